@@ -1,0 +1,128 @@
+"""One call as a value, its context, and the algebra that stacks interceptors around it.
+
+A client-side :class:`Call` flows down through interceptors to a connection; a server-side :class:`ServerCall` is what a
+handler sees through :func:`current_call`. An interceptor is a function of the call and of the rest of the stack; it
+answers by returning what ``proceed(call)`` returned, or by raising. The first interceptor in a list is the outermost.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from zkrpc.deadline import Deadline
+    from zkrpc.endpoint import Endpoint
+
+CallT = TypeVar("CallT")
+Proceed = Callable[[CallT], Any]
+Interceptor = Callable[[CallT, Proceed[CallT]], Any]
+
+
+def compose(interceptors: Iterable[Interceptor[CallT]], last: Proceed[CallT]) -> Proceed[CallT]:
+    """One function out of many: each interceptor gets the call and a ``proceed`` that runs the rest."""
+    proceed = last
+    for interceptor in reversed(tuple(interceptors)):
+        proceed = _bind(interceptor, proceed)
+    return proceed
+
+
+def _bind(interceptor: Interceptor[CallT], proceed: Proceed[CallT]) -> Proceed[CallT]:
+    def run(call: CallT) -> Any:
+        return interceptor(call, proceed)
+
+    return run
+
+
+class Call:
+    """A call on its way out, made by a stub and refined by interceptors.
+
+    Not frozen: one is made per call on the hot path, and interceptors note on it where it went.
+    """
+
+    __slots__ = (
+        "attempt",
+        "body",
+        "deadline",
+        "endpoint",
+        "headers",
+        "idempotent",
+        "method",
+        "oneway",
+        "reply_to",
+        "tried",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        body: Any,
+        deadline: Deadline,
+        *,
+        headers: Mapping[str, str] | None = None,
+        idempotent: bool = False,
+        oneway: bool = False,
+        reply_to: Any = None,
+    ) -> None:
+        self.method = method
+        """The name as it goes over the wire."""
+        self.body = body
+        """The checked argument struct, encoded by the connection in the dialect its peer speaks."""
+        self.deadline = deadline
+        self.headers = headers
+        """Application metadata, or None."""
+        self.idempotent = idempotent
+        self.oneway = oneway
+        self.reply_to = reply_to
+        """The IDL method: knows how to encode the arguments and to read the answer."""
+        self.attempt = 0
+        """Which attempt is being made; 1 is the first."""
+        self.tried: set[Endpoint] = set()
+        """Instances that refused or lost this call already."""
+        self.endpoint: Endpoint | None = None
+        """The instance the current attempt went to."""
+
+    def __repr__(self) -> str:
+        """Name, attempt and place."""
+        return f"<Call {self.method} attempt={self.attempt} endpoint={self.endpoint}>"
+
+
+class ServerCall:
+    """A call being served: what a handler may want to know about it."""
+
+    __slots__ = ("deadline", "headers", "method", "peer", "epoch")
+
+    def __init__(
+        self, method: str, headers: Mapping[str, str], deadline: Deadline | None, peer: str, epoch: int | None = None
+    ) -> None:
+        self.method = method
+        self.headers = headers
+        """Metadata the caller sent, empty for plain Thrift callers."""
+        self.deadline = deadline
+        """When the caller stops waiting; None if it did not say."""
+        self.peer = peer
+        """The caller's ``host:port``."""
+        self.epoch = epoch
+        """The fencing token of the primary that runs this call; None outside primary-only methods."""
+
+    def __repr__(self) -> str:
+        """Name and caller."""
+        return f"<ServerCall {self.method} from {self.peer}>"
+
+
+_current: contextvars.ContextVar[ServerCall | None] = contextvars.ContextVar("zkrpc_current_call", default=None)
+
+
+def current_call() -> ServerCall | None:
+    """The call this greenlet is serving, or None outside a handler.
+
+    A greenlet starts with an empty context, so one that a handler spawns sees None unless the context was copied.
+    """
+    return _current.get()
+
+
+enter_call = _current.set
+"""Makes a call the current one; returns the token for ``leave_call``."""
+leave_call = _current.reset
+"""Ends what ``enter_call`` began."""

@@ -1,0 +1,132 @@
+"""Every number that can be set: frozen keyword-only dataclasses, one per public object.
+
+Durations are seconds as floats, sizes are bytes. A bad value is a :class:`~zkrpc.errors.ConfigError` that names the
+field. Change one with ``dataclasses.replace``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from zkrpc.errors import ConfigError
+
+
+def _require(holder: object, rule: str, *fields: str) -> None:
+    for name in fields:
+        value = getattr(holder, name)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+        if not number or (value <= 0 if rule == "positive" else value < 0):
+            raise ConfigError(f"{type(holder).__name__}.{name} must be a {rule} number, got {value!r}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WireLimits:
+    """What one connection may cost us, whatever its peer sends."""
+
+    max_frame: int = 4 * 1024 * 1024
+    """Largest frame in bytes, either way. 4 MiB as gRPC's receive limit: larger values belong in a store."""
+    max_header: int = 8 * 1024
+    """Largest THeader block in bytes."""
+    max_header_entries: int = 64
+    """Most key/value pairs in one THeader block."""
+    max_in_flight: int = 1024
+    """Most calls one connection may have unanswered; what comes beyond is answered Overloaded."""
+    max_unsent: int = 16 * 1024 * 1024
+    """Bytes of replies kept for a peer that does not read them; beyond it we stop reading from that peer."""
+    first_frame_timeout: float = 10.0
+    """Seconds from accept to the first complete frame; cuts off port scanners and stuck peers."""
+    partial_frame_timeout: float = 10.0
+    """Seconds a frame may stay incomplete; cuts off a sender of one byte now and then."""
+
+    def __post_init__(self) -> None:
+        """Checks every field."""
+        _require(self, "positive", *(field.name for field in dataclasses.fields(self)))
+        if self.max_frame >= 0x3FFFFFFF:
+            raise ConfigError("WireLimits.max_frame must be below 0x3FFFFFFF, the largest length a THeader can say")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """How a server accepts, serves and stops."""
+
+    wire: WireLimits = WireLimits()
+    """Caps of each connection."""
+    max_connections: int = 10_000
+    """Connections open at once; further ones are closed at accept."""
+    max_concurrent: int = 1_000
+    """Handlers running at once; what comes beyond is answered Overloaded."""
+    backlog: int = 512
+    """Connections the kernel keeps for us before we accept them."""
+    linger: float = 1.0
+    """Seconds to keep serving after withdrawing, for clients whose watch has not fired yet."""
+    drain_timeout: float = 10.0
+    """Seconds that calls in flight may still take while we stop."""
+    max_write_stall: float = 30.0
+    """Seconds a peer may leave its replies unread before its connection is cut."""
+
+    def __post_init__(self) -> None:
+        """Checks every field."""
+        _require(self, "positive", "max_connections", "max_concurrent", "backlog", "max_write_stall")
+        _require(self, "non-negative", "linger", "drain_timeout")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConfig:
+    """How a client calls."""
+
+    wire: WireLimits = WireLimits()
+    """Caps of each connection."""
+    timeout: float = 5.0
+    """Seconds a call may take with everything it causes. Finite on purpose: gRPC's and Finagle's infinite default is
+    what their users regret first."""
+    connect_timeout: float = 1.0
+    """Seconds to open one connection; a call moves on to another instance after it."""
+    max_attempts: int = 4
+    """Times one call may be sent or tried, the first included."""
+    backoff: float = 0.025
+    """Seconds, the first pause when no untried instance is left; doubles with full jitter."""
+    max_backoff: float = 1.0
+    """Seconds, the longest pause between attempts and between reconnects."""
+    plain_connections: int = 8
+    """Connections kept to one plain Thrift server, which takes one call at a time on each."""
+
+    def __post_init__(self) -> None:
+        """Checks every field."""
+        _require(self, "positive", *(field.name for field in dataclasses.fields(self) if field.name != "wire"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryConfig:
+    """How this process speaks to ZooKeeper."""
+
+    session_timeout: float = 10.0
+    """Seconds to ask for; the server may grant another (2 to 20 ticks). 10 s rides out short blocks of the hub, while a
+    crash under the supervisor is noticed in milliseconds anyway."""
+    request_timeout: float = 5.0
+    """Seconds to wait for one answer; after it the outcome is unknown."""
+    max_in_flight: int = 128
+    """Requests unanswered at once; more than about 278 wedge kazoo for good (measured)."""
+    max_payload: int = 512 * 1024
+    """Bytes in one znode; ZooKeeper drops the connection at 1 MiB, so we refuse before sending."""
+    max_record: int = 64 * 1024
+    """Bytes of one member's record that we are willing to parse."""
+    debounce: float = 0.1
+    """Seconds to collect further membership changes after the first; jittered by half."""
+    refresh_interval: float = 60.0
+    """Seconds between full re-reads of a membership list, as a safety net."""
+    audit_interval: float = 30.0
+    """Seconds between looks at our own registration, as a safety net."""
+    username: str | None = None
+    """With ``password``: digest credentials; nodes are then created for their creator, readable by all."""
+    password: str | None = None
+
+    def __post_init__(self) -> None:
+        """Checks every field."""
+        _require(self, "positive", "session_timeout", "request_timeout", "max_in_flight", "max_payload", "max_record")
+        _require(self, "positive", "refresh_interval", "audit_interval")
+        _require(self, "non-negative", "debounce")
+        if self.max_in_flight > 200:
+            raise ConfigError("RegistryConfig.max_in_flight must be at most 200: more can wedge the ZooKeeper client")
+        if (self.username is None) != (self.password is None):
+            raise ConfigError("RegistryConfig.username and .password go together; give both or neither")

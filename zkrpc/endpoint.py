@@ -1,0 +1,71 @@
+"""Where an instance lives and what it says of itself: immutable values, nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from zkrpc.errors import ConfigError
+
+_NO_METADATA: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """A host and a TCP port. ``str()`` gives ``host:port``, with brackets around an IPv6 address."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Endpoint:
+        """Reads ``host:port`` or ``[v6]:port``. Raises ConfigError with what was expected."""
+        host, colon, port = text.strip().rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            host = ""
+        if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
+            raise ConfigError(f"{text!r} is not an endpoint; write host:port or [ipv6]:port, as in 127.0.0.1:9090")
+        return cls(host, int(port))
+
+    def __str__(self) -> str:
+        """The text that ``parse`` reads."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One running replica, as its registration describes it."""
+
+    id: str
+    """The worker id: stable over one process's life, unique in the service."""
+    endpoint: Endpoint
+    weight: float = 1.0
+    """Relative share of calls; 0 takes it out of the picking."""
+    zone: str = ""
+    protocols: tuple[str, ...] = ()
+    """Dialects it speaks, most preferred first; ``zkrpc`` among them means control frames are understood."""
+    started_at: float = 0.0
+    """Wall-clock seconds since 1970: for people and warm-up, never for ordering."""
+    version: str = ""
+    shard: int | None = None
+    idl_digest: str = ""
+    primary_only: tuple[str, ...] = ()
+    """Methods that only the elected primary runs."""
+    metadata: Mapping[str, str] = _NO_METADATA
+    """Whatever else the registration carried; untrusted text."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The members of a service at one moment."""
+
+    service: str
+    instances: tuple[Instance, ...] = ()
+    """Ordered by id, one per endpoint."""
+    confirmed_at: float | None = None
+    """Monotonic time of the last agreement with ZooKeeper; None while it comes from a file."""
+    skipped: int = 0
+    """Records that could not be read and were left out."""

@@ -1,0 +1,188 @@
+"""Every exception zkrpc raises, and the one fact a caller needs: was the call executed?
+
+::
+
+    RpcError
+    ├── ConfigError · IdlError                        fix your program
+    ├── ProtocolError
+    │   ├── LocalProtocolError                        we asked for something the protocol forbids
+    │   └── RemoteProtocolError                       the peer sent something the protocol forbids
+    ├── CoordinationError                             ZooKeeper could not do what was asked
+    │   ├── SessionSuspended                          not connected right now; nothing was sent
+    │   ├── SessionLost                               the session ended; its ephemeral nodes are gone
+    │   ├── OutcomeUnknown                            sent, but no answer: it may have happened
+    │   ├── NodeMissing · NodeExists · VersionConflict ZooKeeper refused; nothing was changed
+    │   └── IdentityConflict                          somebody else holds the node that should be ours
+    └── CallError            .executed  .endpoint  .attempts
+        ├── Unavailable      NO     no instance, connect refused, client closed
+        ├── Rejected         NO     the server said so before the handler ran
+        │   └── Overloaded(retry_after) · Draining · UnknownMethod
+        ├── ConnectionLost   MAYBE  bytes left us, no answer (NO if the frame was never flushed)
+        ├── DeadlineExceeded MAYBE  NO if the frame was never flushed
+        └── RemoteError      YES    the handler raised something the IDL does not declare
+
+Exceptions that the IDL declares are answers, and are raised as themselves. ``executed`` speaks of one hop only: a
+server that called out and failed re-raises as its own ``RemoteError``, because it may already have acted.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zkrpc.endpoint import Endpoint
+
+
+class Executed(enum.Enum):
+    """Did the handler run? Retry, hedging and failover derive from this alone."""
+
+    NO = "no"
+    """Certainly not: sending it again cannot do anything twice."""
+    MAYBE = "maybe"
+    """Unknown: only an idempotent method may be sent again."""
+    YES = "yes"
+    """Certainly: never sent again by zkrpc."""
+
+
+class RpcError(Exception):
+    """The root of everything zkrpc raises on purpose."""
+
+
+class ConfigError(RpcError):
+    """A setting is wrong; the message names the field and what it accepts."""
+
+
+class IdlError(RpcError):
+    """An IDL file is wrong. ``str()`` reads ``file:line: what is wrong, what was expected``."""
+
+    def __init__(self, message: str, *, file: str | None = None, line: int | None = None) -> None:
+        place = ":".join(str(part) for part in (file, line) if part is not None)
+        super().__init__(f"{place}: {message}" if place else message)
+        self.file = file
+        self.line = line
+
+
+class ProtocolError(RpcError):
+    """Bytes or steps that the wire protocol does not allow."""
+
+
+class LocalProtocolError(ProtocolError):
+    """This program asked for something the protocol forbids; the machine's state is unchanged."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent something the protocol forbids."""
+
+
+class CoordinationError(RpcError):
+    """ZooKeeper could not do what was asked."""
+
+
+class SessionSuspended(CoordinationError):
+    """Not connected to ZooKeeper right now; the request was not sent."""
+
+
+class SessionLost(CoordinationError):
+    """The ZooKeeper session ended, and with it every ephemeral node it owned."""
+
+
+class OutcomeUnknown(CoordinationError):
+    """The request was sent and no answer came: it may or may not have happened. Read before you repeat it."""
+
+
+class NodeMissing(CoordinationError):
+    """The znode, or its parent, is not there."""
+
+
+class NodeExists(CoordinationError):
+    """A znode of that name is there already."""
+
+
+class VersionConflict(CoordinationError):
+    """The znode is not at the version that was expected; somebody changed it."""
+
+
+class IdentityConflict(CoordinationError):
+    """A node that should be ours belongs to somebody else; neither side deletes the other's."""
+
+
+class CallError(RpcError):
+    """A call got no answer from a handler's declared interface.
+
+    Attributes:
+        executed: whether the handler ran.
+        endpoint: the instance that was asked last, if one was.
+        attempts: how many times the call was sent or tried to be sent.
+    """
+
+    default_executed = Executed.MAYBE
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        executed: Executed | None = None,
+        endpoint: Endpoint | None = None,
+        attempts: int = 1,
+    ) -> None:
+        super().__init__(message)
+        self.executed = self.default_executed if executed is None else executed
+        self.endpoint = endpoint
+        self.attempts = attempts
+
+    def __str__(self) -> str:
+        """The message, and the facts an operator needs beside it."""
+        place = f" at {self.endpoint}" if self.endpoint is not None else ""
+        tries = f", {self.attempts} attempts" if self.attempts > 1 else ""
+        return f"{super().__str__()} (executed={self.executed.name}{place}{tries})"
+
+
+class Unavailable(CallError):
+    """Nobody could be asked: no instance, connection refused, or the client is closed."""
+
+    default_executed = Executed.NO
+
+
+class Rejected(CallError):
+    """The server refused before the handler ran."""
+
+    default_executed = Executed.NO
+
+
+class Overloaded(Rejected):
+    """The server is at its limit. ``retry_after`` is in seconds, None if it gave no hint."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        executed: Executed | None = None,
+        endpoint: Endpoint | None = None,
+        attempts: int = 1,
+    ) -> None:
+        super().__init__(message, executed=executed, endpoint=endpoint, attempts=attempts)
+        self.retry_after = retry_after
+
+
+class Draining(Rejected):
+    """The server is stopping and takes no new calls."""
+
+
+class UnknownMethod(Rejected):
+    """The server does not implement this method."""
+
+
+class ConnectionLost(CallError):
+    """The connection broke while the call was in flight."""
+
+
+class DeadlineExceeded(CallError):
+    """The call's time ran out."""
+
+
+class RemoteError(CallError):
+    """The handler failed in a way the IDL does not declare; the details are in the server's log."""
+
+    default_executed = Executed.YES
