@@ -1,0 +1,123 @@
+"""The failing TCP proxy."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from zkrpc.testing.proxy import Proxy, ProxyMode
+
+
+@pytest.fixture
+def echo() -> Iterator[tuple[str, int]]:
+    """A server that sends back what it gets, one thread per connection."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    threads = []
+
+    def serve(connection: socket.socket) -> None:
+        with connection:
+            while chunk := connection.recv(65536):
+                connection.sendall(chunk)
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threads.append(threading.Thread(target=serve, args=(connection,), daemon=True))
+            threads[-1].start()
+
+    acceptor = threading.Thread(target=accept, daemon=True)
+    acceptor.start()
+    yield listener.getsockname()
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    for thread in (acceptor, *threads):
+        thread.join(5)
+
+
+def connect(proxy: Proxy) -> socket.socket:
+    """A client's connection with a short patience."""
+    return socket.create_connection(("127.0.0.1", proxy.port), 5)
+
+
+def receive(connection: socket.socket, size: int) -> bytes:
+    """Reads exactly ``size`` bytes."""
+    got = b""
+    while len(got) < size:
+        chunk = connection.recv(size - len(got))
+        assert chunk
+        got += chunk
+    return got
+
+
+def test_proxy_forwards_more_than_it_holds(echo: tuple[str, int]) -> None:
+    """Bytes pass both ways, in order, even when the reader is slow."""
+    big = bytes(range(256)) * 20_000
+    with Proxy(echo) as proxy, connect(proxy) as connection:
+        assert proxy.hosts == f"127.0.0.1:{proxy.port}"
+        writer = threading.Thread(target=connection.sendall, args=(big,))
+        writer.start()
+        assert receive(connection, len(big)) == big
+        writer.join(5)
+
+
+def test_hole_holds_everything_until_it_is_gone(echo: tuple[str, int]) -> None:
+    """Nothing arrives and nobody is told; afterwards all of it does, on old and new connections."""
+    with Proxy(echo) as proxy, connect(proxy) as old:
+        old.sendall(b"a")
+        assert receive(old, 1) == b"a"
+        proxy.mode = ProxyMode.HOLE
+        old.sendall(b"b")
+        old.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            old.recv(1)
+        with connect(proxy) as new:
+            new.sendall(b"c")
+            proxy.mode = ProxyMode.FORWARD
+            old.settimeout(5)
+            assert receive(old, 1) == b"b"
+            assert receive(new, 1) == b"c"
+
+
+def test_dropped_replies_never_come(echo: tuple[str, int]) -> None:
+    """Leaving the mode cuts the connection, because its answers have a gap."""
+    with Proxy(echo) as proxy, connect(proxy) as connection:
+        proxy.mode = ProxyMode.DROP_REPLIES
+        connection.sendall(b"a")
+        connection.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        proxy.mode = ProxyMode.FORWARD
+        connection.settimeout(5)
+        assert connection.recv(1) == b""
+
+
+def test_cut_ends_connections_and_serves_new_ones(echo: tuple[str, int]) -> None:
+    """A cut is over at once; a refusal stays."""
+    with Proxy(echo) as proxy, connect(proxy) as old:
+        old.sendall(b"a")
+        assert receive(old, 1) == b"a"
+        proxy.cut()
+        assert old.recv(1) == b""
+        with connect(proxy) as new:
+            new.sendall(b"b")
+            assert receive(new, 1) == b"b"
+            proxy.mode = ProxyMode.REFUSE
+            assert proxy.mode is ProxyMode.REFUSE
+            assert new.recv(1) == b""
+        with connect(proxy) as refused:
+            assert refused.recv(1) == b""
+
+
+def test_an_absent_target_cuts_the_client() -> None:
+    """Nobody listening behind the proxy looks like a connection cut."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        target = listener.getsockname()
+    with Proxy(target) as proxy, connect(proxy) as connection:
+        assert connection.recv(1) == b""
+    proxy.close()

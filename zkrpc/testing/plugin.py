@@ -1,0 +1,54 @@
+"""The pytest plugin: a real ZooKeeper for tests that ask for one.
+
+Every pytest run in an environment with zkrpc loads this module, so it imports nothing but pytest until a fixture is
+used. With ``ZKRPC_ZOOKEEPER=host:port,…`` the tests run on that ensemble and no server is started.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from zkrpc.dev.zookeeper import DevZooKeeper
+
+_serial = itertools.count(1)
+
+
+def _started(nodes: int) -> DevZooKeeper:
+    """A running throw-away ZooKeeper. A missing one fails the test: skipping would pass a run that tested nothing."""
+    from zkrpc.dev.zookeeper import DevZooKeeper
+    from zkrpc.errors import RpcError
+
+    try:
+        return DevZooKeeper(nodes).start()
+    except RpcError as error:
+        pytest.fail(f"{error} (or leave these tests out: pytest -m 'not zookeeper')", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def zookeeper_server() -> Iterator[DevZooKeeper]:
+    """A throw-away ZooKeeper of one server, started once per test session."""
+    with _started(1) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def zookeeper_ensemble() -> Iterator[DevZooKeeper]:
+    """A throw-away ZooKeeper of three servers, started once per test module."""
+    with _started(3) as ensemble:
+        yield ensemble
+
+
+@pytest.fixture
+def zookeeper(request: pytest.FixtureRequest) -> str:
+    """A connect string whose chroot no other test has used."""
+    from zkrpc.dev.jars import running_ensemble
+
+    hosts = running_ensemble() or request.getfixturevalue("zookeeper_server").hosts
+    return f"{hosts}/zkrpc-test-{os.getpid()}-{next(_serial)}-{uuid.uuid4().hex[:8]}"

@@ -1,0 +1,203 @@
+"""A TCP proxy that fails on demand, for tests of what a network can do to a connection.
+
+It moves bytes and knows no protocol. One thread serves every connection, so it works beside a gevent hub, patched or
+not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import selectors
+import socket
+import threading
+from types import TracebackType
+
+_CHUNK = 65536
+# A sink that does not read stops its source being read, as TCP itself would do.
+_MOST_HELD = 1024 * 1024
+
+
+class ProxyMode(enum.Enum):
+    """What happens to bytes."""
+
+    FORWARD = "forward"
+    """They pass, both ways."""
+    HOLE = "hole"
+    """Nothing passes and nobody is told. What was sent meanwhile arrives at the end, as TCP would resend it."""
+    DROP_REPLIES = "drop replies"
+    """Requests pass, answers vanish. Leaving this mode cuts the connections, since their answers have a gap."""
+    REFUSE = "refuse"
+    """Connections are cut as soon as they are made."""
+
+
+class _Link:
+    """One proxied connection: the client's socket, the target's, and what is held for each."""
+
+    __slots__ = ("client", "server", "held")
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self.client = client
+        self.server = server
+        self.held = {client: bytearray(), server: bytearray()}
+
+    def other(self, end: socket.socket) -> socket.socket:
+        """The socket at the other end."""
+        return self.server if end is self.client else self.client
+
+    def close(self) -> None:
+        """Closes both ends."""
+        self.client.close()
+        self.server.close()
+
+
+class Proxy:
+    """A proxy on a loopback port of its own; a context manager. ``target`` is (host, port)."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        """Listens at once and serves until :meth:`close`."""
+        self.target = target
+        self._mode = ProxyMode.FORWARD
+        self._lock = threading.Lock()
+        self._links: list[_Link] = []
+        self._cut_wanted = False
+        self._closed = False
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._listener.setblocking(False)
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._thread = threading.Thread(target=self._serve, name="zkrpc test proxy", daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """The port to connect to instead of the target's."""
+        return int(self._listener.getsockname()[1])
+
+    @property
+    def hosts(self) -> str:
+        """``127.0.0.1:port``."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def mode(self) -> ProxyMode:
+        """What happens to bytes from now on; may be set."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: ProxyMode) -> None:
+        with self._lock:
+            self._cut_wanted = self._cut_wanted or mode is ProxyMode.REFUSE or self._mode is ProxyMode.DROP_REPLIES
+            self._mode = mode
+        self._wake()
+
+    def cut(self) -> None:
+        """Closes the connections there are; new ones are served."""
+        with self._lock:
+            self._cut_wanted = True
+        self._wake()
+
+    def close(self) -> None:
+        """Closes everything and waits for the thread. May be called more than once."""
+        with self._lock:
+            self._closed = True
+        self._wake()
+        self._thread.join(10)
+
+    def __enter__(self) -> Proxy:
+        """The proxy itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes it."""
+        self.close()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):
+            self._wake_out.send(b"\0")
+
+    def _serve(self) -> None:
+        try:
+            while not self._closed:
+                self._obey()
+                with selectors.DefaultSelector() as selector:
+                    self._watch(selector)
+                    ready = selector.select()
+                for key, events in ready:
+                    self._handle(key, events)
+        finally:
+            self._drop_links()
+            for end in (self._listener, self._wake_in, self._wake_out):
+                end.close()
+
+    def _obey(self) -> None:
+        with self._lock:
+            cut_wanted, self._cut_wanted = self._cut_wanted, False
+        if cut_wanted:
+            self._drop_links()
+
+    def _drop_links(self) -> None:
+        for link in self._links:
+            link.close()
+        self._links = []
+
+    def _watch(self, selector: selectors.BaseSelector) -> None:
+        selector.register(self._wake_in, selectors.EVENT_READ)
+        if self._mode is ProxyMode.HOLE:
+            return
+        selector.register(self._listener, selectors.EVENT_READ)
+        for link in self._links:
+            for end in (link.client, link.server):
+                events = selectors.EVENT_READ if len(link.held[link.other(end)]) < _MOST_HELD else 0
+                events |= selectors.EVENT_WRITE if link.held[end] else 0
+                if events:
+                    selector.register(end, events, link)
+
+    def _handle(self, key: selectors.SelectorKey, events: int) -> None:
+        end = key.fileobj
+        assert isinstance(end, socket.socket)
+        if end is self._wake_in:
+            end.recv(_CHUNK)
+        elif end is self._listener:
+            self._accept()
+        elif end.fileno() >= 0:
+            self._move(key.data, end, events)
+
+    def _accept(self) -> None:
+        client, _ = self._listener.accept()
+        if self._mode is ProxyMode.REFUSE:
+            client.close()
+            return
+        try:
+            server = socket.create_connection(self.target, 2)
+        except OSError:
+            client.close()
+            return
+        client.setblocking(False)
+        server.setblocking(False)
+        for end in (client, server):
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._links.append(_Link(client, server))
+
+    def _move(self, link: _Link, end: socket.socket, events: int) -> None:
+        try:
+            if events & selectors.EVENT_WRITE:
+                del link.held[end][: end.send(link.held[end])]
+            if events & selectors.EVENT_READ:
+                self._take(link, end)
+        except BlockingIOError:
+            return
+        except OSError:
+            link.close()
+            self._links.remove(link)
+
+    def _take(self, link: _Link, end: socket.socket) -> None:
+        chunk = end.recv(_CHUNK)
+        if not chunk:
+            # Half-closed connections are not kept: both protocols spoken here end with a full close.
+            raise ConnectionResetError
+        if end is link.server and self._mode is ProxyMode.DROP_REPLIES:
+            return
+        link.held[link.other(end)] += chunk
