@@ -104,10 +104,13 @@ def test_a_taken_port_is_tried_again_elsewhere(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
 def test_servers_die_with_a_killed_owner(tmp_path: Path) -> None:
     """SIGKILL leaves nobody to clean up; the JVM still goes."""
-    program = (
-        "from zkrpc.dev.zookeeper import DevZooKeeper\nimport time\n"
-        f"server = DevZooKeeper(directory={str(tmp_path)!r}).start()\nprint(server._nodes[0]._process.pid, flush=True)\ntime.sleep(60)"
-    )
+    program = f"""
+from zkrpc.dev.zookeeper import DevZooKeeper
+import time
+server = DevZooKeeper(directory={str(tmp_path)!r}).start()
+print(server._nodes[0]._process.pid, flush=True)
+time.sleep(60)
+"""
     owner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
     with owner, owner.stdout:

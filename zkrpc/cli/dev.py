@@ -1,0 +1,39 @@
+"""``zkrpc dev``: a throw-away ZooKeeper until Ctrl-C.
+
+It prints the connect string, alone on standard output, so that a script can read it; everything else goes to
+standard error. It decides nothing: :mod:`zkrpc.dev` does the work.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import click
+
+from zkrpc.dev.zookeeper import DevZooKeeper
+
+_LOOK_INTERVAL = 0.5
+
+
+@click.command()
+@click.option(
+    "--ensemble",
+    type=click.Choice(["1", "3"]),
+    default="1",
+    show_default=True,
+    help="Servers to run: 3 survive the loss of one.",
+)
+def dev(ensemble: str) -> None:
+    """Run a throw-away ZooKeeper on this machine until Ctrl-C; nothing stays behind."""
+    # One way out for both signals, so that the context manager removes everything either way.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with DevZooKeeper(int(ensemble)) as servers:
+            click.echo(servers.hosts)
+            click.echo("a throw-away ZooKeeper is running there; Ctrl-C ends and removes it", err=True)
+            while True:
+                servers.check()
+                time.sleep(_LOOK_INTERVAL)
+    except KeyboardInterrupt:
+        click.echo("ended and removed", err=True)
