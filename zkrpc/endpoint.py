@@ -54,7 +54,7 @@ class Instance:
     idl_digest: str = ""
     primary_only: tuple[str, ...] = ()
     """Methods that only the elected primary runs."""
-    metadata: Mapping[str, str] = _NO_METADATA
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=lambda: _NO_METADATA, hash=False)
     """Whatever else the registration carried; untrusted text."""
 
 
