@@ -1,0 +1,271 @@
+"""Records: golden bytes of both formats, foreign records, and garbage."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zkrpc.endpoint import Endpoint, Instance
+from zkrpc.errors import ConfigError, RemoteProtocolError
+from zkrpc.registry.formats import (
+    LAUNCH,
+    MAX_RECORD,
+    PID,
+    describe_record,
+    dump_curator,
+    dump_serverset,
+    launch_of,
+    parse_record,
+)
+
+PLAIN = Instance(id="w1", endpoint=Endpoint("10.0.0.3", 9090))
+FULL = Instance(
+    id="w1",
+    endpoint=Endpoint("10.0.0.3", 9090),
+    weight=2.5,
+    zone="eu-1",
+    protocols=("zkrpc", "framed"),
+    started_at=1621155920.25,
+    version="1.4.0",
+    shard=3,
+    idl_digest="ab" * 4,
+    primary_only=("put", "drop"),
+    metadata=MappingProxyType({LAUNCH: "L1", PID: "17", "owner": "Zoë"}),
+)
+
+TWITTER = (
+    b'{"serviceEndpoint":{"host":"10.0.0.3","port":9090},'
+    b'"additionalEndpoints":{"http-admin":{"host":"10.0.0.3","port":9990}},'
+    b'"status":"ALIVE","shard":0,"metadata":{"k":"v"}}'
+)
+SPRING = (
+    b'{"name":"cloud-provider-payment","id":"dbac9cf3-6555-40e2-996e-d2686190f47e","address":"PIG","port":8004,'
+    b'"sslPort":null,"payload":{"@class":"org.springframework.cloud.zookeeper.discovery.ZookeeperInstance",'
+    b'"id":"application-1","name":"cloud-provider-payment","metadata":{}},"registrationTimeUTC":1621155920122,'
+    b'"serviceType":"DYNAMIC","uriSpec":{"parts":[{"value":"scheme","variable":true},{"value":"://",'
+    b'"variable":false},{"value":"address","variable":true},{"value":":","variable":false},'
+    b'{"value":"port","variable":true}]}}'
+)
+
+
+def test_serverset_of_a_plain_instance_has_golden_bytes() -> None:
+    """Nothing unset is written, but the three keys every reader needs are."""
+    assert dump_serverset(PLAIN) == (
+        b'{"serviceEndpoint":{"host":"10.0.0.3","port":9090},"additionalEndpoints":{},"status":"ALIVE"}'
+    )
+
+
+def test_serverset_of_a_full_instance_has_golden_bytes() -> None:
+    """Shard in its own place, our facts as strings under metadata, UTF-8 unescaped."""
+    assert dump_serverset(FULL) == (
+        b'{"serviceEndpoint":{"host":"10.0.0.3","port":9090},"additionalEndpoints":{},"status":"ALIVE","shard":3,'
+        b'"metadata":{"zkrpc.weight":"2.5","zkrpc.zone":"eu-1","zkrpc.protocols":"zkrpc,framed",'
+        b'"zkrpc.started_at":"1621155920.25","zkrpc.version":"1.4.0","zkrpc.idl":"abababab",'
+        b'"zkrpc.primary_only":"put,drop","zkrpc.launch":"L1","zkrpc.pid":"17","owner":"Zo\xc3\xab"}}'
+    )
+
+
+def test_curator_record_has_golden_bytes() -> None:
+    """Key order, nulls and the Java class name are those Spring Cloud Zookeeper writes and needs."""
+    assert dump_curator(FULL, "users") == (
+        b'{"name":"users","id":"w1","address":"10.0.0.3","port":9090,"sslPort":null,"payload":{"@class":'
+        b'"org.springframework.cloud.zookeeper.discovery.ZookeeperInstance","id":"w1","name":"users","metadata":{'
+        b'"instance_status":"UP","zkrpc.weight":"2.5","zkrpc.zone":"eu-1","zkrpc.protocols":"zkrpc,framed",'
+        b'"zkrpc.started_at":"1621155920.25","zkrpc.version":"1.4.0","zkrpc.idl":"abababab",'
+        b'"zkrpc.primary_only":"put,drop","zkrpc.launch":"L1","zkrpc.pid":"17","owner":"Zo\xc3\xab",'
+        b'"zkrpc.shard":"3"}},"registrationTimeUTC":1621155920250,"serviceType":"DYNAMIC","uriSpec":{"parts":['
+        b'{"value":"scheme","variable":true},{"value":"://","variable":false},{"value":"address","variable":true},'
+        b'{"value":":","variable":false},{"value":"port","variable":true}]}}'
+    )
+
+
+@pytest.mark.parametrize("instance", [PLAIN, FULL])
+def test_both_formats_are_read_back_as_the_instance(instance: Instance) -> None:
+    """Whichever format the registry is set to, readers see the same instance."""
+    assert parse_record("member_w1", dump_serverset(instance)) == instance
+    assert parse_record("w1", dump_curator(instance, "users")) == instance
+
+
+def test_a_twitter_record_is_read() -> None:
+    """Finagle's own record, additional endpoints and all."""
+    assert parse_record("member_0000000004", TWITTER) == Instance(
+        id="0000000004", endpoint=Endpoint("10.0.0.3", 9090), shard=0, metadata={"k": "v"}
+    )
+
+
+def test_a_spring_record_is_read() -> None:
+    """Spring Cloud Zookeeper's own record; the id is the node's name."""
+    instance = parse_record("dbac9cf3", SPRING)
+    assert instance == Instance(id="dbac9cf3", endpoint=Endpoint("PIG", 8004), started_at=1621155920.122)
+
+
+def test_a_curator_record_with_nulls_is_read() -> None:
+    """Plain Curator users write null payloads and specs."""
+    payload = b'{"name":"n","id":"i","address":"h","port":1,"payload":null,"uriSpec":null,"enabled":true}'
+    assert parse_record("i", payload) == Instance(id="i", endpoint=Endpoint("h", 1))
+
+
+def _edited(payload: bytes, /, **changes: Any) -> bytes:
+    return json.dumps({**json.loads(payload), **changes}).encode()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        _edited(TWITTER, status="STARTING"),
+        _edited(TWITTER, status=None),
+        _edited(SPRING, enabled=False),
+        _edited(SPRING, payload={"metadata": {"instance_status": "OUT_OF_SERVICE"}}),
+    ],
+)
+def test_an_instance_out_of_service_is_no_instance(payload: bytes) -> None:
+    """Each format's way of saying "not now" is honoured, and is not an error."""
+    assert parse_record("m", payload) is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"", "not JSON"),
+        (b"\x0c\x00\x01\x0b", "neither|not JSON"),
+        (b"\xff{}", "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b"{}", "neither"),
+        (b"[" * 50_000, "not JSON"),
+        (b"1" * 5_000, "not JSON"),
+        (b'{"address":"h","port":NaN}', "not JSON"),
+        (b'{"address":"h","port":1,"x":"\\ud800"}', "not JSON"),
+        (b" " * (MAX_RECORD + 1), "is over"),
+        (_edited(TWITTER, serviceEndpoint=7), "not an object"),
+        (_edited(TWITTER, serviceEndpoint={"port": 1}), "host"),
+        (_edited(TWITTER, serviceEndpoint={"host": "", "port": 1}), "host"),
+        (_edited(TWITTER, serviceEndpoint={"host": "a b", "port": 1}), "host"),
+        (_edited(TWITTER, serviceEndpoint={"host": "h" * 256, "port": 1}), "host"),
+        (_edited(TWITTER, serviceEndpoint={"host": "h\n", "port": 1}), "host"),
+        (_edited(TWITTER, serviceEndpoint={"host": "h", "port": 0}), "port"),
+        (_edited(TWITTER, serviceEndpoint={"host": "h", "port": True}), "port"),
+        (_edited(TWITTER, serviceEndpoint={"host": "h", "port": 65536}), "port"),
+        (_edited(TWITTER, serviceEndpoint={"host": "h", "port": "1"}), "port"),
+        (_edited(SPRING, port=None), "port"),
+        (_edited(TWITTER, shard=-1), "shard"),
+        (_edited(TWITTER, shard=True), "shard"),
+        (_edited(TWITTER, shard="x"), "shard"),
+        (_edited(SPRING, payload={"metadata": {"zkrpc.shard": "x"}}), "shard"),
+        (_edited(TWITTER, metadata={"zkrpc.weight": "nan"}), "weight"),
+        (_edited(TWITTER, metadata={"zkrpc.weight": "-1"}), "weight"),
+        (_edited(TWITTER, metadata={"zkrpc.weight": "heavy"}), "weight"),
+        (_edited(TWITTER, metadata={"zkrpc.started_at": "inf"}), "start time"),
+    ],
+)
+def test_a_bad_record_is_refused_with_the_reason(payload: bytes, reason: str) -> None:
+    """A znode is untrusted; whatever it holds, the answer is one kind of error."""
+    with pytest.raises(RemoteProtocolError, match=reason):
+        parse_record("m", payload)
+
+
+def test_odd_metadata_is_ignored() -> None:
+    """Only strings are metadata; the rest of the record still counts."""
+    instance = parse_record("m", _edited(TWITTER, metadata={"a": "b", "c": 1, "d": {}}, shard=None))
+    assert instance is not None and dict(instance.metadata) == {"a": "b"} and instance.shard is None
+    instance = parse_record("m", _edited(TWITTER, metadata=[1]))
+    assert instance is not None and not instance.metadata
+
+
+def test_the_record_limit_is_the_callers() -> None:
+    """A reader may be stricter than the default."""
+    with pytest.raises(RemoteProtocolError, match="is over 10"):
+        parse_record("m", TWITTER, max_record=10)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"endpoint": Endpoint("", 1)},
+        {"endpoint": Endpoint("h", 0)},
+        {"weight": -1.0},
+        {"weight": float("nan")},
+        {"started_at": float("nan")},
+        {"shard": -1},
+        {"protocols": ("a,b",)},
+        {"primary_only": ("",)},
+        {"zone": "\ud800"},
+        {"metadata": {"zkrpc.weight": "2"}},
+        {"metadata": {"n": 1}},
+        {"metadata": {"x": "x" * MAX_RECORD}},
+    ],
+)
+def test_an_instance_we_could_not_read_is_not_written(changes: dict[str, Any]) -> None:
+    """The writer reads its bytes back, so that a mistake shows where it was made."""
+    with pytest.raises(ConfigError):
+        dump_serverset(dataclasses.replace(FULL, **changes))
+    with pytest.raises(ConfigError):
+        dump_curator(dataclasses.replace(FULL, **changes), "users")
+
+
+def test_springs_status_key_is_reserved_in_its_format() -> None:
+    """Metadata may not overrule the status that Spring reads."""
+    instance = dataclasses.replace(PLAIN, metadata={"instance_status": "UP"})
+    assert b"instance_status" in dump_serverset(instance)
+    with pytest.raises(ConfigError, match="instance_status"):
+        dump_curator(instance, "users")
+
+
+def test_a_record_tells_people_who_wrote_it() -> None:
+    """Conflicts name both sides, as far as the other side's record can be read."""
+    assert describe_record(dump_serverset(FULL)) == "10.0.0.3:9090 (pid 17, launch L1)"
+    assert describe_record(TWITTER) == "10.0.0.3:9090 (pid unknown, launch unknown)"
+    assert describe_record(b"?") == "an unreadable record (pid unknown, launch unknown)"
+    assert "not in service" in describe_record(_edited(TWITTER, status="DEAD"))
+    assert launch_of(dump_serverset(FULL)) == "L1"
+    assert launch_of(b"") == launch_of(TWITTER) == ""
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=12)
+names = st.text(st.characters(codec="utf-8", exclude_characters=","), min_size=1, max_size=8)
+instances = st.builds(
+    Instance,
+    id=st.text("abc0123-_.", min_size=1, max_size=10),
+    endpoint=st.builds(Endpoint, st.text("abc.:-0123", min_size=1, max_size=20), st.integers(1, 65535)),
+    weight=st.floats(0, 1_000_000),
+    zone=texts,
+    protocols=st.lists(names, max_size=3).map(tuple),
+    started_at=st.floats(0, 1e12),
+    version=texts,
+    shard=st.none() | st.integers(0, 2**31 - 1),
+    idl_digest=texts,
+    primary_only=st.lists(names, max_size=3).map(tuple),
+    metadata=st.dictionaries(texts, texts, max_size=4),
+)
+
+
+@given(instances)
+def test_every_instance_survives_both_formats(instance: Instance) -> None:
+    """Writing and reading are inverse for everything that may be written."""
+    assert parse_record("member_" + instance.id, dump_serverset(instance)) == instance
+    assert parse_record("member_" + instance.id, dump_curator(instance, "s")) == instance
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+known_keys = st.sampled_from(
+    ["serviceEndpoint", "address", "port", "host", "status", "shard", "metadata", "payload", "enabled"]
+)
+
+
+@given(st.binary(max_size=200) | st.dictionaries(known_keys, json_values).map(lambda d: json.dumps(d).encode()))
+def test_garbage_is_an_instance_nothing_or_one_error(payload: bytes) -> None:
+    """No bytes make the reader raise anything else."""
+    try:
+        parse_record("m", payload)
+    except RemoteProtocolError:
+        pass
+    describe_record(payload)

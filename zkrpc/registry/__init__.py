@@ -1,0 +1,23 @@
+"""Who is there: membership through ZooKeeper. Imports nothing, so that the pure half stays importable alone.
+
+The theory, in the order of the modules:
+
+``schema`` says where things live in the tree, ``formats`` what a member's record looks like. Records are Twitter
+ServerSet or Curator JSON, so that Finagle, Armeria and Spring Cloud see our services as they are. Everything read from
+a znode is untrusted text: size, shape and range are checked, unknown keys ignored, a bad record skipped and counted.
+
+``session`` is the only door to kazoo. It answers, or says that it does not know; it never waits without a bound, and
+its watches do nothing but set an event.
+
+*Being there* is one desired state, "registered with this record" or "absent", compared with ZooKeeper again and again.
+``registration`` is the machine that decides, ``registrar`` the greenlet that obeys. Nothing is assumed from the success
+or failure of a write: after each one the node is read again, so a lost reply, an expired session and a meddling
+operator are all the same case. A node belongs to the session that ``ephemeralOwner`` names, never to whoever knows its
+name. A node of our own earlier session (same worker id, same launch id) is replaced in one transaction; anybody else's
+is reported and left alone.
+
+*Seeing who is there* is a list that only gets newer. ``view`` is the machine, ``resolver`` the greenlet. A watch says
+only "look again"; the first change is read at once, a burst is collected, and the list is read again after every
+reconnect and once a minute, because ZooKeeper watches are one-shot and die with the connection. Losing ZooKeeper takes
+nothing away: the last list stays, and ``snapshot_file`` keeps it on disk for a start while ZooKeeper is down.
+"""

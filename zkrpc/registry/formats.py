@@ -1,0 +1,269 @@
+"""What a member's record looks like: Twitter ServerSet and Curator x-discovery JSON, written byte for byte as their own
+libraries write them, and read with suspicion. Knows nothing of paths, sessions or time.
+
+Both carry our facts in their string-to-string metadata under ``zkrpc.*`` keys; a fact at its default is left out.
+Readers of either kind ignore keys they do not know, and so do we. A record is immutable: Finagle reads it once, so
+leaving service means deleting the node, and changing a record means replacing it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+from zkrpc.endpoint import Endpoint, Instance
+from zkrpc.errors import ConfigError, RemoteProtocolError
+from zkrpc.registry.schema import MEMBER_PREFIX, worker_id_of
+
+MAX_RECORD = 64 * 1024
+"""Bytes; the default of ``RegistryConfig.max_record``. We write nothing that we would not read."""
+
+LAUNCH = "zkrpc.launch"
+"""Metadata key of the launch id: one run of a supervisor, or of a process that has none."""
+PID = "zkrpc.pid"
+"""Metadata key of the process id: for people only."""
+
+_WEIGHT = "zkrpc.weight"
+_ZONE = "zkrpc.zone"
+_PROTOCOLS = "zkrpc.protocols"
+_STARTED_AT = "zkrpc.started_at"
+_VERSION = "zkrpc.version"
+_IDL_DIGEST = "zkrpc.idl"
+_PRIMARY_ONLY = "zkrpc.primary_only"
+_SHARD = "zkrpc.shard"
+_SPRING_STATUS = "instance_status"
+_FACTS = frozenset({_WEIGHT, _ZONE, _PROTOCOLS, _STARTED_AT, _VERSION, _IDL_DIGEST, _PRIMARY_ONLY, _SHARD})
+
+_MAX_WEIGHT = 1_000_000.0
+_MAX_SHARD = 2**31 - 1
+
+SPRING_PAYLOAD = "org.springframework.cloud.zookeeper.discovery.ZookeeperInstance"
+"""The Java class Spring Cloud's readers need to find in ``@class``, to the letter."""
+
+_URI_SPEC = {
+    "parts": [
+        {"value": "scheme", "variable": True},
+        {"value": "://", "variable": False},
+        {"value": "address", "variable": True},
+        {"value": ":", "variable": False},
+        {"value": "port", "variable": True},
+    ]
+}
+
+
+def dump_serverset(instance: Instance) -> bytes:
+    """The record as Twitter's ServerSet writes it: keys in Gson's order, ``shard`` and ``metadata`` absent when unset.
+
+    ``additionalEndpoints`` is always there because scales, Armeria and twitter/commons refuse records without it.
+    """
+    document: dict[str, Any] = {
+        "serviceEndpoint": {"host": instance.endpoint.host, "port": instance.endpoint.port},
+        "additionalEndpoints": {},
+        "status": "ALIVE",
+    }
+    if instance.shard is not None:
+        document["shard"] = instance.shard
+    metadata = _metadata_of(instance)
+    if metadata:
+        document["metadata"] = metadata
+    return _dump(instance, document)
+
+
+def dump_curator(instance: Instance, service: str) -> bytes:
+    """The record as Curator writes it in compatible mode with Spring Cloud's payload: nulls written, no ``enabled``."""
+    metadata = {_SPRING_STATUS: "UP", **_metadata_of(instance, _SPRING_STATUS)}
+    if instance.shard is not None:
+        metadata[_SHARD] = str(instance.shard)
+    document = {
+        "name": service,
+        "id": instance.id,
+        "address": instance.endpoint.host,
+        "port": instance.endpoint.port,
+        "sslPort": None,
+        "payload": {"@class": SPRING_PAYLOAD, "id": instance.id, "name": service, "metadata": metadata},
+        "registrationTimeUTC": int(instance.started_at * 1000) if math.isfinite(instance.started_at) else 0,
+        "serviceType": "DYNAMIC",
+        "uriSpec": _URI_SPEC,
+    }
+    return _dump(instance, document)
+
+
+def parse_record(name: str, payload: bytes, *, max_record: int = MAX_RECORD) -> Instance | None:
+    """The instance in the node ``name``, of either format, or None if it says that it is not in service.
+
+    The id comes from the node's name, which ZooKeeper keeps unique, not from the record. Raises RemoteProtocolError
+    with the reason for anything that is not a usable record; never anything else, whatever the bytes.
+    """
+    document = _load(payload, max_record)
+    if "serviceEndpoint" in document:
+        return _read_serverset(worker_id_of(name), document)
+    if "address" in document:
+        return _read_curator(worker_id_of(name), document)
+    _refuse("neither a ServerSet nor a Curator record")
+
+
+def launch_of(payload: bytes) -> str:
+    """The launch id in a record; empty if there is none, or if the record cannot be read."""
+    return _identity(payload)[1]
+
+
+def describe_record(payload: bytes) -> str:
+    """One phrase for people: where and what wrote this record, as far as it can be read."""
+    place, launch, pid = _identity(payload)
+    return f"{place} (pid {pid or 'unknown'}, launch {launch or 'unknown'})"
+
+
+def _identity(payload: bytes) -> tuple[str, str, str]:
+    """Endpoint, launch id and process id, for comparing and for people."""
+    try:
+        instance = parse_record("", payload)
+    except RemoteProtocolError:
+        return "an unreadable record", "", ""
+    if instance is None:
+        return "an instance that is not in service", "", ""
+    return str(instance.endpoint), instance.metadata.get(LAUNCH, ""), instance.metadata.get(PID, "")
+
+
+def _dump(instance: Instance, document: dict[str, Any]) -> bytes:
+    """The bytes, after reading them back: what we would refuse from others is not written either."""
+    try:
+        payload = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+        read_back = parse_record(MEMBER_PREFIX + instance.id, payload)
+    except (TypeError, ValueError, RemoteProtocolError) as exc:
+        raise ConfigError(f"instance {instance.id!r} cannot be written as a record: {exc}") from exc
+    if read_back != instance:
+        raise ConfigError(f"instance {instance.id!r} cannot be written as a record: it would be read as {read_back}")
+    return payload
+
+
+def _metadata_of(instance: Instance, *reserved: str) -> dict[str, str]:
+    """Our facts, defaults left out, followed by the instance's own metadata."""
+    clash = sorted(instance.metadata.keys() & _FACTS.union(reserved))
+    if clash:
+        raise ConfigError(f"metadata keys {', '.join(clash)} are zkrpc's own; set the instance's fields instead")
+    facts = {
+        _WEIGHT: "" if instance.weight == 1.0 else repr(float(instance.weight)),
+        _ZONE: instance.zone,
+        _PROTOCOLS: _join("protocols", instance.protocols),
+        _STARTED_AT: repr(float(instance.started_at)) if instance.started_at else "",
+        _VERSION: instance.version,
+        _IDL_DIGEST: instance.idl_digest,
+        _PRIMARY_ONLY: _join("primary_only", instance.primary_only),
+    }
+    return {**{key: text for key, text in facts.items() if text}, **instance.metadata}
+
+
+def _join(field: str, names: tuple[str, ...]) -> str:
+    if any(not name or "," in name for name in names):
+        raise ConfigError(f"Instance.{field} must be names without commas, got {names!r}")
+    return ",".join(names)
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise RemoteProtocolError(reason)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    _refuse(f"{name} is not JSON")
+
+
+def _load(payload: bytes, max_record: int) -> dict[str, Any]:
+    """The JSON object in ``payload``. Nesting, huge numbers and half surrogates are all answered the same way."""
+    if len(payload) > max_record:
+        _refuse(f"a record of {len(payload)} bytes is over {max_record}")
+    try:
+        text = payload.decode()
+        document = json.loads(text, parse_constant=_refuse_constant)
+        if "\\u" in text:
+            # An escaped half surrogate decodes, and then breaks whoever prints or stores it.
+            json.dumps(document, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as exc:
+        raise RemoteProtocolError(f"a record that is not JSON: {str(exc)[:100]}") from exc
+    if not isinstance(document, dict):
+        _refuse("a record that is not a JSON object")
+    return document
+
+
+def _read_serverset(worker_id: str, document: dict[str, Any]) -> Instance | None:
+    if document.get("status") != "ALIVE":
+        return None
+    place = document["serviceEndpoint"]
+    if not isinstance(place, dict):
+        _refuse("serviceEndpoint is not an object")
+    endpoint = _read_endpoint(place.get("host"), place.get("port"))
+    return _instance(worker_id, endpoint, _strings(document.get("metadata")), document.get("shard"), 0.0)
+
+
+def _read_curator(worker_id: str, document: dict[str, Any]) -> Instance | None:
+    extra = document.get("payload")
+    metadata = _strings(extra.get("metadata")) if isinstance(extra, dict) else {}
+    if document.get("enabled") is False or metadata.pop(_SPRING_STATUS, "UP") not in ("", "UP"):
+        return None
+    shard = metadata.pop(_SHARD, None)
+    registered_at = document.get("registrationTimeUTC")
+    milliseconds = registered_at if isinstance(registered_at, int) and 0 <= registered_at < 2**53 else 0
+    endpoint = _read_endpoint(document["address"], document.get("port"))
+    return _instance(worker_id, endpoint, metadata, _integer(shard), milliseconds / 1000)
+
+
+def _read_endpoint(host: object, port: object) -> Endpoint:
+    usable = isinstance(host, str) and 0 < len(host) <= 255 and host.isascii() and host.isprintable()
+    if not usable or " " in str(host):
+        _refuse("no usable host")
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
+        _refuse("no usable port")
+    return Endpoint(str(host), port)
+
+
+def _strings(metadata: object) -> dict[str, str]:
+    """The string-to-string part of what should have been nothing else."""
+    if not isinstance(metadata, dict):
+        return {}
+    return {key: text for key, text in metadata.items() if isinstance(text, str)}
+
+
+def _integer(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+        _refuse("shard is not a number")
+    return int(text)
+
+
+def _number(text: str, what: str, largest: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value <= largest:
+        _refuse(f"{what} is not a number from 0 to {largest:g}")
+    return value
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)
+
+
+def _instance(
+    worker_id: str, endpoint: Endpoint, metadata: Mapping[str, str], shard: object, registered_at: float
+) -> Instance:
+    if shard is not None and (not isinstance(shard, int) or isinstance(shard, bool) or not 0 <= shard <= _MAX_SHARD):
+        _refuse("shard is not a small number")
+    facts = metadata.get
+    started_at = facts(_STARTED_AT)
+    return Instance(
+        id=worker_id,
+        endpoint=endpoint,
+        weight=_number(facts(_WEIGHT, "1.0"), "weight", _MAX_WEIGHT),
+        zone=facts(_ZONE, ""),
+        protocols=_names(facts(_PROTOCOLS, "")),
+        started_at=registered_at if started_at is None else _number(started_at, "start time", 1e15),
+        version=facts(_VERSION, ""),
+        shard=shard,
+        idl_digest=facts(_IDL_DIGEST, ""),
+        primary_only=_names(facts(_PRIMARY_ONLY, "")),
+        metadata=MappingProxyType({key: text for key, text in metadata.items() if key not in _FACTS}),
+    )

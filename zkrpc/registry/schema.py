@@ -1,0 +1,65 @@
+"""Where things live in ZooKeeper, under the chroot. Knows names and paths, not what is written there.
+
+::
+
+    /services/<service>/members/member_<worker id>     ephemeral, one record
+    /services/<service>/config                         live policy
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from zkrpc.errors import ConfigError
+
+MEMBER_PREFIX = "member_"
+"""Fixed by ServerSets: Finagle looks only at children whose names begin so."""
+
+_MAX_NAME = 128
+
+
+def check_name(what: str, name: str) -> str:
+    """``name`` itself if it can be one znode's name. Raises ConfigError that says what ``what`` may be.
+
+    Stricter than ZooKeeper (which also takes spaces and most of Unicode), because these names are typed in shells,
+    URLs and metrics, and a long name is repeated in every reply that lists it.
+    """
+    plain = name.isascii() and all(char.isalnum() or char in "-_.:@" for char in name)
+    if not plain or not 0 < len(name) <= _MAX_NAME or name in (".", ".."):
+        raise ConfigError(f"{what} {name!r} must be 1 to {_MAX_NAME} ASCII letters, digits and any of - _ . : @")
+    return name
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Paths:
+    """The paths of one service."""
+
+    service: str
+
+    def __post_init__(self) -> None:
+        """Checks the service's name."""
+        check_name("service name", self.service)
+
+    @property
+    def root(self) -> str:
+        """The node everything of this service hangs under."""
+        return f"/services/{self.service}"
+
+    @property
+    def members(self) -> str:
+        """The parent of the members; a ServerSet as Finagle understands it."""
+        return f"{self.root}/members"
+
+    @property
+    def config(self) -> str:
+        """The live policy."""
+        return f"{self.root}/config"
+
+    def member(self, worker_id: str) -> str:
+        """The node of one worker: always the same for the same worker, never sequential (a lost reply makes two)."""
+        return f"{self.members}/{MEMBER_PREFIX}{check_name('worker id', worker_id)}"
+
+
+def worker_id_of(name: str) -> str:
+    """The worker id a member's node name carries; foreign names (Curator's plain ids) are taken as they are."""
+    return name.removeprefix(MEMBER_PREFIX)
