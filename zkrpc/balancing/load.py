@@ -1,0 +1,79 @@
+"""What one instance costs right now: calls in flight times a latency estimate that believes bad news at once.
+
+The estimate is Finagle's peak-EWMA: a higher latency than the estimate replaces it immediately, a lower one is blended
+in with a time constant. An instance that turns slow is left within one answer; one that recovers is trusted slowly.
+Reads no clock: ``now`` and every duration are handed in, in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+
+DECAY = 10.0
+"""Seconds after which an old latency counts for 1/e; Finagle's default."""
+FORGET_AFTER = 3 * DECAY
+"""Seconds without an answer after which the estimate says nothing any more; the instance is then like a new one. Without
+this bound a long unused instance would look twenty and more times faster than it is and draw a whole burst."""
+UNKNOWN_COST = 1000.0
+"""Seconds charged per call in flight to an instance that has answered none yet: it gets one probe, not a stampede."""
+FAILURE_FACTOR = 8.0
+"""A failed call counts as one that took this many times longer than usual, or else failing fast would look attractive."""
+LEAST_FAILURE_COST = 0.001
+"""Seconds, what a failure costs an instance without history."""
+WORST_COST = 10.0
+"""Seconds, the most that failures alone can make an instance cost; it is tried again some time later."""
+
+
+class Load:
+    """Calls in flight and peak-EWMA latency of one instance."""
+
+    __slots__ = ("pending", "_cost", "_measured_at")
+
+    def __init__(self) -> None:
+        self.pending = 0
+        self._cost = 0.0
+        self._measured_at = -math.inf
+
+    def start(self) -> None:
+        """A call begins. Exactly one of ``finish``, ``fail`` and ``abandon`` must follow."""
+        self.pending += 1
+
+    def finish(self, elapsed: float, now: float) -> None:
+        """A call was answered after ``elapsed`` seconds."""
+        self.pending -= 1
+        self._observe(elapsed, now)
+
+    def fail(self, elapsed: float, now: float) -> None:
+        """A call failed, or was refused, after ``elapsed`` seconds."""
+        self.pending -= 1
+        penalty = min(max(self.cost(now) * FAILURE_FACTOR, LEAST_FAILURE_COST), WORST_COST)
+        self._observe(max(elapsed, penalty), now)
+
+    def abandon(self, elapsed: float, now: float) -> None:
+        """The caller went away: the answer would have taken at least ``elapsed`` seconds, which counts if it is bad."""
+        self.pending -= 1
+        if elapsed > self.cost(now):
+            self._observe(elapsed, now)
+
+    def cost(self, now: float) -> float:
+        """The latency estimate in seconds, 0 if there is none (any more)."""
+        age = now - self._measured_at
+        return self._cost * math.exp(-age / DECAY) if age < FORGET_AFTER else 0.0
+
+    def score(self, now: float) -> float:
+        """What one more call would cost: to be compared, lower is better."""
+        pending = self.pending
+        return (self.cost(now) or (UNKNOWN_COST if pending else 0.0)) * (pending + 1)
+
+    def _observe(self, latency: float, now: float) -> None:
+        age = now - self._measured_at
+        if latency >= self._cost or age >= FORGET_AFTER:
+            self._cost = latency
+        else:
+            share = math.exp(-age / DECAY)
+            self._cost = self._cost * share + latency * (1.0 - share)
+        self._measured_at = now
+
+    def __repr__(self) -> str:
+        """Calls in flight and the last estimate."""
+        return f"<Load pending={self.pending} cost={self._cost:.6f}>"
