@@ -1,0 +1,195 @@
+"""Retry is decided by one fact: was the call executed?"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zkrpc.call import Call
+from zkrpc.deadline import Deadline
+from zkrpc.endpoint import Endpoint
+from zkrpc.errors import (
+    CallError,
+    ConnectionLost,
+    DeadlineExceeded,
+    Draining,
+    Executed,
+    Overloaded,
+    RemoteError,
+    Unavailable,
+)
+from zkrpc.policies.backoff import Backoff
+from zkrpc.policies.retry import RetryPolicy, may_repeat, reached_server, retrying
+
+ENDPOINTS = [Endpoint("10.0.0.1", port) for port in range(1, 10)]
+LOST = ConnectionLost
+TIMED_OUT = DeadlineExceeded
+
+
+class Scene:
+    """A retrying stack over scripted outcomes, with a clock that only sleeping moves."""
+
+    def __init__(self, *outcomes: object, instances: int = 3, idempotent: bool = False, timeout: float = 5.0) -> None:
+        self.now = 100.0
+        self.outcomes = list(outcomes)
+        self.instances = ENDPOINTS[:instances]
+        self.asked: list[Endpoint] = []
+        self.pauses: list[float] = []
+        self.call = Call("get", None, Deadline.after(timeout, self.now), idempotent=idempotent)
+        policy = RetryPolicy(max_attempts=4, backoff=Backoff(first=0.1, longest=1.0))
+        self.stack = retrying(
+            policy, clock=lambda: self.now, sleep=self.sleep, rng=lambda: 0.5, has_untried=self.has_untried
+        )
+
+    def has_untried(self, call: Call) -> bool:
+        return any(endpoint not in call.tried for endpoint in self.instances)
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+    def attempt(self, call: Call) -> object:
+        fresh = [endpoint for endpoint in self.instances if endpoint not in call.tried] or self.instances
+        call.endpoint = fresh[0] if fresh else None
+        self.asked.extend(fresh[:1])
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        if isinstance(outcome, type) and issubclass(outcome, Exception):
+            raise outcome("scripted")
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def run(self) -> object:
+        return self.stack(self.call, self.attempt)
+
+
+def test_success_is_returned_and_counted_as_first_attempt() -> None:
+    """No error, no problem."""
+    scene = Scene(42)
+    assert scene.run() == 42
+    assert (scene.call.attempt, scene.pauses) == (1, [])
+
+
+def test_not_executed_goes_to_another_instance_at_once() -> None:
+    """While untried instances remain there is nothing to wait for."""
+    scene = Scene(Unavailable, Draining, "ok")
+    assert scene.run() == "ok"
+    assert (scene.asked, scene.pauses) == (ENDPOINTS[:3], [])
+
+
+def test_not_executed_pauses_once_everybody_was_asked() -> None:
+    """After the last instance the backoff begins, doubling."""
+    scene = Scene(Draining, Draining, Draining, "ok", instances=1)
+    assert scene.run() == "ok"
+    assert scene.pauses == [0.05, 0.1, 0.2]
+
+
+def test_maybe_executed_is_final_for_a_method_that_is_not_idempotent() -> None:
+    """Sending it again could do it twice."""
+    scene = Scene(LOST)
+    with pytest.raises(ConnectionLost) as caught:
+        scene.run()
+    assert (caught.value.executed, caught.value.attempts, scene.pauses) == (Executed.MAYBE, 1, [])
+
+
+def test_maybe_executed_is_repeated_for_an_idempotent_method() -> None:
+    """Doing it twice does no harm."""
+    assert Scene(LOST, "ok", idempotent=True).run() == "ok"
+
+
+@pytest.mark.parametrize("idempotent", [False, True])
+def test_executed_is_never_repeated(idempotent: bool) -> None:
+    """The handler's own failure is an answer."""
+    scene = Scene(RemoteError, idempotent=idempotent)
+    with pytest.raises(RemoteError):
+        scene.run()
+    assert scene.call.attempt == 1
+
+
+def test_attempts_that_reached_a_server_are_limited() -> None:
+    """The fifth attempt is not made."""
+    scene = Scene(Overloaded, instances=9)
+    with pytest.raises(Overloaded) as caught:
+        scene.run()
+    assert (caught.value.attempts, scene.pauses) == (4, [])
+    assert "4 attempts" in str(caught.value)
+
+
+def test_attempts_that_reached_nobody_go_on_until_the_deadline() -> None:
+    """A restart longer than four attempts is ridden out."""
+    scene = Scene(*[Unavailable] * 9, "ok", instances=1)
+    assert scene.run() == "ok"
+    assert scene.call.attempt == 10
+
+
+def test_pause_beyond_the_deadline_is_not_begun() -> None:
+    """The caller gets the reason, and gets it before the time is up."""
+    scene = Scene(Unavailable, instances=0, timeout=1.0)
+    with pytest.raises(Unavailable) as caught:
+        scene.run()
+    assert 100.5 < scene.now < 101.0
+    assert (caught.value.endpoint, caught.value.attempts) == (None, len(scene.pauses) + 1)
+
+
+def test_expired_deadline_ends_the_attempts_even_if_instances_are_left() -> None:
+    """Time up is time up."""
+    scene = Scene(DeadlineExceeded("late", executed=Executed.NO), timeout=0.0)
+    with pytest.raises(DeadlineExceeded):
+        scene.run()
+    assert scene.call.attempt == 1
+
+
+def test_overloaded_everywhere_waits_as_long_as_the_server_said() -> None:
+    """The hint comes on top of the jitter, once nobody else is left."""
+    scene = Scene(Overloaded("full", retry_after=0.5), "ok", instances=1)
+    assert scene.run() == "ok"
+    assert scene.pauses == [0.55]
+
+
+def test_later_refusal_does_not_hide_that_the_call_may_have_run() -> None:
+    """After a lost connection, "not executed" would be a lie about the call as a whole."""
+    scene = Scene(LOST, Unavailable, idempotent=True, instances=1, timeout=1.0)
+    with pytest.raises(Unavailable) as caught:
+        scene.run()
+    assert caught.value.executed is Executed.MAYBE
+
+
+def test_other_exceptions_pass_untouched() -> None:
+    """Declared exceptions and bugs are not the policy's business."""
+    scene = Scene(KeyError("no such user"))
+    with pytest.raises(KeyError):
+        scene.run()
+
+
+@pytest.mark.parametrize(
+    ("error", "reached"),
+    [
+        (Unavailable("x"), False),
+        (ConnectionLost("x", executed=Executed.NO), False),
+        (ConnectionLost("x"), True),
+        (Draining("x"), True),
+        (DeadlineExceeded("x"), True),
+    ],
+)
+def test_reached_server_is_false_only_before_the_first_byte(error: CallError, reached: bool) -> None:
+    """A refusal by a server has cost that server something."""
+    assert reached_server(error) is reached
+
+
+kinds = st.sampled_from([Unavailable, Draining, Overloaded, LOST, TIMED_OUT, RemoteError])
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(kinds, min_size=1, max_size=30), st.booleans(), st.integers(0, 4))
+def test_no_history_breaks_the_rules(outcomes: list[type[CallError]], idempotent: bool, instances: int) -> None:
+    """Never a repeat after YES, none after MAYBE unless idempotent, never over the limit, never past the deadline."""
+    scene = Scene(*outcomes, "ok", idempotent=idempotent, instances=instances)
+    try:
+        scene.run()
+    except CallError as error:
+        assert error.attempts == scene.call.attempt
+    seen = [outcome("x") for outcome in outcomes][: scene.call.attempt - 1]
+    assert all(may_repeat(error, idempotent) for error in seen)
+    assert sum(reached_server(error) for error in seen) < 4
+    assert scene.now < scene.call.deadline.at

@@ -1,0 +1,138 @@
+"""Whether to send a call again, decided by one fact: was it executed?
+
+===========  =====================================================================================
+executed     what follows
+===========  =====================================================================================
+``NO``       another instance at once while there is an untried one, else again after a pause
+``MAYBE``    the same, but only for a method that is declared idempotent
+``YES``      never
+===========  =====================================================================================
+
+``max_attempts`` counts the attempts that *reached a server*. An attempt that found no instance, or whose connection was
+refused, cost no server anything and proves nothing about the call; it is repeated, paced by the backoff, until the
+deadline, because instances come back (a restart, a list that lags behind). What protects servers from a storm is thus
+the count, what protects this process is the pause, and what protects the caller is the deadline.
+
+Pure: the clock, the dice, the pause and the question "is there an untried instance?" are handed in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from zkrpc.call import Call, Interceptor, Proceed
+from zkrpc.errors import CallError, ConnectionLost, Executed, Overloaded, Unavailable
+from zkrpc.policies.backoff import Backoff
+
+
+def may_repeat(error: CallError, idempotent: bool) -> bool:
+    """True if sending the call again cannot do anything twice that must not be done twice."""
+    return error.executed is Executed.NO or (error.executed is Executed.MAYBE and idempotent)
+
+
+def reached_server(error: CallError) -> bool:
+    """False if the attempt ended before a byte of it was sent."""
+    return not (error.executed is Executed.NO and isinstance(error, (Unavailable, ConnectionLost)))
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Progress:
+    """What has happened to one call so far."""
+
+    reached: int = 0
+    """Attempts that reached a server."""
+    pauses: int = 0
+    """Pauses made, which drive the backoff."""
+    executed: Executed = Executed.NO
+    """The worst that any attempt can have done."""
+
+    def record(self, error: CallError) -> None:
+        """Takes in a failed attempt, and lifts ``error.executed`` to what holds for the call as a whole.
+
+        After an attempt that may have run, a later one that was refused must not claim that nothing happened.
+        """
+        self.reached += reached_server(error)
+        if error.executed is not Executed.NO:
+            self.executed = error.executed
+        error.executed = self.executed
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """When to give up, and how long to pause."""
+
+    max_attempts: int = 4
+    backoff: Backoff = Backoff()
+
+    def pause_before_next(
+        self, error: CallError, progress: Progress, *, untried: bool, remaining: float, rng: Callable[[], float]
+    ) -> float | None:
+        """Seconds until the next attempt of a call that may be repeated; None to give up.
+
+        Args:
+            error: how the last attempt ended.
+            progress: what went before, the last attempt included.
+            untried: whether there is an instance worth asking that was not asked yet.
+            remaining: seconds until the deadline. A pause that would not end before it is not begun: the caller gets
+                the error that tells more than "time is up", and gets it sooner.
+            rng: floats in [0, 1).
+        """
+        if remaining <= 0 or progress.reached >= self.max_attempts:
+            return None
+        if untried:
+            return 0.0
+        pause = self.backoff.pause(progress.pauses, rng)
+        if isinstance(error, Overloaded) and error.retry_after is not None:
+            # Everybody was asked; the one that said when to come back knows better than our dice.
+            pause += error.retry_after
+        return pause if pause < remaining else None
+
+
+def retrying(
+    policy: RetryPolicy,
+    *,
+    clock: Callable[[], float],
+    sleep: Callable[[float], Any],
+    rng: Callable[[], float],
+    has_untried: Callable[[Call], bool],
+) -> Interceptor[Call]:
+    """The interceptor that applies ``policy``: numbers the attempts, and notes on the call whom not to ask again.
+
+    Args:
+        policy: the decision.
+        clock: monotonic seconds.
+        sleep: waits for so many seconds, or less if there is news worth another attempt.
+        rng: floats in [0, 1).
+        has_untried: whether an instance is left that this call has not tried.
+    """
+
+    def retry(call: Call, proceed: Proceed[Call]) -> Any:
+        progress: Progress | None = None
+        while True:
+            call.attempt += 1
+            try:
+                return proceed(call)
+            except CallError as error:
+                progress = progress or Progress()
+                pause = pause_after(error, call, progress)
+                if pause is None:
+                    raise
+            if pause > 0:
+                progress.pauses += 1
+                sleep(pause)
+
+    def pause_after(error: CallError, call: Call, progress: Progress) -> float | None:
+        repeatable = may_repeat(error, call.idempotent)
+        progress.record(error)
+        error.attempts = call.attempt
+        if call.endpoint is not None:
+            call.tried.add(call.endpoint)
+            call.endpoint = None
+        if not repeatable:
+            return None
+        remaining = call.deadline.remaining(clock())
+        return policy.pause_before_next(error, progress, untried=has_untried(call), remaining=remaining, rng=rng)
+
+    return retry
