@@ -1,10 +1,11 @@
-"""Where an instance lives and what it says of itself: immutable values, nothing else."""
+"""Where an instance lives and what it says of itself: immutable values, and the seam through which they arrive."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Protocol
 
 from zkrpc.errors import ConfigError
 
@@ -69,3 +70,27 @@ class Snapshot:
     """Monotonic time of the last agreement with ZooKeeper; None while it comes from a file."""
     skipped: int = 0
     """Records that could not be read and were left out."""
+
+
+class Resolver(Protocol):
+    """Who knows the members of one service: ZooKeeper, a file, or a fixed list."""
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The last list known; None, or one without instances, before there is one."""
+        ...
+
+    def subscribe(self, callback: Callable[[Snapshot], None], /) -> Callable[[], object]:
+        """Calls back with every later list, in order, from a greenlet of this hub. The callback must not block.
+
+        Returns a function that ends the subscription.
+        """
+        ...
+
+    def wait_ready(self, timeout: float, /) -> Snapshot:
+        """The list, waiting up to ``timeout`` seconds for the first one. Raises CoordinationError if none came."""
+        ...
+
+    def close(self) -> None:
+        """Ends the watching."""
+        ...
