@@ -11,8 +11,9 @@ import contextvars
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from zkrpc.deadline import Deadline
+
 if TYPE_CHECKING:
-    from zkrpc.deadline import Deadline
     from zkrpc.endpoint import Endpoint
 
 CallT = TypeVar("CallT")
@@ -91,24 +92,48 @@ class Call:
 class ServerCall:
     """A call being served: what a handler may want to know about it."""
 
-    __slots__ = ("deadline", "headers", "method", "peer", "epoch")
+    __slots__ = ("arguments", "entered", "epoch", "handler", "headers", "method", "peer", "received_at")
 
     def __init__(
-        self, method: str, headers: Mapping[str, str], deadline: Deadline | None, peer: str, epoch: int | None = None
+        self,
+        method: str,
+        handler: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        headers: Mapping[str, str],
+        peer: str,
+        received_at: float,
     ) -> None:
         self.method = method
+        self.handler = handler
+        """The bound method that will run."""
+        self.arguments = arguments
+        """What it will be given, in the order of the IDL."""
         self.headers = headers
         """Metadata the caller sent, empty for plain Thrift callers."""
-        self.deadline = deadline
-        """When the caller stops waiting; None if it did not say."""
         self.peer = peer
         """The caller's ``host:port``."""
-        self.epoch = epoch
+        self.received_at = received_at
+        """Monotonic time at which the request's last byte was read."""
+        self.entered = False
+        """True once the handler was called: from then on an error no longer means that nothing was done."""
+        self.epoch: int | None = None
         """The fencing token of the primary that runs this call; None outside primary-only methods."""
+
+    @property
+    def deadline(self) -> Deadline | None:
+        """When the caller stops waiting; None if it did not say."""
+        budget = self.headers.get("Deadline-Budget")
+        return None if budget is None else Deadline.from_budget(budget, self.received_at)
 
     def __repr__(self) -> str:
         """Name and caller."""
         return f"<ServerCall {self.method} from {self.peer}>"
+
+
+def run_handler(call: ServerCall) -> Any:
+    """The innermost end of the server's stack: the handler itself."""
+    call.entered = True
+    return call.handler(*call.arguments)
 
 
 _current: contextvars.ContextVar[ServerCall | None] = contextvars.ContextVar("zkrpc_current_call", default=None)
