@@ -1,0 +1,59 @@
+"""Calls, their context, and stacking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zkrpc.call import Call, Proceed, ServerCall, compose, current_call, enter_call, leave_call, run_handler
+from zkrpc.deadline import Deadline
+
+
+def server_call(**headers: str) -> ServerCall:
+    return ServerCall("add", lambda a, b: a + b, (1, 2), headers, "127.0.0.1:5", 100.0)
+
+
+def test_compose_runs_the_first_interceptor_outermost() -> None:
+    """The list reads from the outside in, and the last function is the core."""
+    seen: list[str] = []
+
+    def noting(name: str) -> Any:
+        def interceptor(call: ServerCall, proceed: Proceed[ServerCall]) -> Any:
+            seen.append(f"{name} in")
+            result = proceed(call)
+            seen.append(f"{name} out")
+            return result
+
+        return interceptor
+
+    assert compose([noting("outer"), noting("inner")], run_handler)(server_call()) == 3
+    assert seen == ["outer in", "inner in", "inner out", "outer out"]
+
+
+def test_run_handler_notes_that_the_handler_was_entered() -> None:
+    """From then on an error may have left something done."""
+    call = server_call()
+    assert not call.entered
+    run_handler(call)
+    assert call.entered
+
+
+def test_current_call_is_the_one_entered_last() -> None:
+    """A handler sees its own call, and nobody sees it afterwards."""
+    call = server_call()
+    assert current_call() is None
+    token = enter_call(call)
+    assert current_call() is call
+    leave_call(token)
+    assert current_call() is None
+
+
+def test_server_call_reads_its_deadline_from_the_budget() -> None:
+    """Remaining milliseconds count from the moment the request was read; nonsense and silence mean none."""
+    assert server_call(**{"Deadline-Budget": "250"}).deadline == Deadline(100.25)
+    assert server_call(**{"Deadline-Budget": "soon"}).deadline is None
+    assert server_call().deadline is None
+
+
+def test_calls_show_themselves() -> None:
+    """Both kinds of call name their method when printed."""
+    assert "add" in repr(server_call()) and "get" in repr(Call("get", None, Deadline(1.0)))

@@ -1,0 +1,40 @@
+"""Settings are checked where they are made."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from zkrpc.config import ClientConfig, RegistryConfig, ServerConfig, WireLimits
+from zkrpc.errors import ConfigError
+
+
+@pytest.mark.parametrize("kind", [WireLimits, ServerConfig, ClientConfig, RegistryConfig])
+def test_config_defaults_are_valid_and_frozen(kind: type[Any]) -> None:
+    """Every object can be made without arguments, and not changed afterwards."""
+    config = kind()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(config, dataclasses.fields(config)[0].name, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        (WireLimits, "max_frame", 0),
+        (WireLimits, "max_frame", 0x3FFFFFFF),
+        (WireLimits, "max_in_flight", "many"),
+        (ServerConfig, "drain_timeout", -1.0),
+        (ServerConfig, "max_concurrent", 0),
+        (ClientConfig, "timeout", float("nan")),
+        (ClientConfig, "max_attempts", True),
+        (RegistryConfig, "max_in_flight", 279),
+        (RegistryConfig, "username", "only-one-of-two"),
+        (RegistryConfig, "debounce", -0.1),
+    ],
+)
+def test_config_names_the_field_that_is_wrong(kind: type[Any], field: str, value: object) -> None:
+    """A bad value is a ConfigError that says which field and what it accepts."""
+    with pytest.raises(ConfigError, match=f"{kind.__name__}.{field}"):
+        kind(**{field: value})

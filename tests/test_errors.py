@@ -1,0 +1,46 @@
+"""The exception tree."""
+
+from __future__ import annotations
+
+import pytest
+
+from zkrpc import errors
+from zkrpc.endpoint import Endpoint
+from zkrpc.errors import CallError, Executed, IdlError, Overloaded
+
+
+@pytest.mark.parametrize(
+    ("kind", "executed"),
+    [
+        (errors.Unavailable, Executed.NO),
+        (errors.Draining, Executed.NO),
+        (errors.UnknownMethod, Executed.NO),
+        (errors.Overloaded, Executed.NO),
+        (errors.ConnectionLost, Executed.MAYBE),
+        (errors.DeadlineExceeded, Executed.MAYBE),
+        (errors.RemoteError, Executed.YES),
+    ],
+)
+def test_call_error_says_whether_it_was_executed(kind: type[CallError], executed: Executed) -> None:
+    """Each kind has the answer its name implies, and can be told better."""
+    assert kind("x").executed is executed
+    assert kind("x", executed=Executed.NO).executed is Executed.NO
+
+
+def test_call_error_shows_an_operator_where_and_how_often() -> None:
+    """The text names the fact, the instance and the attempts."""
+    error = Overloaded("at its limit", retry_after=0.5, endpoint=Endpoint("h", 1), attempts=3)
+    assert str(error) == "at its limit (executed=NO at h:1, 3 attempts)"
+    assert error.retry_after == 0.5
+
+
+def test_idl_error_reads_like_a_compiler_message() -> None:
+    """file:line: message, as editors and people know it."""
+    assert str(IdlError("expected ';'", file="a.thrift", line=3)) == "a.thrift:3: expected ';'"
+    assert str(IdlError("no such file")) == "no such file"
+
+
+def test_every_error_has_the_one_root() -> None:
+    """``except RpcError`` catches whatever zkrpc raises on purpose."""
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert len(kinds) > 15 and all(issubclass(kind, errors.RpcError) for kind in kinds)
