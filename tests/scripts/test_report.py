@@ -7,8 +7,7 @@ import io
 import json
 
 import pytest
-
-from scripts.report import Report, add_json_flag
+from report import Report, add_json_flag
 
 
 def _report(seed: int | None = 7) -> Report:

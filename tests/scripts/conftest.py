@@ -1,0 +1,8 @@
+"""Scripts import one another by bare name, as they do when run; their tests do the same."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
