@@ -1,0 +1,518 @@
+"""The ZooKeeper session, on a real server, through a network that fails on demand."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from zkrpc.config import RegistryConfig
+from zkrpc.dev.zookeeper import DevZooKeeper
+from zkrpc.errors import (
+    ConfigError,
+    CoordinationError,
+    NodeExists,
+    NodeMissing,
+    OutcomeUnknown,
+    SessionSuspended,
+    VersionConflict,
+)
+from zkrpc.registry.closing import close_session
+from zkrpc.registry.operations import Check, Create, Delete, SessionState, SetData, Stat
+from zkrpc.registry.session import Session
+from zkrpc.testing.proxy import Proxy, ProxyMode
+
+pytestmark = pytest.mark.zookeeper
+
+QUICK = RegistryConfig(session_timeout=2.0, request_timeout=3.0)
+Opener = Callable[..., Session]
+
+
+@pytest.fixture
+def proxy(zookeeper_server: DevZooKeeper) -> Iterator[Proxy]:
+    """A network of our own to the server."""
+    with Proxy(("127.0.0.1", zookeeper_server.ports[0])) as between:
+        yield between
+
+
+@pytest.fixture
+def chroot(zookeeper: str) -> str:
+    """A path of our own, to go behind a proxy's address."""
+    return "/" + zookeeper.partition("/")[2]
+
+
+@pytest.fixture
+def opened(zookeeper: str) -> Iterator[Opener]:
+    """Opens connected sessions and closes them at the end."""
+    sessions = []
+
+    def open_session(
+        hosts: str = zookeeper, config: RegistryConfig = QUICK, *, connected: bool = True, **options: object
+    ) -> Session:
+        session = Session(hosts, config, **options)  # type: ignore[arg-type]  # the options are the session's own
+        sessions.append(session)
+        session.start()
+        assert not connected or session.wait_connected(10)
+        return session
+
+    yield open_session
+    for session in sessions:
+        session.close()
+
+
+def eventually(condition: Callable[[], object], bound: float = 8.0) -> float:
+    """Waits until ``condition()`` holds; the seconds it took."""
+    started_at = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started_at < bound, "did not come in time"
+        gevent.sleep(0.01)
+    return time.monotonic() - started_at
+
+
+# Requests and outcomes
+
+
+def test_session_reads_and_writes_nodes(opened: Opener) -> None:
+    """Every request, and what each refusal is called."""
+    session = opened()
+    assert session.exists("/a") is None and session.get("/a") is None and session.children("/a") is None
+    assert session.create("/a", b"one") == "/a"
+    value, stat = session.get("/a") or (b"", None)
+    assert value == b"one" and isinstance(stat, Stat)
+    assert (stat.version, stat.owner, stat.size) == (0, 0, 3)
+    changed = session.set("/a", b"three", 0)
+    assert changed.version == 1 and changed.modified_zxid > changed.created_zxid == stat.created_zxid
+    assert session.create("/a/b", ephemeral=True) == "/a/b"
+    mine = session.exists("/a/b")
+    assert mine is not None and mine.owner == session.session_id
+    assert session.children("/a") == ["b"] and session.children("/a/b") == []
+    assert session.create("/a/s-", sequence=True) == "/a/s-0000000001"
+    for refused, request in (
+        (NodeExists, lambda: session.create("/a")),
+        (NodeMissing, lambda: session.create("/x/y")),
+        (NodeMissing, lambda: session.set("/x", b"")),
+        (NodeMissing, lambda: session.delete("/x")),
+        (VersionConflict, lambda: session.set("/a", b"", 7)),
+        (VersionConflict, lambda: session.delete("/a/b", 7)),
+    ):
+        with pytest.raises(refused):
+            request()
+    with pytest.raises(CoordinationError, match="delete /a: NotEmpty"):
+        session.delete("/a")
+    session.delete("/a/b", 0)
+    assert session.exists("/a/b") is None
+
+
+def test_chroot_and_parents_are_made(opened: Opener, zookeeper: str) -> None:
+    """A session makes its chroot; ensure_path makes what is missing, and is content if somebody else does."""
+    first, second = opened(), opened()
+    jobs = [gevent.spawn(session.ensure_path, "/deep/er/still") for session in (first, second)]
+    gevent.joinall(jobs, timeout=10, raise_error=True)
+    assert first.exists("/deep/er/still") is not None
+    hosts, _, chroot = zookeeper.partition("/")
+    assert (opened(hosts).children(f"/{chroot}") or []) == ["deep"]
+
+
+def test_transaction_does_all_or_nothing(opened: Opener) -> None:
+    """Results come one per step; the step that failed by itself is the one that is raised."""
+    session = opened()
+    made = session.multi([Create(path="/a", value=b"1"), Create(path="/a/e", ephemeral=True), Check(path="/a")])
+    assert made == ["/a", "/a/e", None]
+    changed, deleted = session.multi([SetData(path="/a", value=b"22", version=0), Delete(path="/a/e", version=0)])
+    assert isinstance(changed, Stat) and changed.version == 1 and changed.size == 2 and deleted is None
+    with pytest.raises(NodeExists, match="transaction, at Create /a: NodeExists"):
+        session.multi([Create(path="/b"), Create(path="/a"), Delete(path="/gone")])
+    with pytest.raises(VersionConflict, match="at SetData /a"):
+        session.multi([Create(path="/b"), SetData(path="/a", value=b"", version=0)])
+    with pytest.raises(NodeMissing, match="at Check /gone"):
+        session.multi([Check(path="/gone"), SetData(path="/a", value=b"")])
+    assert session.exists("/b") is None
+    assert session.multi([]) == []
+
+
+def test_too_large_a_value_is_refused_before_it_is_sent(opened: Opener) -> None:
+    """ZooKeeper would cut the connection at 1 MiB, and a retry would cut it again."""
+    session = opened(config=RegistryConfig(max_payload=10))
+    session.create("/a", b"x" * 10)
+    for request in (
+        lambda: session.create("/b", b"x" * 11),
+        lambda: session.set("/a", b"x" * 11),
+        lambda: session.multi([SetData(path="/a", value=b"x" * 6), Create(path="/b", value=b"x" * 6)]),
+    ):
+        with pytest.raises(ConfigError, match="max_payload"):
+            request()
+    assert session.state is SessionState.CONNECTED
+
+
+def test_credentials_keep_others_from_changing_nodes(opened: Opener) -> None:
+    """With a user name, nodes belong to their creator; everybody may read."""
+    owner = opened(config=RegistryConfig(username="svc", password="secret"))
+    owner.create("/mine", b"v")
+    owner.multi([Create(path="/mine/too")])
+    stranger, same = opened(), opened(config=RegistryConfig(username="svc", password="secret"))
+    assert (stranger.get("/mine") or (b"",))[0] == b"v"
+    for request in (lambda: stranger.set("/mine", b""), lambda: stranger.delete("/mine/too")):
+        with pytest.raises(CoordinationError, match="NoAuth"):
+            request()
+    same.delete("/mine/too")
+
+
+def test_a_chroot_that_may_not_be_made_does_not_hang_the_session(opened: Opener, zookeeper: str) -> None:
+    """The session connects, and requests tell what is missing."""
+    opened(config=RegistryConfig(username="svc", password="secret"))
+    stranger = opened(f"{zookeeper}/sub")
+    with pytest.raises(NodeMissing):
+        stranger.create("/a")
+
+
+def test_a_thousand_greenlets_do_not_wedge_the_client(opened: Opener) -> None:
+    """The gate keeps kazoo's wake-up socket from overflowing; afterwards everything still works."""
+    session = opened(config=RegistryConfig(request_timeout=30.0))
+    session.create("/a")
+    readers = [gevent.spawn(session.exists, "/a") for _ in range(1000)]
+    gevent.joinall(readers, timeout=30)
+    assert sum(reader.successful() for reader in readers) == 1000
+    assert session.exists("/a", timeout=2) is not None
+
+
+def test_a_full_gate_refuses_in_time(opened: Opener, proxy: Proxy, chroot: str) -> None:
+    """Whoever gets no slot within its timeout was not sent."""
+    config = RegistryConfig(session_timeout=10.0, max_in_flight=1)
+    session = opened(proxy.hosts + chroot, config)
+    proxy.mode = ProxyMode.HOLE
+    first = gevent.spawn(session.exists, "/", timeout=5)
+    gevent.sleep(0)
+    with pytest.raises(SessionSuspended, match="not sent, 1 requests"):
+        session.exists("/", timeout=0.1)
+    proxy.mode = ProxyMode.FORWARD
+    assert first.get(timeout=5) is not None
+    assert session.exists("/") is not None
+
+
+def test_a_wrong_argument_costs_no_slot(opened: Opener) -> None:
+    """What kazoo refuses to send is the caller's TypeError, and the gate stays open."""
+    session = opened(config=RegistryConfig(max_in_flight=1))
+    for _ in range(3):
+        with pytest.raises(TypeError):
+            session.exists(42)  # type: ignore[arg-type]  # the point of the test
+    assert session.exists("/") is not None
+
+
+def test_session_refuses_to_survive_a_fork(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes on one connection would lose the session for both."""
+    session = opened()
+    here = os.getpid()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "getpid", lambda: here + 1)
+        with pytest.raises(ConfigError, match="does not survive a fork"):
+            session.exists("/")
+    assert session.exists("/") is not None
+
+
+# Faults
+
+
+def test_an_answer_that_does_not_come_is_an_unknown_outcome(opened: Opener, proxy: Proxy, chroot: str) -> None:
+    """The caller gives up in time; its slot stays taken until kazoo has let go of the request."""
+    session = opened(proxy.hosts + chroot, RegistryConfig(session_timeout=4.0))
+    proxy.mode = ProxyMode.HOLE
+    started_at = time.monotonic()
+    with pytest.raises(OutcomeUnknown, match="create /a: sent, no answer within 0.2 s"):
+        session.create("/a", timeout=0.2)
+    assert time.monotonic() - started_at < 0.5
+    assert session._link is not None
+    assert session._link._slots.counter == 127
+    proxy.mode = ProxyMode.FORWARD
+    assert session.exists("/a") is not None
+    assert session._link._slots.counter == 128
+
+
+def test_a_lost_reply_is_an_unknown_outcome_that_happened(opened: Opener, proxy: Proxy, chroot: str) -> None:
+    """The connection breaks before the answer: only a look tells that the node was made."""
+    session = opened(proxy.hosts + chroot)
+    before = session.session_id
+    proxy.mode = ProxyMode.DROP_REPLIES
+    creating = gevent.spawn(session.create, "/a", ephemeral=True)
+    eventually(lambda: session._link is not None and session._link._slots.counter == 127)
+    gevent.sleep(0.1)
+    proxy.mode = ProxyMode.FORWARD
+    with pytest.raises(OutcomeUnknown, match="ConnectionLoss"):
+        creating.get(timeout=5)
+    assert session.wait_connected(5)
+    stat = session.exists("/a")
+    assert stat is not None and stat.owner == before == session.session_id
+
+
+def test_a_short_cut_keeps_the_session(
+    opened: Opener, proxy: Proxy, chroot: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Suspended, refusing, then connected again as the same session; watchers of the state hear it; kazoo is quiet."""
+    caplog.set_level(logging.INFO)
+    told = []
+    session = opened(proxy.hosts + chroot, on_new_session=lambda number, password: told.append((number, password)))
+    before, changed, watch = session.session_id, Event(), Event()
+    session.create("/e", ephemeral=True)
+    session.watch_state(changed)
+    session.exists("/e", watch)
+    proxy.mode = ProxyMode.REFUSE
+    assert watch.wait(5), "a raw watch is gone when the connection is, and must say so"
+    assert changed.wait(5) and session.state is SessionState.SUSPENDED
+    assert session.session_id == before and not session.wait_connected(0)
+    started_at = time.monotonic()
+    with pytest.raises(SessionSuspended, match="not sent, the session is suspended"):
+        session.exists("/e")
+    assert time.monotonic() - started_at < 0.1
+    changed.clear()
+    proxy.mode = ProxyMode.FORWARD
+    assert changed.wait(5) and session.wait_connected(5)
+    stat = session.exists("/e")
+    assert stat is not None and stat.owner == session.session_id == before
+    assert told == [(before, session.password)]
+    session.unwatch_state(changed)
+    assert {record.name.partition(".")[0] for record in caplog.records} == {"zkrpc"}
+    assert not [record for record in caplog.records if record.name == "zkrpc.registry.kazoo"]
+
+
+def test_black_hole_under_traffic_is_noticed_before_the_session_expires(
+    opened: Opener, proxy: Proxy, chroot: str
+) -> None:
+    """kazoo takes each request it sends for a heartbeat; the watchdog waits for answers, 2/3 of the timeout."""
+    session = opened(proxy.hosts + chroot)
+    assert session.timeout == 2.0
+    before = session.session_id
+
+    def talk() -> None:
+        while True:
+            with pytest.raises(CoordinationError):
+                session.exists("/", timeout=0.05)
+            gevent.sleep(0.05)
+
+    proxy.mode = ProxyMode.HOLE
+    talker = gevent.spawn(talk)
+    took = eventually(lambda: session.state is SessionState.SUSPENDED)
+    assert took < 2.0 * 2 / 3 + 0.3
+    proxy.mode = ProxyMode.FORWARD
+    eventually(lambda: session.state is SessionState.CONNECTED)
+    talker.kill()
+    assert session.session_id == before
+    assert session._link is not None and session._link._slots.counter == 128
+
+
+def test_a_healthy_idle_session_is_left_alone(opened: Opener) -> None:
+    """Heartbeats alone satisfy the watchdog."""
+    session = opened(config=RegistryConfig(session_timeout=1.0))
+    changed = Event()
+    session.watch_state(changed)
+    first = session.last_ack_at
+    assert not changed.wait(2.0)
+    assert first is not None and session.last_ack_at is not None and session.last_ack_at > first + 1
+
+
+def test_a_blocked_hub_does_not_make_the_watchdog_bite(opened: Opener, zookeeper: str) -> None:
+    """After a block of more than 2/3 of the timeout, the answer that waits in the socket counts."""
+    session = opened()
+    changed = Event()
+    session.watch_state(changed)
+    session.exists("/")
+    time.sleep(1.5)
+    assert not changed.wait(0.5)
+    assert session.exists("/") is not None
+
+
+def test_an_ended_session_is_followed_by_another(opened: Opener, zookeeper: str) -> None:
+    """Lost, then a new id, told before the first request of the new session is let through."""
+    states = []
+    sessions: list[Session] = []
+
+    def tell(number: int, password: bytes) -> None:
+        states.append((number, password, sessions[0].state if sessions else None))
+        raise RuntimeError("a callback's failure is logged, not more")
+
+    session = opened(on_new_session=tell)
+    sessions.append(session)
+    seen = []
+    changed, watch = Event(), Event()
+    session.watch_state(changed)
+
+    def follow() -> None:
+        while True:
+            changed.wait()
+            changed.clear()
+            seen.append((session.state, session.session_id))
+
+    follower = gevent.spawn(follow)
+    before, password = session.session_id, session.password
+    assert before is not None and password is not None
+    session.create("/e", ephemeral=True)
+    session.exists("/e", watch)
+    assert close_session(zookeeper, before, password, 2.0)
+    eventually(lambda: session.session_id not in (None, before))
+    assert session.wait_connected(5) and watch.wait(1)
+    after = session.session_id
+    eventually(lambda: seen[-1:] == [(SessionState.CONNECTED, after)])
+    follower.kill()
+    assert (SessionState.LOST, None) in seen
+    assert [entry[0] for entry in states] == [before, after]
+    assert states[1][1] == session.password and states[1][2] is SessionState.LOST
+    assert session.exists("/e") is None
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_client_that_died_for_good_is_replaced(opened: Opener, zookeeper: str, ended: bool) -> None:
+    """Its session is continued if it lives; if it does not, a new one follows."""
+    session = opened()
+    before, password = session.session_id, session.password
+    assert before is not None and password is not None and session._link is not None
+    session.create("/e", ephemeral=True)
+    watch = Event()
+    session.exists("/e", watch)
+    dead = session._link
+    dead._client._connection._connection_routine.kill()
+    assert session.state is SessionState.SUSPENDED and watch.wait(1)
+    if ended:
+        assert close_session(zookeeper, before, password, 2.0)
+    assert session.wait_connected(5)
+    assert session._link is not dead
+    if ended:
+        assert session.session_id != before and session.exists("/e") is None
+    else:
+        stat = session.exists("/e")
+        assert stat is not None and stat.owner == session.session_id == before
+
+
+def test_control_survives_surprises(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected failure in the control greenlet costs a pause, not the session."""
+    session = opened(connected=False)
+    step, failures = session._step, [RuntimeError("surprise"), SessionSuspended("gone again")]
+
+    def stumble() -> float | None:
+        if failures:
+            raise failures.pop()
+        return step()
+
+    monkeypatch.setattr(session, "_step", stumble)
+    assert session.wait_connected(5) and not failures
+
+
+# Watches
+
+
+def test_watch_fires_once_per_change(opened: Opener) -> None:
+    """Data, children, deletion, and a node that is not there yet; watching again adds nothing to kazoo."""
+    session, other = opened(), opened()
+    waits = {name: Event() for name in ("missing", "value", "list", "gone")}
+    assert session.exists("/m", waits["missing"]) is None
+    other.create("/m")
+    assert waits["missing"].wait(2)
+    for _ in range(3):
+        session.get("/m", waits["value"])
+        session.children("/m", waits["list"])
+    assert session._link is not None
+    kazoo = session._link._client
+    assert all(len(watchers) == 1 for watchers in (*kazoo._data_watchers.values(), *kazoo._child_watchers.values()))
+    other.set("/m", b"x")
+    assert waits["value"].wait(2) and not waits["list"].is_set()
+    other.create("/m/c")
+    assert waits["list"].wait(2)
+    session.exists("/m/c", waits["gone"])
+    other.delete("/m/c")
+    assert waits["gone"].wait(2)
+
+
+# The beginning and the end
+
+
+@pytest.mark.parametrize(("asked", "granted"), [(0.1, 1.0), (3.0, 3.0), (60.0, 10.0)])
+def test_negotiated_timeout_is_the_servers(opened: Opener, asked: float, granted: float) -> None:
+    """The server grants 2 to 20 ticks, whatever was asked."""
+    session = opened(config=RegistryConfig(session_timeout=asked))
+    assert session.timeout == granted
+    assert session.last_ack_at is not None and abs(session.last_ack_at - time.monotonic()) < 2
+
+
+def test_close_takes_the_nodes_away_at_once(opened: Opener) -> None:
+    """Ephemeral nodes go with close(), which may be called again; nothing works afterwards."""
+    session, other = opened(), opened()
+    session.create("/e", ephemeral=True)
+    changed = Event()
+    session.watch_state(changed)
+    session.close()
+    assert other.exists("/e") is None
+    assert changed.is_set() and session.state is SessionState.CLOSED
+    session.close()
+    session.start()
+    with pytest.raises(SessionSuspended, match="the session is closed"):
+        session.exists("/e")
+    assert "closed" in repr(session) and not session.wait_connected(0)
+
+
+@pytest.mark.parametrize("mode", [ProxyMode.HOLE, ProxyMode.REFUSE])
+def test_close_is_bounded_when_nobody_answers(opened: Opener, proxy: Proxy, chroot: str, mode: ProxyMode) -> None:
+    """Two seconds at most, and whoever waits for an answer is told at once."""
+    session = opened(proxy.hosts + chroot, RegistryConfig(session_timeout=10.0))
+    proxy.mode = mode
+    gevent.sleep(0.2)
+    waiting = gevent.spawn(session.exists, "/", timeout=60)
+    started_at = time.monotonic()
+    gevent.sleep(0)
+    session.close()
+    assert time.monotonic() - started_at < 2.0
+    with pytest.raises((OutcomeUnknown, SessionSuspended)):
+        waiting.get(timeout=1)
+
+
+def test_session_waits_for_a_server_that_is_not_there(opened: Opener) -> None:
+    """start() returns at once; requests are refused; close() ends it."""
+    with Proxy(("127.0.0.1", 1)) as nowhere:
+        session = opened(nowhere.hosts, connected=False)
+        assert not session.wait_connected(0.3)
+        assert session.state is SessionState.CONNECTING
+        assert (session.session_id, session.password, session.timeout, session.last_ack_at) == (None, None, None, None)
+        with pytest.raises(SessionSuspended, match="the session is connecting"):
+            session.exists("/")
+        session.close()
+    never_started = Session("127.0.0.1:1")
+    assert never_started.timeout is None and never_started.last_ack_at is None
+    never_started.close()
+
+
+def test_a_frozen_server_is_left_for_another(opened: Opener, zookeeper_ensemble: DevZooKeeper) -> None:
+    """With three servers a frozen one costs a reconnect, not the session."""
+    session = opened(f"{zookeeper_ensemble.hosts}/frozen", RegistryConfig(session_timeout=4.0))
+    before = session.session_id
+    session.create("/e", ephemeral=True)
+    assert session._link is not None
+    port = session._link._client._connection._socket.getpeername()[1]
+    frozen = zookeeper_ensemble.ports.index(port)
+    changed = Event()
+    session.watch_state(changed)
+    zookeeper_ensemble.freeze(frozen)
+    assert changed.wait(4)
+    assert session.wait_connected(8)
+    zookeeper_ensemble.thaw(frozen)
+    assert session.session_id == before and session.exists("/e") is not None
+
+
+def test_a_patched_program_may_use_a_session(zookeeper: str) -> None:
+    """The rest of these tests run without monkey patching; with it, names resolve without blocking as well."""
+    program = f"""
+import gevent.monkey; gevent.monkey.patch_all()
+import gevent
+from zkrpc.registry.session import Session
+session = Session({zookeeper.replace("127.0.0.1", "localhost")!r})
+session.start()
+assert session.wait_connected(10)
+session.create("/a", b"1")
+readers = [gevent.spawn(session.get, "/a") for _ in range(300)]
+gevent.joinall(readers, timeout=20, raise_error=True)
+session.close()
+"""
+    done = subprocess.run([sys.executable, "-c", program], timeout=40, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,307 @@
+"""One ZooKeeper client from birth to death: the only place that touches kazoo.
+
+Everything here guards against something that was measured on kazoo 2.11 under gevent:
+
+- Its wake-up socket holds about 278 bytes, one per request. Two greenlets that must wait for it wedge the client for
+  good while it says CONNECTED; only a gate in front (128 requests unanswered, none while not connected) prevents that.
+- A request counts as a heartbeat when it is *sent*, so with traffic into a black hole it stays CONNECTED for ever. We
+  note when the server last acknowledged something, and cut the socket ourselves.
+- It keeps the negotiated timeout to itself, waits up to an hour between connects by default, and gives one dead server
+  a whole session timeout to connect.
+- Its timeouts are BaseExceptions. None is ever raised here, because we wait for results instead of getting them.
+
+It knows nothing of sessions as the rest of zkrpc sees them: :mod:`zkrpc.registry.session` builds a new link when one
+has died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent.lock import BoundedSemaphore
+from kazoo.client import KazooClient
+from kazoo.exceptions import (
+    BadVersionError,
+    ConnectionClosedError,
+    ConnectionLoss,
+    KazooException,
+    NodeExistsError,
+    NoNodeError,
+    OperationTimeoutError,
+    RequestTimeoutError,
+    RolledBackError,
+    RuntimeInconsistency,
+    SessionExpiredError,
+    SessionMovedError,
+)
+from kazoo.handlers.gevent import SequentialGeventHandler
+from kazoo.protocol.states import KazooState, KeeperState
+from kazoo.retry import KazooRetry
+from kazoo.security import CREATOR_ALL_ACL, READ_ACL_UNSAFE
+
+from zkrpc.config import RegistryConfig
+from zkrpc.errors import (
+    ConfigError,
+    CoordinationError,
+    NodeExists,
+    NodeMissing,
+    OutcomeUnknown,
+    SessionLost,
+    SessionSuspended,
+    VersionConflict,
+)
+from zkrpc.registry.operations import ConnectString
+
+# kazoo warns at every attempt to connect, twice a second while a server is down. What matters of it is logged by the
+# session; lower this logger's level to see the rest.
+_kazoo_log = logging.getLogger("zkrpc.registry.kazoo")
+if _kazoo_log.level == logging.NOTSET:
+    _kazoo_log.setLevel(logging.ERROR)
+
+_LEAST_CONNECT_TIMEOUT = 0.5
+_KILL_TIMEOUT = 0.3
+# Order matters: kazoo derives the closed connection from the expired session, but it means less.
+_TRANSLATIONS: tuple[tuple[type[KazooException], type[CoordinationError]], ...] = (
+    (NoNodeError, NodeMissing),
+    (NodeExistsError, NodeExists),
+    (BadVersionError, VersionConflict),
+    (ConnectionClosedError, OutcomeUnknown),
+    (SessionExpiredError, SessionLost),
+    (ConnectionLoss, OutcomeUnknown),
+    (SessionMovedError, OutcomeUnknown),
+    (OperationTimeoutError, OutcomeUnknown),
+    (RequestTimeoutError, OutcomeUnknown),
+)
+
+
+def translated(error: KazooException, action: str) -> CoordinationError:
+    """Our exception for one of kazoo's; what has no name of its own is a plain CoordinationError."""
+    for theirs, ours in _TRANSLATIONS:
+        if isinstance(error, theirs):
+            return ours(f"ZooKeeper {action}: {_reason(error)}")
+    return CoordinationError(f"ZooKeeper {action}: {_reason(error)}")
+
+
+def _reason(error: KazooException) -> str:
+    name = type(error).__name__.removesuffix("Error")
+    return f"{name} ({error})" if str(error) else name
+
+
+def is_consequence(error: object) -> bool:
+    """True for what a transaction returns for steps that failed only because another one did."""
+    return isinstance(error, (RolledBackError, RuntimeInconsistency))
+
+
+class Acknowledgements:
+    """When the server last proved that it had heard us, and the timeout it granted.
+
+    kazoo tells neither, so three methods of its connection are wrapped on the instance.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        """Starts listening to a connection handler that has not been started."""
+        self.timeout: float | None = None
+        """Seconds, as negotiated with the current or last connection."""
+        self.last_at: float | None = None
+        """When the newest message that was acknowledged had been *sent*."""
+        self._sent: dict[int | None, float] = {}
+        self._submit = connection._submit
+        self._read_header = connection._read_header
+        self._invoke = connection._invoke
+        connection._submit = self._on_submit
+        connection._read_header = self._on_read_header
+        connection._invoke = self._on_invoke
+
+    def _on_submit(self, request: Any, timeout: float, xid: int | None = None) -> Any:
+        # Pings share one number: of two unanswered, the answer is the older one's.
+        self._sent.setdefault(xid, time.monotonic())
+        return self._submit(request, timeout, xid)
+
+    def _on_read_header(self, timeout: float) -> Any:
+        header, buffer, offset = self._read_header(timeout)
+        sent_at = self._sent.pop(header.xid, None)
+        if sent_at is not None:
+            self.last_at = sent_at if self.last_at is None else max(sent_at, self.last_at)
+        return header, buffer, offset
+
+    def _on_invoke(self, timeout: float, request: Any, xid: int | None = None) -> Any:
+        if xid is not None:
+            return self._invoke(timeout, request, xid)
+        self._sent.clear()
+        started_at = time.monotonic()
+        reply = self._invoke(timeout, request, xid)
+        if reply[0].time_out > 0:
+            self.timeout = reply[0].time_out / 1000
+            self.last_at = started_at
+        return reply
+
+
+class _Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untyped
+    """kazoo's gevent handler, with a bound on each TCP connect so that one dead server does not cost the session."""
+
+    def __init__(self, connect_timeout: float) -> None:
+        super().__init__()
+        self._connect_timeout = connect_timeout
+
+    def create_connection(self, *args: Any, timeout: float, **kwargs: Any) -> Any:
+        return super().create_connection(*args, timeout=min(timeout, self._connect_timeout), **kwargs)
+
+
+class Link:
+    """A kazoo client behind a gate. Made and used in one process and one hub."""
+
+    def __init__(
+        self,
+        target: ConnectString,
+        config: RegistryConfig,
+        *,
+        identity: tuple[int, bytes] | None,
+        on_change: Callable[[], None],
+    ) -> None:
+        """Prepares a client that continues the session ``identity``, or makes a new one.
+
+        ``on_change`` is called at every change of the connection, from inside kazoo: it must neither wait nor ask
+        anything of ZooKeeper.
+        """
+        self._on_change = on_change
+        self._pid = os.getpid()
+        self._slots = BoundedSemaphore(config.max_in_flight)
+        self._most = config.max_in_flight
+        self._admitting = False
+        self._client = _build_client(target, config, identity)
+        self._client.add_listener(self._hear)
+        self.acknowledgements = Acknowledgements(self._client._connection)
+
+    def start(self) -> None:
+        """Starts connecting, and goes on until :meth:`stop` or death."""
+        self._client.start_async()
+        # A client that never connected dies without telling its listeners.
+        self._client._connection._connection_routine.link(lambda _: self._on_change())
+
+    @property
+    def connected(self) -> bool:
+        """True while there is a connection with a live session."""
+        return bool(self._client.connected)
+
+    @property
+    def expired(self) -> bool:
+        """True from ZooKeeper's word that the session has ended until the next connection."""
+        return bool(self._client.client_state == KeeperState.EXPIRED_SESSION)
+
+    @property
+    def dead(self) -> bool:
+        """True once the client has given up for good; only a new link helps."""
+        routine = self._client._connection._connection_routine
+        return routine is not None and bool(routine.dead)
+
+    @property
+    def identity(self) -> tuple[int, bytes] | None:
+        """Session id and password while connected."""
+        identity = self._client.client_id
+        return (int(identity[0]), bytes(identity[1])) if identity else None
+
+    def admit(self) -> None:
+        """Lets callers in, until the connection is lost."""
+        self._admitting = self.connected
+
+    def _hear(self, state: str) -> None:
+        if state != KazooState.CONNECTED:
+            self._admitting = False
+        self._on_change()
+
+    def call(self, action: str, submit: Callable[[Any], Any], timeout: float, *, preparing: bool = False) -> Any:
+        """Sends one request and waits for its answer. ``submit`` gets the kazoo client, returns its AsyncResult.
+
+        ``preparing`` is for the link's owner, before others are admitted. Raises SessionSuspended if nothing was
+        sent, OutcomeUnknown if no answer came, and what :func:`translated` makes of a refusal.
+        """
+        started_at = time.monotonic()
+        self._require_open(action, preparing)
+        if not self._slots.acquire(timeout=timeout):
+            raise SessionSuspended(
+                f"ZooKeeper {action}: not sent, {self._most} requests have been waiting for {timeout:g} s"
+            )
+        try:
+            self._require_open(action, preparing)
+            result = submit(self._client)
+        except BaseException:
+            self._slots.release()
+            raise
+        # The slot is the request's, not the caller's: kazoo still holds the request when its caller has given up.
+        result.rawlink(lambda _: self._slots.release())
+        result.wait(max(0.0, timeout - (time.monotonic() - started_at)))
+        if not result.ready():
+            raise OutcomeUnknown(f"ZooKeeper {action}: sent, no answer within {timeout:g} s")
+        try:
+            return result.get(block=False)
+        except KazooException as error:
+            raise translated(error, action) from error
+
+    def _require_open(self, action: str, preparing: bool) -> None:
+        if os.getpid() != self._pid:
+            raise ConfigError("a ZooKeeper session does not survive a fork; open one in the child")
+        if not self.connected or not (preparing or self._admitting):
+            raise SessionSuspended(f"ZooKeeper {action}: not sent, not connected")
+
+    def overdue_in(self) -> float | None:
+        """Seconds until the connection counts as dead for want of acknowledgements; None while there is none.
+
+        At 2/3 of the timeout a third is left to reach another server before the session expires.
+        """
+        heard = self.acknowledgements
+        if not self.connected or heard.timeout is None or heard.last_at is None:
+            return None
+        return heard.last_at + heard.timeout * 2 / 3 - time.monotonic()
+
+    def drop(self) -> None:
+        """Cuts the connection, so that kazoo looks for another server."""
+        current = self._client._connection._socket
+        if current is not None:
+            with contextlib.suppress(OSError):
+                current.shutdown(socket.SHUT_RDWR)
+
+    def stop(self, timeout: float) -> None:
+        """Closes the session, if the server answers in time, and frees everything. Bounded by a little over timeout."""
+        self._admitting = False
+        self._client.remove_listener(self._hear)
+        stopper = gevent.spawn(self._stop_client)
+        stopper.join(timeout)
+        routine = self._client._connection._connection_routine
+        if routine is not None and not routine.dead:
+            # Its own clean-up answers every request that is still waiting, which frees callers and slots.
+            routine.kill(timeout=_KILL_TIMEOUT)
+        stopper.join(_KILL_TIMEOUT)
+        stopper.kill(timeout=_KILL_TIMEOUT)
+        with contextlib.suppress(Exception):
+            self._client.close()
+
+    def _stop_client(self) -> None:
+        # kazoo's stop fails in various ways on a client that is half started or half dead; all of them mean stopped.
+        with contextlib.suppress(Exception):
+            self._client.stop()
+
+
+def _build_client(target: ConnectString, config: RegistryConfig, identity: tuple[int, bytes] | None) -> Any:
+    count = len(target.servers)
+    handler = _Handler(max(_LEAST_CONNECT_TIMEOUT, config.session_timeout / (3 * count)))
+    owned = config.username is not None
+    return KazooClient(
+        hosts=str(target),
+        timeout=config.session_timeout,
+        client_id=identity,
+        handler=handler,
+        auth_data=[("digest", f"{config.username}:{config.password}")] if owned else None,
+        default_acl=[*CREATOR_ALL_ACL, *READ_ACL_UNSAFE] if owned else None,
+        # The default waits up to an hour between attempts, which loses sessions that a server still keeps.
+        connection_retry=KazooRetry(
+            max_tries=-1, delay=0.05, backoff=1.5, max_delay=0.5, sleep_func=handler.sleep_func
+        ),
+        logger=_kazoo_log,
+    )

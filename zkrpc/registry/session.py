@@ -1,0 +1,396 @@
+"""The one ZooKeeper session of a process: always coming back, never waiting without bound.
+
+It knows states, requests and their outcomes; it knows nothing of services, members or elections. What kazoo needs to
+be kept alive and honest is in :mod:`zkrpc.registry.link`. One control greenlet does whatever takes ZooKeeper's time
+(the chroot, telling of a new session, the watchdog, building a new client); kazoo's callbacks only set events.
+
+=========== ============================================ ==========================
+state       what is true                                 requests
+=========== ============================================ ==========================
+CONNECTING  no session yet                               SessionSuspended, not sent
+CONNECTED   chroot made, ``on_new_session`` has run      sent
+SUSPENDED   the session may or may not live on           SessionSuspended, not sent
+LOST        ZooKeeper said the session has ended         SessionSuspended, not sent
+CLOSED      closed by us                                 SessionSuspended, not sent
+=========== ============================================ ==========================
+
+Watches are one-shot events: set when the node changes, and when the connection is lost, because then the server's
+side of them is gone. Being set means "look again", nothing more.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, assert_never
+
+import gevent
+from gevent.event import Event
+
+from zkrpc.config import RegistryConfig
+from zkrpc.errors import (
+    ConfigError,
+    CoordinationError,
+    NodeExists,
+    NodeMissing,
+    OutcomeUnknown,
+    SessionLost,
+    SessionSuspended,
+)
+from zkrpc.registry.link import Link, is_consequence, translated
+from zkrpc.registry.operations import (
+    Check,
+    ConnectString,
+    Create,
+    Delete,
+    Operation,
+    SessionState,
+    SetData,
+    Stat,
+)
+
+_log = logging.getLogger(__name__)
+
+_CLOSE_TIMEOUT = 1.2
+_REPAIR_PAUSE = 0.5
+# After the hub was blocked, an answer may be waiting in the socket; one turn of the loop lets it be read.
+_WATCHDOG_GRACE = 0.02
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Wake:
+    """A kazoo watcher that sets an event. Equal for equal events, so that watching again does not pile up watchers."""
+
+    event: Event
+
+    def __call__(self, _: object) -> None:
+        self.event.set()
+
+
+class Session:
+    """A ZooKeeper session that outlives connections, servers and itself: a new one follows when one is lost.
+
+    Every request raises CoordinationError's children: SessionSuspended (not sent), OutcomeUnknown (sent, no answer),
+    SessionLost, NodeMissing, NodeExists, VersionConflict. ``timeout`` is in seconds, by default the configuration's.
+    """
+
+    def __init__(
+        self,
+        hosts: str,
+        config: RegistryConfig = RegistryConfig(),
+        *,
+        on_new_session: Callable[[int, bytes], None] | None = None,
+    ) -> None:
+        """``hosts`` is ``host:port,host:port/chroot``. ``on_new_session`` gets the id and the password of each session
+        in the control greenlet, before the first request of that session."""
+        self._target = ConnectString.parse(hosts)
+        self._config = config
+        self._on_new_session = on_new_session
+        self._state = SessionState.CONNECTING
+        self._identity: tuple[int, bytes] | None = None
+        self._watchers: set[Event] = set()
+        self._connected = Event()
+        self._wake = Event()
+        self._link: Link | None = None
+        self._control: gevent.Greenlet[..., None] | None = None
+
+    def __repr__(self) -> str:
+        """Where it stands."""
+        number = f" {self.session_id:#x}" if self.session_id is not None else ""
+        return f"<Session {self._target} {self._state.value}{number}>"
+
+    @property
+    def state(self) -> SessionState:
+        """Where it stands now."""
+        return self._state
+
+    @property
+    def session_id(self) -> int | None:
+        """The current session's id, as in a node's ``owner``; None before the first, and once one is lost."""
+        return self._identity[0] if self._identity else None
+
+    @property
+    def password(self) -> bytes | None:
+        """The current session's password: with it anybody can take the session over or close it."""
+        return self._identity[1] if self._identity else None
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds of silence after which the server ends the session, as granted; None before the first connection."""
+        return self._link.acknowledgements.timeout if self._link else None
+
+    @property
+    def last_ack_at(self) -> float | None:
+        """Monotonic send time of the newest message that the server acknowledged."""
+        return self._link.acknowledgements.last_at if self._link else None
+
+    def start(self) -> None:
+        """Starts connecting and returns at once; it goes on until :meth:`close`. Does nothing the second time."""
+        if self._control is None and self._state is not SessionState.CLOSED:
+            self._open_link()
+            self._control = gevent.spawn(self._run)
+
+    def close(self) -> None:
+        """Ends the session, so that its ephemeral nodes go at once; within two seconds even if nobody answers."""
+        if self._state is SessionState.CLOSED:
+            return
+        self._become(SessionState.CLOSED)
+        if self._control is not None and self._control is not gevent.getcurrent():
+            self._control.kill()
+        if self._link is not None:
+            self._link.stop(_CLOSE_TIMEOUT)
+
+    def watch_state(self, event: Event) -> None:
+        """Has ``event`` set at every change of the state, and so of the session."""
+        self._watchers.add(event)
+
+    def unwatch_state(self, event: Event) -> None:
+        """Ends :meth:`watch_state`."""
+        self._watchers.discard(event)
+
+    def wait_connected(self, timeout: float) -> bool:
+        """Waits until CONNECTED; False if that did not come in ``timeout`` seconds."""
+        self._connected.wait(timeout)
+        return self._state is SessionState.CONNECTED
+
+    # Requests
+
+    def exists(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> Stat | None:
+        """The node's stat, or None. The watch also waits for a node that is not there yet."""
+        found = self._call(f"exists {path}", lambda kazoo: kazoo.exists_async(path, watch=_watcher(watch)), timeout)
+        return None if found is None else _stat(found)
+
+    def get(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> tuple[bytes, Stat] | None:
+        """The node's value and stat; None, and no watch, if there is no such node."""
+        try:
+            value, stat = self._call(f"get {path}", lambda kazoo: kazoo.get_async(path, watch=_watcher(watch)), timeout)
+        except NodeMissing:
+            return None
+        return bytes(value or b""), _stat(stat)
+
+    def children(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> list[str] | None:
+        """The names of the node's children, in no order; None, and no watch, if there is no such node."""
+        try:
+            names: list[str] = self._call(
+                f"list {path}", lambda kazoo: kazoo.get_children_async(path, watch=_watcher(watch)), timeout
+            )
+        except NodeMissing:
+            return None
+        return names
+
+    def create(
+        self,
+        path: str,
+        value: bytes = b"",
+        *,
+        ephemeral: bool = False,
+        sequence: bool = False,
+        timeout: float | None = None,
+    ) -> str:
+        """Creates a node whose parent exists; returns its path."""
+        self._check_size(path, value)
+        created = self._call(
+            f"create {path}",
+            lambda kazoo: kazoo.create_async(path, value, ephemeral=ephemeral, sequence=sequence),
+            timeout,
+        )
+        return str(created)
+
+    def ensure_path(self, path: str, *, timeout: float | None = None) -> None:
+        """Creates the node and its parents as far as they are missing; each request has the timeout."""
+        missing = []
+        while path not in ("", "/") and self.exists(path, timeout=timeout) is None:
+            missing.append(path)
+            path = path.rpartition("/")[0]
+        for name in reversed(missing):
+            with suppress(NodeExists):
+                self.create(name, timeout=timeout)
+
+    def set(self, path: str, value: bytes, version: int = -1, *, timeout: float | None = None) -> Stat:
+        """Changes the node's value if it is at ``version`` (-1: at any)."""
+        self._check_size(path, value)
+        return _stat(self._call(f"set {path}", lambda kazoo: kazoo.set_async(path, value, version), timeout))
+
+    def delete(self, path: str, version: int = -1, *, timeout: float | None = None) -> None:
+        """Deletes the node if it is at ``version`` (-1: at any) and has no children."""
+        self._call(f"delete {path}", lambda kazoo: kazoo.delete_async(path, version), timeout)
+
+    def multi(self, operations: Sequence[Operation], *, timeout: float | None = None) -> list[str | Stat | None]:
+        """Does all of the operations or none; returns each one's result (a path, a Stat, or None).
+
+        Raises what the first operation that failed by itself would raise alone.
+        """
+        values = [operation.value for operation in operations if isinstance(operation, (Create, SetData))]
+        self._check_size("a transaction", b"".join(values))
+        action = f"transaction of {len(operations)} ({operations[0].path if operations else ''}, …)"
+
+        def submit(kazoo: Any) -> Any:
+            transaction = kazoo.transaction()
+            for operation in operations:
+                _add(transaction, operation)
+            return transaction.commit_async()
+
+        results = self._call(action, submit, timeout)
+        self._raise_refusal(operations, results)
+        return [_result(result) for result in results]
+
+    @staticmethod
+    def _raise_refusal(operations: Sequence[Operation], results: Sequence[object]) -> None:
+        """kazoo returns a transaction's errors in its result; the other steps' errors say only "because of that"."""
+        errors = [(step, error) for step, error in zip(operations, results) if isinstance(error, Exception)]
+        for step, error in sorted(errors, key=lambda pair: is_consequence(pair[1])):
+            raise translated(error, f"transaction, at {type(step).__name__} {step.path}") from error
+
+    def _check_size(self, path: str, value: bytes) -> None:
+        # ZooKeeper answers too large a request by cutting the connection, and a retry would cut it again for ever.
+        if len(value) > self._config.max_payload:
+            raise ConfigError(
+                f"{len(value)} bytes for {path} are over RegistryConfig.max_payload ({self._config.max_payload})"
+            )
+
+    def _call(self, action: str, submit: Callable[[Any], Any], timeout: float | None) -> Any:
+        if self._link is None or self._state is not SessionState.CONNECTED:
+            raise SessionSuspended(f"ZooKeeper {action}: not sent, the session is {self._state.value}")
+        return self._link.call(action, submit, self._config.request_timeout if timeout is None else timeout)
+
+    # State
+
+    def _become(self, state: SessionState) -> None:
+        if self._state is state or self._state is SessionState.CLOSED:
+            return
+        self._state = state
+        if state is SessionState.LOST:
+            self._identity = None
+        if state is SessionState.CONNECTED:
+            self._connected.set()
+        else:
+            self._connected.clear()
+        for event in tuple(self._watchers):
+            event.set()
+
+    def _hear(self) -> None:
+        """Called inside kazoo at every change: shuts the door at once, leaves the rest to the control greenlet."""
+        if self._link is not None and not self._link.connected and self._state is not SessionState.CONNECTING:
+            self._become(SessionState.LOST if self._link.expired else SessionState.SUSPENDED)
+        self._wake.set()
+
+    # The control greenlet
+
+    def _open_link(self) -> None:
+        # A client that died leaves its session behind alive: continuing it keeps the ephemeral nodes.
+        self._link = Link(self._target, self._config, identity=self._identity, on_change=self._hear)
+        self._link.start()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                pause = self._step()
+            except CoordinationError as error:
+                _log.warning("%s; trying again", error)
+                pause = _REPAIR_PAUSE
+            except Exception:
+                _log.exception("the ZooKeeper session's control failed; trying again")
+                pause = _REPAIR_PAUSE
+            self._wake.wait(pause)
+
+    def _step(self) -> float | None:
+        """Does what is due; returns the seconds until it wants to look again, None to wait for a change."""
+        link = self._link
+        assert link is not None
+        if link.dead:
+            self._replace(link)
+        elif not link.connected:
+            if self._state in (SessionState.SUSPENDED, SessionState.LOST):
+                _log.warning("ZooKeeper session %s (%s)", self._state.value, self._target)
+        elif self._state is not SessionState.CONNECTED:
+            self._prepare(link)
+        elif (due_in := link.overdue_in()) is not None and due_in <= 0:
+            self._watch_over(link)
+        return link.overdue_in()
+
+    def _replace(self, link: Link) -> None:
+        _log.error("the ZooKeeper client died; building another (%s)", self._target)
+        link.stop(0)
+        gevent.sleep(_REPAIR_PAUSE)
+        self._open_link()
+
+    def _prepare(self, link: Link) -> None:
+        """Makes a fresh connection fit for callers: the chroot there, the new session told of."""
+        identity = link.identity
+        if identity is None:
+            return
+        if identity != self._identity:
+            self._make_chroot(link)
+            if self._state is SessionState.SUSPENDED:
+                self._become(SessionState.LOST)
+            self._identity = identity
+            self._tell(identity)
+        if link.identity == identity:
+            link.admit()
+            _log.info("ZooKeeper session %#x connected, timeout %s s (%s)", identity[0], self.timeout, self._target)
+            self._become(SessionState.CONNECTED)
+
+    def _make_chroot(self, link: Link) -> None:
+        if not self._target.chroot:
+            return
+        timeout = self._config.request_timeout
+        try:
+            link.call("create chroot", lambda kazoo: kazoo.ensure_path_async("/"), timeout, preparing=True)
+        except (SessionSuspended, SessionLost, OutcomeUnknown):
+            raise
+        except CoordinationError as error:
+            # Refused, and it will be again: callers learn more from their own requests than from waiting for us.
+            _log.error("%s", error)
+
+    def _tell(self, identity: tuple[int, bytes]) -> None:
+        if self._on_new_session is not None:
+            try:
+                self._on_new_session(*identity)
+            except Exception:
+                _log.exception("on_new_session failed")
+
+    def _watch_over(self, link: Link) -> None:
+        gevent.sleep(_WATCHDOG_GRACE)
+        due_in = link.overdue_in()
+        if due_in is not None and due_in <= 0:
+            _log.warning(
+                "ZooKeeper acknowledged nothing for 2/3 of the session timeout; reconnecting (%s)", self._target
+            )
+            link.drop()
+
+
+def _watcher(event: Event | None) -> _Wake | None:
+    return None if event is None else _Wake(event)
+
+
+def _stat(theirs: Any) -> Stat:
+    return Stat(
+        version=theirs.version,
+        owner=theirs.ephemeralOwner,
+        created_zxid=theirs.czxid,
+        modified_zxid=theirs.mzxid,
+        size=theirs.dataLength,
+    )
+
+
+def _add(transaction: Any, operation: Operation) -> None:
+    match operation:
+        case Create(path=path, value=value, ephemeral=ephemeral, sequence=sequence):
+            transaction.create(path, value, ephemeral=ephemeral, sequence=sequence)
+        case Delete(path=path, version=version):
+            transaction.delete(path, version)
+        case SetData(path=path, value=value, version=version):
+            transaction.set_data(path, value, version)
+        case Check(path=path, version=version):
+            transaction.check(path, version)
+        case _:
+            assert_never(operation)
+
+
+def _result(theirs: Any) -> str | Stat | None:
+    if isinstance(theirs, str):
+        return theirs
+    return None if theirs is True else _stat(theirs)
