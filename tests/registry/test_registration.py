@@ -442,7 +442,10 @@ class World:
         self.run()
 
 
-ACTIONS = "register withdraw connect suspend expire abandon delete overwrite stranger persistent flush lose delay wait".split()
+ACTIONS = [
+    *("register", "withdraw", "connect", "suspend", "expire", "abandon", "wait"),
+    *("delete", "overwrite", "stranger", "persistent", "flush", "lose", "delay"),
+]
 
 
 @settings(max_examples=300, deadline=None)

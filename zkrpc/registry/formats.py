@@ -21,9 +21,9 @@ from zkrpc.registry.schema import MEMBER_PREFIX, worker_id_of
 MAX_RECORD = 64 * 1024
 """Bytes; the default of ``RegistryConfig.max_record``. We write nothing that we would not read."""
 
-LAUNCH = "zkrpc.launch"
+LAUNCH = "launch"
 """Metadata key of the launch id: one run of a supervisor, or of a process that has none."""
-PID = "zkrpc.pid"
+PID = "pid"
 """Metadata key of the process id: for people only."""
 
 _WEIGHT = "zkrpc.weight"
@@ -54,10 +54,11 @@ _URI_SPEC = {
 }
 
 
-def dump_serverset(instance: Instance) -> bytes:
+def dump_serverset(instance: Instance, service: str = "") -> bytes:
     """The record as Twitter's ServerSet writes it: keys in Gson's order, ``shard`` and ``metadata`` absent when unset.
 
-    ``additionalEndpoints`` is always there because scales, Armeria and twitter/commons refuse records without it.
+    ``additionalEndpoints`` is always there because scales, Armeria and twitter/commons refuse records without it. The
+    format does not name the ``service``; it is taken so that both formats are written alike.
     """
     document: dict[str, Any] = {
         "serviceEndpoint": {"host": instance.endpoint.host, "port": instance.endpoint.port},

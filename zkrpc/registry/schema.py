@@ -12,6 +12,9 @@ import dataclasses
 
 from zkrpc.errors import ConfigError
 
+SERVICES = "/services"
+"""The parent of all services; its children's names are theirs."""
+
 MEMBER_PREFIX = "member_"
 """Fixed by ServerSets: Finagle looks only at children whose names begin so."""
 
@@ -43,7 +46,7 @@ class Paths:
     @property
     def root(self) -> str:
         """The node everything of this service hangs under."""
-        return f"/services/{self.service}"
+        return f"{SERVICES}/{self.service}"
 
     @property
     def members(self) -> str:

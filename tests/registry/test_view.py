@@ -1,0 +1,493 @@
+"""The view machine: transcripts of each rule, and a model of a directory under every fault at once."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zkrpc.config import RegistryConfig
+from zkrpc.endpoint import Endpoint, Instance, Snapshot
+from zkrpc.registry.formats import dump_serverset
+from zkrpc.registry.view import (
+    Effect,
+    Listing,
+    ListMembers,
+    LoadSaved,
+    Publish,
+    ReadRecords,
+    Record,
+    Save,
+    ServiceView,
+    ViewState,
+)
+
+CONFIG = RegistryConfig(debounce=0.1, refresh_interval=60.0)
+
+
+def instance(worker: str, port: int) -> Instance:
+    """A plain instance on loopback."""
+    return Instance(id=worker, endpoint=Endpoint("127.0.0.1", port))
+
+
+def record(port: int, zxid: int = 1) -> Record:
+    """A member's node."""
+    return Record(payload=dump_serverset(instance("x", port)), created_zxid=zxid)
+
+
+def listing(*names: str, changes: int, parent: int = 1) -> Listing:
+    """The parent and its children."""
+    return Listing(names=frozenset("member_" + name for name in names), created_zxid=parent, changes=changes)
+
+
+def offline(config: RegistryConfig = CONFIG) -> ServiceView:
+    """A view at time 0 that has no connection yet."""
+    return ServiceView("users", config, rng=lambda: 0.5, now=0.0)
+
+
+def online() -> ServiceView:
+    """A view that has just asked for its first listing."""
+    view = offline()
+    view.receive_session(True, 0.0)
+    assert view.effects() == [ListMembers()]
+    return view
+
+
+def ready() -> ServiceView:
+    """A view that knows members a and b, five changes in."""
+    view = online()
+    view.receive_listing(listing("a", "b", changes=5), 0.0)
+    view.receive_records({"member_a": record(1), "member_b": record(2)}, 0.0)
+    view.handle_timer(5.0)
+    view.effects()
+    return view
+
+
+def ports(view: ServiceView) -> list[int]:
+    """The endpoints a client would use."""
+    assert view.snapshot is not None
+    return [member.endpoint.port for member in view.snapshot.instances]
+
+
+def published(effects: list[Effect]) -> list[Snapshot]:
+    """What subscribers hear."""
+    return [effect.snapshot for effect in effects if isinstance(effect, Publish)]
+
+
+def test_view_lists_reads_and_publishes() -> None:
+    """From a connection to the first snapshot."""
+    view = offline()
+    assert view.is_stale and view.effects() == []
+    view.receive_session(True, 0.0)
+    assert view.effects() == [ListMembers()] and view.state is ViewState.LISTING
+    view.receive_listing(listing("b", "a", changes=2), 0.1)
+    assert view.effects() == [ReadRecords(("member_a", "member_b"))]
+    view.receive_records({"member_a": record(1), "member_b": record(2)}, 0.2)
+    expected = Snapshot(service="users", instances=(instance("a", 1), instance("b", 2)), confirmed_at=0.2)
+    assert view.effects() == [Publish(expected)] and view.snapshot == expected and not view.is_stale
+    assert "members=2" in repr(view)
+
+
+def test_view_follows_the_first_change_at_once_and_collects_the_rest() -> None:
+    """After a quiet time there is no delay; a burst becomes one further listing."""
+    view = ready()
+    view.receive_change(10.0)
+    assert view.effects() == [ListMembers()]
+    view.receive_listing(listing("a", changes=6), 10.01)
+    assert ports(view) == [1]
+    view.effects()
+    view.receive_change(10.02)
+    view.receive_change(10.03)
+    assert view.effects() == [] and view.next_timer() == 10.1
+    view.handle_timer(10.05)
+    assert view.effects() == []
+    view.handle_timer(10.1)
+    assert view.effects() == [ListMembers()]
+
+
+def test_view_reads_only_new_names() -> None:
+    """Records are immutable: who is known is not read again, who left is dropped."""
+    view = ready()
+    view.receive_change(10.0)
+    view.receive_listing(listing("b", "c", changes=7), 10.0)
+    assert view.effects() == [ListMembers(), ReadRecords(("member_c",))]
+    view.receive_records({"member_c": record(3)}, 10.0)
+    assert ports(view) == [2, 3]
+
+
+def test_view_notices_a_node_replaced_under_the_same_name() -> None:
+    """The names are equal but the parent counts two more changes, so everything is read again."""
+    view = ready()
+    view.receive_change(10.0)
+    view.receive_listing(listing("a", "b", changes=7), 10.0)
+    assert view.effects() == [ListMembers(), ReadRecords(("member_a", "member_b"))]
+    view.receive_records({"member_a": record(11, 9), "member_b": record(2)}, 10.0)
+    assert ports(view) == [11, 2]
+
+
+def test_view_notices_a_replacement_among_other_changes() -> None:
+    """One came, and one was replaced: three changes and one new name."""
+    view = ready()
+    view.receive_change(10.0)
+    view.receive_listing(listing("a", "b", "c", changes=8), 10.0)
+    assert view.effects()[1:] == [ReadRecords(("member_a", "member_b", "member_c"))]
+
+
+def test_view_after_a_reconnect_without_changes_reads_nothing() -> None:
+    """An ensemble that just came back is asked one thing per service."""
+    view = ready()
+    view.receive_session(False, 10.0)
+    assert view.is_stale and ports(view) == [1, 2]
+    view.receive_session(True, 11.0)
+    view.receive_listing(listing("a", "b", changes=5), 11.0)
+    assert view.effects() == [ListMembers()]
+    assert view.snapshot is not None and view.snapshot.confirmed_at == 11.0
+
+
+def test_view_counts_changes_around_the_wrap() -> None:
+    """The counter is 32 bits wide."""
+    view = online()
+    view.receive_listing(listing("a", changes=2**32 - 1), 0.0)
+    view.receive_records({"member_a": record(1)}, 0.0)
+    view.receive_change(10.0)
+    view.effects()
+    view.receive_listing(listing("a", "b", changes=0), 10.0)
+    assert view.effects() == [ReadRecords(("member_b",))]
+
+
+def test_view_reads_everything_under_a_new_parent() -> None:
+    """A parent deleted and made again has other children, whatever their names."""
+    view = ready()
+    view.receive_change(10.0)
+    view.receive_listing(None, 10.0)
+    assert ports(view) == [] and not view.is_stale
+    view.receive_change(20.0)
+    view.receive_listing(listing("a", "b", changes=2, parent=50), 20.0)
+    assert view.effects()[-1] == ReadRecords(("member_a", "member_b"))
+    view.receive_records({"member_a": record(1), "member_b": record(2)}, 20.0)
+    view.receive_change(30.0)
+    view.receive_listing(listing("a", "b", changes=2, parent=60), 30.0)
+    assert view.effects()[-1] == ReadRecords(("member_a", "member_b"))
+
+
+def test_view_of_a_missing_parent_is_confirmed_empty() -> None:
+    """A service that nobody ever registered is an answer, not an error."""
+    view = online()
+    view.receive_listing(None, 0.0)
+    assert published(view.effects()) == [Snapshot(service="users", confirmed_at=0.0)]
+    assert view.next_timer() == 0.5
+
+
+def test_view_refreshes_and_reads_a_few_old_records_again() -> None:
+    """The safety net: a record changed in place shows within some refreshes, at a bounded price."""
+    view = online()
+    names = [f"w{number:02}" for number in range(40)]
+    view.receive_listing(listing(*names, changes=40), 0.0)
+    view.receive_records({f"member_{name}": record(100 + index) for index, name in enumerate(names)}, 0.0)
+    view.effects()
+    seen: set[str] = set()
+    now = 0.0
+    for _ in range(3):
+        while not isinstance((view.effects() or [None])[-1], ListMembers):
+            due = view.next_timer()
+            assert due is not None
+            now = due
+            view.handle_timer(now)
+        view.receive_listing(listing(*names, changes=40), now)
+        (effect,) = view.effects()
+        assert isinstance(effect, ReadRecords) and len(effect.names) == 16
+        seen.update(effect.names)
+        view.receive_records({name: record(100 + int(name[-2:])) for name in effect.names}, now)
+    assert len(seen) == 40 and 48.0 * 3 <= now <= 72.0 * 3
+
+
+def test_view_skips_and_counts_what_it_cannot_read() -> None:
+    """One bad record costs one member; Finagle's weights are no members at all."""
+    view = online()
+    names = frozenset({"member_a", "member_bad", "vector_1"})
+    view.receive_listing(Listing(names=names, created_zxid=1, changes=3), 0.0)
+    assert view.effects() == [ReadRecords(("member_a", "member_bad"))]
+    starting = Record(payload=b'{"serviceEndpoint":{},"status":"STARTING"}', created_zxid=1)
+    view.receive_records({"member_a": record(1), "member_bad": Record(payload=b"?", created_zxid=1)}, 0.0)
+    assert view.snapshot is not None and view.snapshot.skipped == 1 and ports(view) == [1]
+    view.receive_change(10.0)
+    view.receive_listing(Listing(names=names | {"member_s"}, created_zxid=1, changes=4), 10.0)
+    view.effects()
+    view.receive_records({"member_s": starting}, 10.0)
+    assert view.snapshot.skipped == 1 and ports(view) == [1] and published(view.effects()) == []
+
+
+def test_view_refuses_records_over_the_limit() -> None:
+    """The limit is the configured one."""
+    view = offline(dataclasses.replace(CONFIG, max_record=10))
+    view.receive_session(True, 0.0)
+    view.receive_listing(listing("a", changes=1), 0.0)
+    view.receive_records({"member_a": record(1)}, 0.0)
+    assert view.snapshot is not None and view.snapshot.skipped == 1
+
+
+def test_view_gives_an_endpoint_to_its_newest_owner() -> None:
+    """A reused port belongs to who registered last, whatever the ghosts say."""
+    view = online()
+    view.receive_listing(listing("a", "b", "c", changes=3), 0.0)
+    view.receive_records({"member_a": record(1, 5), "member_b": record(1, 9), "member_c": record(1, 7)}, 0.0)
+    assert view.snapshot is not None and view.snapshot.instances == (instance("b", 1),)
+
+
+def test_view_publishes_what_it_could_read_and_tries_the_rest_again() -> None:
+    """A failed read delays one member, not the others."""
+    view = ready()
+    view.receive_change(10.0)
+    view.receive_listing(listing("a", "b", "c", "d", changes=7), 10.0)
+    view.effects()
+    view.receive_records({"member_c": record(3)}, 10.0)
+    assert ports(view) == [1, 2, 3] and len(published(view.effects())) == 1
+    due = view.next_timer()
+    assert due is not None and due < 10.2
+    view.handle_timer(due)
+    view.effects()
+    view.receive_listing(listing("a", "b", "c", "d", changes=7), due)
+    assert view.effects() == [ReadRecords(("member_d",))]
+
+
+def test_view_never_publishes_nobody_because_reads_failed() -> None:
+    """The last good list is better than the empty part that could be read."""
+    view = ready()
+    view.receive_change(10.0)
+    view.receive_listing(listing("c", changes=8), 10.0)
+    view.effects()
+    view.receive_records({}, 10.0)
+    assert ports(view) == [1, 2] and published(view.effects()) == []
+    view.receive_session(False, 10.0)
+    view.receive_records({"member_c": record(3)}, 10.0)
+    assert ports(view) == [3]
+
+
+def test_view_drops_a_member_that_vanished_before_it_was_read() -> None:
+    """Gone between the listing and the read is gone."""
+    view = ready()
+    view.receive_change(10.0)
+    view.receive_listing(listing("a", "b", "c", changes=6), 10.0)
+    view.receive_records({"member_c": None}, 10.0)
+    assert ports(view) == [1, 2]
+
+
+def test_view_that_fails_to_list_pauses_longer_each_time() -> None:
+    """Pauses grow to a bound, and a success forgets them."""
+    view = ready()
+    view.receive_change(10.0)
+    now = 10.0
+    pauses = []
+    for _ in range(10):
+        view.receive_failure(now)
+        due = view.next_timer()
+        assert due is not None
+        pauses.append(due - now)
+        now = due
+        view.handle_timer(now)
+    assert pauses[0] < 0.2 and 2.0 < pauses[-1] <= 5.0
+    view.receive_failure(now)
+    view.receive_failure(now)
+    assert view.state is ViewState.IDLE and ports(view) == [1, 2]
+
+
+def test_view_ignores_a_state_older_than_it_saw() -> None:
+    """A server that lags behind is not believed, until it has said the same for so long that it must be true."""
+    view = ready()
+    view.receive_session(False, 10.0)
+    view.receive_session(True, 10.0)
+    now = 10.0
+    while now < 19.0:
+        view.receive_listing(listing("a", changes=4), now)
+        assert ports(view) == [1, 2]
+        due = view.next_timer()
+        assert due is not None
+        now = due
+        view.handle_timer(now)
+    view.handle_timer(30.0)
+    view.receive_listing(listing("a", changes=1, parent=0), 30.0)
+    view.receive_records({"member_a": record(7)}, 30.0)
+    assert ports(view) == [7]
+
+
+def test_view_that_caught_up_believes_again() -> None:
+    """The clock of disbelief starts anew each time."""
+    view = ready()
+    view.receive_change(10.0)
+    view.receive_listing(listing("a", changes=4), 10.0)
+    view.handle_timer(10.2)
+    view.receive_listing(listing("a", "b", changes=5), 10.2)
+    assert not view.is_stale and view.state is ViewState.IDLE
+
+
+def test_view_starts_from_the_saved_list_when_zookeeper_is_silent() -> None:
+    """Asked for after a grace, published unconfirmed, and replaced by the first real list."""
+    view = offline()
+    assert view.next_timer() == 0.5
+    view.handle_timer(0.5)
+    assert view.effects() == [LoadSaved()]
+    view.receive_saved([instance("a", 1)], 0.5)
+    saved = Snapshot(service="users", instances=(instance("a", 1),))
+    assert view.effects() == [Publish(saved)] and view.is_stale
+    view.receive_session(True, 1.0)
+    view.receive_listing(listing("a", changes=1), 1.0)
+    assert ports(view) == [1]
+    view.receive_records({"member_a": record(1)}, 1.0)
+    (snapshot,) = published(view.effects())
+    assert snapshot.confirmed_at == 1.0 and not view.is_stale
+
+
+def test_view_does_not_need_the_saved_list_once_zookeeper_spoke() -> None:
+    """What was saved never overrules what is known, and an empty file says nothing."""
+    view = ready()
+    view.receive_saved([instance("z", 9)], 6.0)
+    assert view.effects() == [] and ports(view) == [1, 2]
+    empty = offline()
+    empty.receive_saved([], 0.5)
+    assert empty.snapshot is None
+
+
+def test_view_saves_changes_after_a_pause_and_at_the_end() -> None:
+    """A burst is saved once; an empty list never; what waits is saved when it ends."""
+    view = online()
+    view.receive_listing(listing("a", "b", changes=2), 0.0)
+    view.receive_records({"member_a": record(1), "member_b": record(2)}, 0.0)
+    view.effects()
+    view.handle_timer(1.0)
+    assert view.snapshot is not None and view.effects() == [Save(view.snapshot)]
+    view.receive_change(10.0)
+    view.receive_listing(listing("a", changes=3), 10.0)
+    view.effects()
+    view.finish()
+    assert [type(effect) for effect in view.effects()] == [Save]
+    view.finish()
+    assert view.effects() == []
+    view.receive_change(20.0)
+    view.receive_listing(listing(changes=4), 20.0)
+    view.effects()
+    view.finish()
+    assert view.effects() == [] and ports(view) == []
+
+
+def test_view_offline_keeps_its_list_and_ignores_late_answers() -> None:
+    """Losing ZooKeeper takes nothing away."""
+    view = ready()
+    view.receive_change(10.0)
+    view.receive_session(False, 10.0)
+    view.effects()
+    view.receive_listing(None, 10.1)
+    view.receive_failure(10.1)
+    view.receive_change(10.2)
+    view.handle_timer(100.0)
+    assert published(view.effects()) == [] and ports(view) == [1, 2] and view.state is ViewState.OFFLINE
+
+
+class Directory:
+    """A model of the members' parent, a session with one watch, and the shell's obedience, with faults."""
+
+    def __init__(self) -> None:
+        self.view = ServiceView("users", CONFIG, rng=lambda: 0.5, now=0.0)
+        self.nodes: dict[str, Record] | None = None
+        self.zxid = 0
+        self.parent = 0
+        self.changes = 0
+        self.connected = False
+        self.watched = False
+        self.fail = 0
+        self.between: list[tuple[str, int]] = []
+        self.now = 0.0
+
+    def change(self, kind: str, which: int) -> None:
+        """One transaction at the server."""
+        self.zxid += 1
+        name = f"member_{which % 4}"
+        if kind == "drop":
+            self.nodes = None
+        elif self.nodes is None:
+            self.nodes, self.parent, self.changes = {}, self.zxid, 0
+        elif kind == "leave" and name in self.nodes:
+            del self.nodes[name]
+            self.changes += 1
+        elif kind == "join" and name not in self.nodes:
+            self.nodes[name] = record(1 + which, self.zxid)
+            self.changes += 1
+        elif kind == "replace" and name in self.nodes:
+            self.nodes[name] = record(1 + which, self.zxid)
+            self.changes += 2
+        if self.watched and self.connected:
+            self.watched = False
+            self.view.receive_change(self.now)
+
+    def execute(self, effect: Effect) -> None:
+        """Obeys one effect; other clients' changes may come between a listing and its reads."""
+        failing = self.fail > 0 and not isinstance(effect, (Publish, Save, LoadSaved))
+        self.fail -= failing
+        if isinstance(effect, ListMembers):
+            if failing or not self.connected:
+                self.view.receive_failure(self.now)
+                return
+            self.watched = True
+            found = None
+            if self.nodes is not None:
+                names = frozenset(self.nodes)
+                found = Listing(names=names, created_zxid=self.parent, changes=self.changes)
+            self.view.receive_listing(found, self.now)
+        elif isinstance(effect, ReadRecords):
+            between, self.between = self.between, []
+            for kind, which in between:
+                self.change(kind, which)
+            names = effect.names[::2] if failing else effect.names
+            nodes = self.nodes or {}
+            records = {name: nodes.get(name) for name in names} if self.connected else {}
+            self.view.receive_records(records, self.now)
+
+    def run(self) -> None:
+        """Executes what the view asks for, in bounded steps."""
+        for _ in range(30):
+            for effect in self.view.effects():
+                self.execute(effect)
+
+    def act(self, action: str, which: int) -> None:
+        """One step of the outside world."""
+        if action == "connect":
+            self.connected = True
+            self.view.receive_session(True, self.now)
+        elif action == "suspend":
+            self.connected = self.watched = False
+            self.view.receive_session(False, self.now)
+        elif action == "fail":
+            self.fail = which % 3
+        elif action == "wait":
+            self.now = max(self.now, self.view.next_timer() or 0.0)
+            self.view.handle_timer(self.now)
+        elif action.startswith("then "):
+            self.between.append((action.removeprefix("then "), which))
+        else:
+            self.change(action, which)
+        self.run()
+
+
+STEPS = [
+    *("connect", "suspend", "fail", "wait", "drop", "join", "join", "leave", "replace"),
+    *("then join", "then leave", "then replace", "then drop"),
+]
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 30)), max_size=30))
+def test_view_converges_to_the_truth_whatever_happened(steps: list[tuple[str, int]]) -> None:
+    """After a quiet second and without any refresh, the view holds the very records that are there."""
+    world = Directory()
+    for action, which in steps:
+        world.act(action, which)
+    world.fail = 0
+    world.act("connect", 0)
+    quiet = world.now + 20.0
+    while (world.view.next_timer() or quiet) < quiet:
+        world.act("wait", 0)
+    found = {} if world.nodes is None else world.nodes
+    newest = {node.payload: node for node in sorted(found.values(), key=lambda node: node.created_zxid)}
+    assert world.view.snapshot is not None
+    held = sorted(dump_serverset(member) for member in world.view.snapshot.instances)
+    assert held == sorted(newest) and world.view.state is ViewState.IDLE
