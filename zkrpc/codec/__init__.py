@@ -1,0 +1,51 @@
+"""Structs to bytes and back, on the C module of Apache Thrift. Theory of operation.
+
+Two libraries meet here. thriftpy2 parsed the IDL and made the struct classes; Apache's ``thrift.protocol.fastbinary``
+turns objects into bytes. A struct class is recognised by its ``thrift_spec``, which :mod:`zkrpc.codec.shape` converts
+once into the tuples that the C module wants; after that the C module reads and sets plain attributes and never knows
+that the classes are somebody else's. thriftpy2's own decoder is not used: in 0.7.1 it returns memory of other requests
+when a string claims to be longer than its frame (measured).
+
+The C module is fast and safe, but trusting. What it lets pass is caught around it, by functions that are generated per
+struct (:mod:`zkrpc.codec.visitors`) and that contain only the checks this struct needs; a struct that needs none has
+no such function and pays nothing:
+
+=============  ==================================================================  ==================================
+visitor        catches                                                              runs
+=============  ==================================================================  ==================================
+``fits``       bytes for a string, "no" for a bool, a struct of another class, a    before encoding
+               str for a list, a missing required field, a union with not one
+               member. Numbers are left to the C module, which checks them
+``explain``    the same and numbers                                                 after the C module refused, to say
+                                                                                    which field it was
+``complete``   a required field that did not arrive, a union with two members       after decoding
+``text``       U+FFFD, which the C module writes where a string is not UTF-8        after decoding a non-ASCII body
+=============  ==================================================================  ==================================
+
+U+FFFD may also have been sent as such. So when ``text`` sees it, the body is decoded again with every string left as
+bytes, and each is decoded strictly: exact, and paid for by bodies that are odd.
+
+What a hostile body can cost is bounded: nesting by the C module (64 levels), lengths by the bytes that are left, and
+the number of Python objects by :mod:`zkrpc.codec.budget`, a walk over the body that runs only when the body is long
+enough to break the budget and the struct has somewhere to put that many objects.
+
+Everything that is wrong with a peer's bytes is a :class:`~zkrpc.errors.RemoteProtocolError`; everything wrong with our
+own values is a :class:`TypeError` that names the field. Sets arrive as sets, enums as plain ints that may be unknown to
+this IDL, ``binary`` as bytes.
+"""
+
+from __future__ import annotations
+
+from zkrpc.codec.calls import ArgumentsCodec, ResultCodec
+from zkrpc.codec.failure import FailureKind, decode_failure, encode_failure
+from zkrpc.codec.structs import Payload, StructCodec
+
+__all__ = [
+    "ArgumentsCodec",
+    "FailureKind",
+    "Payload",
+    "ResultCodec",
+    "StructCodec",
+    "decode_failure",
+    "encode_failure",
+]

@@ -1,0 +1,227 @@
+"""Arguments and results of one method to bytes and back, compiled once, called for every call.
+
+Arguments travel as a struct whose fields are the parameters, results as a struct of which one field is set: 0 is the
+value, the others are the declared exceptions. No struct class is made for either: a bag of attributes is enough for the
+C module, and cheaper. What a service or a method policy is, is not known here.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from zkrpc.codec import visitors
+from zkrpc.codec.shape import INTEGER_BITS, Field, FieldType, Kind
+from zkrpc.codec.structs import (
+    BINARY,
+    SPECS,
+    Payload,
+    Reader,
+    Writer,
+    encode_binary,
+    encode_compact,
+    refuse,
+)
+from zkrpc.errors import RemoteProtocolError
+
+Bind: TypeAlias = Callable[[tuple[Any, ...], Mapping[str, Any]], Any]
+_EMPTY_STRUCT = b"\x00"
+"""A struct without fields, the same in both payloads."""
+_NOT_GIVEN = object()
+NUMBERS = frozenset({*INTEGER_BITS, Kind.DOUBLE})
+
+
+class Arguments:
+    """A bag of arguments; unset ones are None. The subclass of a method holds its defaults as class attributes."""
+
+    def __repr__(self) -> str:
+        """The arguments that are set."""
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+    def __eq__(self, other: object) -> bool:
+        """Equal if the same arguments are set to the same values."""
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]  # holds lists and dicts
+
+
+class ArgumentsCodec:
+    """Binds, encodes and decodes the arguments of one method.
+
+    ``owner`` is the method's name in messages, such as ``Users.get``; ``defaults`` maps parameters to default values.
+
+    Attributes:
+        bind: ``bind(args, kwargs)`` gives the checked bag of arguments, as Python would bind them to the parameters.
+            TypeError for what does not fit, except numbers inside containers and structs: ``encode`` refuses those.
+        encode: ``encode(bag, payload)`` gives the bytes. TypeError if the C module refuses a value.
+        decode: ``decode(buffer, offset, payload)`` gives a tuple of values in the order of the parameters.
+            RemoteProtocolError if they cannot be read.
+    """
+
+    __slots__ = ("bind", "decode", "encode")
+
+    def __init__(self, owner: str, fields: Sequence[Field], defaults: Mapping[str, Any]) -> None:
+        defaults = {name: value for name, value in defaults.items() if value is not None}
+        unset = {field.name: None for field in fields}
+        shared = {name: value for name, value in defaults.items() if not is_mutable(value)}
+        bag = type(f"{owner}.arguments", (Arguments,), {**unset, **shared})
+        self.bind: Bind = _compile_bind(owner, fields, defaults, bag)
+        self.encode: Callable[..., bytes] = Writer(owner, fields, bag).write
+        self.decode: Callable[..., tuple[Any, ...]] = _compile_decode(owner, fields, defaults, bag)
+
+
+def is_mutable(value: object) -> bool:
+    """Whether a default must be copied before anybody gets it."""
+    return not isinstance(value, (bool, int, float, str, bytes))
+
+
+def _copiers(defaults: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
+    """What makes new copies of the mutable defaults, under the names that generated code calls them by."""
+    mutable = {name: value for name, value in defaults.items() if is_mutable(value)}
+    return {f"fresh_{name}": functools.partial(copy.deepcopy, value) for name, value in mutable.items()}
+
+
+def _signature(owner: str, fields: Sequence[Field], defaults: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
+    """A function that gives back its arguments in order: Python binds them and words the errors.
+
+    Its source holds parameter names and nothing else, so that no name can hide one that the source needs.
+    """
+    names = "".join(f"{field.name}, " for field in fields)
+    namespace: dict[str, Any] = {}
+    exec(f"def bound({names}): return ({names})", namespace)  # names were checked to be identifiers
+    bound: Any = namespace["bound"]
+    bound.__qualname__ = owner
+    # Thrift lets a parameter without default follow one that has it, Python does not: then it is missed one step later.
+    first = next((place for place, field in enumerate(fields) if field.name in defaults), len(fields))
+    bound.__defaults__ = tuple(None if field.name in defaults else _NOT_GIVEN for field in fields[first:])
+    function: Callable[..., tuple[Any, ...]] = bound
+    return function
+
+
+def _compile_bind(owner: str, fields: Sequence[Field], defaults: Mapping[str, Any], bag: type) -> Bind:
+    fresh = _copiers(defaults)
+    values = "".join(f"a{place}, " for place in range(len(fields)))
+    lines = [f"if kwargs or len(args) != {len(fields)}:", "    args = signature(*args, **kwargs)"]
+    lines += [f"{values}= args"] if fields else []
+    lines += ["it = bag()"]
+    for place, field in enumerate(fields):
+        lines += _bind_lines(owner, field, f"a{place}", optional=field.name in defaults)
+        lines += ["else:", f"    it.{field.name} = fresh_{field.name}()"] if f"fresh_{field.name}" in fresh else []
+    signature = _signature(owner, fields, defaults)
+    bind: Bind = _compile("bind(args, kwargs)", [*lines, "return it"], signature=signature, bag=bag, **fresh)
+    return bind
+
+
+def _bind_lines(owner: str, field: Field, var: str, *, optional: bool) -> list[str]:
+    """Lines that check one argument and put it into the bag. None, given or not, means the default or nothing."""
+    place = f"{owner}() argument {field.name!r}"
+    # A wrong number is the most common mistake, so those that are arguments themselves are checked here and not later.
+    rule = visitors.EXPLAIN if field.type.kind in NUMBERS else visitors.FITS
+    checks = [*rule.lines(field.type, var, place), f"it.{field.name} = {var}"]
+    lines = [f"if {var} is not None:", *visitors.indent(checks)]
+    if optional:
+        return lines
+    missed = f"{owner}() missing a required argument: {field.name!r}"
+    refusal = ["else:", f"    raise TypeError({f'{place} is required and cannot be None'!r})"]
+    return [
+        f"if {var} is not_given:",
+        f"    raise TypeError({missed!r})",
+        *lines,
+        *(refusal if field.required else []),
+    ]
+
+
+def _compile_decode(
+    owner: str, fields: Sequence[Field], defaults: Mapping[str, Any], bag: type
+) -> Callable[..., tuple[Any, ...]]:
+    fresh = _copiers(defaults)
+    lines = [] if fields else ["if buffer[offset:] == empty:", "    return ()"]
+    lines += ["it = read(buffer, offset, payload)"]
+    for field in fields:
+        if f"fresh_{field.name}" in fresh:
+            lines += [f"if it.{field.name} is None:", f"    it.{field.name} = fresh_{field.name}()"]
+    lines += [f"return ({''.join(f'it.{field.name}, ' for field in fields)})"]
+    read = Reader(owner, fields, bag).read
+    decode: Callable[..., tuple[Any, ...]] = _compile(
+        "decode(buffer, offset, payload=binary)", lines, read=read, **fresh
+    )
+    return decode
+
+
+def _compile(header: str, lines: Sequence[str], **names: Any) -> Any:
+    """A function that sees these names as its own: among the visitors' names, methods would overwrite each other's."""
+    names = {"not_given": _NOT_GIVEN, "empty": _EMPTY_STRUCT, "binary": BINARY, **names}
+    body = [f"def {header}:", *visitors.indent(lines), f"return {header.partition('(')[0]}"]
+    return visitors.FITS.compile(f"make({', '.join(names)})", body)(**names)
+
+
+class _Outcome:
+    """A bag for a result: the value, or the exception, of whichever field it came in."""
+
+    value = None
+    thrown = None
+
+
+class ResultCodec:
+    """Encodes and decodes what one method answers: its value, or an exception it declares.
+
+    ``success`` is the value's type, None for void; each of ``exceptions`` is a field with a struct class for a type.
+    """
+
+    __slots__ = ("_explain", "_fits", "_owner", "_reader", "_success", "_thrown", "_types")
+
+    def __init__(self, owner: str, success: FieldType | None, exceptions: Sequence[Field]) -> None:
+        self._owner = owner
+        self._success = success
+        place = f"the result of {owner}()"
+        value = [Field(id=0, name="value", type=success)] if success else []
+        thrown = [dataclasses.replace(field, name="thrown") for field in exceptions]
+        self._reader = Reader(owner, [*value, *thrown], _Outcome)
+        self._types = [_Outcome, SPECS.specification(tuple(value))]
+        self._fits = visitors.FITS.of_value(success, place) if success else None
+        self._explain = visitors.EXPLAIN.of_value(success, place) if success else None
+        self._thrown = {field.type.cls: Writer(owner, [field], _Outcome) for field in thrown}
+
+    def encode_value(self, value: Any, payload: Payload = BINARY) -> bytes:
+        """The bytes of a value. TypeError if it does not fit, as None does not; a void method's value is dropped."""
+        if self._success is None:
+            return _EMPTY_STRUCT
+        if value is None:
+            raise TypeError(f"{self._owner}() returned None and must return {self._success}")
+        try:
+            if self._fits is not None:
+                self._fits(value)
+            outcome = _Outcome()
+            outcome.value = value
+            encode = encode_binary if payload is BINARY else encode_compact
+            return encode(outcome, self._types)
+        except Exception as exc:
+            refuse(self._explain, value, exc)
+
+    def encode_exception(self, exc: BaseException, payload: Payload = BINARY) -> bytes | None:
+        """The bytes of a declared exception, None if no class of it is declared. The most specific class wins.
+
+        TypeError if a field of it does not fit.
+        """
+        for cls in type(exc).__mro__:
+            writer = self._thrown.get(cls)
+            if writer is not None:
+                outcome = _Outcome()
+                outcome.thrown = exc  # type: ignore[assignment]  # the bag's None is a default
+                writer.check(outcome)
+                return writer.write(outcome, payload)
+        return None
+
+    def read(self, buffer: bytes, offset: int, payload: Payload = BINARY) -> Any:
+        """Returns the value, or raises the declared exception. RemoteProtocolError if there is neither, or garbage."""
+        if self._success is None and buffer[offset:] == _EMPTY_STRUCT:
+            return None
+        outcome = self._reader.read(buffer, offset, payload)
+        if outcome.thrown is not None:
+            raise outcome.thrown
+        if outcome.value is None and self._success is not None:
+            raise RemoteProtocolError(f"the reply to {self._owner}() holds no result")
+        return outcome.value

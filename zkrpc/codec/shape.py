@@ -1,0 +1,191 @@
+"""The shape of a struct: its fields and their types, read from ``thrift_spec`` and said again in Apache's tuples.
+
+Pure description. It knows thriftpy2's way to write a type down, without importing thriftpy2, and Apache's, without
+importing thrift.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import keyword
+from typing import Any, TypeAlias, TypeVar
+
+ClassT = TypeVar("ClassT", bound=type)
+
+
+class Kind(enum.IntEnum):
+    """Thrift's type numbers on the wire, and thriftpy2's own number for ``binary``."""
+
+    BOOL = 2
+    I8 = 3
+    DOUBLE = 4
+    I16 = 6
+    I32 = 8
+    I64 = 10
+    STRING = 11
+    STRUCT = 12
+    MAP = 13
+    SET = 14
+    LIST = 15
+    BINARY = 18
+
+
+INTEGER_BITS = {Kind.I8: 8, Kind.I16: 16, Kind.I32: 32, Kind.I64: 64}
+"""Width of each integer type."""
+SCALARS = frozenset({Kind.BOOL, Kind.DOUBLE, *INTEGER_BITS})
+"""Types whose values take a fixed, small size in memory."""
+HASHABLE = frozenset({*SCALARS, Kind.STRING, Kind.BINARY, Kind.STRUCT})
+"""Types that can be a map's key or a set's member in Python."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FieldType:
+    """A type: a base type, or a container with the types inside it, or a struct or enum with its class."""
+
+    kind: Kind
+    inner: tuple[FieldType, ...] = ()
+    """One type for list and set, key and value for map."""
+    cls: type | None = None
+    """The struct's class, or the enum's."""
+
+    def __str__(self) -> str:
+        """The type as the IDL writes it."""
+        if self.cls is not None:
+            return self.cls.__name__
+        inner = ", ".join(map(str, self.inner))
+        return self.kind.name.lower() + (f"<{inner}>" if inner else "")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field of a struct, one argument of a method, or one outcome of it."""
+
+    id: int
+    name: str
+    type: FieldType
+    required: bool = False
+
+
+RawType: TypeAlias = "int | tuple[Any, Any]"
+ApacheTypes: TypeAlias = "list[Any]"
+"""What the C module calls the type arguments of a struct: ``[class, specification]``."""
+
+
+def type_of(raw: RawType) -> FieldType:
+    """Reads a type as thriftpy2 writes it: a number, or a pair of number and what is inside."""
+    number: int
+    inside: Any
+    number, inside = raw if isinstance(raw, tuple) else (raw, None)
+    kind = Kind(number)
+    if kind is Kind.MAP:
+        return FieldType(kind=kind, inner=(type_of(inside[0]), type_of(inside[1])))
+    if kind in (Kind.LIST, Kind.SET):
+        return FieldType(kind=kind, inner=(type_of(inside),))
+    return FieldType(kind=kind, cls=inside if isinstance(inside, type) else None)
+
+
+def fields_of(struct: type) -> tuple[Field, ...]:
+    """The fields of a struct class, in the order of the IDL.
+
+    Raises ValueError for a class without ``thrift_spec``, a type that was never defined, and a name or id that cannot
+    work in Python or on the wire.
+    """
+    spec = getattr(struct, "thrift_spec", None)
+    if not isinstance(spec, dict):
+        raise ValueError(f"{struct.__name__} is no Thrift struct: it has no thrift_spec")
+    return tuple(_field_of(number, entry, struct) for number, entry in spec.items())
+
+
+def _field_of(number: int, entry: tuple[Any, ...], struct: type) -> Field:
+    kind, name, *inside, required = entry
+    if not name.isidentifier() or keyword.iskeyword(name) or not 0 <= number <= 0x7FFF:
+        raise ValueError(f"{struct.__name__} has a field {number}: {name} that cannot be used")
+    try:
+        return Field(id=number, name=name, type=type_of((kind, *(inside or [None]))), required=required)
+    except (TypeError, ValueError) as exc:
+        raise ValueError(f"{struct.__name__}.{name} has a type that was never defined: {entry}") from exc
+
+
+def is_union(struct: type) -> bool:
+    """Whether exactly one member of this struct must be set; the IDL loader marks such classes."""
+    return bool(getattr(struct, "_is_union", False))
+
+
+def mark_union(struct: ClassT) -> ClassT:
+    """Says that exactly one member of this struct must be set. thriftpy2 makes unions and structs alike."""
+    struct._is_union = True  # type: ignore[attr-defined]  # a mark on a class that is not ours
+    return struct
+
+
+class ApacheSpecs:
+    """Apache's tuples for struct classes, each class converted once, so that recursive structs work.
+
+    With ``strict_text`` every string is declared ``binary``, so that its bytes can be looked at.
+    """
+
+    def __init__(self, *, strict_text: bool = False) -> None:
+        self._text = "BINARY" if strict_text else "UTF8"
+        self._by_class: dict[type, ApacheTypes] = {}
+
+    def of_class(self, struct: type) -> ApacheTypes:
+        """The type arguments of a struct class."""
+        known = self._by_class.get(struct)
+        if known is None:
+            known = self._by_class[struct] = [struct, None]
+            # Only now: a field may be of this very class, and must find the list that is being filled.
+            known[1] = self.specification(fields_of(struct))
+        return known
+
+    def specification(self, fields: tuple[Field, ...]) -> tuple[Any, ...]:
+        """The C module finds a field by its id as the index, so ids that are not used leave holes."""
+        holes: list[Any] = [None] * (max((field.id for field in fields), default=-1) + 1)
+        for field in fields:
+            holes[field.id] = (field.id, wire_number(field.type), field.name, self._inside(field.type), None)
+        return tuple(holes)
+
+    def _inside(self, of: FieldType) -> Any:
+        if of.kind is Kind.STRING:
+            return self._text
+        if of.kind is Kind.BINARY:
+            return "BINARY"
+        if of.kind is Kind.STRUCT and of.cls is not None:
+            return self.of_class(of.cls)
+        if of.inner:
+            pairs = [part for inner in of.inner for part in (wire_number(inner), self._inside(inner))]
+            return (*pairs, False)
+        return None
+
+
+def wire_number(of: FieldType) -> int:
+    """The type's number on the wire, where ``binary`` is a string."""
+    return int(Kind.STRING if of.kind is Kind.BINARY else of.kind)
+
+
+def structs_in(of: FieldType) -> set[type]:
+    """The struct classes a value of this type holds directly, inside containers too."""
+    if of.kind is Kind.STRUCT and of.cls is not None:
+        return {of.cls}
+    return {struct for inner in of.inner for struct in structs_in(inner)}
+
+
+def reachable(fields: tuple[Field, ...]) -> dict[type, tuple[Field, ...]]:
+    """Every struct class that a value of these fields may hold, however deep, with its fields."""
+    found: dict[type, tuple[Field, ...]] = {}
+    waiting = [struct for field in fields for struct in structs_in(field.type)]
+    while waiting:
+        struct = waiting.pop()
+        if struct not in found:
+            found[struct] = fields_of(struct)
+            waiting += [inner for field in found[struct] for inner in structs_in(field.type)]
+    return found
+
+
+def can_multiply(fields: tuple[Field, ...]) -> bool:
+    """Whether some container inside may hold many strings, structs or containers: what the budget is there for."""
+    everything = [fields, *reachable(fields).values()]
+    return any(_holds_many(field.type) for some in everything for field in some)
+
+
+def _holds_many(of: FieldType) -> bool:
+    return any(inner.kind not in SCALARS or _holds_many(inner) for inner in of.inner)
