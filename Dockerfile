@@ -1,0 +1,34 @@
+# The image in which services and clients run. Nothing here needs BuildKit.
+#   docker build -t zkrpc:local .
+ARG PYTHON_IMAGE=python:3.11-slim
+FROM ${PYTHON_IMAGE}
+
+# For networks that have a certificate authority of their own; ca/README says more.
+COPY ca/ /usr/local/share/ca-certificates/
+RUN update-ca-certificates
+ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    PATH=/venv/bin:$PATH
+RUN python3 -m venv /venv \
+ && useradd --uid 10001 --create-home zkrpc
+
+# The dependencies have a layer of their own, which a change of our code leaves as it is.
+WORKDIR /src
+COPY LICENSE README.md pyproject.toml setup.cfg ./
+COPY zkrpc/__init__.py zkrpc/
+RUN pip install .
+COPY zkrpc zkrpc
+RUN pip install --no-deps --force-reinstall . \
+ && rm -rf /src/*
+
+WORKDIR /app
+COPY idl idl
+COPY examples examples
+USER zkrpc
+EXPOSE 9090
+# The supervisor drains on SIGTERM: it leaves the registry first and finishes its calls.
+STOPSIGNAL SIGTERM
+CMD ["zkrpc", "serve", "examples.users:service", "--bind", "0.0.0.0:9090"]
