@@ -1,0 +1,43 @@
+"""The wire: byte machines that turn a stream into calls and replies, and back. No sockets, no clock, no structs.
+
+A frame is a length and a message. One port serves four *dialects*, each frame telling its own by its first bytes:
+THeader with binary or compact inside, and plain framed binary or compact; a reply repeats its request's dialect, flags
+and ids. Unframed Thrift, HTTP, TLS and the like are named in ``failure`` and the connection is closed.
+
+Calls are matched by the *message* sequence id; some clients always send 0 in THeader's own. Between zkrpc peers ids are
+unique, so replies leave in the order of completion. A foreign client may use one id for all its calls and then takes
+replies in order: requests that share an id run one after another.
+
+Control messages are ONEWAY messages named ``zkrpc:...`` with an empty struct, spoken only to peers that are known to
+understand them. A drain takes two of them, so that no call is lost between the last look and the close::
+
+    client                                server
+      | -- hello ------------------------> |   I understand control messages
+      | -- calls ------------------------> |
+      | <------------------- draining ---- |   send no more calls here
+      | -- draining ---------------------> |   none will come
+      | <-------------- the last reply --- |   nothing in flight, nothing to come: close
+
+What a peer may cost is bounded by :class:`~zkrpc.config.WireLimits`: memory follows the bytes that came, never a length
+that was claimed; one frame may be incomplete, and only for so long; calls in flight are counted. What is wrong inside a
+well-framed message is answered, and the connection lives; what cannot be framed ends it.
+
+======================  ==========================================================================
+``frames``              where frames begin and end; what a stream that has none may be instead
+``varint``              integers of variable length
+``theader``             header blocks and transforms
+``envelope``            kind, name and id, in binary and compact
+``message``             one message in any dialect; the shapes that make the common case fast
+``server``, ``client``  the two machines
+``headers``             the metadata keys both sides agree on
+======================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+from zkrpc.wire.client import ClientProtocol
+from zkrpc.wire.envelope import MessageKind
+from zkrpc.wire.message import Dialect, ProtocolState, Reply, Request
+from zkrpc.wire.server import ServerProtocol
+
+__all__ = ["ClientProtocol", "Dialect", "MessageKind", "ProtocolState", "Reply", "Request", "ServerProtocol"]

@@ -1,0 +1,418 @@
+"""The client's end of one connection, as a byte machine without I/O: calls in, bytes out, bytes in, replies out.
+
+=======  ======================================================================================================
+OPEN     calls go out, replies come in, matched by id; ``draining`` once the server asked for no more calls
+CLOSED   closed by us, by the peer, or because of what the peer sent (``failure``): nothing more is read or sent
+=======  ======================================================================================================
+
+Every call ends exactly once: as a reply, as an expired call from ``handle_timer``, as a cancelled one, or in the list
+that ``close`` or ``receive_eof`` gives. For the last three it says whether the call's frame ever left (``flushed``);
+one that did not is taken back, so that "not executed" stays true.
+
+On a plain dialect a late reply cannot be told from the next one by every server, so a call that is abandoned after its
+frame left takes the connection with it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+from zkrpc.config import WireLimits
+from zkrpc.deadline import Deadline
+from zkrpc.errors import LocalProtocolError, RemoteProtocolError
+from zkrpc.wire.envelope import MessageKind, read_envelope
+from zkrpc.wire.frames import LENGTH_SIZE, FrameBuffer
+from zkrpc.wire.headers import DEADLINE_BUDGET
+from zkrpc.wire.message import (
+    CONTROL_PREFIX,
+    DRAINING,
+    HELLO,
+    PING,
+    PLAIN_MAGIC,
+    PONG,
+    Dialect,
+    ProtocolState,
+    Reply,
+    Template,
+    control_frame,
+    layout_at,
+    layout_of,
+    make_tuple,
+    open_frame,
+    remember,
+    shapes_of,
+    template_of,
+    write_head,
+)
+from zkrpc.wire.theader import NO_HEADERS, write_block
+
+_CALL, _ONEWAY, _REPLY, _EXCEPTION = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY, MessageKind.EXCEPTION
+_HEADER_BINARY = Dialect.HEADER_BINARY
+_CLOSED = ProtocolState.CLOSED
+_LAST_ID = 0x7FFFFFFF
+_HEAP_SLACK = 64
+
+# How to write a call, by its name and its budget in whole milliseconds: ours both, so no peer can fill it. Two levels,
+# and a float floored by division, because a tuple and int() cost twice as much as the look-up itself (measured).
+_templates: dict[bytes, dict[float, Template]] = {}
+_MAX_BUDGETS = 256
+
+
+class ClientProtocol:
+    """One outgoing connection.
+
+    The table of pending calls is also the queue of their deadlines: it keeps the order of sending, in which deadlines
+    usually rise. Only a call that must end before one sent earlier goes through the heap, where a finished one stays
+    until it is on top or the heap is swept.
+    """
+
+    __slots__ = (
+        "_accepts",
+        "_buffer",
+        "_early",
+        "_flushed",
+        "_has_templates",
+        "_known",
+        "_latest",
+        "_layout",
+        "_max_frame",
+        "_out",
+        "_pending",
+        "_serial",
+        "_zkrpc",
+        "dialect",
+        "draining",
+        "failure",
+        "last_heard_at",
+        "limits",
+        "state",
+    )
+
+    def __init__(self, dialect: Dialect, limits: WireLimits, now: float, *, zkrpc: bool) -> None:
+        self.dialect = dialect
+        self.limits = limits
+        self.state = ProtocolState.OPEN
+        self.failure: str | None = None
+        """Why the connection broke, one line; None if it did not, or if we closed it."""
+        self.draining = False
+        """True once the server asked for no more calls. Those in flight are still answered."""
+        self.last_heard_at = now
+        """When bytes last came."""
+        self._zkrpc = zkrpc and dialect.has_header
+        self._accepts = True
+        self._has_templates = dialect is _HEADER_BINARY
+        self._max_frame = limits.max_frame
+        self._buffer = FrameBuffer(limits.max_frame)
+        self._known = shapes_of(limits.max_header, limits.max_header_entries).replies
+        self._layout = layout_of(0)
+        # Counts every id taken; the id is its lower 31 bits. What is at most ``_flushed`` has left.
+        self._serial = 0
+        self._flushed = 0
+        # By id: token, deadline, serial, and where in ``_out`` its frame is until it has left.
+        self._pending: dict[int, tuple[Any, float, int, int]] = {}
+        self._early: list[tuple[float, int, int]] = []
+        self._latest = -math.inf
+        self._out: list[bytes] = [control_frame(HELLO)] if self._zkrpc else []
+
+    # -- what the shell looks at
+
+    @property
+    def pending(self) -> int:
+        """Calls without an answer."""
+        return len(self._pending)
+
+    # -- calls
+
+    def send_call(
+        self,
+        name: bytes,
+        body: bytes,
+        token: Any,
+        *,
+        deadline_at: float,
+        now: float,
+        headers: Mapping[str, str] | None = None,
+        oneway: bool = False,
+    ) -> int:
+        """Takes an encoded argument struct; returns the call's id. ``token`` comes back with the reply.
+
+        The remaining time travels as ``Deadline-Budget`` where there is a header. A oneway call is over with this.
+        Raises LocalProtocolError if the connection is closed or draining, or the call is over a limit; nothing has
+        changed then.
+        """
+        if not self._accepts:
+            raise LocalProtocolError(f"no calls on this connection: {self.failure or self.state.value}")
+        call_id = (serial := self._serial + 1) & _LAST_ID
+        pending = self._pending
+        while call_id in pending:
+            call_id = (serial := serial + 1) & _LAST_ID
+        size = len(body)
+        if headers or oneway or not self._has_templates:
+            head = self._write_call_head(name, call_id, size, deadline_at, now, headers, oneway)
+            length = len(head) - LENGTH_SIZE + size
+        else:
+            try:
+                pack, shape, base = _templates[name][(deadline_at - now) * 1000 // 1]
+            except KeyError:
+                pack, shape, base = _learn_template(name, deadline_at, now)
+            length = base + size
+            head = pack(length, PLAIN_MAGIC, call_id, shape, call_id)
+        if length > self._max_frame:
+            raise LocalProtocolError(f"call of {length} bytes is over max_frame {self._max_frame}")
+        out = self._out
+        if not oneway:
+            if deadline_at >= self._latest or not pending:
+                self._latest = deadline_at
+            else:
+                self._queue_early(deadline_at, call_id, serial)
+            pending[call_id] = (token, deadline_at, serial, len(out))
+        self._serial = serial
+        out.append(head)
+        out.append(body)
+        return call_id
+
+    def _write_call_head(
+        self,
+        name: bytes,
+        call_id: int,
+        size: int,
+        deadline_at: float,
+        now: float,
+        headers: Mapping[str, str] | None,
+        oneway: bool,
+    ) -> bytes:
+        dialect, limits = self.dialect, self.limits
+        block = None
+        if dialect.has_header:
+            metadata = _metadata(headers, deadline_at, now)
+            entries = limits.max_header_entries
+            block = write_block(dialect.payload, metadata, max_size=limits.max_header, max_entries=entries)
+        return write_head(dialect, _ONEWAY if oneway else _CALL, name, call_id, size, block=block)
+
+    def _queue_early(self, deadline_at: float, call_id: int, serial: int) -> None:
+        early = self._early
+        if len(early) > 2 * len(self._pending) + _HEAP_SLACK:
+            early[:] = [entry for entry in early if self._is_pending(entry)]
+            heapq.heapify(early)
+        heapq.heappush(early, (deadline_at, call_id, serial))
+
+    def _is_pending(self, entry: tuple[float, int, int]) -> bool:
+        call = self._pending.get(entry[1])
+        return call is not None and call[2] == entry[2]
+
+    def cancel_call(self, call_id: int) -> bool:
+        """Forgets a call; unknown and finished ids are ignored. True if its frame had left, so it may be executed.
+
+        On a plain dialect that closes the connection, with a ``failure`` that says so.
+        """
+        call = self._pending.pop(call_id, None)
+        return call is not None and self._abandon(call, "cancelled")
+
+    def _abandon(self, call: tuple[Any, float, int, int], fate: str) -> bool:
+        """Takes a call's frame back if it is still here; True if it has left."""
+        _, _, serial, place = call
+        if serial > self._flushed:
+            self._out[place] = self._out[place + 1] = b""
+            return False
+        if not self.dialect.has_header:
+            self._become_closed(f"a call {fate}, and a plain Thrift server's late answer could be taken for the next")
+        return True
+
+    def send_ping(self, now: float) -> None:
+        """Asks a zkrpc server for a sign of life, to be seen in ``last_heard_at``. No effect on others."""
+        if self._zkrpc and self.state is not _CLOSED:
+            self._out.append(control_frame(PING))
+
+    def data_to_send(self) -> bytes:
+        """Everything written since the last time; from here on it counts as having left."""
+        out = self._out
+        if not out:
+            return b""
+        joined = b"".join(out)
+        out.clear()
+        self._flushed = self._serial
+        return joined
+
+    # -- from the peer
+
+    def receive_data(self, data: bytes, now: float) -> list[tuple[Any, Reply]]:
+        """Takes what the socket gave; the tokens of the calls answered, with their replies.
+
+        Look at ``state`` afterwards: if the peer broke the protocol it is CLOSED, and ``close`` gives the other calls.
+        """
+        replies: list[tuple[Any, Reply]] = []
+        if self.state is _CLOSED:
+            return replies
+        self.last_heard_at = now
+        buffer = self._buffer
+        if buffer:
+            data = buffer.join(data)
+        end = len(data)
+        start = 0
+        try:
+            while True:
+                start = self._take_known(data, start, replies)
+                if start == end:
+                    break
+                stop = buffer.end_of_frame(data, start)
+                if stop < 0:
+                    break
+                self._take_any(data[start + 4 : stop], replies)
+                start = stop
+        except RemoteProtocolError as exc:
+            self._become_closed(str(exc))
+        return replies
+
+    def _take_known(self, data: bytes, start: int, replies: list[tuple[Any, Reply]]) -> int:
+        """The hot loop: takes the frames that have known shapes, and returns where the first other one starts."""
+        if self.dialect is not _HEADER_BINARY:
+            return start
+        unpack, _, offset = self._layout
+        known, pending, add = self._known.get, self._pending, replies.append
+        end, max_frame, flushed = len(data), self._max_frame, self._flushed
+        while True:
+            try:
+                length, magic, _, lead, call_id = unpack(data, start)
+                shape = known(lead)
+            except struct.error:
+                shape = None
+            if shape is None:
+                layout = layout_at(data, start)
+                if layout is None or layout is self._layout:
+                    return start
+                unpack, _, offset = self._layout = layout
+                continue
+            stop = start + 4 + length
+            if magic != PLAIN_MAGIC or stop > end or not offset < length <= max_frame:
+                return start
+            call = pending.get(call_id)
+            if call is None or call[2] > flushed:
+                return start
+            del pending[call_id]
+            kind, headers = shape
+            reply = make_tuple(Reply, (kind, headers, data[start + 4 : stop], offset, _HEADER_BINARY))
+            add((call[0], reply))
+            start = stop
+
+    def _take_any(self, frame: bytes, replies: list[tuple[Any, Reply]]) -> None:
+        """One frame of any kind. Raises RemoteProtocolError if the connection cannot go on after it."""
+        opening = open_frame(frame, self.limits)
+        dialect = opening.dialect
+        if dialect.has_header is not self.dialect.has_header:
+            raise RemoteProtocolError(f"the server answers in {dialect.name} to {self.dialect.name}")
+        kind, name, call_id, offset = read_envelope(dialect.payload, opening.frame, opening.offset)
+        if kind == _ONEWAY and self._zkrpc and name.startswith(CONTROL_PREFIX):
+            self._receive_control(name, call_id)
+            return
+        if dialect is not self.dialect:
+            raise RemoteProtocolError(f"the server answers in {dialect.name} to {self.dialect.name}")
+        if kind not in (_REPLY, _EXCEPTION):
+            raise RemoteProtocolError(f"a message of type {kind} instead of a reply")
+        shape = opening.shape(offset)
+        if shape is not None:
+            remember(self._known, shape, (MessageKind(kind), opening.headers))
+        call = self._pending.get(call_id)
+        if call is None:
+            self._check_issued(call_id)
+            return
+        if call[2] > self._flushed:
+            raise RemoteProtocolError(f"a reply to call {call_id}, which has not been sent yet")
+        del self._pending[call_id]
+        replies.append((call[0], Reply(MessageKind(kind), opening.headers, opening.frame, offset, dialect)))
+
+    def _check_issued(self, call_id: int) -> None:
+        """A late reply to a forgotten call is fine; one to a call that never was is not."""
+        if call_id < 0 or call_id > self._serial or (call_id == 0 and self._serial <= _LAST_ID):
+            raise RemoteProtocolError(f"a reply to call {call_id}, which was never made")
+
+    def _receive_control(self, name: bytes, seqid: int) -> None:
+        # Pongs have done their work by coming; names we do not know are of a later version, and ignored.
+        if name == PING:
+            self._out.append(control_frame(PONG, seqid))
+        elif name == DRAINING and not self.draining:
+            self.draining = True
+            self._accepts = False
+            self._out.append(control_frame(DRAINING))
+
+    def receive_eof(self, now: float) -> list[tuple[Any, bool]]:
+        """The peer closed: every pending call's token, and whether its frame had left."""
+        if self.state is not _CLOSED:
+            where = " in the middle of a frame" if self._buffer else ""
+            self._become_closed(f"the peer closed the connection{where}")
+        return self.close()
+
+    def close(self) -> list[tuple[Any, bool]]:
+        """Closes, if that has not happened yet: every pending call's token, and whether its frame had left."""
+        if self.state is not _CLOSED:
+            self._become_closed(None)
+        flushed = self._flushed
+        ended = [(token, serial <= flushed) for token, _, serial, _ in self._pending.values()]
+        self._pending.clear()
+        self._early.clear()
+        return ended
+
+    # -- time
+
+    def next_timer(self) -> float | None:
+        """The earliest deadline of a pending call, or one before it; None if there is nothing to wait for."""
+        if self.state is _CLOSED or not self._pending:
+            return None
+        # The first call still pending was sent in order, or is in the heap too: nothing sent in order after it can
+        # end earlier, as each of those raised the latest deadline known, which this one had not surpassed or had set.
+        first: float = next(iter(self._pending.values()))[1]
+        early = self._early
+        while early and not self._is_pending(early[0]):
+            heapq.heappop(early)
+        if early and early[0][0] < first:
+            first = early[0][0]
+        return None if first == math.inf else first
+
+    def handle_timer(self, now: float) -> list[tuple[Any, bool]]:
+        """The calls whose time is up, and whether their frames had left; does nothing if it is early."""
+        if self.state is _CLOSED:
+            return []
+        expired = []
+        for call_id, call in self._pending.items():
+            if call[1] > now:
+                break
+            expired.append(call_id)
+        early = self._early
+        while early and (early[0][0] <= now or not self._is_pending(early[0])):
+            entry = heapq.heappop(early)
+            if self._is_pending(entry):
+                expired.append(entry[1])
+        calls = [self._pending.pop(call_id) for call_id in dict.fromkeys(expired)]
+        return [(call[0], self._abandon(call, "timed out")) for call in calls]
+
+    def _become_closed(self, failure: str | None) -> None:
+        self.state = _CLOSED
+        self.failure = failure
+        self._accepts = False
+        self._buffer.clear()
+        # What has not left must never leave: its calls are reported as not executed.
+        self._out.clear()
+
+    def __repr__(self) -> str:
+        """State and counts."""
+        draining = " draining" if self.draining else ""
+        return f"<ClientProtocol {self.state.name}{draining} pending={self.pending} failure={self.failure!r}>"
+
+
+def _learn_template(name: bytes, deadline_at: float, now: float) -> Template:
+    template = template_of(write_block(_HEADER_BINARY.payload, _metadata(None, deadline_at, now)), _CALL, name)
+    if deadline_at != math.inf:
+        if name not in _templates:
+            remember(_templates, name, {})
+        remember(_templates[name], (deadline_at - now) * 1000 // 1, template, _MAX_BUDGETS)
+    return template
+
+
+def _metadata(headers: Mapping[str, str] | None, deadline_at: float, now: float) -> Mapping[str, str]:
+    """What travels with a call: the caller's headers and, unless it has for ever, its budget."""
+    if deadline_at == math.inf:
+        return headers or NO_HEADERS
+    return {**(headers or NO_HEADERS), DEADLINE_BUDGET: Deadline(deadline_at).budget(now)}

@@ -1,0 +1,88 @@
+"""The message envelope: kind, method name and sequence id, in front of the argument or result struct.
+
+Two encodings, Thrift's strict binary and compact protocols; binary without a version word is not spoken. What the names
+and numbers mean is not known here; the struct behind the envelope is the codec's.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+
+from zkrpc.codec import Payload
+from zkrpc.errors import RemoteProtocolError
+from zkrpc.wire.varint import read_varint, write_varint
+
+
+class MessageKind(enum.IntEnum):
+    """What a message is, with Thrift's numbers."""
+
+    CALL = 1
+    REPLY = 2
+    EXCEPTION = 3
+    ONEWAY = 4
+
+
+class EnvelopeError(RemoteProtocolError):
+    """An envelope that cannot be read. ``seqid`` is whom to answer, None if even that is unknown."""
+
+    def __init__(self, message: str, seqid: int | None = None) -> None:
+        super().__init__(message)
+        self.seqid = seqid
+
+
+_VERSION_1 = 0x80010000
+_COMPACT_ID = 0x82
+_COMPACT_VERSION = 1
+_read_words = struct.Struct("!II").unpack_from
+_read_seqid = struct.Struct("!i").unpack_from
+_write_words = struct.Struct("!II").pack
+_write_seqid = struct.Struct("!i").pack
+
+
+def read_envelope(payload: Payload, frame: bytes, offset: int) -> tuple[int, bytes, int, int]:
+    """The kind's number, the name, the seqid, and where the struct starts. Raises EnvelopeError."""
+    read = _read_compact if payload is Payload.COMPACT else _read_binary
+    return read(frame, offset)
+
+
+def _read_binary(frame: bytes, offset: int) -> tuple[int, bytes, int, int]:
+    try:
+        version, size = _read_words(frame, offset)
+        if version & 0xFFFF0000 != _VERSION_1:
+            raise EnvelopeError(f"a binary message starts with {version:08x} instead of its version")
+        name_at = offset + 8
+        seqid_at = name_at + size
+        seqid = _read_seqid(frame, seqid_at)[0]
+    except struct.error:
+        raise EnvelopeError("a message's name or id runs past its frame") from None
+    return version & 0xFF, frame[name_at:seqid_at], seqid, seqid_at + 4
+
+
+def _read_compact(frame: bytes, offset: int) -> tuple[int, bytes, int, int]:
+    end = len(frame)
+    if end - offset < 2 or frame[offset] != _COMPACT_ID or frame[offset + 1] & 0x1F != _COMPACT_VERSION:
+        raise EnvelopeError("a compact message does not start with its version")
+    seqid: int | None = None
+    try:
+        unsigned, at = read_varint(frame, offset + 2, end)
+        seqid = unsigned - (1 << 32) if unsigned >> 31 else unsigned
+        size, at = read_varint(frame, at, end)
+    except RemoteProtocolError as exc:
+        raise EnvelopeError(str(exc), seqid) from None
+    if size > end - at:
+        raise EnvelopeError("a message's name runs past its frame", seqid)
+    return frame[offset + 1] >> 5, frame[at : at + size], seqid, at + size
+
+
+def write_envelope(payload: Payload, kind: int, name: bytes, seqid: int) -> bytes:
+    """The bytes in front of the struct."""
+    if payload is Payload.COMPACT:
+        opening = bytes((_COMPACT_ID, kind << 5 | _COMPACT_VERSION))
+        return opening + write_varint(seqid & 0xFFFFFFFF) + write_varint(len(name)) + name
+    return open_binary(kind, name) + _write_seqid(seqid)
+
+
+def open_binary(kind: int, name: bytes) -> bytes:
+    """A binary envelope up to its seqid: the part that is the same for all calls of one method."""
+    return _write_words(_VERSION_1 | kind, len(name)) + name

@@ -1,0 +1,119 @@
+"""Where frames begin and end in a stream, and what a stream that has none may be instead.
+
+A frame is a u32 length and that many bytes. This module knows no more of its contents than the first two bytes, which
+tell the dialect; it keeps the one incomplete frame of a connection. It never allocates by a length it was told: memory
+follows the bytes that really came.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from zkrpc.errors import RemoteProtocolError
+
+LENGTH_SIZE = 4
+SHORTEST_FRAME = 5
+"""The smallest message there is: a nameless compact one with an empty struct."""
+_SNIFFED = 6
+
+_read_length = struct.Struct("!I").unpack_from
+
+_HTTP = (b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"PATC", b"CONN", b"TRAC", b"HTTP")
+_STRANGERS = {
+    **dict.fromkeys(_HTTP, "HTTP, not Thrift"),
+    b"PRI ": "HTTP/2 (perhaps gRPC), not Thrift",
+    b"SSH-": "SSH, not Thrift",
+}
+
+
+def is_binary(buffer: bytes, offset: int) -> bool:
+    """True if a strict binary message starts here."""
+    return buffer[offset] == 0x80 and buffer[offset + 1] == 0x01
+
+
+def is_compact(buffer: bytes, offset: int) -> bool:
+    """True if a compact message of version 1 starts here."""
+    return buffer[offset] == 0x82 and buffer[offset + 1] & 0x1F == 1
+
+
+def is_theader(buffer: bytes, offset: int) -> bool:
+    """True if a THeader frame's contents start here."""
+    return buffer[offset] == 0x0F and buffer[offset + 1] == 0xFF
+
+
+def check_length(buffer: bytes, offset: int, max_frame: int) -> int:
+    """The frame's length, from the four bytes at ``offset``. Raises RemoteProtocolError that says what came instead."""
+    length: int = _read_length(buffer, offset)[0]
+    if SHORTEST_FRAME <= length <= max_frame:
+        return length
+    if length < SHORTEST_FRAME:
+        raise RemoteProtocolError(f"frame of {length} bytes is shorter than any message")
+    raise RemoteProtocolError(_name_stranger(bytes(buffer[offset : offset + LENGTH_SIZE]), length, max_frame))
+
+
+def _name_stranger(word: bytes, length: int, max_frame: int) -> str:
+    if is_binary(word, 0):
+        return "unframed binary Thrift is not served; let the client use a framed transport or THeader"
+    if is_compact(word, 0):
+        return "unframed compact Thrift is not served; let the client use a framed transport or THeader"
+    if word[0] in (0x15, 0x16) and word[1] == 0x03:
+        return "TLS on a plain Thrift connection"
+    return _STRANGERS.get(word, f"frame of {length} bytes is over max_frame {max_frame}")
+
+
+def check_dialect(buffer: bytes, offset: int) -> None:
+    """Raises RemoteProtocolError unless a frame's contents that start here are of a dialect we speak."""
+    if not (is_theader(buffer, offset) or is_binary(buffer, offset) or is_compact(buffer, offset)):
+        raise RemoteProtocolError(f"unknown dialect: a frame starts with {bytes(buffer[offset:offset + 2]).hex(' ')}")
+
+
+class FrameBuffer:
+    """The incomplete frame at the end of what a connection received.
+
+    Holds less than one frame beside the chunk being joined. Each byte is copied a bounded number of times however small
+    the chunks are: nothing is looked at again before ``_wanted`` bytes are there.
+    """
+
+    __slots__ = ("_kept", "_wanted", "max_frame")
+
+    def __init__(self, max_frame: int) -> None:
+        self.max_frame = max_frame
+        self._kept = bytearray()
+        self._wanted = 0
+
+    def __len__(self) -> int:
+        """Bytes held."""
+        return len(self._kept)
+
+    def join(self, chunk: bytes) -> bytes:
+        """What was kept with the chunk behind it, or ``b""`` while that is not enough to go on."""
+        kept = self._kept
+        kept += chunk
+        if len(kept) < self._wanted:
+            return b""
+        joined = bytes(kept)
+        self.clear()
+        return joined
+
+    def end_of_frame(self, data: bytes, start: int) -> int:
+        """Where the frame that starts here ends, or -1 if it is incomplete; the rest is kept then.
+
+        Raises RemoteProtocolError as soon as the bytes there are show that no good frame can come of them.
+        """
+        size = len(data) - start
+        wanted = LENGTH_SIZE
+        if size >= LENGTH_SIZE:
+            wanted += check_length(data, start, self.max_frame)
+            if size >= _SNIFFED:
+                check_dialect(data, start + LENGTH_SIZE)
+            else:
+                wanted = _SNIFFED
+        if size >= wanted:
+            return start + wanted
+        self._kept += data[start:]
+        self._wanted = wanted
+        return -1
+
+    def clear(self) -> None:
+        """Forgets what is held, and its memory."""
+        self._kept = bytearray()

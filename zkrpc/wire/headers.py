@@ -1,0 +1,23 @@
+"""The metadata keys both sides agree on. Anything else in a THeader block belongs to the application.
+
+Keys are compared exactly, case included, as Apache's implementations do.
+"""
+
+from __future__ import annotations
+
+DEADLINE_BUDGET = "Deadline-Budget"
+"""Time the caller still waits: whole milliseconds in ASCII digits, relative, so that clocks need not agree."""
+TRACEPARENT = "traceparent"
+"""W3C Trace Context, passed on as it is."""
+EPOCH = "zkrpc-epoch"
+"""Call: the lowest epoch the caller accepts. Reply: the epoch of the primary that answered."""
+ATTEMPT = "zkrpc-attempt"
+"""Which attempt this is; 1, the first, is not sent."""
+EXECUTED = "zkrpc-executed"
+"""On an exception: did the handler run? The values of :class:`zkrpc.errors.Executed`."""
+ERROR = "zkrpc-error"
+"""On an exception: the name of the error class to raise, such as ``Overloaded``."""
+PRIMARY = "zkrpc-primary"
+"""On NotPrimary: the ``host:port`` of the primary, as far as this instance knows."""
+RETRY_AFTER = "zkrpc-retry-after-ms"
+"""On Overloaded: whole milliseconds to leave this instance alone."""

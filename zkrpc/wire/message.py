@@ -1,0 +1,281 @@
+"""One message in any dialect: its parts, how a frame is opened, how the bytes in front of a body are made.
+
+The common case, THeader with a binary message and no transform, is made fast by *shapes*: all that lies between the
+frame's two sequence ids (header block, message version, name) is the same for every call of a method with the same
+headers, so it is parsed once and then found by its bytes::
+
+    u32 LENGTH  u32 MAGIC+FLAGS  i32 SEQID | u16 WORDS, header block, u32 VERSION, u32 SIZE, name | i32 SEQID | struct
+                                           |<-------------------- the shape ------------------>|
+
+One precompiled ``struct`` call cuts a frame into these, given the shape's size. Shapes come from peers, so their number
+and size are bounded; they are kept per process, not per connection, so that the bound is one for all peers together.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from zkrpc.codec import Payload
+from zkrpc.config import WireLimits
+from zkrpc.errors import RemoteProtocolError
+from zkrpc.wire.envelope import MessageKind, open_binary, write_envelope
+from zkrpc.wire.frames import LENGTH_SIZE, is_compact, is_theader
+from zkrpc.wire.theader import FIXED_SIZE, MAGIC, NO_HEADERS, Block, inflate, read_block, write_block
+
+CONTROL_PREFIX = b"zkrpc:"
+"""Names of ONEWAY messages that speak to the peer's machine, never to its handlers."""
+HELLO = b"zkrpc:hello"
+PING = b"zkrpc:ping"
+PONG = b"zkrpc:pong"
+DRAINING = b"zkrpc:draining"
+"""From a server: send me no more calls. From a client, in answer: none will come."""
+
+EMPTY_STRUCT = b"\0"
+EMPTY_BLOCKS = {payload: write_block(payload, NO_HEADERS) for payload in Payload}
+PLAIN_MAGIC = MAGIC << 16
+"""Magic and flags as one word, no flag set."""
+
+_MAX_SHAPE = 512
+_MAX_SHAPES = 2048
+_MAX_BLOCK = 256
+
+_KeyT = TypeVar("_KeyT")
+_ValueT = TypeVar("_ValueT")
+
+
+class ProtocolState(enum.Enum):
+    """Where a connection's machine is. It only ever moves down this list."""
+
+    OPEN = "open"
+    DRAINING = "draining"
+    """A server that asked for no more calls; what comes nevertheless is served."""
+    CLOSED = "closed"
+
+
+class Dialect(enum.Enum):
+    """How messages are framed and encoded; each frame tells its own."""
+
+    HEADER_BINARY = (Payload.BINARY, True)
+    HEADER_COMPACT = (Payload.COMPACT, True)
+    FRAMED_BINARY = (Payload.BINARY, False)
+    FRAMED_COMPACT = (Payload.COMPACT, False)
+
+    def __init__(self, payload: Payload, has_header: bool) -> None:
+        self.payload = payload
+        """The encoding of envelope and struct."""
+        self.has_header = has_header
+        """True if metadata travels and replies are matched by id, so that many calls may be in flight."""
+
+
+Layout = tuple[Callable[..., tuple[int, int, int, bytes, int]], Callable[..., bytes], int]
+"""For one size of shape: cut a frame in place, write what precedes a body, where the struct starts in the frame."""
+
+
+@functools.lru_cache(maxsize=_MAX_SHAPE)
+def layout_of(size: int) -> Layout:
+    """The layout of frames whose shape has this size."""
+    cut = struct.Struct(f"!IIi{size}si")
+    return cut.unpack_from, cut.pack, cut.size - LENGTH_SIZE
+
+
+_write_fixed = struct.Struct("!IHHiH").pack
+_write_length = struct.Struct("!I").pack
+
+
+def layout_at(data: bytes, start: int) -> Layout | None:
+    """The likely layout of the frame that starts here; None if it has none, or if too little of it is there.
+
+    A wrong guess does no harm: a shape is only found if all its bytes, sizes included, are the same. So the last byte
+    of the name's size will do.
+    """
+    try:
+        size = 10 + 4 * (data[start + 12] << 8 | data[start + 13])
+        size += data[start + 11 + size]
+    except IndexError:
+        return None
+    return layout_of(size) if size <= _MAX_SHAPE else None
+
+
+Template = tuple[Callable[..., bytes], bytes, int]
+"""How to write what precedes a body: ``pack(base + len(body), magic and flags, header seqid, shape, seqid)``."""
+
+
+def template_of(block: bytes, kind: int, name: bytes) -> Template:
+    """The template of THeader binary messages with this header block."""
+    shape = (len(block) // 4).to_bytes(2, "big") + block + open_binary(kind, name)
+    layout = layout_of(len(shape)) if len(shape) <= _MAX_SHAPE else layout_of.__wrapped__(len(shape))
+    return layout[1], shape, layout[2]
+
+
+RequestShape = tuple[bytes, MessageKind, Mapping[str, str], Template | None]
+"""Name, kind and headers of requests of one shape, and the template of their header-less replies, if any are due."""
+ReplyShape = tuple[MessageKind, Mapping[str, str]]
+"""Kind and headers of replies of one shape."""
+
+
+class Shapes(NamedTuple):
+    """What was learnt from peers by processes with the same header limits."""
+
+    requests: dict[bytes, RequestShape]
+    replies: dict[bytes, ReplyShape]
+    blocks: dict[bytes, Block]
+
+
+@functools.lru_cache(maxsize=16)
+def shapes_of(max_header: int, max_entries: int) -> Shapes:
+    """The shapes seen so far under these limits."""
+    return Shapes({}, {}, {})
+
+
+def remember(cache: dict[_KeyT, _ValueT], key: _KeyT, value: _ValueT, limit: int = _MAX_SHAPES) -> None:
+    """Adds to a bounded cache. A full one starts anew: cheaper than bookkeeping on every hit."""
+    if len(cache) >= limit:
+        cache.clear()
+    cache[key] = value
+
+
+class Opening(NamedTuple):
+    """A frame up to its message envelope."""
+
+    dialect: Dialect
+    frame: bytes
+    """The frame without its length; the inflated message alone if it came deflated."""
+    offset: int
+    """Where the envelope starts in ``frame``."""
+    headers: Mapping[str, str] = NO_HEADERS
+    flags: int = 0
+    header_seqid: int = 0
+    transformed: bool = False
+
+    def shape(self, body_offset: int) -> bytes | None:
+        """The frame's shape, if it is one worth remembering."""
+        size = body_offset - 12
+        if self.dialect is not Dialect.HEADER_BINARY or self.flags or self.transformed or size > _MAX_SHAPE:
+            return None
+        return self.frame[8 : body_offset - 4]
+
+
+def open_frame(frame: bytes, limits: WireLimits) -> Opening:
+    """Finds a frame's dialect and metadata; its first two bytes were checked. Raises RemoteProtocolError."""
+    if is_theader(frame, 0):
+        return _open_theader(frame, limits)
+    return Opening(Dialect.FRAMED_COMPACT if is_compact(frame, 0) else Dialect.FRAMED_BINARY, frame, 0)
+
+
+_read_fixed = struct.Struct("!HHiH").unpack_from
+
+
+def _open_theader(frame: bytes, limits: WireLimits) -> Opening:
+    if len(frame) < FIXED_SIZE:
+        raise RemoteProtocolError(f"a THeader frame of {len(frame)} bytes is shorter than its fixed part")
+    _, flags, seqid, words = _read_fixed(frame)
+    offset = FIXED_SIZE + 4 * words
+    if offset > len(frame):
+        raise RemoteProtocolError("a THeader block runs past its frame")
+    if 4 * words > limits.max_header:
+        raise RemoteProtocolError(f"a THeader block of {4 * words} bytes is over max_header {limits.max_header}")
+    block = _block_of(frame[FIXED_SIZE:offset], limits)
+    dialect = Dialect.HEADER_COMPACT if block.payload is Payload.COMPACT else Dialect.HEADER_BINARY
+    if block.transforms:
+        message = inflate(frame[offset:], block.transforms, limits.max_frame)
+        return Opening(dialect, message, 0, block.headers, flags, seqid, True)
+    return Opening(dialect, frame, offset, block.headers, flags, seqid)
+
+
+def _block_of(raw: bytes, limits: WireLimits) -> Block:
+    blocks = shapes_of(limits.max_header, limits.max_header_entries).blocks
+    block = blocks.get(raw)
+    if block is None:
+        block = read_block(raw, limits.max_header_entries)
+        if len(raw) <= _MAX_BLOCK:
+            remember(blocks, raw, block)
+    return block
+
+
+def write_head(
+    dialect: Dialect,
+    kind: int,
+    name: bytes,
+    seqid: int,
+    size: int,
+    *,
+    block: bytes | None = None,
+    flags: int = 0,
+    header_seqid: int | None = None,
+) -> bytes:
+    """What precedes a body of ``size`` bytes on the wire, the frame's length included.
+
+    ``block`` is the THeader block, without which an empty one is written; plain dialects have none. The header's seqid
+    is the message's unless a peer that is answered chose otherwise.
+    """
+    payload = dialect.payload
+    envelope = write_envelope(payload, kind, name, seqid)
+    if not dialect.has_header:
+        return _write_length(len(envelope) + size) + envelope
+    if block is None:
+        block = EMPTY_BLOCKS[payload]
+    length = FIXED_SIZE + len(block) + len(envelope) + size
+    fixed = _write_fixed(length, MAGIC, flags, seqid if header_seqid is None else header_seqid, len(block) // 4)
+    return fixed + block + envelope
+
+
+def control_frame(name: bytes, seqid: int = 0) -> bytes:
+    """A whole control frame."""
+    head = write_head(Dialect.HEADER_BINARY, MessageKind.ONEWAY, name, seqid, len(EMPTY_STRUCT))
+    return head + EMPTY_STRUCT
+
+
+class Request(NamedTuple):
+    """One call as it came. A tuple, because making one is half as dear as making an object with slots (measured).
+
+    Two requests are never equal: a request is its place in a connection, not its contents.
+    """
+
+    name: bytes
+    seqid: int
+    kind: MessageKind
+    """CALL or ONEWAY."""
+    headers: Mapping[str, str]
+    """Metadata, empty for plain Thrift callers; not to be changed."""
+    frame: bytes
+    offset: int
+    """Where the argument struct starts in ``frame``; it must end where the frame does."""
+    dialect: Dialect
+    received_at: float
+    header_seqid: int
+    """What to repeat in the reply's THeader, where some clients always send 0."""
+    flags: int
+    template: Template | None
+    """How to write a header-less reply fast, if known."""
+
+    def __eq__(self, other: object) -> bool:
+        """True for itself alone."""
+        return self is other
+
+    def __hash__(self) -> int:
+        """By identity."""
+        return id(self)
+
+    def __repr__(self) -> str:
+        """Name, id and dialect: contents may be secret."""
+        return f"<Request {self.name!r} seqid={self.seqid} {self.dialect.name}>"
+
+
+class Reply(NamedTuple):
+    """One answer as it came."""
+
+    kind: MessageKind
+    """REPLY or EXCEPTION."""
+    headers: Mapping[str, str]
+    frame: bytes
+    offset: int
+    """Where the result struct, or the TApplicationException, starts in ``frame``."""
+    dialect: Dialect
+
+
+make_tuple: Callable[[Any, tuple[Any, ...]], Any] = tuple.__new__
+"""Makes a Request or a Reply; half the price of calling the class."""

@@ -1,0 +1,408 @@
+"""The server's end of one connection, as a byte machine without I/O: bytes in, requests out, replies in, bytes out.
+
+=========  =====================================================================================================
+OPEN       requests come and are answered
+DRAINING   the peer was asked to send no more (``send_draining``); what is in flight, or comes still, is served
+CLOSED     the peer left, or sent what cannot be framed (``failure``), or was too slow: nothing more is read or sent
+=========  =====================================================================================================
+
+It answers by itself what no handler should see: pings, calls over ``max_in_flight``, messages that are framed well but
+are no calls. It does not know methods, structs or deadlines, reads no clock and raises nothing for what a peer sent.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Mapping
+
+from zkrpc.codec import FailureKind, encode_failure
+from zkrpc.config import WireLimits
+from zkrpc.errors import LocalProtocolError, RemoteProtocolError
+from zkrpc.wire import headers as keys
+from zkrpc.wire.envelope import EnvelopeError, MessageKind, read_envelope
+from zkrpc.wire.frames import LENGTH_SIZE, FrameBuffer
+from zkrpc.wire.message import (
+    CONTROL_PREFIX,
+    DRAINING,
+    EMPTY_BLOCKS,
+    HELLO,
+    PING,
+    PLAIN_MAGIC,
+    PONG,
+    Dialect,
+    Opening,
+    ProtocolState,
+    Request,
+    control_frame,
+    layout_at,
+    layout_of,
+    make_tuple,
+    open_frame,
+    remember,
+    shapes_of,
+    template_of,
+    write_head,
+)
+from zkrpc.wire.theader import NO_HEADERS, write_block
+
+MAX_NAME = 256
+"""Bytes a method's name may have."""
+
+_CALL, _ONEWAY, _REPLY, _EXCEPTION = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY, MessageKind.EXCEPTION
+_HEADER_BINARY = Dialect.HEADER_BINARY
+_CLOSED = ProtocolState.CLOSED
+_EMPTY_BLOCK = EMPTY_BLOCKS[_HEADER_BINARY.payload]
+_OVERLOADED = {keys.ERROR: "Overloaded", keys.EXECUTED: "no"}
+
+
+class ServerProtocol:
+    """One accepted connection."""
+
+    __slots__ = (
+        "_active",
+        "_buffer",
+        "_first_frame_by",
+        "_held",
+        "_held_count",
+        "_known",
+        "_layout",
+        "_max_frame",
+        "_out",
+        "_partial_since",
+        "_peer_is_done",
+        "_ready",
+        "failure",
+        "limits",
+        "peer_headers",
+        "peer_is_zkrpc",
+        "state",
+    )
+
+    def __init__(self, limits: WireLimits, now: float) -> None:
+        self.limits = limits
+        self.state = ProtocolState.OPEN
+        self.failure: str | None = None
+        """Why the connection must be closed, one line for the log; None if all is well or the peer just left."""
+        self.peer_is_zkrpc = False
+        """True once the peer introduced itself: it understands control frames."""
+        self.peer_headers: Mapping[str, str] = NO_HEADERS
+        """What the peer said of itself with its introduction."""
+        self._max_frame = limits.max_frame
+        self._buffer = FrameBuffer(limits.max_frame)
+        self._first_frame_by: float | None = now + limits.first_frame_timeout
+        self._partial_since: float | None = None
+        self._known = shapes_of(limits.max_header, limits.max_header_entries).requests
+        self._layout = layout_of(0)
+        self._ready: deque[Request] = deque()
+        self._active: dict[int, Request] = {}
+        # Requests whose seqid is in flight already, in order of arrival; the count is kept because it is asked often.
+        self._held: dict[int, deque[Request]] = {}
+        self._held_count = 0
+        self._out: list[bytes] = []
+        self._peer_is_done = False
+
+    # -- what the shell looks at
+
+    @property
+    def in_flight(self) -> int:
+        """Requests received and neither answered nor given up."""
+        return len(self._active) + self._held_count
+
+    @property
+    def unsent(self) -> int:
+        """Bytes waiting for ``data_to_send``."""
+        return sum(map(len, self._out))
+
+    @property
+    def wants_close(self) -> bool:
+        """True when all that is left to do is to send what ``data_to_send`` gives and to close.
+
+        While draining that is as soon as nothing is in flight. A zkrpc peer must also have said that nothing more will
+        come, so its calls cannot be lost in the last moment; a plain Thrift peer cannot say so: let it ``linger``
+        before ``send_draining``.
+        """
+        if self.state is ProtocolState.DRAINING:
+            return not self.in_flight and (self._peer_is_done or not self.peer_is_zkrpc)
+        return self.state is _CLOSED
+
+    # -- from the peer
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Takes what the socket gave. Follow with ``next_request`` until None, and ``data_to_send``."""
+        if self.state is _CLOSED:
+            return
+        if self._partial_since is not None:
+            data = self._buffer.join(data)
+            if not data:
+                return
+        end = len(data)
+        start = 0
+        try:
+            while True:
+                start = self._take_known(data, start, now)
+                if start == end:
+                    break
+                stop = self._buffer.end_of_frame(data, start)
+                if stop < 0:
+                    break
+                self._take_any(data[start + 4 : stop], now)
+                start = stop
+        except RemoteProtocolError as exc:
+            self._become_closed(str(exc))
+            return
+        if start:
+            self._first_frame_by = None
+            self._partial_since = None if start == end else now
+        elif self._partial_since is None and end:
+            self._partial_since = now
+
+    def _take_known(self, data: bytes, start: int, now: float) -> int:
+        """The hot loop: takes the frames that have known shapes, and returns where the first other one starts."""
+        unpack, _, offset = self._layout
+        known, active, add = self._known.get, self._active, self._ready.append
+        end, max_frame = len(data), self._max_frame
+        room = self.limits.max_in_flight - self._held_count
+        while True:
+            try:
+                length, magic, header_seqid, lead, seqid = unpack(data, start)
+                shape = known(lead)
+            except struct.error:
+                shape = None
+            if shape is None:
+                layout = layout_at(data, start)
+                if layout is None or layout is self._layout:
+                    return start
+                unpack, _, offset = self._layout = layout
+                continue
+            stop = start + 4 + length
+            if (
+                magic != PLAIN_MAGIC
+                or stop > end
+                or not offset < length <= max_frame
+                or seqid in active
+                or len(active) >= room
+            ):
+                return start
+            name, kind, headers, template = shape
+            frame = data[start + 4 : stop]
+            active[seqid] = request = make_tuple(
+                Request,
+                (name, seqid, kind, headers, frame, offset, _HEADER_BINARY, now, header_seqid, 0, template),
+            )
+            add(request)
+            start = stop
+
+    def _take_any(self, frame: bytes, now: float) -> None:
+        """One frame of any kind. Raises RemoteProtocolError if the connection cannot go on after it."""
+        opening = open_frame(frame, self.limits)
+        try:
+            kind, name, seqid, offset = read_envelope(opening.dialect.payload, opening.frame, opening.offset)
+        except EnvelopeError as exc:
+            if exc.seqid is None:
+                raise
+            self._refuse(opening, b"", exc.seqid, str(exc), FailureKind.PROTOCOL_ERROR)
+            return
+        if kind == _ONEWAY and opening.dialect.has_header and name.startswith(CONTROL_PREFIX):
+            self._receive_control(name, seqid, opening.headers)
+        elif kind not in (_CALL, _ONEWAY):
+            self._refuse(opening, name[:MAX_NAME], seqid, "not a call", FailureKind.INVALID_MESSAGE_TYPE)
+        elif len(name) > MAX_NAME:
+            message = f"method name of {len(name)} bytes is over {MAX_NAME}"
+            self._refuse(opening, b"", seqid, message, FailureKind.PROTOCOL_ERROR, kind)
+        elif self.in_flight >= self.limits.max_in_flight:
+            self._refuse(opening, name, seqid, "overloaded", FailureKind.INTERNAL_ERROR, kind, _OVERLOADED)
+        else:
+            self._admit(opening, MessageKind(kind), name, seqid, offset, now)
+
+    def _admit(self, opening: Opening, kind: MessageKind, name: bytes, seqid: int, offset: int, now: float) -> None:
+        dialect, frame, _, headers, flags, header_seqid, _ = opening
+        template = None
+        shape = opening.shape(offset)
+        if shape is not None:
+            template = template_of(_EMPTY_BLOCK, _REPLY, name) if kind is _CALL else None
+            remember(self._known, shape, (name, kind, headers, template))
+        request = Request(name, seqid, kind, headers, frame, offset, dialect, now, header_seqid, flags, template)
+        if seqid in self._active:
+            self._held.setdefault(seqid, deque()).append(request)
+            self._held_count += 1
+        else:
+            self._active[seqid] = request
+            self._ready.append(request)
+
+    def _receive_control(self, name: bytes, seqid: int, headers: Mapping[str, str]) -> None:
+        # Names we do not know are of a later version, and ignored.
+        if name == HELLO:
+            self.peer_is_zkrpc = True
+            self.peer_headers = headers
+        elif name == PING:
+            self._out.append(control_frame(PONG, seqid))
+        elif name == DRAINING:
+            self._peer_is_done = True
+
+    def _refuse(
+        self,
+        opening: Opening,
+        name: bytes,
+        seqid: int,
+        message: str,
+        failure: FailureKind,
+        kind: int = _CALL,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> None:
+        """Answers in the caller's dialect what never becomes a request; a ONEWAY message gets no answer."""
+        if kind == _ONEWAY:
+            return
+        if seqid in self._active:
+            # Some clients use one seqid for all calls and take answers in order; this one would come too early.
+            raise RemoteProtocolError(f"{message}, with the seqid of a call in flight")
+        dialect = opening.dialect
+        body = encode_failure(message, failure, dialect.payload)
+        block = write_block(dialect.payload, headers) if headers and dialect.has_header else None
+        head = write_head(
+            dialect,
+            _EXCEPTION,
+            name,
+            seqid,
+            len(body),
+            block=block,
+            flags=opening.flags,
+            header_seqid=opening.header_seqid,
+        )
+        self._out += (head, body)
+
+    def receive_eof(self, now: float) -> None:
+        """The peer sends no more. Nobody is left to answer: calls in flight may finish, their replies go nowhere."""
+        if self.state is not _CLOSED:
+            partial = self._partial_since is not None
+            self._become_closed("the peer closed in the middle of a frame" if partial else None)
+
+    # -- from the application
+
+    def next_request(self) -> Request | None:
+        """The next request to run, or None. What came whole before a failure is still given out."""
+        try:
+            return self._ready.popleft()
+        except IndexError:
+            return None
+
+    def send_reply(
+        self,
+        request: Request,
+        body: bytes,
+        *,
+        kind: MessageKind = _REPLY,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Answers a CALL, with an encoded result struct or, if ``kind`` is EXCEPTION, a TApplicationException.
+
+        Raises LocalProtocolError if the request was answered before, expects no answer, or if the answer is over a
+        limit: it may then still be answered otherwise. On a closed connection the answer is dropped.
+        """
+        seqid = request.seqid
+        template = request.template
+        size = len(body)
+        if template is not None and kind is _REPLY and not headers:
+            pack, shape, base = template
+            length = base + size
+            head = pack(length, PLAIN_MAGIC, request.header_seqid, shape, seqid)
+        else:
+            head = self._write_reply_head(request, kind, headers, size)
+            length = len(head) - LENGTH_SIZE + size
+        if length > self._max_frame:
+            raise LocalProtocolError(f"reply of {length} bytes is over max_frame {self._max_frame}")
+        if self._active.get(seqid) is not request:
+            raise LocalProtocolError(f"{request!r} was answered or given up before, or has not been handed out")
+        del self._active[seqid]
+        if self.state is not _CLOSED:
+            out = self._out
+            out.append(head)
+            out.append(body)
+        if self._held:
+            self._release(seqid)
+
+    def _write_reply_head(
+        self, request: Request, kind: MessageKind, headers: Mapping[str, str] | None, size: int
+    ) -> bytes:
+        if request.kind is _ONEWAY:
+            raise LocalProtocolError(f"{request!r} is oneway and takes no answer")
+        dialect, limits = request.dialect, self.limits
+        block = None
+        if headers and dialect.has_header:
+            entries = limits.max_header_entries
+            block = write_block(dialect.payload, headers, max_size=limits.max_header, max_entries=entries)
+        return write_head(
+            dialect,
+            kind,
+            request.name,
+            request.seqid,
+            size,
+            block=block,
+            flags=request.flags,
+            header_seqid=request.header_seqid,
+        )
+
+    def finish(self, request: Request) -> None:
+        """Forgets a request that gets no reply: it is oneway, or its handler gave up. Harmless if done already."""
+        seqid = request.seqid
+        if self._active.get(seqid) is request:
+            del self._active[seqid]
+            if self._held:
+                self._release(seqid)
+
+    def _release(self, seqid: int) -> None:
+        """Lets the next request with this seqid run."""
+        waiting = self._held.get(seqid)
+        if waiting is None:
+            return
+        request = self._active[seqid] = waiting.popleft()
+        self._held_count -= 1
+        if not waiting:
+            del self._held[seqid]
+        self._ready.append(request)
+
+    def send_draining(self) -> None:
+        """Asks the peer, if it is one that understands, to send no more calls; starts DRAINING."""
+        if self.state is ProtocolState.OPEN:
+            self.state = ProtocolState.DRAINING
+            if self.peer_is_zkrpc:
+                self._out.append(control_frame(DRAINING))
+
+    def data_to_send(self) -> bytes:
+        """Everything written since the last time, for the socket."""
+        out = self._out
+        if not out:
+            return b""
+        joined = b"".join(out)
+        out.clear()
+        return joined
+
+    # -- time
+
+    def next_timer(self) -> float | None:
+        """When to call ``handle_timer``, or None."""
+        if self.state is _CLOSED:
+            return None
+        partial = None if self._partial_since is None else self._partial_since + self.limits.partial_frame_timeout
+        if partial is None or (self._first_frame_by is not None and self._first_frame_by < partial):
+            return self._first_frame_by
+        return partial
+
+    def handle_timer(self, now: float) -> None:
+        """Cuts off a peer that is too slow; does nothing if it is early."""
+        if self.state is _CLOSED:
+            return
+        if self._first_frame_by is not None and now >= self._first_frame_by:
+            self._become_closed(f"no complete frame within {self.limits.first_frame_timeout:g} s of connecting")
+        elif self._partial_since is not None and now >= self._partial_since + self.limits.partial_frame_timeout:
+            self._become_closed(f"a frame stayed incomplete for {self.limits.partial_frame_timeout:g} s")
+
+    def _become_closed(self, failure: str | None) -> None:
+        self.state = _CLOSED
+        self.failure = failure
+        self._buffer.clear()
+        self._partial_since = None
+
+    def __repr__(self) -> str:
+        """State and counts."""
+        return f"<ServerProtocol {self.state.name} in_flight={self.in_flight} failure={self.failure!r}>"

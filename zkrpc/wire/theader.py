@@ -1,0 +1,130 @@
+"""THeader: the envelope of Apache Thrift that carries metadata beside a message.
+
+::
+
+    u16 0x0FFF  u16 FLAGS  i32 SEQID  u16 WORDS                      10 bytes, after the frame's length
+    WORDS * 4 bytes of header block:
+        varint PROTOCOL (0 binary, 2 compact)  varint N  N x varint TRANSFORM (1 zlib)
+        varint 1, varint COUNT, COUNT x (varint size, key, varint size, value)     any number of times
+        0 or any other id: nothing more to read, padding to a multiple of 4 bytes
+    the message, transformed
+
+Stricter than Apache's Python library: lengths may not run past the block, a cut zlib stream is an error, and so is
+anything after its end. This module reads and writes blocks; it does not know what the keys mean.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from zkrpc.codec import Payload
+from zkrpc.errors import LocalProtocolError, RemoteProtocolError
+from zkrpc.wire.varint import read_varint, write_varint
+
+MAGIC = 0x0FFF
+FIXED_SIZE = 10
+"""Bytes between a frame's length and its header block."""
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+_PAYLOADS = {0: Payload.BINARY, 2: Payload.COMPACT}
+_PROTOCOL_IDS = {payload: number for number, payload in _PAYLOADS.items()}
+_ZLIB = 1
+_KEY_VALUE = 1
+_MAX_TRANSFORMS = 4
+
+
+class Block(NamedTuple):
+    """A header block that was read."""
+
+    payload: Payload
+    transforms: int
+    """How many times the message was deflated."""
+    headers: Mapping[str, str]
+
+
+def read_block(block: bytes, max_entries: int) -> Block:
+    """Reads one header block. Raises RemoteProtocolError with the first thing wrong in it."""
+    number, offset = read_varint(block, 0, len(block))
+    payload = _PAYLOADS.get(number)
+    if payload is None:
+        raise RemoteProtocolError(f"unknown THeader protocol id {number}; 0 (binary) and 2 (compact) are spoken")
+    transforms, offset = read_varint(block, offset, len(block))
+    if transforms > _MAX_TRANSFORMS:
+        raise RemoteProtocolError(f"{transforms} THeader transforms are over the limit of {_MAX_TRANSFORMS}")
+    for _ in range(transforms):
+        number, offset = read_varint(block, offset, len(block))
+        if number != _ZLIB:
+            raise RemoteProtocolError(f"unknown THeader transform {number}; only 1 (zlib) is understood")
+    return Block(payload, transforms, _read_headers(block, offset, max_entries))
+
+
+def _read_headers(block: bytes, offset: int, max_entries: int) -> Mapping[str, str]:
+    end = len(block)
+    headers: dict[str, str] = {}
+    entries = 0
+    while offset < end:
+        number, offset = read_varint(block, offset, end)
+        if number != _KEY_VALUE:
+            # Padding, or an id of a later version: the format says to ignore the rest of the block.
+            break
+        count, offset = read_varint(block, offset, end)
+        entries += count
+        if entries > max_entries:
+            raise RemoteProtocolError(f"{entries} THeader entries are over max_header_entries {max_entries}")
+        for _ in range(count):
+            key, offset = _read_text(block, offset, end)
+            headers[key], offset = _read_text(block, offset, end)
+    return MappingProxyType(headers) if headers else NO_HEADERS
+
+
+def _read_text(block: bytes, offset: int, end: int) -> tuple[str, int]:
+    size, offset = read_varint(block, offset, end)
+    stop = offset + size
+    if stop > end:
+        raise RemoteProtocolError("a THeader entry runs past its block")
+    # Bytes that are no UTF-8 become visible escapes: metadata is text for us, and must not break whoever prints it.
+    return block[offset:stop].decode("utf-8", "backslashreplace"), stop
+
+
+def write_block(
+    payload: Payload, headers: Mapping[str, str], *, max_size: int | None = None, max_entries: int | None = None
+) -> bytes:
+    """A padded header block. Raises LocalProtocolError for what the limits, or UTF-8, do not allow."""
+    if max_entries is not None and len(headers) > max_entries:
+        raise LocalProtocolError(f"{len(headers)} headers are over max_header_entries {max_entries}")
+    parts = [write_varint(_PROTOCOL_IDS[payload]), b"\0"]
+    if headers:
+        parts += (write_varint(_KEY_VALUE), write_varint(len(headers)))
+        for key, value in headers.items():
+            parts += (_text(key), _text(value))
+    block = b"".join(parts)
+    block += bytes(-len(block) % 4)
+    if max_size is not None and len(block) > max_size:
+        raise LocalProtocolError(f"headers of {len(block)} bytes are over max_header {max_size}")
+    return block
+
+
+def _text(text: str) -> bytes:
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError as exc:
+        raise LocalProtocolError(f"a header is not valid text: {text!r}") from exc
+    return write_varint(len(encoded)) + encoded
+
+
+def inflate(message: bytes, times: int, limit: int) -> bytes:
+    """Undoes the zlib transform. Never grows past ``limit`` bytes; raises RemoteProtocolError for anything amiss."""
+    for _ in range(times):
+        stream = zlib.decompressobj()
+        try:
+            message = stream.decompress(message, limit)
+        except zlib.error as exc:
+            raise RemoteProtocolError("a zlib-transformed message cannot be inflated") from exc
+        if stream.unconsumed_tail or len(message) > limit:
+            raise RemoteProtocolError(f"a zlib-transformed message inflates to more than max_frame {limit}")
+        if not stream.eof or stream.unused_data:
+            raise RemoteProtocolError("a zlib-transformed message is cut short or has bytes after its end")
+    return message
