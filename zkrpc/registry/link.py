@@ -222,9 +222,9 @@ class Link:
         ``preparing`` is for the link's owner, before others are admitted. Raises SessionSuspended if nothing was
         sent, OutcomeUnknown if no answer came, and what :func:`translated` makes of a refusal.
         """
-        started_at = time.monotonic()
+        give_up_at = time.monotonic() + timeout
         self._require_open(action, preparing)
-        if not self._slots.acquire(timeout=timeout):
+        if not self._slots.acquire(timeout=max(0.0, timeout)):
             raise SessionSuspended(
                 f"ZooKeeper {action}: not sent, {self._most} requests have been waiting for {timeout:g} s"
             )
@@ -236,7 +236,7 @@ class Link:
             raise
         # The slot is the request's, not the caller's: kazoo still holds the request when its caller has given up.
         result.rawlink(lambda _: self._slots.release())
-        result.wait(max(0.0, timeout - (time.monotonic() - started_at)))
+        result.wait(max(0.0, give_up_at - time.monotonic()))
         if not result.ready():
             raise OutcomeUnknown(f"ZooKeeper {action}: sent, no answer within {timeout:g} s")
         try:

@@ -44,6 +44,8 @@ class Stat:
     """The transaction that last changed its value."""
     size: int
     """Bytes of the value."""
+    changes: int = 0
+    """Children created and deleted so far, modulo 2**32: shows what two listings with equal names would hide."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

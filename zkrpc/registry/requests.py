@@ -1,0 +1,187 @@
+"""What can be asked of ZooKeeper: reads, writes and transactions, as calls with plain values.
+
+It knows the shape of each request and of its answer; whether and how a request is sent is the session's business.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, assert_never
+
+from gevent.event import Event
+
+from zkrpc.config import RegistryConfig
+from zkrpc.errors import ConfigError, NodeExists, NodeMissing
+from zkrpc.registry.link import is_consequence, translated
+from zkrpc.registry.operations import Check, Create, Delete, Operation, SetData, Stat
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Wake:
+    """A kazoo watcher that sets an event. Equal for equal events, so that watching again does not pile up watchers."""
+
+    event: Event
+
+    def __call__(self, _: object) -> None:
+        self.event.set()
+
+
+class Requests:
+    """The requests of a session.
+
+    Each raises CoordinationError's children: SessionSuspended (not sent), OutcomeUnknown (sent, no answer),
+    SessionLost, NodeMissing, NodeExists, VersionConflict; and ConfigError, before sending, for too large a value.
+    ``timeout`` is in seconds, by default ``RegistryConfig.request_timeout``.
+    """
+
+    def __init__(self, config: RegistryConfig) -> None:
+        """``config`` gives the limits."""
+        self._config = config
+
+    def _call(self, action: str, submit: Callable[[Any], Any], timeout: float | None) -> Any:
+        """Has ``submit`` ask the kazoo client, and waits for the answer. The session's."""
+        raise NotImplementedError
+
+    def exists(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> Stat | None:
+        """The node's stat, or None. The watch also waits for a node that is not there yet."""
+        found = self._call(f"exists {path}", lambda kazoo: kazoo.exists_async(path, watch=_watcher(watch)), timeout)
+        return None if found is None else _stat(found)
+
+    def get(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> tuple[bytes, Stat] | None:
+        """The node's value and stat; None, and no watch, if there is no such node."""
+        try:
+            value, stat = self._call(f"get {path}", lambda kazoo: kazoo.get_async(path, watch=_watcher(watch)), timeout)
+        except NodeMissing:
+            return None
+        return bytes(value or b""), _stat(stat)
+
+    def children(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> list[str] | None:
+        """The names of the node's children, in no order; None, and no watch, if there is no such node."""
+        try:
+            names: list[str] = self._call(
+                f"list {path}", lambda kazoo: kazoo.get_children_async(path, watch=_watcher(watch)), timeout
+            )
+        except NodeMissing:
+            return None
+        return names
+
+    def listing(
+        self, path: str, watch: Event | None = None, *, timeout: float | None = None
+    ) -> tuple[list[str], Stat] | None:
+        """Like :meth:`children`, together with the stat that the node had at that very moment."""
+        try:
+            names, stat = self._call(
+                f"list {path}",
+                lambda kazoo: kazoo.get_children_async(path, watch=_watcher(watch), include_data=True),
+                timeout,
+            )
+        except NodeMissing:
+            return None
+        return names, _stat(stat)
+
+    def create(
+        self,
+        path: str,
+        value: bytes = b"",
+        *,
+        ephemeral: bool = False,
+        sequence: bool = False,
+        timeout: float | None = None,
+    ) -> str:
+        """Creates a node whose parent exists; returns its path."""
+        self._check_size(path, value)
+        created = self._call(
+            f"create {path}",
+            lambda kazoo: kazoo.create_async(path, value, ephemeral=ephemeral, sequence=sequence),
+            timeout,
+        )
+        return str(created)
+
+    def ensure_path(self, path: str, *, timeout: float | None = None) -> None:
+        """Creates the node and its parents as far as they are missing; each request has the timeout."""
+        missing = []
+        while path not in ("", "/") and self.exists(path, timeout=timeout) is None:
+            missing.append(path)
+            path = path.rpartition("/")[0]
+        for name in reversed(missing):
+            with suppress(NodeExists):
+                self.create(name, timeout=timeout)
+
+    def set(self, path: str, value: bytes, version: int = -1, *, timeout: float | None = None) -> Stat:
+        """Changes the node's value if it is at ``version`` (-1: at any)."""
+        self._check_size(path, value)
+        return _stat(self._call(f"set {path}", lambda kazoo: kazoo.set_async(path, value, version), timeout))
+
+    def delete(self, path: str, version: int = -1, *, timeout: float | None = None) -> None:
+        """Deletes the node if it is at ``version`` (-1: at any) and has no children."""
+        self._call(f"delete {path}", lambda kazoo: kazoo.delete_async(path, version), timeout)
+
+    def multi(self, operations: Sequence[Operation], *, timeout: float | None = None) -> list[str | Stat | None]:
+        """Does all of the operations or none; returns each one's result (a path, a Stat, or None).
+
+        Raises what the first operation that failed by itself would raise alone.
+        """
+        values = [operation.value for operation in operations if isinstance(operation, (Create, SetData))]
+        self._check_size("a transaction", b"".join(values))
+        action = f"transaction of {len(operations)} ({operations[0].path if operations else ''}, …)"
+
+        def submit(kazoo: Any) -> Any:
+            transaction = kazoo.transaction()
+            for operation in operations:
+                _add(transaction, operation)
+            return transaction.commit_async()
+
+        results = self._call(action, submit, timeout)
+        self._raise_refusal(operations, results)
+        return [_result(result) for result in results]
+
+    @staticmethod
+    def _raise_refusal(operations: Sequence[Operation], results: Sequence[object]) -> None:
+        """kazoo returns a transaction's errors in its result; the other steps' errors say only "because of that"."""
+        errors = [(step, error) for step, error in zip(operations, results) if isinstance(error, Exception)]
+        for step, error in sorted(errors, key=lambda pair: is_consequence(pair[1])):
+            raise translated(error, f"transaction, at {type(step).__name__} {step.path}") from error
+
+    def _check_size(self, path: str, value: bytes) -> None:
+        # ZooKeeper answers too large a request by cutting the connection, and a retry would cut it again for ever.
+        if len(value) > self._config.max_payload:
+            raise ConfigError(
+                f"{len(value)} bytes for {path} are over RegistryConfig.max_payload ({self._config.max_payload})"
+            )
+
+
+def _watcher(event: Event | None) -> _Wake | None:
+    return None if event is None else _Wake(event)
+
+
+def _stat(theirs: Any) -> Stat:
+    return Stat(
+        version=theirs.version,
+        owner=theirs.ephemeralOwner,
+        created_zxid=theirs.czxid,
+        modified_zxid=theirs.mzxid,
+        size=theirs.dataLength,
+        changes=theirs.cversion % 2**32,
+    )
+
+
+def _add(transaction: Any, operation: Operation) -> None:
+    match operation:
+        case Create(path=path, value=value, ephemeral=ephemeral, sequence=sequence):
+            transaction.create(path, value, ephemeral=ephemeral, sequence=sequence)
+        case Delete(path=path, version=version):
+            transaction.delete(path, version)
+        case SetData(path=path, value=value, version=version):
+            transaction.set_data(path, value, version)
+        case Check(path=path, version=version):
+            transaction.check(path, version)
+        case _:
+            assert_never(operation)
+
+
+def _result(theirs: Any) -> str | Stat | None:
+    if isinstance(theirs, str):
+        return theirs
+    return None if theirs is True else _stat(theirs)
