@@ -1,0 +1,44 @@
+"""Sessions and networks for the tests of this directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from zkrpc.config import RegistryConfig
+from zkrpc.dev.zookeeper import DevZooKeeper
+from zkrpc.registry.session import Session
+from zkrpc.testing.proxy import Proxy
+
+SessionOpener = Callable[..., Session]
+
+
+@pytest.fixture
+def network(zookeeper_server: DevZooKeeper) -> Iterator[Proxy]:
+    """A network of our own to the server, which can be made to fail."""
+    with Proxy(("127.0.0.1", zookeeper_server.ports[0])) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def behind_network(network: Proxy, zookeeper: str) -> str:
+    """The connect string that goes through ``network``."""
+    return f"{network.hosts}/{zookeeper.partition('/')[2]}"
+
+
+@pytest.fixture
+def session_opener(zookeeper: str) -> Iterator[SessionOpener]:
+    """Opens sessions with short timeouts, and closes them at the end."""
+    sessions: list[Session] = []
+
+    def open_session(hosts: str = zookeeper, *, connected: bool = True, kind: type[Session] = Session) -> Session:
+        session = kind(hosts, RegistryConfig(session_timeout=2.0, request_timeout=1.5))
+        sessions.append(session)
+        session.start()
+        assert not connected or session.wait_connected(10)
+        return session
+
+    yield open_session
+    for session in sessions:
+        session.close()

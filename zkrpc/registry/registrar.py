@@ -1,0 +1,258 @@
+"""Keeps one node registered, or absent, whatever happens to sessions, servers and the node itself.
+
+A shell: one greenlet carries out what :class:`~zkrpc.registry.registration.RegistrationMachine` decides, woken by the
+session's changes, by the watch on our own node, by the machine's timers, and by :meth:`Registrar.register` and
+:meth:`Registrar.withdraw`. It decides nothing itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+
+import gevent
+from gevent.event import Event
+
+from zkrpc.config import RegistryConfig
+from zkrpc.errors import (
+    CoordinationError,
+    IdentityConflict,
+    NodeExists,
+    NodeMissing,
+    OutcomeUnknown,
+    RpcError,
+    SessionLost,
+    VersionConflict,
+)
+from zkrpc.registry.operations import Check, Create, Delete, SessionState
+from zkrpc.registry.registration import (
+    CreateNode,
+    DeleteNode,
+    Effect,
+    LookUp,
+    Observed,
+    RegistrationMachine,
+    ReplaceNode,
+    ReportConflict,
+    ReportRegistered,
+    ReportWithdrawn,
+    Settle,
+)
+from zkrpc.registry.session import Session
+
+_log = logging.getLogger(__name__)
+
+_CLOSE_TIMEOUT = 0.5
+_KILL_TIMEOUT = 0.5
+
+
+class Registrar:
+    """One node's keeper. ``close()`` frees it and leaves the node to the session; ``withdraw()`` removes the node."""
+
+    def __init__(
+        self,
+        session: Session,
+        path: str,
+        record: bytes,
+        launch_id: str,
+        *,
+        audit_interval: float = RegistryConfig().audit_interval,
+        rng: random.Random | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``record`` carries ``launch_id`` in its metadata: it marks what earlier sessions of ours left behind.
+
+        An empty launch id claims nothing. ``audit_interval`` is in seconds.
+        """
+        dice = rng or random.Random()
+        self._session = session
+        self._path = path
+        self._record = record
+        self._clock = clock
+        self._machine = RegistrationMachine(path, record, launch_id, audit_interval=audit_interval, rng=dice.random)
+        self._wake = Event()
+        self._stepped = Event()
+        self._greenlet: gevent.Greenlet[..., None] | None = None
+        self._closing = False
+
+    def __repr__(self) -> str:
+        """What the machine knows."""
+        return f"<Registrar {self._machine!r}>"
+
+    @property
+    def registered(self) -> bool:
+        """Our node was seen, owned by our session, and nothing we know of ended that."""
+        return self._machine.registered
+
+    @property
+    def conflict(self) -> str | None:
+        """Who holds our node, and who we are, while somebody else holds it."""
+        return self._machine.conflict
+
+    def register(self) -> None:
+        """Wants the node to be there from now on, and returns at once."""
+        self._machine.want_present(self._clock())
+        self._start()
+
+    def wait_registered(self, timeout: float) -> None:
+        """Waits until the node is there.
+
+        Raises IdentityConflict if somebody else still holds it when the time is out, and CoordinationError with the
+        last failure if ZooKeeper could not be asked.
+        """
+        if self._wait_until(lambda: self._machine.registered, timeout):
+            return
+        if self._machine.conflict is not None:
+            raise IdentityConflict(self._machine.conflict)
+        reason = self._machine.failure or f"the session is {self._session.state.value}"
+        raise CoordinationError(f"{self._path} is not registered after {timeout:g} s: {reason}")
+
+    def withdraw(self, timeout: float) -> bool:
+        """Wants the node to be absent from now on; True once it is, False if the time ran out before.
+
+        Even then it goes on in the background, until ``close``. Nothing brings the node back, not even a create whose
+        reply was lost.
+        """
+        self._machine.want_absent(self._clock())
+        self._wake.set()
+        return self._wait_until(lambda: self._machine.gone, timeout)
+
+    def close(self) -> None:
+        """Ends the greenlet, within about a second; the node stays for as long as it has its session."""
+        self._closing = True
+        self._session.unwatch_state(self._wake)
+        self._wake.set()
+        if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
+            self._greenlet.join(_CLOSE_TIMEOUT)
+            self._greenlet.kill(timeout=_KILL_TIMEOUT)
+        self._stepped.set()
+
+    def _start(self) -> None:
+        self._wake.set()
+        if self._greenlet is None and not self._closing:
+            self._session.watch_state(self._wake)
+            self._greenlet = gevent.spawn(self._run)
+
+    def _wait_until(self, met: Callable[[], bool], timeout: float) -> bool:
+        give_up_at = self._clock() + timeout
+        while not met():
+            left = give_up_at - self._clock()
+            if left <= 0 or self._closing:
+                return False
+            self._stepped.wait(left)
+        return True
+
+    def _run(self) -> None:
+        while not self._closing:
+            woken = self._wake.is_set()
+            self._wake.clear()
+            self._note_session()
+            if woken:
+                self._machine.receive_change(self._clock())
+            self._machine.handle_timer(self._clock())
+            self._work()
+            stepped, self._stepped = self._stepped, Event()
+            stepped.set()
+            due = self._machine.next_timer()
+            self._wake.wait(None if due is None else max(0.0, due - self._clock()))
+
+    def _note_session(self) -> None:
+        connected = self._session.state is SessionState.CONNECTED
+        self._machine.receive_session(self._session.session_id if connected else None, self._clock())
+
+    def _work(self) -> None:
+        """Carries out effects until there are none, or until we close."""
+        while effects := self._machine.effects():
+            for effect in effects:
+                if self._closing:
+                    return
+                self._execute(effect)
+
+    def _execute(self, effect: Effect) -> None:
+        match effect:
+            case ReportRegistered():
+                _log.info("registered %s in session %#x", self._path, self._session.session_id or 0)
+            case ReportWithdrawn():
+                _log.info("withdrew %s", self._path)
+            case ReportConflict(text=text):
+                _log.error("%s", text)
+            case LookUp():
+                self._look_up()
+            case Settle():
+                self._settle()
+            case _:
+                self._write(effect)
+
+    def _look_up(self) -> None:
+        # Whatever woke us until here is answered by this look.
+        self._wake.clear()
+        try:
+            node = self._observe()
+        except Exception as error:
+            self._fail(error)
+            return
+        self._note_session()
+        self._machine.receive_observed(node, self._clock())
+
+    def _observe(self) -> Observed | None:
+        # Only exists leaves a watch where there is no node.
+        if self._session.exists(self._path, watch=self._wake) is None:
+            return None
+        found = self._session.get(self._path)
+        if found is None:
+            return None
+        record, stat = found
+        return Observed(owner=stat.owner, version=stat.version, created_zxid=stat.created_zxid, record=record)
+
+    def _settle(self) -> None:
+        try:
+            self._session.multi([Check(path=_parent(self._path))])
+        except NodeMissing:
+            # Refused, but by the leader and in order, which is all that was wanted.
+            pass
+        except Exception as error:
+            self._fail(error)
+            return
+        self._note_session()
+        self._machine.receive_settled(self._clock())
+
+    def _write(self, write: CreateNode | ReplaceNode | DeleteNode) -> None:
+        try:
+            match write:
+                case CreateNode():
+                    self._create()
+                case ReplaceNode(version=version):
+                    create = Create(path=self._path, value=self._record, ephemeral=True)
+                    self._session.multi([Delete(path=self._path, version=version), create])
+                case DeleteNode(version=version):
+                    self._session.delete(self._path, version)
+        except (NodeExists, NodeMissing, VersionConflict) as error:
+            self._note_session()
+            self._machine.receive_refused(str(error), self._clock())
+        except Exception as error:
+            self._fail(error, uncertain=isinstance(error, (OutcomeUnknown, SessionLost)))
+        else:
+            self._note_session()
+            self._machine.receive_written(self._clock())
+
+    def _create(self) -> None:
+        try:
+            self._session.create(self._path, self._record, ephemeral=True)
+        except NodeMissing:
+            self._session.ensure_path(_parent(self._path))
+            self._session.create(self._path, self._record, ephemeral=True)
+
+    def _fail(self, error: Exception, *, uncertain: bool = False) -> None:
+        """Any failure is retried for ever, also one of our own making: a silent end would unregister us unnoticed."""
+        if not isinstance(error, RpcError):
+            _log.error("the registration of %s failed unexpectedly", self._path, exc_info=error)
+        elif str(error) != self._machine.failure:
+            _log.warning("the registration of %s has to wait: %s", self._path, error)
+        self._note_session()
+        self._machine.receive_failure(str(error), self._clock(), uncertain=uncertain)
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0]
