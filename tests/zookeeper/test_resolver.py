@@ -1,0 +1,372 @@
+"""The resolver on a real server: members come, go and are replaced, and ZooKeeper itself comes and goes."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from tests.zookeeper.conftest import SessionOpener
+from tests.zookeeper.waiting import eventually
+from zkrpc.config import RegistryConfig
+from zkrpc.endpoint import Endpoint, Instance, Snapshot
+from zkrpc.errors import CoordinationError
+from zkrpc.registry.closing import close_session
+from zkrpc.registry.formats import dump_curator, dump_serverset
+from zkrpc.registry.operations import Create, Delete
+from zkrpc.registry.resolver import ZooKeeperResolver
+from zkrpc.registry.schema import Paths
+from zkrpc.registry.session import Session
+from zkrpc.registry.snapshot_file import load_snapshot, save_snapshot
+from zkrpc.testing.proxy import Proxy, ProxyMode
+
+pytestmark = pytest.mark.zookeeper
+
+MEMBERS = Paths("users").members
+Maker = Callable[..., ZooKeeperResolver]
+
+
+@pytest.fixture
+def resolver_maker() -> Iterator[Maker]:
+    """Makes resolvers of the service and closes them before their sessions."""
+    made: list[ZooKeeperResolver] = []
+
+    def make(session: Session, **options: Any) -> ZooKeeperResolver:
+        resolver = ZooKeeperResolver(session, "users", **options)
+        made.append(resolver)
+        resolver.start()
+        return resolver
+
+    yield make
+    for resolver in made:
+        resolver.close()
+
+
+@pytest.fixture
+def operator(session_opener: SessionOpener) -> Session:
+    """A session that writes members as it likes."""
+    session = session_opener()
+    session.ensure_path(MEMBERS)
+    return session
+
+
+def record(port: int) -> bytes:
+    """A plain instance's record."""
+    return dump_serverset(Instance(id="x", endpoint=Endpoint("10.0.0.1", port)))
+
+
+def join(operator: Session, worker: str, port: int) -> None:
+    """A member comes."""
+    operator.create(Paths("users").member(worker), record(port), ephemeral=True)
+
+
+def leave(operator: Session, worker: str) -> None:
+    """A member goes."""
+    operator.delete(Paths("users").member(worker))
+
+
+def ports(resolver: ZooKeeperResolver) -> list[int] | None:
+    """What a client would call."""
+    if resolver.snapshot is None:
+        return None
+    return sorted(instance.endpoint.port for instance in resolver.snapshot.instances)
+
+
+def test_resolver_follows_members_that_come_and_go(
+    session_opener: SessionOpener, resolver_maker: Maker, operator: Session
+) -> None:
+    """The first list at once, then each change within a moment."""
+    join(operator, "a", 1)
+    join(operator, "b", 2)
+    resolver = resolver_maker(session_opener())
+    snapshot = resolver.wait_ready(5)
+    assert [instance.id for instance in snapshot.instances] == ["a", "b"] and not resolver.is_stale
+    join(operator, "c", 3)
+    assert eventually(lambda: ports(resolver) == [1, 2, 3]) < 0.5
+    leave(operator, "a")
+    assert eventually(lambda: ports(resolver) == [2, 3]) < 0.5
+    resolver.start()
+    assert "members=2" in repr(resolver)
+
+
+def test_resolver_learns_of_a_replacement_under_the_same_name(
+    session_opener: SessionOpener, resolver_maker: Maker, operator: Session
+) -> None:
+    """A restarted worker's new port is known within 200 ms, though the names never changed."""
+    for number, worker in enumerate("abcde"):
+        join(operator, worker, number + 1)
+    resolver = resolver_maker(session_opener())
+    resolver.wait_ready(5)
+    path = Paths("users").member("c")
+    for port in (30, 31, 32):
+        operator.multi([Delete(path=path), Create(path=path, value=record(port), ephemeral=True)])
+        assert eventually(lambda: ports(resolver) == [1, 2, 4, 5, port]) < 0.35
+    leave(operator, "c")
+    join(operator, "c", 33)
+    assert eventually(lambda: ports(resolver) == [1, 2, 4, 5, 33]) < 0.35
+
+
+class CountingSession(Session):
+    """Counts what it is asked."""
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self.listings = 0
+        self.reads = 0
+        self.reading = 0
+        self.most_reading = 0
+
+    def listing(self, *given: Any, **options: Any) -> Any:
+        """Counts a listing."""
+        self.listings += 1
+        return super().listing(*given, **options)
+
+    def get(self, *given: Any, **options: Any) -> Any:
+        """Counts a read, and how many there are at a time."""
+        self.reads += 1
+        self.reading += 1
+        self.most_reading = max(self.most_reading, self.reading)
+        try:
+            return super().get(*given, **options)
+        finally:
+            self.reading -= 1
+
+
+def test_resolver_reads_little_and_few_at_a_time(
+    session_opener: SessionOpener, resolver_maker: Maker, operator: Session
+) -> None:
+    """Each record once, sixteen at a time; a burst of changes is few listings; a reconnect reads nothing."""
+    for number in range(100):
+        join(operator, f"w{number}", number + 1)
+    session = session_opener(kind=CountingSession)
+    assert isinstance(session, CountingSession)
+    resolver = resolver_maker(session)
+    resolver.wait_ready(5)
+    assert session.reads == 100 and session.most_reading == 16 and session.listings == 1
+    for number in range(100, 150):
+        join(operator, f"w{number}", number + 1)
+    eventually(lambda: len(ports(resolver) or ()) == 150)
+    assert session.reads == 150 and session.listings < 15
+    listings = session.listings
+    assert session._link is not None
+    session._link.drop()
+    eventually(lambda: session.listings > listings and not resolver.is_stale)
+    gevent.sleep(0.1)
+    assert session.reads == 150
+
+
+def test_resolver_waits_for_a_parent_that_is_not_there(session_opener: SessionOpener, resolver_maker: Maker) -> None:
+    """A service that was never registered is empty, and found as soon as it is; also when it is deleted and back."""
+    operator = session_opener()
+    resolver = resolver_maker(session_opener())
+    assert resolver.wait_ready(5).instances == ()
+    for port in (1, 2, 3):
+        operator.ensure_path(MEMBERS)
+        join(operator, "a", port)
+        assert eventually(lambda: ports(resolver) == [port]) < 0.5
+        leave(operator, "a")
+        operator.delete(MEMBERS)
+        assert eventually(lambda: ports(resolver) == []) < 0.5
+    operator.ensure_path(MEMBERS)
+    join(operator, "a", 4)
+    eventually(lambda: ports(resolver) == [4])
+    leave(operator, "a")
+    operator.delete(MEMBERS)
+    operator.ensure_path(MEMBERS)
+    join(operator, "a", 5)
+    assert eventually(lambda: ports(resolver) == [5]) < 0.5
+
+
+def test_resolver_skips_what_it_cannot_read(
+    session_opener: SessionOpener, resolver_maker: Maker, operator: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Bad records are counted and said, the others served; the newest owner of an endpoint has it."""
+    join(operator, "a", 1)
+    join(operator, "b", 1)
+    operator.create(MEMBERS + "/member_bad", b"\xff", ephemeral=True)
+    operator.create(MEMBERS + "/member_huge", b" " * 70_000, ephemeral=True)
+    snapshot = resolver_maker(session_opener()).wait_ready(5)
+    assert [instance.id for instance in snapshot.instances] == ["b"] and snapshot.skipped == 2
+    assert "2 members of users" in caplog.text
+
+
+def test_resolver_reads_lists_that_others_keep(
+    session_opener: SessionOpener, resolver_maker: Maker, operator: Session
+) -> None:
+    """A Curator list, wherever it is."""
+    operator.ensure_path("/discovery/users")
+    spring = dump_curator(Instance(id="i-1", endpoint=Endpoint("10.0.0.9", 8080)), "users")
+    operator.create("/discovery/users/i-1", spring, ephemeral=True)
+    resolver = resolver_maker(session_opener(), members_path="/discovery/users")
+    (instance,) = resolver.wait_ready(5).instances
+    assert instance == Instance(id="i-1", endpoint=Endpoint("10.0.0.9", 8080))
+
+
+def test_subscribers_hear_every_list_in_order(
+    session_opener: SessionOpener,
+    resolver_maker: Maker,
+    operator: Session,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The current one at once, later ones as they come; one that fails hurts nobody, one that left hears nothing."""
+    join(operator, "a", 1)
+    resolver = resolver_maker(session_opener())
+    early: list[Snapshot] = []
+    resolver.subscribe(early.append)
+    resolver.wait_ready(5)
+    heard: list[int] = []
+
+    def fail(snapshot: Snapshot) -> None:
+        raise gevent.Timeout(0, ValueError("mine"))
+
+    resolver.subscribe(fail)
+    unsubscribe = resolver.subscribe(lambda snapshot: heard.append(len(snapshot.instances)))
+    assert heard == [1]
+    join(operator, "b", 2)
+    eventually(lambda: heard == [1, 2])
+    unsubscribe()
+    unsubscribe()
+    leave(operator, "a")
+    eventually(lambda: ports(resolver) == [2])
+    assert heard == [1, 2] and [len(snapshot.instances) for snapshot in early] == [1, 2, 1]
+    assert "subscriber to the members of users failed" in caplog.text
+
+
+def test_resolver_keeps_the_last_list_while_zookeeper_is_away(
+    session_opener: SessionOpener,
+    resolver_maker: Maker,
+    operator: Session,
+    network: Proxy,
+    behind_network: str,
+) -> None:
+    """Stale, not gone; what was missed is seen after the reconnect, also in a new session."""
+    join(operator, "a", 1)
+    session = session_opener(behind_network)
+    resolver = resolver_maker(session)
+    resolver.wait_ready(5)
+    network.mode = ProxyMode.REFUSE
+    eventually(lambda: resolver.is_stale)
+    join(operator, "b", 2)
+    assert ports(resolver) == [1]
+    network.mode = ProxyMode.FORWARD
+    eventually(lambda: ports(resolver) == [1, 2])
+    before = session.session_id
+    password = session.password
+    assert before is not None and password is not None
+    assert close_session(behind_network, before, password, 2)
+    leave(operator, "a")
+    eventually(lambda: ports(resolver) == [2])
+    eventually(lambda: session.session_id != before and not resolver.is_stale)
+    join(operator, "c", 3)
+    assert eventually(lambda: ports(resolver) == [2, 3]) < 0.5
+
+
+def test_resolver_starts_from_the_file_when_zookeeper_is_away(
+    session_opener: SessionOpener,
+    resolver_maker: Maker,
+    operator: Session,
+    network: Proxy,
+    behind_network: str,
+    tmp_path: Path,
+) -> None:
+    """Saved in one life, used in the next, corrected when ZooKeeper is back."""
+    file = tmp_path / "users.json"
+    join(operator, "a", 1)
+    first = resolver_maker(session_opener(), snapshot_file=file)
+    first.wait_ready(5)
+    first.close()
+    assert [instance.endpoint.port for instance in load_snapshot(file, "users")] == [1]
+    join(operator, "b", 2)
+    network.mode = ProxyMode.REFUSE
+    second = resolver_maker(session_opener(behind_network, connected=False), snapshot_file=file)
+    assert second.snapshot is None
+    snapshot = second.wait_ready(3)
+    assert ports(second) == [1] and snapshot.confirmed_at is None and second.is_stale
+    network.mode = ProxyMode.FORWARD
+    eventually(lambda: ports(second) == [1, 2] and not second.is_stale)
+    eventually(lambda: len(load_snapshot(file, "users")) == 2)
+
+
+def test_resolver_prefers_zookeeper_to_the_file(
+    session_opener: SessionOpener, resolver_maker: Maker, operator: Session, tmp_path: Path
+) -> None:
+    """With ZooKeeper there, nobody hears of what was saved."""
+    file = tmp_path / "users.json"
+    save_snapshot(file, Snapshot(service="users", instances=(Instance(id="z", endpoint=Endpoint("h", 99)),)))
+    join(operator, "a", 1)
+    heard: list[Snapshot] = []
+    resolver = resolver_maker(session_opener(), snapshot_file=file)
+    resolver.subscribe(heard.append)
+    resolver.wait_ready(5)
+    gevent.sleep(0.6)
+    assert [[instance.id for instance in snapshot.instances] for snapshot in heard] == [["a"]]
+
+
+def test_resolver_that_cannot_save_goes_on(
+    session_opener: SessionOpener,
+    resolver_maker: Maker,
+    operator: Session,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The file is a convenience; its directory may be impossible."""
+    (tmp_path / "file").write_bytes(b"")
+    resolver = resolver_maker(session_opener(), snapshot_file=tmp_path / "file" / "users.json")
+    join(operator, "a", 1)
+    eventually(lambda: ports(resolver) == [1])
+    resolver.close()
+    assert "are not saved" in caplog.text
+
+
+def test_resolver_refreshes_without_being_told(
+    session_opener: SessionOpener, resolver_maker: Maker, operator: Session
+) -> None:
+    """The safety net: a record changed in place, of which no watch tells, is seen with the next refresh."""
+    join(operator, "a", 1)
+    config = dataclasses.replace(RegistryConfig(), refresh_interval=0.3)
+    resolver = resolver_maker(session_opener(), config=config)
+    confirmed_at = resolver.wait_ready(5).confirmed_at
+    operator.set(Paths("users").member("a"), record(11))
+    eventually(lambda: ports(resolver) == [11], 2)
+    assert resolver.snapshot is not None and confirmed_at is not None
+    assert resolver.snapshot.confirmed_at is not None and resolver.snapshot.confirmed_at > confirmed_at
+
+
+def test_resolver_without_any_list_says_so(resolver_maker: Maker) -> None:
+    """Waiting is bounded, and the error names the service and the session's state."""
+    session = Session("127.0.0.1:1")
+    session.start()
+    resolver = resolver_maker(session)
+    started_at = time.monotonic()
+    with pytest.raises(CoordinationError, match="users known after 0.3 s; the session is connecting"):
+        resolver.wait_ready(0.3)
+    resolver.close()
+    session.close()
+    assert time.monotonic() - started_at < 4
+
+
+def test_closing_ends_the_greenlets_in_the_middle_of_a_request(
+    session_opener: SessionOpener, resolver_maker: Maker, operator: Session, network: Proxy, behind_network: str
+) -> None:
+    """Within about a second though nobody answers; the last list stays, and nobody is called back any more."""
+    join(operator, "a", 1)
+    heard: list[Snapshot] = []
+    resolver = resolver_maker(
+        session_opener(behind_network), config=dataclasses.replace(RegistryConfig(), refresh_interval=0.05)
+    )
+    resolver.wait_ready(5)
+    resolver.subscribe(heard.append)
+    network.mode = ProxyMode.HOLE
+    gevent.sleep(0.1)
+    started_at = time.monotonic()
+    resolver.close()
+    resolver.close()
+    assert time.monotonic() - started_at < 1.7
+    assert resolver._greenlet is not None and resolver._greenlet.dead and not len(resolver._readers)
+    assert ports(resolver) == [1] and len(heard) == 1
+    resolver.start()

@@ -1,0 +1,237 @@
+"""Follows the members of one service in ZooKeeper and tells those who want to know.
+
+A shell: one greenlet carries out what :class:`~zkrpc.registry.view.ServiceView` decides, woken by one watch on the
+members, by the session's changes and by the view's timers. A few more greenlets read records, for as long as that
+takes. It decides nothing itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+
+import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+
+from zkrpc.config import RegistryConfig
+from zkrpc.endpoint import Snapshot
+from zkrpc.errors import CoordinationError, SessionSuspended
+from zkrpc.registry.operations import SessionState
+from zkrpc.registry.schema import Paths
+from zkrpc.registry.session import Session
+from zkrpc.registry.snapshot_file import load_snapshot, save_snapshot
+from zkrpc.registry.view import Effect, Listing, ListMembers, LoadSaved, Publish, ReadRecords, Record, Save, ServiceView
+
+_log = logging.getLogger(__name__)
+
+_READERS = 16
+"""Records read at a time: quick enough, and far from the session's gate."""
+_LISTINGS = 3
+"""Times to look for a parent that appears and vanishes while we look, before we come back later."""
+_CLOSE_TIMEOUT = 0.5
+_KILL_TIMEOUT = 0.5
+
+Callback = Callable[[Snapshot], None]
+
+
+class ZooKeeperResolver:
+    """The members of one service, kept current. Losing ZooKeeper takes nothing away: the last good list stays."""
+
+    def __init__(
+        self,
+        session: Session,
+        service: str,
+        *,
+        config: RegistryConfig = RegistryConfig(),
+        snapshot_file: Path | None = None,
+        members_path: str | None = None,
+        rng: random.Random | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``snapshot_file`` keeps the last list for a start without ZooKeeper.
+
+        ``members_path`` is for a list that others keep, in a place of theirs: a ServerSet of Finagle's, or
+        ``<base>/<service>`` of Curator's.
+        """
+        dice = rng or random.Random()
+        self._service = service
+        self._members_path = members_path or Paths(service).members
+        self._session = session
+        self._file = snapshot_file
+        self._clock = clock
+        self._view = ServiceView(service, config, rng=dice.random, now=clock())
+        self._callbacks: dict[object, Callback] = {}
+        self._wake = Event()
+        self._ready = Event()
+        self._readers = Pool(_READERS)
+        self._greenlet: gevent.Greenlet[..., None] | None = None
+        self._closing = False
+
+    def __repr__(self) -> str:
+        """What the view knows."""
+        return f"<ZooKeeperResolver {self._view!r} subscribers={len(self._callbacks)}>"
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The last good list, with the time it was last confirmed; None before there is one."""
+        return self._view.snapshot
+
+    @property
+    def is_stale(self) -> bool:
+        """True while nobody can confirm the list: no connection, or still the saved one."""
+        return self._view.is_stale
+
+    def start(self) -> None:
+        """Starts following and returns at once. Does nothing the second time."""
+        if self._greenlet is None and not self._closing:
+            self._session.watch_state(self._wake)
+            self._greenlet = gevent.spawn(self._run)
+
+    def subscribe(self, callback: Callback, /) -> Callable[[], None]:
+        """Calls back with the current list at once, if there is one, and with every later one from our greenlet.
+
+        A callback must not wait: nothing else is heard meanwhile. What it raises is logged. Returns a function that
+        ends the subscription.
+        """
+        ticket = object()
+        self._callbacks[ticket] = callback
+        if self._view.snapshot is not None:
+            self._tell(callback, self._view.snapshot)
+
+        def unsubscribe() -> None:
+            self._callbacks.pop(ticket, None)
+
+        return unsubscribe
+
+    def wait_ready(self, timeout: float, /) -> Snapshot:
+        """The list, waiting for the first one if need be; it may be empty, and a saved one counts.
+
+        Raises CoordinationError if there was none in ``timeout`` seconds.
+        """
+        self._ready.wait(timeout)
+        if self._view.snapshot is None:
+            state = self._session.state.value
+            raise CoordinationError(f"no members of {self._service} known after {timeout:g} s; the session is {state}")
+        return self._view.snapshot
+
+    def close(self) -> None:
+        """Ends the following, within about a second. The last list stays readable."""
+        self._closing = True
+        self._session.unwatch_state(self._wake)
+        self._wake.set()
+        self._ready.set()
+        self._callbacks.clear()
+        if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
+            self._greenlet.join(_CLOSE_TIMEOUT)
+            self._greenlet.kill(timeout=_KILL_TIMEOUT)
+        self._readers.kill(timeout=_KILL_TIMEOUT)
+
+    def _run(self) -> None:
+        while not self._closing:
+            woken = self._wake.is_set()
+            self._wake.clear()
+            self._note_session()
+            if woken:
+                self._view.receive_change(self._clock())
+            self._view.handle_timer(self._clock())
+            self._work()
+            due = self._view.next_timer()
+            self._wake.wait(None if due is None else max(0.0, due - self._clock()))
+        self._view.finish()
+        self._work()
+
+    def _note_session(self) -> None:
+        self._view.receive_session(self._session.state is SessionState.CONNECTED, self._clock())
+
+    def _work(self) -> None:
+        """Carries out effects until there are none; of those that remain when we close, only the saving."""
+        while effects := self._view.effects():
+            for effect in effects:
+                if not self._closing or isinstance(effect, Save):
+                    self._execute(effect)
+
+    def _execute(self, effect: Effect) -> None:
+        match effect:
+            case ListMembers():
+                self._list_members()
+            case ReadRecords(names=names):
+                self._read_records(names)
+            case Publish(snapshot=snapshot):
+                self._publish(snapshot)
+            case LoadSaved():
+                if self._file is not None:
+                    self._view.receive_saved(load_snapshot(self._file, self._service), self._clock())
+            case Save(snapshot=snapshot):
+                self._save(snapshot)
+
+    def _list_members(self) -> None:
+        # Whatever woke us until here is answered by this listing.
+        self._wake.clear()
+        try:
+            listing = self._listing()
+        except Exception as error:
+            self._complain("list", error)
+            self._note_session()
+            self._view.receive_failure(self._clock())
+            return
+        self._note_session()
+        self._view.receive_listing(listing, self._clock())
+
+    def _listing(self) -> Listing | None:
+        for _ in range(_LISTINGS):
+            found = self._session.listing(self._members_path, watch=self._wake)
+            if found is not None:
+                names, stat = found
+                return Listing(names=frozenset(names), created_zxid=stat.created_zxid, changes=stat.changes)
+            # A node that is not there has no children to watch; only exists leaves a watch for its creation.
+            if self._session.exists(self._members_path, watch=self._wake) is None:
+                return None
+        raise SessionSuspended(f"{self._members_path} comes and goes")
+
+    def _read_records(self, names: tuple[str, ...]) -> None:
+        records: dict[str, Record | None] = {}
+
+        def read(name: str) -> None:
+            try:
+                found = self._session.get(f"{self._members_path}/{name}")
+            except Exception as error:
+                self._complain(f"read {name} of", error)
+                return
+            records[name] = None if found is None else Record(payload=found[0], created_zxid=found[1].created_zxid)
+
+        self._readers.map(read, names)
+        self._note_session()
+        self._view.receive_records(MappingProxyType(records), self._clock())
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        self._ready.set()
+        if snapshot.skipped:
+            _log.warning("%d members of %s have records that cannot be read", snapshot.skipped, self._service)
+        for callback in tuple(self._callbacks.values()):
+            self._tell(callback, snapshot)
+
+    def _tell(self, callback: Callback, snapshot: Snapshot) -> None:
+        try:
+            callback(snapshot)
+        except (Exception, gevent.Timeout):
+            _log.exception("a subscriber to the members of %s failed", self._service)
+
+    def _save(self, snapshot: Snapshot) -> None:
+        if self._file is not None:
+            try:
+                # Waiting for the disk would hold up every greenlet of this hub.
+                gevent.get_hub().threadpool.apply(save_snapshot, (self._file, snapshot))
+            except OSError as error:
+                _log.warning("the members of %s are not saved: %s", self._service, error)
+
+    def _complain(self, action: str, error: Exception) -> None:
+        """Every failure is retried for ever, also one of our own making: a silent end would freeze the list."""
+        if not isinstance(error, CoordinationError):
+            _log.error("could not %s the members of %s", action, self._service, exc_info=error)
+        elif not isinstance(error, SessionSuspended):
+            _log.warning("could not %s the members of %s: %s", action, self._service, error)
