@@ -74,6 +74,13 @@ def test_three_servers_survive_faults() -> None:
         assert ensemble.ports == ports
 
 
+def test_servers_need_no_gevent() -> None:
+    """Only the standard library: a plain script may start a ZooKeeper."""
+    program = "import sys, zkrpc.dev.zookeeper; print([m for m in ('gevent', 'kazoo') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_two_servers_are_refused() -> None:
     """Two servers are less available than one."""
     with pytest.raises(ConfigError, match="1 node or 3"):

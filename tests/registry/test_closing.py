@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -121,6 +123,13 @@ def test_closing_is_bounded_when_nobody_answers(scripts: ExitStack) -> None:
     assert not close_session(",".join(silent), 7, PASSWORD, 0.3)
     assert time.monotonic() - started_at < 1.0
     assert not close_session(silent[0], 7, PASSWORD, 0.0)
+
+
+def test_closing_needs_neither_gevent_nor_a_client() -> None:
+    """A supervisor imports it in a plain process."""
+    program = "import sys, zkrpc.registry.closing; print([m for m in ('gevent', 'kazoo') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.zookeeper

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from zkrpc.dev.zookeeper import DevZooKeeper
+from zkrpc.registry.session import Session
+
+_STORY = """
+from pathlib import Path
+from zkrpc.registry.session import Session
+
+def test_story(zookeeper, request):
+    assert "zookeeper_server" not in request.fixturenames
+    Path("used").write_text(zookeeper)
+    session = Session(zookeeper)
+    session.start()
+    assert session.wait_connected(5)
+    session.ensure_path("/a/b")
+    session.close()
+"""
 
 
 @pytest.mark.zookeeper
@@ -25,10 +42,24 @@ def test_zookeeper_server_fixture_serves(zookeeper_server: DevZooKeeper) -> None
     assert zookeeper_server.modes() == ("standalone",)
 
 
-def test_a_running_ensemble_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """ZKRPC_ZOOKEEPER starts no server."""
-    monkeypatch.setenv("ZKRPC_ZOOKEEPER", "10.9.9.9:2181")
-    assert request.getfixturevalue("zookeeper").startswith("10.9.9.9:2181/zkrpc-test-")
+@pytest.mark.zookeeper
+def test_a_running_ensemble_is_used_and_left_as_it_was(zookeeper_server: DevZooKeeper, tmp_path: Path) -> None:
+    """ZKRPC_ZOOKEEPER starts no server, and the test's chroot is gone afterwards."""
+    story = tmp_path / "test_story.py"
+    story.write_text(_STORY)
+    environ = os.environ | {"ZKRPC_ZOOKEEPER": zookeeper_server.hosts}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(story)]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    session = Session(zookeeper_server.hosts)
+    session.start()
+    try:
+        assert session.wait_connected(5)
+        used = (tmp_path / "used").read_text()
+        hosts, slash, chroot = used.partition("/")
+        assert hosts == zookeeper_server.hosts and session.exists(slash + chroot) is None
+    finally:
+        session.close()
 
 
 def test_the_plugin_imports_only_pytest() -> None:

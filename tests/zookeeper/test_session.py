@@ -214,11 +214,11 @@ def test_black_hole_under_traffic_is_noticed_before_the_session_expires(
 
 def test_a_healthy_idle_session_is_left_alone(opened: Opener) -> None:
     """Heartbeats alone satisfy the watchdog."""
-    session = opened(config=RegistryConfig(session_timeout=1.0))
+    session = opened()
     changed = Event()
     session.watch_state(changed)
     first = session.last_ack_at
-    assert not changed.wait(2.0)
+    assert not changed.wait(2.5)
     assert first is not None and session.last_ack_at is not None and session.last_ack_at > first + 1
 
 

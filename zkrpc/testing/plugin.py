@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import uuid
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ import pytest
 
 if TYPE_CHECKING:
     from zkrpc.dev.zookeeper import DevZooKeeper
+    from zkrpc.registry.session import Session
 
+_REMOVE_TIMEOUT = 5.0
 _serial = itertools.count(1)
 
 
@@ -46,9 +49,36 @@ def zookeeper_ensemble() -> Iterator[DevZooKeeper]:
 
 
 @pytest.fixture
-def zookeeper(request: pytest.FixtureRequest) -> str:
-    """A connect string whose chroot no other test has used."""
+def zookeeper(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A connect string whose chroot no other test has used; on a running ensemble it is removed afterwards."""
     from zkrpc.dev.jars import running_ensemble
 
-    hosts = running_ensemble() or request.getfixturevalue("zookeeper_server").hosts
-    return f"{hosts}/zkrpc-test-{os.getpid()}-{next(_serial)}-{uuid.uuid4().hex[:8]}"
+    running = running_ensemble()
+    hosts = running or request.getfixturevalue("zookeeper_server").hosts
+    chroot = f"/zkrpc-test-{os.getpid()}-{next(_serial)}-{uuid.uuid4().hex[:8]}"
+    yield hosts + chroot
+    if running:
+        _remove(running, chroot)
+
+
+def _remove(hosts: str, chroot: str) -> None:
+    """Leaves somebody else's ensemble as it was found, as far as it answers."""
+    from zkrpc.errors import CoordinationError
+    from zkrpc.registry.session import Session
+
+    session = Session(hosts)
+    session.start()
+    try:
+        if session.wait_connected(_REMOVE_TIMEOUT):
+            _remove_tree(session, chroot)
+    except CoordinationError as error:
+        warnings.warn(f"{chroot} stays behind on {hosts}: {error}", stacklevel=1)
+    finally:
+        session.close()
+
+
+def _remove_tree(session: Session, path: str) -> None:
+    for name in session.children(path) or ():
+        _remove_tree(session, f"{path}/{name}")
+    if session.exists(path) is not None:
+        session.delete(path)
