@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The shape of the code: every module has a test module of its own, and nothing grows past the house's sizes.
 
 Sizes are lines of code: without docstrings, comments and blank lines, so that nobody saves on explanations. It reads
@@ -80,12 +81,19 @@ def too_large(found: list[Size], larger: Mapping[str, tuple[int, str]]) -> Itera
 
 
 def untested(root: Path, exceptions: Mapping[str, str]) -> Iterator[str]:
-    """One line for each module without the test module that mirrors it."""
+    """One line for each module without a test module: the one that mirrors it, or one in a tier that mirrors nothing.
+
+    Shells are tested where their outside world is (tests/zookeeper, ...); a namesake in another package's tests is no
+    test of theirs.
+    """
+    packages = {path.name for path in (root / "zkrpc").rglob("*") if path.is_dir()}
+    tiers = [path for path in (root / "tests").iterdir() if path.is_dir() and path.name not in packages]
     modules = {module_name(root, path): path.relative_to(root / "zkrpc") for path in modules_under(root)}
     for module, path in modules.items():
-        expected = root / "tests" / path.parent / f"test_{path.stem.strip('_')}.py"
-        if path.name != "__init__.py" and module not in exceptions and not expected.exists():
-            yield f"{module}: no {expected.relative_to(root)}"
+        mirror = root / "tests" / path.parent / f"test_{path.stem.strip('_')}.py"
+        places = [mirror, *(tier / mirror.name for tier in tiers)]
+        if path.name != "__init__.py" and module not in exceptions and not any(place.exists() for place in places):
+            yield f"{module}: no {mirror.relative_to(root)}"
     for module in exceptions.keys() - modules.keys():
         yield f"{module}: named in shape_exceptions.py, but there is no such module"
 

@@ -57,6 +57,17 @@ def test_exception_without_need_is_a_complaint() -> None:
     assert [complaint.split(":")[1] for complaint in complaints] == ["f", "g"]
 
 
+def test_shell_is_tested_where_its_world_is(tmp_path: Path) -> None:
+    """A tier that mirrors no package may hold the module's test; another package's namesake may not."""
+    for name in ("zkrpc/wire/server.py", "zkrpc/registry/session.py", "zkrpc/server/server.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for name in ("tests/zookeeper/test_session.py", "tests/server/test_server.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert list(shape.untested(tmp_path, {})) == ["zkrpc.wire.server: no tests/wire/test_server.py"]
+
+
 def test_module_without_a_mirroring_test_is_a_complaint(tmp_path: Path) -> None:
     """tests/ mirrors zkrpc/; packages' __init__ and named exceptions are free."""
     for name in ("zkrpc/__init__.py", "zkrpc/__main__.py", "zkrpc/wire/frames.py", "zkrpc/wire/theader.py"):
