@@ -1,0 +1,153 @@
+"""What an IDL is to the rest of zkrpc: names to look up, interfaces, and methods with everything compiled.
+
+A :class:`Method` is built once and then used for every call; its six functions are the codec's own, so that nothing
+stands between a call and the C module. What calls a method, and how, is not known here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from zkrpc.codec import ArgumentsCodec, ResultCodec
+from zkrpc.codec.shape import fields_of
+from zkrpc.idl.outline import FunctionOutline
+from zkrpc.idl.policy import MethodPolicy
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One parameter of a method."""
+
+    name: str
+    type: str
+    """As an IDL writes it, typedefs followed."""
+    required: bool
+    """Declared ``required``: it may not be None."""
+    default: Any = None
+    """What is used where nothing, or None, is given."""
+
+
+class Method:
+    """One method of an interface.
+
+    Attributes:
+        bind: ``bind(args, kwargs)`` gives the checked arguments. TypeError if they do not fit.
+        encode_arguments: ``(bound, payload=BINARY)`` gives their bytes. TypeError if a number inside does not fit.
+        decode_arguments: ``(buffer, offset, payload=BINARY)`` gives a tuple in the order of the parameters.
+            RemoteProtocolError if they cannot be read.
+        encode_result: ``(value, payload=BINARY)`` gives the reply's bytes. TypeError if the value does not fit.
+        encode_exception: ``(exc, payload=BINARY)`` gives the reply's bytes, or None if no class of it is declared.
+        read_result: ``(buffer, offset, payload=BINARY)`` returns the value or raises the declared exception.
+            RemoteProtocolError if the reply cannot be read.
+    """
+
+    __slots__ = (
+        "bind",
+        "decode_arguments",
+        "encode_arguments",
+        "encode_exception",
+        "encode_result",
+        "interface",
+        "name",
+        "oneway",
+        "parameters",
+        "policy",
+        "read_result",
+        "returns",
+        "throws",
+        "void",
+        "wire_name",
+    )
+
+    def __init__(self, interface: str, function: FunctionOutline, service: type, policy: MethodPolicy) -> None:
+        arguments: Any = getattr(service, f"{function.name}_args")
+        outcomes = fields_of(getattr(service, f"{function.name}_result"))
+        success = next((field.type for field in outcomes if field.id == 0), None)
+        self.name = function.name
+        self.wire_name = function.name.encode()
+        self.interface = interface
+        self.oneway = function.oneway
+        self.void = success is None
+        self.policy = policy
+        self.returns = "void" if success is None else str(success)
+        self.throws: tuple[type, ...] = tuple(field.type.cls for field in outcomes if field.id and field.type.cls)
+        self.parameters = _parameters(arguments)
+        owner = f"{interface}.{function.name}"
+        codec = ArgumentsCodec(owner, fields_of(arguments), dict(arguments.default_spec))
+        self.bind: Callable[[tuple[Any, ...], Mapping[str, Any]], Any] = codec.bind
+        self.encode_arguments: Callable[..., bytes] = codec.encode
+        self.decode_arguments: Callable[..., tuple[Any, ...]] = codec.decode
+        results = ResultCodec(owner, success, [field for field in outcomes if field.id])
+        self.encode_result: Callable[..., bytes] = results.encode_value
+        self.encode_exception: Callable[..., bytes | None] = results.encode_exception
+        self.read_result: Callable[..., Any] = results.read
+
+    def __repr__(self) -> str:
+        """Reads like the IDL."""
+        parameters = ", ".join(f"{some.type} {some.name}" for some in self.parameters)
+        return f"<Method {'oneway ' if self.oneway else ''}{self.returns} {self.interface}.{self.name}({parameters})>"
+
+
+def _parameters(arguments: Any) -> tuple[Parameter, ...]:
+    defaults = dict(arguments.default_spec)
+    return tuple(
+        Parameter(name=field.name, type=str(field.type), required=field.required, default=defaults.get(field.name))
+        for field in fields_of(arguments)
+    )
+
+
+class Interface:
+    """A service of an IDL: its methods, inherited ones included, and the texts that define it.
+
+    Attributes:
+        digest: the SHA-256 of ``text`` in hex.
+        text: the file, or the bundle of the file and all it includes; :func:`zkrpc.idl.load_text` reads it again.
+    """
+
+    __slots__ = ("digest", "file", "methods", "name", "text")
+
+    def __init__(self, name: str, methods: Mapping[str, Method], *, file: str, text: str, digest: str) -> None:
+        self.name = name
+        self.methods: Mapping[str, Method] = MappingProxyType(dict(methods))
+        self.file = file
+        self.text = text
+        self.digest = digest
+
+    def __repr__(self) -> str:
+        """Name, methods, and enough of the digest to compare."""
+        return f"<Interface {self.name}({', '.join(self.methods)}) {self.digest[:12]}>"
+
+
+class Idl:
+    """A loaded file: structs, unions, exceptions, enums, constants and included files by name, services as interfaces.
+
+    It has no other public attribute, so that no name of a file can hide one; see the functions beside
+    :func:`zkrpc.idl.load` for the rest.
+    """
+
+    __slots__ = ("_digest", "_file", "_module", "_names", "_text")
+
+    def __init__(self, file: str, module: ModuleType, names: Mapping[str, Any], *, text: str, digest: str) -> None:
+        self._file = file
+        self._module = module
+        self._names = dict(names)
+        self._text = text
+        self._digest = digest
+
+    def __getattr__(self, name: str) -> Any:
+        """What the file defines or includes under this name."""
+        if name.startswith("_") or name not in self._names:
+            known = "" if name.startswith("_") else f"; it has {', '.join(sorted(self._names))}"
+            raise AttributeError(f"{type(self).__name__} has no {name!r}{known}")
+        return self._names[name]
+
+    def __dir__(self) -> list[str]:
+        """What the file defines and includes."""
+        return sorted(self._names)
+
+    def __repr__(self) -> str:
+        """The file, and enough of the digest to compare."""
+        return f"<Idl {self._file} {self._digest[:12]}>"

@@ -1,0 +1,80 @@
+"""What an IDL says about how to call a method: the annotations ``zkrpc.*`` behind a function.
+
+Read by both sides of a call. Overriding, and what the numbers do, is the business of the client and the server.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from zkrpc.errors import IdlError
+from zkrpc.idl.outline import Annotation
+
+PREFIX = "zkrpc."
+_KEYS = ("zkrpc.idempotent", "zkrpc.timeout_ms", "zkrpc.primary", "zkrpc.hedge_ms")
+_LONGEST = 24 * 60 * 60 * 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MethodPolicy:
+    """How one method wants to be called."""
+
+    idempotent: bool = False
+    """Doing it twice is as good as once: it may be sent again when nobody knows whether it ran."""
+    timeout: float | None = None
+    """Seconds for the whole call, None for the client's default."""
+    primary: bool = False
+    """Only the elected primary serves it."""
+    hedge: float | None = None
+    """Seconds after which a second copy goes to another instance, None for never."""
+
+
+def policy_of(annotations: Iterable[Annotation], file: str) -> MethodPolicy:
+    """The policy that a function's annotations declare. IdlError for an unknown ``zkrpc.`` key or a bad value."""
+    found: dict[str, Annotation] = {}
+    for annotation in annotations:
+        if annotation.name.startswith(PREFIX):
+            _check_key(annotation, found, file)
+            found[annotation.name] = annotation
+    policy = MethodPolicy(
+        idempotent=_truth(found.get("zkrpc.idempotent"), file),
+        timeout=_seconds(found.get("zkrpc.timeout_ms"), file),
+        primary=_truth(found.get("zkrpc.primary"), file),
+        hedge=_seconds(found.get("zkrpc.hedge_ms"), file),
+    )
+    if policy.hedge is not None and not policy.idempotent:
+        message = 'zkrpc.hedge_ms sends a call twice, so it needs zkrpc.idempotent="true" beside it'
+        raise IdlError(message, file=file, line=found["zkrpc.hedge_ms"].line)
+    return policy
+
+
+def _check_key(annotation: Annotation, found: dict[str, Annotation], file: str) -> None:
+    if annotation.name not in _KEYS:
+        message = f"unknown annotation {annotation.name}, expected one of {', '.join(_KEYS)}"
+        raise IdlError(message, file=file, line=annotation.line)
+    if annotation.name in found:
+        raise IdlError(f"{annotation.name} is given twice", file=file, line=annotation.line)
+
+
+def _truth(annotation: Annotation | None, file: str) -> bool:
+    if annotation is None:
+        return False
+    if annotation.value not in ("true", "false"):
+        raise IdlError(_wanted(annotation, '"true" or "false"'), file=file, line=annotation.line)
+    return annotation.value == "true"
+
+
+def _seconds(annotation: Annotation | None, file: str) -> float | None:
+    if annotation is None:
+        return None
+    text = annotation.value or ""
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 0 < int(text) <= _LONGEST):
+        raise IdlError(
+            _wanted(annotation, f"a whole number of milliseconds from 1 to {_LONGEST}"), file=file, line=annotation.line
+        )
+    return int(text) / 1000
+
+
+def _wanted(annotation: Annotation, expected: str) -> str:
+    return f"{annotation.name} must be {expected}, got {annotation.value!r}"
