@@ -49,6 +49,12 @@ class Project:
         found = self._engine.containers.list(all=True, filters={"label": labels})
         return sorted(found, key=lambda container: str(container.name))
 
+    def run_beside(self, service: str, command: list[str]) -> Any:
+        """A new container of the service's image in the project's network; the caller removes it."""
+        image = self.containers(service)[0].attrs["Config"]["Image"]
+        network = self._engine.networks.list(filters={"label": f"com.docker.compose.project={self.name}"})[0]
+        return self._engine.containers.run(image, command, network=network.name, dns=["127.0.0.1"], detach=True)
+
     def is_healthy(self, container: Any) -> bool:
         """What the container's own health check says now."""
         container.reload()

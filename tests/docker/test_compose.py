@@ -1,0 +1,118 @@
+"""docker-compose.yml as a user meets it: it comes up, calls arrive, and they go on arriving while parts of it die."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from .conftest import Project, wait_until
+
+pytestmark = pytest.mark.docker
+
+_ZOOKEEPER = "zk1:2181,zk2:2181,zk3:2181"
+_CALLER = f"""
+import json, sys, gevent, zkrpc, time
+idl = zkrpc.load("idl/users.thrift")
+answered, failures = {{}}, []
+with zkrpc.connect(idl.Users, "users", zookeeper="{_ZOOKEEPER}") as users:
+    end = time.monotonic() + float(sys.argv[1])
+    while time.monotonic() < end:
+        try:
+            who = users.whoami()
+            answered[who] = answered.get(who, 0) + 1
+        except zkrpc.RpcError as error:
+            failures.append(repr(error))
+        if sum(answered.values()) == 20:
+            print("calling", flush=True)
+        gevent.sleep(0.01)
+print(json.dumps({{"answered": answered, "failures": failures}}), flush=True)
+"""
+
+
+class Caller:
+    """A container beside the project's that calls ``whoami`` a hundred times a second for some seconds."""
+
+    def __init__(self, project: Project, seconds: float) -> None:
+        self._container = project.run_beside("users", ["python", "-c", _CALLER, str(seconds)])
+        self._seconds = seconds
+
+    def __enter__(self) -> Caller:
+        """Itself, when calls are being answered."""
+        wait_until(lambda: b"calling" in self._container.logs(), 20, "the first twenty answers")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Away with the container."""
+        self._container.remove(force=True)
+
+    def outcome(self) -> dict[str, Any]:
+        """How many calls each replica answered, and every failure; waits for the end of the calling."""
+        status = self._container.wait(timeout=self._seconds + 30)["StatusCode"]
+        assert status == 0, self._container.logs().decode()
+        outcome: dict[str, Any] = json.loads(self._container.logs().decode().splitlines()[-1])
+        return outcome
+
+
+@contextlib.contextmanager
+def killed(project: Project, container: Any) -> Iterator[None]:
+    """Kills a container and starts it again at the end, healthy."""
+    container.kill()
+    try:
+        yield
+    finally:
+        container.start()
+        wait_until(lambda: project.is_healthy(container), 60, f"{container.name} healthy again")
+
+
+def leader(project: Project) -> Any:
+    """The container of the ZooKeeper server that leads the ensemble."""
+    question = ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/2181 && echo srvr >&3 && grep ^Mode: <&3"]
+    servers = [project.containers(name)[0] for name in ("zk1", "zk2", "zk3")]
+    return next(server for server in servers if b"leader" in server.exec_run(question).output)
+
+
+def test_client_of_the_compose_file_makes_its_calls(project: Project) -> None:
+    """The client container finds the service through the ensemble and ends well."""
+    client = project.containers("client")[0]
+    assert client.wait(timeout=60)["StatusCode"] == 0, client.logs().decode()
+
+
+def test_every_replica_answers(project: Project) -> None:
+    """Three replicas registered under addresses that others can reach."""
+    with Caller(project, 3) as caller:
+        outcome = caller.outcome()
+    assert outcome["failures"] == []
+    assert len(outcome["answered"]) == 3
+
+
+def test_killed_replica_fails_no_call(project: Project) -> None:
+    """Calls in flight at a killed replica, and those sent before the registry knows, move to another one."""
+    with Caller(project, 15) as caller:
+        with killed(project, project.containers("users")[0]):
+            outcome = caller.outcome()
+    assert outcome["failures"] == []
+    assert len(outcome["answered"]) == 3
+
+
+def test_killed_zookeeper_leader_fails_no_call(project: Project) -> None:
+    """Calls do not pass through ZooKeeper: a lost leader stops none of them."""
+    with Caller(project, 8) as caller:
+        with killed(project, leader(project)):
+            outcome = caller.outcome()
+    assert outcome["failures"] == []
+    assert len(outcome["answered"]) == 3
+
+
+def test_replica_that_comes_back_is_called_again(project: Project) -> None:
+    """After a kill and a restart, with one ZooKeeper server down, all three replicas answer."""
+    with killed(project, leader(project)):
+        with killed(project, project.containers("users")[0]):
+            pass
+        with Caller(project, 15) as caller:
+            outcome = caller.outcome()
+    assert outcome["failures"] == []
+    assert len(outcome["answered"]) == 3
