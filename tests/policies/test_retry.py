@@ -36,6 +36,7 @@ class Scene:
         self.instances = ENDPOINTS[:instances]
         self.asked: list[Endpoint] = []
         self.pauses: list[float] = []
+        self.closed = False
         self.call = Call("get", None, Deadline.after(timeout, self.now), idempotent=idempotent)
         policy = RetryPolicy(max_attempts=4, backoff=Backoff(first=0.1, longest=1.0))
         self.stack = retrying(
@@ -45,9 +46,10 @@ class Scene:
     def has_untried(self, call: Call) -> bool:
         return any(endpoint not in call.tried for endpoint in self.instances)
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> bool:
         self.pauses.append(seconds)
         self.now += seconds
+        return not self.closed
 
     def attempt(self, call: Call) -> object:
         fresh = [endpoint for endpoint in self.instances if endpoint not in call.tried] or self.instances
@@ -153,6 +155,15 @@ def test_later_refusal_does_not_hide_that_the_call_may_have_run() -> None:
     with pytest.raises(Unavailable) as caught:
         scene.run()
     assert caught.value.executed is Executed.MAYBE
+
+
+def test_closing_ends_the_attempts_with_the_last_error() -> None:
+    """When nothing can come any more, the error that led to the pause stands."""
+    scene = Scene(Unavailable, instances=1)
+    scene.closed = True
+    with pytest.raises(Unavailable):
+        scene.run()
+    assert (scene.call.attempt, len(scene.pauses)) == (1, 1)
 
 
 def test_other_exceptions_pass_untouched() -> None:

@@ -12,12 +12,12 @@ import math
 DECAY = 10.0
 """Seconds after which an old latency counts for 1/e; Finagle's default."""
 FORGET_AFTER = 3 * DECAY
-"""Seconds without an answer after which the estimate says nothing any more; the instance is then like a new one. Without
+"""Seconds without an answer after which the estimate says nothing any more and the instance is like a new one. Without
 this bound a long unused instance would look twenty and more times faster than it is and draw a whole burst."""
 UNKNOWN_COST = 1000.0
 """Seconds charged per call in flight to an instance that has answered none yet: it gets one probe, not a stampede."""
 FAILURE_FACTOR = 8.0
-"""A failed call counts as one that took this many times longer than usual, or else failing fast would look attractive."""
+"""A failed call counts as one that took this many times longer than usual: failing fast must not look attractive."""
 LEAST_FAILURE_COST = 0.001
 """Seconds, what a failure costs an instance without history."""
 WORST_COST = 10.0

@@ -38,8 +38,8 @@ CandidateT = TypeVar("CandidateT", bound=Candidate)
 class P2C(Generic[CandidateT]):
     """Picks among a fixed list of candidates; made anew when the list changes.
 
-    Weights count twice: an instance of weight 2 is drawn twice as often, and may carry twice the load before the other
-    one is preferred. The second keeps the shares right when only two candidates are left, the first when there are many.
+    Weights count twice: an instance of weight 2 is drawn twice as often, and may carry twice the load before another
+    is preferred. The second keeps the shares right when only two candidates are left, the first when there are many.
     """
 
     __slots__ = ("_bounds", "_candidates")

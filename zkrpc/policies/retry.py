@@ -94,7 +94,7 @@ def retrying(
     policy: RetryPolicy,
     *,
     clock: Callable[[], float],
-    sleep: Callable[[float], Any],
+    sleep: Callable[[float], bool],
     rng: Callable[[], float],
     has_untried: Callable[[Call], bool],
 ) -> Interceptor[Call]:
@@ -103,7 +103,8 @@ def retrying(
     Args:
         policy: the decision.
         clock: monotonic seconds.
-        sleep: waits for so many seconds, or less if there is news worth another attempt.
+        sleep: waits for so many seconds, or less if there is news worth another attempt; False if nothing can come any
+            more, and the last error stands.
         rng: floats in [0, 1).
         has_untried: whether an instance is left that this call has not tried.
     """
@@ -117,11 +118,9 @@ def retrying(
             except CallError as error:
                 progress = progress or Progress()
                 pause = pause_after(error, call, progress)
-                if pause is None:
+                if pause is None or (pause > 0 and not sleep(pause)):
                     raise
-            if pause > 0:
-                progress.pauses += 1
-                sleep(pause)
+                progress.pauses += pause > 0
 
     def pause_after(error: CallError, call: Call, progress: Progress) -> float | None:
         repeatable = may_repeat(error, call.idempotent)
