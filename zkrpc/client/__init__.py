@@ -1,0 +1,15 @@
+"""The calling side: from ``stub.get(42)`` to bytes on one connection, and back.
+
+::
+
+    stub        one method per IDL method; binds arguments
+    client      makes a Call of it, with a deadline that never exceeds that of the call being served
+    stack       deadline, retry, attempt: the order of the interceptors, each with its reason
+    roster      pure: who is a member, who is avoided, who is picked
+    pool        one lane per member: dials it, keeps its connections, lets go of those that left
+    connection  moves bytes between a socket and the wire machine, and wakes who waits
+    replies     what an answer means: a value, a declared exception, or a CallError
+
+A call may wait in four places only, each bounded by its deadline: for the first list of members, for a connection, for
+the reply, and between attempts. Nothing here knows where the list of members comes from.
+"""

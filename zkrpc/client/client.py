@@ -1,0 +1,166 @@
+"""A client of one service: knows the members through a resolver, and makes calls to them.
+
+It does not know an interface; a call brings its method along, and a stub is what makes that look like an object.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from zkrpc.call import Call, Interceptor, current_call
+from zkrpc.client.pool import Pool
+from zkrpc.client.stack import build_stack
+from zkrpc.config import ClientConfig
+from zkrpc.deadline import Deadline
+from zkrpc.endpoint import Resolver
+from zkrpc.errors import ConfigError, CoordinationError, Executed, Unavailable
+from zkrpc.idl import Method
+from zkrpc.wire.headers import DEADLINE_BUDGET
+
+_NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CallOptions:
+    """What one call, or all calls of one stub, do differently. None leaves it to the IDL and the client's config."""
+
+    timeout: float | None = None
+    """Seconds for the call with all its attempts. The deadline of a call being served still wins if it is nearer."""
+    idempotent: bool | None = None
+    """Whether it may be sent again when nobody knows if it ran."""
+    headers: Mapping[str, str] | None = None
+    """Application metadata; servers that speak zkrpc or THeader see it."""
+
+    def __post_init__(self) -> None:
+        """Checks every field; raises ConfigError."""
+        if self.timeout is not None and not 0 < self.timeout < float("inf"):
+            raise ConfigError(f"timeout must be a positive number of seconds, got {self.timeout!r}")
+        for key, value in (self.headers or {}).items():
+            if not isinstance(key, str) or not isinstance(value, str):
+                raise ConfigError(f"headers must be text to text, got {key!r}: {value!r}")
+            if key == DEADLINE_BUDGET or key.startswith("zkrpc-"):
+                raise ConfigError(f"header {key!r} is zkrpc's own; use options(timeout=...) or another name")
+
+    def but(
+        self, *, timeout: float | None = None, idempotent: bool | None = None, headers: Mapping[str, str] | None = None
+    ) -> CallOptions:
+        """These options with those given replaced, and headers added."""
+        merged = {**(self.headers or {}), **(headers or {})}
+        return CallOptions(
+            timeout=self.timeout if timeout is None else timeout,
+            idempotent=self.idempotent if idempotent is None else idempotent,
+            headers=MappingProxyType(merged) if merged else None,
+        )
+
+
+DEFAULT_OPTIONS = CallOptions()
+
+
+class Client:
+    """Calls the instances that a resolver names. Belongs to the hub of the thread that made it.
+
+    Args:
+        resolver: who knows the members. It is not closed with the client, for others may share it.
+        config: timeouts, attempts and limits.
+        interceptors: run around every call, the first one outermost; they see a call once, not its attempts.
+        on_close: called at the end of ``close``, once.
+        rng: gives floats in [0, 1), for picking and pausing.
+    """
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        *,
+        config: ClientConfig | None = None,
+        interceptors: Iterable[Interceptor[Call]] = (),
+        on_close: Callable[[], object] | None = None,
+        rng: Callable[[], float] = random.random,
+    ) -> None:
+        self.config = config or ClientConfig()
+        self._resolver = resolver
+        self._on_close = on_close
+        self._clock = time.monotonic
+        self._pool = Pool(self.config, rng=rng, clock=self._clock)
+        self._proceed = build_stack(self._pool, interceptors)
+        self._has_members = False
+        self._unsubscribe = resolver.subscribe(self._pool.receive_snapshot)
+
+    def __repr__(self) -> str:
+        """The test surface."""
+        return f"<Client {self._pool!r}>"
+
+    def __enter__(self) -> Client:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes."""
+        self.close()
+
+    @property
+    def closed(self) -> bool:
+        """True once ``close`` was called."""
+        return self._pool.closed
+
+    def invoke(
+        self,
+        method: Method,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] = _NO_ARGUMENTS,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> Any:
+        """Makes one call and returns its value; None for a void or oneway method.
+
+        Raises TypeError for arguments that do not fit, the exceptions that the IDL declares, and CallError.
+        """
+        policy = method.policy
+        timeout = options.timeout or policy.timeout or self.config.timeout
+        call = Call(
+            method.name,
+            method.bind(args, kwargs),
+            self._deadline(timeout),
+            headers=options.headers,
+            idempotent=policy.idempotent if options.idempotent is None else options.idempotent,
+            oneway=method.oneway,
+            reply_to=method,
+        )
+        if not self._has_members:
+            self._await_members(call.deadline)
+        return self._proceed(call)
+
+    def close(self) -> None:
+        """Ends all connections and background work. Calls in flight raise; later ones raise Unavailable."""
+        if self.closed:
+            return
+        self._unsubscribe()
+        self._pool.close()
+        if self._on_close is not None:
+            self._on_close()
+
+    def _deadline(self, timeout: float) -> Deadline:
+        """The nearer of our own and that of the call being served here: what we cause must not outlive its cause."""
+        own = Deadline(self._clock() + timeout)
+        serving = current_call()
+        inherited = serving.deadline if serving is not None else None
+        return own if inherited is None else min(own, inherited)
+
+    def _await_members(self, deadline: Deadline) -> None:
+        """Waits for the first list of members, once in a client's life."""
+        resolver = self._resolver
+        if self.closed:
+            raise Unavailable("the client is closed; make a new one")
+        try:
+            snapshot = resolver.wait_ready(max(0.0, deadline.remaining(self._clock())))
+        except CoordinationError as error:
+            raise Unavailable(
+                f"the instances of the service are not known yet: {error}; is ZooKeeper running and reachable, and is "
+                "the connect string (with its /chroot) right?",
+                executed=Executed.NO,
+            ) from error
+        self._has_members = True
+        self._pool.receive_snapshot(resolver.snapshot or snapshot)

@@ -1,0 +1,364 @@
+"""One outgoing connection: moves bytes between a socket and the wire machine, and wakes who waits for a reply.
+
+There is no reader greenlet: the hub itself reads when the socket is readable and switches straight into each greenlet
+whose reply came. Calls of one turn of the loop leave in one send. What a call means, whom to ask instead, and when to
+dial again is not known here.
+
+A waiter is forgotten, under all circumstances, before its greenlet goes on: whoever leaves by a reply, an expired
+deadline, a kill or a ``gevent.Timeout`` of its own cannot be woken a second time by a reply that comes later.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from gevent import get_hub, getcurrent
+from gevent.event import Event
+
+from zkrpc.client.dialling import open_socket
+from zkrpc.config import WireLimits
+from zkrpc.endpoint import Endpoint
+from zkrpc.errors import CallError, ConnectionLost, DeadlineExceeded, Executed, LocalProtocolError
+from zkrpc.wire.client import ClientProtocol
+from zkrpc.wire.message import Dialect, ProtocolState, Reply
+
+_READ_SIZE = 64 * 1024
+_CLOSED = ProtocolState.CLOSED
+_READ, _WRITE = 1, 2
+
+
+class ConnectionOwner(Protocol):
+    """Who wants to know what becomes of a connection. Neither method may block."""
+
+    def connection_draining(self, connection: Connection, /) -> None:
+        """The server asked for no more calls; those in flight go on."""
+
+    def connection_closed(self, connection: Connection, /) -> None:
+        """It is closed, by whichever side."""
+
+
+class _Waiter:
+    """A greenlet that waits for a reply; None as soon as it no longer does."""
+
+    __slots__ = ("greenlet",)
+
+    def __init__(self, greenlet: Any) -> None:
+        self.greenlet = greenlet
+
+
+class Connection:
+    """A connected peer. ``sock`` is non-blocking and becomes this object's; it belongs to this thread's hub."""
+
+    __slots__ = (
+        "_clock",
+        "_closes_when_idle",
+        "_flush_armed",
+        "_hub",
+        "_loop",
+        "_owner",
+        "_protocol",
+        "_readable",
+        "_recv",
+        "_sock",
+        "_timer",
+        "_timer_at",
+        "_told_draining",
+        "_unsent",
+        "_writable",
+        "_written",
+        "closed",
+        "endpoint",
+        "payload",
+    )
+
+    def __init__(
+        self,
+        sock: Any,
+        endpoint: Endpoint,
+        protocol: ClientProtocol,
+        owner: ConnectionOwner,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.endpoint = endpoint
+        self.payload = protocol.dialect.payload
+        """How this peer wants its structs encoded."""
+        self.closed = False
+        self._protocol = protocol
+        self._owner = owner
+        self._clock = clock
+        self._sock = sock
+        self._recv = sock.recv
+        self._hub = get_hub()
+        self._loop = self._hub.loop
+        self._readable = self._loop.io(sock.fileno(), _READ)
+        self._writable = self._loop.io(sock.fileno(), _WRITE)
+        self._timer: Any = None
+        self._timer_at = math.inf
+        self._flush_armed = False
+        self._unsent: memoryview | None = None
+        self._written: Event | None = None
+        self._told_draining = False
+        self._closes_when_idle = False
+        self._readable.start(self._on_readable)
+
+    @classmethod
+    def dial(
+        cls,
+        endpoint: Endpoint,
+        dialect: Dialect,
+        limits: WireLimits,
+        connect_timeout: float,
+        owner: ConnectionOwner,
+        *,
+        zkrpc: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Connection:
+        """Connects. Raises OSError, TimeoutError after ``connect_timeout`` seconds among them."""
+        sock = open_socket(endpoint, connect_timeout)
+        return cls(sock, endpoint, ClientProtocol(dialect, limits, clock(), zkrpc=zkrpc), owner, clock)
+
+    def __repr__(self) -> str:
+        """The test surface: place, state, load."""
+        state = "closed" if self.closed else "draining" if self.draining else "open"
+        return f"<Connection {self.endpoint} {self._protocol.dialect.name} {state} pending={self.pending}>"
+
+    @property
+    def draining(self) -> bool:
+        """True once the server asked for no more calls."""
+        return self._protocol.draining
+
+    @property
+    def pending(self) -> int:
+        """Calls that wait for a reply."""
+        return self._protocol.pending
+
+    @property
+    def last_heard_at(self) -> float:
+        """Monotonic time at which bytes last came."""
+        return self._protocol.last_heard_at
+
+    def is_stale(self) -> bool:
+        """True if the peer has closed an idle connection and the loop has not got round to telling us."""
+        if not self.closed and not self.pending:
+            self._on_readable()
+        return self.closed
+
+    # -- calls
+
+    def call(
+        self,
+        name: bytes,
+        body: bytes,
+        deadline_at: float,
+        headers: Mapping[str, str] | None = None,
+        oneway: bool = False,
+    ) -> Reply | None:
+        """Sends a call and waits for its reply; None for a oneway call, which ends when its bytes left this process.
+
+        Raises ConnectionLost and DeadlineExceeded, both with ``executed`` NO if no byte of the call was sent, and
+        LocalProtocolError if the call is over a limit.
+        """
+        waiter = _Waiter(getcurrent())
+        protocol = self._protocol
+        try:
+            call_id = protocol.send_call(
+                name, body, waiter, deadline_at=deadline_at, now=self._clock(), headers=headers, oneway=oneway
+            )
+        except LocalProtocolError as error:
+            if self.closed or protocol.draining or protocol.state is _CLOSED:
+                raise self._lost(str(error), Executed.NO) from error
+            raise
+        if oneway:
+            self._push(deadline_at)
+            return None
+        if deadline_at < self._timer_at:
+            self._arm_timer(deadline_at)
+        if not self._flush_armed:
+            self._flush_armed = True
+            self._loop.run_callback(self._flush)
+        try:
+            reply: Reply = self._hub.switch()
+            return reply
+        finally:
+            if waiter.greenlet is not None:
+                waiter.greenlet = None
+                self._forget(call_id)
+
+    def _forget(self, call_id: int) -> None:
+        """The caller left on its own account. A plain peer's answer could be taken for the next one: close it."""
+        self._protocol.cancel_call(call_id)
+        self._after_step()
+
+    def _push(self, deadline_at: float) -> None:
+        """Sends what is buffered, and waits while the socket does not take it: a oneway call has no other brake."""
+        self._flush()
+        while self._unsent is not None and not self.closed:
+            self._written = self._written or Event()
+            if not self._written.wait(max(0.0, deadline_at - self._clock())):
+                raise DeadlineExceeded(
+                    f"a oneway call did not leave in time; is the peer stuck? ({self!r})", endpoint=self.endpoint
+                )
+        if self.closed:
+            raise self._lost("it broke while a oneway call was sent", Executed.MAYBE)
+
+    # -- reading
+
+    def _on_readable(self) -> None:
+        try:
+            chunk = self._recv(_READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._break(f"reading failed: {error}")
+            return
+        if not chunk:
+            self._break(None)
+            return
+        replies = self._protocol.receive_data(chunk, self._clock())
+        # Whoever is woken may call again: those calls leave with the flush below, which counts as armed meanwhile.
+        self._flush_armed = True
+        for waiter, reply in replies:
+            greenlet = waiter.greenlet
+            if greenlet is not None:
+                waiter.greenlet = None
+                try:
+                    greenlet.switch(reply)
+                except BaseException:  # of a raw greenlet; one failing must not keep the others from their replies
+                    self._hub.handle_error(greenlet, *sys.exc_info())
+        self._flush()
+        self._after_step()
+
+    def _after_step(self) -> None:
+        """Looks at what the machine has come to, after anything that may have moved it."""
+        protocol = self._protocol
+        if self.closed:
+            return
+        if protocol.state is _CLOSED:
+            self._break(protocol.failure)
+        elif protocol.draining and not self._told_draining:
+            self._told_draining = True
+            self._owner.connection_draining(self)
+        if self._closes_when_idle and not protocol.pending and self._unsent is None and not self._flush_armed:
+            self.close()
+
+    # -- writing
+
+    def _flush(self) -> None:
+        self._flush_armed = False
+        if self.closed or self._unsent is not None:
+            return
+        chunk = self._protocol.data_to_send()
+        if chunk:
+            self._send(memoryview(chunk))
+        if self._closes_when_idle:
+            self._after_step()
+
+    def _send(self, chunk: memoryview) -> None:
+        try:
+            sent = self._sock.send(chunk)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            self._break(f"writing failed: {error}")
+            return
+        rest = chunk[sent:]
+        if rest:
+            if self._unsent is None:
+                self._writable.start(self._on_writable)
+            self._unsent = rest
+        elif self._unsent is not None:
+            self._unsent = None
+            self._writable.stop()
+            self._tell_written()
+
+    def _on_writable(self) -> None:
+        if self._unsent is not None:
+            self._send(self._unsent)
+            self._flush()
+            self._after_step()
+
+    def _tell_written(self) -> None:
+        written, self._written = self._written, None
+        if written is not None:
+            written.set()
+
+    # -- time
+
+    def _arm_timer(self, at: float) -> None:
+        """Wakes us at ``at``. One timer per connection, moved only when a deadline comes before it: others expire in
+        its turn, and a timer for nothing is cheaper than one per call."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+        self._timer_at = at
+        self._timer = self._loop.timer(max(0.0, at - self._clock()))
+        self._timer.start(self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer_at = math.inf
+        expired = self._protocol.handle_timer(self._clock())
+        following = self._protocol.next_timer()
+        if following is not None:
+            self._arm_timer(following)
+        self._fail(
+            (waiter, DeadlineExceeded("no reply in time", executed=_executed(flushed), endpoint=self.endpoint))
+            for waiter, flushed in expired
+        )
+        self._after_step()
+
+    # -- the end
+
+    def close_when_idle(self) -> None:
+        """Closes as soon as no call is in flight. Give it no new ones."""
+        self._closes_when_idle = True
+        self._after_step()
+
+    def close(self, reason: str = "the client closed it") -> None:
+        """Frees everything at once; calls in flight raise ConnectionLost. Never blocks; may be called twice."""
+        if not self.closed:
+            self._end(self._protocol.close(), reason)
+
+    def _break(self, reason: str | None) -> None:
+        """The other side, or what it sent, ended the connection."""
+        if not self.closed:
+            orphans = self._protocol.receive_eof(self._clock())
+            self._end(orphans, reason or self._protocol.failure or "the peer closed it")
+
+    def _end(self, orphans: Iterable[tuple[_Waiter, bool]], reason: str) -> None:
+        self.closed = True
+        watchers = [self._readable, self._writable, *([self._timer] if self._timer is not None else [])]
+        for watcher in watchers:
+            watcher.stop()
+            watcher.close()
+        self._timer = None
+        self._timer_at = math.inf
+        self._unsent = None
+        self._sock.close()
+        self._owner.connection_closed(self)
+        self._tell_written()
+        # Not in place: this may run in a greenlet, and only the hub may switch to others and come back.
+        failures = [(waiter, self._lost(reason, _executed(flushed))) for waiter, flushed in orphans]
+        if failures:
+            self._loop.run_callback(self._fail, failures)
+
+    def _lost(self, reason: str, executed: Executed) -> ConnectionLost:
+        return ConnectionLost(f"connection lost: {reason}", executed=executed, endpoint=self.endpoint)
+
+    def _fail(self, failures: Iterable[tuple[_Waiter, CallError]]) -> None:
+        """In the hub: ends waits with exceptions. Those who left meanwhile are passed over."""
+        for waiter, error in failures:
+            greenlet = waiter.greenlet
+            if greenlet is not None:
+                waiter.greenlet = None
+                try:
+                    greenlet.throw(error)
+                except BaseException:  # as in _on_readable
+                    self._hub.handle_error(greenlet, *sys.exc_info())
+
+
+def _executed(flushed: bool) -> Executed:
+    return Executed.MAYBE if flushed else Executed.NO

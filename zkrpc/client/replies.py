@@ -1,0 +1,76 @@
+"""What an answer means: a value, an exception the IDL declares, or a CallError.
+
+A zkrpc server says in headers which error to raise and whether the handler ran. Any other Thrift server only gives a
+number and a text; then an unknown method is known not to have run, and of everything else the worst is assumed.
+"""
+
+from __future__ import annotations
+
+from zkrpc.codec import FailureKind, decode_failure
+from zkrpc.errors import (
+    CallError,
+    DeadlineExceeded,
+    Draining,
+    Executed,
+    Overloaded,
+    Rejected,
+    RemoteError,
+    RemoteProtocolError,
+    UnknownMethod,
+)
+from zkrpc.idl import Method
+from zkrpc.wire import headers as keys
+from zkrpc.wire.message import Reply
+
+_ERRORS: dict[str, type[CallError]] = {
+    error.__name__: error for error in (Overloaded, Draining, UnknownMethod, Rejected, DeadlineExceeded, RemoteError)
+}
+_EXECUTED = {executed.value: executed for executed in Executed}
+_LONGEST_MESSAGE = 1000
+"""Characters of a peer's text that go into our message; it is somebody else's text and may be long."""
+_LONGEST_RETRY_AFTER = 3600.0
+
+
+def unreadable(method: Method, error: RemoteProtocolError) -> RemoteError:
+    """The error for a reply whose frame was sound but whose content was not: the handler did run."""
+    return RemoteError(f"{_name(method)}: the reply could not be read ({error}); do both sides use the same IDL?")
+
+
+def failure_of(method: Method, reply: Reply) -> CallError:
+    """The error that a reply of kind EXCEPTION stands for."""
+    try:
+        text, kind = decode_failure(reply.frame, reply.offset, reply.dialect.payload)
+    except RemoteProtocolError as error:
+        text, kind = f"unreadable failure ({error})", int(FailureKind.UNKNOWN)
+    executed = _EXECUTED.get(reply.headers.get(keys.EXECUTED, ""))
+    message = f"{_name(method)}: {(text or 'no reason given')[:_LONGEST_MESSAGE]}"
+    error_class = _class_of(reply.headers.get(keys.ERROR, ""), kind, executed)
+    if error_class is Overloaded:
+        return Overloaded(message, executed=executed, retry_after=_retry_after(reply))
+    return error_class(message, executed=executed)
+
+
+def is_refusal(error: CallError) -> bool:
+    """True if the instance was not well enough to take the call; says nothing good of it, however fast it said so."""
+    return isinstance(error, Rejected) and not isinstance(error, UnknownMethod)
+
+
+def _class_of(name: str, kind: int, executed: Executed | None) -> type[CallError]:
+    known = _ERRORS.get(name)
+    if known is not None:
+        return known
+    if kind == FailureKind.UNKNOWN_METHOD:
+        return UnknownMethod
+    # Names of a later version, and refusals that have no class of their own, are told apart by what they did.
+    return Rejected if executed is Executed.NO else RemoteError
+
+
+def _retry_after(reply: Reply) -> float | None:
+    text = reply.headers.get(keys.RETRY_AFTER, "")
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return min(int(text[:10]) / 1000, _LONGEST_RETRY_AFTER)
+
+
+def _name(method: Method) -> str:
+    return f"{method.interface}.{method.name}"

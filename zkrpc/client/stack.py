@@ -1,0 +1,104 @@
+"""What happens to a call between the stub and the connection, in which order, and why in that one.
+
+The deadline comes before everything, and needs no interceptor: it is a value on the call, and whatever waits below (for
+a pause, a connection, a reply) is bounded by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from zkrpc.call import Call, Interceptor, Proceed, compose
+from zkrpc.client.pool import Lane, Pool
+from zkrpc.client.replies import failure_of, is_refusal, unreadable
+from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError
+from zkrpc.policies.retry import RetryPolicy, retrying
+from zkrpc.wire import headers as keys
+from zkrpc.wire.envelope import MessageKind
+from zkrpc.wire.message import Reply
+
+_EXCEPTION = MessageKind.EXCEPTION
+
+
+def build_stack(pool: Pool, interceptors: Iterable[Interceptor[Call]] = ()) -> Proceed[Call]:
+    """The function that makes a call and returns or raises what became of it."""
+    policy = RetryPolicy(max_attempts=pool.config.max_attempts, backoff=pool.backoff)
+    return compose(
+        (
+            # The application's own, and metrics: they see one logical call, however many attempts it takes.
+            *interceptors,
+            # Retries: inside what counts calls, outside what picks an instance, for each attempt must pick anew.
+            # A budget belongs in here, and hedging right below: each copy is an attempt, drawing on the same budget.
+            retrying(policy, clock=pool.clock, sleep=pool.pause, rng=pool.rng, has_untried=pool.has_untried),
+            # Traces of attempts would come here: they want to see each one, and the instance it went to.
+        ),
+        # Pick, connect, send, wait. A breaker belongs to what is picked and must see the attempt's timeout, so it has
+        # its place in there, beside the load that sees the same.
+        _Attempt(pool).run,
+    )
+
+
+class _Attempt:
+    """One attempt: the innermost end of the stack."""
+
+    __slots__ = ("_clock", "_pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._clock = pool.clock
+
+    def run(self, call: Call) -> Any:
+        """Returns the value, or raises a declared exception or a CallError that knows its endpoint."""
+        began = self._clock()
+        if began >= call.deadline.at:
+            raise DeadlineExceeded(f"no time left for {call.method}", executed=Executed.NO)
+        member = self._pool.pick(call, began)
+        call.endpoint = member.endpoint
+        load = member.load
+        load.start()
+        try:
+            reply = _exchange(call, member.lane)
+        except CallError as error:
+            now = self._clock()
+            load.fail(now - began, now)
+            error.endpoint = member.endpoint
+            raise
+        except BaseException:  # killed, a timeout of the caller's own, or arguments that do not fit
+            now = self._clock()
+            load.abandon(now - began, now)
+            raise
+        now = self._clock()
+        if reply is not None and reply.kind is _EXCEPTION:
+            failure = failure_of(call.reply_to, reply)
+            failure.endpoint = member.endpoint
+            (load.fail if is_refusal(failure) else load.finish)(now - began, now)
+            raise failure
+        load.finish(now - began, now)
+        return None if reply is None else _read(call, reply)
+
+
+def _exchange(call: Call, lane: Lane) -> Reply | None:
+    deadline_at = call.deadline.at
+    method = call.reply_to
+    connection = lane.acquire(deadline_at)
+    try:
+        body = method.encode_arguments(call.body, connection.payload)
+        headers = call.headers if call.attempt < 2 else _with_attempt(call.headers, call.attempt)
+        return connection.call(method.wire_name, body, deadline_at, headers, call.oneway)
+    finally:
+        lane.release(connection)
+
+
+def _with_attempt(headers: Mapping[str, str] | None, attempt: int) -> Mapping[str, str]:
+    # Told only when it says something: calls without headers of their own are the ones the wire can write fastest.
+    return {**(headers or {}), keys.ATTEMPT: str(attempt)}
+
+
+def _read(call: Call, reply: Reply) -> Any:
+    try:
+        return call.reply_to.read_result(reply.frame, reply.offset, reply.dialect.payload)
+    except RemoteProtocolError as error:
+        failure = unreadable(call.reply_to, error)
+        failure.endpoint = call.endpoint
+        raise failure from error

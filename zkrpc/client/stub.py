@@ -1,0 +1,112 @@
+"""An object whose methods are those of an interface.
+
+The class of a stub has one function per method of the IDL, with the IDL's parameters as its signature. Nothing else of
+a stub is in the way of a method: ``options`` and ``close`` give way to methods of these names, and are then reached as
+``zkrpc.options(stub, ...)`` and ``zkrpc.close(stub)``. Names that begin with an underscore cannot come from an IDL.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from zkrpc.client.client import DEFAULT_OPTIONS, CallOptions, Client
+from zkrpc.idl import Interface, Method
+
+StubT = TypeVar("StubT")
+
+
+class Stub:
+    """What all stubs share: a client, options, and the end."""
+
+    __slots__ = ("_client", "_options")
+    _interface: Interface
+
+    def __init__(self, client: Client, call_options: CallOptions) -> None:
+        self._client = client
+        self._options = call_options
+
+    def __repr__(self) -> str:
+        """Interface and client."""
+        return f"<Stub of {self._interface.name} {self._client!r}>"
+
+    def __enter__(self: StubT) -> StubT:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes."""
+        close(self)
+
+
+def options(
+    stub: StubT,
+    *,
+    timeout: float | None = None,
+    idempotent: bool | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> StubT:
+    """A new stub over the same client whose calls have these options. Raises ConfigError for a bad value.
+
+    Args:
+        stub: what ``zkrpc.connect`` gave.
+        timeout: seconds for a call with all its attempts.
+        idempotent: whether a call may be sent again when nobody knows if it ran.
+        headers: metadata, added to what the stub sends already.
+    """
+    it = _stub(stub)
+    changed = it._options.but(timeout=timeout, idempotent=idempotent, headers=headers)
+    new: Any = type(it)(it._client, changed)
+    return new  # type: ignore[no-any-return]  # the caller's static type of a stub is not Stub
+
+
+def close(stub: object) -> None:
+    """Ends the connections of a stub, and of all stubs made from it."""
+    _stub(stub)._client.close()
+
+
+def make_stub(interface: Interface, client: Client) -> Any:
+    """A stub of an interface over a client, which it closes."""
+    namespace: dict[str, Any] = {"__slots__": (), "__doc__": f"Calls {interface.name}.", "_interface": interface}
+    namespace["options"] = options
+    namespace["close"] = close
+    for method in interface.methods.values():
+        namespace[method.name] = _function(interface, method)
+    return type(f"{interface.name}Stub", (Stub,), namespace)(client, DEFAULT_OPTIONS)
+
+
+def _stub(stub: object) -> Stub:
+    if not isinstance(stub, Stub):
+        raise TypeError(f"expected a stub, as zkrpc.connect gives it, got {stub!r}")
+    return stub
+
+
+def _function(interface: Interface, method: Method) -> Callable[..., Any]:
+    def call(self: Stub, /, *args: Any, **kwargs: Any) -> Any:
+        return self._client.invoke(method, args, kwargs, self._options)
+
+    call.__name__ = method.name
+    call.__qualname__ = f"{interface.name}Stub.{method.name}"
+    call.__doc__ = _reads_like_the_idl(method)
+    call.__signature__ = _signature(method)  # type: ignore[attr-defined]  # functions may carry one, see inspect
+    return call
+
+
+def _reads_like_the_idl(method: Method) -> str:
+    parameters = ", ".join(f"{one.type} {one.name}" for one in method.parameters)
+    throws = f" throws ({', '.join(one.__name__ for one in method.throws)})" if method.throws else ""
+    repeatable = " Idempotent." if method.policy.idempotent else ""
+    return f"``{'oneway ' if method.oneway else ''}{method.returns} {method.name}({parameters}){throws}``{repeatable}"
+
+
+def _signature(method: Method) -> inspect.Signature:
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)]
+    for one in method.parameters:
+        # Thrift lets a parameter without default follow one with a default; Python's signatures do not.
+        follows_default = parameters[-1].default is not inspect.Parameter.empty
+        has_default = one.default is not None or follows_default
+        default = one.default if has_default else inspect.Parameter.empty
+        parameters.append(inspect.Parameter(one.name, kind, default=default, annotation=one.type))
+    return inspect.Signature(parameters, return_annotation=None if method.void else method.returns)
