@@ -43,7 +43,7 @@ def machine(session: int | None = 1, *, wanted: bool = True) -> RegistrationMach
     """A machine that wants its node, in a session, with the effects so far forgotten."""
     made = RegistrationMachine(PATH, OURS, "L1", audit_interval=30.0, rng=lambda: 0.5)
     if wanted:
-        made.want_present(0.0)
+        made.want(True, 0.0)
     made.receive_session(session, 0.0)
     made.effects()
     return made
@@ -71,7 +71,7 @@ def step(subject: RegistrationMachine, node: Observed | None) -> list[Effect]:
 def test_registration_looks_creates_and_looks_again() -> None:
     """A create is believed only when a look has seen the node."""
     subject = RegistrationMachine(PATH, OURS, "L1", audit_interval=30.0, rng=lambda: 0.5)
-    subject.want_present(0.0)
+    subject.want(True, 0.0)
     assert subject.effects() == [] and subject.state is RegistrationState.OFFLINE
     subject.receive_session(1, 0.0)
     assert subject.effects() == [LookUp()]
@@ -195,7 +195,7 @@ def test_registration_reports_another_stranger_anew() -> None:
 def test_registration_without_a_launch_id_takes_nothing_over() -> None:
     """No identity, no claim to anybody's node."""
     subject = RegistrationMachine(PATH, OURS, "", audit_interval=30.0, rng=lambda: 0.5)
-    subject.want_present(0.0)
+    subject.want(True, 0.0)
     subject.receive_session(1, 0.0)
     subject.effects()
     (effect,) = step(subject, seen(99, record(launch="")))
@@ -225,13 +225,13 @@ def test_registration_refused_looks_at_once_and_then_with_pauses() -> None:
 def test_withdrawal_deletes_looks_and_reports() -> None:
     """It is over only when a look has seen nothing of ours."""
     subject = registered()
-    subject.want_absent(1.0)
+    subject.want(False, 1.0)
     assert subject.effects() == [LookUp()] and not subject.gone
     assert step(subject, seen(version=2)) == [DeleteNode(2)]
     subject.receive_written(1.0)
     assert subject.effects() == [LookUp()]
     assert step(subject, None) == [ReportWithdrawn()] and subject.gone
-    subject.want_absent(2.0)
+    subject.want(False, 2.0)
     assert subject.effects() == []
 
 
@@ -241,7 +241,7 @@ def test_withdrawal_does_not_touch_another_sessions_node() -> None:
         subject = registered()
         subject.receive_change(1.0)
         step(subject, foreign)
-        subject.want_absent(1.0)
+        subject.want(False, 1.0)
         assert subject.conflict is None and subject.effects() == [LookUp()]
         assert step(subject, foreign) == [ReportWithdrawn()]
 
@@ -251,7 +251,7 @@ def test_withdrawal_after_an_unknown_create_settles_before_it_believes_absence()
     subject = machine()
     step(subject, None)
     subject.receive_failure("no answer", 1.0, uncertain=True)
-    subject.want_absent(1.0)
+    subject.want(False, 1.0)
     assert subject.effects() == [LookUp()]
     assert step(subject, None) == [Settle()] and not subject.gone
     subject.receive_settled(1.0)
@@ -265,7 +265,7 @@ def test_withdrawal_after_an_unknown_create_settles_before_it_believes_absence()
 def test_withdrawal_holds_against_a_node_that_appears_late() -> None:
     """What arrives after the withdrawal is deleted when the watch tells."""
     subject = machine()
-    subject.want_absent(1.0)
+    subject.want(False, 1.0)
     step(subject, None)
     assert subject.gone
     subject.receive_change(2.0)
@@ -277,7 +277,7 @@ def test_withdrawal_during_a_create_waits_for_its_answer() -> None:
     """One request at a time: the next look decides by the new desire."""
     subject = machine()
     step(subject, None)
-    subject.want_absent(1.0)
+    subject.want(False, 1.0)
     assert subject.effects() == []
     subject.receive_written(1.0)
     assert subject.effects() == [LookUp()]
@@ -407,9 +407,9 @@ class World:
     def act(self, action: str) -> None:
         """One step of the outside world."""
         if action == "register":
-            self.subject.want_present(self.now)
+            self.subject.want(True, self.now)
         elif action == "withdraw":
-            self.subject.want_absent(self.now)
+            self.subject.want(False, self.now)
         elif action == "connect":
             self.connected = True
         elif action == "suspend":

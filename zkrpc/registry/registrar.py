@@ -93,7 +93,7 @@ class Registrar:
 
     def register(self) -> None:
         """Wants the node to be there from now on, and returns at once."""
-        self._machine.want_present(self._clock())
+        self._machine.want(True, self._clock())
         self._start()
 
     def wait_registered(self, timeout: float) -> None:
@@ -115,7 +115,7 @@ class Registrar:
         Even then it goes on in the background, until ``close``. Nothing brings the node back, not even a create whose
         reply was lost.
         """
-        self._machine.want_absent(self._clock())
+        self._machine.want(False, self._clock())
         self._wake.set()
         return self._wait_until(lambda: self._machine.gone, timeout)
 

@@ -152,18 +152,11 @@ class RegistrationMachine:
         wanted = "present" if self._wanted else "absent"
         return f"<RegistrationMachine {self.path} {self.state.value} wanted={wanted} registered={self.registered}>"
 
-    def want_present(self, now: float) -> None:
-        """From now on the node should be there."""
-        self._want(True, now)
-
-    def want_absent(self, now: float) -> None:
-        """From now on the node should not be there, and nothing brings it back."""
-        self._want(False, now)
-
-    def _want(self, wanted: bool, now: float) -> None:
-        if wanted == self._wanted:
+    def want(self, present: bool, now: float) -> None:
+        """From now on the node should be there, or should not; once it should not, nothing brings it back."""
+        if present == self._wanted:
             return
-        self._wanted = wanted
+        self._wanted = present
         self.gone = False
         self.registered = False
         self._change_conflict(None)
@@ -263,7 +256,7 @@ class RegistrationMachine:
         elif self._is_previous(node):
             self._become_writing(ReplaceNode(node.version))
         else:
-            self._change_conflict(self._describe_conflict(node))
+            self._change_conflict(_describe_conflict(self.path, node, self.record))
             self._become_settled(now)
 
     def _accept(self, now: float) -> None:
@@ -277,7 +270,7 @@ class RegistrationMachine:
             self.gone = False
             self._become_writing(DeleteNode(node.version))
         elif self._uncertain:
-            self._become_settling()
+            self._effects.append(Settle())
         else:
             if not self.gone:
                 self.gone = True
@@ -289,13 +282,6 @@ class RegistrationMachine:
         if not node.owner or not self._launch_id or launch_of(node.record) != self._launch_id:
             return False
         return self._made_zxid is None or node.created_zxid < self._made_zxid
-
-    def _describe_conflict(self, node: Observed) -> str:
-        holder = f"session 0x{node.owner:x}" if node.owner else "nobody's session (a persistent node)"
-        return (
-            f"{self.path} is held by {describe_record(node.record)}, {holder}; we are {describe_record(self.record)}. "
-            "Two workers have one id, or a dead one's session has not expired yet; ours is registered when theirs goes"
-        )
 
     def _change_conflict(self, text: str | None) -> None:
         if text is not None:
@@ -314,10 +300,6 @@ class RegistrationMachine:
         self._changed = False
         self._effects.append(LookUp())
 
-    def _become_settling(self) -> None:
-        self.state = RegistrationState.LOOKING
-        self._effects.append(Settle())
-
     def _become_writing(self, write: CreateNode | ReplaceNode | DeleteNode) -> None:
         self.state = RegistrationState.WRITING
         self.registered = False
@@ -334,3 +316,11 @@ class RegistrationMachine:
             return
         self.state = RegistrationState.SETTLED
         self._due = now + self._audit_interval * (0.8 + 0.4 * self._rng())
+
+
+def _describe_conflict(path: str, node: Observed, record: bytes) -> str:
+    holder = f"session {node.owner:#x}" if node.owner else "nobody's session (a persistent node)"
+    return (
+        f"{path} is held by {describe_record(node.record)}, {holder}; we are {describe_record(record)}. "
+        "Two workers have one id, or a dead one's session has not expired yet; ours is registered when theirs goes"
+    )
