@@ -43,7 +43,7 @@ class ServerSession:
 
     touched_at: float
     expires_at: float
-    connection: object = None
+    connection: Connection | None = None
     """The newest connection: writes of earlier ones are refused (SessionMoved)."""
 
 
@@ -87,8 +87,17 @@ Write = Callable[[Tree], Failure | None]
 class World:
     """The ensemble, the network and the processes."""
 
-    def __init__(self, rng: random.Random, *, processes: int = 3, timeout: float = 6.0, ticks: float = 3.0) -> None:
+    def __init__(
+        self, rng: random.Random, *, processes: int = 3, timeout: float = 6.0, ticks: float = 3.0, steady: bool = False
+    ) -> None:
+        """``ticks`` is how many of them the session timeout has. ``steady``: messages take 2 ms, clocks agree, and
+        the application takes 10 ms to start and to stop."""
         self.rng = rng
+        self.steady = steady
+        self.guarded = True
+        """Whether to check leases and acts."""
+        self.log: list[str] = []
+        """What was ordered, as ``p0 Serve 1``; see :meth:`story`."""
         self.timeout = timeout
         self.tick = timeout / ticks
         self.now = 0.0
@@ -133,7 +142,28 @@ class World:
 
     def latency(self) -> float:
         """Most messages are quick, a few are slow."""
+        if self.steady:
+            return 0.002
         return self.rng.choice((0.001, 0.002, 0.005, 0.02)) if self.rng.random() < 0.98 else self.rng.random() * 0.4
+
+    def story(self) -> list[str]:
+        """What was ordered since the last time somebody asked."""
+        log = self.log[:]
+        self.log.clear()
+        return log
+
+    def primary(self) -> Process | None:
+        """The process that serves."""
+        serving = [process for process in self.processes if process.serving_epoch() is not None]
+        return serving[0] if serving else None
+
+    def wait(self, condition: Callable[[], bool], limit: float) -> float:
+        """Lets time pass until the condition holds; the seconds it took. Fails after ``limit`` of them."""
+        begin = self.now
+        while not condition():
+            assert self.now - begin < limit, f"not within {limit} s: {self.processes}"
+            self.advance(0.005)
+        return self.now - begin
 
     # The ensemble
 
@@ -177,8 +207,9 @@ class World:
         self.after(self.tick, self._tick)
 
     def end_session(self, session_id: int) -> None:
-        """Expiry, or a close."""
-        if self.sessions.pop(session_id, None) is None:
+        """Expiry, or a close; servers that learn of it close the session's connections."""
+        session = self.sessions.pop(session_id, None)
+        if session is None:
             return
 
         def remove(tree: Tree) -> None:
@@ -186,6 +217,11 @@ class World:
                 del tree[path]
 
         self.commit(remove)
+        connection = session.connection
+        if connection is not None and connection.server.follows and connection in connection.server.connections:
+            connection.server.connections.remove(connection)
+            wait = max(0.0, connection.server.apply_at - self.now)
+            self.after(wait, lambda: self.to_client(connection, lambda: connection.client.drop(connection)))
 
     def commit(self, write: Write) -> Failure | None:
         """All of the write or nothing; then every server that follows learns of it, in order, in its own time."""
@@ -324,7 +360,7 @@ class World:
     def check(self) -> None:
         """At most one process believes that it may serve, and each epoch was granted once, above all before it."""
         serving = [process for process in self.processes if process.serving_epoch() is not None]
-        if len(serving) > 1:
+        if len(serving) > 1 and self.guarded:
             raise Violation(f"{self.now:.3f}: two valid leases: {serving}")
 
     def granted(self, epoch: int, session_id: int) -> None:
@@ -335,6 +371,8 @@ class World:
 
     def act(self, epoch: int, process: Process) -> None:
         """A primary does something. Zab's order: never after something of a later epoch, and knowing all before it."""
+        if not self.guarded:
+            return
         if self.acts and epoch < self.acts[-1][0]:
             raise Violation(f"{self.now:.3f}: {process} acted after epoch {self.acts[-1][0]}")
         if process.synchronised != epoch:
@@ -520,7 +558,7 @@ class Process:
         self.alive = False
         self.frozen = False
         self.holed = False
-        self.rate = 1 + 0.014 * (2 * world.rng.random() - 1)
+        self.rate = 1.0 if world.steady else 1 + 0.014 * (2 * world.rng.random() - 1)
         self.offset = world.rng.random() * 1000
         self._held_back: list[tuple[Callable[[], None], int]] = []
         self.loaded = 0
@@ -654,7 +692,11 @@ class Process:
         self.machine.handle_timer(now)
 
     def _execute(self, effect: Any) -> None:
-        now, rng = self.clock(), self.world.rng
+        now = self.clock()
+        if isinstance(effect, (do.Elect, do.Serve, do.Depose, do.ExitProcess, beat.DropSocket)):
+            values = [getattr(effect, "epoch", None), getattr(effect, "reason", None)]
+            words = [str(getattr(value, "value", value)) for value in values if value is not None]
+            self.world.log.append(" ".join([self.name, type(effect).__name__, *words]))
         match effect:
             case do.StartHeartbeats():
                 self.heartbeat.lead(PATHS.group, now)
@@ -668,11 +710,12 @@ class Process:
             case do.Elect(epoch=epoch):
                 self.elected = epoch
                 self.loaded = len(self.world.acts)
-                self._later(rng.random() * 0.3, lambda: self._synchronise(epoch, rng.random() < 0.95))
+                succeeds = self.world.steady or self.world.rng.random() < 0.95
+                self._later(self._effort(), lambda: self._synchronise(epoch, succeeds))
             case do.Depose(epoch=epoch):
                 self.elected = None
                 if not self.deposed_hangs:
-                    self._later(rng.random() * 0.2, lambda: self.machine.receive_deposed(epoch, self.clock()))
+                    self._later(self._effort(), lambda: self.machine.receive_deposed(epoch, self.clock()))
             case do.ExitProcess():
                 self.kill(supervised=True)
             case do.Serve() | do.ReportPrimary() | do.ReportWithdrawn():
@@ -681,6 +724,10 @@ class Process:
                 self._beat(path, create=isinstance(effect, beat.CreateHeartbeat), session_id=effect.session_id)
             case _:
                 self._talk(effect)
+
+    def _effort(self) -> float:
+        """How long the application takes to start or to stop."""
+        return 0.01 if self.world.steady else self.world.rng.random() * 0.3
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
         life = self.life

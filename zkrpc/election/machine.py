@@ -286,7 +286,8 @@ class ElectionMachine:
     def _become(self, state: ElectionState) -> None:
         """The only writer of the state. The lease is earned from the claim on, beside it, so that it costs no time."""
         self.state = state
-        beating = (self._beating or state is ElectionState.CLAIMING) and state not in _WITHOUT_LEASE
+        beating = state is ElectionState.CLAIMING or state in _HOLDING
+        beating = beating or (self._beating and state not in _WITHOUT_LEASE)
         if beating != self._beating:
             self._beating = beating
             self._effects.append(StartHeartbeats() if beating else StopHeartbeats())
