@@ -320,6 +320,7 @@ class ElectionMachine:
                 self._term = self._ballot.primary_record(epoch)
                 self._term_session = self._ballot.session_id
                 self._deadline = now + self._elected_timeout
+                self.chronicle.report(None)
                 self._become(ElectionState.CONFIRMING)
                 if self._lease is not None:
                     self.receive_lease(self._lease, now)
