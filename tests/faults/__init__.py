@@ -1,0 +1,4 @@
+"""Fault suites: real processes, a real ZooKeeper, load that never stops, and things that die.
+
+Run one with ``scripts/faults SUITE``; each prints its figures by the contract of ``scripts/report.py``.
+"""
