@@ -140,12 +140,13 @@ class ClientProtocol:
     ) -> int:
         """Takes an encoded argument struct; returns the call's id. ``token`` comes back with the reply.
 
-        The remaining time travels as ``Deadline-Budget`` where there is a header. A oneway call is over with this.
-        Raises LocalProtocolError if the connection is closed or draining, or the call is over a limit; nothing has
-        changed then.
+        The remaining time travels as ``Deadline-Budget`` where there is a header. A oneway call is over with this, and
+        can be cancelled no more. Raises LocalProtocolError if the connection is closed or draining, or if the call is
+        over a limit; nothing has changed then.
         """
         if not self._accepts:
-            raise LocalProtocolError(f"no calls on this connection: {self.failure or self.state.value}")
+            reason = self.failure or ("closed" if self.state is _CLOSED else "the server is draining")
+            raise LocalProtocolError(f"no calls on this connection: {reason}")
         call_id = (serial := self._serial + 1) & _LAST_ID
         pending = self._pending
         while call_id in pending:

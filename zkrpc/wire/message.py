@@ -256,6 +256,10 @@ class Request(NamedTuple):
         """True for itself alone."""
         return self is other
 
+    def __ne__(self, other: object) -> bool:
+        """The opposite; a tuple has its own."""
+        return self is not other
+
     def __hash__(self) -> int:
         """By identity."""
         return id(self)

@@ -280,7 +280,10 @@ class ServerProtocol:
     # -- from the application
 
     def next_request(self) -> Request | None:
-        """The next request to run, or None. What came whole before a failure is still given out."""
+        """The next request to run, or None. What came whole before a failure is still given out.
+
+        Ask again after ``send_reply`` and ``finish`` as well: they let a request of the same seqid run.
+        """
         try:
             return self._ready.popleft()
         except IndexError:
