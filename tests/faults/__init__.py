@@ -2,3 +2,8 @@
 
 Run one with ``scripts/faults SUITE``; each prints its figures by the contract of ``scripts/report.py``.
 """
+
+# First of all, so that starting a process or waiting for one does not hold up the load.
+from gevent import monkey
+
+monkey.patch_all()

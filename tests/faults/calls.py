@@ -17,7 +17,7 @@ import gevent
 import zkrpc
 from scripts.report import Report
 from tests.faults import probe
-from tests.faults.cluster import Replica, kill_process, wait_until
+from tests.faults.cluster import Replica, kill_process, members, wait_until
 from tests.faults.load import Load, Outcome, failures, longest_gap, percentile
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.registry.closing import close_session
@@ -51,7 +51,7 @@ class Scene:
 
     def members(self) -> dict[str, zkrpc.Instance]:
         """Who is registered, as this process's registry sees it."""
-        return {one.id: one for one in self.registry.resolver("probe").snapshot.instances}
+        return members(self.registry, "probe")
 
     def znodes(self) -> list[str]:
         """Who is registered, asked of ZooKeeper itself."""
@@ -208,8 +208,7 @@ def expiry(scene: Scene) -> None:
         with zkrpc.serve(probe_service(), zookeeper=serving, worker_id="inside-0"), zkrpc.connect(
             probe.idl.Probe, "probe", zookeeper=calling
         ) as stub:
-            seen = calling.resolver("probe")
-            wait_until(lambda: _ids(seen).get("inside-0"), 15, "inside-0 registered")
+            wait_until(lambda: "inside-0" in members(calling, "probe"), 15, "inside-0 registered")
             node = "/services/probe/members/member_inside-0"
             before, count = _owner(scene.registry.session, node), len(scene.znodes())
             for registry in (serving, calling):
@@ -222,15 +221,11 @@ def expiry(scene: Scene) -> None:
             late = scene.start("late")
             wait_until(lambda: "late-0" in scene.members(), 20, "late-0 registered")
             began = time.monotonic()
-            wait_until(lambda: "late-0" in _ids(seen), 15, "the expired client hears of late-0")
+            wait_until(lambda: "late-0" in members(calling, "probe"), 15, "the expired client hears of late-0")
             check("change heard after a forced expiry, s", round(time.monotonic() - began, 2), 2)
             stub.get("after")
             late.close()
             del scene.replicas["late"]
-
-
-def _ids(resolver: Any) -> dict[str, zkrpc.Instance]:
-    return {one.id: one for one in resolver.snapshot.instances}
 
 
 def probe_service() -> zkrpc.Service:
@@ -255,7 +250,7 @@ def outage_of(seconds: float) -> Any:
         with zkrpc.connect(probe.idl.Probe, "probe", zookeeper=scene.hosts, snapshot_dir=snapshots) as stub:
             stub.get("learn the members")
             wait_until(lambda: (snapshots / "probe.json").exists(), 10, "the snapshot file")
-        members = scene.znodes()
+        everybody = scene.znodes()
         with load(scene) as calls:
             gevent.sleep(1.0)
             begin = time.monotonic()
@@ -268,14 +263,14 @@ def outage_of(seconds: float) -> Any:
             gevent.sleep(max(0.0, seconds - (time.monotonic() - begin)))
             scene.server.start_all()
             back = time.monotonic()
-            wait_until(lambda: scene.registry.session.wait_connected(1) and scene.znodes() == members, 60, "everybody")
+            wait_until(lambda: scene.registry.session.wait_connected(1) and scene.znodes() == everybody, 60, "everybody")
             again = time.monotonic() - back
             gevent.sleep(max(1.0, SESSION_TIMEOUT + 2.0 - again))
         check("calls made while ZooKeeper was away", len(calls.between(begin, back)), 1000, comparison=">=")
         check(f"failed calls, ZooKeeper away for {seconds:g} s", len(failures(calls.outcomes)), 0, comparison="==")
         check("calls of a client started meanwhile", late_calls, 20, comparison="==")
         check("everything registered again, s", round(again, 2), SESSION_TIMEOUT)
-        check("members after a further session timeout", scene.znodes() == members, True, comparison="==")
+        check("members after a further session timeout", scene.znodes() == everybody, True, comparison="==")
 
     return zookeeper_outage
 

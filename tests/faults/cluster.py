@@ -12,6 +12,8 @@ from pathlib import Path
 
 import gevent
 
+import zkrpc
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -23,6 +25,12 @@ def wait_until(condition: Callable[[], object], timeout: float, what: str) -> fl
             raise TimeoutError(f"{what}: not within {timeout} s")
         gevent.sleep(0.005)
     return time.monotonic() - started
+
+
+def members(registry: zkrpc.Registry, service: str) -> dict[str, zkrpc.Instance]:
+    """Who is registered, by worker id, as a process's registry sees it; nobody while it does not know yet."""
+    snapshot = registry.resolver(service).snapshot
+    return {one.id: one for one in snapshot.instances} if snapshot else {}
 
 
 class Replica:

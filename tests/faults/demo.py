@@ -22,7 +22,7 @@ import gevent
 import zkrpc
 from examples.users import idl
 from scripts.report import Report, add_json_flag
-from tests.faults.cluster import Replica, kill_process, wait_until
+from tests.faults.cluster import Replica, kill_process, members, wait_until
 from tests.faults.load import Load, failures, longest_gap, percentile
 from zkrpc.dev.zookeeper import DevZooKeeper
 
@@ -61,7 +61,7 @@ class Stage:
 
     def members(self) -> dict[str, zkrpc.Instance]:
         """Who is registered."""
-        return {one.id: one for one in self.registry.resolver("users").snapshot.instances}
+        return members(self.registry, "users")
 
     def await_members(self, count: int) -> None:
         """Waits for that many registered replicas."""
