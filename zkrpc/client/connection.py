@@ -219,6 +219,8 @@ class Connection:
             self._break(None)
             return
         replies = self._protocol.receive_data(chunk, self._clock())
+        if self._protocol.state is _CLOSED:
+            self._break(self._protocol.failure)
         # Whoever is woken may call again: those calls leave with the flush below, which counts as armed meanwhile.
         self._flush_armed = True
         for waiter, reply in replies:
@@ -239,7 +241,8 @@ class Connection:
             return
         if protocol.state is _CLOSED:
             self._break(protocol.failure)
-        elif protocol.draining and not self._told_draining:
+            return
+        if protocol.draining and not self._told_draining:
             self._told_draining = True
             self._owner.connection_draining(self)
         if self._closes_when_idle and not protocol.pending and self._unsent is None and not self._flush_armed:
@@ -304,11 +307,12 @@ class Connection:
         following = self._protocol.next_timer()
         if following is not None:
             self._arm_timer(following)
+        # First, so that whoever is woken finds a connection that is of no more use closed.
+        self._after_step()
         self._fail(
             (waiter, DeadlineExceeded("no reply in time", executed=_executed(flushed), endpoint=self.endpoint))
             for waiter, flushed in expired
         )
-        self._after_step()
 
     # -- the end
 
