@@ -402,7 +402,7 @@ session.close()
 
 
 def test_session_passes_over_servers_that_accept_and_say_nothing(opened: Opener, zookeeper: str) -> None:
-    """Mute servers cost a small part of the session timeout each, not all of it: a starting server is one for a moment."""
+    """Mute servers cost a small part of the session timeout each, not all of it, as when it starts."""
     mutes = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     try:
         hosts = ",".join(f"127.0.0.1:{mute.getsockname()[1]}" for mute in mutes)

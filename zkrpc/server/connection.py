@@ -15,6 +15,7 @@ from gevent import GreenletExit, get_hub, getcurrent
 
 from zkrpc.config import ServerConfig
 from zkrpc.errors import Executed, LocalProtocolError
+from zkrpc.server.admission import Admission
 from zkrpc.server.dispatch import Answer, Dispatcher, refuse
 from zkrpc.wire.message import Request
 from zkrpc.wire.server import ServerProtocol
@@ -29,13 +30,10 @@ class ConnectionHost(Protocol):
 
     config: ServerConfig
     dispatcher: Dispatcher
-    running: int
+    admission: Admission
 
     def clock(self) -> float:
         """Monotonic seconds."""
-
-    def accepts_calls(self) -> bool:
-        """False while the server only waits for stragglers."""
 
     def forget(self, connection: ServerConnection) -> None:
         """The connection is closed."""
@@ -88,7 +86,7 @@ class ServerConnection:
         """Answers every call that still runs as possibly executed, and ends its greenlet."""
         for greenlet, request in list(self._serving.items()):
             del self._serving[greenlet]
-            self._host.running -= 1
+            self._host.admission.leave()
             self._answer(request, refuse(request, "the server stopped", "Draining", executed=Executed.MAYBE))
             greenlet.kill(block=False)
         self._flush()
@@ -134,13 +132,9 @@ class ServerConnection:
 
     def _serve(self, request: Request, me: Any) -> None:
         host = self._host
-        if host.running >= host.config.max_concurrent:
-            self._answer(request, refuse(request, "the server is at its limit", "Overloaded"))
+        if not host.admission.admits():
+            self._answer(request, host.admission.refusal(request))
             return
-        if not host.accepts_calls():
-            self._answer(request, refuse(request, "the server is stopping", "Draining"))
-            return
-        host.running += 1
         self._serving[me] = request
         if self._leader is me:
             self._dispatching = True
@@ -159,7 +153,7 @@ class ServerConnection:
                 self._dispatching = False
             # Gone if answer_stragglers answered in our place.
             if self._serving.pop(me, None) is not None:
-                host.running -= 1
+                host.admission.leave()
                 self._answer(request, answer)
 
     def _answer(self, request: Request, answer: Answer | None) -> None:

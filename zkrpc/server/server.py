@@ -20,6 +20,7 @@ from zkrpc.config import ServerConfig
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError, LocalProtocolError
 from zkrpc.idl import Interface
+from zkrpc.server.admission import Admission
 from zkrpc.server.connection import ServerConnection
 from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
@@ -57,10 +58,10 @@ class Server:
         self.config = config or ServerConfig()
         self.dispatcher = Dispatcher(interface, handler, interceptors=interceptors, on_failure=_log_failure)
         self.clock = clock
-        self.running = 0
         self.endpoint: Endpoint | None = None
         """Where it listens, once bound."""
         self._lifecycle = Lifecycle(linger=self.config.linger, drain_timeout=self.config.drain_timeout)
+        self.admission = Admission(self.config.max_concurrent, self.accepts_calls)
         own_steps = {
             Step.ANNOUNCE_DRAINING: self._announce_draining,
             Step.STOP_ACCEPTING: self._stop_accepting,
@@ -77,7 +78,7 @@ class Server:
     def __repr__(self) -> str:
         """Place, state and load."""
         return (
-            f"<Server {self.endpoint} {self.state.value} connections={len(self._connections)} running={self.running}>"
+            f"<Server {self.endpoint} {self.state.value} connections={len(self._connections)} {self.admission!r}>"
         )
 
     @property
