@@ -7,6 +7,8 @@ one finishes its call, hands its reply over and ends. Replies of one hub turn le
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import gevent
@@ -20,6 +22,7 @@ from zkrpc.server.dispatch import Answer, Dispatcher, refuse
 from zkrpc.wire.message import Request
 from zkrpc.wire.server import ServerProtocol
 
+_READ, _WRITE = 1, 2
 _READ_SIZE = 64 * 1024
 _FAIR_SHARE = 0.005
 """Seconds a leader may go on without a hub turn while its peer keeps the socket full."""
@@ -40,9 +43,15 @@ class ConnectionHost(Protocol):
 
 
 class ServerConnection:
-    """A peer being served. ``sock`` is connected and becomes this object's; ``peer`` is its ``host:port``."""
+    """A peer being served.
 
-    def __init__(self, sock: gevent.socket.socket, peer: str, host: ConnectionHost) -> None:
+    ``sock`` is connected and becomes this object's; ``peer`` is its ``host:port``. ``watch`` gives a watcher for events
+    of the socket, by default the loop's own; a socket that has no file descriptor brings one of its own.
+    """
+
+    def __init__(
+        self, sock: Any, peer: str, host: ConnectionHost, *, watch: Callable[[int], Any] | None = None
+    ) -> None:
         self.peer = peer
         self.protocol = ServerProtocol(host.config.wire, host.clock())
         self.closed = False
@@ -50,8 +59,9 @@ class ServerConnection:
         self._sock = sock
         self._sock.setblocking(False)
         self._loop = get_hub().loop
-        self._readable = self._loop.io(sock.fileno(), 1)
-        self._writable = self._loop.io(sock.fileno(), 2)
+        watch = watch or functools.partial(self._loop.io, sock.fileno())
+        self._readable = watch(_READ)
+        self._writable = watch(_WRITE)
         self._unsent = bytearray()
         self._stalled_at = 0.0
         self._serving: dict[Any, Request] = {}
@@ -257,7 +267,8 @@ class ServerConnection:
 
     def _send(self, chunk: bytes | bytearray) -> int:
         try:
-            return self._sock.send(chunk)
+            sent: int = self._sock.send(chunk)
+            return sent
         except BlockingIOError:
             return 0
         except OSError:

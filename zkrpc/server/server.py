@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import gevent
 import gevent.socket
@@ -77,9 +78,7 @@ class Server:
 
     def __repr__(self) -> str:
         """Place, state and load."""
-        return (
-            f"<Server {self.endpoint} {self.state.value} connections={len(self._connections)} {self.admission!r}>"
-        )
+        return f"<Server {self.endpoint} {self.state.value} connections={len(self._connections)} {self.admission!r}>"
 
     @property
     def state(self) -> LifecycleState:
@@ -104,9 +103,19 @@ class Server:
         """Accepts from now on. Raises LocalProtocolError before ``bind`` or when called twice."""
         if self._acceptor is None:
             raise LocalProtocolError("bind() comes before start()")
-        self._lifecycle.started(self.clock())
+        self.begin()
         self._acceptor.start()
+
+    def begin(self) -> None:
+        """Serves the connections that ``adopt`` brings; what ``start`` does, without listening."""
+        self._lifecycle.started(self.clock())
         self._ticker = gevent.spawn(self._tick)
+
+    def adopt(self, sock: Any, peer: str, *, watch: Callable[[int], Any] | None = None) -> ServerConnection:
+        """Serves a connected non-blocking socket, for as long as the connection or the server lives."""
+        connection = ServerConnection(sock, peer, self, watch=watch)
+        self._connections.add(connection)
+        return connection
 
     def stop(self, timeout: float | None = None) -> bool:
         """Drains and waits for the end: linger, drain time and the steps' own bounds, or ``timeout`` seconds.
@@ -153,7 +162,7 @@ class Server:
         except OSError:  # the peer is gone already
             sock.close()
             return
-        self._connections.add(ServerConnection(sock, str(Endpoint(address[0], address[1])), self))
+        self.adopt(sock, str(Endpoint(address[0], address[1])))
 
     def _tick(self) -> None:
         while True:
