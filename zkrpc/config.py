@@ -78,12 +78,12 @@ class ClientConfig:
     wire: WireLimits = WireLimits()
     """Caps of each connection."""
     timeout: float = 5.0
-    """Seconds a call may take with everything it causes. Finite on purpose: gRPC's and Finagle's infinite default is
-    what their users regret first."""
+    """Seconds a call may take with everything it causes, where the IDL sets no timeout. Finite on purpose: gRPC's and
+    Finagle's infinite default is what their users regret first."""
     connect_timeout: float = 1.0
     """Seconds to open one connection; a call moves on to another instance after it."""
     max_attempts: int = 4
-    """Times one call may be sent or tried, the first included."""
+    """Times one call may reach a server, the first included. What reached nobody is bounded by time."""
     backoff: float = 0.025
     """Seconds, the first pause when no untried instance is left; doubles with full jitter."""
     max_backoff: float = 1.0
