@@ -217,6 +217,27 @@ def test_reset_by_the_peer_is_a_lost_connection() -> None:
             ask(connection)
 
 
+def test_socket_that_cannot_be_written_is_a_lost_connection() -> None:
+    """Whichever way it breaks, and also for one who waits in a greenlet of its own making."""
+    hub = gevent.get_hub()
+    reported: list[Any] = []
+    with Peer(silent) as peer, connected(peer) as (connection, _):
+        waiting = gevent.spawn(ask, connection)
+        gevent.spawn_raw(ask, connection)
+        wait_until(lambda: len(peer.requests) == 2)
+        hub.handle_error = lambda context, kind, value, trace: reported.append(kind)
+        try:
+            connection._sock.shutdown(socket.SHUT_WR)
+            with pytest.raises(ConnectionLost, match="writing failed"):
+                ask(connection)
+            waiting.join(5)
+        finally:
+            del hub.handle_error
+        assert isinstance(waiting.exception, ConnectionLost)
+        # gevent reports the one of its own greenlets, we report the raw one.
+        assert reported == [ConnectionLost, ConnectionLost]
+
+
 def test_garbage_from_the_peer_closes_the_connection_with_the_reason() -> None:
     """What cannot be framed ends this connection, and the caller reads why."""
     with Peer(lambda link, _: link.sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as peer:
