@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from zkrpc.errors import Unavailable as Unavailable
     from zkrpc.errors import UnknownMethod as UnknownMethod
     from zkrpc.errors import VersionConflict as VersionConflict
+    from zkrpc.greenlets import spawn as spawn
     from zkrpc.idl import Interface as Interface
     from zkrpc.idl import Method as Method
     from zkrpc.idl import load as load
@@ -74,6 +75,7 @@ _HOMES = {
     "options": "zkrpc.client.stub",
     "close": "zkrpc.client.stub",
     "current_call": "zkrpc.call",
+    "spawn": "zkrpc.greenlets",
     "Deadline": "zkrpc.deadline",
     "Endpoint": "zkrpc.endpoint",
     "Instance": "zkrpc.endpoint",

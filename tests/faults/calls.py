@@ -263,7 +263,8 @@ def outage_of(seconds: float) -> Any:
             gevent.sleep(max(0.0, seconds - (time.monotonic() - begin)))
             scene.server.start_all()
             back = time.monotonic()
-            wait_until(lambda: scene.registry.session.wait_connected(1) and scene.znodes() == everybody, 60, "everybody")
+            connected = scene.registry.session.wait_connected
+            wait_until(lambda: connected(1) and scene.znodes() == everybody, 60, "everybody registered again")
             again = time.monotonic() - back
             gevent.sleep(max(1.0, SESSION_TIMEOUT + 2.0 - again))
         check("calls made while ZooKeeper was away", len(calls.between(begin, back)), 1000, comparison=">=")

@@ -1,7 +1,8 @@
 """A service and its clients in one process without sockets: the real stacks of both sides over memory.
 
-Stub, retries, picking, wire machines, server, admission and handler all run; only the kernel's part is left out. Replicas
-can be added, drained and killed, so that a test of an application can see how it behaves when an instance goes.
+Stub, retries, picking, wire machines, server, admission and handler all run; only the kernel's part is left out.
+Replicas can be added, drained and killed, so that a test of an application can see how it behaves when an instance
+goes.
 """
 
 from __future__ import annotations
