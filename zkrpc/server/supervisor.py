@@ -2,8 +2,8 @@
 
 A plain process without gevent and without a ZooKeeper client of its own, so nothing of a worker's trouble is its
 trouble. Each worker holds one end of a socket pair: it tells its session's id and password over it as JSON lines, and
-reads end-of-file from it when the supervisor is gone, upon which it drains. What to do is decided by
-:class:`~zkrpc.server.supervision.Supervision`.
+when it is ready, and reads end-of-file from it when the supervisor is gone, upon which it drains. What to do is decided
+by :class:`~zkrpc.server.supervision.Supervision`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _MAX_REPORT = 4096
 
 @dataclasses.dataclass(slots=True)
 class _Worker:
+    slot: int
     process: subprocess.Popen[bytes]
     channel: socket.socket
     received: bytes = b""
@@ -72,7 +73,7 @@ class Supervisor:
     def run(self) -> int:
         """Supervises until a signal ends it; returns the exit status. Call it from the main thread.
 
-        SIGTERM and SIGINT drain, a second one kills; SIGHUP replaces the workers one drain each.
+        SIGTERM and SIGINT drain, a second one kills; SIGHUP replaces the workers, one after another.
         """
         with self._receiving_signals():
             self._machine.start(time.monotonic())
@@ -148,27 +149,40 @@ class Supervisor:
                 self._machine.receive_exit(slot, status, now)
 
     def _hear(self, worker: _Worker) -> None:
-        """Takes the JSON lines a worker sent; the last session it told of is the one to close for it."""
+        """Takes the lines a worker sent; the last session it told of is the one to close for it."""
         try:
             while chunk := worker.channel.recv(_MAX_REPORT):
                 *lines, worker.received = (worker.received + chunk)[-_MAX_REPORT:].split(b"\n")
                 for line in lines:
-                    number, password = json.loads(line)["session"]
-                    worker.session = (number, bytes.fromhex(password))
+                    self._note(worker, line)
         except (BlockingIOError, ConnectionError):
             return
         # End of file: the worker is exiting; its exit status will tell.
         with contextlib.suppress(KeyError):
             self._selector.unregister(worker.channel)
 
+    def _note(self, worker: _Worker, line: bytes) -> None:
+        """One report. A worker's nonsense is its own trouble: the others still need their supervisor."""
+        try:
+            match json.loads(line):
+                case {"session": [int(number), str(password)]}:
+                    worker.session = (number, bytes.fromhex(password))
+                case {"ready": True}:
+                    self._machine.receive_ready(worker.slot)
+                case _:
+                    raise ValueError("neither a session nor ready")
+        except (ValueError, RecursionError) as error:
+            log.warning("worker %d sent a line that is no report: %s", worker.slot, error)
+
     # -- acting ----------------------------------------------------------------------------------
 
     def _execute(self, effects: list[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Spawn):
-                self._workers[effect.slot] = self._spawn(effect.slot)
+                self._spawn(effect.slot)
             elif isinstance(effect, CloseSession):
-                self._bury(self._workers.pop(effect.slot))
+                if (worker := self._workers.pop(effect.slot, None)) is not None:
+                    self._bury(worker)
             elif isinstance(effect, Terminate):
                 self._workers[effect.slot].process.terminate()
             elif isinstance(effect, Kill):
@@ -176,16 +190,22 @@ class Supervisor:
             elif isinstance(effect, Exit):
                 self._status = effect.status
 
-    def _spawn(self, slot: int) -> _Worker:
+    def _spawn(self, slot: int) -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         arguments = [*self._command(slot), "--channel", str(theirs.fileno())]
         with theirs:
-            # A session of its own, so that Ctrl-C in the terminal reaches us alone and we stop it in order.
-            process = subprocess.Popen(arguments, pass_fds=[theirs.fileno()], start_new_session=True)
-        worker = _Worker(process, ours)
+            try:
+                # A session of its own, so that Ctrl-C in the terminal reaches us alone and we stop it in order.
+                process = subprocess.Popen(arguments, pass_fds=[theirs.fileno()], start_new_session=True)
+            except OSError as error:
+                # No processes or no memory left: that passes, and the other workers still need us.
+                ours.close()
+                log.error("cannot start worker %d: %s", slot, error)
+                self._machine.receive_exit(slot, 1, time.monotonic())
+                return
+        worker = self._workers[slot] = _Worker(slot, process, ours)
         self._selector.register(ours, selectors.EVENT_READ, worker)
-        return worker
 
     def _bury(self, worker: _Worker) -> None:
         with contextlib.suppress(KeyError):
@@ -200,13 +220,24 @@ class Supervisor:
         closer.start()
         self._closers = [thread for thread in self._closers if thread.is_alive()] + [closer]
 
-    def _fingerprint(self) -> dict[Path, int]:
-        stamps = {}
-        for folder in self._watched:
-            for path in (*folder.rglob("*.py"), *folder.rglob("*.thrift")):
+    def _fingerprint(self) -> dict[str, int]:
+        return {path: stamp for folder in self._watched for path, stamp in _stamps(folder)}
+
+
+def _stamps(folder: Path) -> Iterator[tuple[str, int]]:
+    """The sources below a folder and when they changed; hidden folders and virtual environments are left out."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not _is_foreign(os.path.join(place, name))]
+        for name in names:
+            if name.endswith((".py", ".thrift")):
+                path = os.path.join(place, name)
                 with contextlib.suppress(OSError):
-                    stamps[path] = path.stat().st_mtime_ns
-        return stamps
+                    yield path, os.stat(path).st_mtime_ns
+
+
+def _is_foreign(folder: str) -> bool:
+    """True for what nobody edits: looking at thousands of installed files twice a second is not free."""
+    return os.path.basename(folder).startswith((".", "__")) or os.path.exists(os.path.join(folder, "pyvenv.cfg"))
 
 
 def _describe(status: int) -> str:
@@ -227,12 +258,18 @@ class SupervisorChannel:
 
     def tell_session(self, number: int, password: bytes) -> None:
         """Reports a new ZooKeeper session; a supervisor that is gone is no error here."""
-        line = json.dumps({"session": [number, password.hex()]}) + "\n"
-        with contextlib.suppress(OSError):
-            self._socket.sendall(line.encode())
+        self._tell({"session": [number, password.hex()]})
+
+    def tell_ready(self) -> None:
+        """Reports that calls are served and callers can find us."""
+        self._tell({"ready": True})
 
     def wait_for_end(self) -> None:
         """Returns when the supervisor is gone. Meant for a greenlet of its own."""
         with contextlib.suppress(OSError):
             while self._socket.recv(64):
                 pass
+
+    def _tell(self, report: dict[str, object]) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.sendall(json.dumps(report).encode() + b"\n")
