@@ -98,6 +98,7 @@ def lint(directory: Path, text: str) -> None:
         ("struct A { 1: i32 x }\nconst i32 Y = A", 2, "no constant A"),
         ("struct A { 1: list<i32> x = [1, MISSING] }", 1, "no constant MISSING"),
         ("struct A { 1: map<i32, i32> x = {1: MISSING} }", 1, "no constant MISSING"),
+        ("struct A {\n 1: list<A> x = [{}] }", 2, "A cannot have a default of itself: x"),
         ("struct A {\n 1: E x = 1 }\nenum E { ONE = 1 }", 2, "E must be defined before a default of it is written"),
         # Policies.
         ("service S { void f() (zkrpc.idempotnet = 'true') }", 1, "unknown annotation zkrpc.idempotnet"),
