@@ -67,17 +67,18 @@ class Dispatcher:
         self._on_failure = on_failure
 
     def dispatch(self, request: Request, peer: str, now: float) -> Answer | None:
-        """Runs one request; None for a oneway method, which has no answer."""
+        """Runs one request; None if nobody reads an answer: the method is oneway, or the caller took it for one."""
         entry = self._table.get(request.name)
         if entry is None:
             return self._unknown(request)
-        if has_expired(request, now):
-            return refuse(request, "the deadline passed before the handler ran", "DeadlineExceeded")
         method = entry.method
+        if has_expired(request, now):
+            return _not_run(request, method, "the deadline passed before the handler ran", "DeadlineExceeded")
         try:
             arguments = method.decode_arguments(request.frame, request.offset, request.dialect.payload)
         except RemoteProtocolError as error:
-            return refuse(request, f"{method.name}: {error}", "ProtocolError", FailureKind.PROTOCOL_ERROR)
+            message = f"{method.name}: {error}"
+            return _not_run(request, method, message, "ProtocolError", FailureKind.PROTOCOL_ERROR)
         call = ServerCall(method.name, entry.handler, arguments, request.headers, peer, request.received_at)
         token = enter_call(call)
         try:
@@ -91,10 +92,11 @@ class Dispatcher:
     def failed(self, request: Request, error: BaseException) -> Answer | None:
         """The answer for a handler that was ended by something stronger than an Exception, a timeout for one."""
         self._on_failure(request.name.decode("ascii", "replace"), error)
-        return _internal(request)
+        entry = self._table.get(request.name)
+        return None if entry is not None and entry.method.oneway else _internal(request)
 
     def _returned(self, request: Request, method: Method, value: Any) -> Answer | None:
-        if method.oneway:
+        if method.oneway or request.kind is MessageKind.ONEWAY:
             return None
         try:
             return Answer(MessageKind.REPLY, method.encode_result(value, request.dialect.payload))
@@ -105,7 +107,7 @@ class Dispatcher:
     def _raised(self, request: Request, method: Method, call: ServerCall, error: Exception) -> Answer | None:
         if isinstance(error, CallError) and not call.entered:
             return None if method.oneway else _refused(request, error)
-        if not method.oneway:
+        if not method.oneway and request.kind is not MessageKind.ONEWAY:
             body = self._declared(request, method, error)
             if body is not None:
                 return Answer(MessageKind.REPLY, body)
@@ -127,7 +129,7 @@ class Dispatcher:
 def has_expired(request: Request, now: float) -> bool:
     """True if the caller has stopped waiting, as far as its ``Deadline-Budget`` tells."""
     budget = request.headers.get(keys.DEADLINE_BUDGET)
-    if budget is None or not budget.isdigit():
+    if budget is None or not (budget.isascii() and budget.isdigit()):
         return False
     return (now - request.received_at) * 1000 >= int(budget[:10])
 
@@ -148,6 +150,13 @@ def refuse(
     if retry_after is not None:
         headers[keys.RETRY_AFTER] = str(int(retry_after * 1000))
     return Answer(MessageKind.EXCEPTION, encode_failure(message, kind, request.dialect.payload), headers)
+
+
+def _not_run(
+    request: Request, method: Method, message: str, error: str, kind: FailureKind = FailureKind.INTERNAL_ERROR
+) -> Answer | None:
+    # A client of a oneway method reads no answer, even if it sent a CALL: it would take this one for its next call's.
+    return None if method.oneway else refuse(request, message, error, kind)
 
 
 def _refused(request: Request, error: CallError) -> Answer | None:
