@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -111,3 +113,18 @@ def test_walk_knows_what_the_structs_do_not() -> None:
     """Long ids, an empty container of an unknown type, UUIDs, booleans in headers, and an empty map of one byte."""
     check_binary(b"\x0f\0\1\x63\0\0\0\0" + b"\x10\0\2" + bytes(16) + b"\0", 0)
     check_compact(b"\x05\xd0\x0f\x07" + b"\x1d" + bytes(16) + b"\x11\x12\x1b\x00\x13\x01\x1b\x01\x35\x01\x01\0", 0)
+
+
+def test_walk_may_begin_deep_in_the_stack() -> None:
+    """Where Python's own limit is nearer than ours."""
+
+    def deep(levels: int) -> None:
+        if levels:
+            deep(levels - 1)
+        else:
+            check_binary(b"\x0c\0\1" * 120 + bytes(121), 0)
+
+    deep(0)
+    room = sys.getrecursionlimit() - len(inspect.stack(0)) - 60
+    with pytest.raises(RemoteProtocolError, match="nested too deeply"):
+        deep(room)

@@ -46,6 +46,8 @@ def _check(walk: _BinaryWalk | _CompactWalk, offset: int) -> None:
         walk.struct(offset, MAX_DEPTH)
     except (IndexError, struct.error) as exc:
         raise RemoteProtocolError("the body ends too early") from exc
+    except RecursionError as exc:  # our own caller was deep in its stack already
+        raise RemoteProtocolError("nested too deeply") from exc
 
 
 class _Walk:
