@@ -19,11 +19,12 @@ _ZOOKEEPER = "zk1:2181,zk2:2181,zk3:2181"
 _CALLER = f"""
 import json, sys, gevent, zkrpc, time
 idl = zkrpc.load("idl/users.thrift")
-answered, failures = {{}}, []
+answered, failures, pauses = {{}}, [], []
 with zkrpc.connect(idl.Users, "users", zookeeper="{_ZOOKEEPER}") as users:
     users.options(timeout=15).whoami()
     end = time.monotonic() + float(sys.argv[1])
     while time.monotonic() < end:
+        started_at = time.monotonic()
         try:
             who = users.options(timeout=2).whoami()
             answered[who] = answered.get(who, 0) + 1
@@ -32,7 +33,8 @@ with zkrpc.connect(idl.Users, "users", zookeeper="{_ZOOKEEPER}") as users:
         if sum(answered.values()) == 20:
             print("calling", flush=True)
         gevent.sleep(0.01)
-print(json.dumps({{"answered": answered, "failures": failures}}), flush=True)
+        pauses.append(time.monotonic() - started_at)
+print(json.dumps({{"answered": answered, "failures": failures, "longest_pause": max(pauses)}}), flush=True)
 """
 
 
@@ -53,7 +55,7 @@ class Caller:
         self._container.remove(force=True, v=True)
 
     def outcome(self) -> dict[str, Any]:
-        """How many calls each replica answered, and every failure; waits for the end of the calling."""
+        """Calls that each replica answered, all failures, the longest time between two calls; waits for the end."""
         status = self._container.wait(timeout=self._seconds + 30)["StatusCode"]
         assert status == 0, self._container.logs().decode()
         outcome: dict[str, Any] = json.loads(self._container.logs().decode().splitlines()[-1])
@@ -109,6 +111,7 @@ def test_killed_zookeeper_leader_fails_no_call(project: Project) -> None:
             outcome = caller.outcome()
     assert outcome["failures"] == []
     assert len(outcome["answered"]) == 3
+    assert outcome["longest_pause"] < 2.5
 
 
 def test_replica_that_comes_back_is_called_again(project: Project) -> None:
