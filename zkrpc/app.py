@@ -28,6 +28,7 @@ from zkrpc.endpoint import Endpoint, Instance, Resolver
 from zkrpc.errors import ConfigError, CoordinationError
 from zkrpc.idl import Interface
 from zkrpc.registry.formats import dump_curator, dump_serverset
+from zkrpc.registry.operations import ConnectString
 from zkrpc.registry.registrar import Registrar
 from zkrpc.registry.resolver import ZooKeeperResolver
 from zkrpc.registry.schema import Paths
@@ -127,6 +128,7 @@ class Registry:
         self.session = Session(hosts, self.config, on_new_session=on_new_session)
         self._snapshot_dir = Path(snapshot_dir) if snapshot_dir is not None else None
         self._resolvers: dict[str, ZooKeeperResolver] = {}
+        self._leaving: list[Registrar] = []
         self.session.start()
 
     def __repr__(self) -> str:
@@ -153,8 +155,20 @@ class Registry:
             resolver.start()
         return resolver
 
+    def see_off(self, registrar: Registrar) -> None:
+        """Has a registration of a stopped service withdrawn, now or as soon as ZooKeeper can be told.
+
+        Our session lives on, and a node left in it would send callers to nobody.
+        """
+        self._leaving.append(registrar)
+        for gone in [one for one in self._leaving if one.withdraw(0)]:
+            gone.close()
+            self._leaving.remove(gone)
+
     def close(self) -> None:
         """Closes the resolvers and the session, and with it every registration made through it."""
+        for registrar in self._leaving:
+            registrar.close()
         for resolver in self._resolvers.values():
             resolver.close()
         self._resolvers.clear()
@@ -164,11 +178,11 @@ class Registry:
 class App:
     """A service being served by this process; made by :func:`serve`."""
 
-    def __init__(self, service: Service, registry: Registry | None, *, owns_registry: bool) -> None:
+    def __init__(self, service: Service) -> None:
         self.service = service
-        self.registry = registry
+        self.registry: Registry | None = None
         self.registrar: Registrar | None = None
-        self._owns_registry = owns_registry
+        self._owned: Registry | None = None
         self.server = Server(
             service.interface,
             service.make_handler(),
@@ -199,6 +213,11 @@ class App:
         """Where it listens."""
         assert self.server.endpoint is not None
         return self.server.endpoint
+
+    def use_registry(self, zookeeper: str | Registry | None) -> Registry | None:
+        """Remembers where to register; a connect string becomes a Registry that ends with this app."""
+        self.registry, self._owned = _open_registry(zookeeper)
+        return self.registry
 
     def await_readiness(self) -> None:
         """Returns when the service says it is ready. Raises ConfigError after its ``ready_timeout``."""
@@ -242,10 +261,12 @@ class App:
             self.registrar.withdraw(_WITHDRAW_TIMEOUT)
 
     def _close_session(self) -> None:
+        if self.registry is None:
+            return
         if self.registrar is not None:
-            self.registrar.close()
-        if self._owns_registry and self.registry is not None:
-            self.registry.close()
+            self.registry.see_off(self.registrar)
+        if self._owned is not None:
+            self._owned.close()
 
 
 def serve(
@@ -277,9 +298,9 @@ def serve(
     """
     if record_format not in _FORMATS:
         raise ConfigError(f"record_format must be one of {', '.join(_FORMATS)}, got {record_format!r}")
-    registry = Registry(zookeeper) if isinstance(zookeeper, str) else zookeeper
-    app = App(service, registry, owns_registry=isinstance(zookeeper, str))
+    app = App(service)
     try:
+        registry = app.use_registry(zookeeper)
         bound = app.server.bind(Endpoint.parse(bind))
         app.await_readiness()
         app.server.start()
@@ -339,15 +360,33 @@ def connect(
             f"connect(..., {target!r}) finds a service by its name, which needs zookeeper='host:port'; "
             "for a fixed address give a list: ['host:port']"
         )
-    owned = Registry(zookeeper, snapshot_dir=snapshot_dir) if isinstance(zookeeper, str) else None
-    registry = owned or zookeeper
-    assert isinstance(registry, Registry)
-    resolver: Resolver = registry.resolver(target)
-    client = Client(resolver, config=config, interceptors=interceptors, on_close=owned.close if owned else None)
+    if snapshot_dir is not None and not isinstance(zookeeper, str):
+        raise ConfigError("a shared Registry keeps the snapshots of all its clients: Registry(..., snapshot_dir=...)")
+    registry, owned = _open_registry(zookeeper, snapshot_dir=snapshot_dir)
+    assert registry is not None
+    try:
+        resolver: Resolver = registry.resolver(target)
+        client = Client(resolver, config=config, interceptors=interceptors, on_close=owned.close if owned else None)
+    except BaseException:
+        if owned is not None:
+            owned.close()
+        raise
     return make_stub(interface, client)
 
 
 _FORMATS: dict[str, Callable[[Instance, str], bytes]] = {"serverset": dump_serverset, "curator": dump_curator}
+
+
+def _open_registry(
+    zookeeper: str | Registry | None, *, snapshot_dir: str | os.PathLike[str] | None = None
+) -> tuple[Registry | None, Registry | None]:
+    """What to use, and the same again if it was made here and is to be closed by whoever asked."""
+    if zookeeper is None or isinstance(zookeeper, Registry):
+        return zookeeper, None
+    if not isinstance(zookeeper, str):
+        raise ConfigError(f"zookeeper must be a connect string like 'host:port' or a zkrpc.Registry, got {zookeeper!r}")
+    made = Registry(zookeeper, snapshot_dir=snapshot_dir)
+    return made, made
 
 
 def _advertised(bound: Endpoint, advertise: str | None, hosts: str) -> Endpoint:
@@ -361,7 +400,7 @@ def _advertised(bound: Endpoint, advertise: str | None, hosts: str) -> Endpoint:
 
 def _address_towards(hosts: str) -> str:
     """This host's own address on the way to the first ZooKeeper server; nothing is sent."""
-    first = Endpoint.parse(hosts.partition("/")[0].split(",")[0])
+    first = ConnectString.parse(hosts).servers[0]
     try:
         family, *_, address = socket.getaddrinfo(first.host, first.port, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
