@@ -15,6 +15,10 @@ from zkrpc.server.supervision import EXIT_CONFIG
 _COMMANDS = {"serve": "zkrpc.cli.serve", "worker": "zkrpc.cli.worker", "dev": "zkrpc.cli.dev", "ls": "zkrpc.cli.ls"}
 
 
+_LONG_RUNNING = ("serve", "worker")
+"""What writes a log of what it does; the others have an answer, and say nothing else unless something is wrong."""
+
+
 class _LazyGroup(click.Group):
     """Imports a command's module when it is asked for, so that the supervisor never loads gevent or a ZooKeeper
     client only because other commands need them."""
@@ -36,10 +40,12 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="zkrpc")
 @click.option("-v", "--verbose", is_flag=True, help="Log everything.")
-def cli(verbose: bool) -> None:
+@click.pass_context
+def cli(context: click.Context, /, verbose: bool) -> None:
     """Highly available RPC, coordinated by ZooKeeper."""
+    usual = logging.INFO if context.invoked_subcommand in _LONG_RUNNING else logging.WARNING
     logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
+        level=logging.DEBUG if verbose else usual,
         stream=sys.stderr,
         format="%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s",
     )

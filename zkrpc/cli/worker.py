@@ -16,6 +16,7 @@ import gevent
 from zkrpc.app import App, Registry, Service
 from zkrpc.app import serve as serve_here
 from zkrpc.cli.serve import shared_options
+from zkrpc.config import RegistryConfig
 from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict
 from zkrpc.server.supervisor import SupervisorChannel
 
@@ -36,6 +37,7 @@ def worker(
     target: str,
     descriptor: int,
     zookeeper: str | None,
+    session_timeout: float | None,
     linger: float | None,
     drain_timeout: float | None,
     **options: Any,
@@ -45,7 +47,8 @@ def worker(
     endings = _Endings()
     service = load_service(target)
     override_config(service, linger=linger, drain_timeout=drain_timeout)
-    registry = Registry(zookeeper, on_new_session=channel.tell_session) if zookeeper else None
+    config = RegistryConfig() if session_timeout is None else RegistryConfig(session_timeout=session_timeout)
+    registry = Registry(zookeeper, config=config, on_new_session=channel.tell_session) if zookeeper else None
     try:
         given = {name: value for name, value in options.items() if value is not None}
         app = serve_here(service, zookeeper=registry, **given)
@@ -72,44 +75,51 @@ class _Endings:
     def watch(self, app: App, channel: SupervisorChannel) -> None:
         """From now on an ending stops this app."""
         self._app = app
-        if self._asked:
-            app.begin_stop()
         gevent.spawn(self._follow_supervisor, channel)
-        if app.registrar is not None:
-            gevent.spawn(self._follow_registration, app)
+        gevent.spawn(self._follow_registration, app, channel)
 
     def _signalled(self) -> None:
         self._asked += 1
+        if self._app is None:
+            log.info("stopping before having served")
+            sys.exit(0)
         if self._asked > 1:
             log.warning("second signal: stopping without waiting for calls")
             sys.exit(1)
-        if self._app is not None:
-            self._app.begin_stop()
+        self._app.begin_stop()
 
     def _follow_supervisor(self, channel: SupervisorChannel) -> None:
         channel.wait_for_end()
         if self._app is not None:
             self._app.begin_stop()
 
-    def _follow_registration(self, app: App) -> None:
+    def _follow_registration(self, app: App, channel: SupervisorChannel) -> None:
         """A name that stays somebody else's for longer than a dead session can last will not become ours."""
-        assert app.registrar is not None and app.registry is not None
-        try:
-            app.registrar.wait_registered(app.registry.config.session_timeout * _CONFLICT_PATIENCE)
-        except IdentityConflict as conflict:
-            self.conflict = conflict
-            app.begin_stop()
-        except CoordinationError as error:
-            log.warning("serving, but not registered yet: %s", error)
+        while app.registrar is not None and app.registry is not None:
+            try:
+                app.registrar.wait_registered(app.registry.config.session_timeout * _CONFLICT_PATIENCE)
+                break
+            except IdentityConflict as conflict:
+                self.conflict = conflict
+                app.begin_stop()
+                return
+            except CoordinationError as error:
+                log.warning("serving, but not registered yet: %s", error)
+        channel.tell_ready()
 
 
 def load_service(target: str) -> Service:
-    """Imports MODULE:SERVICE with the current folder on the path. Raises ConfigError saying what is missing."""
+    """Imports MODULE:SERVICE with the current folder on the path. Raises ConfigError saying what is missing.
+
+    What the module itself raises is left as it is, for its author needs the traceback.
+    """
     module_name, _, name = target.partition(":")
     sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        if not f"{module_name}.".startswith(f"{error.name}."):
+            raise
         raise ConfigError(f"cannot import {module_name!r} from {Path.cwd()}: {error}") from error
     service = getattr(module, name, None)
     if not isinstance(service, Service):
