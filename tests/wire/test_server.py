@@ -99,6 +99,22 @@ def test_server_serves_the_known_shape_as_the_first_of_it() -> None:
     assert server.in_flight == 0
 
 
+@pytest.mark.parametrize("dialect", Dialect)
+def test_server_answers_a_multiplexed_call_with_the_bare_name(dialect: Dialect) -> None:
+    """The prefix is for finding the service; clients that compare names expect their own, answered or refused."""
+    server = started(WireLimits(max_in_flight=1))
+    for seqid in (7, 8):
+        server.receive_data(message(b"Users:echo", seqid, dialect=dialect), 1.0)
+        request = only_request(server)
+        assert request.name == b"Users:echo"
+        server.receive_data(message(b"Users:echo", 9, dialect=dialect), 1.0)
+        server.send_reply(request, REPLY_BODY)
+        assert [(kind, name, seqid) for kind, name, seqid, *_ in answers_of(server)] == [
+            (EXCEPTION, b"echo", 9),
+            (REPLY, b"echo", seqid),
+        ]
+
+
 @pytest.mark.parametrize("exchange", VECTORS["exchanges"], ids=lambda exchange: exchange["id"])
 def test_server_answers_byte_for_byte_as_apache_does(exchange: dict[str, Any]) -> None:
     """Given Apache's request and result struct, we send what Apache's server sends; unframed Thrift is named."""

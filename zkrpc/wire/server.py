@@ -220,7 +220,7 @@ class ServerProtocol:
         template = None
         shape = opening.shape(offset)
         if shape is not None:
-            template = template_of(_EMPTY_BLOCK, _REPLY, name) if kind is _CALL else None
+            template = template_of(_EMPTY_BLOCK, _REPLY, _bare(name)) if kind is _CALL else None
             remember(self._known, shape, (name, kind, headers, template))
         request = Request(name, seqid, kind, headers, frame, offset, dialect, now, header_seqid, flags, template)
         if seqid in self._active:
@@ -262,7 +262,7 @@ class ServerProtocol:
         head = write_head(
             dialect,
             _EXCEPTION,
-            name,
+            _bare(name),
             seqid,
             len(body),
             block=block,
@@ -337,7 +337,7 @@ class ServerProtocol:
         return write_head(
             dialect,
             kind,
-            request.name,
+            _bare(request.name),
             request.seqid,
             size,
             block=block,
@@ -409,3 +409,8 @@ class ServerProtocol:
     def __repr__(self) -> str:
         """State and counts."""
         return f"<ServerProtocol {self.state.name} in_flight={self.in_flight} failure={self.failure!r}>"
+
+
+def _bare(name: bytes) -> bytes:
+    """The name to answer with: a multiplexing client prefixes the service's, and some check that it does not return."""
+    return name.rpartition(b":")[2]
