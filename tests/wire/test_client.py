@@ -307,6 +307,10 @@ def test_client_wraps_its_ids_around_those_in_use() -> None:
         (reply(-1), "a reply to call -1, which was never made"),
         (reply(2), "a reply to call 2, which has not been sent yet"),
         (reply(1, kind=CALL), "a message of type 1 instead of a reply"),
+        (
+            message(b"zkrpc:hello", 0, kind=EXCEPTION),
+            "the server speaks THeader but not zkrpc: it took our greeting for a call",
+        ),
         (control_frame(b"zkrpc:draining"), "a message of type 4 instead of a reply"),
         (reply(1, Dialect.HEADER_COMPACT), "the server answers in HEADER_COMPACT to HEADER_BINARY"),
         (reply(1, Dialect.FRAMED_BINARY), "the server answers in FRAMED_BINARY to HEADER_BINARY"),

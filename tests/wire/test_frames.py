@@ -15,6 +15,7 @@ from zkrpc.wire.frames import FrameBuffer, check_dialect, check_length
         (b"GET / HTTP/1.1\r\n", "HTTP, not Thrift"),
         (b"POST /thrift HTTP/1.1\r\n", "HTTP, not Thrift"),
         (b"HTTP/1.1 400 Bad Request\r\n", "HTTP, not Thrift"),
+        (b"<!DOCTYPE HTML>\n<html", "HTTP, not Thrift"),
         (b"PRI * HTTP/2.0\r\n\r\nSM", "HTTP/2"),
         (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH, not Thrift"),
         (b"\x16\x03\x01\x00\xc8\x01", "TLS on a plain"),

@@ -313,6 +313,8 @@ class ClientProtocol:
             raise RemoteProtocolError(f"the server answers in {dialect.name} to {self.dialect.name}")
         if kind not in (_REPLY, _EXCEPTION):
             raise RemoteProtocolError(f"a message of type {kind} instead of a reply")
+        if name == HELLO:
+            raise RemoteProtocolError("the server speaks THeader but not zkrpc: it took our greeting for a call")
         shape = opening.shape(offset)
         if shape is not None:
             remember(self._known, shape, (MessageKind(kind), opening.headers))
