@@ -34,6 +34,7 @@ from zkrpc.wire.message import (
     Opening,
     ProtocolState,
     Request,
+    bare_name,
     control_frame,
     layout_at,
     layout_of,
@@ -220,7 +221,7 @@ class ServerProtocol:
         template = None
         shape = opening.shape(offset)
         if shape is not None:
-            template = template_of(_EMPTY_BLOCK, _REPLY, _bare(name)) if kind is _CALL else None
+            template = template_of(_EMPTY_BLOCK, _REPLY, bare_name(name)) if kind is _CALL else None
             remember(self._known, shape, (name, kind, headers, template))
         request = Request(name, seqid, kind, headers, frame, offset, dialect, now, header_seqid, flags, template)
         if seqid in self._active:
@@ -256,18 +257,12 @@ class ServerProtocol:
         if seqid in self._active:
             # Some clients use one seqid for all calls and take answers in order; this one would come too early.
             raise RemoteProtocolError(f"{message}, with the seqid of a call in flight")
-        dialect = opening.dialect
+        dialect, _, _, _, flags, header_seqid, _ = opening
         body = encode_failure(message, failure, dialect.payload)
         block = write_block(dialect.payload, headers) if headers and dialect.has_header else None
+        name = bare_name(name)
         head = write_head(
-            dialect,
-            _EXCEPTION,
-            _bare(name),
-            seqid,
-            len(body),
-            block=block,
-            flags=opening.flags,
-            header_seqid=opening.header_seqid,
+            dialect, _EXCEPTION, name, seqid, len(body), block=block, flags=flags, header_seqid=header_seqid
         )
         self._out += (head, body)
 
@@ -337,7 +332,7 @@ class ServerProtocol:
         return write_head(
             dialect,
             kind,
-            _bare(request.name),
+            bare_name(request.name),
             request.seqid,
             size,
             block=block,
@@ -409,8 +404,3 @@ class ServerProtocol:
     def __repr__(self) -> str:
         """State and counts."""
         return f"<ServerProtocol {self.state.name} in_flight={self.in_flight} failure={self.failure!r}>"
-
-
-def _bare(name: bytes) -> bytes:
-    """The name to answer with: a multiplexing client prefixes the service's, and some check that it does not return."""
-    return name.rpartition(b":")[2]
