@@ -12,6 +12,7 @@ are no calls. It does not know methods, structs or deadlines, reads no clock and
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections import deque
 from collections.abc import Mapping
@@ -49,6 +50,8 @@ from zkrpc.wire.theader import NO_HEADERS, write_block
 
 MAX_NAME = 256
 """Bytes a method's name may have."""
+_SMALL = 128 * 1024
+"""Bytes up to which a frame's weight is not looked at."""
 
 _CALL, _ONEWAY, _REPLY, _EXCEPTION = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY, MessageKind.EXCEPTION
 _HEADER_BINARY = Dialect.HEADER_BINARY
@@ -162,7 +165,7 @@ class ServerProtocol:
         """The hot loop: takes the frames that have known shapes, and returns where the first other one starts."""
         unpack, _, offset = self._layout
         known, active, add = self._known.get, self._active, self._ready.append
-        end, max_frame = len(data), self._max_frame
+        end, small = len(data), min(self._max_frame, _SMALL)
         room = self.limits.max_in_flight - self._held_count
         while True:
             try:
@@ -180,7 +183,7 @@ class ServerProtocol:
             if (
                 magic != PLAIN_MAGIC
                 or stop > end
-                or not offset < length <= max_frame
+                or not offset < length <= small
                 or seqid in active
                 or len(active) >= room
             ):
@@ -211,10 +214,17 @@ class ServerProtocol:
         elif len(name) > MAX_NAME:
             message = f"method name of {len(name)} bytes is over {MAX_NAME}"
             self._refuse(opening, b"", seqid, message, FailureKind.PROTOCOL_ERROR, kind)
-        elif self.in_flight >= self.limits.max_in_flight:
+        elif self.in_flight >= self.limits.max_in_flight or self._weighs_too_much(len(opening.frame)):
             self._refuse(opening, name, seqid, "overloaded", FailureKind.INTERNAL_ERROR, kind, _OVERLOADED)
         else:
             self._admit(opening, MessageKind(kind), name, seqid, offset, now)
+
+    def _weighs_too_much(self, size: int) -> bool:
+        """Whether a large frame would take this peer over its share of memory; small ones are bounded by number."""
+        if size <= _SMALL:
+            return False
+        waiting = itertools.chain(self._active.values(), *self._held.values())
+        return size + sum(len(request.frame) for request in waiting) > self.limits.max_in_flight_bytes
 
     def _admit(self, opening: Opening, kind: MessageKind, name: bytes, seqid: int, offset: int, now: float) -> None:
         dialect, frame, _, headers, flags, header_seqid, _ = opening
