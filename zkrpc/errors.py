@@ -17,7 +17,7 @@
         ├── Unavailable      NO     no instance, connect refused, client closed
         ├── Rejected         NO     the server said so before the handler ran
         │   ├── Overloaded(retry_after) · Draining · UnknownMethod
-        │   └── NotPrimary(primary, epoch) · StaleEpoch(seen, current)
+        │   └── NotPrimary(primary, epoch, group) · StaleEpoch(seen, current)
         ├── ConnectionLost   MAYBE  bytes left us, no answer (NO if the frame was never flushed)
         ├── DeadlineExceeded MAYBE  NO if the frame was never flushed
         └── RemoteError      YES    the handler raised something the IDL does not declare
@@ -176,7 +176,8 @@ class UnknownMethod(Rejected):
 
 
 class NotPrimary(Rejected):
-    """Another instance leads, or none does right now. ``primary`` is where to go and ``epoch`` since when, if known."""
+    """Another instance leads, or none does right now. ``primary`` is where to go and ``epoch`` since when, if known;
+    ``group`` is the group of primaries that the call belongs to, if the server said so."""
 
     def __init__(
         self,
@@ -184,6 +185,7 @@ class NotPrimary(Rejected):
         *,
         primary: Endpoint | None = None,
         epoch: int | None = None,
+        group: str | None = None,
         executed: Executed | None = None,
         endpoint: Endpoint | None = None,
         attempts: int = 1,
@@ -191,6 +193,7 @@ class NotPrimary(Rejected):
         super().__init__(message, executed=executed, endpoint=endpoint, attempts=attempts)
         self.primary = primary
         self.epoch = epoch
+        self.group = group
 
 
 class StaleEpoch(Rejected):
