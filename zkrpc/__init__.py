@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from zkrpc.client.stub import close as close
     from zkrpc.client.stub import options as options
     from zkrpc.config import ClientConfig as ClientConfig
+    from zkrpc.config import ElectionConfig as ElectionConfig
     from zkrpc.config import RegistryConfig as RegistryConfig
     from zkrpc.config import ServerConfig as ServerConfig
     from zkrpc.config import WireLimits as WireLimits
     from zkrpc.deadline import Deadline as Deadline
+    from zkrpc.election.leadership import Leadership as Leadership
+    from zkrpc.election.primary import primary_only as primary_only
     from zkrpc.endpoint import Endpoint as Endpoint
     from zkrpc.endpoint import Instance as Instance
     from zkrpc.endpoint import Snapshot as Snapshot
@@ -78,12 +81,15 @@ _HOMES = {
     "close": "zkrpc.client.stub",
     "current_call": "zkrpc.call",
     "spawn": "zkrpc.greenlets",
+    "primary_only": "zkrpc.election.primary",
+    "Leadership": "zkrpc.election.leadership",
     "Deadline": "zkrpc.deadline",
     "Endpoint": "zkrpc.endpoint",
     "Instance": "zkrpc.endpoint",
     "Snapshot": "zkrpc.endpoint",
     "ClientConfig": "zkrpc.config",
     "ServerConfig": "zkrpc.config",
+    "ElectionConfig": "zkrpc.config",
     "RegistryConfig": "zkrpc.config",
     "WireLimits": "zkrpc.config",
     **dict.fromkeys(

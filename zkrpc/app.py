@@ -23,7 +23,11 @@ from zkrpc.call import Call, Interceptor, ServerCall
 from zkrpc.client.client import Client
 from zkrpc.client.static import StaticResolver
 from zkrpc.client.stub import make_stub
-from zkrpc.config import ClientConfig, RegistryConfig, ServerConfig
+from zkrpc.config import ClientConfig, ElectionConfig, RegistryConfig, ServerConfig
+from zkrpc.election.campaign import Campaign
+from zkrpc.election.candidacy import Candidacy
+from zkrpc.election.heart import Heart
+from zkrpc.election.primary import HandlerHooks, Primacy, find_marks, groups_of
 from zkrpc.endpoint import Endpoint, Instance, Resolver
 from zkrpc.errors import ConfigError, CoordinationError
 from zkrpc.idl import Interface
@@ -58,6 +62,8 @@ class Service:
         ready_timeout: seconds after which a service that is not ready gives up.
         version: free text shown to operators.
         metadata: facts published with the registration, text to text.
+        groups: the groups of which each elects a primary of its own; by default those that ``primary_only`` names.
+        election: limits and times of elections.
     """
 
     def __init__(
@@ -72,6 +78,8 @@ class Service:
         ready_timeout: float = 60.0,
         version: str = "",
         metadata: Mapping[str, str] | None = None,
+        groups: Sequence[str] = (),
+        election: ElectionConfig | None = None,
     ) -> None:
         if not isinstance(interface, Interface):
             raise ConfigError(
@@ -86,6 +94,8 @@ class Service:
         self.ready_timeout = ready_timeout
         self.version = version
         self.metadata = dict(metadata or {})
+        self.groups = tuple(groups)
+        self.election = election or ElectionConfig()
 
     def __repr__(self) -> str:
         """Name and interface."""
@@ -128,7 +138,9 @@ class Registry:
         self.session = Session(hosts, self.config, on_new_session=on_new_session)
         self._snapshot_dir = Path(snapshot_dir) if snapshot_dir is not None else None
         self._resolvers: dict[str, ZooKeeperResolver] = {}
-        self._leaving: list[Registrar] = []
+        self._leaving: list[Registrar | Candidacy] = []
+        self._heart: Heart | None = None
+        self._elected: set[str] = set()
         self.session.start()
 
     def __repr__(self) -> str:
@@ -155,20 +167,40 @@ class Registry:
             resolver.start()
         return resolver
 
-    def see_off(self, registrar: Registrar) -> None:
-        """Has a registration of a stopped service withdrawn, now or as soon as ZooKeeper can be told.
+    def heart(self, service: str, worker_id: str) -> Heart:
+        """What keeps the leases of this session; ``worker_id`` names the first user, whose node is written to.
+
+        Raises ConfigError if an instance of the service elects through this session already: to ZooKeeper the two
+        would be one.
+        """
+        if service in self._elected:
+            raise ConfigError(
+                f"two instances of {service!r} cannot elect through one Registry; give each one of its own"
+            )
+        self._elected.add(service)
+        if self._heart is None:
+            self._heart = Heart(self.session, worker_id)
+            self._heart.start()
+        return self._heart
+
+    def see_off(self, leaving: Registrar | Candidacy) -> None:
+        """Has what a stopped service registered withdrawn, now or as soon as ZooKeeper can be told.
 
         Our session lives on, and a node left in it would send callers to nobody.
         """
-        self._leaving.append(registrar)
+        self._leaving.append(leaving)
         for gone in [one for one in self._leaving if one.withdraw(0)]:
             gone.close()
             self._leaving.remove(gone)
+            if isinstance(gone, Candidacy):
+                self._elected.discard(gone.service)
 
     def close(self) -> None:
         """Closes the resolvers and the session, and with it every registration made through it."""
-        for registrar in self._leaving:
-            registrar.close()
+        for leaving in self._leaving:
+            leaving.close()
+        if self._heart is not None:
+            self._heart.close()
         for resolver in self._resolvers.values():
             resolver.close()
         self._resolvers.clear()
@@ -182,13 +214,25 @@ class App:
         self.service = service
         self.registry: Registry | None = None
         self.registrar: Registrar | None = None
+        self.campaigns: dict[str, Campaign] = {}
+        """The elections that this instance takes part in, by group."""
         self._owned: Registry | None = None
+        self._candidacy: Candidacy | None = None
+        handler = service.make_handler()
+        self._hooks = HandlerHooks(handler)
+        self._marks = find_marks(service.interface, handler)
+        self._groups = groups_of(self._marks.values(), service.groups)
+        primacy = Primacy(self._marks, self.campaigns, patience=service.election.elected_timeout)
         self.server = Server(
             service.interface,
-            service.make_handler(),
+            handler,
             config=service.config,
-            interceptors=service.interceptors,
-            steps={Step.WITHDRAW: self._withdraw, Step.CLOSE_SESSION: self._close_session},
+            interceptors=(*service.interceptors, primacy) if self._marks else service.interceptors,
+            steps={
+                Step.HAND_OVER: self._hand_over,
+                Step.WITHDRAW: self._withdraw,
+                Step.CLOSE_SESSION: self._close_session,
+            },
         )
 
     def __repr__(self) -> str:
@@ -222,7 +266,17 @@ class App:
     def use_registry(self, zookeeper: str | Registry | None) -> Registry | None:
         """Remembers where to register; a connect string becomes a Registry that ends with this app."""
         self.registry, self._owned = _open_registry(zookeeper)
+        if self.registry is None and self._marks:
+            raise ConfigError(
+                f"{', '.join(self._marks)} of {self.service.name} need an elected primary, and electing one needs "
+                "zookeeper='host:port'"
+            )
         return self.registry
+
+    @property
+    def primary_only(self) -> tuple[str, ...]:
+        """The methods that only a primary serves."""
+        return tuple(self._marks)
 
     def await_readiness(self) -> None:
         """Returns when the service says it is ready. Raises ConfigError after its ``ready_timeout``."""
@@ -245,6 +299,25 @@ class App:
         )
         self.registrar.register()
 
+    def stand(self, instance: Instance) -> None:
+        """Takes part in the elections of the service's groups from now on, if it has primary-only methods."""
+        if not self._marks:
+            return
+        assert self.registry is not None
+        self._candidacy = Candidacy(
+            self.registry.session,
+            self.registry.heart(self.service.name, instance.id),
+            self.service.name,
+            self._groups,
+            self._hooks,
+            self.service.election,
+            instance=instance.id,
+            endpoint=str(instance.endpoint),
+            session_timeout=self.registry.config.session_timeout,
+        )
+        self.campaigns.update(self._candidacy.campaigns)
+        self._candidacy.start()
+
     def begin_stop(self) -> None:
         """Starts to drain and returns at once."""
         self.server.begin_stop()
@@ -261,6 +334,10 @@ class App:
         """Waits for the end of a stop that somebody else began."""
         return self.server.wait_stopped(timeout)
 
+    def _hand_over(self) -> None:
+        if self._candidacy is not None:
+            self._candidacy.withdraw(self.service.election.hand_over_timeout)
+
     def _withdraw(self) -> None:
         if self.registrar is not None:
             self.registrar.withdraw(_WITHDRAW_TIMEOUT)
@@ -268,6 +345,8 @@ class App:
     def _close_session(self) -> None:
         if self.registry is None:
             return
+        if self._candidacy is not None:
+            self.registry.see_off(self._candidacy)
         if self.registrar is not None:
             self.registry.see_off(self.registrar)
         if self._owned is not None:
@@ -321,9 +400,11 @@ def serve(
                 started_at=time.time(),
                 version=service.version,
                 idl_digest=service.interface.digest,
+                primary_only=app.primary_only,
                 metadata={**service.metadata, "launch": launch_id, "pid": str(os.getpid())},
             )
             app.register(_FORMATS[record_format](instance, service.name), worker_id, launch_id)
+            app.stand(instance)
     except BaseException:
         app.kill()
         raise
