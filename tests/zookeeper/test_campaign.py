@@ -103,4 +103,5 @@ def test_hand_over_takes_no_timeout(stand: Stand, observer: Session) -> None:
     print(f"hand-over {1000 * sorted(gaps)[len(gaps) // 2]:.1f} ms median, {1000 * max(gaps):.1f} ms worst")
     assert sorted(gaps)[len(gaps) // 2] < 0.1
     assert first.told[:3] == ["elected 1", "deposed 1", "elected 3"]
+    gevent.sleep(2); print(*history(observer), sep="\n")
     eventually(lambda: [term.reason for term in history(observer)] == ["handed over"] * 10 + [""])

@@ -307,7 +307,8 @@ class ElectionMachine:
             self.conversation.begin(campaign(self._ballot))
         elif due and self.state in _HOLDING and self._term is not None:
             self.conversation.begin(verify(self._ballot, self._term.epoch))
-        elif line is not None and self.state is not ElectionState.EXITING:
+        elif line is not None and self.state not in (ElectionState.DEPOSING, ElectionState.EXITING):
+            # Not while on_deposed runs: what comes right after it is what a successor waits for.
             self.conversation.begin(record_history(line))
 
     def _conclude(self, finished: Finished, now: float) -> None:
