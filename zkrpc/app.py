@@ -31,7 +31,7 @@ from zkrpc.election.primary import HandlerHooks, Primacy, find_marks, groups_of
 from zkrpc.endpoint import Endpoint, Instance, Resolver
 from zkrpc.errors import ConfigError, CoordinationError
 from zkrpc.idl import Interface
-from zkrpc.registry.formats import dump_curator, dump_serverset
+from zkrpc.registry.formats import LAUNCH, PID, SESSION_TIMEOUT, dump_curator, dump_serverset
 from zkrpc.registry.operations import ConnectString
 from zkrpc.registry.registrar import Registrar
 from zkrpc.registry.resolver import ZooKeeperResolver
@@ -318,6 +318,13 @@ class App:
         self.campaigns.update(self._candidacy.campaigns)
         self._candidacy.start()
 
+    @property
+    def particulars(self) -> dict[str, str]:
+        """What operators want to read of an instance that elects."""
+        if self.registry is None or not self._marks:
+            return {}
+        return {SESSION_TIMEOUT: f"{self.registry.config.session_timeout:g}"}
+
     def begin_stop(self) -> None:
         """Starts to drain and returns at once."""
         self.server.begin_stop()
@@ -401,7 +408,7 @@ def serve(
                 version=service.version,
                 idl_digest=service.interface.digest,
                 primary_only=app.primary_only,
-                metadata={**service.metadata, "launch": launch_id, "pid": str(os.getpid())},
+                metadata={**service.metadata, **app.particulars, LAUNCH: launch_id, PID: str(os.getpid())},
             )
             app.register(_FORMATS[record_format](instance, service.name), worker_id, launch_id)
             app.stand(instance)

@@ -15,7 +15,7 @@ from zkrpc.registry.operations import Check, Create, Delete, Operation, SetData,
 from zkrpc.registry.session import Session
 
 
-class Term(Protocol):
+class TermHolder(Protocol):
     """What a leadership needs of the campaign that won it."""
 
     paths: ElectionPaths
@@ -34,7 +34,7 @@ class Term(Protocol):
 class Leadership:
     """One term as the primary of one group. Given to ``on_elected``; it may be kept, and then says when it is over."""
 
-    def __init__(self, term: Term, epoch: Epoch) -> None:
+    def __init__(self, term: TermHolder, epoch: Epoch) -> None:
         self.epoch = epoch
         """The fencing token: greater than that of every primary before. A store that remembers the highest one it has
         seen can refuse a primary whose time is over; see ``zkrpc.SqlFence``."""
