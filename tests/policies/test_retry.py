@@ -134,6 +134,22 @@ def test_pause_beyond_the_deadline_is_not_begun() -> None:
     assert (caught.value.endpoint, caught.value.attempts) == (None, len(scene.pauses) + 1)
 
 
+def test_time_that_runs_out_between_attempts_does_not_hide_the_reason() -> None:
+    """A pause may end late; the next attempt then finds no time left, and the caller still hears what was wrong."""
+    scene = Scene(Unavailable("nobody is there"), DeadlineExceeded("no time left", executed=Executed.NO), instances=0)
+    with pytest.raises(Unavailable, match="nobody is there") as caught:
+        scene.run()
+    assert caught.value.attempts == 1
+
+
+def test_time_that_runs_out_at_an_instance_is_told_as_it_is() -> None:
+    """An attempt that reached somebody and got no answer is the newer and the truer news."""
+    scene = Scene(Unavailable("refused"), TIMED_OUT)
+    with pytest.raises(DeadlineExceeded) as caught:
+        scene.run()
+    assert caught.value.executed is Executed.MAYBE
+
+
 def test_expired_deadline_ends_the_attempts_even_if_instances_are_left() -> None:
     """Time up is time up."""
     scene = Scene(DeadlineExceeded("late", executed=Executed.NO), timeout=0.0)

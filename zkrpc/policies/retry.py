@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 from zkrpc.call import Call, Interceptor, Proceed
-from zkrpc.errors import CallError, ConnectionLost, Executed, Overloaded, Unavailable
+from zkrpc.errors import CallError, ConnectionLost, DeadlineExceeded, Executed, Overloaded, Unavailable
 from zkrpc.policies.backoff import Backoff
 
 
@@ -111,16 +111,25 @@ def retrying(
 
     def retry(call: Call, proceed: Proceed[Call]) -> Any:
         progress: Progress | None = None
-        while True:
-            call.attempt += 1
-            try:
-                return proceed(call)
-            except CallError as error:
-                progress = progress or Progress()
-                pause = pause_after(error, call, progress)
-                if pause is None or (pause > 0 and not sleep(pause)):
-                    raise
-                progress.pauses += pause > 0
+        last: CallError | None = None
+        try:
+            while True:
+                call.attempt += 1
+                try:
+                    return proceed(call)
+                except CallError as error:
+                    if last is not None and call.endpoint is None and isinstance(error, DeadlineExceeded):
+                        # The time ran out between two attempts: what the last one met tells the caller more.
+                        raise last from None
+                    progress = progress or Progress()
+                    pause = pause_after(error, call, progress)
+                    if pause is None or (pause > 0 and not sleep(pause)):
+                        raise
+                    progress.pauses += pause > 0
+                    last = error
+        finally:
+            # An error knows this frame; keeping it here would leave both to the garbage collector.
+            last = None
 
     def pause_after(error: CallError, call: Call, progress: Progress) -> float | None:
         repeatable = may_repeat(error, call.idempotent)
