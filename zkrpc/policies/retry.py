@@ -59,6 +59,11 @@ class Progress:
         error.executed = self.executed
 
 
+def _came_to_nothing(error: CallError, call: Call) -> bool:
+    """True if the time ran out before the attempt began: what the one before it met tells the caller more."""
+    return isinstance(error, DeadlineExceeded) and error.executed is Executed.NO and call.endpoint is None
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """When to give up, and how long to pause."""
@@ -118,8 +123,7 @@ def retrying(
                 try:
                     return proceed(call)
                 except CallError as error:
-                    if last is not None and call.endpoint is None and isinstance(error, DeadlineExceeded):
-                        # The time ran out between two attempts: what the last one met tells the caller more.
+                    if last is not None and _came_to_nothing(error, call):
                         raise last from None
                     progress = progress or Progress()
                     pause = pause_after(error, call, progress)
