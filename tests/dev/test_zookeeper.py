@@ -63,7 +63,8 @@ def test_three_servers_survive_faults() -> None:
         assert None not in ensemble.modes()
         frozen = ensemble.leader()
         ensemble.freeze(frozen)
-        assert ensemble.modes()[frozen] is None
+        # A signal is not answered at once: a busy server may say one more word.
+        assert eventually(lambda: ensemble.modes()[frozen] is None)
         ensemble.thaw(frozen)
         assert eventually(lambda: None not in ensemble.modes())
         ensemble.stop_all()
