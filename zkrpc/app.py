@@ -34,7 +34,7 @@ from zkrpc.registry.registrar import Registrar
 from zkrpc.registry.resolver import ZooKeeperResolver
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.session import Session
-from zkrpc.server.lifecycle import Step
+from zkrpc.server.lifecycle import LifecycleState, Step
 from zkrpc.server.server import Server
 
 log = logging.getLogger(__name__)
@@ -214,6 +214,11 @@ class App:
         """Where it listens."""
         assert self.server.endpoint is not None
         return self.server.endpoint
+
+    @property
+    def is_serving(self) -> bool:
+        """True from the start until a stop begins."""
+        return self.server.state is LifecycleState.SERVING
 
     def use_registry(self, zookeeper: str | Registry | None) -> Registry | None:
         """Remembers where to register; a connect string becomes a Registry that ends with this app."""

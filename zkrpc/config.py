@@ -32,6 +32,8 @@ class WireLimits:
     """Most key/value pairs in one THeader block."""
     max_in_flight: int = 1024
     """Most calls one connection may have unanswered; what comes beyond is answered Overloaded."""
+    max_in_flight_bytes: int = 64 * 1024 * 1024
+    """Bytes of unanswered calls beyond which one connection's large calls (over 128 KiB) are answered Overloaded."""
     max_unsent: int = 16 * 1024 * 1024
     """Bytes of replies kept for a peer that does not read them; beyond it we stop reading from that peer."""
     first_frame_timeout: float = 10.0

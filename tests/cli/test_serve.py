@@ -210,6 +210,16 @@ def test_serve_leaves_at_once_while_it_is_not_ready(
     assert program.wait(3) == 0
 
 
+def test_serve_drains_while_zookeeper_is_away(command: Command) -> None:
+    """It serves without having been registered, and ends within the bounds of a stop, without a flood of words."""
+    program = command.serve("127.0.0.1:1")
+    with zkrpc.connect(users.Users, [place(program)]) as stub:
+        assert stub.get(42).name == "Ada"
+    program.tell(signal.SIGTERM)
+    assert program.wait(6) == 0
+    assert len(program.output.splitlines()) < 20, program.output
+
+
 @pytest.mark.zookeeper
 def test_serve_refuses_a_name_that_is_taken(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
     """The second one gives up with status 78 and names both; the first one's entry is not touched."""

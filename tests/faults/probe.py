@@ -9,7 +9,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import gevent
+
 import zkrpc
+
+WORK = 0.004
+"""Seconds a call takes after what it does is done: long enough that a crash finds calls executed and unanswered."""
 
 idl = zkrpc.load(Path(__file__).with_name("probe.thrift"))
 
@@ -24,12 +29,14 @@ class JournalingCounter:
 
     def get(self, key: str) -> int:
         """What this replica has counted; 0 for a key it has not seen."""
+        gevent.sleep(WORK)
         return self._totals.get(key, 0)
 
     def add(self, key: str, amount: int, request_id: str) -> int:
         """Adds, and journals that it did."""
         os.write(self._journal, f"{request_id}\n".encode())
         total = self._totals[key] = self._totals.get(key, 0) + amount
+        gevent.sleep(WORK)
         return total
 
 

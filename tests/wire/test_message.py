@@ -16,6 +16,8 @@ from zkrpc.wire.message import (
     Dialect,
     Reply,
     Request,
+    bare_name,
+    check_reply,
     layout_at,
     layout_of,
     open_frame,
@@ -187,6 +189,26 @@ def test_message_blocks_are_read_once_if_small() -> None:
     small, large = message(headers={"k": "v"}), message(headers={"k": "v" * 300})
     assert open_frame(small[4:], limits).headers is open_frame(small[4:], limits).headers
     assert open_frame(large[4:], limits).headers is not open_frame(large[4:], limits).headers
+
+
+def test_message_names_lose_their_multiplexing_prefix() -> None:
+    """Whatever the prefix is made of."""
+    assert [bare_name(name) for name in (b"echo", b"Users:echo", b"a:b:echo", b"", b":")] == [
+        b"echo",
+        b"echo",
+        b"echo",
+        b"",
+        b"",
+    ]
+
+
+def test_message_that_answers_no_call_is_named() -> None:
+    """A call, a number of no meaning, and an answer to our greeting."""
+    check_reply(MessageKind.REPLY, b"echo")
+    check_reply(MessageKind.EXCEPTION, b"echo")
+    for kind, name, complaint in ((1, b"echo", "type 1 instead"), (9, b"", "type 9"), (3, b"zkrpc:hello", "not zkrpc")):
+        with pytest.raises(RemoteProtocolError, match=complaint):
+            check_reply(kind, name)
 
 
 def test_request_is_equal_to_itself_alone() -> None:

@@ -241,6 +241,22 @@ def test_server_answers_overload_by_itself() -> None:
     assert server.state is ProtocolState.OPEN
 
 
+def test_server_answers_overload_when_large_calls_weigh_too_much() -> None:
+    """Number alone does not bound what a peer may hold: large calls over the weight are refused, small ones are not."""
+    server = started(WireLimits(max_in_flight_bytes=1_000_000))
+    large = b"\x0b\x00\x01" + struct.pack("!I", 400_000) + bytes(400_000) + b"\0"
+    for seqid in (1, 2, 3):
+        server.receive_data(message(b"a", seqid, large), 0.0)
+    server.receive_data(message(b"a", 4), 0.0)
+    first, second, small = requests_of(server)
+    assert (first.seqid, second.seqid, small.seqid) == (1, 2, 4)
+    name, seqid, text, _, _ = only_refusal(server)
+    assert (name, seqid, text) == (b"a", 3, "overloaded")
+    server.send_reply(first, BODY)
+    server.receive_data(message(b"a", 5, large), 0.0)
+    assert only_request(server).seqid == 5
+
+
 def test_server_answers_overload_of_plain_callers_without_headers() -> None:
     """There is no place for them."""
     server = started(WireLimits(max_in_flight=1))

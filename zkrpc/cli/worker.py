@@ -95,17 +95,21 @@ class _Endings:
 
     def _follow_registration(self, app: App, channel: SupervisorChannel) -> None:
         """A name that stays somebody else's for longer than a dead session can last will not become ours."""
-        while app.registrar is not None and app.registry is not None:
+        registrar, registry = app.registrar, app.registry
+        # A stop ends the waiting early, and has its own end.
+        while app.is_serving:
             try:
-                app.registrar.wait_registered(app.registry.config.session_timeout * _CONFLICT_PATIENCE)
-                break
-            except IdentityConflict as conflict:
-                self.conflict = conflict
-                app.begin_stop()
+                if registrar is not None and registry is not None:
+                    registrar.wait_registered(registry.config.session_timeout * _CONFLICT_PATIENCE)
+                channel.tell_ready()
                 return
+            except IdentityConflict as conflict:
+                if app.is_serving:
+                    self.conflict = conflict
+                    app.begin_stop()
             except CoordinationError as error:
-                log.warning("serving, but not registered yet: %s", error)
-        channel.tell_ready()
+                if app.is_serving:
+                    log.warning("serving, but not registered yet: %s", error)
 
 
 def load_service(target: str) -> Service:

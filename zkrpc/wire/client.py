@@ -38,6 +38,7 @@ from zkrpc.wire.message import (
     ProtocolState,
     Reply,
     Template,
+    check_reply,
     control_frame,
     layout_at,
     layout_of,
@@ -50,7 +51,7 @@ from zkrpc.wire.message import (
 )
 from zkrpc.wire.theader import NO_HEADERS, write_block
 
-_CALL, _ONEWAY, _REPLY, _EXCEPTION = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY, MessageKind.EXCEPTION
+_CALL, _ONEWAY = MessageKind.CALL, MessageKind.ONEWAY
 _HEADER_BINARY = Dialect.HEADER_BINARY
 _CLOSED = ProtocolState.CLOSED
 _LAST_ID = 0x7FFFFFFF
@@ -311,10 +312,7 @@ class ClientProtocol:
             return
         if dialect is not self.dialect:
             raise RemoteProtocolError(f"the server answers in {dialect.name} to {self.dialect.name}")
-        if kind not in (_REPLY, _EXCEPTION):
-            raise RemoteProtocolError(f"a message of type {kind} instead of a reply")
-        if name == HELLO:
-            raise RemoteProtocolError("the server speaks THeader but not zkrpc: it took our greeting for a call")
+        check_reply(kind, name)
         shape = opening.shape(offset)
         if shape is not None:
             remember(self._known, shape, (MessageKind(kind), opening.headers))
