@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from zkrpc import errors
 from zkrpc.endpoint import Endpoint
-from zkrpc.errors import CallError, Executed, IdlError, Overloaded
+from zkrpc.errors import CallError, Executed, IdlError, NotPrimary, Overloaded, StaleEpoch
 
 
 @pytest.mark.parametrize(
@@ -15,13 +17,15 @@ from zkrpc.errors import CallError, Executed, IdlError, Overloaded
         (errors.Unavailable, Executed.NO),
         (errors.Draining, Executed.NO),
         (errors.UnknownMethod, Executed.NO),
+        (errors.NotPrimary, Executed.NO),
+        (lambda text, **more: errors.StaleEpoch(text, seen=2, current=1, **more), Executed.NO),
         (errors.Overloaded, Executed.NO),
         (errors.ConnectionLost, Executed.MAYBE),
         (errors.DeadlineExceeded, Executed.MAYBE),
         (errors.RemoteError, Executed.YES),
     ],
 )
-def test_call_error_says_whether_it_was_executed(kind: type[CallError], executed: Executed) -> None:
+def test_call_error_says_whether_it_was_executed(kind: Callable[..., CallError], executed: Executed) -> None:
     """Each kind has the answer its name implies, and can be told better."""
     assert kind("x").executed is executed
     assert kind("x", executed=Executed.NO).executed is Executed.NO
@@ -32,6 +36,15 @@ def test_call_error_shows_an_operator_where_and_how_often() -> None:
     error = Overloaded("at its limit", retry_after=0.5, endpoint=Endpoint("h", 1), attempts=3)
     assert str(error) == "at its limit (executed=NO at h:1, 3 attempts)"
     assert error.retry_after == 0.5
+
+
+def test_errors_of_epochs_carry_what_the_caller_needs() -> None:
+    """Where to go, since when, of which group; what was seen, and what is served."""
+    elsewhere = NotPrimary("not here", primary=Endpoint("h", 1), epoch=7, group="g", attempts=2)
+    assert (elsewhere.primary, elsewhere.epoch, elsewhere.group) == (Endpoint("h", 1), 7, "g")
+    assert str(elsewhere) == "not here (executed=NO, 2 attempts)"
+    stale = StaleEpoch("over", seen=8, current=7)
+    assert (stale.seen, stale.current) == (8, 7)
 
 
 def test_idl_error_reads_like_a_compiler_message() -> None:

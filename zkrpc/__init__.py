@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from zkrpc.errors import LocalProtocolError as LocalProtocolError
     from zkrpc.errors import NodeExists as NodeExists
     from zkrpc.errors import NodeMissing as NodeMissing
+    from zkrpc.errors import NotPrimary as NotPrimary
     from zkrpc.errors import OutcomeUnknown as OutcomeUnknown
     from zkrpc.errors import Overloaded as Overloaded
     from zkrpc.errors import ProtocolError as ProtocolError
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from zkrpc.errors import RpcError as RpcError
     from zkrpc.errors import SessionLost as SessionLost
     from zkrpc.errors import SessionSuspended as SessionSuspended
+    from zkrpc.errors import StaleEpoch as StaleEpoch
     from zkrpc.errors import Unavailable as Unavailable
     from zkrpc.errors import UnknownMethod as UnknownMethod
     from zkrpc.errors import VersionConflict as VersionConflict
@@ -107,6 +109,8 @@ _HOMES = {
             "Overloaded",
             "Draining",
             "UnknownMethod",
+            "NotPrimary",
+            "StaleEpoch",
             "ConnectionLost",
             "DeadlineExceeded",
             "RemoteError",

@@ -5,11 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from zkrpc.errors import ConfigError
 
 _NO_METADATA: Mapping[str, str] = MappingProxyType({})
+
+NO_EPOCH = 0
+"""Before a group's first primary; every primary's epoch is greater than those before it."""
+MAX_EPOCH = 2**63 - 1
+"""What a signed 64-bit column holds."""
+DEFAULT_GROUP = "main"
+"""The group of a service that elects only one primary."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -60,6 +67,18 @@ class Instance:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Primary:
+    """Who leads a group of a service, as far as somebody knows."""
+
+    endpoint: Endpoint
+    epoch: int
+
+    def __str__(self) -> str:
+        """Place and epoch."""
+        return f"{self.endpoint} (epoch {self.epoch})"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The members of a service at one moment."""
 
@@ -93,4 +112,17 @@ class Resolver(Protocol):
 
     def close(self) -> None:
         """Ends the watching."""
+        ...
+
+
+@runtime_checkable
+class PrimarySource(Protocol):
+    """A resolver that also knows who leads. One that does not leaves clients to find out by asking."""
+
+    def follow_primary(self, group: str, callback: Callable[[Primary | None], None], /) -> Callable[[], object]:
+        """Calls back with the group's primary, or None while there is none: now if it is known, and at every change,
+        from a greenlet of this hub. The callback must not block. Epochs only grow.
+
+        Returns a function that ends it. Raises ConfigError for what cannot be a group's name.
+        """
         ...

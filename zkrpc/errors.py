@@ -16,7 +16,8 @@
     └── CallError            .executed  .endpoint  .attempts
         ├── Unavailable      NO     no instance, connect refused, client closed
         ├── Rejected         NO     the server said so before the handler ran
-        │   └── Overloaded(retry_after) · Draining · UnknownMethod
+        │   ├── Overloaded(retry_after) · Draining · UnknownMethod
+        │   └── NotPrimary(primary, epoch, group) · StaleEpoch(seen, current)
         ├── ConnectionLost   MAYBE  bytes left us, no answer (NO if the frame was never flushed)
         ├── DeadlineExceeded MAYBE  NO if the frame was never flushed
         └── RemoteError      YES    the handler raised something the IDL does not declare
@@ -172,6 +173,45 @@ class Draining(Rejected):
 
 class UnknownMethod(Rejected):
     """The server does not implement this method."""
+
+
+class NotPrimary(Rejected):
+    """Another instance leads, or none does right now. ``primary`` is where to go and ``epoch`` since when, if known;
+    ``group`` is the group of primaries that the call belongs to, if the server said so."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        primary: Endpoint | None = None,
+        epoch: int | None = None,
+        group: str | None = None,
+        executed: Executed | None = None,
+        endpoint: Endpoint | None = None,
+        attempts: int = 1,
+    ) -> None:
+        super().__init__(message, executed=executed, endpoint=endpoint, attempts=attempts)
+        self.primary = primary
+        self.epoch = epoch
+        self.group = group
+
+
+class StaleEpoch(Rejected):
+    """A primary of the epoch ``current`` met somebody who has already ``seen`` a higher one: its time is over."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        seen: int,
+        current: int,
+        executed: Executed | None = None,
+        endpoint: Endpoint | None = None,
+        attempts: int = 1,
+    ) -> None:
+        super().__init__(message, executed=executed, endpoint=endpoint, attempts=attempts)
+        self.seen = seen
+        self.current = current
 
 
 class ConnectionLost(CallError):

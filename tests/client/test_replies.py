@@ -8,17 +8,20 @@ from typing import Any
 
 import pytest
 
-from zkrpc.client.replies import failure_of, is_refusal, unreadable
+from zkrpc.client.replies import epoch_of, failure_of, is_refusal, unreadable
 from zkrpc.codec import FailureKind, encode_failure
+from zkrpc.endpoint import Endpoint
 from zkrpc.errors import (
     CallError,
     DeadlineExceeded,
     Draining,
     Executed,
+    NotPrimary,
     Overloaded,
     Rejected,
     RemoteError,
     RemoteProtocolError,
+    StaleEpoch,
     UnknownMethod,
 )
 from zkrpc.wire.envelope import MessageKind
@@ -39,6 +42,8 @@ def failure(body: bytes, headers: Mapping[str, str] = {}, dialect: Dialect = Dia
         ("Draining", "no", Draining, Executed.NO),
         ("Draining", "maybe", Draining, Executed.MAYBE),
         ("UnknownMethod", "no", UnknownMethod, Executed.NO),
+        ("NotPrimary", "no", NotPrimary, Executed.NO),
+        ("StaleEpoch", "no", StaleEpoch, Executed.NO),
         ("DeadlineExceeded", "no", DeadlineExceeded, Executed.NO),
         ("RemoteError", "yes", RemoteError, Executed.YES),
         ("ProtocolError", "no", Rejected, Executed.NO),
@@ -82,6 +87,43 @@ def test_retry_after_is_a_bounded_number_of_seconds_or_nothing(text: str, second
     assert got.retry_after == seconds
 
 
+def test_not_primary_says_where_to_go() -> None:
+    """Place, epoch and group, each as far as it can be read."""
+    told = {"zkrpc-error": "NotPrimary", "zkrpc-primary": "[::1]:90", "zkrpc-epoch": "7", "zkrpc-group": "g"}
+    got = failure(encode_failure("not here", 6), told)
+    assert isinstance(got, NotPrimary)
+    assert (got.primary, got.epoch, got.group) == (Endpoint("::1", 90), 7, "g")
+    got = failure(encode_failure("not here", 6), {**told, "zkrpc-primary": "nowhere", "zkrpc-epoch": "seven"})
+    assert isinstance(got, NotPrimary)
+    assert (got.primary, got.epoch, got.group) == (None, None, "g")
+
+
+def test_stale_epoch_says_both_epochs() -> None:
+    """The one that was demanded and the one that is served; nothing told is before all epochs."""
+    got = failure(encode_failure("over", 6), {"zkrpc-error": "StaleEpoch", "zkrpc-epoch": "6", "zkrpc-seen": "7"})
+    assert isinstance(got, StaleEpoch) and (got.seen, got.current) == (7, 6)
+    got = failure(encode_failure("over", 6), {"zkrpc-error": "StaleEpoch"})
+    assert isinstance(got, StaleEpoch) and (got.seen, got.current) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "epoch"),
+    [
+        ("0", 0),
+        ("7", 7),
+        (str(2**63 - 1), 2**63 - 1),
+        (str(2**63), None),
+        ("9" * 20, None),
+        ("-1", None),
+        ("٣", None),
+        ("", None),
+    ],
+)
+def test_epoch_is_a_number_of_63_bits_or_nothing(text: str, epoch: int | None) -> None:
+    """What grows for ever must not be poisoned by what is no epoch."""
+    assert epoch_of({"zkrpc-epoch": text}) == epoch
+
+
 def test_unreadable_failure_is_still_a_failure() -> None:
     """Garbage where the reason should be leaves what the headers say."""
     got = failure(b"\x0b\x00", {"zkrpc-executed": "no"})
@@ -103,11 +145,7 @@ def test_unreadable_reply_says_that_the_handler_ran() -> None:
 
 
 def test_is_refusal_is_about_the_instance_not_about_the_call() -> None:
-    """An unknown method says nothing of how well the instance is."""
-    assert [is_refusal(error("x")) for error in (Overloaded, Draining, Rejected, UnknownMethod, RemoteError)] == [
-        True,
-        True,
-        True,
-        False,
-        False,
-    ]
+    """An unknown method says nothing of how well the instance is; nor does another instance's being the primary."""
+    assert all(is_refusal(error("x")) for error in (Overloaded, Draining, Rejected))
+    assert not any(is_refusal(error("x")) for error in (UnknownMethod, NotPrimary, RemoteError))
+    assert not is_refusal(StaleEpoch("x", seen=2, current=1))

@@ -10,7 +10,8 @@ from tests.server.echo import idl
 from tests.server.requests import binary, call_of, oneway_of
 from zkrpc import current_call
 from zkrpc.codec import FailureKind, Payload, decode_failure
-from zkrpc.errors import ConfigError, Draining, Executed, Overloaded, Rejected, Unavailable
+from zkrpc.endpoint import Endpoint
+from zkrpc.errors import ConfigError, Draining, Executed, NotPrimary, Overloaded, Rejected, StaleEpoch, Unavailable
 from zkrpc.server.dispatch import Answer, Dispatcher, has_expired
 from zkrpc.wire.message import Dialect, MessageKind, Request
 
@@ -249,6 +250,41 @@ def test_dispatcher_passes_an_interceptors_refusal_on(error: Rejected, name: str
     assert answer is not None and answer.headers is not None
     assert answer.headers.get("zkrpc-retry-after-ms") == retry
     assert not bench.handler.calls and not bench.failures
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            NotPrimary("elsewhere", primary=Endpoint("::1", 90), epoch=7, group="g"),
+            {"zkrpc-primary": "[::1]:90", "zkrpc-epoch": "7", "zkrpc-group": "g"},
+        ),
+        (NotPrimary("nobody knows"), {}),
+        (StaleEpoch("over", seen=8, current=7), {"zkrpc-epoch": "7", "zkrpc-seen": "8"}),
+    ],
+)
+def test_dispatcher_tells_callers_where_the_primary_is(error: Rejected, told: dict[str, str]) -> None:
+    """As far as the interceptor that refused knows it."""
+    answer = Bench(_refusing(error)).dispatch(call_of("echo", binary(ECHO, "x")))
+    assert answer is not None and answer.headers is not None
+    headers = dict(answer.headers)
+    assert (headers.pop("zkrpc-error"), headers.pop("zkrpc-executed")) == (type(error).__name__, "no")
+    assert headers == told
+
+
+def test_dispatcher_says_the_epoch_of_the_primary_that_answered() -> None:
+    """On a value and on a declared exception, if the interceptor that guards the method noted it on the call."""
+
+    def primary(call: Any, proceed: Any) -> Any:
+        call.epoch = 7
+        return proceed(call)
+
+    bench = Bench(primary)
+    answer = bench.dispatch(call_of("echo", binary(ECHO, "x")))
+    assert answer is not None and (answer.kind, answer.headers) == (MessageKind.REPLY, {"zkrpc-epoch": "7"})
+    bench.handler.raises(idl.Oops(why="as declared"))
+    answer = bench.dispatch(call_of("fail", binary(FAIL, "x")))
+    assert answer is not None and (answer.kind, answer.headers) == (MessageKind.REPLY, {"zkrpc-epoch": "7"})
 
 
 def test_dispatcher_takes_a_refusal_after_the_handler_for_a_failure() -> None:

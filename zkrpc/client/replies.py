@@ -6,16 +6,22 @@ number and a text; then an unknown method is known not to have run, and of every
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from zkrpc.codec import FailureKind, decode_failure
+from zkrpc.endpoint import MAX_EPOCH, NO_EPOCH, Endpoint
 from zkrpc.errors import (
     CallError,
+    ConfigError,
     DeadlineExceeded,
     Draining,
     Executed,
+    NotPrimary,
     Overloaded,
     Rejected,
     RemoteError,
     RemoteProtocolError,
+    StaleEpoch,
     UnknownMethod,
 )
 from zkrpc.idl import Method
@@ -23,12 +29,23 @@ from zkrpc.wire import headers as keys
 from zkrpc.wire.message import Reply
 
 _ERRORS: dict[str, type[CallError]] = {
-    error.__name__: error for error in (Overloaded, Draining, UnknownMethod, Rejected, DeadlineExceeded, RemoteError)
+    error.__name__: error
+    for error in (
+        Overloaded,
+        Draining,
+        UnknownMethod,
+        NotPrimary,
+        StaleEpoch,
+        Rejected,
+        DeadlineExceeded,
+        RemoteError,
+    )
 }
 _EXECUTED = {executed.value: executed for executed in Executed}
 _LONGEST_MESSAGE = 1000
 """Characters of a peer's text that go into our message; it is somebody else's text and may be long."""
 _LONGEST_RETRY_AFTER = 3600.0
+_EPOCH_DIGITS = 20
 
 
 def unreadable(method: Method, error: RemoteProtocolError) -> RemoteError:
@@ -45,14 +62,30 @@ def failure_of(method: Method, reply: Reply) -> CallError:
     executed = _EXECUTED.get(reply.headers.get(keys.EXECUTED, ""))
     message = f"{_name(method)}: {(text or 'no reason given')[:_LONGEST_MESSAGE]}"
     error_class = _class_of(reply.headers.get(keys.ERROR, ""), kind, executed)
+    headers = reply.headers
     if error_class is Overloaded:
         return Overloaded(message, executed=executed, retry_after=_retry_after(reply))
+    if error_class is NotPrimary:
+        primary, epoch, group = _primary(headers), epoch_of(headers), headers.get(keys.GROUP)
+        return NotPrimary(message, executed=executed, primary=primary, epoch=epoch, group=group)
+    if error_class is StaleEpoch:
+        seen, current = epoch_of(headers, keys.SEEN) or NO_EPOCH, epoch_of(headers) or NO_EPOCH
+        return StaleEpoch(message, executed=executed, seen=seen, current=current)
     return error_class(message, executed=executed)
+
+
+def epoch_of(headers: Mapping[str, str], key: str = keys.EPOCH) -> int | None:
+    """The epoch that a reply's headers say; None if there is none, or something else in its place."""
+    text = headers.get(key, "")
+    if not (text.isascii() and text.isdigit() and len(text) < _EPOCH_DIGITS):
+        return None
+    number = int(text)
+    return number if number <= MAX_EPOCH else None
 
 
 def is_refusal(error: CallError) -> bool:
     """True if the instance was not well enough to take the call; says nothing good of it, however fast it said so."""
-    return isinstance(error, Rejected) and not isinstance(error, UnknownMethod)
+    return isinstance(error, Rejected) and not isinstance(error, (UnknownMethod, NotPrimary, StaleEpoch))
 
 
 def _class_of(name: str, kind: int, executed: Executed | None) -> type[CallError]:
@@ -70,6 +103,13 @@ def _retry_after(reply: Reply) -> float | None:
     if not (text.isascii() and text.isdigit()):
         return None
     return min(int(text[:10]) / 1000, _LONGEST_RETRY_AFTER)
+
+
+def _primary(headers: Mapping[str, str]) -> Endpoint | None:
+    try:
+        return Endpoint.parse(headers.get(keys.PRIMARY, ""))
+    except ConfigError:
+        return None
 
 
 def _name(method: Method) -> str:

@@ -16,6 +16,8 @@ unreadable arguments                EXCEPTION, PROTOCOL_ERROR             no
 an interceptor refused              EXCEPTION, INTERNAL_ERROR             no
 the caller's deadline has passed    EXCEPTION, INTERNAL_ERROR             no
 ==================================  ====================================  =============
+
+A reply says the epoch of the primary that gave it, if an interceptor noted one on the call.
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ from typing import Any, NamedTuple
 
 from zkrpc.call import Interceptor, ServerCall, compose, enter_call, leave_call, run_handler
 from zkrpc.codec import FailureKind, encode_failure
-from zkrpc.errors import CallError, ConfigError, Executed, Overloaded, RemoteProtocolError
+from zkrpc.errors import CallError, ConfigError, Executed, NotPrimary, Overloaded, RemoteProtocolError, StaleEpoch
 from zkrpc.idl import Interface, Method
 from zkrpc.wire import headers as keys
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Request
+from zkrpc.wire.theader import NO_HEADERS
 
 FailureObserver = Callable[[str, BaseException], None]
 """Told of every undeclared exception: the method's name and the exception with its traceback."""
@@ -87,7 +90,7 @@ class Dispatcher:
             return self._raised(request, method, call, error)
         finally:
             leave_call(token)
-        return self._returned(request, method, value)
+        return self._returned(request, method, call, value)
 
     def failed(self, request: Request, error: BaseException) -> Answer | None:
         """The answer for a handler that was ended by something stronger than an Exception, a timeout for one."""
@@ -95,14 +98,15 @@ class Dispatcher:
         entry = self._table.get(request.name)
         return None if entry is not None and entry.method.oneway else _internal(request)
 
-    def _returned(self, request: Request, method: Method, value: Any) -> Answer | None:
+    def _returned(self, request: Request, method: Method, call: ServerCall, value: Any) -> Answer | None:
         if method.oneway or request.kind is MessageKind.ONEWAY:
             return None
         try:
-            return Answer(MessageKind.REPLY, method.encode_result(value, request.dialect.payload))
+            body = method.encode_result(value, request.dialect.payload)
         except TypeError as error:
             self._on_failure(method.name, error)
             return _internal(request)
+        return Answer(MessageKind.REPLY, body, None if call.epoch is None else _epoch(call.epoch))
 
     def _raised(self, request: Request, method: Method, call: ServerCall, error: Exception) -> Answer | None:
         if isinstance(error, CallError) and not call.entered:
@@ -110,7 +114,7 @@ class Dispatcher:
         if not method.oneway and request.kind is not MessageKind.ONEWAY:
             body = self._declared(request, method, error)
             if body is not None:
-                return Answer(MessageKind.REPLY, body)
+                return Answer(MessageKind.REPLY, body, None if call.epoch is None else _epoch(call.epoch))
         self._on_failure(method.name, error)
         return None if method.oneway else _internal(request)
 
@@ -142,11 +146,12 @@ def refuse(
     *,
     executed: Executed = Executed.NO,
     retry_after: float | None = None,
+    particulars: Mapping[str, str] = NO_HEADERS,
 ) -> Answer | None:
     """The answer that says why a call was not done; None for a oneway call, which wants none."""
     if request.kind == MessageKind.ONEWAY:
         return None
-    headers = {keys.ERROR: error, keys.EXECUTED: executed.value}
+    headers = {keys.ERROR: error, keys.EXECUTED: executed.value, **particulars}
     if retry_after is not None:
         headers[keys.RETRY_AFTER] = str(int(retry_after * 1000))
     return Answer(MessageKind.EXCEPTION, encode_failure(message, kind, request.dialect.payload), headers)
@@ -161,7 +166,23 @@ def _not_run(
 
 def _refused(request: Request, error: CallError) -> Answer | None:
     retry_after = error.retry_after if isinstance(error, Overloaded) else None
-    return refuse(request, error.args[0], type(error).__name__, retry_after=retry_after)
+    return refuse(
+        request, error.args[0], type(error).__name__, retry_after=retry_after, particulars=_particulars(error)
+    )
+
+
+def _particulars(error: CallError) -> dict[str, str]:
+    """What a refusal tells beside its name, for callers that follow the primary."""
+    found: dict[str, object] = {}
+    if isinstance(error, NotPrimary):
+        found = {keys.PRIMARY: error.primary, keys.EPOCH: error.epoch, keys.GROUP: error.group}
+    elif isinstance(error, StaleEpoch):
+        found = {keys.EPOCH: error.current, keys.SEEN: error.seen}
+    return {key: str(value) for key, value in found.items() if value is not None}
+
+
+def _epoch(epoch: int) -> dict[str, str]:
+    return {keys.EPOCH: str(epoch)}
 
 
 def _internal(request: Request) -> Answer | None:
