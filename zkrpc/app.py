@@ -21,6 +21,7 @@ import gevent
 
 from zkrpc.call import Call, Interceptor, ServerCall
 from zkrpc.client.client import Client
+from zkrpc.client.following import GroupOf
 from zkrpc.client.static import StaticResolver
 from zkrpc.client.stub import make_stub
 from zkrpc.config import ClientConfig, ElectionConfig, RegistryConfig, ServerConfig
@@ -426,6 +427,7 @@ def connect(
     config: ClientConfig | None = None,
     dialect: str = "zkrpc",
     interceptors: Sequence[Interceptor[Call]] = (),
+    group_of: GroupOf | None = None,
     snapshot_dir: str | os.PathLike[str] | None = None,
 ) -> Any:
     """A stub whose methods are the interface's, calling live instances of a service.
@@ -437,6 +439,8 @@ def connect(
         config: timeouts, attempts and limits.
         dialect: what a listed ``host:port`` speaks: ``zkrpc``, ``theader`` or ``framed``; the registry tells it itself.
         interceptors: run around every call, the first one outermost.
+        group_of: for a service with several groups of primaries: names the group of a call, given the method's name and
+            an object with the arguments as attributes. Without it servers tell, at one redirect more.
         snapshot_dir: folder that keeps the last known members for starting without ZooKeeper.
 
     The stub is a context manager; ``close()`` ends its connections. Calls raise the exceptions the IDL declares and
@@ -445,9 +449,8 @@ def connect(
     if not isinstance(interface, Interface):
         raise ConfigError(f"connect wants a service of a loaded IDL, as in zkrpc.load(...).Users; got {interface!r}")
     if not isinstance(target, str):
-        return make_stub(
-            interface, Client(StaticResolver(target, dialect=dialect), config=config, interceptors=interceptors)
-        )
+        static = StaticResolver(target, dialect=dialect)
+        return make_stub(interface, Client(static, config=config, interceptors=interceptors, group_of=group_of))
     if zookeeper is None:
         raise ConfigError(
             f"connect(..., {target!r}) finds a service by its name, which needs zookeeper='host:port'; "
@@ -459,7 +462,13 @@ def connect(
     assert registry is not None
     try:
         resolver: Resolver = registry.resolver(target)
-        client = Client(resolver, config=config, interceptors=interceptors, on_close=owned.close if owned else None)
+        client = Client(
+            resolver,
+            config=config,
+            interceptors=interceptors,
+            group_of=group_of,
+            on_close=owned.close if owned else None,
+        )
     except BaseException:
         if owned is not None:
             owned.close()

@@ -53,6 +53,7 @@ class Call:
         "method",
         "oneway",
         "reply_to",
+        "route",
         "tried",
     )
 
@@ -84,6 +85,8 @@ class Call:
         """Instances that refused or lost this call already."""
         self.endpoint: Endpoint | None = None
         """The instance the current attempt went to."""
+        self.route: Any = None
+        """How the call is led to a primary; None if any instance will do. The client's."""
 
     def __repr__(self) -> str:
         """Name, attempt and place."""

@@ -11,6 +11,7 @@ import pytest
 
 from zkrpc.balancing.load import Load
 from zkrpc.call import Call, Proceed
+from zkrpc.client.following import Routes
 from zkrpc.client.stack import build_stack
 from zkrpc.codec import FailureKind, Payload, encode_failure
 from zkrpc.config import ClientConfig
@@ -128,7 +129,7 @@ class Scene:
         pool: Any = self
         call = Call("get", body, Deadline(55.0), reply_to=METHOD, **options)
         try:
-            return build_stack(pool, interceptors)(call)
+            return build_stack(pool, Routes(pool), interceptors)(call)
         finally:
             assert [(one.load.pending, one.lane.taken) for one in self.members] == [(0, 0), (0, 0)]
 

@@ -106,6 +106,10 @@ def test_options_make_a_new_stub_over_the_same_client(idl: Any, client: Any) -> 
         {"headers": {"a": 1}},
         {"headers": {"Deadline-Budget": "99999"}},
         {"headers": {"zkrpc-attempt": "1"}},
+        {"min_epoch": -1},
+        {"min_epoch": 1.0},
+        {"min_epoch": True},
+        {"min_epoch": 2**63},
     ],
 )
 def test_bad_options_are_refused_when_they_are_given(idl: Any, client: Any, bad: Any) -> None:

@@ -3,7 +3,11 @@
 Run one with ``scripts/faults SUITE``; each prints its figures by the contract of ``scripts/report.py``.
 """
 
-# First of all, so that starting a process or waiting for one does not hold up the load.
+import sys
+
 from gevent import monkey
 
-monkey.patch_all()
+# First of all, so that starting a process or waiting for one does not hold up the load. Under pytest there is none, and
+# the tests of everything else want the standard library as it is.
+if "pytest" not in sys.modules:
+    monkey.patch_all()

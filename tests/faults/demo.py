@@ -170,7 +170,8 @@ def _perform(stage: Stage, report: Report, rng: random.Random, *, quick: bool) -
     report.check("calls made", len(load.outcomes), 1000, comparison=">=")
     report.check("idempotent calls that failed", len(failures(load.outcomes, idempotent=True)), 0, comparison="==")
     report.check("other calls that failed without executed=MAYBE", len(lost), 0, comparison="==")
-    report.check("longest gap without a successful call, ms", longest_gap(load.outcomes, begin, end), 250)
+    # Generous: this is a show on a machine that may be busy. The suite ``calls`` holds the promise of 250 ms.
+    report.check("longest gap without a successful call, ms", longest_gap(load.outcomes, begin, end), 1000)
     report.check("p99, ms", percentile(load.outcomes, 0.99), 1000)
     report.check("replicas registered at the end", len(stage.members()), 3, comparison="==")
 

@@ -15,12 +15,14 @@ from zkrpc.errors import (
     DeadlineExceeded,
     Draining,
     Executed,
+    NotPrimary,
     Overloaded,
     RemoteError,
+    StaleEpoch,
     Unavailable,
 )
 from zkrpc.policies.backoff import Backoff
-from zkrpc.policies.retry import RetryPolicy, may_repeat, reached_server, retrying
+from zkrpc.policies.retry import RetryPolicy, counts, may_repeat, retrying
 
 ENDPOINTS = [Endpoint("10.0.0.1", port) for port in range(1, 10)]
 LOST = ConnectionLost
@@ -40,10 +42,10 @@ class Scene:
         self.call = Call("get", None, Deadline.after(timeout, self.now), idempotent=idempotent)
         policy = RetryPolicy(max_attempts=4, backoff=Backoff(first=0.1, longest=1.0))
         self.stack = retrying(
-            policy, clock=lambda: self.now, sleep=self.sleep, rng=lambda: 0.5, has_untried=self.has_untried
+            policy, clock=lambda: self.now, sleep=self.sleep, rng=lambda: 0.5, is_worth_asking=self.is_worth_asking
         )
 
-    def has_untried(self, call: Call) -> bool:
+    def is_worth_asking(self, call: Call, error: CallError) -> bool:
         return any(endpoint not in call.tried for endpoint in self.instances)
 
     def sleep(self, seconds: float) -> bool:
@@ -134,6 +136,48 @@ def test_pause_beyond_the_deadline_is_not_begun() -> None:
     assert (caught.value.endpoint, caught.value.attempts) == (None, len(scene.pauses) + 1)
 
 
+def test_time_that_runs_out_between_attempts_does_not_hide_the_reason() -> None:
+    """A pause may end late; the next attempt then finds no time left, and the caller still hears what was wrong."""
+    scene = Scene(Unavailable("nobody is there"), DeadlineExceeded("no time left", executed=Executed.NO), instances=0)
+    with pytest.raises(Unavailable, match="nobody is there") as caught:
+        scene.run()
+    assert caught.value.attempts == 1
+
+
+def test_time_that_runs_out_at_an_instance_is_told_as_it_is() -> None:
+    """An attempt that reached somebody and got no answer is the newer and the truer news."""
+    scene = Scene(Unavailable("refused"), TIMED_OUT)
+    with pytest.raises(DeadlineExceeded) as caught:
+        scene.run()
+    assert caught.value.executed is Executed.MAYBE
+
+
+@pytest.mark.parametrize("refusal", [NotPrimary("not here"), StaleEpoch("over", seen=2, current=1)])
+def test_election_is_waited_for_until_the_deadline(refusal: CallError) -> None:
+    """Attempts that found no primary are not counted, and the pauses shrink so that all of the time is used."""
+    scene = Scene(refusal, instances=0, timeout=3.0)
+    with pytest.raises(type(refusal)) as caught:
+        scene.run()
+    assert (caught.value.executed, caught.value.attempts) == (Executed.NO, len(scene.pauses) + 1)
+    assert 4 < len(scene.pauses) < 15
+    assert 102.9 <= scene.now < 103.0
+
+
+def test_redirect_is_followed_at_once() -> None:
+    """While there is somebody worth asking, as many times as it takes."""
+    scene = Scene(*[NotPrimary("there")] * 8, "ok", instances=9)
+    assert scene.run() == "ok"
+    assert (scene.call.attempt, scene.pauses) == (9, [])
+
+
+def test_wait_for_a_primary_does_not_hide_that_the_call_may_have_run() -> None:
+    """The primary was lost with the call; what comes after it cannot make that undone."""
+    scene = Scene(LOST, NotPrimary("not here"), idempotent=True, instances=1, timeout=1.0)
+    with pytest.raises(NotPrimary) as caught:
+        scene.run()
+    assert caught.value.executed is Executed.MAYBE
+
+
 def test_expired_deadline_ends_the_attempts_even_if_instances_are_left() -> None:
     """Time up is time up."""
     scene = Scene(DeadlineExceeded("late", executed=Executed.NO), timeout=0.0)
@@ -174,21 +218,24 @@ def test_other_exceptions_pass_untouched() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "reached"),
+    ("error", "counted"),
     [
         (Unavailable("x"), False),
         (ConnectionLost("x", executed=Executed.NO), False),
         (ConnectionLost("x"), True),
         (Draining("x"), True),
         (DeadlineExceeded("x"), True),
+        (NotPrimary("x"), False),
+        (NotPrimary("x", executed=Executed.MAYBE), True),
+        (StaleEpoch("x", seen=2, current=1), False),
     ],
 )
-def test_reached_server_is_false_only_before_the_first_byte(error: CallError, reached: bool) -> None:
-    """A refusal by a server has cost that server something."""
-    assert reached_server(error) is reached
+def test_attempt_counts_if_a_server_had_a_say_in_it(error: CallError, counted: bool) -> None:
+    """A refusal by a server has cost that server something; not being the primary costs it nothing."""
+    assert counts(error) is counted
 
 
-kinds = st.sampled_from([Unavailable, Draining, Overloaded, LOST, TIMED_OUT, RemoteError])
+kinds = st.sampled_from([Unavailable, Draining, Overloaded, NotPrimary, LOST, TIMED_OUT, RemoteError])
 
 
 @settings(deadline=None, max_examples=200)
@@ -202,5 +249,5 @@ def test_no_history_breaks_the_rules(outcomes: list[type[CallError]], idempotent
         assert error.attempts == scene.call.attempt
     seen = [outcome("x") for outcome in outcomes][: scene.call.attempt - 1]
     assert all(may_repeat(error, idempotent) for error in seen)
-    assert sum(reached_server(error) for error in seen) < 4
+    assert sum(counts(error) for error in seen) < 4
     assert scene.now < scene.call.deadline.at

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zkrpc.endpoint import Endpoint, Instance
+from zkrpc.endpoint import Endpoint, Instance, Primary
 from zkrpc.errors import ConfigError, RemoteProtocolError
 from zkrpc.registry.formats import (
     LAUNCH,
@@ -21,6 +21,7 @@ from zkrpc.registry.formats import (
     dump_curator,
     dump_serverset,
     launch_of,
+    parse_primary,
     parse_record,
 )
 
@@ -273,3 +274,50 @@ def test_garbage_is_an_instance_nothing_or_one_error(payload: bytes) -> None:
     except RemoteProtocolError:
         pass
     describe_record(payload)
+
+
+def test_primary_is_read_from_its_node() -> None:
+    """Epoch and endpoint; whatever else an election keeps there is its own business."""
+    value = b'{"epoch":7,"instance":"w1","endpoint":"[::1]:9090","later":[{}]}'
+    assert parse_primary(value) == Primary(endpoint=Endpoint("::1", 9090), epoch=7)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"{}",
+        b'{"epoch":7}',
+        b'{"endpoint":"h:1"}',
+        b'{"epoch":0,"endpoint":"h:1"}',
+        b'{"epoch":-7,"endpoint":"h:1"}',
+        b'{"epoch":true,"endpoint":"h:1"}',
+        b'{"epoch":7.0,"endpoint":"h:1"}',
+        b'{"epoch":"7","endpoint":"h:1"}',
+        b'{"epoch":9223372036854775808,"endpoint":"h:1"}',
+        b'{"epoch":7,"endpoint":"h"}',
+        b'{"epoch":7,"endpoint":"h:65536"}',
+        b'{"epoch":7,"endpoint":["h",1]}',
+        b'{"epoch":7,"endpoint":"h:1"}' + b" " * MAX_RECORD,
+    ],
+)
+def test_primary_that_cannot_be_read_is_refused(value: bytes) -> None:
+    """With one kind of error, whatever the bytes."""
+    with pytest.raises(RemoteProtocolError):
+        parse_primary(value)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(["epoch", "endpoint"]), json_values | st.just("h:1")).map(
+        lambda fields: json.dumps(fields).encode()
+    )
+)
+def test_garbage_is_a_primary_or_refused(value: bytes) -> None:
+    """Nothing else comes out."""
+    try:
+        assert parse_primary(value).epoch > 0
+    except RemoteProtocolError:
+        pass

@@ -15,6 +15,7 @@ def test_paths_follow_the_documented_tree() -> None:
     assert paths.members == "/services/users/members"
     assert paths.member("host-1.a") == "/services/users/members/member_host-1.a"
     assert paths.config == "/services/users/config"
+    assert paths.primary("main") == "/services/users/election/main/primary"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "ü", "x" * 129, "a\n"])
@@ -24,6 +25,8 @@ def test_check_name_refuses_what_cannot_be_one_znode(name: str) -> None:
         Paths(name)
     with pytest.raises(ConfigError, match="worker id"):
         Paths("users").member(name)
+    with pytest.raises(ConfigError, match="group name"):
+        Paths("users").primary(name)
 
 
 @pytest.mark.parametrize("name", ["a", "...", "users-v2", "10.0.0.1:20882", "Team_a.users@eu", "x" * 128])

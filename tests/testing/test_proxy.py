@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -112,6 +113,42 @@ def test_cut_ends_connections_and_serves_new_ones(echo: tuple[str, int]) -> None
             assert new.recv(1) == b""
         with connect(proxy) as refused:
             assert refused.recv(1) == b""
+
+
+def test_connections_are_counted(echo: tuple[str, int]) -> None:
+    """Those that are open."""
+    with Proxy(echo) as proxy:
+        with connect(proxy) as first, connect(proxy) as second:
+            for connection in (first, second):
+                connection.sendall(b"a")
+                assert receive(connection, 1) == b"a"
+            assert proxy.connections == 2
+        give_up_at = time.monotonic() + 5
+        while proxy.connections and time.monotonic() < give_up_at:
+            time.sleep(0.005)
+        assert proxy.connections == 0
+
+
+def test_what_clients_send_is_rewritten(echo: tuple[str, int]) -> None:
+    """On its way to the target, not on its way back."""
+    with Proxy(echo, rewrite=lambda chunk: chunk + b"!") as proxy, connect(proxy) as connection:
+        connection.sendall(b"a")
+        assert receive(connection, 2) == b"a!"
+
+
+def test_a_target_that_comes_late_is_dialled_again() -> None:
+    """Its client hears of no refusal, and a new target may be set at any time."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        absent = listener.getsockname()
+    with socket.create_server(("127.0.0.1", 0)) as late, Proxy(absent, tries=100) as proxy:
+        late.settimeout(5)
+        with connect(proxy) as connection:
+            proxy.target = late.getsockname()
+            connection.sendall(b"a")
+            accepted, _ = late.accept()
+            with accepted:
+                accepted.settimeout(5)
+                assert accepted.recv(1) == b"a"
 
 
 def test_an_absent_target_cuts_the_client() -> None:

@@ -23,6 +23,8 @@ def serve_and_call() -> None:
         assert_type(app.endpoint, zkrpc.Endpoint)
         users = zkrpc.connect(idl.Users, "users", zookeeper=registry, config=zkrpc.ClientConfig(timeout=1.0))
         users.options(timeout=0.5, idempotent=True, headers={"tenant": "blue"}).get(42)
+        sharded = zkrpc.connect(idl.Users, ["h:1"], group_of=lambda method, arguments: f"g{arguments.id % 16}")
+        zkrpc.options(sharded, min_epoch=7).get(42)
         zkrpc.close(users)
         app.stop()
 
@@ -30,6 +32,13 @@ def serve_and_call() -> None:
 def interceptor(call: zkrpc.call.Call, proceed: zkrpc.call.Proceed[zkrpc.call.Call]) -> Any:
     try:
         return proceed(call)
+    except zkrpc.NotPrimary as error:
+        assert_type(error.primary, zkrpc.Endpoint | None)
+        assert_type((error.epoch, error.group), tuple[int | None, str | None])
+        raise
+    except zkrpc.StaleEpoch as error:
+        assert_type(error.seen - error.current, int)
+        raise
     except zkrpc.Overloaded as error:
         assert_type(error.retry_after, float | None)
         assert_type(error.executed, zkrpc.Executed)

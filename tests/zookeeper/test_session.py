@@ -414,3 +414,15 @@ def test_session_passes_over_servers_that_accept_and_say_nothing(opened: Opener,
     finally:
         for mute in mutes:
             mute.close()
+
+
+def test_session_never_looks_a_name_up_in_the_hub(
+    opened: Opener, zookeeper: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that leads nowhere may take a resolver ten seconds, and all calls would stand still."""
+
+    def block(*_: object, **__: object) -> None:
+        pytest.fail("looked up in the hub")
+
+    monkeypatch.setattr(socket, "getaddrinfo", block)
+    opened(f"no-such-host.invalid:2181,{zookeeper.replace('127.0.0.1', 'localhost')}")

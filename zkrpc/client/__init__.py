@@ -9,6 +9,8 @@
     pool        one lane per member: dials it, keeps its connections, lets go of those that left
     connection  moves bytes between a socket and the wire machine, and wakes who waits
     replies     what an answer means: a value, a declared exception, or a CallError
+    following   which calls go to a primary instead, of which group, and what each answer teaches of it
+    primaries   pure: who leads, as far as registry, redirects and replies together tell
 
 A call may wait in four places only, each bounded by its deadline: for the first list of members, for a connection, for
 the reply, and between attempts. Nothing here knows where the list of members comes from.

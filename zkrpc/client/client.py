@@ -14,14 +14,15 @@ from typing import Any
 
 from zkrpc.call import Call, Interceptor, current_call
 from zkrpc.client.connection import Connection
+from zkrpc.client.following import GroupOf, Routes
 from zkrpc.client.pool import Dial, Pool
 from zkrpc.client.stack import build_stack
 from zkrpc.config import ClientConfig
 from zkrpc.deadline import Deadline
-from zkrpc.endpoint import Resolver
+from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH, PrimarySource, Resolver
 from zkrpc.errors import ConfigError, CoordinationError, Executed, Unavailable
 from zkrpc.idl import Method
-from zkrpc.wire.headers import DEADLINE_BUDGET
+from zkrpc.wire.headers import DEADLINE_BUDGET, EPOCH
 
 _NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
 
@@ -36,6 +37,10 @@ class CallOptions:
     """Whether it may be sent again when nobody knows if it ran."""
     headers: Mapping[str, str] | None = None
     """Application metadata; servers that speak zkrpc or THeader see it."""
+    min_epoch: int | None = None
+    """The lowest epoch of a primary that may serve the call, for callers that have seen that epoch elsewhere."""
+    sent: Mapping[str, str] | None = dataclasses.field(init=False, repr=False, compare=False, default=None)
+    """All headers of a call: the application's, and ours."""
 
     def __post_init__(self) -> None:
         """Checks every field; raises ConfigError."""
@@ -46,9 +51,20 @@ class CallOptions:
                 raise ConfigError(f"headers must be text to text, got {key!r}: {value!r}")
             if key == DEADLINE_BUDGET or key.startswith("zkrpc-"):
                 raise ConfigError(f"header {key!r} is zkrpc's own; use options(timeout=...) or another name")
+        sent = self.headers
+        if self.min_epoch is not None:
+            if type(self.min_epoch) is not int or not NO_EPOCH <= self.min_epoch <= MAX_EPOCH:
+                raise ConfigError(f"min_epoch must be an epoch, a whole number from 0, got {self.min_epoch!r}")
+            sent = MappingProxyType({**(self.headers or {}), EPOCH: str(self.min_epoch)})
+        object.__setattr__(self, "sent", sent)
 
     def but(
-        self, *, timeout: float | None = None, idempotent: bool | None = None, headers: Mapping[str, str] | None = None
+        self,
+        *,
+        timeout: float | None = None,
+        idempotent: bool | None = None,
+        headers: Mapping[str, str] | None = None,
+        min_epoch: int | None = None,
     ) -> CallOptions:
         """These options with those given replaced, and headers added."""
         merged = {**(self.headers or {}), **(headers or {})}
@@ -56,6 +72,7 @@ class CallOptions:
             timeout=self.timeout if timeout is None else timeout,
             idempotent=self.idempotent if idempotent is None else idempotent,
             headers=MappingProxyType(merged) if merged else None,
+            min_epoch=self.min_epoch if min_epoch is None else min_epoch,
         )
 
 
@@ -66,9 +83,12 @@ class Client:
     """Calls the instances that a resolver names. Belongs to the hub of the thread that made it.
 
     Args:
-        resolver: who knows the members. It is not closed with the client, for others may share it.
+        resolver: who knows the members, and maybe the primaries. It is not closed with the client, for others may
+            share it.
         config: timeouts, attempts and limits.
         interceptors: run around every call, the first one outermost; they see a call once, not its attempts.
+        group_of: for a service with several groups of primaries: which one a call belongs to. It is called with the
+            method's name and an object that has the arguments as attributes, for methods that only a primary serves.
         on_close: called at the end of ``close``, once.
         rng: gives floats in [0, 1), for picking and pausing.
         dial: opens connections.
@@ -80,6 +100,7 @@ class Client:
         *,
         config: ClientConfig | None = None,
         interceptors: Iterable[Interceptor[Call]] = (),
+        group_of: GroupOf | None = None,
         on_close: Callable[[], object] | None = None,
         rng: Callable[[], float] = random.random,
         dial: Dial = Connection.dial,
@@ -89,7 +110,11 @@ class Client:
         self._on_close = on_close
         self._clock = time.monotonic
         self._pool = Pool(self.config, rng=rng, clock=self._clock, dial=dial)
-        self._proceed = build_stack(self._pool, interceptors)
+        source = resolver if isinstance(resolver, PrimarySource) else None
+        self._routes = Routes(self._pool, source, group_of)
+        self._proceed = build_stack(self._pool, self._routes, interceptors)
+        self._learnt = self._routes.learnt
+        self._has_groups = group_of is not None
         self._has_members = False
         self._unsubscribe = resolver.subscribe(self._pool.receive_snapshot)
 
@@ -127,20 +152,28 @@ class Client:
             method.name,
             method.bind(args, kwargs),
             self._deadline(timeout),
-            headers=options.headers,
+            headers=options.sent,
             idempotent=policy.idempotent if options.idempotent is None else options.idempotent,
             oneway=method.oneway,
             reply_to=method,
         )
+        if policy.primary or call.method in self._learnt:
+            self._routes.lead(call)
         if not self._has_members:
             self._await_members(call.deadline)
         return self._proceed(call)
+
+    def expect_primary(self) -> None:
+        """Finds out ahead of the first call who the primary is, if there is only one and the registry tells."""
+        if not self._has_groups:
+            self._routes.follow(DEFAULT_GROUP)
 
     def close(self) -> None:
         """Ends all connections and background work. Calls in flight raise; later ones raise Unavailable."""
         if self.closed:
             return
         self._unsubscribe()
+        self._routes.close()
         self._pool.close()
         if self._on_close is not None:
             self._on_close()

@@ -375,7 +375,7 @@ class Pool:
         for member in self._roster.receive_snapshot(snapshot):
             member.lane.retire()
         if not known.issuperset(self._roster.members.values()):
-            self._tell_news()
+            self.tell_news()
 
     def pick(self, call: Call, now: float) -> Member[Lane]:
         """The member for a call's next attempt. Raises Unavailable if there is nobody."""
@@ -386,12 +386,16 @@ class Pool:
             raise Unavailable(self._roster.explain_absence())
         return member
 
+    def find(self, endpoint: Endpoint) -> Member[Lane] | None:
+        """The member at this place; None if there is none, or none any more."""
+        return None if self.closed else self._roster.find(endpoint)
+
     def has_untried(self, call: Call) -> bool:
         """Whether there is a member worth asking at once that this call has not asked."""
         return not self.closed and self._roster.has_untried(call.tried)
 
     def pause(self, seconds: float) -> bool:
-        """Waits, but not past the moment at which a member appears or comes back. False once all waiting is over."""
+        """Waits, but not past the moment at which there is news. False once all waiting is over."""
         if not self.closed:
             self._news.wait(seconds)
         return not self.closed
@@ -403,7 +407,7 @@ class Pool:
             member.lane.retire()
         for connection in list(self.connections):
             connection.close()
-        self._tell_news()
+        self.tell_news()
 
     def avoid(self, lane: Lane) -> None:
         """A lane's endpoint is out for now."""
@@ -412,9 +416,10 @@ class Pool:
     def readmit(self, lane: Lane) -> None:
         """A lane's endpoint is back."""
         if self._roster.readmit(lane.endpoint, lane):
-            self._tell_news()
+            self.tell_news()
 
-    def _tell_news(self) -> None:
+    def tell_news(self) -> None:
+        """Wakes the calls that pause: something has changed that makes another attempt worthwhile."""
         # Wakes those who wait now; those who come later wait for the next news.
         self._news.set()
         self._news.clear()

@@ -55,6 +55,10 @@ class Roster(Generic[LaneT]):
         """Everybody, whatever their weight or state."""
         return MappingProxyType(self._members)
 
+    def find(self, endpoint: Endpoint) -> Member[LaneT] | None:
+        """The member at this place, whatever its weight or state."""
+        return self._members.get(endpoint)
+
     def receive_snapshot(self, snapshot: Snapshot) -> list[Member[LaneT]]:
         """Adopts a list; returns the members that are no longer wanted, for their lanes to be retired."""
         self.service = snapshot.service

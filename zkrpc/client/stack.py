@@ -2,6 +2,9 @@
 
 The deadline comes before everything, and needs no interceptor: it is a value on the call, and whatever waits below (for
 a pause, a connection, a reply) is bounded by it.
+
+Following a primary is no layer of its own either. It is another answer to two questions that are asked anyway, whom to
+pick and whether to ask again at once; a call that any instance may serve pays one comparison for it.
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from zkrpc.call import Call, Interceptor, Proceed, compose
+from zkrpc.client.following import Routes
 from zkrpc.client.pool import Lane, Pool
-from zkrpc.client.replies import failure_of, is_refusal, unreadable
+from zkrpc.client.replies import epoch_of, failure_of, is_refusal, unreadable
 from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError
 from zkrpc.policies.retry import RetryPolicy, retrying
 from zkrpc.wire import headers as keys
@@ -21,7 +25,7 @@ from zkrpc.wire.message import Reply
 _EXCEPTION = MessageKind.EXCEPTION
 
 
-def build_stack(pool: Pool, interceptors: Iterable[Interceptor[Call]] = ()) -> Proceed[Call]:
+def build_stack(pool: Pool, routes: Routes, interceptors: Iterable[Interceptor[Call]] = ()) -> Proceed[Call]:
     """The function that makes a call and returns or raises what became of it."""
     policy = RetryPolicy(max_attempts=pool.config.max_attempts, backoff=pool.backoff)
     return compose(
@@ -30,22 +34,25 @@ def build_stack(pool: Pool, interceptors: Iterable[Interceptor[Call]] = ()) -> P
             *interceptors,
             # Retries: inside what counts calls, outside what picks an instance, for each attempt must pick anew.
             # A budget belongs in here, and hedging right below: each copy is an attempt, drawing on the same budget.
-            retrying(policy, clock=pool.clock, sleep=pool.pause, rng=pool.rng, has_untried=pool.has_untried),
+            # Waiting through an election is a pause like any other, ended by news.
+            retrying(policy, clock=pool.clock, sleep=pool.pause, rng=pool.rng, is_worth_asking=routes.is_worth_asking),
             # Traces of attempts would come here: they want to see each one, and the instance it went to.
         ),
         # Pick, connect, send, wait. A breaker belongs to what is picked and must see the attempt's timeout, so it has
-        # its place in there, beside the load that sees the same.
-        _Attempt(pool).run,
+        # its place in there, beside the load that sees the same. What an attempt teaches of primaries is learnt in
+        # there too: only here it is known who said so, and the next pick must know it.
+        _Attempt(pool, routes).run,
     )
 
 
 class _Attempt:
     """One attempt: the innermost end of the stack."""
 
-    __slots__ = ("_clock", "_pool")
+    __slots__ = ("_clock", "_pool", "_routes")
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, routes: Routes) -> None:
         self._pool = pool
+        self._routes = routes
         self._clock = pool.clock
 
     def run(self, call: Call) -> Any:
@@ -53,7 +60,7 @@ class _Attempt:
         began = self._clock()
         if began >= call.deadline.at:
             raise DeadlineExceeded(f"no time left for {call.method}", executed=Executed.NO)
-        member = self._pool.pick(call, began)
+        member = self._pool.pick(call, began) if call.route is None else self._routes.pick(call, began)
         call.endpoint = member.endpoint
         load = member.load
         load.start()
@@ -63,6 +70,7 @@ class _Attempt:
             now = self._clock()
             load.fail(now - began, now)
             error.endpoint = member.endpoint
+            self._routes.receive_failure(call, error)
             raise
         except BaseException:  # killed, a timeout of the caller's own, or arguments that do not fit
             now = self._clock()
@@ -73,9 +81,14 @@ class _Attempt:
             failure = failure_of(call.reply_to, reply)
             failure.endpoint = member.endpoint
             (load.fail if is_refusal(failure) else load.finish)(now - began, now)
+            self._routes.receive_failure(call, failure)
             raise failure
         load.finish(now - began, now)
-        return None if reply is None else _read(call, reply)
+        if reply is None:
+            return None
+        if call.route is not None:
+            self._routes.receive_reply(call, epoch_of(reply.headers))
+        return _read(call, reply)
 
 
 def _exchange(call: Call, lane: Lane) -> Reply | None:

@@ -46,6 +46,7 @@ def options(
     timeout: float | None = None,
     idempotent: bool | None = None,
     headers: Mapping[str, str] | None = None,
+    min_epoch: int | None = None,
 ) -> StubT:
     """A new stub over the same client whose calls have these options. Raises ConfigError for a bad value.
 
@@ -54,9 +55,10 @@ def options(
         timeout: seconds for a call with all its attempts.
         idempotent: whether a call may be sent again when nobody knows if it ran.
         headers: metadata, added to what the stub sends already.
+        min_epoch: the lowest epoch of a primary that may serve the call; a lower one answers StaleEpoch.
     """
     it = _stub(stub)
-    changed = it._options.but(timeout=timeout, idempotent=idempotent, headers=headers)
+    changed = it._options.but(timeout=timeout, idempotent=idempotent, headers=headers, min_epoch=min_epoch)
     new: Any = type(it)(it._client, changed)
     return new  # type: ignore[no-any-return]  # the caller's static type of a stub is not Stub
 
@@ -73,6 +75,8 @@ def make_stub(interface: Interface, client: Client) -> Any:
     namespace["close"] = close
     for method in interface.methods.values():
         namespace[method.name] = _function(interface, method)
+    if any(method.policy.primary for method in interface.methods.values()):
+        client.expect_primary()
     return type(f"{interface.name}Stub", (Stub,), namespace)(client, DEFAULT_OPTIONS)
 
 

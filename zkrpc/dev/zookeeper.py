@@ -12,7 +12,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +31,11 @@ class DevZooKeeper:
     """One or three ZooKeeper servers; a context manager that leaves nothing behind.
 
     Servers are numbered from 0. ``tick`` is ZooKeeper's tickTime in milliseconds: sessions may last 2 to 20 of them,
-    so 500 allows timeouts from one second on. A ``directory`` given by the caller is kept at the end.
+    so 500 allows timeouts from one second on. A server that hears nothing from the leader, or a leader from a quorum,
+    gives up after ``sync_limit`` ticks. A ``directory`` given by the caller is kept at the end.
+
+    ``reroute(dialler, target, ports)`` lets a test put proxies between the servers: it is told the quorum and the
+    election port of server ``target``, and gives the two loopback ports that server ``dialler`` shall dial instead.
     """
 
     def __init__(
@@ -39,15 +43,19 @@ class DevZooKeeper:
         nodes: int = 1,
         *,
         tick: int = 500,
+        sync_limit: int = 4,
         java: str | None = None,
         jars: str | None = None,
         directory: Path | str | None = None,
+        reroute: Callable[[int, int, tuple[int, int]], tuple[int, int]] | None = None,
     ) -> None:
         """Remembers what to start; raises ConfigError if that cannot be a ZooKeeper."""
         if nodes not in (1, 3):
             raise ConfigError(f"a throw-away ZooKeeper has 1 node or 3, not {nodes!r}")
         self._count = nodes
         self._tick = tick
+        self._sync_limit = sync_limit
+        self._reroute = reroute
         self._java = java
         self._jars = jars
         self._directory = Path(directory).resolve() if directory is not None else None
@@ -104,16 +112,32 @@ class DevZooKeeper:
         ports = _free_ports(3 * self._count)
         clients, quorum, election = (ports[part::3] for part in range(3))
         common = (
-            f"tickTime={self._tick}\ninitLimit=20\nsyncLimit=4\nmaxClientCnxns=0\nadmin.enableServer=false\n"
-            "clientPortAddress=127.0.0.1\n"
+            f"tickTime={self._tick}\ninitLimit=20\nsyncLimit={self._sync_limit}\nmaxClientCnxns=0\n"
+            "admin.enableServer=false\nclientPortAddress=127.0.0.1\n"
         )
-        if self._count > 1:
-            pairs = enumerate(zip(quorum, election), 1)
-            common += "".join(f"server.{number}=127.0.0.1:{first}:{second}\n" for number, (first, second) in pairs)
+        pairs = tuple(zip(quorum, election))
         self._nodes = [
-            ServerNode(root / str(index), port, f"{common}clientPort={port}\n", number=index + 1, java=java, jars=jars)
+            ServerNode(
+                root / str(index),
+                port,
+                f"{common}{self._servers(index, pairs)}clientPort={port}\n",
+                number=index + 1,
+                java=java,
+                jars=jars,
+            )
             for index, port in enumerate(clients)
         ]
+
+    def _servers(self, reader: int, pairs: Sequence[tuple[int, int]]) -> str:
+        """The ensemble as one server's configuration lists it; a server that stands alone lists nobody."""
+        if self._count == 1:
+            return ""
+        lines = ""
+        for index, ports in enumerate(pairs):
+            if self._reroute is not None and index != reader:
+                ports = self._reroute(reader, index, ports)
+            lines += f"server.{index + 1}=127.0.0.1:{ports[0]}:{ports[1]}\n"
+        return lines
 
     def kill(self, index: int) -> None:
         """Ends one server as a crash would; what it wrote stays on disk."""

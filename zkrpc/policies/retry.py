@@ -3,7 +3,7 @@
 ===========  =====================================================================================
 executed     what follows
 ===========  =====================================================================================
-``NO``       another instance at once while there is an untried one, else again after a pause
+``NO``       another instance at once while there is one worth it, else again after a pause
 ``MAYBE``    the same, but only for a method that is declared idempotent
 ``YES``      never
 ===========  =====================================================================================
@@ -13,7 +13,11 @@ refused, cost no server anything and proves nothing about the call; it is repeat
 deadline, because instances come back (a restart, a list that lags behind). What protects servers from a storm is thus
 the count, what protects this process is the pause, and what protects the caller is the deadline.
 
-Pure: the clock, the dice, the pause and the question "is there an untried instance?" are handed in.
+An instance that is not the primary, or not of the epoch that was demanded, reads the call and does nothing: that is not
+counted either. The caller waits for an election to end, so the pauses then shrink towards the deadline to use all of
+the time there is.
+
+Pure: the clock, the dice, the pause and the question "is somebody worth asking at once?" are handed in.
 """
 
 from __future__ import annotations
@@ -23,7 +27,16 @@ from collections.abc import Callable
 from typing import Any
 
 from zkrpc.call import Call, Interceptor, Proceed
-from zkrpc.errors import CallError, ConnectionLost, Executed, Overloaded, Unavailable
+from zkrpc.errors import (
+    CallError,
+    ConnectionLost,
+    DeadlineExceeded,
+    Executed,
+    NotPrimary,
+    Overloaded,
+    StaleEpoch,
+    Unavailable,
+)
 from zkrpc.policies.backoff import Backoff
 
 
@@ -32,17 +45,23 @@ def may_repeat(error: CallError, idempotent: bool) -> bool:
     return error.executed is Executed.NO or (error.executed is Executed.MAYBE and idempotent)
 
 
-def reached_server(error: CallError) -> bool:
-    """False if the attempt ended before a byte of it was sent."""
-    return not (error.executed is Executed.NO and isinstance(error, (Unavailable, ConnectionLost)))
+def awaits_primary(error: CallError) -> bool:
+    """True if the attempt was in vain because another instance leads, or will."""
+    return isinstance(error, (NotPrimary, StaleEpoch))
+
+
+def counts(error: CallError) -> bool:
+    """False if the attempt ended before a byte of it was sent, or at an instance that had no say in it."""
+    spared = isinstance(error, (Unavailable, ConnectionLost)) or awaits_primary(error)
+    return not (spared and error.executed is Executed.NO)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Progress:
     """What has happened to one call so far."""
 
-    reached: int = 0
-    """Attempts that reached a server."""
+    counted: int = 0
+    """Attempts that reached a server which might have run them."""
     pauses: int = 0
     """Pauses made, which drive the backoff."""
     executed: Executed = Executed.NO
@@ -53,10 +72,15 @@ class Progress:
 
         After an attempt that may have run, a later one that was refused must not claim that nothing happened.
         """
-        self.reached += reached_server(error)
+        self.counted += counts(error)
         if error.executed is not Executed.NO:
             self.executed = error.executed
         error.executed = self.executed
+
+
+def _came_to_nothing(error: CallError, call: Call) -> bool:
+    """True if the time ran out before the attempt began: what the one before it met tells the caller more."""
+    return isinstance(error, DeadlineExceeded) and error.executed is Executed.NO and call.endpoint is None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,23 +91,26 @@ class RetryPolicy:
     backoff: Backoff = Backoff()
 
     def pause_before_next(
-        self, error: CallError, progress: Progress, *, untried: bool, remaining: float, rng: Callable[[], float]
+        self, error: CallError, progress: Progress, *, at_once: bool, remaining: float, rng: Callable[[], float]
     ) -> float | None:
         """Seconds until the next attempt of a call that may be repeated; None to give up.
 
         Args:
-            error: how the last attempt ended.
+            error: how the last attempt ended, as it was raised.
             progress: what went before, the last attempt included.
-            untried: whether there is an instance worth asking that was not asked yet.
+            at_once: whether there is an instance worth asking without a pause.
             remaining: seconds until the deadline. A pause that would not end before it is not begun: the caller gets
                 the error that tells more than "time is up", and gets it sooner.
             rng: floats in [0, 1).
         """
-        if remaining <= 0 or progress.reached >= self.max_attempts:
+        if remaining <= 0 or progress.counted >= self.max_attempts:
             return None
-        if untried:
+        if at_once:
             return 0.0
         pause = self.backoff.pause(progress.pauses, rng)
+        if awaits_primary(error):
+            # An election ends when it ends: look again once more in half of what is left, down to the shortest pause.
+            return min(pause, remaining / 2) if remaining > self.backoff.first else None
         if isinstance(error, Overloaded) and error.retry_after is not None:
             # Everybody was asked; the one that said when to come back knows better than our dice.
             pause += error.retry_after
@@ -96,7 +123,7 @@ def retrying(
     clock: Callable[[], float],
     sleep: Callable[[float], bool],
     rng: Callable[[], float],
-    has_untried: Callable[[Call], bool],
+    is_worth_asking: Callable[[Call, CallError], bool],
 ) -> Interceptor[Call]:
     """The interceptor that applies ``policy``: numbers the attempts, and notes on the call whom not to ask again.
 
@@ -106,21 +133,29 @@ def retrying(
         sleep: waits for so many seconds, or less if there is news worth another attempt; False if nothing can come any
             more, and the last error stands.
         rng: floats in [0, 1).
-        has_untried: whether an instance is left that this call has not tried.
+        is_worth_asking: whether somebody is worth asking at once, after this error of the last attempt.
     """
 
     def retry(call: Call, proceed: Proceed[Call]) -> Any:
         progress: Progress | None = None
-        while True:
-            call.attempt += 1
-            try:
-                return proceed(call)
-            except CallError as error:
-                progress = progress or Progress()
-                pause = pause_after(error, call, progress)
-                if pause is None or (pause > 0 and not sleep(pause)):
-                    raise
-                progress.pauses += pause > 0
+        last: CallError | None = None
+        try:
+            while True:
+                call.attempt += 1
+                try:
+                    return proceed(call)
+                except CallError as error:
+                    if last is not None and _came_to_nothing(error, call):
+                        raise last from None
+                    progress = progress or Progress()
+                    pause = pause_after(error, call, progress)
+                    if pause is None or (pause > 0 and not sleep(pause)):
+                        raise
+                    progress.pauses += pause > 0
+                    last = error
+        finally:
+            # An error knows this frame; keeping it here would leave both to the garbage collector.
+            last = None
 
     def pause_after(error: CallError, call: Call, progress: Progress) -> float | None:
         repeatable = may_repeat(error, call.idempotent)
@@ -132,6 +167,7 @@ def retrying(
         if not repeatable:
             return None
         remaining = call.deadline.remaining(clock())
-        return policy.pause_before_next(error, progress, untried=has_untried(call), remaining=remaining, rng=rng)
+        at_once = is_worth_asking(call, error)
+        return policy.pause_before_next(error, progress, at_once=at_once, remaining=remaining, rng=rng)
 
     return retry

@@ -20,4 +20,7 @@ is reported and left alone.
 only "look again"; the first change is read at once, a burst is collected, and the list is read again after every
 reconnect and once a minute, because ZooKeeper watches are one-shot and die with the connection. Losing ZooKeeper takes
 nothing away: the last list stays, and ``snapshot_file`` keeps it on disk for a start while ZooKeeper is down.
+
+``primaries`` follows who leads a group, for those who ask. It is a short cut for callers and nothing that safety rests
+on: who leads is for the election to decide, and for the instances to say.
 """

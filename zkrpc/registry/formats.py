@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from zkrpc.endpoint import Endpoint, Instance
+from zkrpc.endpoint import MAX_EPOCH, NO_EPOCH, Endpoint, Instance, Primary
 from zkrpc.errors import ConfigError, RemoteProtocolError
 from zkrpc.registry.schema import MEMBER_PREFIX, worker_id_of
 
@@ -106,6 +106,23 @@ def parse_record(name: str, payload: bytes, *, max_record: int = MAX_RECORD) -> 
     if "address" in document:
         return _read_curator(worker_id_of(name), document)
     _refuse("neither a ServerSet nor a Curator record")
+
+
+def parse_primary(payload: bytes, *, max_record: int = MAX_RECORD) -> Primary:
+    """Who leads, out of the JSON object that a primary's node holds: ``epoch`` and ``endpoint`` (``host:port``) count.
+
+    Raises RemoteProtocolError for anything else; never anything else, whatever the bytes.
+    """
+    document = _load(payload, max_record)
+    epoch, place = document.get("epoch"), document.get("endpoint")
+    if type(epoch) is not int or not NO_EPOCH < epoch <= MAX_EPOCH:
+        _refuse(f"the epoch is {epoch!r:.80}")
+    if not isinstance(place, str):
+        _refuse(f"the endpoint is {place!r:.80}")
+    try:
+        return Primary(endpoint=Endpoint.parse(place), epoch=epoch)
+    except ConfigError as exc:
+        raise RemoteProtocolError(str(exc)) from exc
 
 
 def launch_of(payload: bytes) -> str:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import random
 import socket
 import time
 from collections.abc import Callable
@@ -151,14 +152,19 @@ class Acknowledgements:
 
 
 class _Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untyped
-    """kazoo's gevent handler, with a bound on each TCP connect so that one dead server does not cost the session."""
+    """kazoo's gevent handler, with a bound on each connect so that one dead server does not cost the session.
+
+    The bound includes finding the server's address: the name of a dead container may take a resolver 10 s (measured).
+    """
 
     def __init__(self, connect_timeout: float) -> None:
         super().__init__()
         self._connect_timeout = connect_timeout
 
     def create_connection(self, *args: Any, timeout: float, **kwargs: Any) -> Any:
-        return super().create_connection(*args, timeout=min(timeout, self._connect_timeout), **kwargs)
+        bound = min(timeout, self._connect_timeout)
+        with gevent.Timeout(bound, self.timeout_exception(f"no connection within {bound} s")):
+            return super().create_connection(*args, timeout=bound, **kwargs)
 
 
 class Link:
@@ -185,6 +191,7 @@ class Link:
         # A third of the session for a whole round of the servers: two more rounds fit before it expires.
         one_server = max(_LEAST_CONNECT_TIMEOUT, config.session_timeout / (3 * len(target.servers)))
         self._client = _build_client(target, config, identity, _Handler(one_server))
+        self._client._connection._expand_client_hosts = self._servers
         self._client.add_listener(self._hear)
         self.acknowledgements = Acknowledgements(self._client._connection, one_server)
 
@@ -193,6 +200,12 @@ class Link:
         self._client.start_async()
         # A client that never connected dies without telling its listeners.
         self._client._connection._connection_routine.link(lambda _: self._on_change())
+
+    def _servers(self) -> list[tuple[str, str, int]]:
+        """The servers to try, by name. kazoo would resolve all names in advance, and the hub would stand still for the
+        slowest of them; so each is resolved when its turn comes, in gevent's thread pool."""
+        servers = [(host.strip(), host.strip(), port) for host, port in self._client.hosts]
+        return random.sample(servers, len(servers))
 
     @property
     def connected(self) -> bool:

@@ -19,9 +19,10 @@ from gevent.event import Event
 from gevent.pool import Pool
 
 from zkrpc.config import RegistryConfig
-from zkrpc.endpoint import Snapshot
+from zkrpc.endpoint import Primary, Snapshot
 from zkrpc.errors import CoordinationError, SessionSuspended
 from zkrpc.registry.operations import SessionState
+from zkrpc.registry.primaries import PrimaryWatches
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.session import Session
 from zkrpc.registry.snapshot_file import load_snapshot, save_snapshot
@@ -65,6 +66,7 @@ class ZooKeeperResolver:
         self._file = snapshot_file
         self._clock = clock
         self._view = ServiceView(service, config, rng=dice.random, now=clock())
+        self._primaries = PrimaryWatches(session, service, config, rng=dice.random)
         self._callbacks: dict[object, Callback] = {}
         self._wake = Event()
         self._ready = Event()
@@ -108,6 +110,10 @@ class ZooKeeperResolver:
 
         return unsubscribe
 
+    def follow_primary(self, group: str, callback: Callable[[Primary | None], None], /) -> Callable[[], None]:
+        """Calls back with who leads a group of the service; see :class:`~zkrpc.registry.primaries.PrimaryWatches`."""
+        return self._primaries.follow(group, callback)
+
     def wait_ready(self, timeout: float, /) -> Snapshot:
         """The list, waiting for the first one if need be; it may be empty, and a saved one counts.
 
@@ -126,6 +132,7 @@ class ZooKeeperResolver:
         self._wake.set()
         self._ready.set()
         self._callbacks.clear()
+        self._primaries.close()
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
             self._greenlet.join(_CLOSE_TIMEOUT)
             self._greenlet.kill(timeout=_KILL_TIMEOUT)

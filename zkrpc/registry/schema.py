@@ -4,6 +4,7 @@
 
     /services/<service>/members/member_<worker id>     ephemeral, one record
     /services/<service>/config                         live policy
+    /services/<service>/election/<group>/primary       ephemeral, who leads
 """
 
 from __future__ import annotations
@@ -57,6 +58,10 @@ class Paths:
     def config(self) -> str:
         """The live policy."""
         return f"{self.root}/config"
+
+    def primary(self, group: str) -> str:
+        """The node that is there while somebody leads the group."""
+        return f"{self.root}/election/{check_name('group name', group)}/primary"
 
     def member(self, worker_id: str) -> str:
         """The node of one worker: always the same for the same worker, never sequential (a lost reply makes two)."""

@@ -15,6 +15,7 @@ from typing import Any
 from zkrpc.app import Service
 from zkrpc.client.client import Client
 from zkrpc.client.connection import Connection, ConnectionOwner
+from zkrpc.client.following import GroupOf
 from zkrpc.client.stub import make_stub
 from zkrpc.config import ClientConfig, WireLimits
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
@@ -60,10 +61,17 @@ class Loopback:
         replicas: how many to begin with, numbered from 0.
         config: of the client.
         seed: what the client's picking begins with, so that a test can be repeated.
+        group_of: names the group of primaries that a call belongs to, as for ``zkrpc.connect``.
     """
 
     def __init__(
-        self, service: Service, *, replicas: int = 1, config: ClientConfig | None = None, seed: int = 0
+        self,
+        service: Service,
+        *,
+        replicas: int = 1,
+        config: ClientConfig | None = None,
+        seed: int = 0,
+        group_of: GroupOf | None = None,
     ) -> None:
         self.service = service
         self.handlers: dict[int, Any] = {}
@@ -74,7 +82,8 @@ class Loopback:
         self._members = LoopbackMembers(service.name)
         for _ in range(replicas):
             self.add()
-        client = Client(self._members, config=config, rng=random.Random(seed).random, dial=self._dial)
+        rng = random.Random(seed).random
+        client = Client(self._members, config=config, group_of=group_of, rng=rng, dial=self._dial)
         self.stub = make_stub(service.interface, client)
         self._client = client
 

@@ -11,11 +11,13 @@ import enum
 import selectors
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
 _CHUNK = 65536
 # A sink that does not read stops its source being read, as TCP itself would do.
 _MOST_HELD = 1024 * 1024
+_REDIAL_INTERVAL = 0.05
 
 
 class ProxyMode(enum.Enum):
@@ -52,16 +54,25 @@ class _Link:
 
 
 class Proxy:
-    """A proxy on a loopback port of its own; a context manager. ``target`` is (host, port)."""
+    """A proxy on a loopback port of its own; a context manager. ``target`` is (host, port), and may be set.
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    ``rewrite`` changes what clients send, chunk by chunk as it was read: good enough for an address in a greeting. A
+    target that refuses is dialled ``tries`` times before its client is cut: a client that would try again after a
+    refusal may take a cut for something worse.
+    """
+
+    def __init__(
+        self, target: tuple[str, int], *, tries: int = 1, rewrite: Callable[[bytes], bytes] | None = None
+    ) -> None:
         """Listens at once and serves until :meth:`close`."""
         self.target = target
+        self._tries = tries
+        self._rewrite = rewrite
         self._mode = ProxyMode.FORWARD
         self._lock = threading.Lock()
         self._links: list[_Link] = []
         self._cut_wanted = False
-        self._closed = False
+        self._closed = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._listener.setblocking(False)
         self._wake_in, self._wake_out = socket.socketpair()
@@ -78,6 +89,11 @@ class Proxy:
     def hosts(self) -> str:
         """``127.0.0.1:port``."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open; one that was closed during HOLE counts until the mode is left."""
+        return len(self._links)
 
     @property
     def mode(self) -> ProxyMode:
@@ -99,8 +115,7 @@ class Proxy:
 
     def close(self) -> None:
         """Closes everything and waits for the thread. May be called more than once."""
-        with self._lock:
-            self._closed = True
+        self._closed.set()
         self._wake()
         self._thread.join(10)
 
@@ -120,7 +135,7 @@ class Proxy:
 
     def _serve(self) -> None:
         try:
-            while not self._closed:
+            while not self._closed.is_set():
                 self._obey()
                 with selectors.DefaultSelector() as selector:
                     self._watch(selector)
@@ -170,9 +185,8 @@ class Proxy:
         if self._mode is ProxyMode.REFUSE:
             client.close()
             return
-        try:
-            server = socket.create_connection(self.target, 2)
-        except OSError:
+        server = self._dial()
+        if server is None:
             client.close()
             return
         client.setblocking(False)
@@ -180,6 +194,14 @@ class Proxy:
         for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._links.append(_Link(client, server))
+
+    def _dial(self) -> socket.socket | None:
+        for _ in range(self._tries):
+            with contextlib.suppress(OSError):
+                return socket.create_connection(self.target, 2)
+            if self._tries > 1:
+                self._closed.wait(_REDIAL_INTERVAL)
+        return None
 
     def _move(self, link: _Link, end: socket.socket, events: int) -> None:
         try:
@@ -200,4 +222,6 @@ class Proxy:
             raise ConnectionResetError
         if end is link.server and self._mode is ProxyMode.DROP_REPLIES:
             return
+        if end is link.client and self._rewrite is not None:
+            chunk = self._rewrite(chunk)
         link.held[link.other(end)] += chunk
