@@ -342,3 +342,43 @@ def test_stuck_on_deposed_ends_the_process(zookeeper: str, tmp_path: Path) -> No
         programs.close()
 
 
+
+
+# -- as a client by name meets it
+
+
+def test_client_follows_the_primary_through_hand_overs_and_deaths(cluster: Cluster, zookeeper: str) -> None:
+    """It knows the service's name only: no call fails, and the epochs it is told never fall."""
+    apps = [cluster.serve(name)[0] for name in ("w1", "w2", "w3")]
+    seen: list[tuple[float, int]] = []
+    failures: list[zkrpc.CallError] = []
+
+    def call_on(stub: Any) -> None:
+        while True:
+            try:
+                epoch = int(stub.marked("x").split()[1])
+                seen.append((time.monotonic(), epoch))
+            except zkrpc.CallError as error:
+                failures.append(error)
+            gevent.sleep(0.002)
+
+    with zkrpc.connect(idl.Board, "board", zookeeper=zookeeper) as stub:
+        caller = gevent.spawn(call_on, stub)
+        eventually(lambda: len(seen) > 20)
+        for _ in range(2):
+            (leader,) = [app for app in apps if leads(app)]
+            before = len(seen)
+            leader.campaigns["main"].step_down()
+            eventually(lambda: len(seen) > before + 20)
+        (leader,) = [app for app in apps if leads(app)]
+        assert leader.registry is not None
+        leader.registry.session.close()
+        before = len(seen)
+        eventually(lambda: len(seen) > before + 20)
+        caller.kill()
+    epochs = [epoch for _, epoch in seen]
+    assert not failures and epochs == sorted(epochs) and set(epochs) == {1, 2, 3, 4}
+    gaps = {
+        later[1]: 1000 * (later[0] - earlier[0]) for earlier, later in zip(seen, seen[1:]) if later[1] != earlier[1]
+    }
+    print("no primary for", ", ".join(f"{gap:.0f} ms" for gap in gaps.values()))
