@@ -76,9 +76,7 @@ def test_primary_shows_who_leads_and_step_down_changes_it(
         with pytest.raises(idl.UnknownAccount):
             stub.transfer("a", "c", 1, "t3")
     heir = next(name for name in shown["candidates"] if name != first.instance)
-    status, output = command.run(
-        "primary", "step-down", "ledger", f"--to={heir}", "--json", ZKRPC_ZOOKEEPER=zookeeper
-    )
+    status, output = command.run("primary", "step-down", "ledger", f"--to={heir}", "--json", ZKRPC_ZOOKEEPER=zookeeper)
     assert status == 0 and json.loads(output)["instance"] == heir and json.loads(output)["epoch"] == 2
     second = leader(registry)
     assert second is not None and second.instance == heir

@@ -342,8 +342,6 @@ def test_stuck_on_deposed_ends_the_process(zookeeper: str, tmp_path: Path) -> No
         programs.close()
 
 
-
-
 # -- as a client by name meets it
 
 

@@ -129,6 +129,7 @@ class Campaign:
         self._session_id = 0
         self._highest: Epoch = NO_EPOCH
         self._leadership: Leadership | None = None
+        self._shown = self.state
         self._carrying_out = False
         self._closed = False
         self._greenlets: dict[str, gevent.Greenlet[..., None]] = {}
@@ -250,7 +251,6 @@ class Campaign:
         if self._carrying_out or self._closed:
             return
         self._carrying_out = True
-        before = self.state
         try:
             while effects := self._machine.effects():
                 for effect in effects:
@@ -260,7 +260,8 @@ class Campaign:
         if gevent.getcurrent() is not self._greenlets.get("driver"):
             # The driver reads the machine's timer anew.
             self._nudged.set()
-        if self.state is not before:
+        if self.state is not self._shown:
+            self._shown = self.state
             self.gate.turn()
 
     def _execute(self, effect: Effect) -> None:

@@ -12,12 +12,13 @@ from gevent.event import Event
 from zkrpc.election.fencing import Epoch
 from zkrpc.election.machine import ElectionMachine, ElectionState
 
-_ABOUT_TO_SERVE = (ElectionState.CONFIRMING, ElectionState.SYNCHRONISING)
+# From the claim on: callers read our record in the registry before we have the answer that it is there.
+_ABOUT_TO_SERVE = (ElectionState.CLAIMING, ElectionState.CONFIRMING, ElectionState.SYNCHRONISING)
 _LEADING = (ElectionState.SYNCHRONISING, ElectionState.PRIMARY)
 
 
 class Gate:
-    """Lets calls in while the machine serves. ``clock`` gives monotonic seconds."""
+    """Lets calls in while the machine serves. ``clock`` gives monotonic seconds; ``turn`` follows every change."""
 
     def __init__(self, machine: ElectionMachine, clock: Callable[[], float]) -> None:
         self.running = 0
