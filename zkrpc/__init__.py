@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zkrpc.app import App as App
     from zkrpc.app import Registry as Registry
-    from zkrpc.app import Service as Service
     from zkrpc.app import connect as connect
     from zkrpc.app import offload as offload
     from zkrpc.app import serve as serve
@@ -64,6 +63,7 @@ if TYPE_CHECKING:
     from zkrpc.idl import Method as Method
     from zkrpc.idl import load as load
     from zkrpc.server.server import Server as Server
+    from zkrpc.service import Service as Service
 
 __version__ = "0.1.0"
 
@@ -71,7 +71,7 @@ _HOMES = {
     "load": "zkrpc.idl",
     "Interface": "zkrpc.idl",
     "Method": "zkrpc.idl",
-    "Service": "zkrpc.app",
+    "Service": "zkrpc.service",
     "Server": "zkrpc.server.server",
     "Registry": "zkrpc.app",
     "App": "zkrpc.app",

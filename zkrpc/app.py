@@ -12,23 +12,21 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import gevent
 
-from zkrpc.call import Call, Interceptor, ServerCall
+from zkrpc.call import Call, Interceptor
 from zkrpc.client.client import Client
 from zkrpc.client.following import GroupOf
 from zkrpc.client.static import StaticResolver
 from zkrpc.client.stub import make_stub
-from zkrpc.config import ClientConfig, ElectionConfig, RegistryConfig, ServerConfig
-from zkrpc.election.campaign import Campaign
+from zkrpc.config import ClientConfig, RegistryConfig
 from zkrpc.election.candidacy import Candidacy
 from zkrpc.election.heart import Heart
-from zkrpc.election.primary import HandlerHooks, Primacy, find_marks, groups_of
 from zkrpc.endpoint import Endpoint, Instance, Resolver
 from zkrpc.errors import ConfigError, CoordinationError
 from zkrpc.idl import Interface
@@ -40,6 +38,7 @@ from zkrpc.registry.schema import Paths
 from zkrpc.registry.session import Session
 from zkrpc.server.lifecycle import LifecycleState, Step
 from zkrpc.server.server import Server
+from zkrpc.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -47,69 +46,6 @@ _WITHDRAW_TIMEOUT = 2.0
 """Seconds a stop waits for ZooKeeper to forget us; without ZooKeeper the session's end will do it."""
 
 T = TypeVar("T")
-
-
-class Service:
-    """What is served: an interface, its handler, and the name under which clients find it.
-
-    Args:
-        interface: a service of a loaded IDL.
-        handler: an object with a method for each of the interface's, or a function or class that makes one; it is
-            called in the worker process.
-        name: the name in the registry; the interface's name in lower case if not given.
-        config: limits and times of the server.
-        interceptors: run around every handler, the first one outermost.
-        is_ready: asked before the instance registers, every 0.1 s until it says True.
-        ready_timeout: seconds after which a service that is not ready gives up.
-        version: free text shown to operators.
-        metadata: facts published with the registration, text to text.
-        groups: the groups of which each elects a primary of its own; by default those that ``primary_only`` names.
-        election: limits and times of elections.
-    """
-
-    def __init__(
-        self,
-        interface: Interface,
-        handler: object,
-        name: str | None = None,
-        *,
-        config: ServerConfig | None = None,
-        interceptors: Sequence[Interceptor[ServerCall]] = (),
-        is_ready: Callable[[], bool] | None = None,
-        ready_timeout: float = 60.0,
-        version: str = "",
-        metadata: Mapping[str, str] | None = None,
-        groups: Sequence[str] = (),
-        election: ElectionConfig | None = None,
-    ) -> None:
-        if not isinstance(interface, Interface):
-            raise ConfigError(
-                f"Service wants a service of a loaded IDL, as in zkrpc.load(...).Users; got {interface!r}"
-            )
-        self.interface = interface
-        self.handler = handler
-        self.name = name or interface.name.lower()
-        self.config = config or ServerConfig()
-        self.interceptors = tuple(interceptors)
-        self.is_ready = is_ready
-        self.ready_timeout = ready_timeout
-        self.version = version
-        self.metadata = dict(metadata or {})
-        self.groups = tuple(groups)
-        self.election = election or ElectionConfig()
-
-    def __repr__(self) -> str:
-        """Name and interface."""
-        return f"<Service {self.name!r} {self.interface.name}>"
-
-    def make_handler(self) -> object:
-        """The handler object: the one given, or what the given class or function makes."""
-        if isinstance(self.handler, type) or (callable(self.handler) and not self._is_complete(self.handler)):
-            return self.handler()
-        return self.handler
-
-    def _is_complete(self, handler: object) -> bool:
-        return all(hasattr(handler, method) for method in self.interface.methods)
 
 
 def offload(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
@@ -215,20 +151,16 @@ class App:
         self.service = service
         self.registry: Registry | None = None
         self.registrar: Registrar | None = None
-        self.campaigns: dict[str, Campaign] = {}
-        """The elections that this instance takes part in, by group."""
         self._owned: Registry | None = None
-        self._candidacy: Candidacy | None = None
         handler = service.make_handler()
-        self._hooks = HandlerHooks(handler)
-        self._marks = find_marks(service.interface, handler)
-        self._groups = groups_of(self._marks.values(), service.groups)
-        primacy = Primacy(self._marks, self.campaigns, patience=service.election.elected_timeout)
+        self.candidacy = Candidacy(service.interface, handler, service.groups, service.election)
+        """The elections that this instance takes part in."""
         self.server = Server(
             service.interface,
             handler,
             config=service.config,
-            interceptors=(*service.interceptors, primacy) if self._marks else service.interceptors,
+            # Innermost, so that nothing waits between the look at the lease and the handler.
+            interceptors=(*service.interceptors, *self.candidacy.interceptors),
             steps={
                 Step.HAND_OVER: self._hand_over,
                 Step.WITHDRAW: self._withdraw,
@@ -267,17 +199,12 @@ class App:
     def use_registry(self, zookeeper: str | Registry | None) -> Registry | None:
         """Remembers where to register; a connect string becomes a Registry that ends with this app."""
         self.registry, self._owned = _open_registry(zookeeper)
-        if self.registry is None and self._marks:
+        if self.registry is None and self.candidacy.methods:
             raise ConfigError(
-                f"{', '.join(self._marks)} of {self.service.name} need an elected primary, and electing one needs "
-                "zookeeper='host:port'"
+                f"{', '.join(self.candidacy.methods)} of {self.service.name} need an elected primary, and electing one "
+                "needs zookeeper='host:port'"
             )
         return self.registry
-
-    @property
-    def primary_only(self) -> tuple[str, ...]:
-        """The methods that only a primary serves."""
-        return tuple(self._marks)
 
     def await_readiness(self) -> None:
         """Returns when the service says it is ready. Raises ConfigError after its ``ready_timeout``."""
@@ -302,29 +229,10 @@ class App:
 
     def stand(self, instance: Instance) -> None:
         """Takes part in the elections of the service's groups from now on, if it has primary-only methods."""
-        if not self._marks:
-            return
         assert self.registry is not None
-        self._candidacy = Candidacy(
-            self.registry.session,
-            self.registry.heart(self.service.name, instance.id),
-            self.service.name,
-            self._groups,
-            self._hooks,
-            self.service.election,
-            instance=instance.id,
-            endpoint=str(instance.endpoint),
-            session_timeout=self.registry.config.session_timeout,
-        )
-        self.campaigns.update(self._candidacy.campaigns)
-        self._candidacy.start()
-
-    @property
-    def particulars(self) -> dict[str, str]:
-        """What operators want to read of an instance that elects."""
-        if self.registry is None or not self._marks:
-            return {}
-        return {SESSION_TIMEOUT: f"{self.registry.config.session_timeout:g}"}
+        if self.candidacy.methods:
+            heart = self.registry.heart(self.service.name, instance.id)
+            self.candidacy.stand(self.registry.session, heart, self.service.name, instance, self.registry.config)
 
     def begin_stop(self) -> None:
         """Starts to drain and returns at once."""
@@ -343,8 +251,7 @@ class App:
         return self.server.wait_stopped(timeout)
 
     def _hand_over(self) -> None:
-        if self._candidacy is not None:
-            self._candidacy.withdraw(self.service.election.hand_over_timeout)
+        self.candidacy.withdraw(self.service.election.hand_over_timeout)
 
     def _withdraw(self) -> None:
         if self.registrar is not None:
@@ -353,8 +260,8 @@ class App:
     def _close_session(self) -> None:
         if self.registry is None:
             return
-        if self._candidacy is not None:
-            self.registry.see_off(self._candidacy)
+        if self.candidacy.campaigns:
+            self.registry.see_off(self.candidacy)
         if self.registrar is not None:
             self.registry.see_off(self.registrar)
         if self._owned is not None:
@@ -408,8 +315,13 @@ def serve(
                 started_at=time.time(),
                 version=service.version,
                 idl_digest=service.interface.digest,
-                primary_only=app.primary_only,
-                metadata={**service.metadata, **app.particulars, LAUNCH: launch_id, PID: str(os.getpid())},
+                primary_only=app.candidacy.methods,
+                metadata={
+                    **service.metadata,
+                    **({SESSION_TIMEOUT: f"{registry.config.session_timeout:g}"} if app.candidacy.methods else {}),
+                    LAUNCH: launch_id,
+                    PID: str(os.getpid()),
+                },
             )
             app.register(_FORMATS[record_format](instance, service.name), worker_id, launch_id)
             app.stand(instance)

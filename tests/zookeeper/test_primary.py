@@ -90,7 +90,9 @@ class Cluster:
         settings = {"config": QUICK, "election": SWIFT, "groups": ["main"], **service}
         app = zkrpc.serve(zkrpc.Service(idl.Board, board, **settings), zookeeper=registry, worker_id=name)
         self.apps.append(app)
-        eventually(lambda: all(one.state.value not in ("idle", "enrolling") for one in app.campaigns.values()))
+        eventually(
+            lambda: all(one.state.value not in ("idle", "enrolling") for one in app.candidacy.campaigns.values())
+        )
         return app, board
 
     def stub(self, app: zkrpc.App, *, demand: str = "", **options: Any) -> Any:
@@ -115,7 +117,7 @@ class Cluster:
 
 def leads(app: zkrpc.App, group: str = "main") -> bool:
     """Whether that instance serves as the group's primary."""
-    return app.campaigns[group].leadership is not None
+    return app.candidacy.campaigns[group].leadership is not None
 
 
 @pytest.fixture
@@ -131,7 +133,7 @@ def test_primary_serves_and_the_others_say_who(cluster: Cluster) -> None:
     first, board = cluster.serve("w1")
     eventually(lambda: leads(first))
     second, other = cluster.serve("w2")
-    eventually(lambda: second.campaigns["main"].primary)
+    eventually(lambda: second.candidacy.campaigns["main"].primary)
     stub = cluster.stub(first)
     assert stub.write("x") == "w1 1 x" and stub.marked("y") == "w1 1 y" and stub.read() == "w1 None read"
     assert cluster.stub(second).read() == "w2 None read"
@@ -192,7 +194,7 @@ def test_kill_leaves_nothing_in_a_shared_session(cluster: Cluster) -> None:
     second, _ = cluster.serve("w2")
     first.kill()
     eventually(lambda: leads(second))
-    assert second.campaigns["main"].leadership.epoch == 2
+    assert second.candidacy.campaigns["main"].leadership.epoch == 2
 
 
 def test_outcome_is_unknown_when_the_lease_ended_meanwhile(
@@ -322,7 +324,7 @@ class Stuck(Board):
         gevent.sleep(3600)
 service = zkrpc.Service(idl.Board, Stuck, groups=["main"], election=zkrpc.ElectionConfig(deposed_timeout=0.3))
 app = zkrpc.serve(service, zookeeper=sys.argv[1])
-while app.campaigns["main"].leadership is None:
+while app.candidacy.campaigns["main"].leadership is None:
     gevent.sleep(0.01)
 print("leads", flush=True)
 app.stop()
@@ -366,7 +368,7 @@ def test_client_follows_the_primary_through_hand_overs_and_deaths(cluster: Clust
         for _ in range(2):
             (leader,) = [app for app in apps if leads(app)]
             before = len(seen)
-            leader.campaigns["main"].step_down()
+            leader.candidacy.campaigns["main"].step_down()
             eventually(lambda: len(seen) > before + 20)
         (leader,) = [app for app in apps if leads(app)]
         assert leader.registry is not None

@@ -6,19 +6,21 @@ It owns the campaigns and ends them together; what each of them does it leaves t
 from __future__ import annotations
 
 import dataclasses
-import random
 import secrets
 import time
 from collections.abc import Sequence
-from types import MappingProxyType
 
 import gevent
 
-from zkrpc.config import ElectionConfig
-from zkrpc.election.campaign import Application, Campaign, Candidate
+from zkrpc.call import Interceptor, ServerCall
+from zkrpc.config import ElectionConfig, RegistryConfig
+from zkrpc.election.campaign import Campaign, Candidate
 from zkrpc.election.heart import Heart
+from zkrpc.election.primary import HandlerHooks, Primacy, find_marks, groups_of
 from zkrpc.election.spread import Spreader
 from zkrpc.election.tree import ElectionPaths, PrimaryRecord
+from zkrpc.endpoint import Instance
+from zkrpc.idl import Interface
 from zkrpc.registry.session import Session
 
 _DEPOSED_SHARE = 0.2
@@ -26,64 +28,54 @@ _DEPOSED_SHARE = 0.2
 
 
 class Candidacy:
-    """Stands for all of the groups from ``start`` until ``withdraw``."""
+    """The elections of a service's groups, as one instance takes part in them.
 
-    def __init__(
-        self,
-        session: Session,
-        heart: Heart,
-        service: str,
-        groups: Sequence[str],
-        application: Application,
-        config: ElectionConfig,
-        *,
-        instance: str,
-        endpoint: str,
-        session_timeout: float,
-        rng: random.Random | None = None,
-    ) -> None:
-        """``session_timeout`` is in seconds, as asked for. Raises ConfigError for names that cannot be nodes."""
-        self.service = service
-        unique = secrets.token_hex(8)
-        paths = {group: ElectionPaths(service, group) for group in groups}
-        if config.deposed_timeout is None:
-            config = dataclasses.replace(config, deposed_timeout=_DEPOSED_SHARE * session_timeout)
-        self._campaigns = {
-            group: Campaign(
-                session,
-                heart,
-                Candidate(paths=path, instance=instance, endpoint=endpoint, unique=unique),
-                application,
-                config,
-                on_primary=self._hear,
-                rng=rng,
-            )
-            for group, path in paths.items()
-        }
+    A service without primary-only methods has none, and then nothing here does anything. Raises ConfigError if the
+    handler's marks, its hooks and the declared groups do not go together.
+    """
+
+    def __init__(self, interface: Interface, handler: object, groups: Sequence[str], config: ElectionConfig) -> None:
+        marks = find_marks(interface, handler)
+        self.methods = tuple(marks)
+        """The names of the primary-only methods."""
+        self.groups = groups_of(marks.values(), groups)
+        self.campaigns: dict[str, Campaign] = {}
+        """Each group's, from ``stand`` on."""
+        self.interceptors: tuple[Interceptor[ServerCall], ...] = ()
+        """What stands in front of the handler."""
+        self.service = ""
+        if marks:
+            self.interceptors = (Primacy(marks, self.campaigns, patience=config.elected_timeout),)
+        self._hooks = HandlerHooks(handler)
+        self._config = config
         self._spreader: Spreader | None = None
-        if len(paths) > 1:
-            some = next(iter(paths.values()))
-            self._spreader = Spreader(session, some.candidates, instance, self._move, settle=config.settle)
-            for group in paths:
-                self._spreader.receive_holder(group, None)
         self._leaving: gevent.Greenlet[..., None] | None = None
 
     def __repr__(self) -> str:
         """Who leads what here."""
-        leading = [group for group, campaign in self._campaigns.items() if campaign.leadership is not None]
-        return f"<Candidacy groups={len(self._campaigns)} leading={leading}>"
+        leading = [group for group, campaign in self.campaigns.items() if campaign.leadership is not None]
+        return f"<Candidacy groups={len(self.groups)} leading={leading}>"
 
-    @property
-    def campaigns(self) -> MappingProxyType[str, Campaign]:
-        """Each group's."""
-        return MappingProxyType(self._campaigns)
-
-    def start(self) -> None:
-        """Stands from now on."""
-        for campaign in self._campaigns.values():
-            campaign.start()
-        if self._spreader is not None:
+    def stand(self, session: Session, heart: Heart, service: str, instance: Instance, registry: RegistryConfig) -> None:
+        """Takes part from now on. Raises ConfigError for a service that cannot be a node's name."""
+        self.service = service
+        unique = secrets.token_hex(8)
+        config = self._config
+        if config.deposed_timeout is None:
+            config = dataclasses.replace(config, deposed_timeout=_DEPOSED_SHARE * registry.session_timeout)
+        for group in self.groups:
+            paths = ElectionPaths(service, group)
+            candidate = Candidate(paths=paths, instance=instance.id, endpoint=str(instance.endpoint), unique=unique)
+            self.campaigns[group] = Campaign(session, heart, candidate, self._hooks, config, on_primary=self._hear)
+        if len(self.groups) > 1:
+            # Everybody stands for every group, so the queue of one of them tells who is there.
+            some = ElectionPaths(service, self.groups[0]).candidates
+            self._spreader = Spreader(session, some, instance.id, self._move, settle=config.settle)
+            for group in self.groups:
+                self._spreader.receive_holder(group, None)
             self._spreader.start()
+        for campaign in self.campaigns.values():
+            campaign.start()
 
     def withdraw(self, timeout: float) -> bool:
         """Hands over whatever is led here and stands no longer; True once that is done, False if the time ran out.
@@ -95,7 +87,7 @@ class Candidacy:
         if self._leaving is None:
             self._leaving = gevent.spawn(self._begin_withdrawal)
         give_up_at = time.monotonic() + timeout
-        waits = [self._leaving_begun, *(one.wait_withdrawn for one in self._campaigns.values())]
+        waits = [self._leaving_begun, *(one.wait_withdrawn for one in self.campaigns.values())]
         return all(wait(max(0.0, give_up_at - time.monotonic())) for wait in waits)
 
     def close(self) -> None:
@@ -104,12 +96,12 @@ class Candidacy:
             self._spreader.close()
         if self._leaving is not None:
             self._leaving.kill(block=False)
-        for campaign in self._campaigns.values():
+        for campaign in self.campaigns.values():
             campaign.close()
 
     def _begin_withdrawal(self) -> None:
         # All at once: each of them waits for its own calls.
-        gevent.joinall([gevent.spawn(campaign.begin_withdrawal) for campaign in self._campaigns.values()])
+        gevent.joinall([gevent.spawn(campaign.begin_withdrawal) for campaign in self.campaigns.values()])
 
     def _leaving_begun(self, timeout: float) -> bool:
         assert self._leaving is not None
@@ -121,4 +113,4 @@ class Candidacy:
             self._spreader.receive_holder(group, None if record is None else record.instance)
 
     def _move(self, group: str, heir: str) -> None:
-        self._campaigns[group].step_down(heir)
+        self.campaigns[group].step_down(heir)

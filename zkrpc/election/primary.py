@@ -4,8 +4,8 @@ A method is marked by :func:`primary_only` or by the IDL's ``zkrpc.primary``; ei
 gate of the call's group before the handler and again before its reply, and needs no other knowledge of elections.
 
 The second question is for a handler that outlived its lease. It ran, so "not executed" would be a lie; but whoever
-leads now may have begun without what it did, and a store may have refused it, so "executed" would be one too. The answer
-says that it is unknown, whatever the handler returned or raised.
+leads now may have begun without what it did, and a store may have refused it, so "executed" would be one too. The
+answer says that it is unknown, whatever the handler returned or raised.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from zkrpc.election.leadership import Leadership
 from zkrpc.election.tree import DEFAULT_GROUP
 from zkrpc.errors import ConfigError, Executed, NotPrimary, Rejected, StaleEpoch
 from zkrpc.idl import Interface
+from zkrpc.registry.schema import check_name
 from zkrpc.wire import headers as keys
 
 MethodT = TypeVar("MethodT", bound=Callable[..., Any])
@@ -88,7 +89,8 @@ def groups_of(marks: Iterable[PrimaryOnly], declared: Sequence[str]) -> tuple[st
         raise ConfigError("primary_only(group=<function>) needs the names it can give: Service(..., groups=[...])")
     if declared and (missing := sorted(named - set(declared))):
         raise ConfigError(f"primary_only names the group {missing[0]!r}, which Service(..., groups=...) lacks")
-    return tuple(dict.fromkeys(declared)) or tuple(sorted(named))
+    groups = tuple(dict.fromkeys(declared)) or tuple(sorted(named))
+    return tuple(check_name("group name", group) for group in groups) if computed or named else ()
 
 
 class Contest(Protocol):
