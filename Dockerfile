@@ -13,7 +13,8 @@ ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     PYTHONUNBUFFERED=1 \
     PATH=/venv/bin:$PATH
 RUN python3 -m venv /venv \
- && useradd --uid 10001 --create-home zkrpc
+ && useradd --uid 10001 --create-home zkrpc \
+ && install --directory --owner=zkrpc /data
 
 # The dependencies have a layer of their own, which a change of our code leaves as it is.
 WORKDIR /src
@@ -28,6 +29,7 @@ WORKDIR /app
 COPY idl idl
 COPY examples examples
 USER zkrpc
+VOLUME /data
 EXPOSE 9090
 # The supervisor drains on SIGTERM: it leaves the registry first and finishes its calls.
 STOPSIGNAL SIGTERM

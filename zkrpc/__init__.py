@@ -11,6 +11,54 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from zkrpc.app import App as App
+    from zkrpc.app import Registry as Registry
+    from zkrpc.app import Service as Service
+    from zkrpc.app import connect as connect
+    from zkrpc.app import offload as offload
+    from zkrpc.app import serve as serve
+    from zkrpc.call import current_call as current_call
+    from zkrpc.client.stub import close as close
+    from zkrpc.client.stub import options as options
+    from zkrpc.config import ClientConfig as ClientConfig
+    from zkrpc.config import RegistryConfig as RegistryConfig
+    from zkrpc.config import ServerConfig as ServerConfig
+    from zkrpc.config import WireLimits as WireLimits
+    from zkrpc.deadline import Deadline as Deadline
+    from zkrpc.endpoint import Endpoint as Endpoint
+    from zkrpc.endpoint import Instance as Instance
+    from zkrpc.endpoint import Snapshot as Snapshot
+    from zkrpc.errors import CallError as CallError
+    from zkrpc.errors import ConfigError as ConfigError
+    from zkrpc.errors import ConnectionLost as ConnectionLost
+    from zkrpc.errors import CoordinationError as CoordinationError
+    from zkrpc.errors import DeadlineExceeded as DeadlineExceeded
+    from zkrpc.errors import Draining as Draining
+    from zkrpc.errors import Executed as Executed
+    from zkrpc.errors import IdentityConflict as IdentityConflict
+    from zkrpc.errors import IdlError as IdlError
+    from zkrpc.errors import LocalProtocolError as LocalProtocolError
+    from zkrpc.errors import NodeExists as NodeExists
+    from zkrpc.errors import NodeMissing as NodeMissing
+    from zkrpc.errors import OutcomeUnknown as OutcomeUnknown
+    from zkrpc.errors import Overloaded as Overloaded
+    from zkrpc.errors import ProtocolError as ProtocolError
+    from zkrpc.errors import Rejected as Rejected
+    from zkrpc.errors import RemoteError as RemoteError
+    from zkrpc.errors import RemoteProtocolError as RemoteProtocolError
+    from zkrpc.errors import RpcError as RpcError
+    from zkrpc.errors import SessionLost as SessionLost
+    from zkrpc.errors import SessionSuspended as SessionSuspended
+    from zkrpc.errors import Unavailable as Unavailable
+    from zkrpc.errors import UnknownMethod as UnknownMethod
+    from zkrpc.errors import VersionConflict as VersionConflict
+    from zkrpc.greenlets import spawn as spawn
+    from zkrpc.idl import Interface as Interface
+    from zkrpc.idl import Method as Method
+    from zkrpc.idl import load as load
+    from zkrpc.server.server import Server as Server
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -20,11 +68,14 @@ _HOMES = {
     "Service": "zkrpc.app",
     "Server": "zkrpc.server.server",
     "Registry": "zkrpc.app",
+    "App": "zkrpc.app",
     "connect": "zkrpc.app",
+    "offload": "zkrpc.app",
     "serve": "zkrpc.app",
     "options": "zkrpc.client.stub",
     "close": "zkrpc.client.stub",
     "current_call": "zkrpc.call",
+    "spawn": "zkrpc.greenlets",
     "Deadline": "zkrpc.deadline",
     "Endpoint": "zkrpc.endpoint",
     "Instance": "zkrpc.endpoint",

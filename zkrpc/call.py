@@ -142,7 +142,7 @@ _current: contextvars.ContextVar[ServerCall | None] = contextvars.ContextVar("zk
 def current_call() -> ServerCall | None:
     """The call this greenlet is serving, or None outside a handler.
 
-    A greenlet starts with an empty context, so one that a handler spawns sees None unless the context was copied.
+    A greenlet starts with an empty context; one that a handler spawns sees the call if ``zkrpc.spawn`` made it.
     """
     return _current.get()
 

@@ -32,6 +32,8 @@ class WireLimits:
     """Most key/value pairs in one THeader block."""
     max_in_flight: int = 1024
     """Most calls one connection may have unanswered; what comes beyond is answered Overloaded."""
+    max_in_flight_bytes: int = 64 * 1024 * 1024
+    """Bytes of unanswered calls beyond which one connection's large calls (over 128 KiB) are answered Overloaded."""
     max_unsent: int = 16 * 1024 * 1024
     """Bytes of replies kept for a peer that does not read them; beyond it we stop reading from that peer."""
     first_frame_timeout: float = 10.0
@@ -78,12 +80,12 @@ class ClientConfig:
     wire: WireLimits = WireLimits()
     """Caps of each connection."""
     timeout: float = 5.0
-    """Seconds a call may take with everything it causes. Finite on purpose: gRPC's and Finagle's infinite default is
-    what their users regret first."""
+    """Seconds a call may take with everything it causes, where the IDL sets no timeout. Finite on purpose: gRPC's and
+    Finagle's infinite default is what their users regret first."""
     connect_timeout: float = 1.0
     """Seconds to open one connection; a call moves on to another instance after it."""
     max_attempts: int = 4
-    """Times one call may be sent or tried, the first included."""
+    """Times one call may reach a server, the first included. What reached nobody is bounded by time."""
     backoff: float = 0.025
     """Seconds, the first pause when no untried instance is left; doubles with full jitter."""
     max_backoff: float = 1.0

@@ -63,7 +63,7 @@ def test_failing_fast_does_not_look_attractive() -> None:
     load = load_after((0.01, 0.0))
     load.start()
     load.fail(0.0001, 0.0)
-    assert math.isclose(load.cost(0.0), 0.08)
+    assert math.isclose(load.cost(0.0), 0.081)
     for _ in range(50):
         load.start()
         load.fail(0.0001, 0.0)

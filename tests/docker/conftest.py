@@ -53,7 +53,17 @@ class Project:
         """A new container of the service's image in the project's network; the caller removes it."""
         image = self.containers(service)[0].attrs["Config"]["Image"]
         network = self._engine.networks.list(filters={"label": f"com.docker.compose.project={self.name}"})[0]
-        return self._engine.containers.run(image, command, network=network.name, dns=["127.0.0.1"], detach=True)
+        # Compose 2 labels the images that it builds, and a container would inherit that it belongs to the service.
+        labels = {"com.docker.compose.project": "", "com.docker.compose.service": ""}
+        return self._engine.containers.run(
+            image,
+            command,
+            network=network.name,
+            dns=["127.0.0.1"],
+            dns_opt=["timeout:1", "attempts:1"],
+            labels=labels,
+            detach=True,
+        )
 
     def is_healthy(self, container: Any) -> bool:
         """What the container's own health check says now."""

@@ -14,22 +14,27 @@ from .conftest import Project, wait_until
 pytestmark = pytest.mark.docker
 
 _ZOOKEEPER = "zk1:2181,zk2:2181,zk3:2181"
+# A call gets longer than the IDL's 0.2 s: a killed container does not refuse a connection, it is silent, and a caller
+# who happens to dial it first needs the time to give up and to turn to another replica.
 _CALLER = f"""
 import json, sys, gevent, zkrpc, time
 idl = zkrpc.load("idl/users.thrift")
-answered, failures = {{}}, []
+answered, failures, pauses = {{}}, [], []
 with zkrpc.connect(idl.Users, "users", zookeeper="{_ZOOKEEPER}") as users:
+    users.options(timeout=15).whoami()
     end = time.monotonic() + float(sys.argv[1])
     while time.monotonic() < end:
+        started_at = time.monotonic()
         try:
-            who = users.whoami()
+            who = users.options(timeout=2).whoami()
             answered[who] = answered.get(who, 0) + 1
         except zkrpc.RpcError as error:
             failures.append(repr(error))
         if sum(answered.values()) == 20:
             print("calling", flush=True)
         gevent.sleep(0.01)
-print(json.dumps({{"answered": answered, "failures": failures}}), flush=True)
+        pauses.append(time.monotonic() - started_at)
+print(json.dumps({{"answered": answered, "failures": failures, "longest_pause": max(pauses)}}), flush=True)
 """
 
 
@@ -47,10 +52,10 @@ class Caller:
 
     def __exit__(self, *_: object) -> None:
         """Away with the container."""
-        self._container.remove(force=True)
+        self._container.remove(force=True, v=True)
 
     def outcome(self) -> dict[str, Any]:
-        """How many calls each replica answered, and every failure; waits for the end of the calling."""
+        """Calls that each replica answered, all failures, the longest time between two calls; waits for the end."""
         status = self._container.wait(timeout=self._seconds + 30)["StatusCode"]
         assert status == 0, self._container.logs().decode()
         outcome: dict[str, Any] = json.loads(self._container.logs().decode().splitlines()[-1])
@@ -76,9 +81,10 @@ def leader(project: Project) -> Any:
 
 
 def test_client_of_the_compose_file_makes_its_calls(project: Project) -> None:
-    """The client container finds the service through the ensemble and ends well."""
-    client = project.containers("client")[0]
-    assert client.wait(timeout=60)["StatusCode"] == 0, client.logs().decode()
+    """The client container finds the service through the ensemble and prints what every replica answers."""
+    client, replicas = project.containers("client")[0], project.containers("users")
+    names = [replica.attrs["Config"]["Hostname"] for replica in replicas]
+    wait_until(lambda: all(name in client.logs().decode() for name in names), 60, "an answer of every replica")
 
 
 def test_every_replica_answers(project: Project) -> None:
@@ -91,7 +97,7 @@ def test_every_replica_answers(project: Project) -> None:
 
 def test_killed_replica_fails_no_call(project: Project) -> None:
     """Calls in flight at a killed replica, and those sent before the registry knows, move to another one."""
-    with Caller(project, 15) as caller:
+    with Caller(project, 12) as caller:
         with killed(project, project.containers("users")[0]):
             outcome = caller.outcome()
     assert outcome["failures"] == []
@@ -105,6 +111,7 @@ def test_killed_zookeeper_leader_fails_no_call(project: Project) -> None:
             outcome = caller.outcome()
     assert outcome["failures"] == []
     assert len(outcome["answered"]) == 3
+    assert outcome["longest_pause"] < 2.5
 
 
 def test_replica_that_comes_back_is_called_again(project: Project) -> None:
@@ -112,7 +119,7 @@ def test_replica_that_comes_back_is_called_again(project: Project) -> None:
     with killed(project, leader(project)):
         with killed(project, project.containers("users")[0]):
             pass
-        with Caller(project, 15) as caller:
+        with Caller(project, 5) as caller:
             outcome = caller.outcome()
     assert outcome["failures"] == []
     assert len(outcome["answered"]) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -398,3 +399,18 @@ session.close()
 """
     done = subprocess.run([sys.executable, "-c", program], timeout=40, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_session_passes_over_servers_that_accept_and_say_nothing(opened: Opener, zookeeper: str) -> None:
+    """Mute servers cost a small part of the session timeout each, not all of it, as when it starts."""
+    mutes = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    try:
+        hosts = ",".join(f"127.0.0.1:{mute.getsockname()[1]}" for mute in mutes)
+        session = opened(f"{hosts},{zookeeper}", RegistryConfig(session_timeout=9.0), connected=False)
+        began = time.monotonic()
+        assert session.wait_connected(10)
+        # kazoo alone would give each of them 9 s / 3 servers.
+        assert time.monotonic() - began < 2.9
+    finally:
+        for mute in mutes:
+            mute.close()

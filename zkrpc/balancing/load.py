@@ -19,9 +19,11 @@ UNKNOWN_COST = 1000.0
 FAILURE_FACTOR = 8.0
 """A failed call counts as one that took this many times longer than usual: failing fast must not look attractive."""
 LEAST_FAILURE_COST = 0.001
-"""Seconds, what a failure costs an instance without history."""
+"""Seconds added to that, for an instance without history that fails in no time."""
 WORST_COST = 10.0
 """Seconds, the most that failures alone can make an instance cost; it is tried again some time later."""
+
+_exp = math.exp
 
 
 class Load:
@@ -46,7 +48,7 @@ class Load:
     def fail(self, elapsed: float, now: float) -> None:
         """A call failed, or was refused, after ``elapsed`` seconds."""
         self.pending -= 1
-        penalty = min(max(self.cost(now) * FAILURE_FACTOR, LEAST_FAILURE_COST), WORST_COST)
+        penalty = min(max(self.cost(now), elapsed) * FAILURE_FACTOR + LEAST_FAILURE_COST, WORST_COST)
         self._observe(max(elapsed, penalty), now)
 
     def abandon(self, elapsed: float, now: float) -> None:
@@ -58,19 +60,23 @@ class Load:
     def cost(self, now: float) -> float:
         """The latency estimate in seconds, 0 if there is none (any more)."""
         age = now - self._measured_at
-        return self._cost * math.exp(-age / DECAY) if age < FORGET_AFTER else 0.0
+        return self._cost * _exp(-age / DECAY) if age < FORGET_AFTER else 0.0
 
     def score(self, now: float) -> float:
         """What one more call would cost: to be compared, lower is better."""
+        # ``cost`` written out: this runs twice per call, and a call of Python costs more than the arithmetic.
         pending = self.pending
-        return (self.cost(now) or (UNKNOWN_COST if pending else 0.0)) * (pending + 1)
+        age = now - self._measured_at
+        if age < FORGET_AFTER and self._cost:
+            return self._cost * _exp(-age / DECAY) * (pending + 1)
+        return UNKNOWN_COST * (pending + 1) if pending else 0.0
 
     def _observe(self, latency: float, now: float) -> None:
         age = now - self._measured_at
         if latency >= self._cost or age >= FORGET_AFTER:
             self._cost = latency
         else:
-            share = math.exp(-age / DECAY)
+            share = _exp(-age / DECAY)
             self._cost = self._cost * share + latency * (1.0 - share)
         self._measured_at = now
 

@@ -72,27 +72,29 @@ class P2C(Generic[CandidateT]):
 
     def _pick(self, rng: Callable[[], float], now: float) -> CandidateT | None:
         candidates = self._candidates
-        if len(candidates) < 2:
+        count = len(candidates)
+        if count < 2:
             return candidates[0] if candidates else None
-        first, second = self._draw_two(rng)
+        if self._bounds is None:
+            first = int(rng() * count)
+            # Skips the first without a second throw: the one after a step of 1 to count - 1, round the corner.
+            second = (first + 1 + int(rng() * (count - 1))) % count
+            one, other = candidates[first], candidates[second]
+            return one if one.load.score(now) <= other.load.score(now) else other
+        first, second = self._draw_two(self._bounds, rng)
         one, other = candidates[first], candidates[second]
         return one if one.load.score(now) * other.weight <= other.load.score(now) * one.weight else other
 
-    def _draw_two(self, rng: Callable[[], float]) -> tuple[int, int]:
-        count = len(self._candidates)
-        if self._bounds is None:
-            first = int(rng() * count)
-            second = int(rng() * (count - 1))
-            return first, second + (second >= first)
-        first = self._draw_weighted(self._bounds, rng)
+    def _draw_two(self, bounds: list[float], rng: Callable[[], float]) -> tuple[int, int]:
+        first = self._draw(bounds, rng)
         for _ in range(_DISTINCT_TRIES):
-            second = self._draw_weighted(self._bounds, rng)
+            second = self._draw(bounds, rng)
             if second != first:
                 return first, second
-        return first, (first + 1) % count
+        return first, (first + 1) % len(bounds)
 
     @staticmethod
-    def _draw_weighted(bounds: list[float], rng: Callable[[], float]) -> int:
+    def _draw(bounds: list[float], rng: Callable[[], float]) -> int:
         # Rounding may put the product on the last bound itself; the last candidate is meant then.
         return min(bisect.bisect_right(bounds, rng() * bounds[-1]), len(bounds) - 1)
 

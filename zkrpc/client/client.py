@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 from zkrpc.call import Call, Interceptor, current_call
-from zkrpc.client.pool import Pool
+from zkrpc.client.connection import Connection
+from zkrpc.client.pool import Dial, Pool
 from zkrpc.client.stack import build_stack
 from zkrpc.config import ClientConfig
 from zkrpc.deadline import Deadline
@@ -70,6 +71,7 @@ class Client:
         interceptors: run around every call, the first one outermost; they see a call once, not its attempts.
         on_close: called at the end of ``close``, once.
         rng: gives floats in [0, 1), for picking and pausing.
+        dial: opens connections.
     """
 
     def __init__(
@@ -80,12 +82,13 @@ class Client:
         interceptors: Iterable[Interceptor[Call]] = (),
         on_close: Callable[[], object] | None = None,
         rng: Callable[[], float] = random.random,
+        dial: Dial = Connection.dial,
     ) -> None:
         self.config = config or ClientConfig()
         self._resolver = resolver
         self._on_close = on_close
         self._clock = time.monotonic
-        self._pool = Pool(self.config, rng=rng, clock=self._clock)
+        self._pool = Pool(self.config, rng=rng, clock=self._clock, dial=dial)
         self._proceed = build_stack(self._pool, interceptors)
         self._has_members = False
         self._unsubscribe = resolver.subscribe(self._pool.receive_snapshot)

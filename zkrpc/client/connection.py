@@ -10,6 +10,7 @@ deadline, a kill or a ``gevent.Timeout`` of its own cannot be woken a second tim
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 import time
@@ -51,7 +52,11 @@ class _Waiter:
 
 
 class Connection:
-    """A connected peer. ``sock`` is non-blocking and becomes this object's; it belongs to this thread's hub."""
+    """A connected peer. ``sock`` is non-blocking and becomes this object's; it belongs to this thread's hub.
+
+    ``watch`` gives a watcher for events of the socket, by default the loop's own; a socket that has no file descriptor
+    brings one of its own.
+    """
 
     __slots__ = (
         "_clock",
@@ -82,6 +87,8 @@ class Connection:
         protocol: ClientProtocol,
         owner: ConnectionOwner,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        watch: Callable[[int], Any] | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.payload = protocol.dialect.payload
@@ -94,8 +101,9 @@ class Connection:
         self._recv = sock.recv
         self._hub = get_hub()
         self._loop = self._hub.loop
-        self._readable = self._loop.io(sock.fileno(), _READ)
-        self._writable = self._loop.io(sock.fileno(), _WRITE)
+        watch = watch or functools.partial(self._loop.io, sock.fileno())
+        self._readable = watch(_READ)
+        self._writable = watch(_WRITE)
         self._timer: Any = None
         self._timer_at = math.inf
         self._flush_armed = False
@@ -135,11 +143,6 @@ class Connection:
     def pending(self) -> int:
         """Calls that wait for a reply."""
         return self._protocol.pending
-
-    @property
-    def last_heard_at(self) -> float:
-        """Monotonic time at which bytes last came."""
-        return self._protocol.last_heard_at
 
     def is_stale(self) -> bool:
         """True if the peer has closed an idle connection and the loop has not got round to telling us."""
@@ -219,6 +222,8 @@ class Connection:
             self._break(None)
             return
         replies = self._protocol.receive_data(chunk, self._clock())
+        if self._protocol.state is _CLOSED:
+            self._break(self._protocol.failure)
         # Whoever is woken may call again: those calls leave with the flush below, which counts as armed meanwhile.
         self._flush_armed = True
         for waiter, reply in replies:
@@ -239,7 +244,8 @@ class Connection:
             return
         if protocol.state is _CLOSED:
             self._break(protocol.failure)
-        elif protocol.draining and not self._told_draining:
+            return
+        if protocol.draining and not self._told_draining:
             self._told_draining = True
             self._owner.connection_draining(self)
         if self._closes_when_idle and not protocol.pending and self._unsent is None and not self._flush_armed:
@@ -304,11 +310,12 @@ class Connection:
         following = self._protocol.next_timer()
         if following is not None:
             self._arm_timer(following)
+        # First, so that whoever is woken finds a connection that is of no more use closed.
+        self._after_step()
         self._fail(
             (waiter, DeadlineExceeded("no reply in time", executed=_executed(flushed), endpoint=self.endpoint))
             for waiter, flushed in expired
         )
-        self._after_step()
 
     # -- the end
 

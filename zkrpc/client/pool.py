@@ -27,13 +27,30 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from zkrpc.call import Call
-from zkrpc.client.connection import Connection
+from zkrpc.client.connection import Connection, ConnectionOwner
 from zkrpc.client.roster import Member, Roster
-from zkrpc.config import ClientConfig
+from zkrpc.config import ClientConfig, WireLimits
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import DeadlineExceeded, Executed, Unavailable
 from zkrpc.policies.backoff import Backoff
 from zkrpc.wire.message import Dialect
+
+
+class Dial(Protocol):
+    """Opens a connection, as :meth:`zkrpc.client.connection.Connection.dial` does over TCP."""
+
+    def __call__(
+        self,
+        endpoint: Endpoint,
+        dialect: Dialect,
+        limits: WireLimits,
+        connect_timeout: float,
+        owner: ConnectionOwner,
+        *,
+        zkrpc: bool,
+        clock: Callable[[], float],
+    ) -> Connection:
+        """The connection; raises OSError."""
 
 
 class LaneHost(Protocol):
@@ -44,6 +61,7 @@ class LaneHost(Protocol):
     rng: Callable[[], float]
     clock: Callable[[], float]
     closed: bool
+    dial: Dial
     connections: set[Connection]
     """All that are open, those of retired lanes and those that drain included."""
 
@@ -126,7 +144,7 @@ class Lane:
 
     def _connect(self, timeout: float) -> Connection:
         host = self._host
-        connection = Connection.dial(
+        connection = host.dial(
             self.endpoint, self.dialect, host.config.wire, timeout, self, zkrpc=self.zkrpc, clock=host.clock
         )
         if host.closed:
@@ -328,12 +346,18 @@ class Pool:
     """The lanes of one service, and who of its members gets the next call."""
 
     def __init__(
-        self, config: ClientConfig, *, rng: Callable[[], float], clock: Callable[[], float] = time.monotonic
+        self,
+        config: ClientConfig,
+        *,
+        rng: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
+        dial: Dial = Connection.dial,
     ) -> None:
         self.config = config
         self.backoff = Backoff(first=config.backoff, longest=config.max_backoff)
         self.rng = rng
         self.clock = clock
+        self.dial = dial
         self.closed = False
         self.connections: set[Connection] = set()
         self._news = Event()

@@ -29,7 +29,7 @@ class StaticResolver:
         if not listed:
             raise ConfigError("a fixed list of endpoints must not be empty; give at least one, as in 127.0.0.1:9090")
         self._snapshot = Snapshot(
-            service=service or ",".join(map(str, listed)),
+            service=service or ",".join(map(str, dict.fromkeys(listed))),
             instances=tuple(
                 Instance(id=str(endpoint), endpoint=endpoint, protocols=(dialect,))
                 for endpoint in dict.fromkeys(listed)

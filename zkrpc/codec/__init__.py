@@ -25,7 +25,7 @@ visitor        catches                                                          
 U+FFFD may also have been sent as such. So when ``text`` sees it, the body is decoded again with every string left as
 bytes, and each is decoded strictly: exact, and paid for by bodies that are odd.
 
-What a hostile body can cost is bounded: nesting by the C module (64 levels), lengths by the bytes that are left, and
+What a hostile body can cost is bounded: nesting by the C module (64 structs), lengths by the bytes that are left, and
 the number of Python objects by :mod:`zkrpc.codec.budget`, a walk over the body that runs only when the body is long
 enough to break the budget and the struct has somewhere to put that many objects.
 

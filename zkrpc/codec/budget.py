@@ -13,9 +13,9 @@ import struct
 from zkrpc.errors import RemoteProtocolError
 
 MAX_ELEMENTS = 100_000
-"""Strings, structs and containers inside containers that one body may hold: about 0.1 s of work at worst."""
-MAX_DEPTH = 64
-"""Levels of structs and containers, as in the C module."""
+"""Strings, structs and containers inside containers that one body may hold: 0.1 to 0.3 s of work at worst."""
+MAX_DEPTH = 128
+"""Levels of structs and containers together; the C module takes 64 structs, and containers between them."""
 
 _STOP, _STRING, _STRUCT, _MAP, _SET, _LIST, _UUID = 0, 11, 12, 13, 14, 15, 16
 _WIDTH = {2: 1, 3: 1, 4: 8, 6: 2, 8: 4, 10: 8, _UUID: 16}
@@ -46,6 +46,8 @@ def _check(walk: _BinaryWalk | _CompactWalk, offset: int) -> None:
         walk.struct(offset, MAX_DEPTH)
     except (IndexError, struct.error) as exc:
         raise RemoteProtocolError("the body ends too early") from exc
+    except RecursionError as exc:  # our own caller was deep in its stack already
+        raise RemoteProtocolError("nested too deeply") from exc
 
 
 class _Walk:
@@ -85,7 +87,7 @@ class _BinaryWalk(_Walk):
         if kind == _STRING:
             return self.past(position + 4, _length(self.buffer, position)[0])
         if depth <= 0:
-            raise RemoteProtocolError(f"nested deeper than {MAX_DEPTH} levels")
+            raise RemoteProtocolError("nested too deeply")
         if kind == _STRUCT:
             return self.struct(position, depth - 1)
         if kind not in (_LIST, _SET, _MAP):
@@ -134,7 +136,7 @@ class _CompactWalk(_Walk):
             length, position = self.varint(position)
             return self.past(position, length)
         if depth <= 0:
-            raise RemoteProtocolError(f"nested deeper than {MAX_DEPTH} levels")
+            raise RemoteProtocolError("nested too deeply")
         if kind == _COMPACT_STRUCT:
             return self.struct(position, depth - 1)
         if kind == _COMPACT_MAP:

@@ -90,6 +90,9 @@ class Reader:
     def read(self, buffer: bytes, offset: int, payload: Payload = BINARY) -> Any:
         """The object that fills ``buffer`` from ``offset`` to its end. RemoteProtocolError for anything wrong."""
         size = len(buffer)
+        if not 0 <= offset < size:
+            # A BytesIO may stand beyond its end; the C module then computes a negative length and kills the process.
+            raise RemoteProtocolError("the body ends too early")
         if size > budget.MAX_ELEMENTS and self._check_budget:
             (budget.check_binary if payload is BINARY else budget.check_compact)(buffer, offset)
         source = BytesIO(buffer)
@@ -141,7 +144,7 @@ def _reason(exc: Exception) -> str:
         case UnicodeDecodeError():
             return "a string is not UTF-8"
         case TProtocolException() | RecursionError():
-            return f"nested deeper than {budget.MAX_DEPTH} levels"
+            return "nested too deeply"
         case OverflowError() | ValueError() | MemoryError():
             return "a length is negative or beyond the body"
         case _:
@@ -191,7 +194,7 @@ def refuse(explain: visitors.Visitor | None, it: Any, exc: Exception) -> NoRetur
 def unencodable(exc: Exception) -> TypeError:
     """What the C module, or a visitor that met a strange object, said about a value."""
     if isinstance(exc, (TProtocolException, RecursionError)):
-        return TypeError(f"the value is nested deeper than {budget.MAX_DEPTH} levels")
+        return TypeError("the value is nested too deeply; at most 64 structs may be inside each other")
     return TypeError(f"the value cannot be encoded: {exc}")
 
 

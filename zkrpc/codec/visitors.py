@@ -8,7 +8,6 @@ loop over a description at each call, and these functions run at each call. Fiel
 
 from __future__ import annotations
 
-import abc
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -54,7 +53,7 @@ def fits_text(value: str) -> bool:
         return False
 
 
-class Rule(abc.ABC):
+class Rule:
     """What a visitor looks for, as lines of Python about the variables it names."""
 
     name: str

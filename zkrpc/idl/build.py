@@ -133,7 +133,7 @@ class _Repair:
                 self._defaults(self._class(definition), definition.name, definition.fields)
             for function in definition.functions:
                 arguments = getattr(self._class(definition), f"{function.name}_args")
-                self._defaults(arguments, f"{function.name}()", function.parameters)
+                self._defaults(arguments, f"{definition.name}.{function.name}()", function.parameters)
             if definition.kind == "const" and definition.type:
                 value = getattr(self._module, definition.name)
                 value = self._value(definition.type, value, f"the constant {definition.name}", definition.line)
@@ -210,11 +210,20 @@ def _converted(of: FieldType, value: Any) -> Any:
             return [_converted(of.inner[0], item) for item in value]
         case Kind.SET, list() | set():
             return {_converted(of.inner[0], item) for item in value}
-        case Kind.STRUCT, _ if of.cls is not None:
-            fields = {field.name: field.type for field in fields_of(of.cls)}
-            given = value if isinstance(value, dict) else vars(value)
-            return of.cls(**{name: _converted(fields[name], item) for name, item in given.items() if name in fields})
+        case Kind.STRUCT, dict() | object(thrift_spec=_) if of.cls is not None:
+            return _struct(of.cls, value if isinstance(value, dict) else vars(value))
+        case Kind.I32, int() if of.cls is not None and value not in vars(of.cls)["_VALUES_TO_NAMES"]:
+            raise TypeError(f"{value} is no item of {of.cls.__name__}")
     return value
+
+
+def _struct(cls: type, given: dict[str, Any]) -> Any:
+    """A struct out of a constant map."""
+    types = {field.name: field.type for field in fields_of(cls)}
+    unknown = ", ".join(sorted(map(str, given.keys() - types.keys())))
+    if unknown:
+        raise TypeError(f"{cls.__name__} has no field {unknown}")
+    return cls(**{name: _converted(types[name], value) for name, value in given.items()})
 
 
 def _copy_defaults(cls: Any, mutable: dict[str, Any]) -> None:

@@ -106,6 +106,9 @@ class _Lint:
         """The fields."""
         taken = _TAKEN_BY_EXCEPTIONS if definition.kind == "exception" else _TAKEN
         self.fields(definition.fields, f"{definition.name}'s field", taken)
+        for field in definition.fields:
+            if field.has_default and any(name.name == definition.name for name in _names_in(field.type)):
+                self.fail(f"{definition.name} cannot have a default of itself: {field.name}", field.line)
 
     def union(self, definition: Definition) -> None:
         """The members, of which none is always there."""

@@ -61,15 +61,16 @@ def tokens_of(text: str, file: str) -> list[Token]:
     try:
         found = [Token(kind=token.type, value=token.value, line=token.lineno) for token in split]
     except ThriftLexerError as exc:
-        raise IdlError(f"{exc}; {_advice(text, split.lexpos)}", file=file, line=split.lineno) from exc
+        message = str(exc).partition(" at line ")[0]
+        advice = _advice(message, text[split.lexpos : split.lexpos + 1])
+        raise IdlError(f"{message}; expected {advice}", file=file, line=split.lineno) from exc
     return [*found, Token(kind=END, value="", line=split.lineno)]
 
 
-def _advice(text: str, position: int) -> str:
-    """What was expected where the lexer gave up."""
-    rest = text[position : position + 2]
-    if rest.startswith("/"):
-        return "a comment must be closed, and must not contain another '/*'"
-    if rest.startswith(('"', "'")):
-        return "a string must be closed on its line, and knows only the escapes \\t \\r \\n \\\\ \\' \\\""
-    return "names are made of ASCII letters, digits and '_'"
+def _advice(message: str, character: str) -> str:
+    """What belongs where the lexer gave up."""
+    if character == "/":
+        return "a comment that is closed and holds no other '/*'"
+    if "escaping" in message or character in ("'", '"'):
+        return "a string closed on its line, with no escapes but \\t \\r \\n \\\\ \\' \\\""
+    return "a name of ASCII letters, digits and '_', a number, a string or punctuation"

@@ -6,8 +6,8 @@ Everything here guards against something that was measured on kazoo 2.11 under g
   good while it says CONNECTED; only a gate in front (128 requests unanswered, none while not connected) prevents that.
 - A request counts as a heartbeat when it is *sent*, so with traffic into a black hole it stays CONNECTED for ever. We
   note when the server last acknowledged something, and cut the socket ourselves.
-- It keeps the negotiated timeout to itself, waits up to an hour between connects by default, and gives one dead server
-  a whole session timeout to connect.
+- It keeps the negotiated timeout to itself, waits up to an hour between connects by default, and gives one dead or
+  mute server a whole session timeout to connect.
 - Its timeouts are BaseExceptions. None is ever raised here, because we wait for results instead of getting them.
 
 It knows nothing of sessions as the rest of zkrpc sees them: :mod:`zkrpc.registry.session` builds a new link when one
@@ -105,8 +105,13 @@ class Acknowledgements:
     kazoo tells neither, so three methods of its connection are wrapped on the instance.
     """
 
-    def __init__(self, connection: Any) -> None:
-        """Starts listening to a connection handler that has not been started."""
+    def __init__(self, connection: Any, handshake_timeout: float) -> None:
+        """Starts listening to a connection handler that has not been started.
+
+        ``handshake_timeout`` bounds the first exchange on a connection; kazoo would give a server that accepts and
+        says nothing, as one does for a moment when it starts, a whole session timeout divided by the servers.
+        """
+        self._handshake_timeout = handshake_timeout
         self.timeout: float | None = None
         """Seconds, as negotiated with the current or last connection."""
         self.last_at: float | None = None
@@ -136,7 +141,7 @@ class Acknowledgements:
             return self._invoke(timeout, request, xid)
         self._sent.clear()
         started_at = time.monotonic()
-        reply = self._invoke(timeout, request, xid)
+        reply = self._invoke(min(timeout, self._handshake_timeout), request, xid)
         if reply[0].time_out > 0:
             self.timeout = reply[0].time_out / 1000
             self.last_at = started_at
@@ -175,9 +180,11 @@ class Link:
         self._slots = BoundedSemaphore(config.max_in_flight)
         self._most = config.max_in_flight
         self._admitting = False
-        self._client = _build_client(target, config, identity)
+        # A third of the session for a whole round of the servers: two more rounds fit before it expires.
+        one_server = max(_LEAST_CONNECT_TIMEOUT, config.session_timeout / (3 * len(target.servers)))
+        self._client = _build_client(target, config, identity, _Handler(one_server))
         self._client.add_listener(self._hear)
-        self.acknowledgements = Acknowledgements(self._client._connection)
+        self.acknowledgements = Acknowledgements(self._client._connection, one_server)
 
     def start(self) -> None:
         """Starts connecting, and goes on until :meth:`stop` or death."""
@@ -288,9 +295,9 @@ class Link:
             self._client.stop()
 
 
-def _build_client(target: ConnectString, config: RegistryConfig, identity: tuple[int, bytes] | None) -> Any:
-    count = len(target.servers)
-    handler = _Handler(max(_LEAST_CONNECT_TIMEOUT, config.session_timeout / (3 * count)))
+def _build_client(
+    target: ConnectString, config: RegistryConfig, identity: tuple[int, bytes] | None, handler: _Handler
+) -> Any:
     owned = config.username is not None
     return KazooClient(
         hosts=str(target),

@@ -14,6 +14,7 @@ another one, which takes over reading and the rest of the batch. A slow handler 
 *Stopping.* :class:`~zkrpc.server.lifecycle.Lifecycle` owns the order of a graceful stop as data; the shell executes its
 steps and reports what happened. Nothing else decides when to close what.
 
-*Workers.* :mod:`zkrpc.server.supervision` decides and :mod:`zkrpc.server.supervisor` acts: worker processes are spawned,
-never forked from a process that has a hub or a ZooKeeper session, and a dead worker's session is closed at once.
+*Workers.* :mod:`zkrpc.server.supervision` decides and :mod:`zkrpc.server.supervisor` acts: worker processes are
+spawned, never forked from a process that has a hub or a ZooKeeper session, and a dead worker's session is closed at
+once.
 """

@@ -1,7 +1,12 @@
 """When to start, restart and end worker processes: a machine that knows neither processes nor signals.
 
 A worker that dies is started again at once if it had been up for a while, and with a growing pause if it keeps dying.
-One that exits with EXIT_CONFIG says that trying again cannot help; then everything is stopped with that status.
+One that exits with EXIT_CONFIG says that trying again cannot help; then everything is stopped with that status. Only a
+slot that was never ready can end the others so: once a service runs, a bad file that meets one worker's restart must
+not take the rest down.
+
+A reload replaces one worker after another: the next one is asked to drain when the one before has a successor that is
+ready. A successor that does not come up keeps the others as they are.
 
 =========  ============================================  ======================================================
 state      leaves it when                                effects
@@ -76,7 +81,10 @@ class _Slot:
     started_at: float = 0.0
     failures: int = 0
     restart_at: float | None = None
-    reloading: bool = False
+    draining: bool = False
+    """Asked to make room for its successor."""
+    was_ready: bool = False
+    """Some worker of this slot was ready once."""
 
 
 class Supervision:
@@ -93,6 +101,8 @@ class Supervision:
         self._healthy_after = healthy_after
         self._effects: list[Effect] = []
         self._status = 0
+        self._outdated: list[int] = []
+        self._replacing: int | None = None
 
     def __repr__(self) -> str:
         """State and how many workers are up."""
@@ -120,14 +130,25 @@ class Supervision:
             self._spawn(number, now)
 
     def reload(self, now: float) -> None:
-        """Replace every worker: each drains, and its successor starts when it is gone."""
-        if self.state is SupervisionState.RUNNING:
-            for number, slot in enumerate(self._slots):
-                if slot.running:
-                    slot.reloading = True
-                    self._effects.append(Terminate(number))
-                elif slot.restart_at is not None:
-                    slot.restart_at = now
+        """Replace every worker, one after another; those that wait for their restart start now."""
+        if self.state is not SupervisionState.RUNNING:
+            return
+        for slot in self._slots:
+            if slot.restart_at is not None:
+                slot.restart_at = now
+        self._outdated = [number for number, slot in enumerate(self._slots) if slot.running and not slot.draining]
+        if self._replacing in self._outdated:
+            # A successor that is outdated before it was ready goes first: it is of no use to anybody.
+            self._outdated.sort(key=lambda number: number != self._replacing)
+            self._replacing = None
+        self._replace_next()
+
+    def receive_ready(self, number: int) -> None:
+        """A worker serves, and whoever looks for it can find it."""
+        self._slots[number].was_ready = True
+        if number == self._replacing and not self._slots[number].draining:
+            self._replacing = None
+            self._replace_next()
 
     def stop(self, now: float) -> None:
         """Drain every worker; asked a second time, end those that are left."""
@@ -140,22 +161,29 @@ class Supervision:
         """A worker's end was observed. ``status`` is its exit status, negative for a signal."""
         slot = self._slots[number]
         slot.running = False
+        self._outdated = [other for other in self._outdated if other != number]
         self._effects.append(CloseSession(number))
         if self.state is SupervisionState.RUNNING:
-            if status == EXIT_CONFIG:
+            if status == EXIT_CONFIG and not slot.was_ready:
                 self._become_stopping(status)
             else:
                 slot.restart_at = now + self._pause(slot, now)
         self._end_if_empty()
 
     def _pause(self, slot: _Slot, now: float) -> float:
-        if slot.reloading:
-            slot.reloading = False
+        if slot.draining:
+            slot.draining = False
             return 0.0
         slot.failures = 1 if now - slot.started_at >= self._healthy_after else slot.failures + 1
         if slot.failures == 1:
             return 0.0
         return min(self._max_backoff, self._backoff * 2.0 ** min(slot.failures - 2, 30))
+
+    def _replace_next(self) -> None:
+        if self._replacing is None and self._outdated:
+            number = self._replacing = self._outdated.pop(0)
+            self._slots[number].draining = True
+            self._effects.append(Terminate(number))
 
     def _spawn(self, number: int, now: float) -> None:
         slot = self._slots[number]
@@ -165,9 +193,11 @@ class Supervision:
     def _become_stopping(self, status: int) -> None:
         self.state = SupervisionState.STOPPING
         self._status = status
+        self._outdated = []
         for number, slot in enumerate(self._slots):
             slot.restart_at = None
-            if slot.running:
+            # A worker that drains takes being asked again for a kill.
+            if slot.running and not slot.draining:
                 self._effects.append(Terminate(number))
         self._end_if_empty()
 

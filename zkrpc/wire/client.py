@@ -38,6 +38,7 @@ from zkrpc.wire.message import (
     ProtocolState,
     Reply,
     Template,
+    check_reply,
     control_frame,
     layout_at,
     layout_of,
@@ -50,7 +51,7 @@ from zkrpc.wire.message import (
 )
 from zkrpc.wire.theader import NO_HEADERS, write_block
 
-_CALL, _ONEWAY, _REPLY, _EXCEPTION = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY, MessageKind.EXCEPTION
+_CALL, _ONEWAY = MessageKind.CALL, MessageKind.ONEWAY
 _HEADER_BINARY = Dialect.HEADER_BINARY
 _CLOSED = ProtocolState.CLOSED
 _LAST_ID = 0x7FFFFFFF
@@ -140,12 +141,13 @@ class ClientProtocol:
     ) -> int:
         """Takes an encoded argument struct; returns the call's id. ``token`` comes back with the reply.
 
-        The remaining time travels as ``Deadline-Budget`` where there is a header. A oneway call is over with this.
-        Raises LocalProtocolError if the connection is closed or draining, or the call is over a limit; nothing has
-        changed then.
+        The remaining time travels as ``Deadline-Budget`` where there is a header. A oneway call is over with this, and
+        can be cancelled no more. Raises LocalProtocolError if the connection is closed or draining, or if the call is
+        over a limit; nothing has changed then.
         """
         if not self._accepts:
-            raise LocalProtocolError(f"no calls on this connection: {self.failure or self.state.value}")
+            reason = self.failure or ("closed" if self.state is _CLOSED else "the server is draining")
+            raise LocalProtocolError(f"no calls on this connection: {reason}")
         call_id = (serial := self._serial + 1) & _LAST_ID
         pending = self._pending
         while call_id in pending:
@@ -310,8 +312,7 @@ class ClientProtocol:
             return
         if dialect is not self.dialect:
             raise RemoteProtocolError(f"the server answers in {dialect.name} to {self.dialect.name}")
-        if kind not in (_REPLY, _EXCEPTION):
-            raise RemoteProtocolError(f"a message of type {kind} instead of a reply")
+        check_reply(kind, name)
         shape = opening.shape(offset)
         if shape is not None:
             remember(self._known, shape, (MessageKind(kind), opening.headers))

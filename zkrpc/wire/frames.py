@@ -21,6 +21,8 @@ _read_length = struct.Struct("!I").unpack_from
 _HTTP = (b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"PATC", b"CONN", b"TRAC", b"HTTP")
 _STRANGERS = {
     **dict.fromkeys(_HTTP, "HTTP, not Thrift"),
+    # What some web servers send where they understand no request: a page, and no status line before it.
+    **dict.fromkeys((b"<!DO", b"<!do", b"<HTM", b"<htm"), "HTTP, not Thrift"),
     b"PRI ": "HTTP/2 (perhaps gRPC), not Thrift",
     b"SSH-": "SSH, not Thrift",
 }

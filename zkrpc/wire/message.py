@@ -229,6 +229,19 @@ def control_frame(name: bytes, seqid: int = 0) -> bytes:
     return head + EMPTY_STRUCT
 
 
+def bare_name(name: bytes) -> bytes:
+    """The name to answer with: a multiplexing client prefixes the service's, and Go's checks that it is gone."""
+    return name.rpartition(b":")[2]
+
+
+def check_reply(kind: int, name: bytes) -> None:
+    """Raises RemoteProtocolError for what is no answer to a call."""
+    if kind not in (MessageKind.REPLY, MessageKind.EXCEPTION):
+        raise RemoteProtocolError(f"a message of type {kind} instead of a reply")
+    if name == HELLO:
+        raise RemoteProtocolError("the server speaks THeader but not zkrpc: it took our greeting for a call")
+
+
 class Request(NamedTuple):
     """One call as it came. A tuple, because making one is half as dear as making an object with slots (measured).
 
@@ -255,6 +268,10 @@ class Request(NamedTuple):
     def __eq__(self, other: object) -> bool:
         """True for itself alone."""
         return self is other
+
+    def __ne__(self, other: object) -> bool:
+        """The opposite; a tuple has its own."""
+        return self is not other
 
     def __hash__(self) -> int:
         """By identity."""

@@ -12,6 +12,7 @@ are no calls. It does not know methods, structs or deadlines, reads no clock and
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections import deque
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ from zkrpc.wire.message import (
     Opening,
     ProtocolState,
     Request,
+    bare_name,
     control_frame,
     layout_at,
     layout_of,
@@ -48,6 +50,8 @@ from zkrpc.wire.theader import NO_HEADERS, write_block
 
 MAX_NAME = 256
 """Bytes a method's name may have."""
+_SMALL = 128 * 1024
+"""Bytes up to which a frame's weight is not looked at."""
 
 _CALL, _ONEWAY, _REPLY, _EXCEPTION = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY, MessageKind.EXCEPTION
 _HEADER_BINARY = Dialect.HEADER_BINARY
@@ -161,7 +165,7 @@ class ServerProtocol:
         """The hot loop: takes the frames that have known shapes, and returns where the first other one starts."""
         unpack, _, offset = self._layout
         known, active, add = self._known.get, self._active, self._ready.append
-        end, max_frame = len(data), self._max_frame
+        end, small = len(data), min(self._max_frame, _SMALL)
         room = self.limits.max_in_flight - self._held_count
         while True:
             try:
@@ -179,7 +183,7 @@ class ServerProtocol:
             if (
                 magic != PLAIN_MAGIC
                 or stop > end
-                or not offset < length <= max_frame
+                or not offset < length <= small
                 or seqid in active
                 or len(active) >= room
             ):
@@ -210,17 +214,24 @@ class ServerProtocol:
         elif len(name) > MAX_NAME:
             message = f"method name of {len(name)} bytes is over {MAX_NAME}"
             self._refuse(opening, b"", seqid, message, FailureKind.PROTOCOL_ERROR, kind)
-        elif self.in_flight >= self.limits.max_in_flight:
+        elif self.in_flight >= self.limits.max_in_flight or self._weighs_too_much(len(opening.frame)):
             self._refuse(opening, name, seqid, "overloaded", FailureKind.INTERNAL_ERROR, kind, _OVERLOADED)
         else:
             self._admit(opening, MessageKind(kind), name, seqid, offset, now)
+
+    def _weighs_too_much(self, size: int) -> bool:
+        """Whether a large frame would take this peer over its share of memory; small ones are bounded by number."""
+        if size <= _SMALL:
+            return False
+        waiting = itertools.chain(self._active.values(), *self._held.values())
+        return size + sum(len(request.frame) for request in waiting) > self.limits.max_in_flight_bytes
 
     def _admit(self, opening: Opening, kind: MessageKind, name: bytes, seqid: int, offset: int, now: float) -> None:
         dialect, frame, _, headers, flags, header_seqid, _ = opening
         template = None
         shape = opening.shape(offset)
         if shape is not None:
-            template = template_of(_EMPTY_BLOCK, _REPLY, name) if kind is _CALL else None
+            template = template_of(_EMPTY_BLOCK, _REPLY, bare_name(name)) if kind is _CALL else None
             remember(self._known, shape, (name, kind, headers, template))
         request = Request(name, seqid, kind, headers, frame, offset, dialect, now, header_seqid, flags, template)
         if seqid in self._active:
@@ -256,18 +267,12 @@ class ServerProtocol:
         if seqid in self._active:
             # Some clients use one seqid for all calls and take answers in order; this one would come too early.
             raise RemoteProtocolError(f"{message}, with the seqid of a call in flight")
-        dialect = opening.dialect
+        dialect, _, _, _, flags, header_seqid, _ = opening
         body = encode_failure(message, failure, dialect.payload)
         block = write_block(dialect.payload, headers) if headers and dialect.has_header else None
+        name = bare_name(name)
         head = write_head(
-            dialect,
-            _EXCEPTION,
-            name,
-            seqid,
-            len(body),
-            block=block,
-            flags=opening.flags,
-            header_seqid=opening.header_seqid,
+            dialect, _EXCEPTION, name, seqid, len(body), block=block, flags=flags, header_seqid=header_seqid
         )
         self._out += (head, body)
 
@@ -280,7 +285,10 @@ class ServerProtocol:
     # -- from the application
 
     def next_request(self) -> Request | None:
-        """The next request to run, or None. What came whole before a failure is still given out."""
+        """The next request to run, or None. What came whole before a failure is still given out.
+
+        Ask again after ``send_reply`` and ``finish`` as well: they let a request of the same seqid run.
+        """
         try:
             return self._ready.popleft()
         except IndexError:
@@ -334,7 +342,7 @@ class ServerProtocol:
         return write_head(
             dialect,
             kind,
-            request.name,
+            bare_name(request.name),
             request.seqid,
             size,
             block=block,

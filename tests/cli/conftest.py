@@ -1,0 +1,34 @@
+"""Programs and observers for the tests of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import zkrpc
+from tests.cli.command import Command
+from tests.programs import Programs
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Iterator[Programs]:
+    """Starts programs that end with the test."""
+    started = Programs(tmp_path)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def command(programs: Programs, tmp_path: Path) -> Command:
+    """Types ``zkrpc`` commands."""
+    return Command(programs, tmp_path)
+
+
+@pytest.fixture
+def registry(zookeeper: str) -> Iterator[zkrpc.Registry]:
+    """A view of our own of what is registered."""
+    with zkrpc.Registry(zookeeper) as observer:
+        assert observer.session.wait_connected(10)
+        yield observer

@@ -1,0 +1,53 @@
+"""``zkrpc ls``: what is registered, for people and for programs."""
+
+from __future__ import annotations
+
+import pytest
+
+import zkrpc
+from tests.cli.command import Command, await_registered
+from tests.server.echo import EchoHandler, idl
+
+pytestmark = pytest.mark.zookeeper
+
+
+def test_ls_lists_the_workers_of_a_service(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
+    """``zkrpc serve --workers 3`` registers three, each with its own port and process."""
+    command.serve(zookeeper, "--id=trio", "--workers=3", "--zone=z1")
+    found = await_registered(registry, 3)
+    (listed,) = command.list(zookeeper).items()
+    assert listed[0] == "users"
+    assert [(one["id"], one["endpoint"], one["metadata"]["pid"], one["zone"]) for one in listed[1]] == [
+        (name, str(one.endpoint), one.metadata["pid"], "z1") for name, one in sorted(found.items())
+    ]
+    assert len({one["endpoint"] for one in listed[1]}) == len({one["metadata"]["pid"] for one in listed[1]}) == 3
+    status, table = command.run("ls", "users", ZKRPC_ZOOKEEPER=zookeeper)
+    head, *rows = table.splitlines()
+    assert (status, head) == (0, "users: 3 instances")
+    assert [row.split()[:2] for row in rows] == [[str(one.endpoint), name] for name, one in sorted(found.items())]
+
+
+def test_ls_lists_every_service(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
+    """Without a name all are listed; one that nobody serves has no instances."""
+    assert command.run("ls", "--zookeeper", zookeeper) == (0, "")
+    assert command.list(zookeeper, "ghosts") == {"ghosts": []}
+    with zkrpc.serve(
+        zkrpc.Service(idl.Echo, EchoHandler, config=zkrpc.ServerConfig(linger=0)), zookeeper=registry
+    ) as app:
+        assert app.registrar is not None
+        app.registrar.wait_registered(5)
+        status, table = command.run("ls", "--zookeeper", zookeeper)
+    assert status == 0 and table.startswith("echo: 1 instance\n") and str(app.endpoint) in table
+
+
+@pytest.mark.parametrize("what", ["nobody there", "bad name", "bad connect string"])
+def test_ls_fails_in_one_line(what: str, command: Command, zookeeper: str) -> None:
+    """ZooKeeper away may pass (1); a mistake does not (78)."""
+    arguments, status, complaint = {
+        "nobody there": (["--zookeeper=127.0.0.1:1", "--timeout=0.3"], 1, "no ZooKeeper at 127.0.0.1:1 within 0.3 s"),
+        "bad name": (["a/b", f"--zookeeper={zookeeper}"], 78, "service name 'a/b' must be"),
+        "bad connect string": (["--zookeeper=:"], 78, "is not an endpoint"),
+    }[what]
+    ended, output = command.run("ls", *arguments)
+    lines = [line for line in output.splitlines() if line.startswith("zkrpc: ")]
+    assert ended == status and len(lines) == 1 and complaint in lines[0] and "Traceback" not in output

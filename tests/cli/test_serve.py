@@ -1,0 +1,267 @@
+"""``zkrpc serve`` as its user runs it: real processes, a real ZooKeeper."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+import zkrpc
+from examples.users import idl as users
+from tests.cli.command import MEMBERS, SERVICE, Command, await_registered, registered
+from tests.programs import ROOT, Program
+from tests.server.echo import idl as echo
+from tests.zookeeper.waiting import eventually
+from zkrpc.cli import serve as serve_module
+from zkrpc.cli.main import cli
+from zkrpc.server.supervision import EXIT_CONFIG
+
+ECHO = "import zkrpc\nfrom tests.server.echo import idl, EchoHandler\n"
+
+
+def place(program: Program) -> str:
+    """Where its worker serves, as it logged."""
+    eventually(lambda: " serves at " in program.output, 15)
+    found = re.search(r" serves at (\S+) as ", program.output)
+    assert found is not None
+    return found[1]
+
+
+def errors(program: Program) -> list[str]:
+    """The lines for people, without the log."""
+    return [line for line in program.output.splitlines() if line.startswith("zkrpc: ")]
+
+
+class Recorder:
+    """Stands where the supervisor would, and notes what it was given."""
+
+    def __init__(self, command: Any, workers: int, **options: Any) -> None:
+        self.commands = [command(slot)[3:] for slot in range(workers)]
+        self.options = options
+        Recorder.made = self
+
+    made: Recorder
+
+    def run(self) -> int:
+        """Ends at once."""
+        return 0
+
+
+def test_serve_gives_each_worker_its_place_and_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ports count up from --bind, names from --id; the launch is one; every other option is handed on."""
+    monkeypatch.setattr(serve_module, "Supervisor", Recorder)
+    given = "--zookeeper=h:1/c --advertise=a --zone=z --weight=2.0 --session-timeout=4.0 --linger=0.5".split()
+    given += "--drain-timeout=3.0 --record-format=curator".split()
+    with pytest.raises(SystemExit) as ended:
+        cli(["-v", "serve", "a.b:c", "--bind=[::1]:9000", "--workers=2", "--id=me", *given], standalone_mode=False)
+    assert ended.value.code == 0
+    first, second = Recorder.made.commands
+    launch = first[5]
+    assert launch.startswith("--launch=") and len(launch) > 20
+    assert first[:6] == ["--verbose", "worker", "a.b:c", "--bind=[::1]:9000", "--id=me-0", launch]
+    assert second[:6] == ["--verbose", "worker", "a.b:c", "--bind=[::1]:9001", "--id=me-1", launch]
+    assert sorted(first[6:]) == sorted(second[6:]) == sorted(given)
+    assert Recorder.made.options == {"zookeeper": "h:1/c", "watched": []}
+
+
+def test_serve_needs_no_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any free port, a name of its own for each run, nothing handed on; --reload watches the current folder."""
+    monkeypatch.delenv("ZKRPC_ZOOKEEPER", raising=False)
+    monkeypatch.setattr(serve_module, "Supervisor", Recorder)
+    names = set()
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            cli(["serve", "a:b", "--workers=2", "--reload"], standalone_mode=False)
+        first, second = Recorder.made.commands
+        assert first[:3] == ["worker", "a:b", "--bind=127.0.0.1:0"] == second[:3] and len(first) == 5
+        assert first[3].startswith(f"--id={socket.gethostname()}-")
+        names |= {first[3], second[3]}
+        assert Recorder.made.options == {"zookeeper": None, "watched": [Path.cwd()]}
+    assert len(names) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["nowhere:service"], "cannot import 'nowhere' from "),
+        (["examples.users"], "'examples.users' names no service; write MODULE:SERVICE"),
+        ([SERVICE, "--bind=nonsense"], "'nonsense' is not an endpoint"),
+        ([SERVICE, "--bind=127.0.0.1:{taken}"], "cannot listen on 127.0.0.1:{taken}: Address already in use"),
+        ([SERVICE, "--linger=-1"], "ServerConfig.linger must be a non-negative number"),
+    ],
+)
+def test_serve_explains_wrong_settings_in_one_line(arguments: list[str], complaint: str, command: Command) -> None:
+    """Exit status 78, which tells a service manager that trying again cannot help; no traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = str(other.getsockname()[1])
+        program = command.start("serve", *(argument.format(taken=taken) for argument in arguments))
+        assert program.wait() == EXIT_CONFIG, program.output
+    (line,) = errors(program)
+    assert complaint.format(taken=taken) in line and "Traceback" not in program.output
+
+
+def test_serve_shows_where_the_users_module_failed(command: Command, tmp_path: Path) -> None:
+    """A module that raises may do better later, so it is tried again; its traceback is there to be read."""
+    (tmp_path / "failing.py").write_text("import os\nos.stat('/not/mounted/yet')\n")
+    program = command.start("serve", "failing:service", folder=tmp_path)
+    eventually(lambda: program.output.count('/failing.py", line 2') >= 2, 15)
+    program.tell(signal.SIGTERM)
+    assert program.wait() == 0
+    assert "FileNotFoundError" in program.output and errors(program) == []
+
+
+@pytest.mark.zookeeper
+def test_serve_brings_a_killed_worker_back(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
+    """Its entry goes long before the session timeout, and a successor takes the same name; the other one stays."""
+    command.serve(zookeeper, "--id=host", "--workers=2")
+    before = await_registered(registry, 2)
+    assert sorted(before) == ["host-0", "host-1"]
+    os.kill(int(before["host-0"].metadata["pid"]), signal.SIGKILL)
+
+    def pid() -> str | None:
+        found = registered(registry).get("host-0")
+        return found.metadata["pid"] if found else None
+
+    assert eventually(lambda: pid() != before["host-0"].metadata["pid"]) < 2.0
+    eventually(lambda: pid() is not None)
+    after = registered(registry)
+    assert after["host-1"] == before["host-1"]
+    with zkrpc.connect(users.Users, [after["host-0"].endpoint]) as stub:
+        assert stub.whoami().endswith(f"pid {after['host-0'].metadata['pid']}")
+
+
+@pytest.mark.zookeeper
+def test_serve_drains_when_told(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
+    """SIGTERM: out of the registry first, serving on for --linger seconds, then exit status 0 and nothing left."""
+    program = command.serve(zookeeper, "--workers=2", "--linger=0.7")
+    found = await_registered(registry, 2)
+    with zkrpc.connect(users.Users, [one.endpoint for one in found.values()]) as stub:
+        program.tell(signal.SIGTERM)
+        eventually(lambda: registered(registry) == {})
+        gone_at = time.monotonic()
+        assert stub.get(42).name == "Ada", "still served while lingering"
+    assert program.wait() == 0
+    assert 0.3 < time.monotonic() - gone_at < 3.0
+    assert registry.session.children(MEMBERS) == []
+
+
+@pytest.mark.zookeeper
+def test_serve_kills_when_told_twice(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
+    """The second SIGTERM waits for nobody, and leaves nothing in the registry either."""
+    program = command.serve(zookeeper, "--linger=30")
+    await_registered(registry, 1)
+    program.tell(signal.SIGTERM)
+    eventually(lambda: registered(registry) == {})
+    program.tell(signal.SIGTERM)
+    assert program.wait(5) == 0
+    assert registry.session.children(MEMBERS) == []
+
+
+@pytest.mark.zookeeper
+def test_serve_publishes_what_it_is_told(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
+    """--advertise, --zone, --weight and --record-format are in the record, with the real port."""
+    options = ["--bind=0.0.0.0:0", "--advertise=10.9.8.7", "--zone=z1", "--weight=2.5", "--record-format=curator"]
+    program = command.serve(zookeeper, "--id=told", *options)
+    (one,) = await_registered(registry, 1).values()
+    node = registry.session.get(f"{MEMBERS}/member_told-0")
+    assert node is not None and json.loads(node[0])["payload"]["@class"].endswith("ZookeeperInstance")
+    assert (one.endpoint.host, one.zone, one.weight) == ("10.9.8.7", "z1", 2.5)
+    assert place(program) == f"0.0.0.0:{one.endpoint.port}"
+
+
+def test_serve_ends_calls_that_outlast_the_drain_timeout(command: Command, tmp_path: Path) -> None:
+    """--drain-timeout bounds the stop, and the caller is told that it may have been executed."""
+    (tmp_path / "slow.py").write_text(ECHO + "service = zkrpc.Service(idl.Echo, EchoHandler)\n")
+    options = ["--linger=0", "--drain-timeout=0.3"]
+    program = command.start("serve", "slow:service", *options, folder=tmp_path, PYTHONPATH=str(ROOT))
+    config = zkrpc.ClientConfig(timeout=30.0, max_attempts=1)
+    with zkrpc.connect(echo.Echo, [place(program)], config=config) as stub:
+        assert stub.echo("warm") == "warm"
+        call = gevent.spawn(stub.slow, "never", 30_000)
+        gevent.sleep(0.1)
+        program.tell(signal.SIGTERM)
+        assert program.wait(5) == 0
+        call.join(2)
+        assert isinstance(call.exception, zkrpc.Draining), call.exception
+        assert call.exception.executed is zkrpc.Executed.MAYBE
+
+
+@pytest.mark.zookeeper
+def test_serve_leaves_at_once_while_it_is_not_ready(
+    command: Command, tmp_path: Path, zookeeper: str, registry: zkrpc.Registry
+) -> None:
+    """Told to stop before it served, a worker has nothing to drain; it was never registered."""
+    asking = "def never():\n    print('asked')\n    return False\n"
+    (tmp_path / "unready.py").write_text(
+        f"{ECHO}{asking}service = zkrpc.Service(idl.Echo, EchoHandler, 'users', is_ready=never)\n"
+    )
+    program = command.start("serve", "unready:service", "--zookeeper", zookeeper, folder=tmp_path, PYTHONPATH=str(ROOT))
+    eventually(lambda: program.output.count("asked") > 3, 15)
+    assert registered(registry) == {}
+    program.tell(signal.SIGTERM)
+    assert program.wait(3) == 0
+
+
+def test_serve_drains_while_zookeeper_is_away(command: Command) -> None:
+    """It serves without having been registered, and ends within the bounds of a stop, without a flood of words."""
+    program = command.serve("127.0.0.1:1")
+    with zkrpc.connect(users.Users, [place(program)]) as stub:
+        assert stub.get(42).name == "Ada"
+    program.tell(signal.SIGTERM)
+    assert program.wait(6) == 0
+    assert len(program.output.splitlines()) < 20, program.output
+
+
+@pytest.mark.zookeeper
+def test_serve_refuses_a_name_that_is_taken(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
+    """The second one gives up with status 78 and names both; the first one's entry is not touched."""
+    command.serve(zookeeper, "--id=twin")
+    (first,) = await_registered(registry, 1).values()
+    second = command.serve(zookeeper, "--id=twin", "--session-timeout=1")
+    assert second.wait() == EXIT_CONFIG
+    (line,) = errors(second)
+    for name in ("twin-0", str(first.endpoint), place(second)):
+        assert name in line
+    assert registered(registry) == {"twin-0": first}
+
+
+@pytest.mark.zookeeper
+def test_serve_replaces_its_workers_without_a_failed_call(
+    command: Command, zookeeper: str, registry: zkrpc.Registry
+) -> None:
+    """SIGHUP under load: new processes under the old names, and no caller notices."""
+    program = command.serve(zookeeper, "--workers=2", "--linger=0.3")
+    before = await_registered(registry, 2)
+    with zkrpc.connect(users.Users, "users", zookeeper=registry) as stub:
+        done = 0
+        stopped = False
+
+        def call() -> None:
+            nonlocal done
+            while not stopped:
+                # One that must not be repeated, so that every loss would show.
+                stub.remove(7)
+                done += 1
+                gevent.sleep(0.005)
+
+        callers = [gevent.spawn(call) for _ in range(4)]
+        program.tell(signal.SIGHUP)
+
+        def replaced() -> bool:
+            now = registered(registry)
+            return set(now) == set(before) and all(
+                now[name].metadata["pid"] != before[name].metadata["pid"] for name in now
+            )
+
+        eventually(replaced, 20)
+        stopped = True
+        gevent.joinall(callers, timeout=5, raise_error=True)
+    assert done > 100

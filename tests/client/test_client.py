@@ -1,0 +1,370 @@
+"""A client over real sockets, against a real server and against peers that misbehave."""
+
+from __future__ import annotations
+
+import contextvars
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from tests.client.peers import Link, Peer, closed_port, nothing_left, silent, wait_until
+from zkrpc.call import ServerCall, current_call, enter_call, leave_call
+from zkrpc.client.client import Client
+from zkrpc.client.static import StaticResolver
+from zkrpc.client.stub import make_stub
+from zkrpc.config import ClientConfig, ServerConfig
+from zkrpc.endpoint import Endpoint, Instance, Snapshot
+from zkrpc.errors import (
+    CallError,
+    ConnectionLost,
+    CoordinationError,
+    DeadlineExceeded,
+    Executed,
+    LocalProtocolError,
+    RemoteError,
+    Unavailable,
+)
+from zkrpc.idl import load
+from zkrpc.server.server import Server
+from zkrpc.wire.message import Request
+
+IDL = load(Path(__file__).parent.parent.parent / "idl" / "users.thrift")
+CONFIG = ClientConfig(backoff=0.005, max_backoff=0.05)
+GET = IDL.Users.methods["get"]
+WHOAMI = IDL.Users.methods["whoami"]
+CREATE = IDL.Users.methods["create"]
+
+
+class Handler:
+    """Users in memory."""
+
+    def __init__(self) -> None:
+        self.seen_ids: list[int] = []
+        self.calls: list[ServerCall | None] = []
+
+    def get(self, id: int) -> Any:
+        self.calls.append(current_call())
+        if id < 0:
+            raise IDL.UserNotFound(id=id)
+        if id == 13:
+            raise KeyError("a bug")
+        if id == 99:
+            gevent.sleep(5)
+        return IDL.User(id=id, name="Ada")
+
+    def find(self, prefix: str, limit: int) -> list[Any]:
+        return [IDL.User(id=number, name=prefix) for number in range(limit)]
+
+    def put(self, user: Any) -> None:
+        pass
+
+    def create(self, user: Any) -> None:
+        raise IDL.UserExists(id=user.id)
+
+    def remove(self, id: int) -> bool:
+        return False
+
+    def seen(self, id: int, at_ms: int) -> None:
+        self.seen_ids.append(id)
+
+    def whoami(self) -> str:
+        return "it is me"
+
+
+@pytest.fixture
+def handler() -> Handler:
+    """What is served."""
+    return Handler()
+
+
+@pytest.fixture
+def endpoint(handler: Handler) -> Iterator[Endpoint]:
+    """A running server."""
+    server = Server(IDL.Users, handler, config=ServerConfig(linger=0.0, drain_timeout=0.5))
+    bound = server.bind(Endpoint("127.0.0.1", 0))
+    server.start()
+    yield bound
+    server.kill()
+
+
+def client_of(*endpoints: Endpoint, config: ClientConfig = CONFIG, **options: Any) -> Client:
+    """A client of fixed endpoints."""
+    return Client(StaticResolver(endpoints), config=config, **options)
+
+
+@pytest.mark.parametrize("dialect", ["zkrpc", "theader", "framed"])
+def test_every_kind_of_call_works_in_every_dialect(endpoint: Endpoint, handler: Handler, dialect: str) -> None:
+    """Values, void, oneway, defaults, declared and undeclared exceptions."""
+    with nothing_left(), make_stub(IDL.Users, Client(StaticResolver([endpoint], dialect=dialect))) as users:
+        assert users.get(7).name == "Ada"
+        assert users.put(IDL.User(id=1, name="Bo")) is None
+        assert len(users.find("A")) == 20
+        assert users.remove(id=3) is False
+        assert users.seen(5, 0) is None
+        with pytest.raises(IDL.UserNotFound) as missing:
+            users.get(-1)
+        assert missing.value.id == -1
+        with pytest.raises(IDL.UserExists):
+            users.create(IDL.User(id=1, name="Bo"))
+        with pytest.raises(RemoteError) as caught:
+            users.get(13)
+        assert (caught.value.executed, caught.value.endpoint) == (Executed.YES, endpoint)
+        assert users.whoami() == "it is me"
+        wait_until(lambda: handler.seen_ids == [5])
+
+
+def test_arguments_that_do_not_fit_never_leave(endpoint: Endpoint, handler: Handler) -> None:
+    """TypeError, before anything is dialled."""
+    with make_stub(IDL.Users, client_of(endpoint)) as users:
+        for bad in (lambda: users.get("7"), lambda: users.get(), lambda: users.get(1, idd=2), lambda: users.get(1.5)):
+            with pytest.raises(TypeError):
+                bad()
+        assert handler.calls == []
+
+
+def test_many_callers_share_one_connection(endpoint: Endpoint) -> None:
+    """A hundred greenlets, one socket, each with its own answer."""
+    with nothing_left(), make_stub(IDL.Users, client_of(endpoint)) as users:
+        callers = [gevent.spawn(users.get, number) for number in range(100, 200)]
+        gevent.joinall(callers, timeout=10, raise_error=True)
+        assert [caller.value.id for caller in callers] == list(range(100, 200))
+
+
+def test_headers_and_deadline_arrive(endpoint: Endpoint, handler: Handler) -> None:
+    """Metadata travels, and the server knows how long we wait."""
+    with make_stub(IDL.Users, client_of(endpoint)) as users:
+        users.options(timeout=2.0, headers={"tenant": "t1"}).get(1)
+    [call] = handler.calls
+    assert call is not None and call.headers["tenant"] == "t1"
+    assert call.deadline is not None and 1.5 < call.deadline.remaining(time.monotonic()) <= 2.0
+
+
+def test_timeout_comes_from_the_call_then_the_idl_then_the_config(endpoint: Endpoint) -> None:
+    """The most specific one wins."""
+    seen: list[float] = []
+
+    def note(call: Any, proceed: Callable[[Any], Any]) -> Any:
+        seen.append(round(call.deadline.remaining(time.monotonic()), 1))
+        return proceed(call)
+
+    config = ClientConfig(timeout=7.0)
+    with make_stub(IDL.Users, client_of(endpoint, config=config, interceptors=[note])) as users:
+        users.options(timeout=3.0).get(1)
+        users.get(1)
+        users.put(IDL.User(id=1, name="Bo"))
+    assert seen == [3.0, 0.5, 7.0]
+
+
+def test_call_made_while_serving_never_outlives_the_call_served(endpoint: Endpoint) -> None:
+    """The nearer deadline wins, in both directions."""
+    with client_of(endpoint) as client:
+        headers = {"Deadline-Budget": "50"}
+        served = ServerCall("x", print, (), headers, "peer", time.monotonic())
+
+        def serve() -> float:
+            token = enter_call(served)
+            try:
+                began = time.monotonic()
+                with pytest.raises(DeadlineExceeded):
+                    client.invoke(GET, (99,))
+                return time.monotonic() - began
+            finally:
+                leave_call(token)
+
+        assert contextvars.copy_context().run(serve) < 0.4
+        headers["Deadline-Budget"] = "999999"
+        assert client.invoke(WHOAMI) == "it is me"
+
+
+def test_deadline_ends_a_slow_call(endpoint: Endpoint) -> None:
+    """Once it has left, nobody knows whether it ran."""
+    with client_of(endpoint) as client:
+        with pytest.raises(DeadlineExceeded) as caught:
+            client.invoke(GET, (99,))
+        assert (caught.value.executed, caught.value.endpoint) == (Executed.MAYBE, endpoint)
+
+
+def test_dead_instance_costs_no_call(endpoint: Endpoint) -> None:
+    """Refused connections are moved on from at once, idempotent or not."""
+    dead = closed_port()
+    with nothing_left(), client_of(dead, endpoint) as client:
+        for _ in range(20):
+            with pytest.raises(IDL.UserExists):
+                client.invoke(CREATE, (IDL.User(id=1, name="Bo"),))
+
+
+def test_service_that_is_away_is_waited_for(handler: Handler) -> None:
+    """A restart within the deadline is not seen by the caller."""
+    endpoint = closed_port()
+    with client_of(endpoint) as client:
+        caller = gevent.spawn(client.invoke, CREATE, (IDL.User(id=1, name="Bo"),))
+        gevent.sleep(0.05)
+        server = Server(IDL.Users, handler)
+        server.bind(endpoint)
+        server.start()
+        try:
+            with pytest.raises(IDL.UserExists):
+                caller.get(timeout=5)
+        finally:
+            server.kill()
+
+
+def test_service_that_stays_away_is_unavailable_at_the_deadline() -> None:
+    """With the reason, the place and the count."""
+    with nothing_left(), client_of(closed_port()) as client:
+        with pytest.raises(Unavailable, match="is the server running there") as caught:
+            client.invoke(WHOAMI)
+        assert (caught.value.executed, caught.value.attempts > 1) == (Executed.NO, True)
+
+
+def test_lost_call_is_repeated_only_if_idempotent(endpoint: Endpoint) -> None:
+    """The IDL says it, and options may say otherwise."""
+
+    def cut_first(link: Link, request: Request) -> None:
+        link.reset()
+
+    with Peer(cut_first) as peer, make_stub(IDL.Users, client_of(peer.endpoint, endpoint, rng=lambda: 0.0)) as users:
+        assert users.whoami() == "it is me"
+        assert peer.accepted == 1
+    with Peer(cut_first) as peer, make_stub(IDL.Users, client_of(peer.endpoint)) as users:
+        with pytest.raises(ConnectionLost) as caught:
+            users.remove(1)
+        assert (caught.value.executed, caught.value.attempts) == (Executed.MAYBE, 1)
+        with pytest.raises(CallError) as again:
+            users.options(idempotent=True).remove(1)
+        assert (again.value.executed, again.value.attempts) == (Executed.MAYBE, 4)
+
+
+def test_call_over_the_frame_limit_is_the_callers_mistake(endpoint: Endpoint) -> None:
+    """It is not repeated, and the connection goes on."""
+    with client_of(endpoint) as client:
+        with pytest.raises(LocalProtocolError, match="max_frame"):
+            client.invoke(CREATE, (IDL.User(id=1, name="x" * 5_000_000),))
+        assert client.invoke(WHOAMI) == "it is me"
+
+
+def test_reply_that_cannot_be_read_leaves_the_connection_alone() -> None:
+    """The frame was sound; only this call's caller is told."""
+
+    def nonsense(link: Link, request: Request) -> None:
+        link.reply(request, b"\x0b\x00\x00\x7f\xff\xff\xff")
+
+    with Peer(nonsense) as peer, client_of(peer.endpoint) as client:
+        for _ in range(2):
+            with pytest.raises(RemoteError, match="could not be read"):
+                client.invoke(WHOAMI)
+        assert peer.accepted == 1
+
+
+def test_server_that_drains_loses_no_call(handler: Handler) -> None:
+    """Callers move to the other instance while one stops, idempotent or not."""
+    servers = [Server(IDL.Users, handler, config=ServerConfig(linger=0.05)) for _ in range(2)]
+    endpoints = [server.bind(Endpoint("127.0.0.1", 0)) for server in servers]
+    for server in servers:
+        server.start()
+    outcomes: list[Any] = []
+
+    def call_on() -> None:
+        while not stopped:
+            outcomes.append(client.invoke(IDL.Users.methods["remove"], (1,)))
+            gevent.sleep(0.001)
+
+    stopped = False
+    with client_of(*endpoints) as client:
+        callers = [gevent.spawn(call_on) for _ in range(8)]
+        gevent.sleep(0.05)
+        servers[0].stop()
+        gevent.sleep(0.05)
+        stopped = True
+        gevent.joinall(callers, timeout=5, raise_error=True)
+    servers[1].kill()
+    assert len(outcomes) > 50 and set(outcomes) == {False}
+
+
+class LateResolver:
+    """Knows nothing until told."""
+
+    def __init__(self) -> None:
+        self.snapshot: Snapshot | None = None
+        self.ready = gevent.event.Event()
+        self.callbacks: list[Callable[[Snapshot], None]] = []
+        self.closed = False
+
+    def subscribe(self, callback: Callable[[Snapshot], None], /) -> Callable[[], object]:
+        self.callbacks.append(callback)
+        return lambda: self.callbacks.remove(callback)
+
+    def wait_ready(self, timeout: float, /) -> Snapshot:
+        if not self.ready.wait(timeout):
+            raise CoordinationError("no list of members within the time")
+        assert self.snapshot is not None
+        return self.snapshot
+
+    def close(self) -> None:
+        self.closed = True
+
+    def tell(self, *endpoints: Endpoint) -> None:
+        members = tuple(Instance(id=str(one), endpoint=one, protocols=("zkrpc",)) for one in endpoints)
+        self.snapshot = Snapshot(service="users", instances=members)
+        self.ready.set()
+        for callback in self.callbacks:
+            callback(self.snapshot)
+
+
+def test_first_call_waits_for_the_list(endpoint: Endpoint) -> None:
+    """And goes out as soon as it comes."""
+    resolver = LateResolver()
+    with Client(resolver, config=CONFIG) as client:
+        caller = gevent.spawn(client.invoke, WHOAMI)
+        gevent.sleep(0.02)
+        assert not caller.dead
+        resolver.tell(endpoint)
+        assert caller.get(timeout=5) == "it is me"
+    assert resolver.callbacks == []
+    assert not resolver.closed
+
+
+def test_list_that_does_not_come_makes_the_call_unavailable() -> None:
+    """Within the deadline, with what to check."""
+    with Client(LateResolver(), config=CONFIG) as client:
+        with pytest.raises(Unavailable, match="is ZooKeeper running and reachable") as caught:
+            client.invoke(WHOAMI)
+        assert caught.value.executed is Executed.NO
+
+
+def test_empty_list_is_waited_out_and_explained(endpoint: Endpoint) -> None:
+    """Instances may come; if none does, the name of the service is worth a look."""
+    resolver = LateResolver()
+    resolver.tell()
+    with Client(resolver, config=CONFIG) as client:
+        with pytest.raises(Unavailable, match="'users' has no instances"):
+            client.invoke(WHOAMI)
+        caller = gevent.spawn(client.invoke, WHOAMI)
+        gevent.sleep(0.02)
+        resolver.tell(endpoint)
+        assert caller.get(timeout=5) == "it is me"
+
+
+def test_closing_is_clean_and_final(endpoint: Endpoint) -> None:
+    """Calls in flight end, nothing stays behind, later calls say why not."""
+    ends: list[str] = []
+    with Peer(silent) as peer, nothing_left():
+        client = client_of(peer.endpoint, closed_port(), on_close=lambda: ends.append("end"))
+        calls = [gevent.spawn(client.invoke, CREATE, (IDL.User(id=1, name="Bo"),)) for _ in range(5)]
+        wait_until(lambda: len(peer.requests) == 5)
+        client.close()
+        client.close()
+        gevent.joinall(calls, timeout=1)
+        assert {type(call.exception) for call in calls} == {ConnectionLost}
+        with pytest.raises(Unavailable, match="closed"):
+            client.invoke(WHOAMI)
+        assert (client.closed, ends) == (True, ["end"])
+        assert "closed" in repr(client)
+    unused = client_of(endpoint)
+    unused.close()
+    with pytest.raises(Unavailable, match="closed"):
+        unused.invoke(WHOAMI)

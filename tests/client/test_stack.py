@@ -1,0 +1,262 @@
+"""The order of things around one attempt, with a scripted pool and no sockets."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from zkrpc.balancing.load import Load
+from zkrpc.call import Call, Proceed
+from zkrpc.client.stack import build_stack
+from zkrpc.codec import FailureKind, Payload, encode_failure
+from zkrpc.config import ClientConfig
+from zkrpc.deadline import Deadline
+from zkrpc.endpoint import Endpoint
+from zkrpc.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    Executed,
+    Overloaded,
+    RemoteError,
+    RemoteProtocolError,
+    Unavailable,
+    UnknownMethod,
+)
+from zkrpc.policies.backoff import Backoff
+from zkrpc.wire.envelope import MessageKind
+from zkrpc.wire.message import Dialect, Reply
+
+
+class NotFound(Exception):
+    """What the IDL declares."""
+
+
+def answer(value: str) -> Reply:
+    """A reply with this content."""
+    return Reply(MessageKind.REPLY, {}, value.encode(), 0, Dialect.HEADER_BINARY)
+
+
+def refusal(error: str, executed: str = "no") -> Reply:
+    """An EXCEPTION as a zkrpc server sends it."""
+    body = encode_failure("because", FailureKind.INTERNAL_ERROR)
+    headers = {"zkrpc-error": error, "zkrpc-executed": executed}
+    return Reply(MessageKind.EXCEPTION, headers, body, 0, Dialect.HEADER_BINARY)
+
+
+def read_result(buffer: bytes, offset: int, payload: Payload) -> str:
+    """Plays a method's reader."""
+    text = buffer[offset:].decode()
+    if text == "not found":
+        raise NotFound
+    if text == "garbage":
+        raise RemoteProtocolError("truncated")
+    return text
+
+
+def encode_arguments(body: Any, payload: Payload) -> bytes:
+    """Plays a method's writer."""
+    if body is None:
+        raise TypeError("does not fit")
+    return bytes(body)
+
+
+METHOD: Any = SimpleNamespace(
+    interface="Users", name="get", wire_name=b"get", read_result=read_result, encode_arguments=encode_arguments
+)
+
+
+class Lane:
+    """A lane and its connection in one."""
+
+    payload = Payload.BINARY
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.taken = 0
+
+    def acquire(self, deadline_at: float) -> Lane:
+        self.taken += 1
+        return self
+
+    def release(self, connection: Lane) -> None:
+        self.taken -= 1
+
+    def call(
+        self, name: bytes, body: bytes, deadline_at: float, headers: Mapping[str, str] | None, oneway: bool
+    ) -> Reply | None:
+        self.scene.sent.append((name, body, dict(headers or {}), oneway))
+        self.scene.now += 0.01
+        outcome = self.scene.outcomes.pop(0)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome  # type: ignore[no-any-return]
+
+
+class Scene:
+    """A pool of two members whose connections answer by script."""
+
+    def __init__(self, *outcomes: Any) -> None:
+        self.now = 50.0
+        self.outcomes = list(outcomes)
+        self.sent: list[Any] = []
+        self.config = ClientConfig()
+        self.backoff = Backoff()
+        self.rng = random.Random(1).random
+        self.clock = lambda: self.now
+        self.members = [
+            SimpleNamespace(endpoint=Endpoint("h", number), load=Load(), lane=Lane(self)) for number in (1, 2)
+        ]
+        self.nobody = False
+
+    def pick(self, call: Call, now: float) -> Any:
+        if self.nobody:
+            raise Unavailable("nobody")
+        return next((one for one in self.members if one.endpoint not in call.tried), self.members[0])
+
+    def has_untried(self, call: Call) -> bool:
+        return not self.nobody and len(call.tried) < 2
+
+    def pause(self, seconds: float) -> bool:
+        self.now += seconds
+        return True
+
+    def run(self, *interceptors: Any, body: Any = b"b", **options: Any) -> Any:
+        pool: Any = self
+        call = Call("get", body, Deadline(55.0), reply_to=METHOD, **options)
+        try:
+            return build_stack(pool, interceptors)(call)
+        finally:
+            assert [(one.load.pending, one.lane.taken) for one in self.members] == [(0, 0), (0, 0)]
+
+    def costs(self) -> list[float]:
+        return [round(one.load.cost(self.now), 3) for one in self.members]
+
+
+def test_call_is_sent_to_the_picked_member_and_its_value_returned() -> None:
+    """The way of a call that meets no obstacle; its first attempt carries no number."""
+    scene = Scene(answer("Ada"))
+    assert scene.run(headers={"tenant": "t1"}) == "Ada"
+    assert scene.sent == [(b"get", b"b", {"tenant": "t1"}, False)]
+    assert scene.costs() == [0.01, 0.0]
+
+
+def test_oneway_call_returns_nothing() -> None:
+    """There is no reply to read."""
+    scene = Scene(None)
+    assert scene.run(oneway=True) is None
+    assert scene.sent[0][3] is True
+
+
+def test_declared_exception_is_raised_as_itself_and_counts_as_an_answer() -> None:
+    """It is one."""
+    scene = Scene(answer("not found"))
+    with pytest.raises(NotFound):
+        scene.run()
+    assert scene.costs() == [0.01, 0.0]
+
+
+def test_refused_call_goes_to_the_other_member_and_says_it_is_the_second_attempt() -> None:
+    """The one that refused looks dear from now on."""
+    scene = Scene(refusal("Overloaded"), answer("Ada"))
+    assert scene.run(headers={"tenant": "t1"}) == "Ada"
+    assert scene.sent[1][2] == {"tenant": "t1", "zkrpc-attempt": "2"}
+    first, second = scene.members
+    assert first.load.cost(scene.now) > 5 * second.load.cost(scene.now)
+
+
+def test_last_error_knows_where_and_how_often() -> None:
+    """What an operator asks first."""
+    scene = Scene(*[refusal("Overloaded")] * 4)
+    with pytest.raises(Overloaded) as caught:
+        scene.run()
+    assert (caught.value.attempts, caught.value.endpoint) == (4, Endpoint("h", 1))
+
+
+def test_unknown_method_says_nothing_bad_of_the_instance() -> None:
+    """It is retried elsewhere, for another version may know it."""
+    scene = Scene(refusal("UnknownMethod"), answer("Ada"))
+    assert scene.run() == "Ada"
+    assert scene.costs() == [0.01, 0.01]
+
+
+def test_unknown_method_everywhere_is_raised() -> None:
+    """In the end there is nobody left who might know it."""
+    scene = Scene(*[refusal("UnknownMethod")] * 4)
+    with pytest.raises(UnknownMethod):
+        scene.run()
+
+
+def test_lost_connection_is_final_unless_idempotent() -> None:
+    """The stack knows what the stub said of the method."""
+    with pytest.raises(ConnectionLost) as caught:
+        Scene(ConnectionLost("gone")).run()
+    assert caught.value.endpoint == Endpoint("h", 1)
+    assert Scene(ConnectionLost("gone"), answer("Ada")).run(idempotent=True) == "Ada"
+
+
+def test_unreadable_reply_is_a_remote_error_and_not_repeated() -> None:
+    """The handler ran; only we could not read what it said."""
+    scene = Scene(answer("garbage"))
+    with pytest.raises(RemoteError) as caught:
+        scene.run(idempotent=True)
+    assert (caught.value.executed, caught.value.endpoint) == (Executed.YES, Endpoint("h", 1))
+
+
+def test_arguments_that_do_not_fit_are_not_sent() -> None:
+    """A mistake of the caller's is raised as it is, and blames no instance."""
+    scene = Scene()
+    with pytest.raises(TypeError, match="does not fit"):
+        scene.run(body=None)
+    assert (scene.sent, scene.costs()) == ([], [0.0, 0.0])
+
+
+def test_abandoned_call_leaves_the_books_in_order() -> None:
+    """Killed or timed out by its caller: an exception that is no Exception."""
+
+    class Kill(BaseException):
+        """Plays GreenletExit."""
+
+    scene = Scene(Kill())
+    with pytest.raises(Kill):
+        scene.run()
+    assert scene.costs() == [0.01, 0.0]
+
+
+def test_expired_call_is_not_sent() -> None:
+    """Nobody waits for it any more."""
+    scene = Scene()
+    scene.now = 55.0
+    with pytest.raises(DeadlineExceeded) as caught:
+        scene.run()
+    assert (caught.value.executed, caught.value.attempts, scene.sent) == (Executed.NO, 1, [])
+
+
+def test_nobody_to_ask_is_asked_again_until_the_deadline() -> None:
+    """Instances come back."""
+    scene = Scene()
+    scene.nobody = True
+    with pytest.raises(Unavailable) as caught:
+        scene.run()
+    assert scene.now > 53.0
+    assert caught.value.attempts > 4
+
+
+def test_interceptors_see_one_call_however_many_attempts_it_takes() -> None:
+    """The first one given is the outermost."""
+    order: list[str] = []
+
+    def outer(call: Call, proceed: Proceed[Call]) -> Any:
+        order.append("outer")
+        return proceed(call)
+
+    def inner(call: Call, proceed: Proceed[Call]) -> Any:
+        result = proceed(call)
+        order.append(f"inner {call.attempt} {call.endpoint}")
+        return result
+
+    assert Scene(refusal("Draining"), answer("Ada")).run(outer, inner) == "Ada"
+    assert order == ["outer", "inner 2 h:2"]

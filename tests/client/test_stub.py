@@ -1,0 +1,153 @@
+"""An object whose methods are those of an interface."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import zkrpc
+from zkrpc.client.client import CallOptions
+from zkrpc.client.stub import close, make_stub, options
+from zkrpc.errors import ConfigError
+from zkrpc.idl import load
+
+IDL = """
+exception Missing { 1: string key }
+struct User { 1: i64 id }
+service Plain {
+  User get(1: required i64 id, 2: string zone = "eu", 3: i32 limit) throws (1: Missing missing)
+    (zkrpc.idempotent = "true"),
+  void ping(),
+  oneway void note(1: list<string> words),
+}
+service Awkward {
+  i32 options(1: i32 timeout),
+  i32 close(),
+  i32 invoke(1: i32 method),
+}
+"""
+
+
+class Recorder:
+    """Plays a client."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Any, Any, CallOptions]] = []
+        self.closed = 0
+
+    def invoke(self, method: Any, args: Any, kwargs: Any, call_options: CallOptions) -> str:
+        self.calls.append((method.name, args, dict(kwargs), call_options))
+        return f"answer of {method.name}"
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def __repr__(self) -> str:
+        return "<Recorder>"
+
+
+@pytest.fixture
+def client() -> Recorder:
+    """A client that notes what it is asked."""
+    return Recorder()
+
+
+@pytest.fixture
+def idl(tmp_path: Path) -> Any:
+    """The interfaces above."""
+    path = tmp_path / "stubs.thrift"
+    path.write_text(IDL)
+    return load(path)
+
+
+def test_stub_methods_take_what_the_idl_says(idl: Any, client: Any) -> None:
+    """By position and by name; the client gets them as they were given."""
+    stub = make_stub(idl.Plain, client)
+    assert stub.get(4, limit=3) == "answer of get"
+    [(name, args, kwargs, call_options)] = client.calls
+    assert (name, args, kwargs, call_options) == ("get", (4,), {"limit": 3}, CallOptions())
+    assert repr(stub) == "<Stub of Plain <Recorder>>"
+
+
+def test_stub_methods_can_be_inspected(idl: Any, client: Any) -> None:
+    """Signature, name and docstring tell what the IDL says."""
+    stub = make_stub(idl.Plain, client)
+    signature = inspect.signature(stub.get)
+    assert str(signature) == "(id: 'i64', zone: 'string' = 'eu', limit: 'i32' = None) -> 'User'"
+    assert (stub.get.__name__, type(stub).get.__qualname__) == ("get", "PlainStub.get")
+    assert inspect.getdoc(stub.get) == "``User get(i64 id, string zone, i32 limit) throws (Missing)`` Idempotent."
+    assert inspect.getdoc(stub.note) == "``oneway void note(list<string> words)``"
+    assert inspect.signature(stub.ping).return_annotation is None
+
+
+def test_options_make_a_new_stub_over_the_same_client(idl: Any, client: Any) -> None:
+    """The old one is as it was; headers add up, everything else is replaced."""
+    stub = make_stub(idl.Plain, client)
+    hasty = stub.options(timeout=0.2, headers={"tenant": "a"})
+    careful = hasty.options(timeout=3.0, idempotent=True, headers={"user": "b"})
+    for one in (stub, hasty, careful):
+        one.ping()
+    assert [(of.timeout, of.idempotent, of.headers) for _, _, _, of in client.calls] == [
+        (None, None, None),
+        (0.2, None, {"tenant": "a"}),
+        (3.0, True, {"tenant": "a", "user": "b"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"timeout": 0},
+        {"timeout": float("inf")},
+        {"timeout": float("nan")},
+        {"headers": {"a": 1}},
+        {"headers": {"Deadline-Budget": "99999"}},
+        {"headers": {"zkrpc-attempt": "1"}},
+    ],
+)
+def test_bad_options_are_refused_when_they_are_given(idl: Any, client: Any, bad: Any) -> None:
+    """Not at the first call that has them."""
+    with pytest.raises(ConfigError):
+        make_stub(idl.Plain, client).options(**bad)
+
+
+def test_stub_closes_its_client(idl: Any, client: Any) -> None:
+    """By name, as a context manager, and from any stub made from it."""
+    with make_stub(idl.Plain, client) as stub:
+        stub.options(timeout=1).close()
+    assert client.closed == 2
+
+
+def test_methods_of_the_idl_win_over_those_of_the_stub(idl: Any, client: Any) -> None:
+    """And the stub's own stay within reach."""
+    stub = make_stub(idl.Awkward, client)
+    assert stub.options(5) == "answer of options"
+    assert stub.close() == "answer of close"
+    assert zkrpc.options(stub, timeout=2.0).invoke(method=1) == "answer of invoke"
+    assert client.calls[-1][3].timeout == 2.0
+    assert client.closed == 0
+    zkrpc.close(stub)
+    assert client.closed == 1
+    with stub:
+        pass
+    assert client.closed == 2
+
+
+def test_stub_has_no_other_attributes(idl: Any, client: Any) -> None:
+    """A mistyped method is an AttributeError, and so is setting anything."""
+    stub = make_stub(idl.Plain, client)
+    with pytest.raises(AttributeError):
+        stub.gte(4)
+    with pytest.raises(AttributeError):
+        stub.cache = {}
+
+
+def test_options_and_close_want_a_stub() -> None:
+    """The module's functions say what they are for."""
+    with pytest.raises(TypeError, match="expected a stub"):
+        options(object(), timeout=1)
+    with pytest.raises(TypeError, match="expected a stub"):
+        close(object())

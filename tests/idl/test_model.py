@@ -1,0 +1,123 @@
+"""Idl, Interface and Method, through the example IDLs and some others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.idl.test_source import write
+from zkrpc.codec import Payload
+from zkrpc.errors import IdlError, RemoteProtocolError
+from zkrpc.idl import (
+    MethodPolicy,
+    Parameter,
+    digest_of,
+    file_of,
+    interfaces_of,
+    load,
+    load_text,
+    text_of,
+)
+
+EXAMPLES = Path(__file__).parent.parent.parent / "idl"
+
+
+@pytest.fixture(name="users")
+def _users() -> Any:
+    return load(EXAMPLES / "users.thrift")
+
+
+def test_users_is_an_interface_with_policies(users: Any) -> None:
+    """The first example: reads are idempotent, creating is not, and every method can say what it is."""
+    methods = users.Users.methods
+    assert methods["get"].policy == MethodPolicy(idempotent=True, timeout=0.5)
+    assert methods["create"].policy == MethodPolicy()
+    assert methods["get"].throws == (users.UserNotFound,) and methods["get"].wire_name == b"get"
+    assert methods["seen"].oneway and methods["seen"].void and methods["put"].void and not methods["get"].void
+    assert repr(methods["seen"]) == "<Method oneway void Users.seen(i64 id, i64 at_ms)>"
+    assert methods["find"].parameters == (
+        Parameter(name="prefix", type="string", required=True),
+        Parameter(name="limit", type="i32", required=False, default=20),
+    )
+
+
+def test_users_calls_go_there_and_back(users: Any) -> None:
+    """Arguments, a value, an exception; in both encodings."""
+    get, user = users.Users.methods["get"], users.User(1, "Ada", tags=["first"])
+    for payload in Payload:
+        body = get.encode_arguments(get.bind((1,), {}), payload)
+        assert get.decode_arguments(body, 0, payload) == (1,)
+        assert get.read_result(get.encode_result(user, payload), 0, payload) == user
+        with pytest.raises(users.UserNotFound):
+            get.read_result(get.encode_exception(users.UserNotFound(1), payload), 0, payload)
+    assert get.encode_exception(users.UserExists(1)) is None
+    assert user.role == users.Role.MEMBER
+    with pytest.raises(TypeError, match=r"Users.get\(\) missing 1 required positional argument: 'id'"):
+        get.bind((), {})
+    with pytest.raises(RemoteProtocolError, match="Users.get.id is required and did not come"):
+        get.decode_arguments(b"\0", 0)
+
+
+def test_counter_is_for_the_primary() -> None:
+    """The second example: adding is for the primary alone, reading is not."""
+    methods = load(EXAMPLES / "counter.thrift").Counter.methods
+    assert methods["add"].policy == MethodPolicy(primary=True, timeout=2.0)
+    assert methods["get"].policy.idempotent and not methods["get"].policy.primary
+    all_ = methods["all"]
+    assert all_.read_result(all_.encode_result({"a": 1 << 40}), 0) == {"a": 1 << 40}
+
+
+def test_interface_has_inherited_methods_under_its_own_name(tmp_path: Path) -> None:
+    """The parent's first, with the parent's policies, from another file if need be."""
+    files = {
+        "main.thrift": "include 'base.thrift'\nservice Child extends base.Base { void go() }",
+        "base.thrift": "service Base { i32 ping(1: i32 x) (zkrpc.idempotent = 'true') }",
+    }
+    idl = load(write(tmp_path, files))
+    assert list(idl.Child.methods) == ["ping", "go"] and list(idl.base.Base.methods) == ["ping"]
+    ping = idl.Child.methods["ping"]
+    assert ping.interface == "Child" and ping.policy.idempotent
+    with pytest.raises(TypeError, match=r"Child.ping\(\) argument 'x' must be an i32"):
+        ping.bind(("x",), {})
+
+
+def test_interface_carries_all_texts_that_define_it(tmp_path: Path) -> None:
+    """The digest is the same wherever the files are, and changes with any of them; the text can be loaded again."""
+    files = {"main.thrift": "include 'a.thrift'\nservice S { a.A f() }", "a.thrift": "struct A { 1: i32 x }"}
+    one, two = (load(write(tmp_path / name, files)) for name in ("one", "two"))
+    assert one.S.digest == two.S.digest == digest_of(one) and one.S.text == text_of(one)
+    assert one.S.file == file_of(one) == str(tmp_path / "one" / "main.thrift")
+    again = load_text(one.S.text)
+    assert again.S.digest == one.S.digest and again is load_text(one.S.text) and again.a.A(1).x == 1
+    other = load(write(tmp_path / "two", {**files, "a.thrift": "struct A { 1: i64 x }"}))
+    assert other.S.digest != one.S.digest
+    assert repr(one.S) == f"<Interface S(f) {one.S.digest[:12]}>"
+
+
+def test_idl_holds_what_the_file_defines(users: Any, tmp_path: Path) -> None:
+    """By name, with a dir() to look at; typedefs are no values."""
+    assert dir(users) == ["Role", "User", "UserExists", "UserNotFound", "Users"]
+    assert dict(interfaces_of(users)) == {"Users": users.Users}
+    assert repr(users) == f"<Idl {EXAMPLES / 'users.thrift'} {digest_of(users)[:12]}>"
+    idl = load(
+        write(
+            tmp_path,
+            {"main.thrift": "include 'a.thrift'\ntypedef i32 N\nconst N LIMIT = 5", "a.thrift": "enum E { A }"},
+        )
+    )
+    assert dir(idl) == ["LIMIT", "a"] and idl.LIMIT == 5 and idl.a.E.A == 0
+
+
+def test_unknown_name_says_what_there_is(users: Any) -> None:
+    """And private names are never looked for in a file."""
+    with pytest.raises(AttributeError, match="Idl has no 'Usr'; it has Role, User, UserExists, UserNotFound, Users"):
+        getattr(users, "Usr")
+    assert not hasattr(users, "_nothing")
+
+
+def test_load_text_says_where_its_errors_are() -> None:
+    """Under the name it was given."""
+    with pytest.raises(IdlError, match="users.thrift:2: no type Missing"):
+        load_text("\nstruct A { 1: Missing x }", name="users.thrift")

@@ -1,0 +1,60 @@
+"""Annotations of functions."""
+
+from __future__ import annotations
+
+import pytest
+
+from zkrpc.errors import IdlError
+from zkrpc.idl.outline import Annotation
+from zkrpc.idl.policy import MethodPolicy, policy_of
+
+
+def annotations(**values: str | None) -> list[Annotation]:
+    """One annotation per line, each named ``zkrpc.``."""
+    return [
+        Annotation(name=f"zkrpc.{name}", value=value, line=line) for line, (name, value) in enumerate(values.items(), 1)
+    ]
+
+
+def test_policy_is_read() -> None:
+    """Milliseconds become seconds."""
+    found = annotations(idempotent="true", timeout_ms="1500", primary="false", hedge_ms="20")
+    assert policy_of(found, "f") == MethodPolicy(idempotent=True, timeout=1.5, primary=False, hedge=0.02)
+
+
+def test_policy_has_defaults_and_leaves_others_alone() -> None:
+    """Annotations of other tools are none of our business."""
+    assert policy_of([Annotation(name="java.final", value="x", line=1)], "f") == MethodPolicy()
+
+
+@pytest.mark.parametrize(
+    ("values", "line", "message"),
+    [
+        ({"idempotent": "yes"}, 1, 'zkrpc.idempotent must be "true" or "false", got \'yes\''),
+        ({"idempotent": None}, 1, 'must be "true" or "false", got None'),
+        ({"primary": "True"}, 1, "zkrpc.primary must be"),
+        ({"primary": "true", "timeout_ms": "0"}, 2, "zkrpc.timeout_ms must be a whole number of milliseconds"),
+        ({"timeout_ms": "1.5"}, 1, "from 1 to 86400000, got '1.5'"),
+        ({"timeout_ms": "-1"}, 1, "got '-1'"),
+        ({"timeout_ms": None}, 1, "got None"),
+        ({"timeout_ms": "99999999999999"}, 1, "from 1 to 86400000"),
+        ({"timeout_ms": "\u0665"}, 1, "whole number"),
+        (
+            {"idempotent": "false", "hedge_ms": "5"},
+            2,
+            "zkrpc.hedge_ms sends a call twice, so it needs zkrpc.idempotent",
+        ),
+        ({"hedge": "5"}, 1, "unknown annotation zkrpc.hedge, expected one of zkrpc.idempotent, zkrpc.timeout_ms"),
+    ],
+)
+def test_bad_policy_is_an_error_with_its_line(values: dict[str, str | None], line: int, message: str) -> None:
+    """Nothing is overlooked or guessed."""
+    with pytest.raises(IdlError, match=message) as caught:
+        policy_of(annotations(**values), "users.thrift")
+    assert str(caught.value).startswith(f"users.thrift:{line}: ")
+
+
+def test_policy_given_twice_is_an_error() -> None:
+    """thriftpy2 would take the last."""
+    with pytest.raises(IdlError, match="f:1: zkrpc.primary is given twice"):
+        policy_of(annotations(primary="true") * 2, "f")

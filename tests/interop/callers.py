@@ -1,0 +1,124 @@
+"""Runs foreign clients against a server and prints what each was told, as JSON::
+
+    python -m tests.interop.callers {apache|thriftpy2} PORT
+
+They block, so they have a process of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from tests.interop.behaviour import IDL, ask
+
+SECONDS = 10
+"""How long a client waits for one answer."""
+
+
+def apache() -> dict[str, Callable[[int], dict[str, Any]]]:
+    """Apache Thrift's Python library, in pure Python and with its C module."""
+    from thrift.protocol.TBinaryProtocol import TBinaryProtocol, TBinaryProtocolAccelerated
+    from thrift.protocol.TCompactProtocol import TCompactProtocol, TCompactProtocolAccelerated
+    from thrift.protocol.THeaderProtocol import THeaderProtocol
+    from thrift.protocol.TMultiplexedProtocol import TMultiplexedProtocol
+    from thrift.Thrift import TApplicationException
+    from thrift.transport.THeaderTransport import THeaderClientType, THeaderSubprotocolID, THeaderTransformID
+    from thrift.transport.TSocket import TSocket
+    from thrift.transport.TTransport import TFramedTransport
+
+    from tests.interop.apache import Client, types
+
+    def framed(protocol: Any) -> Callable[[Any], Any]:
+        return lambda sock: protocol(TFramedTransport(sock))
+
+    def multiplexed(sock: Any) -> Any:
+        return TMultiplexedProtocol(TBinaryProtocol(TFramedTransport(sock)), "Foreign")
+
+    def header(number: int, *, deflated: bool = False) -> Callable[[Any], Any]:
+        def make(sock: Any) -> Any:
+            protocol = THeaderProtocol(sock, (THeaderClientType.HEADERS,), number)
+            if deflated:
+                protocol.add_transform(THeaderTransformID.ZLIB)
+            protocol.set_header(b"tenant", b"blue")
+            return protocol
+
+        return make
+
+    variants = {
+        "framed binary": framed(TBinaryProtocol),
+        "framed binary, accelerated": framed(TBinaryProtocolAccelerated),
+        "framed compact": framed(TCompactProtocol),
+        "framed compact, accelerated": framed(TCompactProtocolAccelerated),
+        "framed binary, multiplexed": multiplexed,
+        "THeader binary": header(THeaderSubprotocolID.BINARY),
+        "THeader binary, deflated": header(THeaderSubprotocolID.BINARY, deflated=True),
+        "THeader compact": header(THeaderSubprotocolID.COMPACT),
+    }
+
+    def run(make: Callable[[Any], Any], note: str, port: int) -> dict[str, Any]:
+        sock = TSocket("127.0.0.1", port)
+        sock.setTimeout(SECONDS * 1000)
+        protocol = make(sock)
+        protocol.trans.open()
+        client = Client(protocol)
+        told = ask(client, types, TApplicationException, note)
+        for name, *values in (("slow", "first", 100), ("echo", "second"), ("echo", "third")):
+            client.send(name, *values)
+        told["in a row"] = [client.receive(name) for name in ("slow", "echo", "echo")]
+        client.close()
+        return told
+
+    return {name: partial(run, make, f"apache, {name}") for name, make in variants.items()}
+
+
+def thriftpy2() -> dict[str, Callable[[int], dict[str, Any]]]:
+    """thriftpy2 as it comes, in Cython and in pure Python."""
+    import thriftpy2 as library
+    from thriftpy2.protocol import TBinaryProtocolFactory, TCyBinaryProtocolFactory, TMultiplexedProtocolFactory
+    from thriftpy2.protocol.compact import TCompactProtocolFactory
+    from thriftpy2.rpc import make_client
+    from thriftpy2.thrift import TApplicationException
+    from thriftpy2.transport import TCyFramedTransportFactory, TFramedTransportFactory
+
+    types = library.load(str(IDL), module_name="foreign_thrift")
+    cython, python = TCyFramedTransportFactory(), TFramedTransportFactory()
+    variants = {
+        "framed binary": (TCyBinaryProtocolFactory(), cython),
+        "framed binary, pure Python": (TBinaryProtocolFactory(), python),
+        "framed compact": (TCompactProtocolFactory(), python),
+        "framed binary, multiplexed": (TMultiplexedProtocolFactory(TCyBinaryProtocolFactory(), "Foreign"), cython),
+    }
+
+    def run(protocol: Any, transport: Any, note: str, port: int) -> dict[str, Any]:
+        client = make_client(
+            types.Newer, "127.0.0.1", port, proto_factory=protocol, trans_factory=transport, timeout=SECONDS * 1000
+        )
+        told = ask(client, types, TApplicationException, note)
+        client._send("slow", text="first", milliseconds=100)
+        client._send("echo", text="second")
+        client._send("echo", text="third")
+        told["in a row"] = [client._recv(name) for name in ("slow", "echo", "echo")]
+        client.close()
+        return told
+
+    return {name: partial(run, *made, f"thriftpy2, {name}") for name, made in variants.items()}
+
+
+def main(library: str, port: int) -> None:
+    """Runs all variants; one that breaks says so in its place."""
+    told: dict[str, Any] = {}
+    for name, run in {"apache": apache, "thriftpy2": thriftpy2}[library]().items():
+        try:
+            told[name] = run(port)
+        except Exception:
+            told[name] = traceback.format_exc()
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

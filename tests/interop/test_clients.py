@@ -1,0 +1,75 @@
+"""Stock clients of other libraries call our server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+
+import zkrpc
+from tests.interop.behaviour import ANSWERS, IDL, Handler
+from tests.interop.processes import output
+
+idl = zkrpc.load(IDL)
+VARIANTS = {
+    "apache": (
+        "framed binary",
+        "framed binary, accelerated",
+        "framed compact",
+        "framed compact, accelerated",
+        "framed binary, multiplexed",
+        "THeader binary",
+        "THeader binary, deflated",
+        "THeader compact",
+    ),
+    "thriftpy2": (
+        "framed binary",
+        "framed binary, pure Python",
+        "framed compact",
+        "framed binary, multiplexed",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def told() -> Iterator[dict[str, Any]]:
+    """What every client was told by one server, and the metadata that the server saw."""
+    tenants: list[str] = []
+
+    def noting(call: Any, proceed: Any) -> Any:
+        tenants.extend(value for key, value in call.headers.items() if key == "tenant")
+        return proceed(call)
+
+    service = zkrpc.Service(idl.Foreign, Handler(idl, gevent.sleep), interceptors=[noting])
+    app = zkrpc.serve(service)
+    runs = {
+        name: gevent.spawn(output, "-m", "tests.interop.callers", name, str(app.endpoint.port)) for name in VARIANTS
+    }
+    try:
+        gevent.joinall(list(runs.values()))
+        yield {**{name: json.loads(run.get()) for name, run in runs.items()}, "tenants": tenants}
+    finally:
+        gevent.killall(list(runs.values()))
+        app.kill()
+
+
+@pytest.mark.parametrize(("library", "variant"), [(name, one) for name in VARIANTS for one in VARIANTS[name]])
+def test_client_of_another_library_is_served(told: Any, library: str, variant: str) -> None:
+    """Every kind of call, what failed included, and the calls after it on the same connection."""
+    answers = told[library][variant]
+    assert isinstance(answers, dict), answers
+    assert answers.pop("in a row") == ["first", "second", "third"], "calls that share one sequence id"
+    assert answers == ANSWERS
+
+
+def test_client_of_another_library_was_not_forgotten(told: Any) -> None:
+    """The lists of this test and of the process that ran the clients are the same."""
+    assert {name: set(VARIANTS[name]) for name in VARIANTS} == {name: set(told[name]) for name in VARIANTS}
+
+
+def test_client_with_theader_brings_metadata(told: Any) -> None:
+    """Apache's library sends it once per transport; interceptors and handlers see it."""
+    assert told["tenants"] == ["blue"] * 3

@@ -1,0 +1,129 @@
+"""Our client calls stock servers of other libraries, and what is no Thrift server at all."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+
+import zkrpc
+from tests.interop.behaviour import ANSWERS, IDL, PATIENCE, ask
+from tests.interop.processes import first_line, python
+from zkrpc.errors import CallError, ConnectionLost, DeadlineExceeded, Executed, RemoteError, UnknownMethod
+
+idl = zkrpc.load(IDL)
+FRAMED = ("thriftpy2", "apache", "apache, accelerated", "apache, sniffing")
+THEADER = ("apache, THeader", "apache, sniffing")
+ALL = [*((name, "framed") for name in FRAMED), *((name, "theader") for name in THEADER)]
+
+
+@pytest.fixture(scope="module")
+def ports() -> Iterator[dict[str, int]]:
+    """The foreign servers, which end with this module."""
+    with python("-m", "tests.interop.servers") as process:
+        yield json.loads(first_line(process))
+
+
+@pytest.fixture
+def connect(ports: dict[str, int]) -> Iterator[Callable[..., Any]]:
+    """Makes stubs that are closed with the test."""
+    stubs: list[Any] = []
+
+    def connecting(server: str, dialect: str, **options: Any) -> Any:
+        stubs.append(zkrpc.connect(idl.Newer, [f"127.0.0.1:{ports[server]}"], dialect=dialect, **options))
+        return stubs[-1]
+
+    yield connecting
+    for stub in stubs:
+        stub.close()
+
+
+@pytest.mark.parametrize(("server", "dialect"), ALL)
+def test_server_of_another_library_is_called(connect: Any, server: str, dialect: str) -> None:
+    """Every kind of call, what failed included, and the calls after it."""
+    stub = connect(server, dialect)
+    told = ask(stub, idl, CallError, f"zkrpc, {dialect}")
+    assert told == ANSWERS | {"undeclared": ["failure", None], "unknown": ["failure", None]}
+
+
+@pytest.mark.parametrize(("server", "dialect"), ALL)
+def test_server_of_another_library_fails_in_its_own_way(connect: Any, server: str, dialect: str) -> None:
+    """An undeclared exception: thriftpy2 hangs up, so nobody knows; Apache says that it failed."""
+    stub = connect(server, dialect)
+    with pytest.raises(ConnectionLost if server == "thriftpy2" else RemoteError) as caught:
+        stub.fail("undeclared")
+    assert caught.value.executed is (Executed.MAYBE if server == "thriftpy2" else Executed.YES)
+    assert "secret" not in str(caught.value) and caught.value.attempts == 1
+    with pytest.raises(UnknownMethod) as unknown:
+        stub.added()
+    assert unknown.value.executed is Executed.NO
+    with pytest.raises(idl.Oops, match="as declared"):
+        stub.fail("declared")
+
+
+@pytest.mark.parametrize(("server", "dialect"), ALL)
+def test_server_of_another_library_is_called_by_many_at_once(connect: Any, server: str, dialect: str) -> None:
+    """Each greenlet gets the answer to its own call, whether calls share a connection or wait for one."""
+    stub = connect(server, dialect)
+
+    def caller(number: int) -> list[str]:
+        return [stub.slow(f"{number}-{turn}", (number + turn) % 3) for turn in range(5)]
+
+    callers = [gevent.spawn(caller, number) for number in range(20)]
+    gevent.joinall(callers, timeout=20, raise_error=True)
+    assert [one.value for one in callers] == [[f"{n}-{turn}" for turn in range(5)] for n in range(20)]
+
+
+@pytest.mark.parametrize(("server", "dialect"), ALL)
+def test_late_answer_is_not_taken_for_the_next_one(connect: Any, server: str, dialect: str) -> None:
+    """A call that timed out is over: what comes for it later reaches nobody."""
+    stub = connect(server, dialect)
+    assert stub.echo("warm") == "warm"
+    with pytest.raises(DeadlineExceeded) as caught:
+        zkrpc.options(stub, timeout=0.1).slow("late", 400)
+    assert caught.value.executed is Executed.MAYBE
+    until = time.monotonic() + 0.6
+    number = 0
+    while time.monotonic() < until:
+        number += 1
+        assert stub.echo(f"next {number}") == f"next {number}"
+        gevent.sleep(0.02)
+
+
+def test_server_that_left_an_idle_client_is_dialled_again(connect: Any) -> None:
+    """thriftpy2 closes connections that are idle; a call that must not be repeated is not lost to that."""
+    stub = connect("thriftpy2, impatient", "framed")
+    for number in range(3):
+        stub.note(f"patience {number}")
+        assert f"patience {number}" in stub.notes()
+        gevent.sleep(PATIENCE / 1000 + 0.15)
+
+
+def test_server_that_is_taken_for_one_of_ours_is_named(connect: Any) -> None:
+    """``dialect="zkrpc"`` for a plain THeader server: the error says which of the two it is."""
+    with pytest.raises(ConnectionLost, match="speaks THeader but not zkrpc"):
+        connect("apache, THeader", "zkrpc").fail("x")
+
+
+@pytest.mark.parametrize(("server", "dialect"), [("thriftpy2", "theader"), ("apache, THeader", "framed")])
+def test_server_that_does_not_speak_our_dialect_fails_the_call(connect: Any, server: str, dialect: str) -> None:
+    """It hangs up; the call ends at once and says where."""
+    with pytest.raises(ConnectionLost, match="127.0.0.1"):
+        connect(server, dialect).echo("x")
+
+
+@pytest.mark.parametrize("dialect", ["zkrpc", "theader", "framed"])
+def test_server_that_speaks_http_is_named(dialect: str) -> None:
+    """A web server at the address: what it says in its own language is recognised."""
+    with python("-m", "http.server", "0", "--bind", "127.0.0.1") as process:
+        port = re.search(r"port (\d+)", first_line(process))
+        assert port is not None
+        with zkrpc.connect(idl.Newer, [f"127.0.0.1:{port[1]}"], dialect=dialect) as stub:
+            with pytest.raises(ConnectionLost, match="HTTP, not Thrift"):
+                # Web servers answer what ends a line.
+                zkrpc.options(stub, timeout=3).echo("\r\n\r\n")

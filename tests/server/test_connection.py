@@ -1,0 +1,350 @@
+"""One accepted connection: who reads while handlers block, who goes first, and what is freed at the end."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent import socket as cooperative
+from gevent.event import Event
+
+from tests.server.echo import EchoHandler, idl
+from tests.server.peer import Peer
+from tests.wire.peers import framed, message
+from zkrpc.config import ServerConfig, WireLimits
+from zkrpc.endpoint import Endpoint
+from zkrpc.server.connection import ServerConnection
+from zkrpc.server.server import Server
+from zkrpc.wire.message import Dialect, MessageKind
+
+METHODS = idl.Echo.methods
+
+
+class Handler(EchoHandler):
+    """Blocks in ``slow`` until told to go on, and knows how many are inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = Event()
+        self.inside: list[str] = []
+        self.server: Any = None
+
+    def slow(self, text: str, milliseconds: int) -> str:
+        self.inside.append(text)
+        self.go_on.wait(10)
+        return text
+
+    def fail(self, how: str) -> None:
+        if how == "exit":
+            raise gevent.GreenletExit
+        if how == "system exit":
+            raise SystemExit(3)
+        if how == "kill":
+            self.server.kill()
+        elif how == "stop":
+            self.server.begin_stop()
+        else:
+            super().fail(how)
+
+
+class Running:
+    """A server with one handler, and the peers to be closed with it."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.handler = Handler()
+        self.server = self.handler.server = Server(
+            idl.Echo, self.handler, config=ServerConfig(**{"linger": 0.0, "drain_timeout": 5.0, **fields})
+        )
+        self.endpoint = self.server.bind(Endpoint("127.0.0.1", 0))
+        self.server.start()
+        self.peers: list[Any] = []
+
+    def peer(self, **options: Any) -> Peer:
+        """A peer that speaks the protocol."""
+        self.peers.append(Peer(self.endpoint, **options))
+        return self.peers[-1]
+
+    def socket(self) -> Any:
+        """A peer that is only a socket."""
+        self.peers.append(cooperative.create_connection((self.endpoint.host, self.endpoint.port), timeout=5))
+        return self.peers[-1]
+
+    def connection(self) -> ServerConnection:
+        """The only connection."""
+        wait_until(lambda: self.server._connections)
+        (connection,) = self.server._connections
+        return connection
+
+    def close(self) -> None:
+        """Ends everything."""
+        self.handler.go_on.set()
+        for peer in self.peers:
+            peer.close()
+        self.server.kill()
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    """Waits for a condition; AssertionError if it does not come."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        gevent.sleep(0.002)
+
+
+def greenlets() -> int:
+    """Greenlets that have not ended."""
+    return sum(1 for one in gc.get_objects() if isinstance(one, gevent.Greenlet) and not one.dead)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Running]]:
+    """Starts servers that end with the test, and leave neither greenlets nor watchers behind."""
+    started: list[Running] = []
+    loop = gevent.get_hub().loop
+    gevent.sleep(0)
+    before, watchers = greenlets(), loop.activecnt
+
+    def starting(**fields: Any) -> Running:
+        started.append(Running(**fields))
+        return started[-1]
+
+    yield starting
+    for running in started:
+        running.close()
+    wait_until(lambda: greenlets() <= before and loop.activecnt <= watchers)
+
+
+# -- the leader
+
+
+def test_connection_has_one_greenlet_per_blocked_handler_and_a_leader(start: Any) -> None:
+    """All calls of one batch block side by side; when they go on, their greenlets end and one is left to read."""
+    running = start()
+    peer = running.peer()
+    peer.call(METHODS["echo"], "first")
+    idle = greenlets()
+    for number in range(10):
+        peer.send(METHODS["slow"], f"s{number}", 0, token=number)
+    wait_until(lambda: len(running.handler.inside) == 10)
+    assert greenlets() == idle + 10
+    assert peer.call(METHODS["echo"], "meanwhile") == "meanwhile"
+    assert "serving=10" in repr(running.connection())
+    running.handler.go_on.set()
+    assert sorted(peer.read(10)) == list(range(10))
+    wait_until(lambda: greenlets() == idle)
+    assert peer.call(METHODS["echo"], "last") == "last"
+
+
+def test_connection_runs_a_quick_batch_without_a_new_greenlet(start: Any) -> None:
+    """Handlers that do not block run in the greenlet that read them."""
+    running = start()
+    peer = running.peer()
+    peer.call(METHODS["echo"], "first")
+    leader = running.connection()._leader
+    for number in range(50):
+        peer.send(METHODS["echo"], "x", token=number)
+    assert sorted(peer.read(50)) == list(range(50))
+    assert running.connection()._leader is leader
+
+
+def test_connection_serves_what_a_blocked_call_held_back(start: Any) -> None:
+    """Calls of one id wait for each other, whichever greenlet is free by then."""
+    running = start()
+    sock = running.socket()
+    frames = []
+    for name, args in (("slow", ("one", 0)), ("slow", ("two", 0)), ("echo", ("three",)), ("echo", ("four",))):
+        method = METHODS[name]
+        body = method.encode_arguments(method.bind(args, {}))
+        frames.append(message(name.encode(), 1, body, dialect=Dialect.FRAMED_BINARY))
+    sock.sendall(b"".join(frames))
+    wait_until(lambda: running.handler.inside)
+    gevent.sleep(0.02)
+    assert running.handler.inside == ["one"]
+    running.handler.go_on.set()
+    received = b""
+    while b"four" not in received:
+        received += sock.recv(4096)
+    places = [received.index(text) for text in (b"one", b"two", b"three", b"four")]
+    assert places == sorted(places)
+
+
+def test_connection_lets_others_go_first_now_and_then(start: Any) -> None:
+    """A peer that keeps its socket full does not keep the rest waiting until it is done."""
+    running = start()
+    flooding, other = running.peer(zkrpc=False), running.peer()
+    other.call(METHODS["echo"], "warm")
+    method, count = METHODS["echo"], 20_000
+    body = method.encode_arguments(method.bind(("x" * 200,), {}))
+    flood = b"".join(message(b"echo", number, body) for number in range(1, count + 1))
+    running.handler.seen.clear()
+
+    def drain() -> None:
+        while flooding.socket.recv(1 << 20):
+            pass
+
+    jobs = [gevent.spawn(drain), gevent.spawn(flooding.socket.sendall, flood)]
+    try:
+        wait_until(lambda: running.handler.seen)
+        assert other.call(METHODS["echo"], "me too") == "me too"
+        assert len(running.handler.seen) < count / 4
+        wait_until(lambda: len(running.handler.seen) == count + 1, 20)
+    finally:
+        gevent.killall(jobs)
+
+
+# -- what handlers may do to it
+
+
+@pytest.mark.parametrize("how", ["exit", "system exit"])
+def test_connection_answers_for_a_handler_that_ended_its_greenlet(start: Any, how: str) -> None:
+    """The caller is not left waiting, and the connection is not left without a reader."""
+    peer = start().peer()
+    kind, _, headers = peer.call(METHODS["fail"], how)
+    assert kind == 6 and headers["zkrpc-executed"] == "yes"
+    assert peer.call(METHODS["echo"], "next") == "next"
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_connection_survives_a_oneway_message_for_a_method_that_answers(start: Any, dialect: Dialect) -> None:
+    """No answer is due, none is sent, and the next call is served."""
+    running = start()
+    peer = running.peer(dialect=dialect, zkrpc=False)
+    for name, argument in (("echo", "x"), ("fail", "declared"), ("fail", "undeclared")):
+        method = METHODS[name]
+        body = method.encode_arguments(method.bind((argument,), {}), dialect.payload)
+        peer.socket.sendall(message(name.encode(), 77, body, kind=MessageKind.ONEWAY, dialect=dialect))
+    assert peer.call(METHODS["echo"], "next") == "next"
+    assert len(running.handler.seen) == 2 and running.server.admission.running == 0
+
+
+def test_connection_can_be_closed_from_inside_a_handler(start: Any) -> None:
+    """A handler that kills its own server gets to its end; its caller sees the connection close."""
+    running = start()
+    peer = running.peer()
+    peer.send(METHODS["fail"], "kill")
+    peer.wait_closed()
+    wait_until(lambda: running.server.admission.running == 0)
+    assert not running.server._connections
+
+
+def test_connection_answers_the_call_that_began_the_stop(start: Any) -> None:
+    """It is in flight like any other."""
+    running = start()
+    peer = running.peer()
+    assert peer.call(METHODS["fail"], "stop") is None
+    peer.wait_closed()
+    assert running.server.wait_stopped(5)
+
+
+# -- peers that leave
+
+
+def test_connection_is_freed_when_its_peer_leaves_while_handlers_run(start: Any) -> None:
+    """They finish, their answers are dropped, and calls that were held back behind them never run."""
+    running = start()
+    sock = running.socket()
+    method = METHODS["slow"]
+    for number, name in ((1, "one"), (2, "two"), (2, "held back")):
+        sock.sendall(message(b"slow", number, method.encode_arguments(method.bind((name, 0), {}))))
+    wait_until(lambda: len(running.handler.inside) == 2)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+    wait_until(lambda: not running.server._connections)
+    assert running.server.admission.running == 2
+    running.handler.go_on.set()
+    wait_until(lambda: running.server.admission.running == 0)
+    gevent.sleep(0.01)
+    assert running.handler.inside == ["one", "two"]
+
+
+def test_connection_is_freed_when_its_peer_resets_it_before_the_reply(start: Any) -> None:
+    """The failed send closes it, whoever sends."""
+    running = start()
+    peer, other = running.peer(), running.peer()
+    other.call(METHODS["echo"], "warm")
+    peer.send(METHODS["slow"], "s", 0)
+    wait_until(lambda: running.handler.inside)
+    peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    running.handler.go_on.set()
+    peer.close()
+    wait_until(lambda: len(running.server._connections) == 1)
+    assert other.call(METHODS["echo"], "next") == "next"
+
+
+def test_connection_runs_what_came_before_a_bad_frame(start: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Then it closes: only this one, with one line in the log."""
+    running = start()
+    other = running.peer()
+    sock = running.socket()
+    method = METHODS["note"]
+    note = method.encode_arguments(method.bind(("before",), {}))
+    sock.sendall(message(b"note", 1, note, kind=MessageKind.ONEWAY) + framed(b"\x0f\xfe" + bytes(20)))
+    assert sock.recv(100) == b""
+    assert running.handler.notes == ["before"]
+    wait_until(lambda: "unknown dialect" in caplog.text)
+    assert other.call(METHODS["echo"], "x") == "x"
+
+
+# -- slow peers
+
+
+def test_connection_of_a_slow_sender_is_cut(start: Any) -> None:
+    """A frame that stays incomplete for its time ends it, also after good calls."""
+    running = start(wire=WireLimits(partial_frame_timeout=0.3))
+    peer = running.peer()
+    assert peer.call(METHODS["echo"], "good") == "good"
+    peer.socket.sendall(message()[:-3])
+    began = time.monotonic()
+    peer.wait_closed()
+    assert 0.2 < time.monotonic() - began < 3
+    wait_until(lambda: not running.server._connections)
+
+
+def flooded(running: Running) -> tuple[Peer, ServerConnection]:
+    """A peer that asks for more than it reads, and the connection that has stopped reading it."""
+    peer = running.peer()
+    for number in range(60):
+        peer.send(METHODS["large"], 256 * 1024, token=number)
+    connection = running.connection()
+    wait_until(lambda: connection._room is not None)
+    return peer, connection
+
+
+def test_connection_that_waits_for_room_goes_on_when_there_is_some(start: Any) -> None:
+    """Nothing is lost, however often it had to stop."""
+    running = start(wire=WireLimits(max_unsent=64 * 1024))
+    peer, connection = flooded(running)
+    peer.send(METHODS["echo"], "behind it", token="last")
+    assert len(peer.read(61, timeout=10)) == 61
+    assert connection.is_quiet and not connection.closed
+
+
+def test_connection_that_waits_for_room_is_freed_at_once(start: Any) -> None:
+    """Closing it does not leave a greenlet waiting for a socket that is gone."""
+    running = start(wire=WireLimits(max_unsent=64 * 1024), max_write_stall=60.0)
+    _, connection = flooded(running)
+    leader = connection._leader
+    connection.close()
+    connection.close()
+    wait_until(lambda: leader.dead, 1.0)
+    assert not running.server._connections
+
+
+def test_connection_sends_its_last_replies_to_a_slow_reader_before_it_closes(start: Any) -> None:
+    """A stop waits, within its bounds, until a peer that reads has read everything."""
+    running = start()
+    peer = running.peer(zkrpc=False, dialect=Dialect.FRAMED_BINARY)
+    for number in range(20):
+        peer.send(METHODS["large"], 1024 * 1024, token=number)
+    wait_until(lambda: running.connection()._unsent)
+    running.server.begin_stop()
+    gevent.sleep(0.05)
+    assert len(peer.read(20, timeout=10)) == 20
+    peer.wait_closed()
+    assert running.server.wait_stopped(5)

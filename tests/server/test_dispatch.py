@@ -1,0 +1,309 @@
+"""The dispatcher: whatever a request is and whatever the handler does, there is one right answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.server.echo import idl
+from tests.server.requests import binary, call_of, oneway_of
+from zkrpc import current_call
+from zkrpc.codec import FailureKind, Payload, decode_failure
+from zkrpc.errors import ConfigError, Draining, Executed, Overloaded, Rejected, Unavailable
+from zkrpc.server.dispatch import Answer, Dispatcher, has_expired
+from zkrpc.wire.message import Dialect, MessageKind, Request
+
+ECHO, PAIR, FAIL, NOTE = (idl.Echo.methods[name] for name in ("echo", "pair", "fail", "note"))
+
+
+class Strongest(BaseException):
+    """What no ``except Exception`` stops."""
+
+
+class Handler:
+    """Does what the test put into ``script``, with what it was called with; echoes otherwise."""
+
+    def __init__(self) -> None:
+        self.script: Any = lambda first, *rest: first
+        self.calls: list[tuple[Any, ...]] = []
+
+    def _run(self, *arguments: Any) -> Any:
+        self.calls.append(arguments)
+        return self.script(*arguments)
+
+    echo = slow = pair = fail = note = large = _run
+
+    def raises(self, error: BaseException) -> None:
+        """From now on every method raises this."""
+
+        def script(*_: Any) -> None:
+            raise error
+
+        self.script = script
+
+
+class Bench:
+    """A dispatcher, its handler, and the failures it reported."""
+
+    def __init__(self, *interceptors: Any) -> None:
+        self.handler = Handler()
+        self.failures: list[tuple[str, BaseException]] = []
+        self.dispatcher = Dispatcher(
+            idl.Echo,
+            self.handler,
+            interceptors=interceptors,
+            on_failure=lambda name, error: self.failures.append((name, error)),
+        )
+
+    def dispatch(self, request: Request, now: float = 0.0) -> Answer | None:
+        """One request from some peer."""
+        return self.dispatcher.dispatch(request, "10.0.0.1:5", now)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """Without interceptors."""
+    return Bench()
+
+
+def failure(answer: Answer | None) -> tuple[str, int, str, str]:
+    """Message, kind, error name and executed of an EXCEPTION answer."""
+    assert answer is not None and answer.kind is MessageKind.EXCEPTION and answer.headers is not None
+    message, kind = decode_failure(answer.body, 0)
+    return message, kind, answer.headers["zkrpc-error"], answer.headers["zkrpc-executed"]
+
+
+def test_dispatcher_answers_what_the_handler_returns(bench: Bench) -> None:
+    """REPLY with the value, without headers: the case that must be fast."""
+    answer = bench.dispatch(call_of("echo", binary(ECHO, "grüße")))
+    assert answer is not None and answer.kind is MessageKind.REPLY and not answer.headers
+    assert ECHO.read_result(answer.body, 0) == "grüße"
+
+
+def test_dispatcher_speaks_the_payload_of_the_caller(bench: Bench) -> None:
+    """Arguments are read and results, exceptions and failures written in compact if the request is."""
+    body = PAIR.encode_arguments(PAIR.bind((idl.Pair(left="a", right=1),), {}), Payload.COMPACT)
+    answer = bench.dispatch(call_of("pair", body, dialect=Dialect.HEADER_COMPACT))
+    assert answer is not None and PAIR.read_result(answer.body, 0, Payload.COMPACT) == idl.Pair(left="a", right=1)
+    bench.handler.raises(idl.Oops(why="so"))
+    answer = bench.dispatch(call_of("pair", body, dialect=Dialect.FRAMED_COMPACT))
+    assert answer is not None and answer.kind is MessageKind.REPLY
+    with pytest.raises(idl.Oops, match="so"):
+        PAIR.read_result(answer.body, 0, Payload.COMPACT)
+    answer = bench.dispatch(call_of("nope", dialect=Dialect.HEADER_COMPACT))
+    assert answer is not None and decode_failure(answer.body, 0, Payload.COMPACT)[1] == FailureKind.UNKNOWN_METHOD
+
+
+def test_dispatcher_answers_a_declared_exception_as_a_reply(bench: Bench) -> None:
+    """It is an answer of the interface, and no failure to report."""
+    bench.handler.raises(idl.Oops(why="as declared"))
+    answer = bench.dispatch(call_of("fail", binary(FAIL, "x")))
+    assert answer is not None and answer.kind is MessageKind.REPLY
+    with pytest.raises(idl.Oops) as caught:
+        FAIL.read_result(answer.body, 0)
+    assert caught.value.why == "as declared" and not bench.failures
+
+
+@pytest.mark.parametrize(
+    ("error", "method"),
+    [
+        (ValueError("a secret"), "fail"),
+        (idl.Oops(why="a secret"), "echo"),
+        (idl.Oops(why=7), "fail"),
+        (Unavailable("a secret"), "fail"),
+        (Overloaded("a secret"), "fail"),
+    ],
+    ids=["undeclared", "declared elsewhere", "declared but misshapen", "called out", "overloaded further down"],
+)
+def test_dispatcher_keeps_what_is_not_declared_to_itself(bench: Bench, error: Exception, method: str) -> None:
+    """INTERNAL_ERROR, executed: the details go to the observer and not over the wire, not even a CallError's claim."""
+    bench.handler.raises(error)
+    message, kind, name, executed = failure(bench.dispatch(call_of(method, binary(ECHO, "x"))))
+    assert (kind, name, executed) == (FailureKind.INTERNAL_ERROR, "RemoteError", "yes") and "secret" not in message
+    assert bench.failures[-1] == (method, error)
+
+
+def test_dispatcher_lets_only_base_exceptions_out(bench: Bench) -> None:
+    """They end a greenlet or a process; ``failed`` gives the answer for those that did not mean to."""
+    bench.handler.raises(error := Strongest())
+    request = call_of("fail", binary(FAIL, "x"))
+    with pytest.raises(Strongest):
+        bench.dispatch(request)
+    assert current_call() is None
+    _, kind, name, executed = failure(bench.dispatcher.failed(request, error))
+    assert (kind, name, executed) == (FailureKind.INTERNAL_ERROR, "RemoteError", "yes")
+    assert bench.failures == [("fail", error)]
+    assert bench.dispatcher.failed(call_of("note", binary(NOTE, "x")), error) is None
+    assert bench.dispatcher.failed(oneway_of("fail", binary(FAIL, "x")), error) is None
+
+
+@pytest.mark.parametrize("result", [7, None, b"bytes", "\udc80"])
+def test_dispatcher_refuses_a_result_that_does_not_fit(bench: Bench, result: Any) -> None:
+    """The caller gets INTERNAL_ERROR and never something that is not what the IDL says."""
+    bench.handler.script = lambda *_: result
+    _, kind, _, executed = failure(bench.dispatch(call_of("echo", binary(ECHO, "x"))))
+    assert (kind, executed) == (FailureKind.INTERNAL_ERROR, "yes")
+    assert bench.failures[0][0] == "echo" and isinstance(bench.failures[0][1], TypeError)
+
+
+def test_dispatcher_drops_what_a_void_method_returns(bench: Bench) -> None:
+    """A handler that happens to return something is no mistake worth a failure."""
+    answer = bench.dispatch(call_of("fail", binary(FAIL, "x")))
+    assert answer is not None and FAIL.read_result(answer.body, 0) is None and not bench.failures
+
+
+def test_dispatcher_knows_its_methods(bench: Bench) -> None:
+    """Any other name is UNKNOWN_METHOD, not executed, whatever bytes it is made of."""
+    message, kind, name, executed = failure(bench.dispatch(call_of("nope")))
+    assert (kind, name, executed) == (FailureKind.UNKNOWN_METHOD, "UnknownMethod", "no") and "'nope'" in message
+    request = call_of("echo")._replace(name=b"\xff\xfe")
+    assert failure(bench.dispatch(request))[1] == FailureKind.UNKNOWN_METHOD
+    assert bench.dispatch(oneway_of("nope")) is None
+    assert not bench.handler.calls and not bench.failures
+
+
+def test_dispatcher_finds_methods_by_their_multiplexed_names(bench: Bench) -> None:
+    """``Service:method`` of this service, and of no other."""
+    answer = bench.dispatch(call_of("Echo:echo", binary(ECHO, "hi")))
+    assert answer is not None and ECHO.read_result(answer.body, 0) == "hi"
+    assert failure(bench.dispatch(call_of("Other:echo", binary(ECHO, "hi"))))[1] == FailureKind.UNKNOWN_METHOD
+
+
+@pytest.mark.parametrize("body", [b"", b"\x0b\0\1\0\0\0\x63x", b"\0more", b"\x0b\0\1\0\0\0\2\xff\xfe\0"])
+def test_dispatcher_refuses_arguments_it_cannot_read(bench: Bench, body: bytes) -> None:
+    """PROTOCOL_ERROR, not executed; the name of the method says where to look."""
+    message, kind, name, executed = failure(bench.dispatch(call_of("echo", body)))
+    assert (kind, name, executed) == (FailureKind.PROTOCOL_ERROR, "ProtocolError", "no")
+    assert message.startswith("echo: ") and not bench.handler.calls
+
+
+def test_dispatcher_does_not_start_what_nobody_waits_for(bench: Bench) -> None:
+    """A request whose budget was used up while it waited is answered, not executed."""
+    request = call_of("echo", binary(ECHO, "x"), headers={"Deadline-Budget": "100"}, received_at=1.0)
+    _, kind, name, executed = failure(bench.dispatch(request, now=1.1))
+    assert (kind, name, executed) == (FailureKind.INTERNAL_ERROR, "DeadlineExceeded", "no")
+    assert not bench.handler.calls
+    answer = bench.dispatch(request, now=1.09)
+    assert answer is not None and answer.kind is MessageKind.REPLY
+
+
+@pytest.mark.parametrize("budget", ["", "-1", "soon", "1.5", "²", "٣", "9" * 400])
+def test_dispatcher_ignores_a_budget_that_is_none(bench: Bench, budget: str) -> None:
+    """What a peer writes there, digits of other scripts included, never fails a call."""
+    request = call_of("echo", binary(ECHO, "x"), headers={"Deadline-Budget": budget})
+    assert not has_expired(request, 1000.0)
+    answer = bench.dispatch(request, now=1000.0)
+    assert answer is not None and answer.kind is MessageKind.REPLY
+
+
+@pytest.mark.parametrize("script", ["returns", "raises", "declared", "refused"])
+def test_dispatcher_answers_no_oneway_call(script: str) -> None:
+    """Neither if the IDL says oneway and the peer calls, nor if the IDL answers and the peer says oneway."""
+    interceptors = [_refusing(Overloaded("full"))] if script == "refused" else []
+    bench = Bench(*interceptors)
+    if script in ("raises", "declared"):
+        bench.handler.raises(ValueError("x") if script == "raises" else idl.Oops(why="x"))
+    assert bench.dispatch(oneway_of("note", binary(NOTE, "x"))) is None
+    assert bench.dispatch(call_of("note", binary(NOTE, "x"))) is None
+    assert bench.dispatch(oneway_of("fail", binary(FAIL, "x"))) is None
+    assert bench.dispatch(oneway_of("echo", binary(ECHO, "x"))) is None
+    assert len(bench.handler.calls) == (0 if script == "refused" else 4)
+    assert len(bench.failures) == (4 if script in ("raises", "declared") else 0)
+
+
+def test_dispatcher_refuses_oneway_calls_in_silence(bench: Bench) -> None:
+    """Unreadable or late ones are dropped: an answer would be taken for that of the next call."""
+    late = {"Deadline-Budget": "0"}
+    for request in (call_of("note", b"?"), oneway_of("note", b"?"), oneway_of("echo", b"?")):
+        assert bench.dispatch(request) is None
+    for request in (
+        call_of("note", binary(NOTE, "x"), headers=late),
+        oneway_of("echo", binary(ECHO, "x"), headers=late),
+    ):
+        assert bench.dispatch(request) is None
+    assert not bench.handler.calls
+
+
+def _refusing(error: Exception) -> Any:
+    def interceptor(call: Any, proceed: Any) -> Any:
+        raise error
+
+    return interceptor
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "retry"),
+    [
+        (Overloaded("not now", retry_after=0.25), "Overloaded", "250"),
+        (Overloaded("not now"), "Overloaded", None),
+        (Draining("not now"), "Draining", None),
+        (Rejected("not now"), "Rejected", None),
+    ],
+)
+def test_dispatcher_passes_an_interceptors_refusal_on(error: Rejected, name: str, retry: str | None) -> None:
+    """With its name, its text and its hint; the handler did not run."""
+    bench = Bench(_refusing(error))
+    answer = bench.dispatch(call_of("echo", binary(ECHO, "x")))
+    assert failure(answer) == ("not now", FailureKind.INTERNAL_ERROR, name, Executed.NO.value)
+    assert answer is not None and answer.headers is not None
+    assert answer.headers.get("zkrpc-retry-after-ms") == retry
+    assert not bench.handler.calls and not bench.failures
+
+
+def test_dispatcher_takes_a_refusal_after_the_handler_for_a_failure() -> None:
+    """Once the handler ran, nobody may claim that nothing was done."""
+
+    def too_late(call: Any, proceed: Any) -> Any:
+        proceed(call)
+        raise Overloaded("not now")
+
+    bench = Bench(too_late)
+    assert failure(bench.dispatch(call_of("echo", binary(ECHO, "x"))))[3] == "yes"
+    assert bench.handler.calls == [("x",)] and len(bench.failures) == 1
+
+
+def test_dispatcher_reports_a_broken_interceptor() -> None:
+    """A mistake in one is an internal error like a handler's."""
+    bench = Bench(_refusing(KeyError("typo")))
+    assert failure(bench.dispatch(call_of("echo", binary(ECHO, "x"))))[2] == "RemoteError"
+    assert bench.failures[0][0] == "echo" and not bench.handler.calls
+
+
+def test_dispatcher_lets_interceptors_answer_and_change() -> None:
+    """They see the call, may answer in the handler's place, raise what the IDL declares, or alter the result."""
+
+    def changing(call: Any, proceed: Any) -> Any:
+        if call.method == "pair":
+            raise idl.Oops(why="guarded")
+        return f"<{call.peer} {call.headers['tenant']} {proceed(call)}>"
+
+    bench = Bench(changing)
+    answer = bench.dispatch(call_of("echo", binary(ECHO, "x"), headers={"tenant": "blue"}))
+    assert answer is not None and ECHO.read_result(answer.body, 0) == "<10.0.0.1:5 blue x>"
+    answer = bench.dispatch(call_of("pair", binary(PAIR, idl.Pair(left="a"))))
+    assert answer is not None
+    with pytest.raises(idl.Oops, match="guarded"):
+        PAIR.read_result(answer.body, 0)
+
+
+def test_dispatcher_shows_the_call_to_the_handler_alone(bench: Bench) -> None:
+    """``current_call`` is there inside, and gone afterwards whatever happened."""
+    seen: list[Any] = []
+    bench.handler.script = lambda *_: seen.append(current_call()) or "x"  # type: ignore[func-returns-value]  # to note
+    bench.dispatch(call_of("echo", binary(ECHO, "x"), received_at=3.0), now=3.0)
+    assert (seen[0].method, seen[0].peer, seen[0].received_at) == ("echo", "10.0.0.1:5", 3.0)
+    assert current_call() is None
+    bench.handler.raises(ValueError())
+    bench.dispatch(call_of("echo", binary(ECHO, "x")))
+    assert current_call() is None
+
+
+def test_dispatcher_wants_a_complete_handler() -> None:
+    """What is missing is named before anything is served; an attribute that cannot be called counts as missing."""
+
+    class Half(Handler):
+        slow = None  # type: ignore[assignment]  # the mistake
+
+    with pytest.raises(ConfigError, match="Half does not implement slow of Echo"):
+        Dispatcher(idl.Echo, Half(), on_failure=lambda name, error: None)

@@ -1,0 +1,77 @@
+"""README's tutorial is true: what it shows is what is in the repository, and what it says to type works."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.programs import ROOT, Programs
+from tests.zookeeper.waiting import eventually
+
+_EXAMPLE_HOSTS = "127.0.0.1:23456"
+
+
+def blocks(language: str) -> list[str]:
+    """The tutorial's code blocks of a language, as written."""
+    tutorial = (ROOT / "README.md").read_text().partition("\n## Tutorial\n")[2].partition("\n## ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```$", tutorial, flags=re.DOTALL | re.MULTILINE)
+
+
+def declarations(text: str) -> dict[str, list[str]]:
+    """What each struct, exception and service of an IDL consists of; comments and layout do not count."""
+    bare = " ".join(re.sub(r"//.*", "", text).split())
+    found = re.findall(r"((?:struct|exception|service|enum) \w+) \{ (.*?),? \}", bare)
+    # Parts are separated by commas that are not within brackets.
+    return {head: [part.strip() for part in re.split(r",(?![^(\[<]*[)\]>])", body)] for head, body in found}
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Iterator[Programs]:
+    """Starts programs that end with the test."""
+    started = Programs(tmp_path)
+    yield started
+    started.close()
+
+
+def test_readme_shows_what_the_interface_declares() -> None:
+    """Some of the IDL, but nothing that is not in it."""
+    (shown,) = blocks("thrift")
+    real = declarations((ROOT / "idl" / "users.thrift").read_text())
+    excerpt = declarations(shown)
+    assert list(excerpt) == ["struct User", "exception UserNotFound", "service Users"]
+    for head, parts in excerpt.items():
+        assert parts and set(parts) <= set(real[head]), head
+
+
+def test_readme_shows_the_service() -> None:
+    """The example, to the letter."""
+    assert blocks("python")[0] == (ROOT / "examples" / "users.py").read_text()
+
+
+@pytest.mark.zookeeper
+def test_readme_can_be_followed(programs: Programs, zookeeper: str, tmp_path: Path) -> None:
+    """Serve and list as written, then the client with this connect string; it prints what its comments say."""
+    serve, show = blocks("sh")[1].splitlines()
+    assert serve.startswith("zkrpc serve ") and show.startswith("zkrpc ls ")
+    path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "ZK": zookeeper}
+    serving = programs.start("/bin/sh", "-c", f"exec {serve}", USERS_DATABASE=str(tmp_path / "users.sqlite"), **path)
+
+    def listed() -> str:
+        listing = programs.start("/bin/sh", "-c", show, **path)
+        return listing.output if listing.wait() == 0 else ""
+
+    eventually(lambda: listed().startswith("users: 3 instances\n"), 20)
+    client = blocks("python")[1]
+    assert client.count(_EXAMPLE_HOSTS) == 1
+    running = programs.python("-c", client.replace(_EXAMPLE_HOSTS, zookeeper))
+    assert running.wait() == 0, running.output
+    promised = re.findall(r"print\(.*  # (.*)$", client, flags=re.MULTILINE)
+    printed = running.output.splitlines()
+    assert len(printed) == len(promised) == 3
+    assert all(promise.startswith(line) for line, promise in zip(printed, promised)), printed
+    serving.process.terminate()
+    assert serving.wait() == 0

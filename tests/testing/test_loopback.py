@@ -1,0 +1,88 @@
+"""The whole of both stacks without sockets."""
+
+from __future__ import annotations
+
+import gevent
+import pytest
+
+import zkrpc
+from tests.server.echo import EchoHandler, idl
+from zkrpc.testing.loopback import Loopback
+
+SERVICE = zkrpc.Service(idl.Echo, EchoHandler, name="echo", config=zkrpc.ServerConfig(linger=0.05, drain_timeout=2))
+
+
+def test_loopback_runs_a_call_through_both_stacks() -> None:
+    """Values, declared exceptions, failures and oneway calls come out as they would over a network."""
+    loopback = Loopback(SERVICE)
+    with loopback as echo:
+        assert echo.echo("grüße") == "grüße"
+        assert echo.pair(idl.Pair(left="a", right=1)) == idl.Pair(left="a", right=1)
+        with pytest.raises(idl.Oops):
+            echo.fail("declared")
+        with pytest.raises(zkrpc.RemoteError) as caught:
+            echo.fail("undeclared")
+        assert caught.value.executed is zkrpc.Executed.YES
+        echo.note("heard")
+        echo.echo("and answered")
+        assert loopback.handlers[0].notes == ["heard"]
+
+
+def test_loopback_lets_slow_calls_overtake_each_other() -> None:
+    """Many calls are in flight on the one connection, as they would be."""
+    with Loopback(SERVICE) as echo:
+        slow = gevent.spawn(echo.slow, "slow", 50)
+        gevent.sleep(0)
+        assert echo.echo("fast") == "fast" and not slow.ready()
+        assert slow.get(timeout=5) == "slow"
+
+
+def test_loopback_calls_move_away_from_a_killed_replica() -> None:
+    """With one of two replicas dead but still listed, every call succeeds; with none left it says why."""
+    loopback = Loopback(SERVICE, replicas=2, config=zkrpc.ClientConfig(timeout=0.3))
+    with loopback as echo:
+        assert [echo.echo(str(number)) for number in range(20)] == [str(number) for number in range(20)]
+        loopback.kill(0)
+        assert [echo.echo(str(number)) for number in range(20)] == [str(number) for number in range(20)]
+        loopback.kill(1)
+        with pytest.raises(zkrpc.CallError) as caught:
+            echo.echo("nobody")
+        assert caught.value.executed is zkrpc.Executed.NO
+        loopback.unlist(0)
+        loopback.add()
+        assert echo.echo("somebody") == "somebody"
+    assert repr(loopback) == "<Loopback 'echo' replicas=[]>"
+
+
+def test_loopback_drain_costs_no_call() -> None:
+    """Callers that never pause see nothing of a replica that stops in order, and its calls are finished."""
+    loopback = Loopback(SERVICE, replicas=2)
+    with loopback as echo:
+        running = True
+
+        def caller() -> int:
+            calls = 0
+            while running:
+                assert echo.slow("x", 1) == "x"
+                calls += 1
+            return calls
+
+        callers = [gevent.spawn(caller) for _ in range(8)]
+        gevent.sleep(0.05)
+        loopback.drain(0)
+        gevent.sleep(0.05)
+        running = False
+        assert sum(one.get(timeout=5) for one in callers) > 50
+
+
+def test_loopback_says_when_a_call_may_have_run() -> None:
+    """A replica that dies with a call in flight leaves executed=MAYBE, and the call is not sent again."""
+    loopback = Loopback(SERVICE, replicas=2)
+    with loopback as echo:
+        call = gevent.spawn(echo.slow, "x", 500)
+        gevent.sleep(0.02)
+        loopback.kill(0)
+        loopback.kill(1)
+        with pytest.raises(zkrpc.ConnectionLost) as caught:
+            call.get(timeout=5)
+        assert caught.value.executed is zkrpc.Executed.MAYBE and caught.value.attempts == 1

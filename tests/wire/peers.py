@@ -1,0 +1,61 @@
+"""What the tests of the wire say to the machines: frames by hand, and streams cut into chunks."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+
+from zkrpc.wire.envelope import MessageKind
+from zkrpc.wire.message import Dialect, write_head
+from zkrpc.wire.theader import write_block
+
+BODY = b"\x0b\x00\x01\x00\x00\x00\x02hi\x00"
+"""A struct with one string: the machines never look inside."""
+
+
+def message(
+    name: bytes = b"echo",
+    seqid: int = 1,
+    body: bytes = BODY,
+    *,
+    kind: int = MessageKind.CALL,
+    dialect: Dialect = Dialect.HEADER_BINARY,
+    headers: Mapping[str, str] | None = None,
+    flags: int = 0,
+    header_seqid: int | None = None,
+) -> bytes:
+    """A whole frame, its length in front."""
+    block = write_block(dialect.payload, headers) if headers else None
+    head = write_head(dialect, kind, name, seqid, len(body), block=block, flags=flags, header_seqid=header_seqid)
+    return head + body
+
+
+def framed(contents: bytes) -> bytes:
+    """Any bytes as a frame."""
+    return struct.pack("!I", len(contents)) + contents
+
+
+def theader(block: bytes, payload: bytes = b"", *, words: int | None = None) -> bytes:
+    """A THeader frame around a hand-made block, padded here."""
+    block += bytes(-len(block) % 4)
+    fixed = struct.pack("!HHiH", 0x0FFF, 0, 7, len(block) // 4 if words is None else words)
+    return framed(fixed + block + payload)
+
+
+def split_frames(stream: bytes) -> list[bytes]:
+    """The frames of what a machine sent, their lengths in front."""
+    frames = []
+    while stream:
+        stop = 4 + struct.unpack_from("!I", stream)[0]
+        frames.append(stream[:stop])
+        stream = stream[stop:]
+    return frames
+
+
+def cut(stream: bytes, sizes: list[int]) -> Iterator[bytes]:
+    """The stream in chunks of these sizes, the last one being the rest."""
+    start = 0
+    for size in sizes:
+        yield stream[start : start + size]
+        start += size
+    yield stream[start:]

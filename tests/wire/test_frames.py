@@ -1,0 +1,70 @@
+"""Where frames begin and end, and what other streams are called."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.wire.peers import BODY, framed, message
+from zkrpc.errors import RemoteProtocolError
+from zkrpc.wire.frames import FrameBuffer, check_dialect, check_length
+
+
+@pytest.mark.parametrize(
+    ("start", "complaint"),
+    [
+        (b"GET / HTTP/1.1\r\n", "HTTP, not Thrift"),
+        (b"POST /thrift HTTP/1.1\r\n", "HTTP, not Thrift"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "HTTP, not Thrift"),
+        (b"<!DOCTYPE HTML>\n<html", "HTTP, not Thrift"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM", "HTTP/2"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH, not Thrift"),
+        (b"\x16\x03\x01\x00\xc8\x01", "TLS on a plain"),
+        (b"\x15\x03\x01\x00\x02\x02", "TLS on a plain"),
+        (b"\x80\x01\x00\x01\x00\x00", "unframed binary Thrift"),
+        (b"\x82\x21\x07\x04echo", "unframed compact Thrift"),
+        (b"\x7f\xff\xff\xff", "frame of 2147483647 bytes is over max_frame 1000"),
+        (b"\x00\x00\x03\xe9", "frame of 1001 bytes is over max_frame 1000"),
+        (b"\x00\x00\x00\x00", "frame of 0 bytes is shorter than any message"),
+    ],
+)
+def test_length_that_is_none_names_what_came_instead(start: bytes, complaint: str) -> None:
+    """The line in the log tells the operator which client to look at."""
+    with pytest.raises(RemoteProtocolError, match=complaint):
+        check_length(start, 0, 1000)
+
+
+def test_dialect_that_is_unknown_is_shown() -> None:
+    """The first bytes are the best hint there is."""
+    check_dialect(b"\x0f\xff", 0)
+    with pytest.raises(RemoteProtocolError, match="unknown dialect: a frame starts with 0f fe"):
+        check_dialect(b"\x0f\xfe", 0)
+
+
+def test_buffer_waits_for_a_frame_byte_by_byte() -> None:
+    """Nothing is given back before there is something new to decide; then all of it is."""
+    buffer = FrameBuffer(1000)
+    frame = message()
+    assert buffer.end_of_frame(frame[:1], 0) == -1
+    steps = [buffer.join(frame[at : at + 1]) for at in range(1, 3)]
+    assert steps == [b"", b""]
+    assert buffer.join(frame[3:4]) == frame[:4]
+    assert buffer.end_of_frame(frame[:4], 0) == -1
+    assert buffer.join(frame[4:5]) == b""
+    assert buffer.join(frame[5:6]) == frame[:6]
+    assert buffer.end_of_frame(frame[:6], 0) == -1
+    assert buffer.join(frame[6:-1]) == b""
+    assert len(buffer) == len(frame) - 1
+    whole = buffer.join(frame[-1:] + b"\x00")
+    assert whole == frame + b"\x00"
+    assert len(buffer) == 0
+    assert buffer.end_of_frame(whole, 0) == len(frame)
+
+
+def test_buffer_complains_before_a_bad_frame_is_complete() -> None:
+    """A peer cannot make us collect 4 MiB of a frame whose first bytes are wrong already."""
+    buffer = FrameBuffer(1000)
+    with pytest.raises(RemoteProtocolError, match="unknown dialect"):
+        buffer.end_of_frame(framed(b"\x00" * 900)[:6], 0)
+    with pytest.raises(RemoteProtocolError, match="max_frame"):
+        buffer.end_of_frame(framed(BODY * 1000)[:4], 0)
+    assert len(buffer) == 0

@@ -1,0 +1,417 @@
+"""The composition root: builds servers and clients out of their parts and owns the order in which they stop.
+
+It is the only module that knows the call path, the registry and the session together; everything it needs is passed on
+by hand, so that what depends on what can be read here from top to bottom.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import secrets
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import gevent
+
+from zkrpc.call import Call, Interceptor, ServerCall
+from zkrpc.client.client import Client
+from zkrpc.client.static import StaticResolver
+from zkrpc.client.stub import make_stub
+from zkrpc.config import ClientConfig, RegistryConfig, ServerConfig
+from zkrpc.endpoint import Endpoint, Instance, Resolver
+from zkrpc.errors import ConfigError, CoordinationError
+from zkrpc.idl import Interface
+from zkrpc.registry.formats import dump_curator, dump_serverset
+from zkrpc.registry.operations import ConnectString
+from zkrpc.registry.registrar import Registrar
+from zkrpc.registry.resolver import ZooKeeperResolver
+from zkrpc.registry.schema import Paths
+from zkrpc.registry.session import Session
+from zkrpc.server.lifecycle import LifecycleState, Step
+from zkrpc.server.server import Server
+
+log = logging.getLogger(__name__)
+
+_WITHDRAW_TIMEOUT = 2.0
+"""Seconds a stop waits for ZooKeeper to forget us; without ZooKeeper the session's end will do it."""
+
+T = TypeVar("T")
+
+
+class Service:
+    """What is served: an interface, its handler, and the name under which clients find it.
+
+    Args:
+        interface: a service of a loaded IDL.
+        handler: an object with a method for each of the interface's, or a function or class that makes one; it is
+            called in the worker process.
+        name: the name in the registry; the interface's name in lower case if not given.
+        config: limits and times of the server.
+        interceptors: run around every handler, the first one outermost.
+        is_ready: asked before the instance registers, every 0.1 s until it says True.
+        ready_timeout: seconds after which a service that is not ready gives up.
+        version: free text shown to operators.
+        metadata: facts published with the registration, text to text.
+    """
+
+    def __init__(
+        self,
+        interface: Interface,
+        handler: object,
+        name: str | None = None,
+        *,
+        config: ServerConfig | None = None,
+        interceptors: Sequence[Interceptor[ServerCall]] = (),
+        is_ready: Callable[[], bool] | None = None,
+        ready_timeout: float = 60.0,
+        version: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        if not isinstance(interface, Interface):
+            raise ConfigError(
+                f"Service wants a service of a loaded IDL, as in zkrpc.load(...).Users; got {interface!r}"
+            )
+        self.interface = interface
+        self.handler = handler
+        self.name = name or interface.name.lower()
+        self.config = config or ServerConfig()
+        self.interceptors = tuple(interceptors)
+        self.is_ready = is_ready
+        self.ready_timeout = ready_timeout
+        self.version = version
+        self.metadata = dict(metadata or {})
+
+    def __repr__(self) -> str:
+        """Name and interface."""
+        return f"<Service {self.name!r} {self.interface.name}>"
+
+    def make_handler(self) -> object:
+        """The handler object: the one given, or what the given class or function makes."""
+        if isinstance(self.handler, type) or (callable(self.handler) and not self._is_complete(self.handler)):
+            return self.handler()
+        return self.handler
+
+    def _is_complete(self, handler: object) -> bool:
+        return all(hasattr(handler, method) for method in self.interface.methods)
+
+
+def offload(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    """Runs a blocking or CPU-bound function in a thread, while the hub goes on serving; returns what it returns."""
+    result: T = gevent.get_hub().threadpool.apply(function, arguments, options)
+    return result
+
+
+class Registry:
+    """A process's connection to ZooKeeper and what it knows from there; share one among services and clients.
+
+    ``hosts`` is a connect string, ``host:port,host:port/chroot``. It connects in the background for ever; nothing that
+    calls through it fails because ZooKeeper is away. ``snapshot_dir`` keeps each service's last members in a file, so
+    that a client can start while ZooKeeper is down.
+    """
+
+    def __init__(
+        self,
+        hosts: str,
+        *,
+        config: RegistryConfig | None = None,
+        snapshot_dir: str | os.PathLike[str] | None = None,
+        on_new_session: Callable[[int, bytes], None] | None = None,
+    ) -> None:
+        self.hosts = hosts
+        self.config = config or RegistryConfig()
+        self.session = Session(hosts, self.config, on_new_session=on_new_session)
+        self._snapshot_dir = Path(snapshot_dir) if snapshot_dir is not None else None
+        self._resolvers: dict[str, ZooKeeperResolver] = {}
+        self._leaving: list[Registrar] = []
+        self.session.start()
+
+    def __repr__(self) -> str:
+        """Place and state."""
+        return f"<Registry {self.hosts} {self.session.state.value} resolvers={len(self._resolvers)}>"
+
+    def __enter__(self) -> Registry:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes."""
+        self.close()
+
+    def resolver(self, service: str) -> ZooKeeperResolver:
+        """The members of a service, kept current; one per service and process, closed with the registry."""
+        resolver = self._resolvers.get(service)
+        if resolver is None:
+            file = self._snapshot_dir / f"{service}.json" if self._snapshot_dir is not None else None
+            resolver = ZooKeeperResolver(
+                self.session, service, config=self.config, snapshot_file=file, rng=random.Random()
+            )
+            self._resolvers[service] = resolver
+            resolver.start()
+        return resolver
+
+    def see_off(self, registrar: Registrar) -> None:
+        """Has a registration of a stopped service withdrawn, now or as soon as ZooKeeper can be told.
+
+        Our session lives on, and a node left in it would send callers to nobody.
+        """
+        self._leaving.append(registrar)
+        for gone in [one for one in self._leaving if one.withdraw(0)]:
+            gone.close()
+            self._leaving.remove(gone)
+
+    def close(self) -> None:
+        """Closes the resolvers and the session, and with it every registration made through it."""
+        for registrar in self._leaving:
+            registrar.close()
+        for resolver in self._resolvers.values():
+            resolver.close()
+        self._resolvers.clear()
+        self.session.close()
+
+
+class App:
+    """A service being served by this process; made by :func:`serve`."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.registry: Registry | None = None
+        self.registrar: Registrar | None = None
+        self._owned: Registry | None = None
+        self.server = Server(
+            service.interface,
+            service.make_handler(),
+            config=service.config,
+            interceptors=service.interceptors,
+            steps={Step.WITHDRAW: self._withdraw, Step.CLOSE_SESSION: self._close_session},
+        )
+
+    def __repr__(self) -> str:
+        """Service and server."""
+        return f"<App {self.service.name!r} {self.server!r}>"
+
+    def __enter__(self) -> App:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Drains; after an exception it kills."""
+        if kind is None:
+            self.stop()
+        else:
+            self.kill()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it listens."""
+        assert self.server.endpoint is not None
+        return self.server.endpoint
+
+    @property
+    def is_serving(self) -> bool:
+        """True from the start until a stop begins."""
+        return self.server.state is LifecycleState.SERVING
+
+    def use_registry(self, zookeeper: str | Registry | None) -> Registry | None:
+        """Remembers where to register; a connect string becomes a Registry that ends with this app."""
+        self.registry, self._owned = _open_registry(zookeeper)
+        return self.registry
+
+    def await_readiness(self) -> None:
+        """Returns when the service says it is ready. Raises ConfigError after its ``ready_timeout``."""
+        is_ready, give_up_at = self.service.is_ready, time.monotonic() + self.service.ready_timeout
+        while is_ready is not None and not is_ready():
+            if time.monotonic() >= give_up_at:
+                raise ConfigError(f"{self.service.name} was not ready within {self.service.ready_timeout} s")
+            gevent.sleep(0.1)
+
+    def register(self, record: bytes, worker_id: str, launch_id: str) -> None:
+        """Makes the registry list this instance from now on, through every loss of session or connection."""
+        assert self.registry is not None
+        self.registrar = Registrar(
+            self.registry.session,
+            Paths(self.service.name).member(worker_id),
+            record,
+            launch_id,
+            audit_interval=self.registry.config.audit_interval,
+            rng=random.Random(),
+        )
+        self.registrar.register()
+
+    def begin_stop(self) -> None:
+        """Starts to drain and returns at once."""
+        self.server.begin_stop()
+
+    def stop(self) -> None:
+        """Drains: leaves the registry, lets calls finish, closes everything. Bounded by the service's config."""
+        self.server.stop()
+
+    def kill(self) -> None:
+        """Stops without waiting for calls."""
+        self.server.kill()
+
+    def wait_stopped(self, timeout: float | None = None) -> bool:
+        """Waits for the end of a stop that somebody else began."""
+        return self.server.wait_stopped(timeout)
+
+    def _withdraw(self) -> None:
+        if self.registrar is not None:
+            self.registrar.withdraw(_WITHDRAW_TIMEOUT)
+
+    def _close_session(self) -> None:
+        if self.registry is None:
+            return
+        if self.registrar is not None:
+            self.registry.see_off(self.registrar)
+        if self._owned is not None:
+            self._owned.close()
+
+
+def serve(
+    service: Service,
+    *,
+    zookeeper: str | Registry | None = None,
+    bind: str = "127.0.0.1:0",
+    advertise: str | None = None,
+    worker_id: str | None = None,
+    launch_id: str | None = None,
+    zone: str = "",
+    weight: float = 1.0,
+    record_format: str = "serverset",
+) -> App:
+    """Serves in this process and returns at once, registered or about to be.
+
+    Args:
+        service: what to serve.
+        zookeeper: connect string or a shared Registry; None serves without registering.
+        bind: ``host:port``; port 0 takes any free one.
+        advertise: ``host`` or ``host:port`` that clients shall use; by default the bound address, or for a wildcard
+            address the one this host uses towards ZooKeeper.
+        worker_id: the instance's name in the registry, unique in the service.
+        launch_id: says that an earlier session's node of the same worker id was ours; the supervisor gives it.
+        zone, weight: published for clients' balancing.
+        record_format: ``serverset`` (Finagle, Armeria) or ``curator`` (Spring Cloud).
+
+    Raises ConfigError for bad settings, a port that is taken, or a service that does not become ready.
+    """
+    if record_format not in _FORMATS:
+        raise ConfigError(f"record_format must be one of {', '.join(_FORMATS)}, got {record_format!r}")
+    app = App(service)
+    try:
+        registry = app.use_registry(zookeeper)
+        bound = app.server.bind(Endpoint.parse(bind))
+        app.await_readiness()
+        app.server.start()
+        if registry is not None:
+            worker_id = worker_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+            launch_id = launch_id or secrets.token_hex(8)
+            instance = Instance(
+                id=worker_id,
+                endpoint=_advertised(bound, advertise, registry.hosts),
+                weight=weight,
+                zone=zone,
+                protocols=("zkrpc", "theader", "framed"),
+                started_at=time.time(),
+                version=service.version,
+                idl_digest=service.interface.digest,
+                metadata={**service.metadata, "launch": launch_id, "pid": str(os.getpid())},
+            )
+            app.register(_FORMATS[record_format](instance, service.name), worker_id, launch_id)
+    except BaseException:
+        app.kill()
+        raise
+    return app
+
+
+def connect(
+    interface: Interface,
+    target: str | Sequence[str | Endpoint],
+    *,
+    zookeeper: str | Registry | None = None,
+    config: ClientConfig | None = None,
+    dialect: str = "zkrpc",
+    interceptors: Sequence[Interceptor[Call]] = (),
+    snapshot_dir: str | os.PathLike[str] | None = None,
+) -> Any:
+    """A stub whose methods are the interface's, calling live instances of a service.
+
+    Args:
+        interface: a service of a loaded IDL.
+        target: a service's name in the registry, or a list of ``host:port``.
+        zookeeper: connect string or a shared Registry; needed for a name.
+        config: timeouts, attempts and limits.
+        dialect: what a listed ``host:port`` speaks: ``zkrpc``, ``theader`` or ``framed``; the registry tells it itself.
+        interceptors: run around every call, the first one outermost.
+        snapshot_dir: folder that keeps the last known members for starting without ZooKeeper.
+
+    The stub is a context manager; ``close()`` ends its connections. Calls raise the exceptions the IDL declares and
+    :class:`~zkrpc.errors.CallError`. Raises ConfigError if the arguments do not go together.
+    """
+    if not isinstance(interface, Interface):
+        raise ConfigError(f"connect wants a service of a loaded IDL, as in zkrpc.load(...).Users; got {interface!r}")
+    if not isinstance(target, str):
+        return make_stub(
+            interface, Client(StaticResolver(target, dialect=dialect), config=config, interceptors=interceptors)
+        )
+    if zookeeper is None:
+        raise ConfigError(
+            f"connect(..., {target!r}) finds a service by its name, which needs zookeeper='host:port'; "
+            "for a fixed address give a list: ['host:port']"
+        )
+    if snapshot_dir is not None and not isinstance(zookeeper, str):
+        raise ConfigError("a shared Registry keeps the snapshots of all its clients: Registry(..., snapshot_dir=...)")
+    registry, owned = _open_registry(zookeeper, snapshot_dir=snapshot_dir)
+    assert registry is not None
+    try:
+        resolver: Resolver = registry.resolver(target)
+        client = Client(resolver, config=config, interceptors=interceptors, on_close=owned.close if owned else None)
+    except BaseException:
+        if owned is not None:
+            owned.close()
+        raise
+    return make_stub(interface, client)
+
+
+_FORMATS: dict[str, Callable[[Instance, str], bytes]] = {"serverset": dump_serverset, "curator": dump_curator}
+
+
+def _open_registry(
+    zookeeper: str | Registry | None, *, snapshot_dir: str | os.PathLike[str] | None = None
+) -> tuple[Registry | None, Registry | None]:
+    """What to use, and the same again if it was made here and is to be closed by whoever asked."""
+    if zookeeper is None or isinstance(zookeeper, Registry):
+        return zookeeper, None
+    if not isinstance(zookeeper, str):
+        raise ConfigError(f"zookeeper must be a connect string like 'host:port' or a zkrpc.Registry, got {zookeeper!r}")
+    made = Registry(zookeeper, snapshot_dir=snapshot_dir)
+    return made, made
+
+
+def _advertised(bound: Endpoint, advertise: str | None, hosts: str) -> Endpoint:
+    if advertise:
+        given = advertise if advertise.rpartition(":")[2].isdigit() else f"{advertise}:{bound.port}"
+        return Endpoint.parse(given)
+    if bound.host not in ("0.0.0.0", "::", ""):
+        return bound
+    return Endpoint(_address_towards(hosts), bound.port)
+
+
+def _address_towards(hosts: str) -> str:
+    """This host's own address on the way to the first ZooKeeper server; nothing is sent."""
+    first = ConnectString.parse(hosts).servers[0]
+    try:
+        family, *_, address = socket.getaddrinfo(first.host, first.port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(address)
+            return str(probe.getsockname()[0])
+    except OSError as error:
+        raise CoordinationError(
+            f"cannot tell which address to advertise ({error}); give it with --advertise HOST"
+        ) from error

@@ -1,0 +1,78 @@
+"""``zkrpc serve``: a supervisor and its worker processes. Loads neither gevent nor a ZooKeeper client itself."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zkrpc.endpoint import Endpoint
+from zkrpc.errors import ConfigError
+from zkrpc.server.supervisor import Supervisor
+
+_SHARED = (
+    click.option(
+        "--zookeeper", envvar="ZKRPC_ZOOKEEPER", metavar="HOSTS", help="host:port,…[/chroot]; else no registry."
+    ),
+    click.option("--advertise", metavar="HOST[:PORT]", help="What clients shall connect to."),
+    click.option("--zone", help="Published for zone-aware clients."),
+    click.option("--weight", type=float, help="Share of calls relative to other instances; 1 if not given."),
+    click.option("--session-timeout", type=float, help="Seconds of silence after which ZooKeeper delists a worker."),
+    click.option("--linger", type=float, help="Seconds to keep serving after leaving the registry."),
+    click.option("--drain-timeout", type=float, help="Seconds that calls in flight may take while stopping."),
+    click.option("--record-format", type=click.Choice(["serverset", "curator"]), help="How to register."),
+)
+
+
+def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that ``serve`` takes and hands on to its workers."""
+    for option in reversed(_SHARED):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("target", metavar="MODULE:SERVICE")
+@click.option(
+    "--bind", default="127.0.0.1:0", show_default=True, help="host:port; further workers take the next ports."
+)
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), help="Processes to run.")
+@click.option("--id", "identity", help="Name of these workers in the registry; unique in the service.")
+@click.option("--reload", is_flag=True, help="Replace the workers when files below the current folder change.")
+@shared_options
+@click.pass_context
+def serve(
+    context: click.Context,
+    /,
+    target: str,
+    bind: str,
+    workers: int,
+    identity: str | None,
+    reload: bool,
+    **shared: Any,
+) -> None:
+    """Serve MODULE:SERVICE in worker processes, and keep them alive.
+
+    SIGTERM and Ctrl-C drain: the workers leave the registry, finish their calls and exit; a second one kills. SIGHUP
+    replaces the workers, one after another.
+    """
+    endpoint = Endpoint.parse(bind)
+    if not target.partition(":")[2]:
+        raise ConfigError(f"{target!r} names no service; write MODULE:SERVICE, as in examples.users:service")
+    identity = identity or f"{socket.gethostname()}-{secrets.token_hex(3)}"
+    launch = secrets.token_hex(8)
+    verbose = ["--verbose"] if context.find_root().params.get("verbose") else []
+    handed_on = [f"--{name.replace('_', '-')}={value}" for name, value in shared.items() if value is not None]
+
+    def command(slot: int) -> list[str]:
+        place = Endpoint(endpoint.host, endpoint.port + slot if endpoint.port else 0)
+        names = [f"--bind={place}", f"--id={identity}-{slot}", f"--launch={launch}"]
+        return [sys.executable, "-m", "zkrpc", *verbose, "worker", target, *names, *handed_on]
+
+    watched = [Path.cwd()] if reload else []
+    sys.exit(Supervisor(command, workers, zookeeper=shared["zookeeper"], watched=watched).run())

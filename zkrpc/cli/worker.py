@@ -1,0 +1,141 @@
+"""``zkrpc worker``: one worker process of ``zkrpc serve``, which starts it; not meant to be typed."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import gevent
+
+from zkrpc.app import App, Registry, Service
+from zkrpc.app import serve as serve_here
+from zkrpc.cli.serve import shared_options
+from zkrpc.config import RegistryConfig
+from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict
+from zkrpc.server.supervisor import SupervisorChannel
+
+log = logging.getLogger(__name__)
+
+_CONFLICT_PATIENCE = 1.5
+"""Session timeouts that another owner of our name may last: a dead one's node is gone by then."""
+
+
+@click.command(hidden=True)
+@click.argument("target")
+@click.option("--bind", required=True)
+@click.option("--id", "worker_id", required=True)
+@click.option("--launch", "launch_id", required=True)
+@click.option("--channel", "descriptor", type=int, required=True)
+@shared_options
+def worker(
+    target: str,
+    descriptor: int,
+    zookeeper: str | None,
+    session_timeout: float | None,
+    linger: float | None,
+    drain_timeout: float | None,
+    **options: Any,
+) -> None:
+    """Serve until a signal, the supervisor's death, or a conflict of identity ends it."""
+    channel = SupervisorChannel(descriptor)
+    endings = _Endings()
+    service = load_service(target)
+    override_config(service, linger=linger, drain_timeout=drain_timeout)
+    config = RegistryConfig() if session_timeout is None else RegistryConfig(session_timeout=session_timeout)
+    registry = Registry(zookeeper, config=config, on_new_session=channel.tell_session) if zookeeper else None
+    try:
+        given = {name: value for name, value in options.items() if value is not None}
+        app = serve_here(service, zookeeper=registry, **given)
+        log.info("%s serves at %s as %s", service.name, app.endpoint, options["worker_id"])
+        endings.watch(app, channel)
+        app.wait_stopped()
+    finally:
+        if registry is not None:
+            registry.close()
+    if endings.conflict is not None:
+        raise endings.conflict
+
+
+class _Endings:
+    """What may end a worker. Signals are taken from the start, so that one during start-up is not lost."""
+
+    def __init__(self) -> None:
+        self.conflict: IdentityConflict | None = None
+        self._app: App | None = None
+        self._asked = 0
+        for number in (signal.SIGTERM, signal.SIGINT):
+            gevent.signal_handler(number, self._signalled)
+
+    def watch(self, app: App, channel: SupervisorChannel) -> None:
+        """From now on an ending stops this app."""
+        self._app = app
+        gevent.spawn(self._follow_supervisor, channel)
+        gevent.spawn(self._follow_registration, app, channel)
+
+    def _signalled(self) -> None:
+        self._asked += 1
+        if self._app is None:
+            log.info("stopping before having served")
+            sys.exit(0)
+        if self._asked > 1:
+            log.warning("second signal: stopping without waiting for calls")
+            sys.exit(1)
+        self._app.begin_stop()
+
+    def _follow_supervisor(self, channel: SupervisorChannel) -> None:
+        channel.wait_for_end()
+        if self._app is not None:
+            self._app.begin_stop()
+
+    def _follow_registration(self, app: App, channel: SupervisorChannel) -> None:
+        """A name that stays somebody else's for longer than a dead session can last will not become ours."""
+        registrar, registry = app.registrar, app.registry
+        # A stop ends the waiting early, and has its own end.
+        while app.is_serving:
+            try:
+                if registrar is not None and registry is not None:
+                    registrar.wait_registered(registry.config.session_timeout * _CONFLICT_PATIENCE)
+                channel.tell_ready()
+                return
+            except IdentityConflict as conflict:
+                if app.is_serving:
+                    self.conflict = conflict
+                    app.begin_stop()
+            except CoordinationError as error:
+                if app.is_serving:
+                    log.warning("serving, but not registered yet: %s", error)
+
+
+def load_service(target: str) -> Service:
+    """Imports MODULE:SERVICE with the current folder on the path. Raises ConfigError saying what is missing.
+
+    What the module itself raises is left as it is, for its author needs the traceback.
+    """
+    module_name, _, name = target.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise ConfigError(f"cannot import {module_name!r} from {Path.cwd()}: {error}") from error
+    service = getattr(module, name, None)
+    if not isinstance(service, Service):
+        raise ConfigError(f"{target} is {service!r}, not a zkrpc.Service; write {name} = zkrpc.Service(...)")
+    return service
+
+
+def override_config(service: Service, *, linger: float | None, drain_timeout: float | None) -> None:
+    """Lets the command line win over the service's own config."""
+    config = service.config
+    service.config = dataclasses.replace(
+        config,
+        linger=config.linger if linger is None else linger,
+        drain_timeout=config.drain_timeout if drain_timeout is None else drain_timeout,
+    )

@@ -1,0 +1,184 @@
+"""From a request to an answer: find the method, read the arguments, run the handler, write what came out.
+
+Pure: it knows neither sockets nor greenlets; the handler it calls may block, which is the shell's concern. Whatever the
+peer sent and whatever the handler did, ``dispatch`` returns an answer; details of a failure go to ``on_failure``, never
+to the caller, who could do nothing with them and need not be trusted with them.
+
+==================================  ====================================  =============
+what happened                       answer                                executed
+==================================  ====================================  =============
+the handler returned                REPLY                                 yes
+it raised what the IDL declares     REPLY with that exception             yes
+it raised anything else             EXCEPTION, INTERNAL_ERROR             yes
+its result does not fit the IDL     EXCEPTION, INTERNAL_ERROR             yes
+unknown method                      EXCEPTION, UNKNOWN_METHOD             no
+unreadable arguments                EXCEPTION, PROTOCOL_ERROR             no
+an interceptor refused              EXCEPTION, INTERNAL_ERROR             no
+the caller's deadline has passed    EXCEPTION, INTERNAL_ERROR             no
+==================================  ====================================  =============
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from zkrpc.call import Interceptor, ServerCall, compose, enter_call, leave_call, run_handler
+from zkrpc.codec import FailureKind, encode_failure
+from zkrpc.errors import CallError, ConfigError, Executed, Overloaded, RemoteProtocolError
+from zkrpc.idl import Interface, Method
+from zkrpc.wire import headers as keys
+from zkrpc.wire.envelope import MessageKind
+from zkrpc.wire.message import Request
+
+FailureObserver = Callable[[str, BaseException], None]
+"""Told of every undeclared exception: the method's name and the exception with its traceback."""
+
+
+class Answer(NamedTuple):
+    """What goes back for one request: the message's kind, the encoded body, and headers or None."""
+
+    kind: MessageKind
+    body: bytes
+    headers: Mapping[str, str] | None = None
+
+
+class _Entry(NamedTuple):
+    method: Method
+    handler: Callable[..., Any]
+
+
+class Dispatcher:
+    """Runs the methods of one interface on one handler object.
+
+    Raises ConfigError at construction if the handler lacks a method of the interface.
+    """
+
+    def __init__(
+        self,
+        interface: Interface,
+        handler: object,
+        *,
+        interceptors: Sequence[Interceptor[ServerCall]] = (),
+        on_failure: FailureObserver,
+    ) -> None:
+        self._table = _table(interface, handler)
+        self._run = compose(interceptors, run_handler)
+        self._on_failure = on_failure
+
+    def dispatch(self, request: Request, peer: str, now: float) -> Answer | None:
+        """Runs one request; None if nobody reads an answer: the method is oneway, or the caller took it for one."""
+        entry = self._table.get(request.name)
+        if entry is None:
+            return self._unknown(request)
+        method = entry.method
+        if has_expired(request, now):
+            return _not_run(request, method, "the deadline passed before the handler ran", "DeadlineExceeded")
+        try:
+            arguments = method.decode_arguments(request.frame, request.offset, request.dialect.payload)
+        except RemoteProtocolError as error:
+            message = f"{method.name}: {error}"
+            return _not_run(request, method, message, "ProtocolError", FailureKind.PROTOCOL_ERROR)
+        call = ServerCall(method.name, entry.handler, arguments, request.headers, peer, request.received_at)
+        token = enter_call(call)
+        try:
+            value = self._run(call)
+        except Exception as error:
+            return self._raised(request, method, call, error)
+        finally:
+            leave_call(token)
+        return self._returned(request, method, value)
+
+    def failed(self, request: Request, error: BaseException) -> Answer | None:
+        """The answer for a handler that was ended by something stronger than an Exception, a timeout for one."""
+        self._on_failure(request.name.decode("ascii", "replace"), error)
+        entry = self._table.get(request.name)
+        return None if entry is not None and entry.method.oneway else _internal(request)
+
+    def _returned(self, request: Request, method: Method, value: Any) -> Answer | None:
+        if method.oneway or request.kind is MessageKind.ONEWAY:
+            return None
+        try:
+            return Answer(MessageKind.REPLY, method.encode_result(value, request.dialect.payload))
+        except TypeError as error:
+            self._on_failure(method.name, error)
+            return _internal(request)
+
+    def _raised(self, request: Request, method: Method, call: ServerCall, error: Exception) -> Answer | None:
+        if isinstance(error, CallError) and not call.entered:
+            return None if method.oneway else _refused(request, error)
+        if not method.oneway and request.kind is not MessageKind.ONEWAY:
+            body = self._declared(request, method, error)
+            if body is not None:
+                return Answer(MessageKind.REPLY, body)
+        self._on_failure(method.name, error)
+        return None if method.oneway else _internal(request)
+
+    def _declared(self, request: Request, method: Method, error: Exception) -> bytes | None:
+        try:
+            return method.encode_exception(error, request.dialect.payload)
+        except TypeError as misfit:
+            self._on_failure(method.name, misfit)
+            return None
+
+    def _unknown(self, request: Request) -> Answer | None:
+        name = request.name.decode("utf-8", "replace")
+        return refuse(request, f"unknown method {name!r}", "UnknownMethod", FailureKind.UNKNOWN_METHOD)
+
+
+def has_expired(request: Request, now: float) -> bool:
+    """True if the caller has stopped waiting, as far as its ``Deadline-Budget`` tells."""
+    budget = request.headers.get(keys.DEADLINE_BUDGET)
+    if budget is None or not (budget.isascii() and budget.isdigit()):
+        return False
+    return (now - request.received_at) * 1000 >= int(budget[:10])
+
+
+def refuse(
+    request: Request,
+    message: str,
+    error: str,
+    kind: FailureKind = FailureKind.INTERNAL_ERROR,
+    *,
+    executed: Executed = Executed.NO,
+    retry_after: float | None = None,
+) -> Answer | None:
+    """The answer that says why a call was not done; None for a oneway call, which wants none."""
+    if request.kind == MessageKind.ONEWAY:
+        return None
+    headers = {keys.ERROR: error, keys.EXECUTED: executed.value}
+    if retry_after is not None:
+        headers[keys.RETRY_AFTER] = str(int(retry_after * 1000))
+    return Answer(MessageKind.EXCEPTION, encode_failure(message, kind, request.dialect.payload), headers)
+
+
+def _not_run(
+    request: Request, method: Method, message: str, error: str, kind: FailureKind = FailureKind.INTERNAL_ERROR
+) -> Answer | None:
+    # A client of a oneway method reads no answer, even if it sent a CALL: it would take this one for its next call's.
+    return None if method.oneway else refuse(request, message, error, kind)
+
+
+def _refused(request: Request, error: CallError) -> Answer | None:
+    retry_after = error.retry_after if isinstance(error, Overloaded) else None
+    return refuse(request, error.args[0], type(error).__name__, retry_after=retry_after)
+
+
+def _internal(request: Request) -> Answer | None:
+    return refuse(request, "internal error; the server's log has the details", "RemoteError", executed=Executed.YES)
+
+
+def _table(interface: Interface, handler: object) -> dict[bytes, _Entry]:
+    missing = [name for name in interface.methods if not callable(getattr(handler, name, None))]
+    if missing:
+        raise ConfigError(
+            f"{type(handler).__name__} does not implement {', '.join(missing)} of {interface.name}; "
+            "write a method of that name for each"
+        )
+    table = {}
+    for method in interface.methods.values():
+        entry = _Entry(method, getattr(handler, method.name))
+        table[method.wire_name] = entry
+        # A multiplexing Thrift client prefixes the service's name and expects the bare name back.
+        table[f"{interface.name}:{method.name}".encode()] = entry
+    return table

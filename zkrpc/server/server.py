@@ -1,0 +1,253 @@
+"""The server: accepts connections, owns them, and walks through its lifecycle.
+
+It knows nothing of ZooKeeper: whoever composes it hands in what to do at the steps that are not its own
+(:class:`~zkrpc.server.lifecycle.Step`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import gevent
+import gevent.socket
+from gevent.event import Event
+from gevent.server import StreamServer
+
+from zkrpc.call import Interceptor, ServerCall
+from zkrpc.config import ServerConfig
+from zkrpc.endpoint import Endpoint
+from zkrpc.errors import ConfigError, LocalProtocolError
+from zkrpc.idl import Interface
+from zkrpc.server.admission import Admission
+from zkrpc.server.connection import ServerConnection
+from zkrpc.server.dispatch import Dispatcher
+from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
+
+log = logging.getLogger(__name__)
+
+_TICK = 0.25
+"""Seconds between looks at slow peers; their limits are tens of seconds."""
+_POLL = 0.02
+"""Seconds between looks for idleness while finishing a stop."""
+_FLUSH_TIME = 0.5
+"""Seconds given to the last answers of a stop to leave."""
+
+StepAction = Callable[[], None]
+
+
+class Server:
+    """Serves one interface with one handler object.
+
+    ``steps`` maps lifecycle steps that the server does not own (HAND_OVER, MARK_NOT_READY, WITHDRAW, CLOSE_CLIENTS,
+    CLOSE_SESSION) to actions, each of which must be bounded in time. ``clock`` gives monotonic seconds.
+    Raises ConfigError if the handler lacks a method.
+    """
+
+    def __init__(
+        self,
+        interface: Interface,
+        handler: object,
+        *,
+        config: ServerConfig | None = None,
+        interceptors: Sequence[Interceptor[ServerCall]] = (),
+        steps: Mapping[Step, StepAction] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.config = config or ServerConfig()
+        self.dispatcher = Dispatcher(interface, handler, interceptors=interceptors, on_failure=_log_failure)
+        self.clock = clock
+        self.endpoint: Endpoint | None = None
+        """Where it listens, once bound."""
+        self._lifecycle = Lifecycle(linger=self.config.linger, drain_timeout=self.config.drain_timeout)
+        self.admission = Admission(self.config.max_concurrent, self.accepts_calls)
+        own_steps = {
+            Step.ANNOUNCE_DRAINING: self._announce_draining,
+            Step.STOP_ACCEPTING: self._stop_accepting,
+            Step.CLOSE_IDLE: self._finish_connections,
+            Step.ANSWER_STRAGGLERS: self._answer_stragglers,
+        }
+        self._steps: dict[Step, StepAction] = {**(steps or {}), **own_steps}
+        self._connections: set[ServerConnection] = set()
+        self._acceptor: StreamServer | None = None
+        self._ticker: gevent.Greenlet[..., None] | None = None
+        self._stopper: gevent.Greenlet[..., None] | None = None
+        self._stopped = Event()
+
+    def __repr__(self) -> str:
+        """Place, state and load."""
+        return f"<Server {self.endpoint} {self.state.value} connections={len(self._connections)} {self.admission!r}>"
+
+    @property
+    def state(self) -> LifecycleState:
+        """Where it is in its life."""
+        return self._lifecycle.state
+
+    def accepts_calls(self) -> bool:
+        """False before serving and while only stragglers are waited for."""
+        return self._lifecycle.accepts_calls
+
+    def bind(self, endpoint: Endpoint) -> Endpoint:
+        """Takes a port (0: any free one) without accepting yet; returns the endpoint with the real port.
+
+        Raises ConfigError if the address cannot be had.
+        """
+        listener = _listen(endpoint, self.config.backlog)
+        self._acceptor = StreamServer(listener, self._accepted, spawn=None)
+        self.endpoint = Endpoint(endpoint.host, listener.getsockname()[1])
+        return self.endpoint
+
+    def start(self) -> None:
+        """Accepts from now on. Raises LocalProtocolError before ``bind`` or when called twice."""
+        if self._acceptor is None:
+            raise LocalProtocolError("bind() comes before start()")
+        self.begin()
+        self._acceptor.start()
+
+    def begin(self) -> None:
+        """Serves the connections that ``adopt`` brings; what ``start`` does, without listening."""
+        self._lifecycle.started(self.clock())
+        self._ticker = gevent.spawn(self._tick)
+
+    def adopt(self, sock: Any, peer: str, *, watch: Callable[[int], Any] | None = None) -> ServerConnection:
+        """Serves a connected non-blocking socket, for as long as the connection or the server lives."""
+        connection = ServerConnection(sock, peer, self, watch=watch)
+        self._connections.add(connection)
+        return connection
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """Drains and waits for the end: linger, drain time and the steps' own bounds, or ``timeout`` seconds.
+
+        True once stopped. Calling it again, also from elsewhere, waits for the same stop.
+        """
+        self.begin_stop()
+        return self.wait_stopped(timeout)
+
+    def begin_stop(self) -> None:
+        """Starts the drain and returns at once."""
+        if self._stopper is None:
+            self._lifecycle.drain(self.clock())
+            self._stopper = gevent.spawn(self._walk_down)
+
+    def kill(self) -> None:
+        """Stops without waiting for calls; returns when everything is freed."""
+        self._lifecycle.kill(self.clock())
+        if self._stopper is None:
+            self._stopper = gevent.spawn(self._walk_down)
+        self.wait_stopped()
+
+    def wait_stopped(self, timeout: float | None = None) -> bool:
+        """Waits up to ``timeout`` seconds for the end of a stop; None waits for as long as it serves."""
+        return bool(self._stopped.wait(timeout))
+
+    def forget(self, connection: ServerConnection) -> None:
+        """A connection tells that it is closed."""
+        self._connections.discard(connection)
+        if connection.protocol.failure:
+            log.warning("closed %s: %s", connection.peer, connection.protocol.failure)
+
+    # -- accepting -------------------------------------------------------------------------------
+
+    def _accepted(self, accepted: gevent.socket.socket, address: tuple[str, int]) -> None:
+        # StreamServer closes its own object when this returns; the connection lives on under another.
+        sock = gevent.socket.socket(fileno=accepted.detach())
+        if len(self._connections) >= self.config.max_connections:
+            sock.close()
+            log.warning("refused %s:%s: max_connections=%d are open", *address[:2], self.config.max_connections)
+            return
+        try:
+            sock.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
+        except OSError:  # the peer is gone already
+            sock.close()
+            return
+        self.adopt(sock, str(Endpoint(address[0], address[1])))
+
+    def _tick(self) -> None:
+        while True:
+            gevent.sleep(_TICK)
+            now = self.clock()
+            for connection in list(self._connections):
+                connection.tick(now)
+
+    # -- stopping --------------------------------------------------------------------------------
+
+    def _walk_down(self) -> None:
+        """Executes the lifecycle's steps until it is stopped; its timers are the only waits."""
+        lifecycle = self._lifecycle
+        while True:
+            for step in lifecycle.effects():
+                self._execute(step)
+            if lifecycle.state is LifecycleState.STOPPED:
+                break
+            due = lifecycle.next_timer()
+            if due is not None:
+                gevent.sleep(min(max(0.0, due - self.clock()), _POLL))
+            self._look_for_idleness()
+            lifecycle.handle_timer(self.clock())
+        # Whatever a kill cut short is freed here.
+        for step in lifecycle.effects():
+            self._execute(step)
+        self._free()
+        self._stopped.set()
+
+    def _execute(self, step: Step) -> None:
+        try:
+            self._steps.get(step, _nothing)()
+        except Exception:
+            log.exception("stopping: could not %s; going on", step.value)
+        if step is Step.WITHDRAW:
+            self._lifecycle.receive_withdrawn(self.clock())
+
+    def _look_for_idleness(self) -> None:
+        if not self.accepts_calls() and not self._connections:
+            self._lifecycle.receive_idle(self.clock())
+
+    def _announce_draining(self) -> None:
+        for connection in list(self._connections):
+            connection.announce_draining()
+
+    def _stop_accepting(self) -> None:
+        if self._acceptor is not None:
+            self._acceptor.close()
+
+    def _finish_connections(self) -> None:
+        for connection in list(self._connections):
+            connection.finish()
+
+    def _answer_stragglers(self) -> None:
+        for connection in list(self._connections):
+            connection.answer_stragglers()
+        give_up_at = self.clock() + _FLUSH_TIME
+        while self.clock() < give_up_at and not all(connection.is_quiet for connection in self._connections):
+            gevent.sleep(_POLL)
+
+    def _free(self) -> None:
+        if self._ticker is not None:
+            self._ticker.kill(block=False)
+        for connection in list(self._connections):
+            connection.close()
+
+
+def _listen(endpoint: Endpoint, backlog: int) -> gevent.socket.socket:
+    family = gevent.socket.AF_INET6 if ":" in endpoint.host else gevent.socket.AF_INET
+    listener = gevent.socket.socket(family, gevent.socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(gevent.socket.SOL_SOCKET, gevent.socket.SO_REUSEADDR, 1)
+        listener.bind((endpoint.host, endpoint.port))
+        listener.listen(backlog)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or error
+        raise ConfigError(f"cannot listen on {endpoint}: {reason}; choose another --bind") from error
+    return listener
+
+
+def _nothing() -> None:
+    """A step that nobody needs."""
+
+
+def _log_failure(method: str, error: BaseException) -> None:
+    log.error("%s failed with an exception that the IDL does not declare", method, exc_info=error)
