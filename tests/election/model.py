@@ -118,7 +118,7 @@ class World:
         """What primaries did, with the epoch they did it in."""
         self.processes = [Process(self, f"p{number}") for number in range(processes)]
         for server in self.servers:
-            self.after(rng.random() * self.tick / 2, lambda server=server: self._forward(server))  # type: ignore[misc]
+            self.after(rng.random() * self.tick / 2, lambda server=server: self._forward(server))
         self.after(self.tick, self._tick)
         for process in self.processes:
             process.start()
@@ -243,7 +243,7 @@ class World:
             server.apply_at = max(server.apply_at, self.now + lag)
             self.after(
                 server.apply_at - self.now,
-                lambda server=server, zxid=len(self.trees) - 1: self._apply(server, zxid),  # type: ignore[misc]
+                lambda server=server, zxid=len(self.trees) - 1: self._apply(server, zxid),
             )
 
     def _apply(self, server: Server, zxid: int) -> None:

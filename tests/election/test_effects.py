@@ -19,4 +19,4 @@ def test_effects_are_values() -> None:
     assert Depose(3, Reason.LEASE_ENDED) == Depose(3, Reason.LEASE_ENDED)
     assert Elect(3) != Serve(3)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Elect(3).epoch = 4  # type: ignore[misc]
+        Elect(3).epoch = 4

@@ -248,7 +248,7 @@ def test_withdrawal_of_everybody_but_one_leaves_that_one() -> None:
     world, former = leading()
     others = [process for process in world.processes if process is not former]
     for process in (former, others[0]):
-        process.run(lambda process=process: process.machine.withdraw(process.clock()), process.life)  # type: ignore
+        process.run(lambda process=process: process.machine.withdraw(process.clock()), process.life)
     new, gap = successor(world, former, 1.0)
     world.advance(T)
     assert gap < 0.1 and world.primary() is others[1]
@@ -288,7 +288,7 @@ def test_primary_node_deleted_by_somebody_leads_to_a_new_epoch() -> None:
 
 
 def test_session_closed_by_force_is_covered_by_the_epoch_only() -> None:
-    """Somebody ends a living primary's session: for a moment two believe in themselves, and a fence tells them apart."""
+    """Somebody ends a living primary's session: two believe in themselves for a moment; a fence tells them apart."""
     world, former = leading()
     world.end_session(former.client.session_id)
     with pytest.raises(Violation, match="two valid leases"):

@@ -447,7 +447,7 @@ def test_synchronisation_that_fails_is_deposed_without_a_history() -> None:
 @pytest.mark.parametrize("make", [confirming, synchronising])
 def test_synchronisation_that_takes_too_long_is_given_up(make: object) -> None:
     """Also when no heartbeat is ever committed."""
-    table = make()  # type: ignore[operator]
+    table = make()
     assert table.machine.next_timer() == 20.0
     table.now = 20.0
     table.machine.handle_timer(20.0)
@@ -489,12 +489,10 @@ def test_heir_is_waited_for_a_second() -> None:
     """Then the first in the queue claims."""
     table = Table()
     table.names = (OURS, "w2.u-0000000009")
-    table.answer = (  # type: ignore[method-assign]
-        lambda request: (
-            Node(owner=0, value=EpochRecord(epoch=2, handed_over=True, heir="w2").dump())
-            if isinstance(request, ReadEpoch)
-            else Table.answer(table, request)
-        )
+    table.answer = lambda request: (
+        Node(owner=0, value=EpochRecord(epoch=2, handed_over=True, heir="w2").dump())
+        if isinstance(request, ReadEpoch)
+        else Table.answer(table, request)
     )
     table.machine.campaign(0.0)
     table.connect()

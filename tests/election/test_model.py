@@ -27,7 +27,7 @@ Fault = Callable[[World, Process, int], None]
 
 def rebuild(process: Process) -> None:
     """The client dies and another takes its place, in a new session, while the old one lives on for a while."""
-    process.run(lambda: (process.client.drop(), process.client.forget()), process.life)  # type: ignore[arg-type]
+    process.run(lambda: (process.client.drop(), process.client.forget()), process.life)
 
 
 def deafen(process: Process) -> None:
@@ -52,14 +52,14 @@ def change_mind(process: Process) -> None:
 
 
 def remove_candidate(world: World, process: Process) -> None:
-    """Somebody deletes a candidate by hand. (The primary's node is left alone: only the epoch protects against that.)"""
+    """Somebody deletes a candidate by hand. (Not the primary's node: only the epoch protects against that.)"""
 
     def remove(tree: dict[str, object]) -> None:
         for path in [path for path in tree if f"/candidates/{process.name}." in path]:
             del tree[path]
 
     if world.has_quorum():
-        world.commit(remove)  # type: ignore[arg-type]
+        world.commit(remove)
 
 
 def hang(world: World, process: Process) -> None:
@@ -168,7 +168,7 @@ class Elections(RuleBasedStateMachine):
             process.deposed_hangs = process.holed = False
             process.thaw()
             revive(world, process)
-            process.run(lambda process=process: process.machine.campaign(process.clock()), process.life)  # type: ignore
+            process.run(lambda process=process: process.machine.campaign(process.clock()), process.life)
         world.wait(lambda: world.primary() is not None, 8 * world.timeout + 20.0)
 
     @invariant()
