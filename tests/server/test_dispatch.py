@@ -287,6 +287,27 @@ def test_dispatcher_says_the_epoch_of_the_primary_that_answered() -> None:
     assert answer is not None and (answer.kind, answer.headers) == (MessageKind.REPLY, {"zkrpc-epoch": "7"})
 
 
+@pytest.mark.parametrize("outcome", ["value", "declared", "undeclared", "stale"])
+def test_dispatcher_answers_what_an_interceptor_put_in_the_outcomes_place(outcome: str) -> None:
+    """Whatever the handler returned or raised; only what nobody else would see goes to the log."""
+    revoked = NotPrimary("lapsed", epoch=7, executed=Executed.MAYBE)
+
+    def revoke(call: Any, proceed: Any) -> Any:
+        call.revoked = revoked
+        return proceed(call)
+
+    bench = Bench(revoke)
+    raised = {"declared": idl.Oops(why="so"), "undeclared": ValueError(), "stale": StaleEpoch("x", seen=8, current=7)}
+    if outcome in raised:
+        bench.handler.raises(raised[outcome])
+    method, name = (ECHO, "echo") if outcome == "value" else (FAIL, "fail")
+    answer = bench.dispatch(call_of(name, binary(method, "x")))
+    assert failure(answer) == ("lapsed", FailureKind.INTERNAL_ERROR, "NotPrimary", "maybe")
+    assert answer is not None and answer.headers is not None and answer.headers["zkrpc-epoch"] == "7"
+    assert len(bench.failures) == (outcome == "undeclared") and bench.handler.calls
+    assert bench.dispatch(oneway_of("note", binary(NOTE, "x"))) is None
+
+
 def test_dispatcher_takes_a_refusal_after_the_handler_for_a_failure() -> None:
     """Once the handler ran, nobody may claim that nothing was done."""
 

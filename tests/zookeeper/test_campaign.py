@@ -13,6 +13,7 @@ from tests.zookeeper.standing import PATHS, SWIFT, TIMEOUT, Replica, settle
 from tests.zookeeper.waiting import eventually
 from zkrpc.election.campaign import EXIT_DEPOSED
 from zkrpc.election.history import read_history
+from zkrpc.election.leadership import Leadership
 from zkrpc.election.machine import ElectionState
 from zkrpc.election.petition import Petition, petition_path
 from zkrpc.errors import Executed, NodeExists, NotPrimary, StaleEpoch
@@ -215,6 +216,17 @@ def test_failed_on_elected_leaves_it_to_another(how: str, stand: Stand, caplog: 
     assert second.await_primary() >= 2
     assert first.told[:2] == ["elected 1", "deposed 1"] and first.served_since == {}
     assert (how == "never returns") != ("on_elected failed" in caplog.text)
+
+
+def test_store_that_knows_a_later_epoch_is_believed(stand: Stand) -> None:
+    """ZooKeeper's counter began anew, the store's did not: the next election goes above what the store has seen."""
+
+    def claim(leadership: Leadership) -> None:
+        if leadership.epoch < 41:
+            raise StaleEpoch("the store", seen=41, current=leadership.epoch)
+
+    first = stand("w1", on_elected=claim)
+    assert first.await_primary() == 42 and first.told == ["elected 1", "deposed 1", "elected 42"]
 
 
 def test_slow_on_deposed_holds_the_successor_back(stand: Stand) -> None:

@@ -44,7 +44,7 @@ from zkrpc.election.machine import ElectionMachine, ElectionState
 from zkrpc.election.petition import await_petition
 from zkrpc.election.tree import ElectionPaths, PrimaryRecord
 from zkrpc.endpoint import Endpoint
-from zkrpc.errors import ConfigError, Executed, NotPrimary
+from zkrpc.errors import ConfigError, Executed, NotPrimary, StaleEpoch
 from zkrpc.registry.operations import SessionState
 from zkrpc.registry.session import Session
 
@@ -336,6 +336,12 @@ class Campaign:
             hook(leadership)
         except gevent.GreenletExit:
             raise
+        except StaleEpoch as error:
+            log.exception("%s failed for %s, epoch %d", name, self._name, leadership.epoch)
+            if error.current == leadership.epoch:
+                # A store knows of a later primary than ZooKeeper does: the next epoch will be above it.
+                self.receive_epoch(error.seen)
+            return False
         except BaseException:  # also a gevent.Timeout of the hook's own
             log.exception("%s failed for %s, epoch %d", name, self._name, leadership.epoch)
             return False

@@ -140,7 +140,7 @@ def _enrol(ballot: Ballot) -> Procedure[Won | Queued | Contested]:
 
 
 def _look_again(ballot: Ballot, candidate: str) -> Procedure[Won | Queued | Contested]:
-    """What ``campaign`` does when our candidate is known: all that it reads at once, because somebody may be waiting."""
+    """``campaign`` when our candidate is known: reads everything at once, because callers may be waiting."""
     paths = ballot.paths
     reads = (
         ListCandidates(paths.candidates),

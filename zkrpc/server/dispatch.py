@@ -115,6 +115,8 @@ class Dispatcher:
         if isinstance(error, CallError) and not call.entered:
             return None if method.oneway else _refused(request, error)
         if call.revoked is not None:
+            if not isinstance(error, (CallError, *method.throws)):
+                self._on_failure(method.name, error)
             return None if method.oneway else _refused(request, call.revoked, call.revoked.executed)
         if not method.oneway and request.kind is not MessageKind.ONEWAY:
             body = self._declared(request, method, error)
