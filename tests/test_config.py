@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from zkrpc.config import ClientConfig, RegistryConfig, ServerConfig, WireLimits
+from zkrpc.config import ClientConfig, ElectionConfig, RegistryConfig, ServerConfig, WireLimits
 from zkrpc.errors import ConfigError
 
 
-@pytest.mark.parametrize("kind", [WireLimits, ServerConfig, ClientConfig, RegistryConfig])
+@pytest.mark.parametrize("kind", [WireLimits, ServerConfig, ClientConfig, RegistryConfig, ElectionConfig])
 def test_config_defaults_are_valid_and_frozen(kind: type[Any]) -> None:
     """Every object can be made without arguments, and not changed afterwards."""
     config = kind()
@@ -32,6 +32,9 @@ def test_config_defaults_are_valid_and_frozen(kind: type[Any]) -> None:
         (RegistryConfig, "max_in_flight", 279),
         (RegistryConfig, "username", "only-one-of-two"),
         (RegistryConfig, "debounce", -0.1),
+        (ElectionConfig, "elected_timeout", 0.0),
+        (ElectionConfig, "deposed_timeout", 0.0),
+        (ElectionConfig, "finish_timeout", -1.0),
     ],
 )
 def test_config_names_the_field_that_is_wrong(kind: type[Any], field: str, value: object) -> None:

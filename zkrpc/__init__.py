@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zkrpc.app import App as App
     from zkrpc.app import Registry as Registry
-    from zkrpc.app import Service as Service
     from zkrpc.app import connect as connect
     from zkrpc.app import offload as offload
     from zkrpc.app import serve as serve
@@ -22,10 +21,14 @@ if TYPE_CHECKING:
     from zkrpc.client.stub import close as close
     from zkrpc.client.stub import options as options
     from zkrpc.config import ClientConfig as ClientConfig
+    from zkrpc.config import ElectionConfig as ElectionConfig
     from zkrpc.config import RegistryConfig as RegistryConfig
     from zkrpc.config import ServerConfig as ServerConfig
     from zkrpc.config import WireLimits as WireLimits
     from zkrpc.deadline import Deadline as Deadline
+    from zkrpc.election.leadership import Leadership as Leadership
+    from zkrpc.election.primary import primary_only as primary_only
+    from zkrpc.election.sql import SqlFence as SqlFence
     from zkrpc.endpoint import Endpoint as Endpoint
     from zkrpc.endpoint import Instance as Instance
     from zkrpc.endpoint import Snapshot as Snapshot
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
     from zkrpc.idl import Method as Method
     from zkrpc.idl import load as load
     from zkrpc.server.server import Server as Server
+    from zkrpc.service import Service as Service
 
 __version__ = "0.1.0"
 
@@ -67,7 +71,7 @@ _HOMES = {
     "load": "zkrpc.idl",
     "Interface": "zkrpc.idl",
     "Method": "zkrpc.idl",
-    "Service": "zkrpc.app",
+    "Service": "zkrpc.service",
     "Server": "zkrpc.server.server",
     "Registry": "zkrpc.app",
     "App": "zkrpc.app",
@@ -78,12 +82,16 @@ _HOMES = {
     "close": "zkrpc.client.stub",
     "current_call": "zkrpc.call",
     "spawn": "zkrpc.greenlets",
+    "primary_only": "zkrpc.election.primary",
+    "Leadership": "zkrpc.election.leadership",
+    "SqlFence": "zkrpc.election.sql",
     "Deadline": "zkrpc.deadline",
     "Endpoint": "zkrpc.endpoint",
     "Instance": "zkrpc.endpoint",
     "Snapshot": "zkrpc.endpoint",
     "ClientConfig": "zkrpc.config",
     "ServerConfig": "zkrpc.config",
+    "ElectionConfig": "zkrpc.config",
     "RegistryConfig": "zkrpc.config",
     "WireLimits": "zkrpc.config",
     **dict.fromkeys(

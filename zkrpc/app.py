@@ -12,23 +12,25 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import gevent
 
-from zkrpc.call import Call, Interceptor, ServerCall
+from zkrpc.call import Call, Interceptor
 from zkrpc.client.client import Client
 from zkrpc.client.following import GroupOf
 from zkrpc.client.static import StaticResolver
 from zkrpc.client.stub import make_stub
-from zkrpc.config import ClientConfig, RegistryConfig, ServerConfig
+from zkrpc.config import ClientConfig, RegistryConfig
+from zkrpc.election.candidacy import Candidacy
+from zkrpc.election.heart import Heart
 from zkrpc.endpoint import Endpoint, Instance, Resolver
 from zkrpc.errors import ConfigError, CoordinationError
 from zkrpc.idl import Interface
-from zkrpc.registry.formats import dump_curator, dump_serverset
+from zkrpc.registry.formats import LAUNCH, PID, SESSION_TIMEOUT, dump_curator, dump_serverset
 from zkrpc.registry.operations import ConnectString
 from zkrpc.registry.registrar import Registrar
 from zkrpc.registry.resolver import ZooKeeperResolver
@@ -36,6 +38,7 @@ from zkrpc.registry.schema import Paths
 from zkrpc.registry.session import Session
 from zkrpc.server.lifecycle import LifecycleState, Step
 from zkrpc.server.server import Server
+from zkrpc.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -43,63 +46,6 @@ _WITHDRAW_TIMEOUT = 2.0
 """Seconds a stop waits for ZooKeeper to forget us; without ZooKeeper the session's end will do it."""
 
 T = TypeVar("T")
-
-
-class Service:
-    """What is served: an interface, its handler, and the name under which clients find it.
-
-    Args:
-        interface: a service of a loaded IDL.
-        handler: an object with a method for each of the interface's, or a function or class that makes one; it is
-            called in the worker process.
-        name: the name in the registry; the interface's name in lower case if not given.
-        config: limits and times of the server.
-        interceptors: run around every handler, the first one outermost.
-        is_ready: asked before the instance registers, every 0.1 s until it says True.
-        ready_timeout: seconds after which a service that is not ready gives up.
-        version: free text shown to operators.
-        metadata: facts published with the registration, text to text.
-    """
-
-    def __init__(
-        self,
-        interface: Interface,
-        handler: object,
-        name: str | None = None,
-        *,
-        config: ServerConfig | None = None,
-        interceptors: Sequence[Interceptor[ServerCall]] = (),
-        is_ready: Callable[[], bool] | None = None,
-        ready_timeout: float = 60.0,
-        version: str = "",
-        metadata: Mapping[str, str] | None = None,
-    ) -> None:
-        if not isinstance(interface, Interface):
-            raise ConfigError(
-                f"Service wants a service of a loaded IDL, as in zkrpc.load(...).Users; got {interface!r}"
-            )
-        self.interface = interface
-        self.handler = handler
-        self.name = name or interface.name.lower()
-        self.config = config or ServerConfig()
-        self.interceptors = tuple(interceptors)
-        self.is_ready = is_ready
-        self.ready_timeout = ready_timeout
-        self.version = version
-        self.metadata = dict(metadata or {})
-
-    def __repr__(self) -> str:
-        """Name and interface."""
-        return f"<Service {self.name!r} {self.interface.name}>"
-
-    def make_handler(self) -> object:
-        """The handler object: the one given, or what the given class or function makes."""
-        if isinstance(self.handler, type) or (callable(self.handler) and not self._is_complete(self.handler)):
-            return self.handler()
-        return self.handler
-
-    def _is_complete(self, handler: object) -> bool:
-        return all(hasattr(handler, method) for method in self.interface.methods)
 
 
 def offload(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
@@ -129,7 +75,9 @@ class Registry:
         self.session = Session(hosts, self.config, on_new_session=on_new_session)
         self._snapshot_dir = Path(snapshot_dir) if snapshot_dir is not None else None
         self._resolvers: dict[str, ZooKeeperResolver] = {}
-        self._leaving: list[Registrar] = []
+        self._leaving: list[Registrar | Candidacy] = []
+        self._heart: Heart | None = None
+        self._elected: set[str] = set()
         self.session.start()
 
     def __repr__(self) -> str:
@@ -156,20 +104,40 @@ class Registry:
             resolver.start()
         return resolver
 
-    def see_off(self, registrar: Registrar) -> None:
-        """Has a registration of a stopped service withdrawn, now or as soon as ZooKeeper can be told.
+    def heart(self, service: str, worker_id: str) -> Heart:
+        """What keeps the leases of this session; ``worker_id`` names the first user, whose node is written to.
+
+        Raises ConfigError if an instance of the service elects through this session already: to ZooKeeper the two
+        would be one.
+        """
+        if service in self._elected:
+            raise ConfigError(
+                f"two instances of {service!r} cannot elect through one Registry; give each one of its own"
+            )
+        self._elected.add(service)
+        if self._heart is None:
+            self._heart = Heart(self.session, worker_id)
+            self._heart.start()
+        return self._heart
+
+    def see_off(self, leaving: Registrar | Candidacy) -> None:
+        """Has what a stopped service registered withdrawn, now or as soon as ZooKeeper can be told.
 
         Our session lives on, and a node left in it would send callers to nobody.
         """
-        self._leaving.append(registrar)
+        self._leaving.append(leaving)
         for gone in [one for one in self._leaving if one.withdraw(0)]:
             gone.close()
             self._leaving.remove(gone)
+            if isinstance(gone, Candidacy):
+                self._elected.discard(gone.service)
 
     def close(self) -> None:
         """Closes the resolvers and the session, and with it every registration made through it."""
-        for registrar in self._leaving:
-            registrar.close()
+        for leaving in self._leaving:
+            leaving.close()
+        if self._heart is not None:
+            self._heart.close()
         for resolver in self._resolvers.values():
             resolver.close()
         self._resolvers.clear()
@@ -184,12 +152,20 @@ class App:
         self.registry: Registry | None = None
         self.registrar: Registrar | None = None
         self._owned: Registry | None = None
+        handler = service.make_handler()
+        self.candidacy = Candidacy(service.interface, handler, service.groups, service.election)
+        """The elections that this instance takes part in."""
         self.server = Server(
             service.interface,
-            service.make_handler(),
+            handler,
             config=service.config,
-            interceptors=service.interceptors,
-            steps={Step.WITHDRAW: self._withdraw, Step.CLOSE_SESSION: self._close_session},
+            # Innermost, so that nothing waits between the look at the lease and the handler.
+            interceptors=(*service.interceptors, *self.candidacy.interceptors),
+            steps={
+                Step.HAND_OVER: self._hand_over,
+                Step.WITHDRAW: self._withdraw,
+                Step.CLOSE_SESSION: self._close_session,
+            },
         )
 
     def __repr__(self) -> str:
@@ -223,6 +199,11 @@ class App:
     def use_registry(self, zookeeper: str | Registry | None) -> Registry | None:
         """Remembers where to register; a connect string becomes a Registry that ends with this app."""
         self.registry, self._owned = _open_registry(zookeeper)
+        if self.registry is None and self.candidacy.methods:
+            raise ConfigError(
+                f"{', '.join(self.candidacy.methods)} of {self.service.name} need an elected primary, and electing one "
+                "needs zookeeper='host:port'"
+            )
         return self.registry
 
     def await_readiness(self) -> None:
@@ -246,6 +227,13 @@ class App:
         )
         self.registrar.register()
 
+    def stand(self, instance: Instance) -> None:
+        """Takes part in the elections of the service's groups from now on, if it has primary-only methods."""
+        assert self.registry is not None
+        if self.candidacy.methods:
+            heart = self.registry.heart(self.service.name, instance.id)
+            self.candidacy.stand(self.registry.session, heart, self.service.name, instance, self.registry.config)
+
     def begin_stop(self) -> None:
         """Starts to drain and returns at once."""
         self.server.begin_stop()
@@ -262,6 +250,9 @@ class App:
         """Waits for the end of a stop that somebody else began."""
         return self.server.wait_stopped(timeout)
 
+    def _hand_over(self) -> None:
+        self.candidacy.withdraw(self.service.election.hand_over_timeout)
+
     def _withdraw(self) -> None:
         if self.registrar is not None:
             self.registrar.withdraw(_WITHDRAW_TIMEOUT)
@@ -269,6 +260,8 @@ class App:
     def _close_session(self) -> None:
         if self.registry is None:
             return
+        if self.candidacy.campaigns:
+            self.registry.see_off(self.candidacy)
         if self.registrar is not None:
             self.registry.see_off(self.registrar)
         if self._owned is not None:
@@ -322,9 +315,16 @@ def serve(
                 started_at=time.time(),
                 version=service.version,
                 idl_digest=service.interface.digest,
-                metadata={**service.metadata, "launch": launch_id, "pid": str(os.getpid())},
+                primary_only=app.candidacy.methods,
+                metadata={
+                    **service.metadata,
+                    **({SESSION_TIMEOUT: f"{registry.config.session_timeout:g}"} if app.candidacy.methods else {}),
+                    LAUNCH: launch_id,
+                    PID: str(os.getpid()),
+                },
             )
             app.register(_FORMATS[record_format](instance, service.name), worker_id, launch_id)
+            app.stand(instance)
     except BaseException:
         app.kill()
         raise

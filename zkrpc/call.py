@@ -15,6 +15,7 @@ from zkrpc.deadline import Deadline
 
 if TYPE_CHECKING:
     from zkrpc.endpoint import Endpoint
+    from zkrpc.errors import CallError
 
 CallT = TypeVar("CallT")
 Proceed = Callable[[CallT], Any]
@@ -95,7 +96,7 @@ class Call:
 class ServerCall:
     """A call being served: what a handler may want to know about it."""
 
-    __slots__ = ("arguments", "entered", "epoch", "handler", "headers", "method", "peer", "received_at")
+    __slots__ = ("arguments", "entered", "epoch", "handler", "headers", "method", "peer", "received_at", "revoked")
 
     def __init__(
         self,
@@ -121,6 +122,9 @@ class ServerCall:
         """True once the handler was called: from then on an error no longer means that nothing was done."""
         self.epoch: int | None = None
         """The fencing token of the primary that runs this call; None outside primary-only methods."""
+        self.revoked: CallError | None = None
+        """What to answer instead of what the handler returned or raised: an interceptor found out that its outcome no
+        longer counts."""
 
     @property
     def deadline(self) -> Deadline | None:

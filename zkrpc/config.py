@@ -132,3 +132,29 @@ class RegistryConfig:
             raise ConfigError("RegistryConfig.max_in_flight must be at most 200: more can wedge the ZooKeeper client")
         if (self.username is None) != (self.password is None):
             raise ConfigError("RegistryConfig.username and .password go together; give both or neither")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ElectionConfig:
+    """How an instance stands for primary, serves as one, and stops being one."""
+
+    elected_timeout: float = 30.0
+    """Seconds that ``on_elected`` may take; calls for the primary wait meanwhile. After it another one is elected."""
+    deposed_timeout: float | None = None
+    """Seconds that ``on_deposed`` may take, after which the process is ended. None: a fifth of the session timeout, so
+    that with the lease of 0.7 it is over before ZooKeeper can let another lead; more than 0.3 would not be."""
+    finish_timeout: float = 1.0
+    """Seconds that the primary's calls in flight may take before a hand-over goes on without waiting for them."""
+    hand_over_timeout: float = 5.0
+    """Seconds that a server which stops takes at most for handing over."""
+    audit_interval: float = 30.0
+    """Seconds between looks at what is ours in ZooKeeper, as a safety net; jittered by a fifth."""
+    settle: float = 2.0
+    """Seconds for which groups and replicas must have been still before a group moves to another replica."""
+
+    def __post_init__(self) -> None:
+        """Checks every field."""
+        _require(self, "positive", "elected_timeout", "hand_over_timeout", "audit_interval", "settle")
+        _require(self, "non-negative", "finish_timeout")
+        if self.deposed_timeout is not None:
+            _require(self, "positive", "deposed_timeout")

@@ -221,6 +221,19 @@ def test_most_specific_declared_exception_wins() -> None:
         assert type(caught.value) is expected
 
 
+def test_each_declared_exception_is_checked_as_what_it_is() -> None:
+    """What one of them requires is not asked of another, nor is its text looked for there."""
+    text = "exception A { 1: required string a } exception B { 1: required i64 b, 2: string why }"
+    file = load_text(f"{text} service S {{ void f() throws (1: A a, 2: B b) }}")
+    method = file.S.methods["f"]
+    for payload in Payload:
+        for raised in (file.A(a="\u00e9"), file.B(b=1, why="\u00e9"), file.B(b=1)):
+            body = method.encode_exception(raised, payload)
+            with pytest.raises(type(raised)) as caught:
+                method.read_result(body, 0, payload)
+            assert repr(caught.value) == repr(raised)
+
+
 def test_exception_that_does_not_fit_is_a_type_error() -> None:
     """The handler raised it wrongly made."""
     with pytest.raises(TypeError, match="Oops.why is required"):

@@ -12,8 +12,13 @@ from zkrpc import __version__
 from zkrpc.errors import ConfigError, IdentityConflict, IdlError, RpcError
 from zkrpc.server.supervision import EXIT_CONFIG
 
-_COMMANDS = {"serve": "zkrpc.cli.serve", "worker": "zkrpc.cli.worker", "dev": "zkrpc.cli.dev", "ls": "zkrpc.cli.ls"}
-
+_COMMANDS = {
+    "serve": "zkrpc.cli.serve",
+    "worker": "zkrpc.cli.worker",
+    "dev": "zkrpc.cli.dev",
+    "ls": "zkrpc.cli.ls",
+    "primary": "zkrpc.cli.primary",
+}
 
 _LONG_RUNNING = ("serve", "worker")
 """What writes a log of what it does; the others have an answer, and say nothing else unless something is wrong."""

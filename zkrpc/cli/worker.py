@@ -13,12 +13,13 @@ from typing import Any
 import click
 import gevent
 
-from zkrpc.app import App, Registry, Service
+from zkrpc.app import App, Registry
 from zkrpc.app import serve as serve_here
 from zkrpc.cli.serve import shared_options
 from zkrpc.config import RegistryConfig
 from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict
 from zkrpc.server.supervisor import SupervisorChannel
+from zkrpc.service import Service
 
 log = logging.getLogger(__name__)
 

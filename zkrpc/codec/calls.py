@@ -159,10 +159,10 @@ def _compile(header: str, lines: Sequence[str], **names: Any) -> Any:
 
 
 class _Outcome:
-    """A bag for a result: the value, or the exception, of whichever field it came in."""
+    """A bag for a result: the value; or the exception, in a field of its own class's, because each is checked as what
+    it is declared to be."""
 
     value = None
-    thrown = None
 
 
 class ResultCodec:
@@ -171,19 +171,21 @@ class ResultCodec:
     ``success`` is the value's type, None for void; each of ``exceptions`` is a field with a struct class for a type.
     """
 
-    __slots__ = ("_explain", "_fits", "_owner", "_reader", "_success", "_thrown", "_types")
+    __slots__ = ("_bag", "_explain", "_fits", "_owner", "_reader", "_success", "_thrown", "_thrown_names", "_types")
 
     def __init__(self, owner: str, success: FieldType | None, exceptions: Sequence[Field]) -> None:
         self._owner = owner
         self._success = success
         place = f"the result of {owner}()"
         value = [Field(id=0, name="value", type=success)] if success else []
-        thrown = [dataclasses.replace(field, name="thrown") for field in exceptions]
-        self._reader = Reader(owner, [*value, *thrown], _Outcome)
+        thrown = [dataclasses.replace(field, name=f"thrown_{place}") for place, field in enumerate(exceptions)]
+        self._thrown_names = tuple(field.name for field in thrown)
+        self._bag = type("_Outcome", (_Outcome,), dict.fromkeys(self._thrown_names))
+        self._reader = Reader(owner, [*value, *thrown], self._bag)
         self._types = [_Outcome, SPECS.specification(tuple(value))]
         self._fits = visitors.FITS.of_value(success, place) if success else None
         self._explain = visitors.EXPLAIN.of_value(success, place) if success else None
-        self._thrown = {field.type.cls: Writer(owner, [field], _Outcome) for field in thrown}
+        self._thrown = {field.type.cls: (field.name, Writer(owner, [field], self._bag)) for field in thrown}
 
     def encode_value(self, value: Any, payload: Payload = BINARY) -> bytes:
         """The bytes of a value. TypeError if it does not fit, as None does not; a void method's value is dropped."""
@@ -207,10 +209,10 @@ class ResultCodec:
         TypeError if a field of it does not fit.
         """
         for cls in type(exc).__mro__:
-            writer = self._thrown.get(cls)
-            if writer is not None:
-                outcome = _Outcome()
-                outcome.thrown = exc  # type: ignore[assignment]  # the bag's None is a default
+            if cls in self._thrown:
+                name, writer = self._thrown[cls]
+                outcome = self._bag()
+                setattr(outcome, name, exc)
                 writer.check(outcome)
                 return writer.write(outcome, payload)
         return None
@@ -220,8 +222,9 @@ class ResultCodec:
         if self._success is None and buffer[offset:] == _EMPTY_STRUCT:
             return None
         outcome = self._reader.read(buffer, offset, payload)
-        if outcome.thrown is not None:
-            raise outcome.thrown
+        for name in self._thrown_names:
+            if getattr(outcome, name) is not None:
+                raise getattr(outcome, name)
         if outcome.value is None and self._success is not None:
             raise RemoteProtocolError(f"the reply to {self._owner}() holds no result")
         return outcome.value

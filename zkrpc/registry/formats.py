@@ -25,6 +25,8 @@ LAUNCH = "launch"
 """Metadata key of the launch id: one run of a supervisor, or of a process that has none."""
 PID = "pid"
 """Metadata key of the process id: for people only."""
+SESSION_TIMEOUT = "session_timeout"
+"""Metadata key of the seconds that an instance which elects asks its session to have: for people only."""
 
 _WEIGHT = "zkrpc.weight"
 _ZONE = "zkrpc.zone"

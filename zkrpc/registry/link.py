@@ -117,6 +117,8 @@ class Acknowledgements:
         """Seconds, as negotiated with the current or last connection."""
         self.last_at: float | None = None
         """When the newest message that was acknowledged had been *sent*."""
+        self.connected_at: float | None = None
+        """When the request that made the current or last connection was sent, or a moment before."""
         self._sent: dict[int | None, float] = {}
         self._submit = connection._submit
         self._read_header = connection._read_header
@@ -145,7 +147,7 @@ class Acknowledgements:
         reply = self._invoke(min(timeout, self._handshake_timeout), request, xid)
         if reply[0].time_out > 0:
             self.timeout = reply[0].time_out / 1000
-            self.last_at = started_at
+            self.last_at = self.connected_at = started_at
         return reply
 
 

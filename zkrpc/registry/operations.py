@@ -44,6 +44,8 @@ class Stat:
     """The transaction that last changed its value."""
     size: int
     """Bytes of the value."""
+    modified_at: float = 0.0
+    """When the value was last written: wall-clock seconds since 1970, by the server's clock."""
     changes: int = 0
     """Children created and deleted so far, modulo 2**32: shows what two listings with equal names would hide."""
 

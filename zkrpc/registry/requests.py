@@ -163,6 +163,7 @@ def _stat(theirs: Any) -> Stat:
         created_zxid=theirs.czxid,
         modified_zxid=theirs.mzxid,
         size=theirs.dataLength,
+        modified_at=theirs.mtime / 1000,
         changes=theirs.cversion % 2**32,
     )
 

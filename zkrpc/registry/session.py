@@ -97,6 +97,12 @@ class Session(Requests):
         """Monotonic send time of the newest message that the server acknowledged."""
         return self._link.acknowledgements.last_at if self._link else None
 
+    @property
+    def connected_at(self) -> float | None:
+        """Monotonic time of the current connection's first request, or a moment before it: another number means that
+        there was another connection, whose watches are gone. None before the first."""
+        return self._link.acknowledgements.connected_at if self._link else None
+
     def start(self) -> None:
         """Starts connecting and returns at once; it goes on until :meth:`close`. Does nothing the second time."""
         if self._control is None and self._state is not SessionState.CLOSED:
@@ -112,6 +118,11 @@ class Session(Requests):
             self._control.kill()
         if self._link is not None:
             self._link.stop(_CLOSE_TIMEOUT)
+
+    def drop(self) -> None:
+        """Cuts the connection, so that another server is tried; the session goes on. Does nothing without one."""
+        if self._link is not None:
+            self._link.drop()
 
     def watch_state(self, event: Event) -> None:
         """Has ``event`` set at every change of the state, and so of the session."""

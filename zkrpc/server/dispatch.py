@@ -15,6 +15,7 @@ unknown method                      EXCEPTION, UNKNOWN_METHOD             no
 unreadable arguments                EXCEPTION, PROTOCOL_ERROR             no
 an interceptor refused              EXCEPTION, INTERNAL_ERROR             no
 the caller's deadline has passed    EXCEPTION, INTERNAL_ERROR             no
+an interceptor revoked the outcome  EXCEPTION, INTERNAL_ERROR             as it says
 ==================================  ====================================  =============
 
 A reply says the epoch of the primary that gave it, if an interceptor noted one on the call.
@@ -101,6 +102,8 @@ class Dispatcher:
     def _returned(self, request: Request, method: Method, call: ServerCall, value: Any) -> Answer | None:
         if method.oneway or request.kind is MessageKind.ONEWAY:
             return None
+        if call.revoked is not None:
+            return _refused(request, call.revoked, call.revoked.executed)
         try:
             body = method.encode_result(value, request.dialect.payload)
         except TypeError as error:
@@ -111,6 +114,8 @@ class Dispatcher:
     def _raised(self, request: Request, method: Method, call: ServerCall, error: Exception) -> Answer | None:
         if isinstance(error, CallError) and not call.entered:
             return None if method.oneway else _refused(request, error)
+        if call.revoked is not None:
+            return None if method.oneway else _refused(request, call.revoked, call.revoked.executed)
         if not method.oneway and request.kind is not MessageKind.ONEWAY:
             body = self._declared(request, method, error)
             if body is not None:
@@ -164,10 +169,14 @@ def _not_run(
     return None if method.oneway else refuse(request, message, error, kind)
 
 
-def _refused(request: Request, error: CallError) -> Answer | None:
-    retry_after = error.retry_after if isinstance(error, Overloaded) else None
+def _refused(request: Request, error: CallError, executed: Executed = Executed.NO) -> Answer | None:
     return refuse(
-        request, error.args[0], type(error).__name__, retry_after=retry_after, particulars=_particulars(error)
+        request,
+        error.args[0],
+        type(error).__name__,
+        executed=executed,
+        retry_after=error.retry_after if isinstance(error, Overloaded) else None,
+        particulars=_particulars(error),
     )
 
 

@@ -12,7 +12,6 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from zkrpc.app import Service
 from zkrpc.client.client import Client
 from zkrpc.client.connection import Connection, ConnectionOwner
 from zkrpc.client.following import GroupOf
@@ -20,6 +19,7 @@ from zkrpc.client.stub import make_stub
 from zkrpc.config import ClientConfig, WireLimits
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.server.server import Server
+from zkrpc.service import Service
 from zkrpc.testing.memory import memory_pair
 from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.message import Dialect

@@ -1,0 +1,131 @@
+"""``zkrpc primary`` and the ledger example: a real supervisor, real workers, and one of them the primary."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import zkrpc
+from examples.ledger import idl
+from tests.cli.command import Command
+from tests.programs import Program
+from tests.zookeeper.waiting import eventually
+from zkrpc.election.tree import ElectionPaths, PrimaryRecord
+
+pytestmark = pytest.mark.zookeeper
+PATHS = ElectionPaths("ledger")
+
+
+def leader(registry: zkrpc.Registry) -> PrimaryRecord | None:
+    """Who leads, asked of ZooKeeper."""
+    found = registry.session.get(PATHS.primary)
+    return None if found is None else PrimaryRecord.parse(found[0])
+
+
+def pid_of(registry: zkrpc.Registry, record: PrimaryRecord) -> int:
+    """The process that leads."""
+    for instance in registry.resolver("ledger").wait_ready(5).instances:
+        if instance.id == record.instance:
+            return int(instance.metadata["pid"])
+    raise AssertionError(f"{record} is not a member")
+
+
+@pytest.fixture
+def ledger(command: Command, zookeeper: str, registry: zkrpc.Registry, tmp_path: Path) -> Program:
+    """Three workers of the example, one of them leading and all of them standing."""
+    program = command.start(
+        *("serve", "examples.ledger:service", "--zookeeper", zookeeper, "--linger=0", "--id=l", "--workers=3"),
+        LEDGER_DATABASE=str(tmp_path / "ledger.sqlite"),
+    )
+    eventually(lambda: len(registry.session.children(PATHS.candidates) or ()) == 3 and leader(registry), 20)
+    eventually(lambda: len(registry.resolver("ledger").wait_ready(5).instances) == 3, 20)
+    return program
+
+
+def stub_of(record: PrimaryRecord) -> Any:
+    """Calls one instance."""
+    return zkrpc.connect(idl.Ledger, [record.endpoint], config=zkrpc.ClientConfig(timeout=5.0))
+
+
+def show(command: Command, zookeeper: str) -> dict[str, Any]:
+    """What ``zkrpc primary ledger --json`` says of the only group."""
+    status, output = command.run("primary", "ledger", "--zookeeper", zookeeper, "--json")
+    assert status == 0, output
+    return dict(json.loads(output)["main"])
+
+
+def test_primary_shows_who_leads_and_step_down_changes_it(
+    command: Command, zookeeper: str, registry: zkrpc.Registry, ledger: Program
+) -> None:
+    """For programs and for people; an operator has another one lead, and the history tells."""
+    shown = show(command, zookeeper)
+    first = leader(registry)
+    assert first is not None and shown["primary"]["instance"] == first.instance and shown["epoch"] == first.epoch == 1
+    assert sorted(shown["candidates"]) == ["l-0", "l-1", "l-2"] and 0 < shown["lease_left"] <= 7
+    with stub_of(first) as stub:
+        assert stub.open("a", 100) == 100 and stub.open("b") == 0 and stub.transfer("a", "b", 30, "t1") == 70
+        assert stub.transfer("a", "b", 30, "t1") == 70 and stub.balance("b") == 30
+        with pytest.raises(idl.InsufficientFunds):
+            stub.transfer("a", "b", 300, "t2")
+        with pytest.raises(idl.UnknownAccount):
+            stub.transfer("a", "c", 1, "t3")
+    heir = next(name for name in shown["candidates"] if name != first.instance)
+    status, output = command.run("primary", "step-down", "ledger", f"--to={heir}", "--json", ZKRPC_ZOOKEEPER=zookeeper)
+    assert status == 0 and json.loads(output)["instance"] == heir and json.loads(output)["epoch"] == 2
+    second = leader(registry)
+    assert second is not None and second.instance == heir
+    with stub_of(second) as stub:
+        assert stub.total() == 100 and stub.whoami().endswith("epoch 2")
+    eventually(lambda: [term["reason"] for term in show(command, zookeeper)["history"]] == ["handed over", ""])
+    status, text = command.run("primary", "--zookeeper", zookeeper, "ledger")
+    lines = text.splitlines()
+    assert status == 0 and lines[0].startswith(f"main: {heir} at {second.endpoint}, epoch 2, lease about ")
+    assert lines[1].startswith("  waiting: ") and "epoch 2 " in lines[2] and lines[3].endswith("handed over")
+    status, text = command.run("primary", "step-down", "ledger", "--zookeeper", zookeeper)
+    assert status == 0 and "leads since epoch 3" in text
+
+
+def test_killed_worker_is_followed_at_once(registry: zkrpc.Registry, ledger: Program) -> None:
+    """The supervisor closes the dead worker's session, so that nobody waits for its timeout."""
+    first = leader(registry)
+    assert first is not None
+    with stub_of(first) as stub:
+        stub.open("a", 5)
+    killed_at = time.monotonic()
+    os.kill(pid_of(registry, first), signal.SIGKILL)
+
+    def followed() -> bool:
+        record = leader(registry)
+        return record is not None and record.epoch > first.epoch
+
+    eventually(followed, 5)
+    print(f"another was elected after {1000 * (time.monotonic() - killed_at):.0f} ms")
+    second = leader(registry)
+    assert second is not None
+    with stub_of(second) as stub:
+        assert stub.open("a", 7) == 5
+    assert time.monotonic() - killed_at < 2.0
+
+
+@pytest.mark.parametrize("what", ["nobody leads", "no heir", "never elected", "bad name", "nobody there"])
+def test_primary_fails_in_one_line(what: str, command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
+    """What may pass is 1, a mistake 78; each says what to look at."""
+    registry.session.ensure_path(f"{ElectionPaths('empty').root}/candidates")
+    arguments, status, complaint = {
+        "nobody leads": (["step-down", "empty"], 1, "nobody leads empty/main now"),
+        "no heir": (["step-down", "empty", "--to=x"], 1, "x does not stand for main; there are none"),
+        "never elected": (["ghosts"], 1, "ghosts has never elected a primary"),
+        "bad name": (["show", "a/b"], 78, "service name 'a/b' must be"),
+        "nobody there": (["ledger", "--timeout=0.3", "--zookeeper=127.0.0.1:1"], 1, "no ZooKeeper at"),
+    }[what]
+    ended, output = command.run("primary", *arguments, ZKRPC_ZOOKEEPER=zookeeper)
+    lines = [line for line in output.splitlines() if line.startswith("zkrpc: ")]
+    assert ended == status and len(lines) == 1 and complaint in lines[0] and "Traceback" not in output
+    if what == "nobody leads":
+        assert "main: nobody leads since epoch 0" in command.run("primary", "empty", "--zookeeper", zookeeper)[1]

@@ -1,0 +1,78 @@
+"""Names, paths and records in ZooKeeper."""
+
+from __future__ import annotations
+
+import pytest
+
+from zkrpc.election.tree import (
+    ElectionPaths,
+    EpochRecord,
+    PrimaryRecord,
+    candidate_id,
+    candidate_id_of,
+    heartbeat_path,
+    instance_of,
+    queue,
+    sequence_of,
+)
+from zkrpc.errors import ConfigError, RemoteProtocolError
+
+
+def test_paths_are_where_the_documentation_says() -> None:
+    """One subtree per group."""
+    paths = ElectionPaths("ledger", "shard-3")
+    root = "/services/ledger/election/shard-3"
+    assert [paths.root, paths.candidates, paths.primary, paths.epoch, paths.history] == [
+        root,
+        f"{root}/candidates",
+        f"{root}/primary",
+        f"{root}/epoch",
+        f"{root}/history",
+    ]
+    assert paths.candidate_prefix("w1.u") == f"{root}/candidates/w1.u-"
+    assert paths.candidate("w1.u-0000000001") == f"{root}/candidates/w1.u-0000000001"
+    assert heartbeat_path("w1") == "/heartbeats/w1"
+
+
+@pytest.mark.parametrize("group", ["", "a/b", ".."])
+def test_group_must_be_a_name(group: str) -> None:
+    """It becomes a node's name."""
+    with pytest.raises(ConfigError):
+        ElectionPaths("ledger", group)
+
+
+def test_candidates_queue_by_sequence_and_foreign_names_are_left_out() -> None:
+    """The prefix, which is random, has no say."""
+    names = ["z.u1-0000000001", "a.u2-0000000002", "lock", "x-1", "a.u3-00000000x1"]
+    assert queue(reversed(names)) == names[:2]
+    assert sequence_of("a.u2-0000000002") == 2
+
+
+def test_candidate_id_says_whose_it_is() -> None:
+    """Also for worker ids with dots and dashes."""
+    name = f"{candidate_id('host.a-1', 'u9')}-0000000007"
+    assert candidate_id_of(name) == "host.a-1.u9" and instance_of(name) == "host.a-1"
+    for unique in ("", "a.b"):
+        with pytest.raises(ConfigError):
+            candidate_id("w1", unique)
+
+
+def test_records_come_back_as_they_were() -> None:
+    """Both of them."""
+    primary = PrimaryRecord(epoch=3, instance="w1", endpoint="h:1")
+    assert PrimaryRecord.parse(primary.dump()) == primary
+    epoch = EpochRecord(epoch=3, instance="w1", handed_over=True, heir="w2")
+    assert EpochRecord.parse(epoch.dump()) == epoch
+    assert EpochRecord.parse(b"") == EpochRecord()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"{", b"[]", b"\xff", b"[" * 9000, b" " * 20_000, b'{"epoch":true}', b'{"epoch":-1}', b'{"epoch":1e3}', b"{}"]
+    + [b'{"epoch":%d}' % 2**63, b'{"epoch":1,"instance":3}'],
+)
+def test_records_that_cannot_be_read(value: bytes) -> None:
+    """A primary is then unknown, an epoch is an error."""
+    assert PrimaryRecord.parse(value) is None
+    with pytest.raises(RemoteProtocolError):
+        EpochRecord.parse(value)

@@ -1,0 +1,99 @@
+"""Instances that stand for election in this process, each with a session of its own, and what they tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import gevent
+
+from tests.zookeeper.waiting import eventually
+from zkrpc.config import ElectionConfig, RegistryConfig
+from zkrpc.election.campaign import Campaign, Candidate
+from zkrpc.election.heart import Heart
+from zkrpc.election.leadership import Leadership
+from zkrpc.election.machine import ElectionState
+from zkrpc.election.tree import ElectionPaths
+from zkrpc.registry.session import Session
+
+TIMEOUT = 3.0
+"""Seconds that the sessions ask for; six ticks of the test's server."""
+PATHS = ElectionPaths("ledger")
+SWIFT = ElectionConfig(elected_timeout=3.0, deposed_timeout=0.8, finish_timeout=0.5, audit_interval=30.0)
+
+
+class Replica:
+    """One instance: a session, a heart, a campaign, and an application that notes what it is told."""
+
+    def __init__(
+        self,
+        name: str,
+        hosts: str,
+        *,
+        paths: ElectionPaths = PATHS,
+        config: ElectionConfig = SWIFT,
+        on_elected: Callable[[Leadership], object] = lambda leadership: None,
+        on_deposed: Callable[[Leadership], object] = lambda leadership: None,
+        unique: str = "u",
+    ) -> None:
+        self.name = name
+        self.told: list[str] = []
+        self.served_since: dict[int, float] = {}
+        """When ``on_elected`` had returned, by epoch."""
+        self.exits: list[int] = []
+        self.leadership: Leadership | None = None
+        self._elected = on_elected
+        self._deposed = on_deposed
+        self.session = Session(hosts, RegistryConfig(session_timeout=TIMEOUT, request_timeout=2.0))
+        self.session.start()
+        self.heart = Heart(self.session, name)
+        self.heart.start()
+        candidate = Candidate(paths=paths, instance=name, endpoint=f"10.0.0.1:{1000 + ord(name[-1])}", unique=unique)
+        self.campaign = Campaign(self.session, self.heart, candidate, self, config, end_process=self.exits.append)
+
+    def start(self) -> Replica:
+        """Stands from now on, and is in the queue when this returns."""
+        assert self.session.wait_connected(10)
+        self.campaign.start()
+        waiting = (ElectionState.IDLE, ElectionState.ENROLLING)
+        eventually(lambda: self.campaign.state not in waiting)
+        return self
+
+    def on_elected(self, leadership: Leadership) -> None:
+        """Notes it, and does what the test wants."""
+        self.told.append(f"elected {leadership.epoch}")
+        self.leadership = leadership
+        self._elected(leadership)
+        self.served_since[leadership.epoch] = time.monotonic()
+
+    def on_deposed(self, leadership: Leadership) -> None:
+        """Notes it, and does what the test wants."""
+        self.told.append(f"deposed {leadership.epoch}")
+        self._deposed(leadership)
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether it would serve a call now."""
+        epoch = self.campaign.gate.enter(0)
+        if epoch is not None:
+            self.campaign.gate.leave(epoch)
+        return epoch is not None
+
+    def await_primary(self, bound: float = 8.0) -> int:
+        """Waits until it serves; its epoch."""
+        eventually(lambda: self.is_primary, bound)
+        assert self.leadership is not None
+        return self.leadership.epoch
+
+    def die(self) -> None:
+        """What a supervisor does to a worker that was killed: its session is closed, and nothing else happens."""
+        self.campaign.close()
+        self.heart.close()
+        self.session.close()
+
+    close = die
+
+
+def settle(seconds: float = 0.1) -> None:
+    """Lets whatever is going on go on, in order to see that nothing comes of it."""
+    gevent.sleep(seconds)

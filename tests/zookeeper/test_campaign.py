@@ -1,0 +1,401 @@
+"""Campaigns on a real server: replicas in one process, each with a session of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import gevent
+import pytest
+
+from tests.zookeeper.conftest import SessionOpener
+from tests.zookeeper.standing import PATHS, SWIFT, TIMEOUT, Replica, settle
+from tests.zookeeper.waiting import eventually
+from zkrpc.election.campaign import EXIT_DEPOSED
+from zkrpc.election.history import read_history
+from zkrpc.election.machine import ElectionState
+from zkrpc.election.petition import Petition, petition_path
+from zkrpc.errors import Executed, NodeExists, NotPrimary, StaleEpoch
+from zkrpc.registry.closing import close_session
+from zkrpc.registry.session import Session
+from zkrpc.testing.proxy import Proxy, ProxyMode
+
+pytestmark = pytest.mark.zookeeper
+
+Stand = Callable[..., Replica]
+
+
+@pytest.fixture
+def stand(zookeeper: str) -> Iterator[Stand]:
+    """Has replicas stand for election, and ends them."""
+    made: list[Replica] = []
+
+    def make(name: str, hosts: str = zookeeper, **options: object) -> Replica:
+        made.append(Replica(name, hosts, **options))  # type: ignore[arg-type]
+        return made[-1].start()
+
+    yield make
+    for replica in made:
+        replica.die()
+
+
+@pytest.fixture
+def observer(session_opener: SessionOpener) -> Session:
+    """A session of somebody else's, to look and to meddle with."""
+    return session_opener()
+
+
+def the_primary(replicas: list[Replica]) -> Replica | None:
+    """The one that serves; an error if there are two."""
+    serving = [replica for replica in replicas if replica.is_primary]
+    assert len(serving) < 2
+    return serving[0] if serving else None
+
+
+def test_campaign_elects_the_first_and_the_others_know_it(stand: Stand, observer: Session) -> None:
+    """One serves, with the epoch 1; the others say who, and its history has begun."""
+    first, second, third = stand("w1"), stand("w2"), stand("w3")
+    assert first.await_primary() == 1
+    eventually(lambda: second.campaign.primary and third.campaign.primary)
+    assert the_primary([first, second, third]) is first and first.told == ["elected 1"]
+    refusal = second.campaign.refusal()
+    assert (str(refusal.primary), refusal.epoch, refusal.group) == ("10.0.0.1:1049", 1, "main")
+    assert refusal.executed is Executed.NO and "it is w1 at" in str(refusal)
+    eventually(lambda: [term.instance for term in history(observer)] == ["w1"])
+    assert first.campaign.leadership is first.leadership and second.campaign.leadership is None
+    assert "primary epoch=1" in repr(first.campaign) and "beating groups=1" in repr(first.heart)
+
+
+def history(observer: Session) -> list:  # type: ignore[type-arg]
+    """The terms recorded so far."""
+    found = observer.get(PATHS.history)
+    return read_history(found[0] if found else b"")
+
+
+def test_death_of_the_primary_makes_the_next_one_serve(stand: Stand, observer: Session) -> None:
+    """The session is closed, as a supervisor does: the next in the queue serves within milliseconds."""
+    first, second, third = stand("w1"), stand("w2"), stand("w3")
+    first.await_primary()
+    died_at = time.monotonic()
+    first.die()
+    assert second.await_primary() == 2
+    print(f"takeover {1000 * (second.served_since[2] - died_at):.1f} ms")
+    assert second.served_since[2] - died_at < 1.0
+    assert the_primary([first, second, third]) is second and not first.is_primary
+    eventually(lambda: [(term.epoch, term.reason) for term in history(observer)][-1:] == [(2, "")])
+    assert history(observer)[0].reason == "ended without a word"
+
+
+def test_hand_over_takes_no_timeout(stand: Stand, observer: Session) -> None:
+    """The next one serves within milliseconds of the stop; the old one waits at the queue's end, and gets it back."""
+    gaps = []
+    first, second = stand("w1"), stand("w2")
+    holders = [first, second]
+    first.await_primary()
+    for epoch in range(2, 12):
+        old, new = holders
+        stopped_at = time.monotonic()
+        old.campaign.step_down()
+        assert new.await_primary() == epoch
+        gaps.append(new.served_since[epoch] - stopped_at)
+        eventually(lambda: old.campaign.state is ElectionState.WAITING)
+        holders = [new, old]
+    print(f"hand-over {1000 * sorted(gaps)[len(gaps) // 2]:.1f} ms median, {1000 * max(gaps):.1f} ms worst")
+    assert sorted(gaps)[len(gaps) // 2] < 0.5  # tens of milliseconds, and other tests run beside this one
+    assert first.told[:3] == ["elected 1", "deposed 1", "elected 3"]
+    eventually(lambda: [term.reason for term in history(observer)] == ["handed over"] * 10 + [""])
+    assert [term.epoch for term in history(observer)] == list(range(1, 12))
+
+
+def test_short_suspension_does_not_end_the_term(stand: Stand, network: Proxy, behind_network: str) -> None:
+    """The connection is cut, and comes back: the lease rides it out, and it serves all the time."""
+    first, second = stand("w1", behind_network), stand("w2")
+    first.await_primary()
+    for _ in range(3):
+        network.cut()
+        until = time.monotonic() + 0.4
+        while time.monotonic() < until:
+            assert first.is_primary and not second.is_primary
+            gevent.sleep(0.01)
+    assert first.told == ["elected 1"] and second.told == []
+
+
+def test_black_hole_ends_the_old_term_before_the_new_one_begins(
+    stand: Stand, network: Proxy, behind_network: str
+) -> None:
+    """Nothing passes and nobody is told: the lease ends, then the session, then another serves; never two at once."""
+    first, second = stand("w1", behind_network), stand("w2")
+    first.await_primary()
+    first_leadership = first.leadership
+    network.mode = ProxyMode.HOLE
+    cut_at, ended_at = time.monotonic(), 0.0
+    while not second.is_primary:
+        assert time.monotonic() - cut_at < TIMEOUT + 2.0
+        if not first.is_primary and not ended_at:
+            ended_at = time.monotonic()
+        assert not (first.is_primary and second.is_primary)
+        gevent.sleep(0.005)
+    assert 0 < ended_at - cut_at < 0.7 * TIMEOUT + 0.1 and ended_at < time.monotonic()
+    print(f"the lease ended after {ended_at - cut_at:.2f} s, another served after {time.monotonic() - cut_at:.2f} s")
+    assert first.told == ["elected 1", "deposed 1"]
+    assert first_leadership is not None and not first_leadership.is_valid
+    with pytest.raises(NotPrimary):
+        first_leadership.check()
+    network.mode = ProxyMode.FORWARD
+    eventually(lambda: first.campaign.state is ElectionState.WAITING)
+    assert second.is_primary and second.told == ["elected 2"]
+
+
+def test_unanswered_heartbeat_moves_the_session_to_another_connection(
+    stand: Stand, network: Proxy, behind_network: str
+) -> None:
+    """A server that takes requests and answers nothing is left after a quarter of the timeout, in the same term."""
+    first = stand("w1", behind_network)
+    first.await_primary()
+    session_id = first.session.session_id
+    network.mode = ProxyMode.DROP_REPLIES
+    eventually(lambda: first.session.state.value == "suspended", 0.6 * TIMEOUT)
+    network.mode = ProxyMode.FORWARD
+    eventually(lambda: first.session.state.value == "connected")
+    assert first.is_primary and first.session.session_id == session_id and first.told == ["elected 1"]
+
+
+def test_deleted_primary_node_ends_the_term(stand: Stand, observer: Session) -> None:
+    """Somebody deletes our node by hand: we stop, and whoever comes next has a higher epoch."""
+    first, second = stand("w1"), stand("w2")
+    first.await_primary()
+    observer.delete(PATHS.primary)
+    eventually(lambda: "deposed 1" in first.told)
+    eventually(lambda: first.is_primary or second.is_primary)
+    eventually(lambda: (history(observer) or [None])[0].reason == "its node was removed")
+    assert max(epoch for replica in (first, second) for epoch in replica.served_since) >= 2
+
+
+def test_ended_session_ends_the_term_and_a_new_one_stands_again(
+    stand: Stand, observer: Session, zookeeper: str
+) -> None:
+    """ZooKeeper ends the session while we are connected: another leads, and we are in the queue again by ourselves."""
+    first, second = stand("w1"), stand("w2")
+    first.await_primary()
+    assert first.session.session_id and first.session.password
+    assert close_session(zookeeper, first.session.session_id, first.session.password, 2)
+    assert second.await_primary() == 2
+    eventually(lambda: first.campaign.state is ElectionState.WAITING)
+    assert first.told == ["elected 1", "deposed 1"] and not first.is_primary
+    second.campaign.step_down()
+    assert first.await_primary() == 3
+
+
+def test_slow_on_elected_keeps_calls_waiting(stand: Stand) -> None:
+    """A call that comes while state is loaded waits for it; the gate opens for it, or its time runs out first."""
+    first = stand("w1", on_elected=lambda leadership: gevent.sleep(0.6))
+    eventually(lambda: first.campaign.state is ElectionState.SYNCHRONISING)
+    gate = first.campaign.gate
+    assert first.leadership is not None and first.leadership.is_valid
+    assert gate.enter(time.monotonic() + 0.1) is None
+    began = time.monotonic()
+    epoch = gate.enter(began + 3)
+    assert epoch == 1 and time.monotonic() - began < 1.5 and "elected 1" in first.told and gate.leave(1)
+
+
+@pytest.mark.parametrize("how", ["raises", "times out", "never returns"])
+def test_failed_on_elected_leaves_it_to_another(how: str, stand: Stand, caplog: pytest.LogCaptureFixture) -> None:
+    """Raising, a timeout of its own, or taking too long: the term is given up and the next in the queue serves."""
+
+    def fail(leadership: object) -> None:
+        if how == "raises":
+            raise ValueError("no such table")
+        if how == "times out":
+            raise gevent.Timeout(1)
+        gevent.sleep(60)
+
+    quick = SWIFT.__class__(elected_timeout=0.5, deposed_timeout=0.8)
+    first = stand("w1", on_elected=fail, config=quick)
+    second = stand("w2")
+    assert second.await_primary() >= 2
+    assert first.told[:2] == ["elected 1", "deposed 1"] and first.served_since == {}
+    assert (how == "never returns") != ("on_elected failed" in caplog.text)
+
+
+def test_slow_on_deposed_holds_the_successor_back(stand: Stand) -> None:
+    """The primary's node is given up only when the application has stopped."""
+    stopped: list[float] = []
+
+    def stop(leadership: object) -> None:
+        gevent.sleep(0.4)
+        stopped.append(time.monotonic())
+
+    first, second = stand("w1", on_deposed=stop), stand("w2")
+    first.await_primary()
+    first.campaign.step_down()
+    second.await_primary()
+    assert stopped and second.served_since[2] > stopped[0]
+
+
+def test_on_deposed_that_does_not_return_ends_the_process(stand: Stand, caplog: pytest.LogCaptureFixture) -> None:
+    """After its limit; our node is not given up meanwhile, so nobody leads before the end of the process is seen."""
+    first, second = stand("w1", on_deposed=lambda leadership: gevent.sleep(60)), stand("w2")
+    first.await_primary()
+    first.campaign.step_down()
+    eventually(lambda: first.exits, 2)
+    assert first.exits == [EXIT_DEPOSED] and "did not return in time" in caplog.text
+    settle(0.3)
+    assert not second.is_primary
+    first.die()
+    assert second.await_primary() == 2
+
+
+def test_running_calls_are_finished_before_a_hand_over(stand: Stand) -> None:
+    """A call that runs is waited for and its outcome counts; further ones are refused with nowhere to go yet."""
+    first, second = stand("w1"), stand("w2")
+    first.await_primary()
+    epoch = first.campaign.gate.enter(0)
+    assert epoch == 1
+    stepping = gevent.spawn(first.campaign.step_down)
+    settle(0.1)
+    assert first.campaign.gate.enter(time.monotonic() + 1) is None and first.campaign.refusal().primary is None
+    assert not second.is_primary and first.campaign.gate.leave(epoch)
+    stepping.join(1)
+    assert second.await_primary() == 2
+
+
+def test_call_that_outlives_a_hand_over_does_not_count(stand: Stand) -> None:
+    """A hand-over waits for it for a while only; what it says afterwards is not certain any more."""
+    first, second = stand("w1"), stand("w2")
+    first.await_primary()
+    epoch = first.campaign.gate.enter(0)
+    assert epoch is not None
+    first.campaign.step_down()
+    assert second.await_primary() == 2
+    assert not first.campaign.gate.leave(epoch)
+
+
+def test_higher_epoch_seen_by_a_store_ends_the_term(stand: Stand) -> None:
+    """Whoever is told that its time is over stops; no epoch up to the one seen is ever used again."""
+    first = stand("w1")
+    first.await_primary()
+    first.campaign.receive_epoch(41)
+    assert not first.is_primary and not first.campaign.holds(1)
+    assert first.await_primary() == 42
+
+
+def test_look_without_a_reason_changes_nothing(stand: Stand) -> None:
+    """An untrusted hint costs a look and nothing else."""
+    first = stand("w1")
+    first.await_primary()
+    for _ in range(20):
+        first.campaign.look_again()
+        gevent.sleep(0.005)
+    settle()
+    assert first.is_primary and first.told == ["elected 1"]
+
+
+def test_withdrawal_leaves_nothing_behind(stand: Stand, observer: Session) -> None:
+    """Of the primary as of the candidates; the next one leads at once, and the last one leaves an empty place."""
+    first, second, third = stand("w1"), stand("w2"), stand("w3")
+    first.await_primary()
+    third.campaign.begin_withdrawal()
+    assert third.campaign.wait_withdrawn(2)
+    first.campaign.begin_withdrawal()
+    assert first.campaign.wait_withdrawn(2) and second.await_primary() == 2
+    second.campaign.begin_withdrawal()
+    assert second.campaign.wait_withdrawn(2)
+    assert observer.children(PATHS.candidates) == [] and observer.exists(PATHS.primary) is None
+    assert first.told == ["elected 1", "deposed 1"] and third.told == []
+
+
+# -- petitions
+
+
+def test_petition_makes_the_primary_hand_over_to_the_one_it_names(stand: Stand, observer: Session) -> None:
+    """An operator's node is obeyed at once, and the heir goes before those who came earlier."""
+    first, second, third = stand("w1"), stand("w2"), stand("w3")
+    first.await_primary()
+    settle()
+    observer.create(petition_path(PATHS), Petition(epoch=1, heir="w3").dump(), ephemeral=True)
+    assert third.await_primary() == 2 and second.told == []
+
+
+def test_petition_against_another_epoch_or_without_sense_is_left_alone(stand: Stand, observer: Session) -> None:
+    """A late one cannot end a later term, and what is no petition is no reason to stop."""
+    first, second = stand("w1"), stand("w2")
+    first.await_primary()
+    observer.create(petition_path(PATHS), Petition(epoch=7).dump(), ephemeral=True)
+    for value in (b"", b"[]", b'{"epoch": "1"}', b'{"epoch": 1, "heir": 5}', b"x" * 5000):
+        observer.set(petition_path(PATHS), value)
+        settle(0.03)
+    assert first.is_primary and second.told == []
+    observer.set(petition_path(PATHS), Petition(epoch=1).dump())
+    assert second.await_primary() == 2
+
+
+def test_petition_is_seen_after_a_reconnect(
+    stand: Stand, observer: Session, network: Proxy, behind_network: str
+) -> None:
+    """The watch died with the connection; another one is set on the next."""
+    first, second = stand("w1", behind_network), stand("w2")
+    first.await_primary()
+    settle()
+    network.cut()
+    eventually(lambda: first.session.state.value != "connected")
+    observer.create(petition_path(PATHS), Petition(epoch=1).dump(), ephemeral=True)
+    assert second.await_primary() == 2
+
+
+# -- leadership
+
+
+def test_leadership_writes_only_while_its_epoch_is_the_newest(stand: Stand, observer: Session) -> None:
+    """Writes and reads their results; once another has begun, nothing is written and it learns why."""
+    first, second = stand("w1"), stand("w2")
+    first.await_primary()
+    leadership = first.leadership
+    assert leadership is not None and leadership.group == "main" and "epoch=1 valid=True" in repr(leadership)
+    with leadership.transaction() as transaction:
+        transaction.create("/state", b"1")
+        transaction.create("/log")
+    assert "operations=2" in repr(transaction)
+    writes = leadership.transaction()
+    assert writes.operations == []
+    writes.check("/state", 0)
+    writes.set("/state", b"2")
+    writes.delete("/log")
+    checked, stat, deleted = writes.commit()
+    assert observer.get("/state") == (b"2", stat) and deleted is None
+    with pytest.raises(NodeExists), leadership.transaction() as twice:
+        twice.create("/state")
+    with pytest.raises(KeyError), leadership.transaction() as broken:
+        broken.set("/state", b"3")
+        raise KeyError
+    late = leadership.transaction()
+    late.set("/state", b"late")
+    first.campaign.step_down()
+    second.await_primary()
+    with pytest.raises(NotPrimary):
+        late.commit()
+    with pytest.raises(NotPrimary):
+        leadership.transaction()
+    assert (observer.get("/state") or (b"",))[0] == b"2"
+
+
+def test_leadership_without_its_lease_check_is_stopped_by_the_epoch(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a primary that was frozen after it looked at its lease would do: the transaction itself refuses."""
+    first, second = stand("w1"), stand("w2")
+    first.await_primary()
+    leadership = first.leadership
+    assert leadership is not None
+    leadership.transaction().commit()
+    monkeypatch.setattr(first.campaign, "holds", lambda epoch: True)
+    late = leadership.transaction()
+    late.create("/state")
+    first.campaign.step_down()
+    eventually(lambda: first.campaign.state is ElectionState.WAITING)
+    with pytest.raises((StaleEpoch, NotPrimary)):
+        late.commit()
+    second.await_primary()
+    with pytest.raises(StaleEpoch) as refused:
+        late.commit()
+    assert (refused.value.seen, refused.value.current) == (2, 1)
+    assert second.session.exists("/state") is None

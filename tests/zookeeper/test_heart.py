@@ -1,0 +1,98 @@
+"""The heart on a real server: leases come, and what keeps them from coming is noticed in time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import gevent
+import pytest
+
+from tests.zookeeper.conftest import SessionOpener
+from tests.zookeeper.waiting import eventually
+from zkrpc.election.heart import Heart
+from zkrpc.election.lease import Lease
+from zkrpc.registry.closing import close_session
+from zkrpc.registry.session import Session
+from zkrpc.testing.proxy import Proxy, ProxyMode
+
+pytestmark = pytest.mark.zookeeper
+TIMEOUT = 2.0
+NODE = "/heartbeats/w1"
+Beat = Callable[..., tuple[Heart, list[Lease]]]
+
+
+@pytest.fixture
+def beat() -> Iterator[Beat]:
+    """Makes hearts that lead something, with the leases they earned."""
+    hearts: list[Heart] = []
+
+    def start(session: Session) -> tuple[Heart, list[Lease]]:
+        leases: list[Lease] = []
+        hearts.append(Heart(session, "w1"))
+        hearts[-1].start()
+        hearts[-1].start()
+        hearts[-1].lead("g", leases.append)
+        return hearts[-1], leases
+
+    yield start
+    for heart in hearts:
+        heart.close()
+
+
+def test_heart_earns_leases_while_somebody_leads(session_opener: SessionOpener, beat: Beat) -> None:
+    """Each is longer than the last, none longer than the rule; it rests when nobody leads any more."""
+    session = session_opener()
+    heart, leases = beat(session)
+    eventually(lambda: len(leases) >= 4)
+    ends = [lease.until for lease in leases]
+    assert ends == sorted(ends) and ends[-1] <= time.monotonic() + 0.7 * TIMEOUT
+    assert heart.lease == leases[-1] and leases[-1].session_id == session.session_id
+    assert leases[-1].left(time.monotonic()) > 0.3 * TIMEOUT
+    stat = session.exists(NODE)
+    assert stat is not None and stat.owner == session.session_id and stat.size == 0
+    heart.rest("g")
+    before = len(leases)
+    version = (session.exists(NODE) or stat).version
+    gevent.sleep(0.4 * TIMEOUT)
+    after = session.exists(NODE)
+    assert len(leases) == before and after is not None and after.version <= version + 1 and "quiet" in repr(heart)
+
+
+def test_heart_brings_its_node_back(session_opener: SessionOpener, beat: Beat) -> None:
+    """Somebody deleted it, and its parent with it."""
+    session = session_opener()
+    _, leases = beat(session)
+    eventually(lambda: leases)
+    session.delete(NODE)
+    session.delete("/heartbeats")
+    until = leases[-1].until
+    eventually(lambda: leases[-1].until > until and session.exists(NODE))
+
+
+def test_heart_beats_in_the_next_session(session_opener: SessionOpener, beat: Beat, zookeeper: str) -> None:
+    """What the last one earned belongs to the last one."""
+    session = session_opener()
+    _, leases = beat(session)
+    eventually(lambda: leases)
+    first, password = session.session_id, session.password
+    assert first is not None and password is not None and close_session(zookeeper, first, password, 2)
+    eventually(lambda: leases[-1].session_id != first)
+    assert leases[-1].session_id == session.session_id
+
+
+def test_heart_gives_up_a_connection_that_commits_nothing(
+    session_opener: SessionOpener, beat: Beat, network: Proxy, behind_network: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a quarter of the timeout; on the next connection the same session goes on, and so do the leases."""
+    session = session_opener(behind_network)
+    _, leases = beat(session)
+    eventually(lambda: len(leases) >= 2)
+    network.mode = ProxyMode.HOLE
+    silent_at, connected_at = time.monotonic(), session.connected_at
+    eventually(lambda: "no heartbeat for a quarter" in caplog.text)
+    assert time.monotonic() - silent_at < (0.25 + 2 / 15) * TIMEOUT + 0.3
+    network.mode = ProxyMode.FORWARD
+    before = len(leases)
+    eventually(lambda: len(leases) > before)
+    assert session.connected_at != connected_at and len({lease.session_id for lease in leases}) == 1

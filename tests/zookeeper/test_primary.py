@@ -1,0 +1,384 @@
+"""Primary-only methods as a caller meets them: services in this process, on a real server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+import zkrpc
+from tests.programs import Programs
+from tests.zookeeper.waiting import eventually
+from zkrpc.election.campaign import EXIT_DEPOSED
+from zkrpc.testing.proxy import Proxy, ProxyMode
+
+pytestmark = pytest.mark.zookeeper
+
+idl = zkrpc.load(Path(__file__).with_name("board.thrift"))
+TIMEOUT = 3.0
+QUICK = zkrpc.ServerConfig(linger=0.0, drain_timeout=2.0)
+SWIFT = zkrpc.ElectionConfig(elected_timeout=3.0, finish_timeout=0.5, settle=0.15)
+
+
+class Board:
+    """Says in which epoch it was asked."""
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self.notes: list[str] = []
+        self.told: list[str] = []
+        self.held: gevent.event.Event | None = None
+        self.raises: Exception | None = None
+
+    def on_elected(self, leadership: zkrpc.Leadership) -> None:
+        self.told.append(f"{leadership.group} {leadership.epoch}")
+
+    def on_deposed(self) -> None:
+        self.told.append("deposed")
+
+    @zkrpc.primary_only
+    def write(self, text: str) -> str:
+        if self.raises is not None:
+            raise self.raises
+        return self._say(text)
+
+    def marked(self, text: str) -> str:
+        return self._say(text)
+
+    @zkrpc.primary_only(group=lambda group, text: group)
+    def shard(self, group: str, text: str) -> str:
+        return self._say(text)
+
+    def read(self) -> str:
+        return self._say("read")
+
+    @zkrpc.primary_only
+    def wait(self, milliseconds: int) -> str:
+        gevent.sleep(milliseconds / 1000)
+        return self._say("waited")
+
+    @zkrpc.primary_only
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def _say(self, text: str) -> str:
+        call = zkrpc.current_call()
+        assert call is not None
+        return f"{self.name} {call.epoch} {text}"
+
+
+class Cluster:
+    """Instances of the service, each with a registry of its own, and stubs to each of them."""
+
+    def __init__(self, hosts: str) -> None:
+        self.hosts = hosts
+        self.apps: list[zkrpc.App] = []
+        self._closing: list[Any] = []
+
+    def serve(self, name: str, hosts: str = "", **service: Any) -> tuple[zkrpc.App, Board]:
+        """One more instance; its name is its worker id."""
+        registry = zkrpc.Registry(
+            hosts or self.hosts, config=zkrpc.RegistryConfig(session_timeout=TIMEOUT, request_timeout=2.0)
+        )
+        self._closing.append(registry)
+        assert registry.session.wait_connected(10)
+        board = Board(name)
+        settings = {"config": QUICK, "election": SWIFT, "groups": ["main"], **service}
+        app = zkrpc.serve(zkrpc.Service(idl.Board, board, **settings), zookeeper=registry, worker_id=name)
+        self.apps.append(app)
+        eventually(
+            lambda: all(one.state.value not in ("idle", "enrolling") for one in app.candidacy.campaigns.values())
+        )
+        return app, board
+
+    def stub(self, app: zkrpc.App, *, demand: str = "", **options: Any) -> Any:
+        """Calls that instance, and gives up soon; ``demand`` is the epoch it asks for."""
+
+        def ask(call: Any, proceed: Callable[[Any], Any]) -> Any:
+            call.headers = {"zkrpc-epoch": demand} if demand else call.headers
+            return proceed(call)
+
+        config = zkrpc.ClientConfig(timeout=0.5, max_attempts=1)
+        stub = zkrpc.connect(idl.Board, [app.endpoint], config=config, interceptors=[ask])
+        self._closing.append(stub)
+        return stub.options(**options) if options else stub
+
+    def close(self) -> None:
+        """Ends all of it."""
+        for app in self.apps:
+            app.kill()
+        for one in self._closing:
+            one.close()
+
+
+def leads(app: zkrpc.App, group: str = "main") -> bool:
+    """Whether that instance serves as the group's primary."""
+    return app.candidacy.campaigns[group].leadership is not None
+
+
+@pytest.fixture
+def cluster(zookeeper: str) -> Iterator[Cluster]:
+    """A cluster without instances so far."""
+    made = Cluster(zookeeper)
+    yield made
+    made.close()
+
+
+def test_primary_serves_and_the_others_say_who(cluster: Cluster) -> None:
+    """Marked by the decorator or by the IDL, a method runs on the primary, in its epoch; others run everywhere."""
+    first, board = cluster.serve("w1")
+    eventually(lambda: leads(first))
+    second, other = cluster.serve("w2")
+    eventually(lambda: second.candidacy.campaigns["main"].primary)
+    stub = cluster.stub(first)
+    assert stub.write("x") == "w1 1 x" and stub.marked("y") == "w1 1 y" and stub.read() == "w1 None read"
+    assert cluster.stub(second).read() == "w2 None read"
+    for call in (cluster.stub(second).write, cluster.stub(second).marked):
+        with pytest.raises(zkrpc.NotPrimary) as refused:
+            call("x")
+        assert (refused.value.primary, refused.value.epoch, refused.value.group) == (first.endpoint, 1, "main")
+        assert refused.value.executed is zkrpc.Executed.NO
+    assert board.told == ["main 1"] and other.told == []
+    (one,) = [each for each in first.registry.resolver("board").wait_ready(5).instances if each.id == "w1"]
+    assert set(one.primary_only) == {"write", "marked", "shard", "wait", "note"}
+
+
+def test_replies_say_the_epoch_and_demands_are_met(cluster: Cluster) -> None:
+    """A caller that has seen a later epoch is not served by this one; an earlier one is."""
+    first, _ = cluster.serve("w1")
+    eventually(lambda: leads(first))
+    assert cluster.stub(first, demand="1").write("x") == "w1 1 x"
+    assert cluster.stub(first, demand="nonsense").write("x") == "w1 1 x"
+    with pytest.raises(zkrpc.StaleEpoch) as refused:
+        cluster.stub(first, demand="7").write("x")
+    assert (refused.value.seen, refused.value.current) == (7, 1) and refused.value.executed is zkrpc.Executed.NO
+    assert leads(first) and cluster.stub(first).write("x") == "w1 1 x"
+
+
+def test_oneway_calls_reach_only_the_primary(cluster: Cluster) -> None:
+    """Nobody answers them; on another instance they do nothing."""
+    first, board = cluster.serve("w1")
+    eventually(lambda: leads(first))
+    second, other = cluster.serve("w2")
+    for app in (first, second):
+        stub = cluster.stub(app)
+        stub.note("x")
+        stub.read()
+    assert board.notes == ["x"] and other.notes == []
+
+
+def test_stop_hands_over_first(cluster: Cluster) -> None:
+    """A drain gives the primaryship away before anything else; a call that runs is finished and answered."""
+    first, board = cluster.serve("w1")
+    eventually(lambda: leads(first))
+    second, _ = cluster.serve("w2")
+    running = gevent.spawn(cluster.stub(first).wait, 200)
+    gevent.sleep(0.05)
+    first.begin_stop()
+    assert running.get(timeout=2) == "w1 1 waited"
+    eventually(lambda: leads(second))
+    assert cluster.stub(second).write("x") == "w2 2 x"
+    assert first.wait_stopped(5) and board.told == ["main 1", "deposed"]
+    with pytest.raises(zkrpc.CallError):
+        cluster.stub(first).write("x")
+
+
+def test_kill_leaves_nothing_in_a_shared_session(cluster: Cluster) -> None:
+    """The registry lives on; the election does not think that its session's instance still leads."""
+    first, _ = cluster.serve("w1")
+    eventually(lambda: leads(first))
+    second, _ = cluster.serve("w2")
+    first.kill()
+    eventually(lambda: leads(second))
+    assert second.candidacy.campaigns["main"].leadership.epoch == 2
+
+
+def test_outcome_is_unknown_when_the_lease_ended_meanwhile(
+    cluster: Cluster, network: Proxy, behind_network: str
+) -> None:
+    """The handler ran and returned; whoever leads now may not have seen what it did."""
+    first, board = cluster.serve("w1", behind_network)
+    eventually(lambda: leads(first))
+    stub = cluster.stub(first, timeout=10)
+    network.mode = ProxyMode.HOLE
+    with pytest.raises(zkrpc.NotPrimary) as lapsed:
+        stub.wait(int(1000 * 0.8 * TIMEOUT))
+    assert lapsed.value.executed is zkrpc.Executed.MAYBE
+    with pytest.raises(zkrpc.NotPrimary) as refused:
+        cluster.stub(first).write("x")
+    assert refused.value.executed is zkrpc.Executed.NO
+    network.mode = ProxyMode.FORWARD
+    eventually(lambda: leads(first), 10)
+    assert cluster.stub(first).write("x").startswith("w1 ")
+
+
+def test_declared_exceptions_are_answers_only_while_the_epoch_holds(cluster: Cluster) -> None:
+    """A StaleEpoch of the store ends the term, and says that the outcome is unknown."""
+    first, board = cluster.serve("w1")
+    eventually(lambda: leads(first))
+    board.raises = idl.Refused(why="no")
+    with pytest.raises(idl.Refused):
+        cluster.stub(first).write("x")
+    board.raises = zkrpc.StaleEpoch("the store", seen=9, current=1)
+    with pytest.raises(zkrpc.StaleEpoch) as stale:
+        cluster.stub(first).write("x")
+    assert stale.value.executed is zkrpc.Executed.MAYBE and (stale.value.seen, stale.value.current) == (9, 1)
+    board.raises = None
+    eventually(lambda: leads(first))
+    assert cluster.stub(first).write("x") == "w1 10 x"
+
+
+def test_another_services_stale_epoch_is_a_plain_failure(cluster: Cluster) -> None:
+    """What a handler met when it called out says nothing about our own term."""
+    first, board = cluster.serve("w1")
+    eventually(lambda: leads(first))
+    board.raises = zkrpc.StaleEpoch("elsewhere", seen=9, current=3)
+    with pytest.raises(zkrpc.RemoteError):
+        cluster.stub(first).write("x")
+    assert leads(first)
+
+
+# -- groups
+
+
+def test_groups_spread_evenly_and_again_when_a_replica_leaves(cluster: Cluster) -> None:
+    """Sixteen groups over three replicas: six, five, five; over two: eight each. No group is ever led twice."""
+    groups = [f"g{number}" for number in range(16)]
+    apps = [cluster.serve(name, groups=["main", *groups[1:]])[0] for name in ("w1", "w2", "w3")]
+    groups[0] = "main"
+
+    def counts() -> list[int]:
+        return sorted(sum(leads(app, group) for group in groups) for app in apps)
+
+    took = eventually(lambda: counts() == [5, 5, 6], 30)
+    print(f"spread after {took:.1f} s")
+    gevent.sleep(0.5)
+    assert counts() == [5, 5, 6]
+    for group in groups[:4]:
+        (leader,) = [app for app in apps if leads(app, group)]
+        assert cluster.stub(leader).shard(group, "x").endswith(" x")
+    leaver = apps.pop()
+    leaver.begin_stop()
+    eventually(lambda: counts() == [8, 8], 20)
+
+
+def test_unknown_group_is_refused(cluster: Cluster) -> None:
+    """Nobody stands for it, so nobody will ever serve it; it says which."""
+    first, _ = cluster.serve("w1")
+    eventually(lambda: leads(first))
+    with pytest.raises(zkrpc.Rejected, match="the group 'nowhere'"):
+        cluster.stub(first).shard("nowhere", "x")
+
+
+# -- mistakes
+
+
+def test_serve_explains_what_an_election_needs(cluster: Cluster, zookeeper: str) -> None:
+    """A ZooKeeper, groups for a function that names them, and one session for each instance."""
+
+    class Plain(Board):
+        @zkrpc.primary_only(group="other")
+        def shard(self, group: str, text: str) -> str:
+            return ""
+
+    class Wrong(Board):
+        def on_deposed(self, one: object, two: object) -> None:  # type: ignore[override]  # the mistake
+            ...
+
+    for handler, options, complaint in [
+        (Plain, {}, "write, .* of board need an elected primary, .* zookeeper='host:port'"),
+        (Board, {"groups": []}, r"needs the names it can give: Service\(..., groups="),
+        (Plain, {"groups": ["main"]}, "names the group 'other', which"),
+        (Wrong, {}, "Wrong.on_deposed must take the leadership, or nothing"),
+    ]:
+        with pytest.raises(zkrpc.ConfigError, match=complaint):
+            zkrpc.serve(zkrpc.Service(idl.Board, handler, **{"groups": ["main", "other"], **options}))
+    with pytest.raises(zkrpc.ConfigError, match=r"write @primary_only\(group='g'\)"):
+        zkrpc.primary_only("g")  # type: ignore[call-overload]  # the mistake
+    with pytest.raises(zkrpc.ConfigError, match="group name 'a/b' must be"):
+        zkrpc.serve(zkrpc.Service(idl.Board, Board, groups=["a/b", "main"]), zookeeper=zookeeper)
+    first, _ = cluster.serve("w1")
+    with pytest.raises(zkrpc.ConfigError, match="two instances of 'board' cannot elect through one Registry"):
+        zkrpc.serve(zkrpc.Service(idl.Board, Board, groups=["main"]), zookeeper=first.registry)
+    first.stop()
+    again = zkrpc.serve(
+        zkrpc.Service(idl.Board, Board, groups=["main"], config=QUICK), zookeeper=first.registry, worker_id="w9"
+    )
+    eventually(lambda: leads(again))
+    again.stop()
+
+
+STUCK = """
+from zkrpc.__main__ import main
+import sys
+import gevent.monkey
+gevent.monkey.patch_all()
+import gevent, zkrpc
+from tests.zookeeper.test_primary import Board, idl
+class Stuck(Board):
+    def on_deposed(self):
+        gevent.sleep(3600)
+service = zkrpc.Service(idl.Board, Stuck, groups=["main"], election=zkrpc.ElectionConfig(deposed_timeout=0.3))
+app = zkrpc.serve(service, zookeeper=sys.argv[1])
+while app.candidacy.campaigns["main"].leadership is None:
+    gevent.sleep(0.01)
+print("leads", flush=True)
+app.stop()
+"""
+
+
+def test_stuck_on_deposed_ends_the_process(zookeeper: str, tmp_path: Path) -> None:
+    """For real: the process is gone within its limit, with a status that tells why."""
+    programs = Programs(tmp_path)
+    try:
+        program = programs.python("-c", STUCK, zookeeper)
+        eventually(lambda: "leads" in program.output, 15)
+        began = time.monotonic()
+        assert program.wait(5) == EXIT_DEPOSED, program.output
+        assert time.monotonic() - began < 2.5 and "did not return in time" in program.output
+    finally:
+        programs.close()
+
+
+# -- as a client by name meets it
+
+
+def test_client_follows_the_primary_through_hand_overs_and_deaths(cluster: Cluster, zookeeper: str) -> None:
+    """It knows the service's name only: no call fails, and the epochs it is told never fall."""
+    apps = [cluster.serve(name)[0] for name in ("w1", "w2", "w3")]
+    seen: list[tuple[float, int]] = []
+    failures: list[zkrpc.CallError] = []
+
+    def call_on(stub: Any) -> None:
+        while True:
+            try:
+                epoch = int(stub.marked("x").split()[1])
+                seen.append((time.monotonic(), epoch))
+            except zkrpc.CallError as error:
+                failures.append(error)
+            gevent.sleep(0.002)
+
+    with zkrpc.connect(idl.Board, "board", zookeeper=zookeeper) as stub:
+        caller = gevent.spawn(call_on, stub)
+        eventually(lambda: len(seen) > 20)
+        for _ in range(2):
+            (leader,) = [app for app in apps if leads(app)]
+            before = len(seen)
+            leader.candidacy.campaigns["main"].step_down()
+            eventually(lambda: len(seen) > before + 20)
+        (leader,) = [app for app in apps if leads(app)]
+        assert leader.registry is not None
+        leader.registry.session.close()
+        before = len(seen)
+        eventually(lambda: len(seen) > before + 20)
+        caller.kill()
+    epochs = [epoch for _, epoch in seen]
+    assert not failures and epochs == sorted(epochs) and set(epochs) == {1, 2, 3, 4}
+    gaps = {
+        later[1]: 1000 * (later[0] - earlier[0]) for earlier, later in zip(seen, seen[1:]) if later[1] != earlier[1]
+    }
+    print("no primary for", ", ".join(f"{gap:.0f} ms" for gap in gaps.values()))

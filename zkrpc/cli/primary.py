@@ -1,0 +1,141 @@
+"""``zkrpc primary``: who leads, since when, for how long still, and who did before; and having a primary step down."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from zkrpc.app import Registry
+from zkrpc.election.history import Term
+from zkrpc.election.lease import lease_end
+from zkrpc.election.survey import GroupReport, ask_to_step_down, look
+from zkrpc.election.tree import DEFAULT_GROUP, ElectionPaths
+from zkrpc.errors import CoordinationError
+from zkrpc.registry.formats import SESSION_TIMEOUT
+from zkrpc.registry.session import Session
+
+_HISTORY_SHOWN = 5
+
+_zookeeper = click.option(
+    "--zookeeper", envvar="ZKRPC_ZOOKEEPER", required=True, metavar="HOSTS", help="host:port,…[/chroot]."
+)
+
+
+class _Shorthand(click.Group):
+    """``zkrpc primary SERVICE`` is short for ``zkrpc primary show SERVICE``."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The subcommand named first, or ``show`` with all of the words."""
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["show", *args])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Lets options come before the service's name, too."""
+        help_wanted = bool(args) and args[0] in ctx.help_option_names
+        if args and args[0].startswith("-") and not help_wanted:
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Shorthand, subcommand_metavar="[show] SERVICE | step-down SERVICE")
+def primary() -> None:
+    """Show the primaries of SERVICE, or have one step down."""
+
+
+@primary.command()
+@click.argument("service")
+@_zookeeper
+@click.option("--timeout", default=5.0, show_default=True, help="Seconds to wait for ZooKeeper.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text, with the whole history.")
+def show(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
+    """Primary, epoch, lease and history of each group of SERVICE."""
+    with _connected(zookeeper, timeout) as registry:
+        reports = look(registry.session, service)
+        leases = {report.group: _lease_left(registry, service, report, timeout) for report in reports}
+    if as_json:
+        click.echo(json.dumps({report.group: _plain(report, leases[report.group]) for report in reports}))
+        return
+    if not reports:
+        raise CoordinationError(f"{service} has never elected a primary at {zookeeper}")
+    for report in reports:
+        _print(report, leases[report.group])
+
+
+@primary.command("step-down")
+@click.argument("service")
+@click.option("--group", default=DEFAULT_GROUP, show_default=True, help="Whose primary.")
+@click.option("--to", "heir", default="", metavar="INSTANCE", help="Who is to lead instead; else who waits longest.")
+@_zookeeper
+@click.option("--timeout", default=10.0, show_default=True, help="Seconds to wait for ZooKeeper and the next primary.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+def step_down(service: str, group: str, heir: str, zookeeper: str, timeout: float, as_json: bool) -> None:
+    """Have the primary of SERVICE finish its calls and hand over."""
+    paths = ElectionPaths(service, group)
+    with _connected(zookeeper, timeout) as registry:
+        _check_heir(registry.session, paths, heir)
+        new = ask_to_step_down(registry.session, paths, heir=heir, timeout=timeout)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(new)))
+    else:
+        click.echo(f"{service}/{group}: {new.instance} at {new.endpoint} leads since epoch {new.epoch}")
+
+
+@contextlib.contextmanager
+def _connected(zookeeper: str, timeout: float) -> Iterator[Registry]:
+    with Registry(zookeeper) as registry:
+        if not registry.session.wait_connected(timeout):
+            raise CoordinationError(f"no ZooKeeper at {zookeeper} within {timeout} s; is it running? try: zkrpc dev")
+        yield registry
+
+
+def _check_heir(session: Session, paths: ElectionPaths, heir: str) -> None:
+    standing = [name for report in look(session, paths.service) for name in report.candidates]
+    if heir and heir not in standing:
+        raise CoordinationError(f"{heir} does not stand for {paths.group}; there are {', '.join(standing) or 'none'}")
+
+
+def _lease_left(registry: Registry, service: str, report: GroupReport, timeout: float) -> float | None:
+    """About how long the primary may still believe in itself, as far as its last heartbeat tells."""
+    if report.primary is None or report.heartbeat_age is None:
+        return None
+    instances = registry.resolver(service).wait_ready(timeout).instances
+    said = [one.metadata.get(SESSION_TIMEOUT, "") for one in instances if one.id == report.primary.instance]
+    try:
+        session_timeout = float(said[0])
+    except (IndexError, ValueError):
+        return None
+    return max(0.0, lease_end(0.0, 0.0, session_timeout) - report.heartbeat_age)
+
+
+def _print(report: GroupReport, lease_left: float | None) -> None:
+    leader = report.primary
+    if leader is None:
+        click.echo(f"{report.group}: nobody leads since epoch {report.epoch}")
+    else:
+        left = "" if lease_left is None else f", lease about {lease_left:.1f} s"
+        click.echo(f"{report.group}: {leader.instance} at {leader.endpoint}, epoch {leader.epoch}{left}")
+    waiting = [name for name in report.candidates if leader is None or name != leader.instance]
+    click.echo(f"  waiting: {', '.join(waiting) or 'nobody'}")
+    for term in reversed(report.history[-_HISTORY_SHOWN:]):
+        click.echo(f"  {_describe(term)}")
+
+
+def _describe(term: Term) -> str:
+    until = "now" if term.ended_at is None else _moment(term.ended_at)
+    why = f"  {term.reason}" if term.reason else ""
+    return f"epoch {term.epoch:<6} {_moment(term.began_at)} to {until:19}  {term.instance}{why}"
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def _plain(report: GroupReport, lease_left: float | None) -> dict[str, Any]:
+    return {**dataclasses.asdict(report), "lease_left": lease_left}

@@ -1,0 +1,28 @@
+"""One primary at a time, each with an epoch of its own. Imports nothing, so that the pure half stays importable alone.
+
+The promise is Zab's: a primary has an epoch greater than every epoch before it; what a primary of epoch e did comes
+before anything that a later one does; a new primary first synchronises (``on_elected`` has returned) and only then
+serves. Three things carry it, and each covers what the one before cannot:
+
+*The order of claims.* ZooKeeper makes one primary. Whoever wants to lead enrols an ephemeral sequential node and
+watches the one before it. The first takes the epoch in one transaction: my candidate is still there, nobody's
+``primary`` node is, and the epoch is the one I read. Two cannot win, and a session that has ended cannot win.
+``procedures`` holds these conversations, ``machine`` decides when to have them.
+
+*The lease.* Losing the session is learnt late: never during a partition, and not at all while a process is frozen. So a
+primary believes in itself only for a while after ZooKeeper last *committed* something it sent, measured on its own
+monotonic clock, and always a shorter while than the one after which ZooKeeper would let another lead. ``lease`` is the
+arithmetic, ``heartbeat`` the machine that writes. The lease is asked before a handler runs and before its reply
+leaves. Being disconnected is no reason to step down: every change of ZooKeeper's own leader disconnects everybody for
+about a second.
+
+*The epoch where it is written.* A process can be frozen between asking the lease and writing. What protects the written
+state is the store that remembers the highest epoch it has seen and refuses lower ones: ``fencing``.
+
+Stepping down runs in one order, which is the safety argument: shut the gate, stop the application (``on_deposed``), and
+only then delete the ``primary`` node. An operator who deletes that node by hand takes the second thing away for as long
+as a watch needs to arrive; the third remains.
+
+``tree`` says what lies where in ZooKeeper, ``history`` keeps the list of former primaries for people, and ``placement``
+spreads the primaries of a service's groups over its replicas, by hand-overs, one at a time.
+"""

@@ -1,0 +1,352 @@
+"""One group's election, as this process takes part in it: carries out what the machine decides.
+
+A shell around :class:`~zkrpc.election.machine.ElectionMachine`. A *driver* greenlet tells the machine of the session,
+of watches that fired and of time; each request is carried by an *errand* greenlet, one at a time; ``on_elected`` and
+``on_deposed`` have one of their own. Everything that the machine is told is followed by what it wants done, without
+waiting, so whatever greenlet told it, the order of its orders is kept.
+
+Calls for the primary pass through its :class:`~zkrpc.election.gate.Gate`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import gevent
+from gevent.event import Event
+
+from zkrpc.config import ElectionConfig
+from zkrpc.election.effects import (
+    Depose,
+    Effect,
+    Elect,
+    ExitProcess,
+    ReportPrimary,
+    ReportWithdrawn,
+    Request,
+    Serve,
+    StartHeartbeats,
+    StopHeartbeats,
+)
+from zkrpc.election.envoy import Envoy
+from zkrpc.election.fencing import NO_EPOCH, Epoch
+from zkrpc.election.gate import Gate
+from zkrpc.election.heart import Heart
+from zkrpc.election.leadership import Leadership
+from zkrpc.election.lease import Lease
+from zkrpc.election.machine import ElectionMachine, ElectionState
+from zkrpc.election.petition import await_petition
+from zkrpc.election.tree import ElectionPaths, PrimaryRecord
+from zkrpc.endpoint import Endpoint
+from zkrpc.errors import ConfigError, Executed, NotPrimary
+from zkrpc.registry.operations import SessionState
+from zkrpc.registry.session import Session
+
+log = logging.getLogger(__name__)
+
+EXIT_DEPOSED = 70
+"""The exit status of a process whose ``on_deposed`` did not return in time."""
+
+_AT_REST = (ElectionState.IDLE, ElectionState.EXITING)
+_DEPOSED_TIMEOUT = 2.0
+
+
+class Application(Protocol):
+    """What is told of being primary. Both may wait; what they raise is logged."""
+
+    def on_elected(self, leadership: Leadership) -> None:
+        """Make ready to serve; raising, or taking too long, gives the term up."""
+
+    def on_deposed(self, leadership: Leadership) -> None:
+        """Stop; must return soon, because the process is ended if it does not."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """Who stands for what."""
+
+    paths: ElectionPaths
+    instance: str
+    """The worker id."""
+    endpoint: str
+    """Where calls for the primary go, as the registry lists this instance."""
+    unique: str
+    """A text without a dot that no other process ever used."""
+
+
+class Campaign:
+    """Takes part from ``start`` until ``withdraw``.
+
+    ``on_primary`` is told of every change of the group's primary, from whatever greenlet hears of it, and must not
+    wait. ``end_process`` ends the process with a status, without any clean-up.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        heart: Heart,
+        candidate: Candidate,
+        application: Application,
+        config: ElectionConfig,
+        *,
+        on_primary: Callable[[str, PrimaryRecord | None], None] = lambda group, record: None,
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+        end_process: Callable[[int], object] = os._exit,
+    ) -> None:
+        self.session = session
+        self.paths = candidate.paths
+        self.primary: PrimaryRecord | None = None
+        """Who leads, as far as we know."""
+        self._heart = heart
+        self._application = application
+        self._finish_timeout = config.finish_timeout
+        self._on_primary = on_primary
+        self._clock = clock
+        self._end_process = end_process
+        self._machine = ElectionMachine(
+            candidate.paths,
+            instance=candidate.instance,
+            endpoint=candidate.endpoint,
+            unique=candidate.unique,
+            elected_timeout=config.elected_timeout,
+            deposed_timeout=_DEPOSED_TIMEOUT if config.deposed_timeout is None else config.deposed_timeout,
+            audit_interval=config.audit_interval,
+            rng=(rng or random.Random()).random,
+        )
+        self.gate = Gate(self._machine, clock)
+        """Where the group's calls go in and out."""
+        self._changed = Event()
+        self._nudged = Event()
+        self._envoy = Envoy(session, self._changed)
+        self._connection: tuple[int | None, float | None] | None = None
+        self._session_id = 0
+        self._highest: Epoch = NO_EPOCH
+        self._leadership: Leadership | None = None
+        self._shown = self.state
+        self._carrying_out = False
+        self._closed = False
+        self._greenlets: dict[str, gevent.Greenlet[..., None]] = {}
+
+    def __repr__(self) -> str:
+        """What the machine knows, and the calls that run."""
+        return f"<Campaign {self._machine!r} {self.gate!r}>"
+
+    @property
+    def state(self) -> ElectionState:
+        """Where the machine is."""
+        return self._machine.state
+
+    @property
+    def leadership(self) -> Leadership | None:
+        """Our term, if we serve one."""
+        return self._leadership if self.state is ElectionState.PRIMARY else None
+
+    def start(self) -> None:
+        """Takes part from now on."""
+        self.session.watch_state(self._nudged)
+        self._machine.campaign(self._clock())
+        self._spawn("driver", self._run)
+
+    def step_down(self, heir: str = "") -> None:
+        """If we lead: finishes the calls that run, stops, and hands over, to ``heir`` if that instance is a candidate.
+
+        Returns when the hand-over has begun; it takes no timeout.
+        """
+        leadership = self.leadership
+        if leadership is None:
+            return
+        try:
+            self.gate.pause(leadership.epoch, self._finish_timeout)
+            if self.leadership is leadership:
+                self._machine.step_down(self._clock(), heir)
+        finally:
+            self.gate.resume()
+        self._carry_out()
+
+    def begin_withdrawal(self) -> None:
+        """Hands over what is ours and takes part no longer; returns when that has begun."""
+        self.gate.close()
+        self.gate.wait_until(lambda: not self.gate.running, self._finish_timeout)
+        self._machine.withdraw(self._clock())
+        self._carry_out()
+
+    def wait_withdrawn(self, timeout: float) -> bool:
+        """Waits until nothing of the election is ours; False if the time ran out before. It goes on even then."""
+        return self.gate.wait_until(lambda: self.state in _AT_REST, timeout)
+
+    def close(self) -> None:
+        """Ends everything at once. Our nodes stay for as long as the session does."""
+        self._closed = True
+        self.session.unwatch_state(self._nudged)
+        self._heart.rest(self.paths.root)
+        for greenlet in self._greenlets.values():
+            if greenlet is not gevent.getcurrent():
+                greenlet.kill(block=False)
+        self.gate.close()
+
+    def holds(self, epoch: Epoch) -> bool:
+        """True while that epoch is ours, the lease is valid, and nothing has ended the term but our own wish."""
+        return not self._closed and self.gate.holds(epoch)
+
+    def refusal(self, executed: Executed = Executed.NO) -> NotPrimary:
+        """Why a call for the primary is not served here, and where to go instead."""
+        record = None if self.leadership is not None or self.gate.is_paused else self.primary
+        where = f"{record.instance} at {record.endpoint}" if record is not None else "not known now"
+        return NotPrimary(
+            f"this instance is not the primary of {self._name}; it is {where}",
+            primary=_endpoint(record),
+            epoch=self._highest or None,
+            group=self.paths.group,
+            executed=executed,
+        )
+
+    def receive_epoch(self, epoch: Epoch) -> None:
+        """A store, which is trusted, has seen that epoch."""
+        self._highest = max(self._highest, epoch)
+        self._machine.receive_epoch(epoch, self._clock())
+        self._carry_out()
+
+    def look_again(self) -> None:
+        """Somebody who need not be trusted speaks of an epoch that we have not heard of: look in ZooKeeper."""
+        self._changed.set()
+
+    # -- the driver ------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            self._nudged.clear()
+            self._note_session()
+            if self._changed.is_set():
+                self._changed.clear()
+                self._machine.receive_change(self._clock())
+            self._machine.handle_timer(self._clock())
+            self._carry_out()
+            due = self._machine.next_timer()
+            timeout = None if due is None else max(0.0, due - self._clock())
+            gevent.wait([self._changed, self._nudged], timeout, count=1)
+
+    def _note_session(self) -> None:
+        """Tells the machine of each connection once, also of one that came and went unseen: its watches are gone."""
+        session = self.session
+        connected = session.state is SessionState.CONNECTED
+        connection = (session.session_id, session.connected_at) if connected else None
+        if connected and connection != self._connection:
+            assert session.session_id is not None
+            self._session_id = session.session_id
+            self._machine.receive_connected(session.session_id, self._clock())
+        elif not connected:
+            ended = session.state in (SessionState.LOST, SessionState.CLOSED)
+            self._machine.receive_disconnected(self._clock(), lost=ended)
+        self._connection = connection
+
+    def _carry_out(self) -> None:
+        """Does what the machine wants done, without waiting. What this causes is done by the outermost turn of it."""
+        if self._carrying_out or self._closed:
+            return
+        self._carrying_out = True
+        try:
+            while effects := self._machine.effects():
+                for effect in effects:
+                    self._execute(effect)
+        finally:
+            self._carrying_out = False
+        if gevent.getcurrent() is not self._greenlets.get("driver"):
+            # The driver reads the machine's timer anew.
+            self._nudged.set()
+        if self.state is not self._shown:
+            self._shown = self.state
+            self.gate.turn()
+
+    def _execute(self, effect: Effect) -> None:
+        match effect:
+            case StartHeartbeats():
+                self._heart.lead(self.paths.root, self._receive_lease)
+                if self._heart.lease is not None:
+                    self._receive_lease(self._heart.lease)
+            case StopHeartbeats():
+                self._heart.rest(self.paths.root)
+            case Elect(epoch=epoch):
+                self._leadership = Leadership(self, epoch)
+                self._spawn("elected", self._synchronise, self._leadership)
+            case Serve(epoch=epoch):
+                log.info("primary of %s since epoch %d", self._name, epoch)
+                self._spawn("petitions", await_petition, self.session, self.paths, epoch, self.step_down)
+            case Depose(epoch=epoch, reason=reason):
+                level = logging.INFO if reason.is_voluntary else logging.WARNING
+                log.log(level, "no longer the primary of %s, epoch %d: %s", self._name, epoch, reason.value)
+                self.gate.departing = epoch if reason.is_voluntary else None
+                self._spawn("deposed", self._stop)
+            case ExitProcess(epoch=epoch):
+                log.critical("on_deposed for %s, epoch %d, did not return in time: exiting", self._name, epoch)
+                self._end_process(EXIT_DEPOSED)
+            case ReportPrimary(record=record):
+                self._report(record)
+            case ReportWithdrawn():
+                log.info("stands for %s no longer", self._name)
+            case _:
+                self._spawn("errand", self._ask, effect, self._session_id)
+
+    @property
+    def _name(self) -> str:
+        return f"{self.paths.service}/{self.paths.group}"
+
+    def _report(self, record: PrimaryRecord | None) -> None:
+        self.primary = record
+        if record is not None:
+            self._highest = max(self._highest, record.epoch)
+        self._on_primary(self.paths.group, record)
+
+    def _receive_lease(self, lease: Lease) -> None:
+        self._machine.receive_lease(lease, self._clock())
+        self._carry_out()
+
+    # -- what may wait ---------------------------------------------------------------------------
+
+    def _ask(self, request: Request, session_id: int) -> None:
+        answer = self._envoy.ask(request, session_id)
+        self._machine.receive_answer(answer, self._clock())
+        self._carry_out()
+
+    def _synchronise(self, leadership: Leadership) -> None:
+        succeeded = self._call("on_elected", self._application.on_elected, leadership)
+        self._machine.receive_synchronised(leadership.epoch, self._clock(), succeeded=succeeded)
+        self._carry_out()
+
+    def _stop(self) -> None:
+        leadership, synchronising = self._leadership, self._greenlets.get("elected")
+        assert leadership is not None
+        if (petitions := self._greenlets.pop("petitions", None)) is not None:
+            petitions.kill(block=False)
+        if synchronising is not None:
+            synchronising.kill()
+        self._call("on_deposed", self._application.on_deposed, leadership)
+        self.gate.departing = None
+        self._machine.receive_deposed(leadership.epoch, self._clock())
+        self._carry_out()
+
+    def _call(self, name: str, hook: Callable[[Leadership], None], leadership: Leadership) -> bool:
+        try:
+            hook(leadership)
+        except gevent.GreenletExit:
+            raise
+        except BaseException:  # also a gevent.Timeout of the hook's own
+            log.exception("%s failed for %s, epoch %d", name, self._name, leadership.epoch)
+            return False
+        return True
+
+    def _spawn(self, name: str, function: Callable[..., None], *arguments: Any) -> None:
+        self._greenlets[name] = gevent.spawn(function, *arguments)
+
+
+def _endpoint(record: PrimaryRecord | None) -> Endpoint | None:
+    try:
+        return None if record is None else Endpoint.parse(record.endpoint)
+    except ConfigError:
+        return None

@@ -1,0 +1,116 @@
+"""All that one instance stands for: a campaign for each of a service's groups, and their spreading over the replicas.
+
+It owns the campaigns and ends them together; what each of them does it leaves to them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import time
+from collections.abc import Sequence
+
+import gevent
+
+from zkrpc.call import Interceptor, ServerCall
+from zkrpc.config import ElectionConfig, RegistryConfig
+from zkrpc.election.campaign import Campaign, Candidate
+from zkrpc.election.heart import Heart
+from zkrpc.election.primary import HandlerHooks, Primacy, find_marks, groups_of
+from zkrpc.election.spread import Spreader
+from zkrpc.election.tree import ElectionPaths, PrimaryRecord
+from zkrpc.endpoint import Instance
+from zkrpc.idl import Interface
+from zkrpc.registry.session import Session
+
+_DEPOSED_SHARE = 0.2
+"""Of the session timeout: with the lease's 0.7 there is a tenth left for everything else."""
+
+
+class Candidacy:
+    """The elections of a service's groups, as one instance takes part in them.
+
+    A service without primary-only methods has none, and then nothing here does anything. Raises ConfigError if the
+    handler's marks, its hooks and the declared groups do not go together.
+    """
+
+    def __init__(self, interface: Interface, handler: object, groups: Sequence[str], config: ElectionConfig) -> None:
+        marks = find_marks(interface, handler)
+        self.methods = tuple(marks)
+        """The names of the primary-only methods."""
+        self.groups = groups_of(marks.values(), groups)
+        self.campaigns: dict[str, Campaign] = {}
+        """Each group's, from ``stand`` on."""
+        self.interceptors: tuple[Interceptor[ServerCall], ...] = ()
+        """What stands in front of the handler."""
+        self.service = ""
+        if marks:
+            self.interceptors = (Primacy(marks, self.campaigns, patience=config.elected_timeout),)
+        self._hooks = HandlerHooks(handler)
+        self._config = config
+        self._spreader: Spreader | None = None
+        self._leaving: gevent.Greenlet[..., None] | None = None
+
+    def __repr__(self) -> str:
+        """Who leads what here."""
+        leading = [group for group, campaign in self.campaigns.items() if campaign.leadership is not None]
+        return f"<Candidacy groups={len(self.groups)} leading={leading}>"
+
+    def stand(self, session: Session, heart: Heart, service: str, instance: Instance, registry: RegistryConfig) -> None:
+        """Takes part from now on. Raises ConfigError for a service that cannot be a node's name."""
+        self.service = service
+        unique = secrets.token_hex(8)
+        config = self._config
+        if config.deposed_timeout is None:
+            config = dataclasses.replace(config, deposed_timeout=_DEPOSED_SHARE * registry.session_timeout)
+        for group in self.groups:
+            paths = ElectionPaths(service, group)
+            candidate = Candidate(paths=paths, instance=instance.id, endpoint=str(instance.endpoint), unique=unique)
+            self.campaigns[group] = Campaign(session, heart, candidate, self._hooks, config, on_primary=self._hear)
+        if len(self.groups) > 1:
+            # Everybody stands for every group, so the queue of one of them tells who is there.
+            some = ElectionPaths(service, self.groups[0]).candidates
+            self._spreader = Spreader(session, some, instance.id, self._move, settle=config.settle)
+            for group in self.groups:
+                self._spreader.receive_holder(group, None)
+            self._spreader.start()
+        for campaign in self.campaigns.values():
+            campaign.start()
+
+    def withdraw(self, timeout: float) -> bool:
+        """Hands over whatever is led here and stands no longer; True once that is done, False if the time ran out.
+
+        Even then it goes on, until ``close``.
+        """
+        if self._spreader is not None:
+            self._spreader.close()
+        if self._leaving is None:
+            self._leaving = gevent.spawn(self._begin_withdrawal)
+        give_up_at = time.monotonic() + timeout
+        waits = [self._leaving_begun, *(one.wait_withdrawn for one in self.campaigns.values())]
+        return all(wait(max(0.0, give_up_at - time.monotonic())) for wait in waits)
+
+    def close(self) -> None:
+        """Ends everything at once; what is ours stays for as long as the session does."""
+        if self._spreader is not None:
+            self._spreader.close()
+        if self._leaving is not None:
+            self._leaving.kill(block=False)
+        for campaign in self.campaigns.values():
+            campaign.close()
+
+    def _begin_withdrawal(self) -> None:
+        # All at once: each of them waits for its own calls.
+        gevent.joinall([gevent.spawn(campaign.begin_withdrawal) for campaign in self.campaigns.values()])
+
+    def _leaving_begun(self, timeout: float) -> bool:
+        assert self._leaving is not None
+        self._leaving.join(timeout)
+        return self._leaving.ready()
+
+    def _hear(self, group: str, record: PrimaryRecord | None) -> None:
+        if self._spreader is not None:
+            self._spreader.receive_holder(group, None if record is None else record.instance)
+
+    def _move(self, group: str, heir: str) -> None:
+        self.campaigns[group].step_down(heir)

@@ -1,0 +1,118 @@
+"""Runs one procedure at a time: hands its requests out, its answers in, and begins again later what failed.
+
+It knows whether there is a connection and what is still unanswered; it knows nothing of what is being said.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from zkrpc.election.effects import Answer, Failure, Request
+from zkrpc.election.procedures import Procedure, RequestFailed
+from zkrpc.errors import RemoteProtocolError
+from zkrpc.policies.backoff import Backoff
+
+_BACKOFF = Backoff(first=0.1, longest=5.0)
+_QUICK_REPEATS = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finished:
+    """A procedure returned this."""
+
+    value: Any
+
+
+class Conversation:
+    """At most one procedure, at most one request without an answer."""
+
+    def __init__(self, emit: Callable[[Request], None], rng: Callable[[], float]) -> None:
+        self.connected = False
+        self.failure: str | None = None
+        """Why the last procedure failed, until one succeeds."""
+        self._emit = emit
+        self._rng = rng
+        self._procedure: Procedure[Any] | None = None
+        self._unanswered = False
+        self._failures = 0
+        self._repeats = 0
+        self._retry_at: float | None = None
+
+    def __repr__(self) -> str:
+        """What is going on."""
+        return f"<Conversation connected={self.connected} unanswered={self._unanswered} failures={self._failures}>"
+
+    def connect(self) -> None:
+        """Requests would be sent from now on; what had to pause may begin at once."""
+        self.connected = True
+        self._retry_at = None
+
+    def disconnect(self) -> None:
+        """Requests would not be sent. What is unanswered will still be answered, by a failure at the least."""
+        self.connected = False
+
+    def is_free(self, now: float) -> bool:
+        """True if a procedure may begin."""
+        paused = self._retry_at is not None and now < self._retry_at
+        return self.connected and self._procedure is None and not self._unanswered and not paused
+
+    def next_timer(self) -> float | None:
+        """When it will be free again after a pause."""
+        return self._retry_at if self.connected and not self._unanswered else None
+
+    def begin(self, procedure: Procedure[Any]) -> None:
+        """Starts a procedure; it must ask for something before it returns."""
+        self._procedure = procedure
+        self._retry_at = None
+        self._ask(next(procedure))
+
+    def abandon(self) -> None:
+        """Forgets the procedure; the answer to its last request will be of no interest."""
+        if self._procedure is not None:
+            self._procedure.close()
+            self._procedure = None
+
+    def pause_if_repeated(self, now: float) -> None:
+        """Somebody else was faster; a few times in a row that needs no pause."""
+        self._repeats += 1
+        if self._repeats > _QUICK_REPEATS:
+            self._back_off(now)
+
+    def pause(self, now: float, seconds: float) -> None:
+        """Begins nothing for about so long."""
+        self._retry_at = now + seconds * (0.5 + 0.5 * self._rng())
+
+    def receive_answer(self, answer: Answer | Failure, now: float) -> Finished | None:
+        """Goes on with the answer; the procedure's result if that was the last."""
+        self._unanswered = False
+        procedure = self._procedure
+        if procedure is None:
+            return None
+        try:
+            if isinstance(answer, Failure):
+                self._ask(procedure.throw(RequestFailed(answer)))
+            else:
+                self._ask(procedure.send(answer))
+        except StopIteration as finished:
+            self._procedure = None
+            return Finished(finished.value)
+        except (RequestFailed, RemoteProtocolError) as error:
+            self._procedure = None
+            self.failure = str(error)
+            self._back_off(now)
+        return None
+
+    def settle(self) -> None:
+        """Things are in order; the next failure is a first one."""
+        self._failures = self._repeats = 0
+        self.failure = None
+
+    def _ask(self, request: Request) -> None:
+        self._unanswered = True
+        self._emit(request)
+
+    def _back_off(self, now: float) -> None:
+        self.pause(now, _BACKOFF.bound(self._failures))
+        self._failures += 1

@@ -1,0 +1,168 @@
+"""Carries an election's requests to ZooKeeper, one at a time, and brings back each one's answer.
+
+A shell: it knows what each request is in ZooKeeper's words; it refuses to know why it is asked. Every request ends in
+an answer or a :class:`~zkrpc.election.effects.Failure`, within the session's request timeout.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from gevent.event import Event
+
+from zkrpc.election.effects import (
+    Answer,
+    ClaimEpoch,
+    CreateCandidate,
+    CreateEpoch,
+    DeleteCandidate,
+    Failure,
+    InspectCandidate,
+    ListCandidates,
+    MakeParents,
+    Node,
+    ReadEpoch,
+    ReadPrimary,
+    RecordHistory,
+    ReleaseEpoch,
+    Request,
+    WatchPredecessor,
+)
+from zkrpc.election.history import record_began, record_ended
+from zkrpc.errors import (
+    CoordinationError,
+    NodeExists,
+    NodeMissing,
+    OutcomeUnknown,
+    SessionLost,
+    SessionSuspended,
+    VersionConflict,
+)
+from zkrpc.registry.operations import Check, Create, Delete, Operation, SessionState, SetData
+from zkrpc.registry.session import Session
+
+log = logging.getLogger(__name__)
+
+_FAILURES: tuple[tuple[type[CoordinationError], Failure], ...] = (
+    (SessionSuspended, Failure.NOT_SENT),
+    (OutcomeUnknown, Failure.UNKNOWN),
+    (SessionLost, Failure.SESSION_ENDED),
+    (NodeMissing, Failure.MISSING),
+    (NodeExists, Failure.EXISTS),
+    (VersionConflict, Failure.CONFLICT),
+)
+_HISTORY_ATTEMPTS = 4
+
+
+def attempt(session: Session, session_id: int, send: Callable[[], Answer]) -> Answer | Failure:
+    """What ``send`` brings back, if it was asked and answered in the session ``session_id``.
+
+    A request that reached another session of ours says nothing of this one: its outcome is unknown here.
+    """
+    if session.state is not SessionState.CONNECTED or session.session_id != session_id:
+        return Failure.NOT_SENT
+    try:
+        answer = send()
+    except CoordinationError as error:
+        return next((failure for kind, failure in _FAILURES if isinstance(error, kind)), Failure.OTHER)
+    except Exception:
+        log.exception("a request of an election failed unexpectedly; it will be tried again")
+        return Failure.OTHER
+    return answer if session.session_id == session_id else Failure.UNKNOWN
+
+
+class Envoy:
+    """Asks on behalf of one campaign. ``watch`` is set when something that a request asked to watch has changed."""
+
+    def __init__(self, session: Session, watch: Event, *, wall_clock: Callable[[], float] = time.time) -> None:
+        self._session = session
+        self._watch = watch
+        self._wall_clock = wall_clock
+
+    def ask(self, request: Request, session_id: int) -> Answer | Failure:
+        """The answer, or why there is none. ``session_id`` is the session that the request belongs to."""
+        return attempt(self._session, session_id, lambda: self._send(request))
+
+    def _send(self, request: Request) -> Answer:
+        match request:
+            case ListCandidates(path=path):
+                names = self._session.children(path)
+                return None if names is None else tuple(names)
+            case InspectCandidate(path=path) | WatchPredecessor(path=path):
+                stat = self._session.exists(path, self._watch)
+                return None if stat is None else Node(owner=stat.owner, version=stat.version)
+            case ReadPrimary(path=path):
+                # Only exists leaves a watch where there is no node.
+                return None if self._session.exists(path, self._watch) is None else self._read(path)
+            case ReadEpoch(path=path):
+                return self._read(path)
+            case _:
+                self._write(request)
+                return None
+
+    def _read(self, path: str) -> Node | None:
+        found = self._session.get(path)
+        if found is None:
+            return None
+        value, stat = found
+        return Node(owner=stat.owner, version=stat.version, value=value)
+
+    def _write(self, request: Request) -> None:
+        session = self._session
+        match request:
+            case MakeParents(root=root, candidates=candidates):
+                session.ensure_path(root)
+                session.ensure_path(candidates)
+            case CreateCandidate(prefix=prefix, value=value):
+                session.create(prefix, value, ephemeral=True, sequence=True)
+            case DeleteCandidate(path=path):
+                session.delete(path)
+            case CreateEpoch(path=path, value=value):
+                session.create(path, value)
+            case ClaimEpoch():
+                session.multi(_claim(request))
+            case ReleaseEpoch():
+                session.multi(_release(request))
+            case RecordHistory():
+                self._record(request)
+            case _:
+                raise AssertionError(f"not a write: {request!r}")
+
+    def _record(self, line: RecordHistory) -> None:
+        """Predecessor and successor write at about the same time, so another version is tried again at once."""
+        for left in reversed(range(_HISTORY_ATTEMPTS)):
+            try:
+                return self._record_once(line)
+            except (VersionConflict, NodeExists):
+                if not left:
+                    raise
+
+    def _record_once(self, line: RecordHistory) -> None:
+        found = self._read(line.path)
+        value, at = b"" if found is None else found.value, self._wall_clock()
+        if line.reason is None:
+            value = record_began(value, line.record, at)
+        else:
+            value = record_ended(value, line.record, line.reason.value, at)
+        if found is None:
+            self._session.create(line.path, value)
+        else:
+            self._session.set(line.path, value, found.version)
+
+
+def _claim(request: ClaimEpoch) -> list[Operation]:
+    return [
+        Check(path=request.candidate),
+        Create(path=request.primary, value=request.primary_value, ephemeral=True),
+        SetData(path=request.epoch, value=request.epoch_value, version=request.version),
+    ]
+
+
+def _release(request: ReleaseEpoch) -> list[Operation]:
+    operations: list[Operation] = [
+        SetData(path=request.epoch, value=request.epoch_value, version=request.version),
+        Delete(path=request.primary),
+    ]
+    return operations if request.candidate is None else [*operations, Delete(path=request.candidate)]

@@ -1,0 +1,149 @@
+"""The one writer of heartbeats of a process: carries out what its machine decides, over the process's session.
+
+A shell: :class:`~zkrpc.election.heartbeat.HeartbeatMachine` decides when to write, what a committed write is worth and
+when to give a connection up; this moves requests, answers and time. It refuses to know what the groups do with a lease.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import gevent
+from gevent.event import Event
+
+from zkrpc.election.effects import Failure
+from zkrpc.election.envoy import attempt
+from zkrpc.election.heartbeat import (
+    CreateHeartbeat,
+    DropSocket,
+    HeartbeatEffect,
+    HeartbeatMachine,
+    RenewLease,
+    WriteHeartbeat,
+)
+from zkrpc.election.lease import Lease
+from zkrpc.election.tree import heartbeat_path
+from zkrpc.errors import NodeMissing
+from zkrpc.registry.operations import SessionState
+from zkrpc.registry.session import Session
+
+log = logging.getLogger(__name__)
+
+LeaseListener = Callable[[Lease], None]
+
+
+class Heart:
+    """Beats while any group needs the lease. One per session; ``worker_id`` names the node it writes to."""
+
+    def __init__(self, session: Session, worker_id: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._session = session
+        self._clock = clock
+        self._machine = HeartbeatMachine(heartbeat_path(worker_id))
+        self._listeners: dict[str, LeaseListener] = {}
+        self._connection: tuple[int | None, float | None] | None = None
+        self._wake = Event()
+        self._driver: gevent.Greenlet[..., None] | None = None
+        self._writer: gevent.Greenlet[..., None] | None = None
+
+    def __repr__(self) -> str:
+        """What the machine knows."""
+        return f"<Heart {self._machine!r}>"
+
+    @property
+    def lease(self) -> Lease | None:
+        """The newest lease earned."""
+        return self._machine.lease
+
+    def start(self) -> None:
+        """Listens to the session from now on. Does nothing the second time."""
+        if self._driver is None:
+            self._session.watch_state(self._wake)
+            self._driver = gevent.spawn(self._run)
+
+    def close(self) -> None:
+        """Ends at once; the lease runs out by itself."""
+        self._session.unwatch_state(self._wake)
+        for greenlet in (self._driver, self._writer):
+            if greenlet is not None:
+                greenlet.kill(block=False)
+
+    def lead(self, group: str, on_lease: LeaseListener) -> None:
+        """That group needs the lease from now on: every new one is passed to ``on_lease``, which must not wait.
+
+        ``group`` is a name that no other user of this heart has.
+        """
+        self._listeners[group] = on_lease
+        self._machine.lead(group, self._clock())
+        self._carry_out()
+        self._wake.set()
+
+    def rest(self, group: str) -> None:
+        """That group needs it no longer."""
+        self._listeners.pop(group, None)
+        self._machine.rest(group, self._clock())
+        self._carry_out()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            self._note_session()
+            if self._session.last_ack_at is not None:
+                self._machine.receive_acknowledged(self._session.last_ack_at, self._clock())
+            self._machine.handle_timer(self._clock())
+            self._carry_out()
+            due = self._machine.next_timer()
+            self._wake.wait(None if due is None else max(0.0, due - self._clock()))
+
+    def _note_session(self) -> None:
+        """Tells the machine of each connection once, also of one that came and went unseen."""
+        session = self._session
+        connected = session.state is SessionState.CONNECTED
+        connection = (session.session_id, session.connected_at) if connected else None
+        if connection == self._connection:
+            return
+        self._connection = connection
+        if connection is None:
+            self._machine.receive_disconnected(self._clock())
+            return
+        assert session.session_id is not None and session.timeout is not None and session.connected_at is not None
+        self._machine.receive_connected(session.session_id, session.timeout, session.connected_at, self._clock())
+
+    def _carry_out(self) -> None:
+        """Nothing in here waits, so a lease is passed on before anything else can happen."""
+        while effects := self._machine.effects():
+            for effect in effects:
+                self._execute(effect)
+
+    def _execute(self, effect: HeartbeatEffect) -> None:
+        match effect:
+            case RenewLease(lease=lease):
+                for listener in list(self._listeners.values()):
+                    listener(lease)
+            case DropSocket():
+                log.warning("ZooKeeper has committed no heartbeat for a quarter of the session timeout; reconnecting")
+                self._session.drop()
+            case _:
+                self._writer = gevent.spawn(self._write, effect)
+
+    def _write(self, request: WriteHeartbeat | CreateHeartbeat) -> None:
+        failure = attempt(self._session, request.session_id, lambda: self._send(request))
+        if isinstance(failure, Failure):
+            self._machine.receive_failure(failure, self._clock())
+        else:
+            self._machine.receive_written(self._clock())
+        self._carry_out()
+        self._wake.set()
+
+    def _send(self, request: WriteHeartbeat | CreateHeartbeat) -> None:
+        # No answer within a session timeout is none at all; the machine has dropped the connection long before.
+        bound = self._session.timeout
+        if isinstance(request, WriteHeartbeat):
+            self._session.set(request.path, b"", timeout=bound)
+            return
+        try:
+            self._session.create(request.path, ephemeral=True, timeout=bound)
+        except NodeMissing:
+            self._session.ensure_path(request.path.rpartition("/")[0], timeout=bound)
+            self._session.create(request.path, ephemeral=True, timeout=bound)

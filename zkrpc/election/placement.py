@@ -1,0 +1,99 @@
+"""Who should lead which group: spreads the primaries of a service over its replicas, one gentle move at a time.
+
+It knows who leads what and who is there; it refuses to know elections, which do what it asks for: a hand-over to a
+named heir. Every replica decides for itself, from what it sees, whether it is the one to move. Views that differ for a
+moment cost a needless hand-over at worst, never two primaries.
+
+The rule is that of a table where everybody may pass one piece at a time: only the replica that leads most hands over,
+only to the one that leads least, and only if the two are at least two apart. So the difference shrinks with every move,
+nothing moves once all are within one of each other, and no two replicas fill the same place at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HandOver:
+    """Step down in ``group``, naming ``heir``. To be asked for again if it did not come to pass."""
+
+    group: str
+    heir: str
+
+
+def next_move(holders: Mapping[str, str | None], replicas: Collection[str], me: str) -> HandOver | None:
+    """The hand-over that ``me`` should do now, if any.
+
+    ``holders`` says the worker id of each group's primary, None while it has none; ``replicas`` those that could lead.
+    While a group has no primary nothing is moved: its election may be part of a move.
+    """
+    if me not in replicas or None in holders.values():
+        return None
+    counts = Counter({replica: 0 for replica in replicas})
+    counts.update(holder for holder in holders.values() if holder is not None and holder in counts)
+    heir = min(counts, key=lambda replica: (counts[replica], replica))
+    mover = max(counts, key=lambda replica: (counts[replica], replica))
+    if mover != me or counts[mover] - counts[heir] < 2:
+        return None
+    own = [group for group, holder in holders.items() if holder == me]
+    return HandOver(group=min(own, key=lambda group: (_affinity(group, heir), group)), heir=heir)
+
+
+def _affinity(group: str, replica: str) -> int:
+    """An order of groups that differs from replica to replica, so that the same groups do not always travel."""
+    return zlib.crc32(f"{replica}\0{group}".encode())
+
+
+class PlacementMachine:
+    """Waits until the view has been still for ``settle`` seconds, then makes one move, and waits again.
+
+    ``settle`` must be longer than an election and a membership change take to become visible everywhere.
+    """
+
+    def __init__(self, me: str, *, settle: float) -> None:
+        self._me = me
+        self._settle = settle
+        self._holders: dict[str, str | None] = {}
+        self._replicas: frozenset[str] = frozenset()
+        self._due: float | None = None
+        self._effects: list[HandOver] = []
+
+    def __repr__(self) -> str:
+        """How much is led by whom."""
+        led = Counter(holder for holder in self._holders.values() if holder is not None)
+        return f"<PlacementMachine {self._me} groups={len(self._holders)} led={dict(sorted(led.items()))}>"
+
+    def effects(self) -> list[HandOver]:
+        """What is to be done, each once."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    def receive_holder(self, group: str, holder: str | None, now: float) -> None:
+        """That instance leads the group now; to be said of each group once at the start."""
+        if group not in self._holders or self._holders[group] != holder:
+            self._holders[group] = holder
+            self._due = now + self._settle
+
+    def receive_replicas(self, replicas: Collection[str], now: float) -> None:
+        """Those instances are there now."""
+        if frozenset(replicas) != self._replicas:
+            self._replicas = frozenset(replicas)
+            self._due = now + self._settle
+
+    def next_timer(self) -> float | None:
+        """When to call ``handle_timer``."""
+        return self._due
+
+    def handle_timer(self, now: float) -> None:
+        """Decides, if the view has been still for long enough."""
+        if self._due is None or now < self._due:
+            return
+        self._due = None
+        move = next_move(self._holders, self._replicas, self._me)
+        if move is not None:
+            self._effects.append(move)
+            self._due = now + self._settle

@@ -1,0 +1,202 @@
+"""Which methods only the primary serves, and what stands in front of them.
+
+A method is marked by :func:`primary_only` or by the IDL's ``zkrpc.primary``; either is enough. The interceptor asks the
+gate of the call's group before the handler and again before its reply, and needs no other knowledge of elections.
+
+The second question is for a handler that outlived its lease. It ran, so "not executed" would be a lie; but whoever
+leads now may have begun without what it did, and a store may have refused it, so "executed" would be one too. The
+answer says that it is unknown, whatever the handler returned or raised.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar, overload
+
+from zkrpc.call import Proceed, ServerCall
+from zkrpc.election.fencing import Epoch, read_epoch
+from zkrpc.election.gate import Gate
+from zkrpc.election.leadership import Leadership
+from zkrpc.election.tree import DEFAULT_GROUP
+from zkrpc.errors import ConfigError, Executed, NotPrimary, Rejected, StaleEpoch
+from zkrpc.idl import Interface
+from zkrpc.registry.schema import check_name
+from zkrpc.wire import headers as keys
+
+MethodT = TypeVar("MethodT", bound=Callable[..., Any])
+GroupOf = Callable[..., str]
+"""Names the group of a call, given the call's arguments in the order of the IDL."""
+
+_MARK = "zkrpc_primary_only"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PrimaryOnly:
+    """The mark that the decorator leaves on a handler's method."""
+
+    group: str | GroupOf = DEFAULT_GROUP
+
+    def group_of(self, arguments: Sequence[Any]) -> str:
+        """The group that a call with these arguments belongs to."""
+        return self.group if isinstance(self.group, str) else self.group(*arguments)
+
+
+@overload
+def primary_only(method: MethodT, /) -> MethodT: ...
+
+
+@overload
+def primary_only(*, group: str | GroupOf = DEFAULT_GROUP) -> Callable[[MethodT], MethodT]: ...
+
+
+def primary_only(method: Any = None, /, *, group: str | GroupOf = DEFAULT_GROUP) -> Any:
+    """Marks a handler's method as one that only the elected primary serves.
+
+    Other instances answer NotPrimary, which zkrpc's clients follow by themselves. ``group`` is the name of the group
+    whose primary it is, or a function of the call's arguments that names it; the groups that such a function may name
+    are given to the Service. The method itself is left as it is.
+    """
+
+    def mark(function: MethodT) -> MethodT:
+        setattr(function, _MARK, PrimaryOnly(group))
+        return function
+
+    if method is None:
+        return mark
+    if not callable(method):
+        raise ConfigError(f"primary_only marks a method; write @primary_only(group={method!r}) for a group")
+    return mark(method)
+
+
+def find_marks(interface: Interface, handler: object) -> dict[str, PrimaryOnly]:
+    """The primary-only methods of a handler, by name."""
+    found = {}
+    for name, method in interface.methods.items():
+        mark = getattr(getattr(handler, name, None), _MARK, None)
+        if mark is not None or method.policy.primary:
+            found[name] = mark or PrimaryOnly()
+    return found
+
+
+def groups_of(marks: Iterable[PrimaryOnly], declared: Sequence[str]) -> tuple[str, ...]:
+    """The groups to stand for. Raises ConfigError if the declared ones and the marks do not go together."""
+    named = {mark.group for mark in marks if isinstance(mark.group, str)}
+    computed = any(not isinstance(mark.group, str) for mark in marks)
+    if computed and not declared:
+        raise ConfigError("primary_only(group=<function>) needs the names it can give: Service(..., groups=[...])")
+    if declared and (missing := sorted(named - set(declared))):
+        raise ConfigError(f"primary_only names the group {missing[0]!r}, which Service(..., groups=...) lacks")
+    groups = tuple(dict.fromkeys(declared)) or tuple(sorted(named))
+    return tuple(check_name("group name", group) for group in groups) if computed or named else ()
+
+
+class Contest(Protocol):
+    """What the interceptor needs of a group's campaign."""
+
+    gate: Gate
+
+    def refusal(self, executed: Executed = Executed.NO) -> NotPrimary:
+        """Why a call for the primary is not served here."""
+
+    def receive_epoch(self, epoch: Epoch) -> None:
+        """A store, which is trusted, has seen that epoch."""
+
+    def look_again(self) -> None:
+        """Somebody else speaks of an epoch we have not heard of."""
+
+
+class Primacy:
+    """The interceptor: the innermost one, so that nothing waits between the lease and the handler.
+
+    ``contests`` are the campaigns by group; a group that is missing is refused. ``patience`` is how many seconds a
+    caller that did not say how long it waits is kept while a primary gets ready.
+    """
+
+    def __init__(
+        self,
+        marks: Mapping[str, PrimaryOnly],
+        contests: Mapping[str, Contest],
+        *,
+        patience: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._marks = marks
+        self._contests = contests
+        self._patience = patience
+        self._clock = clock
+
+    def __call__(self, call: ServerCall, proceed: Proceed[ServerCall]) -> Any:
+        """Runs a call, or refuses it."""
+        mark = self._marks.get(call.method)
+        if mark is None:
+            return proceed(call)
+        contest = self._contest(mark.group_of(call.arguments))
+        epoch = contest.gate.enter(self._give_up_at(call))
+        if epoch is None:
+            raise contest.refusal()
+        call.epoch = epoch
+        try:
+            self._meet_demand(call, contest, epoch)
+            return proceed(call)
+        except StaleEpoch as error:
+            # The store's word, unless it is our own, or that of another service which the handler called.
+            if call.entered and error.current == epoch:
+                contest.receive_epoch(error.seen)
+                call.revoked = _revoked(error)
+            raise
+        finally:
+            if not contest.gate.leave(epoch) and call.entered and call.revoked is None:
+                call.revoked = contest.refusal(Executed.MAYBE)
+
+    def _contest(self, group: str) -> Contest:
+        contest = self._contests.get(group)
+        if contest is None:
+            raise Rejected(f"nobody stands for primary of the group {group!r} here")
+        return contest
+
+    def _give_up_at(self, call: ServerCall) -> float:
+        deadline = call.deadline
+        return self._clock() + self._patience if deadline is None else deadline.at
+
+    def _meet_demand(self, call: ServerCall, contest: Contest, epoch: Epoch) -> None:
+        """A caller that has heard of a later primary must not be served by us. It need not be believed by us."""
+        demanded = read_epoch(call.headers.get(keys.EPOCH, ""))
+        if demanded is not None and demanded > epoch:
+            contest.look_again()
+            raise StaleEpoch(f"the caller has seen epoch {demanded}", seen=demanded, current=epoch)
+
+
+def _revoked(error: StaleEpoch) -> StaleEpoch:
+    return StaleEpoch(error.args[0], seen=error.seen, current=error.current, executed=Executed.MAYBE)
+
+
+class HandlerHooks:
+    """Calls a handler's ``on_elected`` and ``on_deposed``, where it has them, with as many arguments as they take."""
+
+    def __init__(self, handler: object) -> None:
+        self._elected = _hook(handler, "on_elected")
+        self._deposed = _hook(handler, "on_deposed")
+
+    def on_elected(self, leadership: Leadership) -> None:
+        """The handler's, with the leadership."""
+        self._elected(leadership)
+
+    def on_deposed(self, leadership: Leadership) -> None:
+        """The handler's, with the leadership if it takes one: with several groups it wants to know which."""
+        self._deposed(leadership)
+
+
+def _hook(handler: object, name: str) -> Callable[[Leadership], None]:
+    hook = getattr(handler, name, None)
+    if hook is None:
+        return lambda leadership: None
+    for arguments in ((None,), ()):
+        try:
+            inspect.signature(hook).bind(*arguments)
+        except TypeError:
+            continue
+        return (lambda leadership: hook(leadership)) if arguments else (lambda leadership: hook())
+    raise ConfigError(f"{type(handler).__name__}.{name} must take the leadership, or nothing")

@@ -1,0 +1,94 @@
+"""Spreads a service's groups over its replicas: carries out what the placement machine of this replica decides.
+
+A shell: it watches who stands for election, hears who leads what, and asks for one hand-over at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import gevent
+from gevent.event import Event
+
+from zkrpc.election.placement import PlacementMachine
+from zkrpc.election.tree import instance_of, queue
+from zkrpc.errors import CoordinationError
+from zkrpc.registry.session import Session
+
+log = logging.getLogger(__name__)
+
+_RETRY = 1.0
+"""Seconds until the candidates are looked for again when that failed."""
+
+
+class Spreader:
+    """One replica's part. ``candidates`` is the path of the queue of any of the groups: a replica stands for all.
+
+    ``move`` is called with a group and an heir, and may wait. ``settle`` is in seconds.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        candidates: str,
+        me: str,
+        move: Callable[[str, str], None],
+        *,
+        settle: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._session = session
+        self._candidates = candidates
+        self._move = move
+        self._clock = clock
+        self._machine = PlacementMachine(me, settle=settle)
+        self._changed = Event()
+        self._nudged = Event()
+        self._driver: gevent.Greenlet[..., None] | None = None
+
+    def __repr__(self) -> str:
+        """What the machine knows."""
+        return f"<Spreader {self._machine!r}>"
+
+    def start(self) -> None:
+        """Takes part from now on."""
+        self._driver = gevent.spawn(self._run)
+
+    def close(self) -> None:
+        """Takes part no longer."""
+        if self._driver is not None and self._driver is not gevent.getcurrent():
+            self._driver.kill(block=False)
+
+    def receive_holder(self, group: str, holder: str | None) -> None:
+        """That instance leads the group now, or nobody."""
+        self._machine.receive_holder(group, holder, self._clock())
+        self._nudged.set()
+
+    def _run(self) -> None:
+        self._changed.set()
+        while True:
+            self._nudged.clear()
+            if self._changed.is_set():
+                self._look()
+            self._machine.handle_timer(self._clock())
+            for move in self._machine.effects():
+                log.info("handing %s over to %s, which leads fewer groups", move.group, move.heir)
+                self._move(move.group, move.heir)
+            due = self._machine.next_timer()
+            timeout = None if due is None else max(0.0, due - self._clock())
+            gevent.wait([self._changed, self._nudged], timeout, count=1)
+
+    def _look(self) -> None:
+        self._changed.clear()
+        try:
+            names = self._session.children(self._candidates, self._changed)
+        except CoordinationError as error:
+            log.debug("cannot see who stands for election: %s", error)
+            names = None
+        if names is None:
+            gevent.sleep(_RETRY)
+            self._changed.set()
+            return
+        self._machine.receive_replicas({instance_of(name) for name in queue(names)}, self._clock())

@@ -1,0 +1,121 @@
+"""What somebody from outside can see of a service's elections, and ask of them. Takes part in none."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from gevent.event import Event
+
+from zkrpc.election.fencing import NO_EPOCH, Epoch
+from zkrpc.election.history import Term, read_history
+from zkrpc.election.petition import Petition, petition_path
+from zkrpc.election.tree import ElectionPaths, EpochRecord, PrimaryRecord, heartbeat_path, instance_of, queue
+from zkrpc.errors import ConfigError, CoordinationError, NodeExists, RemoteProtocolError
+from zkrpc.registry.schema import Paths
+from zkrpc.registry.session import Session
+
+_LOOK_INTERVAL = 0.5
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GroupReport:
+    """One group's election as it is in ZooKeeper at one moment."""
+
+    group: str
+    epoch: Epoch
+    """The newest one."""
+    primary: PrimaryRecord | None
+    """Who leads, or None."""
+    heartbeat_age: float | None
+    """Seconds since the primary's last heartbeat was committed, if the clocks of its server and ours agree."""
+    candidates: tuple[str, ...]
+    """The worker ids of those who stand, first come first; the primary is one of them."""
+    history: tuple[Term, ...]
+    """Former primaries and the present one, oldest first."""
+
+
+def groups_of(session: Session, service: str) -> list[str]:
+    """The groups that have ever elected a primary. Raises ConfigError for what is no service's name."""
+    return sorted(session.children(f"{Paths(service).root}/election") or ())
+
+
+def look(session: Session, service: str, *, wall_clock: Callable[[], float] = time.time) -> list[GroupReport]:
+    """All of a service's elections."""
+    found = []
+    for group in groups_of(session, service):
+        with suppress(ConfigError):
+            found.append(_look_at(session, ElectionPaths(service, group), wall_clock))
+    return found
+
+
+def _look_at(session: Session, paths: ElectionPaths, wall_clock: Callable[[], float]) -> GroupReport:
+    primary = _read_primary(session, paths)
+    epoch = session.get(paths.epoch)
+    history = session.get(paths.history)
+    return GroupReport(
+        group=paths.group,
+        epoch=_read_epoch(b"" if epoch is None else epoch[0]),
+        primary=primary,
+        heartbeat_age=None if primary is None else _heartbeat_age(session, primary.instance, wall_clock),
+        candidates=tuple(instance_of(name) for name in queue(session.children(paths.candidates) or ())),
+        history=tuple(read_history(b"" if history is None else history[0])),
+    )
+
+
+def _read_primary(session: Session, paths: ElectionPaths) -> PrimaryRecord | None:
+    found = session.get(paths.primary)
+    return None if found is None else PrimaryRecord.parse(found[0])
+
+
+def _read_epoch(value: bytes) -> Epoch:
+    try:
+        return EpochRecord.parse(value).epoch
+    except RemoteProtocolError:
+        return NO_EPOCH
+
+
+def _heartbeat_age(session: Session, instance: str, wall_clock: Callable[[], float]) -> float | None:
+    try:
+        stat = session.exists(heartbeat_path(instance))
+    except ConfigError:
+        return None
+    return None if stat is None else max(0.0, wall_clock() - stat.modified_at)
+
+
+def ask_to_step_down(session: Session, paths: ElectionPaths, *, heir: str = "", timeout: float) -> PrimaryRecord:
+    """Has the group's primary hand over, to ``heir`` if that instance stands, and returns the next one's record.
+
+    Raises CoordinationError if nobody leads, somebody else is asking, or no other has begun within the time.
+    """
+    old = _read_primary(session, paths)
+    if old is None:
+        raise CoordinationError(f"nobody leads {paths.service}/{paths.group} now, so nobody can step down")
+    path = petition_path(paths)
+    try:
+        session.create(path, Petition(epoch=old.epoch, heir=heir).dump(), ephemeral=True)
+    except NodeExists as error:
+        raise CoordinationError(f"somebody else asks the primary of {paths.group} to step down already") from error
+    try:
+        new = _await_successor(session, paths, old.epoch, time.monotonic() + timeout)
+    finally:
+        # It goes with our session in any case.
+        with suppress(CoordinationError):
+            session.delete(path)
+    if new is None:
+        raise CoordinationError(f"{old.instance} has not handed {paths.group} over within {timeout:g} s")
+    return new
+
+
+def _await_successor(session: Session, paths: ElectionPaths, epoch: Epoch, give_up_at: float) -> PrimaryRecord | None:
+    changed = Event()
+    while (left := give_up_at - time.monotonic()) > 0:
+        changed.clear()
+        if session.exists(paths.primary, changed) is not None:
+            record = _read_primary(session, paths)
+            if record is not None and record.epoch > epoch:
+                return record
+        changed.wait(min(left, _LOOK_INTERVAL))
+    return None

@@ -1,0 +1,194 @@
+"""What lies where in ZooKeeper, and what is written there. Knows names and bytes, not when they are written.
+
+::
+
+    /services/<service>/election/<group>/candidates/<worker id>.<unique>-<sequence>   ephemeral
+    /services/<service>/election/<group>/primary                                ephemeral, PrimaryRecord
+    /services/<service>/election/<group>/epoch                                  persistent, EpochRecord; never deleted
+    /services/<service>/election/<group>/history                                persistent, see ``history``
+    /heartbeats/<worker id>                                                     ephemeral, empty
+
+Everything read is untrusted. A primary record that cannot be read is a primary without a known address; an epoch that
+cannot be read stops the election, because guessing would break the one thing it is for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from zkrpc.election.fencing import MAX_EPOCH, NO_EPOCH, Epoch
+from zkrpc.errors import ConfigError, RemoteProtocolError
+from zkrpc.registry.schema import Paths, check_name
+
+_MAX_RECORD = 16 * 1024
+_SEQUENCE_DIGITS = 10
+DEFAULT_GROUP = "main"
+"""The group of a service that has only one."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ElectionPaths:
+    """The paths of one group's election."""
+
+    service: str
+    group: str = DEFAULT_GROUP
+
+    def __post_init__(self) -> None:
+        """Checks both names."""
+        check_name("group name", self.group)
+        check_name("service name", self.service)
+
+    @property
+    def root(self) -> str:
+        """The node everything of this election hangs under."""
+        return f"{Paths(self.service).root}/election/{self.group}"
+
+    @property
+    def candidates(self) -> str:
+        """The queue of those who want to lead."""
+        return f"{self.root}/candidates"
+
+    @property
+    def primary(self) -> str:
+        """There while somebody leads."""
+        return f"{self.root}/primary"
+
+    @property
+    def epoch(self) -> str:
+        """The counter."""
+        return f"{self.root}/epoch"
+
+    @property
+    def history(self) -> str:
+        """The former primaries."""
+        return f"{self.root}/history"
+
+    def candidate(self, name: str) -> str:
+        """The path of the candidate whose node is called ``name``."""
+        return f"{self.candidates}/{name}"
+
+    def candidate_prefix(self, candidate: str) -> str:
+        """What ZooKeeper appends a sequence number to, for this candidate id."""
+        return f"{self.candidates}/{candidate}-"
+
+
+def heartbeat_path(worker_id: str) -> str:
+    """The node that one worker's heartbeats are written to."""
+    return f"/heartbeats/{check_name('worker id', worker_id)}"
+
+
+def sequence_of(name: str) -> int | None:
+    """The place in the queue that a candidate's name says; None for names that are no candidates."""
+    digits = name[-_SEQUENCE_DIGITS:]
+    if name[-_SEQUENCE_DIGITS - 1 : -_SEQUENCE_DIGITS] != "-" or not (digits.isascii() and digits.isdigit()):
+        return None
+    return int(digits)
+
+
+def candidate_id_of(name: str) -> str:
+    """The candidate id that a candidate's name begins with."""
+    return name[: -_SEQUENCE_DIGITS - 1]
+
+
+def candidate_id(instance: str, unique: str) -> str:
+    """A candidate id: whose it is, and something no other process ever used, which has no dot."""
+    if not unique or "." in unique:
+        raise ConfigError(f"the unique part of a candidate id must have no dot, got {unique!r}")
+    return check_name("candidate id", f"{instance}.{unique}")
+
+
+def instance_of(name: str) -> str:
+    """The worker id of the instance that a candidate's name says."""
+    return candidate_id_of(name).rpartition(".")[0]
+
+
+def queue(names: Iterable[str]) -> list[str]:
+    """The candidates among ``names``, first come first."""
+    return sorted((name for name in names if sequence_of(name) is not None), key=lambda name: (sequence_of(name), name))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PrimaryRecord:
+    """Who leads, as everybody may read it."""
+
+    epoch: Epoch
+    instance: str
+    """The worker id."""
+    endpoint: str
+    """``host:port``, where calls for the primary go."""
+
+    def dump(self) -> bytes:
+        """The node's value."""
+        return _dump(dataclasses.asdict(self))
+
+    @classmethod
+    def parse(cls, value: bytes) -> PrimaryRecord | None:
+        """What ``dump`` wrote; None for anything else."""
+        try:
+            fields = _load(value)
+            return cls(epoch=_epoch(fields), instance=_text(fields, "instance"), endpoint=_text(fields, "endpoint"))
+        except RemoteProtocolError:
+            return None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord:
+    """The newest epoch, and how its primary left, if it left on purpose."""
+
+    epoch: Epoch = NO_EPOCH
+    instance: str = ""
+    """The worker id of its primary."""
+    handed_over: bool = False
+    """The tombstone: that primary had stopped before it let go."""
+    heir: str = ""
+    """The worker id that is to go first now; empty if any candidate may."""
+
+    def dump(self) -> bytes:
+        """The node's value."""
+        return _dump(dataclasses.asdict(self))
+
+    @classmethod
+    def parse(cls, value: bytes) -> EpochRecord:
+        """What ``dump`` wrote, or nothing at all. Raises RemoteProtocolError for anything else."""
+        if not value:
+            return cls()
+        fields = _load(value)
+        return cls(
+            epoch=_epoch(fields),
+            instance=_text(fields, "instance"),
+            handed_over=fields.get("handed_over") is True,
+            heir=_text(fields, "heir"),
+        )
+
+
+def _dump(fields: Mapping[str, Any]) -> bytes:
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def _load(value: bytes) -> dict[str, Any]:
+    if len(value) > _MAX_RECORD:
+        raise RemoteProtocolError(f"an election record of {len(value)} bytes, at most {_MAX_RECORD} are read")
+    try:
+        fields = json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise RemoteProtocolError(f"an election record is not JSON: {value[:80]!r}") from error
+    if not isinstance(fields, dict):
+        raise RemoteProtocolError(f"an election record is not a JSON object: {value[:80]!r}")
+    return fields
+
+
+def _epoch(fields: Mapping[str, Any]) -> Epoch:
+    epoch = fields.get("epoch")
+    if type(epoch) is not int or not NO_EPOCH <= epoch <= MAX_EPOCH:
+        raise RemoteProtocolError(f"an election record has the epoch {epoch!r}")
+    return epoch
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    text = fields.get(name, "")
+    if not isinstance(text, str):
+        raise RemoteProtocolError(f"an election record has {name} {text!r}")
+    return text

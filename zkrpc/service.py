@@ -1,0 +1,77 @@
+"""What is served: an interface, its handler, and everything that is said about them before anything runs.
+
+A value that a module of the application makes when it is imported, and that a worker process then serves; so it opens
+nothing, and the handler is made as late as possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from zkrpc.call import Interceptor, ServerCall
+from zkrpc.config import ElectionConfig, ServerConfig
+from zkrpc.errors import ConfigError
+from zkrpc.idl import Interface
+
+
+class Service:
+    """What is served: an interface, its handler, and the name under which clients find it.
+
+    Args:
+        interface: a service of a loaded IDL.
+        handler: an object with a method for each of the interface's, or a function or class that makes one; it is
+            called in the worker process.
+        name: the name in the registry; the interface's name in lower case if not given.
+        config: limits and times of the server.
+        interceptors: run around every handler, the first one outermost.
+        is_ready: asked before the instance registers, every 0.1 s until it says True.
+        ready_timeout: seconds after which a service that is not ready gives up.
+        version: free text shown to operators.
+        metadata: facts published with the registration, text to text.
+        groups: the groups of which each elects a primary of its own; by default those that ``primary_only`` names.
+        election: limits and times of elections.
+    """
+
+    def __init__(
+        self,
+        interface: Interface,
+        handler: object,
+        name: str | None = None,
+        *,
+        config: ServerConfig | None = None,
+        interceptors: Sequence[Interceptor[ServerCall]] = (),
+        is_ready: Callable[[], bool] | None = None,
+        ready_timeout: float = 60.0,
+        version: str = "",
+        metadata: Mapping[str, str] | None = None,
+        groups: Sequence[str] = (),
+        election: ElectionConfig | None = None,
+    ) -> None:
+        if not isinstance(interface, Interface):
+            raise ConfigError(
+                f"Service wants a service of a loaded IDL, as in zkrpc.load(...).Users; got {interface!r}"
+            )
+        self.interface = interface
+        self.handler = handler
+        self.name = name or interface.name.lower()
+        self.config = config or ServerConfig()
+        self.interceptors = tuple(interceptors)
+        self.is_ready = is_ready
+        self.ready_timeout = ready_timeout
+        self.version = version
+        self.metadata = dict(metadata or {})
+        self.groups = tuple(groups)
+        self.election = election or ElectionConfig()
+
+    def __repr__(self) -> str:
+        """Name and interface."""
+        return f"<Service {self.name!r} {self.interface.name}>"
+
+    def make_handler(self) -> object:
+        """The handler object: the one given, or what the given class or function makes."""
+        if isinstance(self.handler, type) or (callable(self.handler) and not self._is_complete(self.handler)):
+            return self.handler()
+        return self.handler
+
+    def _is_complete(self, handler: object) -> bool:
+        return all(hasattr(handler, method) for method in self.interface.methods)
