@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
+import functools
 import itertools
 import random
 from collections.abc import Callable
@@ -781,14 +782,35 @@ class Process:
             self.machine.receive_answer(answer, self.clock())
 
         match request:
+            case do.Together(reads=reads):
+                self._read_together(reads, done)
+            case (
+                do.ListCandidates() | do.InspectCandidate() | do.WatchPredecessor() | do.ReadPrimary() | do.ReadEpoch()
+            ):
+                self._read(request, done)
+            case _:
+                self.client.write(lambda tree: self._write(tree, request, session_id), done)
+
+    def _read(self, request: do.Read, done: Callable[[Any], None]) -> None:
+        match request:
             case do.ListCandidates(path=path):
                 self.client.read(lambda tree: _children(tree, path), None, done)
             case do.InspectCandidate(path=path) | do.WatchPredecessor(path=path) | do.ReadPrimary(path=path):
                 self.client.read(lambda tree: tree.get(path), path, done)
             case do.ReadEpoch(path=path):
                 self.client.read(lambda tree: tree.get(path), None, done)
-            case _:
-                self.client.write(lambda tree: self._write(tree, request, session_id), done)
+
+    def _read_together(self, reads: tuple[do.Read, ...], done: Callable[[Any], None]) -> None:
+        answers: dict[int, Any] = {}
+
+        def collect(place: int, answer: Any) -> None:
+            answers[place] = answer
+            if len(answers) == len(reads):
+                failures = [one for one in answers.values() if isinstance(one, Failure)]
+                done(failures[0] if failures else tuple(answers[place] for place in range(len(reads))))
+
+        for place, read in enumerate(reads):
+            self._read(read, functools.partial(collect, place))
 
     def _write(self, tree: Tree, request: do.Request, session_id: int) -> Failure | None:
         match request:

@@ -27,6 +27,7 @@ from zkrpc.election.effects import (
     Serve,
     StartHeartbeats,
     StopHeartbeats,
+    Together,
     WatchPredecessor,
 )
 from zkrpc.election.lease import Lease
@@ -78,6 +79,8 @@ class Table:
     def answer(self, request: Effect) -> Answer | Failure:
         """What ZooKeeper says."""
         match request:
+            case Together(reads=reads):
+                return tuple(self.answer(read) for read in reads)
             case ListCandidates():
                 return self.names
             case InspectCandidate() | WatchPredecessor():
@@ -109,6 +112,7 @@ class Table:
 
 
 REQUESTS = (
+    Together,
     ListCandidates,
     InspectCandidate,
     WatchPredecessor,
@@ -207,11 +211,23 @@ def test_candidate_looks_again_when_a_watch_fires_and_once_in_a_while() -> None:
     assert table.orders() == [] and table.asked == []
     table.now = 30.0
     table.machine.handle_timer(30.0)
-    assert table.orders() == [] and len(table.asked) == 4
+    assert table.orders() == [] and [type(effect) for effect in table.asked] == [Together, WatchPredecessor]
     table.names, table.primary = (OURS,), None
     table.machine.receive_change(31.0)
     assert table.orders() == [StartHeartbeats(), ReportPrimary(None)]
     assert table.machine.state is ElectionState.CONFIRMING
+
+
+def test_candidate_that_found_things_changing_looks_again_at_once() -> None:
+    """The one before it went between two looks: no watch is left that would tell."""
+    table = waiting()
+    table.machine.receive_change(1.0)
+    (glance,) = table.machine.effects()
+    table.machine.receive_answer(table.answer(glance), 1.0)
+    assert table.machine.effects() == [WatchPredecessor(PATHS.candidate(OTHER))]
+    table.names, table.primary = (OURS,), None
+    table.machine.receive_answer(None, 1.0)
+    assert StartHeartbeats() in table.orders() and table.machine.state is ElectionState.CONFIRMING
 
 
 def test_candidate_that_lost_a_claim_stops_its_heartbeats() -> None:

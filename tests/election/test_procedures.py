@@ -22,6 +22,7 @@ from zkrpc.election.effects import (
     RecordHistory,
     ReleaseEpoch,
     Request,
+    Together,
     WatchPredecessor,
 )
 from zkrpc.election.procedures import (
@@ -46,6 +47,7 @@ OWN = PATHS.candidate(OURS)
 LIST, PRIMARY, EPOCH = ListCandidates(PATHS.candidates), ReadPrimary(PATHS.primary), ReadEpoch(PATHS.epoch)
 INSPECT = InspectCandidate(OWN)
 CREATE = CreateCandidate(PATHS.candidate_prefix("w1.u"), b"w1")
+GLANCE = Together((LIST, INSPECT, PRIMARY, EPOCH))
 MINE = Node(owner=7)
 
 
@@ -120,6 +122,54 @@ def test_candidate_behind_another_watches_it_and_the_primary() -> None:
         (PRIMARY, primary(2, owner=3, instance="w0")),
     )
     assert told == Queued(primary=PrimaryRecord(epoch=2, instance="w0", endpoint="h:1"))
+
+
+def test_candidate_that_is_enrolled_looks_at_everything_at_once() -> None:
+    """Three round trips from a vacant lead to ours."""
+    told = play(
+        campaign(ballot(candidate=OWN)),
+        (GLANCE, ((OURS, OTHER.replace("3", "9")), MINE, None, epoch(2))),
+        (claim(3), None),
+        (PRIMARY, primary(3)),
+    )
+    assert told == Won(epoch=3)
+
+
+def test_enrolled_candidate_behind_another_watches_it_again() -> None:
+    """And who leads; if the one before has gone meanwhile, everything is looked at again."""
+    behind = WatchPredecessor(PATHS.candidate(OTHER))
+    glance = (GLANCE, ((OURS, OTHER), MINE, primary(2, owner=3, instance="w0"), epoch(2)))
+    told = play(campaign(ballot(candidate=OWN)), glance, (behind, Node(owner=3)))
+    assert told == Queued(primary=PrimaryRecord(epoch=2, instance="w0", endpoint="h:1"))
+    assert play(campaign(ballot(candidate=OWN)), glance, (behind, None)) == Contested()
+    vacant = (GLANCE, ((OURS, OTHER), MINE, None, epoch(2)))
+    assert play(campaign(ballot(candidate=OWN)), vacant, (behind, Node(owner=3))) == Queued()
+
+
+@pytest.mark.parametrize(
+    ("names", "own"),
+    [(None, None), ((OTHER,), None), ((OTHER,), MINE), ((OURS,), Node(owner=6)), ((OURS, GHOST), MINE)],
+    ids=["nothing there", "deleted", "not listed", "another session's", "one too many"],
+)
+def test_enrolled_candidate_that_is_not_as_it_was_enrols_again(names: Any, own: Node | None) -> None:
+    """It is forgotten, and the next look begins with the queue."""
+    known = ballot(candidate=OWN)
+    assert play(campaign(known), (GLANCE, (names, own, None, epoch(2)))) == Contested()
+    assert known.candidate is None and next(campaign(known)) == LIST
+
+
+def test_enrolled_candidate_makes_the_epoch_if_somebody_deleted_it() -> None:
+    """Nothing at or below what was seen is asked for."""
+    told = play(
+        campaign(ballot(candidate=OWN, highest=5)),
+        (GLANCE, ((OURS,), MINE, None, None)),
+        (EPOCH, None),
+        (CreateEpoch(PATHS.epoch, EpochRecord().dump()), None),
+        (EPOCH, epoch(0, 0)),
+        (claim(6, 0), None),
+        (PRIMARY, primary(6)),
+    )
+    assert told == Won(epoch=6)
 
 
 def test_candidate_whose_predecessor_has_gone_looks_again() -> None:
@@ -208,7 +258,7 @@ def test_claim_without_an_answer_is_found_by_reading() -> None:
     with pytest.raises(RequestFailed):
         play(campaign(ours), *lines)
     assert ours.pending == 3
-    assert play(campaign(ours), (LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, primary(3))) == Won(epoch=3)
+    assert play(campaign(ours), (GLANCE, ((OURS,), MINE, primary(3), epoch(3)))) == Won(epoch=3)
 
 
 def test_claim_of_an_earlier_session_is_not_adopted() -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from zkrpc.election.fencing import Epoch
 from zkrpc.election.tree import PrimaryRecord
@@ -130,6 +130,19 @@ class ReadEpoch:
     path: str
 
 
+Read: TypeAlias = ListCandidates | InspectCandidate | WatchPredecessor | ReadPrimary | ReadEpoch
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Together:
+    """Several reads at once, sent in this order without waiting in between; the answer is a tuple of theirs.
+
+    One round trip instead of many, where a successor is waited for. If one of them fails, all have.
+    """
+
+    reads: tuple[Read, ...]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class CreateEpoch:
     """Create the persistent epoch node; done once in a group's life."""
@@ -180,21 +193,18 @@ class RecordHistory:
 
 
 Request: TypeAlias = (
-    MakeParents
-    | ListCandidates
+    Read
+    | Together
+    | MakeParents
     | CreateCandidate
-    | InspectCandidate
     | DeleteCandidate
-    | WatchPredecessor
-    | ReadPrimary
-    | ReadEpoch
     | CreateEpoch
     | ClaimEpoch
     | ReleaseEpoch
     | RecordHistory
 )
-Answer: TypeAlias = tuple[str, ...] | Node | None
-"""Names, or a node; None for "not there", and for every write."""
+Answer: TypeAlias = tuple[Any, ...] | Node | None
+"""Names, or a node; None for "not there", and for every write; several of these for Together."""
 
 
 # Orders

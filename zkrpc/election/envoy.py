@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
+import gevent
 from gevent.event import Event
 
 from zkrpc.election.effects import (
@@ -23,11 +25,13 @@ from zkrpc.election.effects import (
     ListCandidates,
     MakeParents,
     Node,
+    Read,
     ReadEpoch,
     ReadPrimary,
     RecordHistory,
     ReleaseEpoch,
     Request,
+    Together,
     WatchPredecessor,
 )
 from zkrpc.election.history import record_began, record_ended
@@ -87,20 +91,47 @@ class Envoy:
 
     def _send(self, request: Request) -> Answer:
         match request:
-            case ListCandidates(path=path):
-                names = self._session.children(path)
-                return None if names is None else tuple(names)
-            case InspectCandidate(path=path) | WatchPredecessor(path=path):
-                stat = self._session.exists(path, self._watch)
-                return None if stat is None else Node(owner=stat.owner, version=stat.version)
-            case ReadPrimary(path=path):
-                # Only exists leaves a watch where there is no node.
-                return None if self._session.exists(path, self._watch) is None else self._read(path)
-            case ReadEpoch(path=path):
-                return self._read(path)
+            case Together(reads=reads):
+                return self._send_together(reads)
+            case ListCandidates() | InspectCandidate() | WatchPredecessor() | ReadPrimary() | ReadEpoch():
+                return self._look(request)
             case _:
                 self._write(request)
                 return None
+
+    def _look(self, request: Read) -> Answer:
+        match request:
+            case ListCandidates(path=path):
+                names = self._session.children(path)
+                return None if names is None else tuple(names)
+            case ReadPrimary(path=path):
+                return self._read_watched(path)
+            case ReadEpoch(path=path):
+                return self._read(path)
+            case InspectCandidate(path=path) | WatchPredecessor(path=path):
+                stat = self._session.exists(path, self._watch)
+                return None if stat is None else Node(owner=stat.owner, version=stat.version)
+
+    def _send_together(self, reads: tuple[Read, ...]) -> tuple[Answer, ...]:
+        """Each in a greenlet of its own, which ends with its request; they send in the order in which they began."""
+        greenlets = [gevent.spawn(_caught, self._look, read) for read in reads]
+        answers = [greenlet.get() for greenlet in greenlets]
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return tuple(answers)
+
+    def _read_watched(self, path: str) -> Node | None:
+        """Only exists leaves a watch where there is no node, and only get tells the value: both are sent at once."""
+        value = gevent.spawn(_caught, self._read, path)
+        stat = self._session.exists(path, self._watch)
+        node = value.get()
+        if isinstance(node, Exception):
+            raise node
+        seen = None if stat is None else (stat.owner, stat.version)
+        told = None if node is None else (node.owner, node.version)
+        # They were not sent in this order, or it changed in between: what was read now comes after the watch was set.
+        return node if seen == told else self._read(path)
 
     def _read(self, path: str) -> Node | None:
         found = self._session.get(path)
@@ -150,6 +181,14 @@ class Envoy:
             self._session.create(line.path, value)
         else:
             self._session.set(line.path, value, found.version)
+
+
+def _caught(look: Callable[[Any], Any], subject: Any) -> Any:
+    """What ``look`` returns or raises: the hub would print what leaves a greenlet."""
+    try:
+        return look(subject)
+    except Exception as error:
+        return error
 
 
 def _claim(request: ClaimEpoch) -> list[Operation]:

@@ -315,6 +315,8 @@ class ElectionMachine:
         """Acts on what a conversation came to."""
         match finished.value:
             case Contested():
+                # No watch need be left of what was looked at, so nothing else would make us look again.
+                self._stale = True
                 self.conversation.pause_if_repeated(now)
                 return
             case Won(epoch=epoch):

@@ -31,6 +31,7 @@ from zkrpc.election.effects import (
     RecordHistory,
     ReleaseEpoch,
     Request,
+    Together,
     WatchPredecessor,
 )
 from zkrpc.election.fencing import NO_EPOCH, Epoch
@@ -119,6 +120,13 @@ class Recorded:
 
 def campaign(ballot: Ballot) -> Procedure[Won | Queued | Contested]:
     """Enrols if need be, and claims the epoch if it is our turn."""
+    if ballot.candidate is not None:
+        return (yield from _look_again(ballot, ballot.candidate))
+    return (yield from _enrol(ballot))
+
+
+def _enrol(ballot: Ballot) -> Procedure[Won | Queued | Contested]:
+    """What ``campaign`` does when no candidate of ours is known: step by step, because the steps depend on each other."""
     names = yield from _enrolled(ballot)
     if ballot.candidate is None:
         return Contested()
@@ -129,6 +137,33 @@ def campaign(ballot: Ballot) -> Procedure[Won | Queued | Contested]:
     if primary is not None:
         return (yield from _wait_for(ballot, primary))
     return (yield from _claim_in_turn(ballot, names))
+
+
+def _look_again(ballot: Ballot, candidate: str) -> Procedure[Won | Queued | Contested]:
+    """What ``campaign`` does when our candidate is known: all that it reads at once, because somebody may be waiting."""
+    paths = ballot.paths
+    reads = (
+        ListCandidates(paths.candidates),
+        InspectCandidate(candidate),
+        ReadPrimary(paths.primary),
+        ReadEpoch(paths.epoch),
+    )
+    answers: Any = yield Together(reads)
+    listed, own, primary, epoch = answers
+    names = queue(_names(listed or ()))
+    ours = [name for name in names if candidate_id_of(name) == ballot.candidate_id]
+    if not ballot.is_ours(own) or ours != [_name(candidate)]:
+        # Gone, or one too many: enrolling puts it in order.
+        ballot.candidate = None
+        return Contested()
+    place = names.index(ours[0])
+    if place and (yield WatchPredecessor(paths.candidate(names[place - 1]))) is None:
+        return Contested()
+    if primary is not None:
+        return (yield from _wait_for(ballot, primary))
+    if epoch is None:
+        return (yield from _claim_in_turn(ballot, names))
+    return (yield from _claim_if_next(ballot, names, epoch, _noted(ballot, epoch)))
 
 
 def _enrolled(ballot: Ballot) -> Procedure[list[str]]:
@@ -169,8 +204,15 @@ def _wait_for(ballot: Ballot, primary: Node) -> Procedure[Won | Queued | Contest
 
 
 def _claim_in_turn(ballot: Ballot, names: list[str]) -> Procedure[Won | Queued | Contested]:
-    """Nobody leads: claim, if we are first or the named heir."""
+    """Nobody leads: read the epoch, and claim it if we are next."""
     node, record = yield from _read_epoch(ballot)
+    return (yield from _claim_if_next(ballot, names, node, record))
+
+
+def _claim_if_next(
+    ballot: Ballot, names: list[str], node: Node, record: EpochRecord
+) -> Procedure[Won | Queued | Contested]:
+    """Claim, if we are first or the named heir."""
     heir_waits = record.handed_over and record.heir in map(instance_of, names)
     named = record.heir if heir_waits and ballot.patient else ""
     first = names[0] == _name(ballot.candidate)
@@ -282,9 +324,13 @@ def _read_epoch(ballot: Ballot) -> Procedure[tuple[Node, EpochRecord]]:
     node = _node(seen)
     if node is None:
         raise RequestFailed(Failure.MISSING)
+    return node, _noted(ballot, node)
+
+
+def _noted(ballot: Ballot, node: Node) -> EpochRecord:
     record = EpochRecord.parse(node.value)
     ballot.note(record.epoch)
-    return node, record
+    return record
 
 
 def read_primary(ballot: Ballot) -> Procedure[Node | None]:
