@@ -11,8 +11,8 @@ The ensemble's clock is the true one. Everything random comes from one ``random.
 from __future__ import annotations
 
 import dataclasses
-import heapq
 import functools
+import heapq
 import itertools
 import random
 from collections.abc import Callable
