@@ -75,3 +75,21 @@ def test_readme_can_be_followed(programs: Programs, zookeeper: str, tmp_path: Pa
     assert all(promise.startswith(line) for line, promise in zip(printed, promised)), printed
     serving.process.terminate()
     assert serving.wait() == 0
+
+
+@pytest.mark.zookeeper
+def test_readme_has_a_primary_step_down(programs: Programs, zookeeper: str, tmp_path: Path) -> None:
+    """The ledger is served, its primary shown, and led by another after it was asked to step down, all as written."""
+    serve, show, step_down = blocks("sh")[2].splitlines()
+    path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "ZK": zookeeper}
+    serving = programs.start("/bin/sh", "-c", f"exec {serve}", LEDGER_DATABASE=str(tmp_path / "l.sqlite"), **path)
+
+    def said(command: str) -> str:
+        running = programs.start("/bin/sh", "-c", command, **path)
+        return running.output if running.wait() == 0 else ""
+
+    eventually(lambda: "epoch 1" in said(show), 20)
+    eventually(lambda: "epoch 2" in said(step_down), 20)
+    assert "epoch 2" in said(show)
+    serving.process.terminate()
+    assert serving.wait() == 0

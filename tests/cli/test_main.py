@@ -10,13 +10,15 @@ from zkrpc.cli import main as main_module
 from zkrpc.cli.main import main
 from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict, IdlError
 
+COMMANDS = ["dev", "ls", "primary", "serve"]
+
 
 def test_zkrpc_tells_its_version_and_its_commands(command: Command) -> None:
     """``zkrpc --version`` and ``zkrpc -h`` need neither ZooKeeper nor a service."""
     assert command.run("--version") == (0, f"zkrpc, version {zkrpc.__version__}\n")
     status, text = command.run("-h")
     assert status == 0
-    assert [line.split()[0] for line in text.partition("Commands:")[2].splitlines() if line] == ["dev", "ls", "serve"]
+    assert [line.split()[0] for line in text.partition("Commands:")[2].splitlines() if line] == COMMANDS
 
 
 @pytest.mark.parametrize(

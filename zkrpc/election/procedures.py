@@ -126,7 +126,7 @@ def campaign(ballot: Ballot) -> Procedure[Won | Queued | Contested]:
 
 
 def _enrol(ballot: Ballot) -> Procedure[Won | Queued | Contested]:
-    """What ``campaign`` does when no candidate of ours is known: step by step, because the steps depend on each other."""
+    """What ``campaign`` does when no candidate of ours is known: step by step, as one depends on the other."""
     names = yield from _enrolled(ballot)
     if ballot.candidate is None:
         return Contested()
@@ -140,7 +140,7 @@ def _enrol(ballot: Ballot) -> Procedure[Won | Queued | Contested]:
 
 
 def _look_again(ballot: Ballot, candidate: str) -> Procedure[Won | Queued | Contested]:
-    """``campaign`` when our candidate is known: reads everything at once, because callers may be waiting."""
+    """What ``campaign`` does when our candidate is known: it reads all at once, since somebody may be waiting."""
     paths = ballot.paths
     reads = (
         ListCandidates(paths.candidates),
