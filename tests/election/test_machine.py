@@ -383,6 +383,9 @@ def test_hand_over_leaves_a_tombstone_and_enrols_again() -> None:
     (release,) = [effect for effect in table.asked if isinstance(effect, ReleaseEpoch)]
     expected = EpochRecord(epoch=3, instance="w1", handed_over=True, heir="w2")
     assert EpochRecord.parse(release.epoch_value) == expected
+    assert not any(isinstance(effect, CreateCandidate) for effect in table.asked), "the successor goes first"
+    table.machine.handle_timer(5.3)
+    table.orders()
     assert any(isinstance(effect, CreateCandidate) for effect in table.asked)
     assert table.history[1] == (3, "handed over")
 

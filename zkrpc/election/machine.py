@@ -65,8 +65,9 @@ from zkrpc.election.tree import ElectionPaths, PrimaryRecord, candidate_id
 
 # Seconds that a named heir may take to come and claim.
 _HEIR_GRACE = 1.0
-# Seconds until an instance whose on_elected failed stands again; others in the queue go first anyway.
-_FAILED_PAUSE = 1.0
+# Seconds until an instance stands again. Others in the queue go first anyway; after a hand-over they are busy electing,
+# and somebody who enrols is in their way.
+_PAUSES = {Reason.SYNCHRONISATION_FAILED: 1.0, Reason.HANDED_OVER: 0.15}
 
 
 class ElectionState(enum.Enum):
@@ -376,8 +377,8 @@ class ElectionMachine:
     def _leave(self, now: float) -> None:
         """Nothing is ours any more: begin again, or rest."""
         self.conversation.abandon()
-        if self._reason is Reason.SYNCHRONISATION_FAILED:
-            self.conversation.pause(now, _FAILED_PAUSE)
+        if self._reason in _PAUSES:
+            self.conversation.pause(now, _PAUSES[self._reason])
         self._term = None
         self._ballot.pending = None
         self._ballot.candidate = None
