@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.zookeeper.waiting import eventually
 from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import Endpoint, Primary
 from zkrpc.errors import ConfigError, NotPrimary
+from zkrpc.idl import load_text
 from zkrpc.registry.closing import close_session
 from zkrpc.registry.operations import Create, Delete
 from zkrpc.registry.primaries import PrimaryWatches
@@ -285,39 +287,61 @@ def test_resolver_follows_primaries_until_it_is_closed(session_opener: SessionOp
     resolver.close()
 
 
-def test_clients_of_a_process_follow_an_election_through_zookeeper(zookeeper: str) -> None:
-    """Two servers, found and followed through the registry: no redirect before the change, and the wait for an election
-    ends when the node appears, long before the client would ask again by itself."""
-    refused: list[NotPrimary] = []
+# The servers of this file play an election: to them these are methods like any other, or they would hold one.
+UNMARKED = load_text(re.sub(r"\(zkrpc\.[^)]*\)", "", IDL.Ledger.text), name="unmarked.thrift")
 
-    def note(call: Any, proceed: Any) -> Any:
-        try:
-            return proceed(call)
-        except NotPrimary as error:
-            refused.append(error)
-            raise
+
+def test_clients_of_a_process_follow_an_election_through_zookeeper(
+    session_opener: SessionOpener, zookeeper: str
+) -> None:
+    """Two servers, found and followed through the registry: no redirect before nor after the change, and the wait for
+    an election ends when the node appears."""
+    operator = session_opener()
+    path = Paths("ledger").primary("main")
+    operator.ensure_path(path.rpartition("/")[0])
+    leader: list[tuple[object, int]] = []
+    refused: list[object] = []
+
+    def guard(call: Any, proceed: Any) -> Any:
+        handler = call.handler.__self__
+        if not leader or leader[0][0] is not handler:
+            refused.append(handler)
+            raise NotPrimary("not here", group="main")
+        call.epoch = leader[0][1]
+        return proceed(call)
+
+    def become(number: int, epoch: int) -> None:
+        leader[:] = [(handlers[number], epoch)]
+        told = record(Primary(endpoint=apps[number].endpoint, epoch=epoch))
+        operator.create(path, told, ephemeral=True)
 
     handlers = [Ledger(), Ledger()]
     config = zkrpc.ClientConfig(timeout=20, backoff=15, max_backoff=15)
     server = zkrpc.ServerConfig(linger=0.01, drain_timeout=1)
-    services = [
-        zkrpc.Service(IDL.Ledger, handler, "ledger", interceptors=[note], config=server) for handler in handlers
-    ]
-    with zkrpc.Registry(zookeeper) as registry, zkrpc.serve(services[0], zookeeper=zookeeper) as first:
-        eventually(lambda: first.candidacy.campaigns["main"].leadership)
-        with zkrpc.serve(services[1], zookeeper=zookeeper) as second:
-            resolver = registry.resolver("ledger")
-            eventually(lambda: len(resolver.wait_ready(5).instances) == 2)
-            eventually(lambda: second.candidacy.campaigns["main"].primary)
-            stubs = [zkrpc.connect(IDL.Ledger, "ledger", zookeeper=registry, config=config) for _ in range(3)]
-            eventually(lambda: "epoch 1" in repr(resolver._primaries))
-            assert [stub.transfer("a") for stub in stubs] == ["transferred a"] * 3 and not refused
-            first.begin_stop()
-            eventually(lambda: first.candidacy.campaigns["main"].gate.closed)
-            waiting = [gevent.spawn(stub.transfer, "b") for stub in stubs]
-            assert eventually(lambda: all(one.ready() for one in waiting)) < 2.0
-            assert [one.get() for one in waiting] == ["transferred b"] * 3
-            assert (handlers[0].served, handlers[1].served) == (["a"] * 3, ["b"] * 3)
-            for stub in stubs:
-                stub.close()
-            assert repr(resolver._primaries) == "<PrimaryWatches ledger >"
+    with zkrpc.Registry(zookeeper) as registry:
+        apps = [
+            zkrpc.serve(
+                zkrpc.Service(UNMARKED.Ledger, handler, "ledger", interceptors=[guard], config=server),
+                zookeeper=registry,
+            )
+            for handler in handlers
+        ]
+        resolver = registry.resolver("ledger")
+        eventually(lambda: len(resolver.wait_ready(5).instances) == 2)
+        become(0, 1)
+        stubs = [zkrpc.connect(IDL.Ledger, "ledger", zookeeper=registry, config=config) for _ in range(3)]
+        eventually(lambda: "epoch 1" in repr(resolver._primaries))
+        assert [stub.transfer("a") for stub in stubs] == ["transferred a"] * 3 and not refused
+        leader.clear()
+        operator.delete(path)
+        waiting = [gevent.spawn(stub.transfer, "b") for stub in stubs]
+        eventually(lambda: len(refused) == 3)
+        become(1, 2)
+        assert eventually(lambda: all(one.ready() for one in waiting)) < 1.0
+        assert [one.get() for one in waiting] == ["transferred b"] * 3
+        assert (len(refused), handlers[1].served) == (3, ["b"] * 3)
+        for stub in stubs:
+            stub.close()
+        assert repr(resolver._primaries) == "<PrimaryWatches ledger >"
+        for app in apps:
+            app.stop()
