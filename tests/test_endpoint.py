@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zkrpc.endpoint import Endpoint
+from zkrpc.endpoint import MAX_EPOCH, Endpoint, read_epoch
 from zkrpc.errors import ConfigError
 
 
@@ -24,3 +24,13 @@ def test_endpoint_names_what_it_expected(text: str) -> None:
     """Anything else is a ConfigError that shows the form."""
     with pytest.raises(ConfigError, match="write host:port"):
         Endpoint.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "epoch"),
+    [("0", 0), ("17", 17), (str(MAX_EPOCH), MAX_EPOCH), (str(MAX_EPOCH + 1), None), ("-1", None), ("", None)]
+    + [("1.0", None), ("٣", None), ("9" * 5000, None), (" 1", None)],
+)
+def test_epoch_is_read_from_digits_only(text: str, epoch: int | None) -> None:
+    """A header is untrusted: signs, other scripts' digits and endless numbers are no epochs."""
+    assert read_epoch(text) == epoch

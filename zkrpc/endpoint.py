@@ -19,6 +19,14 @@ DEFAULT_GROUP = "main"
 """The group of a service that elects only one primary."""
 
 
+def read_epoch(text: str) -> int | None:
+    """The epoch in a header or a command line; None if the text is not one."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        return None
+    number = int(text)
+    return number if number <= MAX_EPOCH else None
+
+
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class Endpoint:
     """A host and a TCP port. ``str()`` gives ``host:port``, with brackets around an IPv6 address."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zkrpc.election.fencing import MAX_EPOCH, Fence, read_epoch
+from zkrpc.election.fencing import Fence
 from zkrpc.errors import Executed, StaleEpoch
 
 
@@ -34,13 +34,3 @@ def test_fence_lets_through_exactly_what_does_not_fall(epochs: list[int]) -> Non
         except StaleEpoch:
             assert not allowed
     assert passed == sorted(passed)
-
-
-@pytest.mark.parametrize(
-    ("text", "epoch"),
-    [("0", 0), ("17", 17), (str(MAX_EPOCH), MAX_EPOCH), (str(MAX_EPOCH + 1), None), ("-1", None), ("", None)]
-    + [("1.0", None), ("٣", None), ("9" * 5000, None), (" 1", None)],
-)
-def test_epoch_is_read_from_digits_only(text: str, epoch: int | None) -> None:
-    """A header is untrusted: signs, other scripts' digits and endless numbers are no epochs."""
-    assert read_epoch(text) == epoch

@@ -15,7 +15,8 @@ from zkrpc.app import Registry
 from zkrpc.election.history import Term
 from zkrpc.election.lease import lease_end
 from zkrpc.election.survey import GroupReport, ask_to_step_down, look
-from zkrpc.election.tree import DEFAULT_GROUP, ElectionPaths
+from zkrpc.election.tree import ElectionPaths
+from zkrpc.endpoint import DEFAULT_GROUP
 from zkrpc.errors import CoordinationError
 from zkrpc.registry.formats import SESSION_TIMEOUT
 from zkrpc.registry.session import Session

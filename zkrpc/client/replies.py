@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from zkrpc.codec import FailureKind, decode_failure
-from zkrpc.endpoint import MAX_EPOCH, NO_EPOCH, Endpoint
+from zkrpc.endpoint import NO_EPOCH, Endpoint, read_epoch
 from zkrpc.errors import (
     CallError,
     ConfigError,
@@ -45,7 +45,6 @@ _EXECUTED = {executed.value: executed for executed in Executed}
 _LONGEST_MESSAGE = 1000
 """Characters of a peer's text that go into our message; it is somebody else's text and may be long."""
 _LONGEST_RETRY_AFTER = 3600.0
-_EPOCH_DIGITS = 20
 
 
 def unreadable(method: Method, error: RemoteProtocolError) -> RemoteError:
@@ -76,11 +75,7 @@ def failure_of(method: Method, reply: Reply) -> CallError:
 
 def epoch_of(headers: Mapping[str, str], key: str = keys.EPOCH) -> int | None:
     """The epoch that a reply's headers say; None if there is none, or something else in its place."""
-    text = headers.get(key, "")
-    if not (text.isascii() and text.isdigit() and len(text) < _EPOCH_DIGITS):
-        return None
-    number = int(text)
-    return number if number <= MAX_EPOCH else None
+    return read_epoch(headers.get(key, ""))
 
 
 def is_refusal(error: CallError) -> bool:

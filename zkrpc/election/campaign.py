@@ -35,7 +35,7 @@ from zkrpc.election.effects import (
     StopHeartbeats,
 )
 from zkrpc.election.envoy import Envoy
-from zkrpc.election.fencing import NO_EPOCH, Epoch
+from zkrpc.election.fencing import Epoch
 from zkrpc.election.gate import Gate
 from zkrpc.election.heart import Heart
 from zkrpc.election.leadership import Leadership
@@ -43,7 +43,7 @@ from zkrpc.election.lease import Lease
 from zkrpc.election.machine import ElectionMachine, ElectionState
 from zkrpc.election.petition import await_petition
 from zkrpc.election.tree import ElectionPaths, PrimaryRecord
-from zkrpc.endpoint import Endpoint
+from zkrpc.endpoint import NO_EPOCH, Endpoint
 from zkrpc.errors import ConfigError, Executed, NotPrimary, StaleEpoch
 from zkrpc.registry.operations import SessionState
 from zkrpc.registry.session import Session

@@ -9,14 +9,10 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from zkrpc.endpoint import NO_EPOCH
 from zkrpc.errors import StaleEpoch
 
 Epoch: TypeAlias = int
-
-NO_EPOCH: Epoch = 0
-"""Before the first primary."""
-MAX_EPOCH: Epoch = 2**63 - 1
-"""What a signed 64-bit column holds."""
 
 
 class Fence:
@@ -41,11 +37,3 @@ class Fence:
         if epoch < self.epoch:
             raise StaleEpoch(f"epoch {epoch} is over, {self.epoch} has begun", seen=self.epoch, current=epoch)
         self.epoch = epoch
-
-
-def read_epoch(text: str) -> Epoch | None:
-    """The epoch in a header or a command line; None if the text is not one."""
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
-        return None
-    number = int(text)
-    return number if number <= MAX_EPOCH else None

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, overload
 
 from zkrpc.call import Proceed, ServerCall
-from zkrpc.election.fencing import Epoch, read_epoch
+from zkrpc.election.fencing import Epoch
 from zkrpc.election.gate import Gate
 from zkrpc.election.leadership import Leadership
-from zkrpc.election.tree import DEFAULT_GROUP
+from zkrpc.endpoint import DEFAULT_GROUP, read_epoch
 from zkrpc.errors import ConfigError, Executed, NotPrimary, Rejected, StaleEpoch
 from zkrpc.idl import Interface
 from zkrpc.registry.schema import check_name

@@ -34,8 +34,9 @@ from zkrpc.election.effects import (
     Together,
     WatchPredecessor,
 )
-from zkrpc.election.fencing import NO_EPOCH, Epoch
+from zkrpc.election.fencing import Epoch
 from zkrpc.election.tree import ElectionPaths, EpochRecord, PrimaryRecord, candidate_id_of, instance_of, queue
+from zkrpc.endpoint import NO_EPOCH
 
 Result = TypeVar("Result")
 Procedure: TypeAlias = Generator[Request, Answer, Result]

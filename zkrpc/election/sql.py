@@ -15,7 +15,7 @@ from typing import Any
 
 from zkrpc.call import current_call
 from zkrpc.election.fencing import Epoch
-from zkrpc.election.tree import DEFAULT_GROUP
+from zkrpc.endpoint import DEFAULT_GROUP
 from zkrpc.errors import ConfigError, StaleEpoch
 
 _MARKS = {"qmark": "?", "format": "%s", "pyformat": "%s", "numeric": ":{}"}

@@ -9,10 +9,11 @@ from contextlib import suppress
 
 from gevent.event import Event
 
-from zkrpc.election.fencing import NO_EPOCH, Epoch
+from zkrpc.election.fencing import Epoch
 from zkrpc.election.history import Term, read_history
 from zkrpc.election.petition import Petition, petition_path
 from zkrpc.election.tree import ElectionPaths, EpochRecord, PrimaryRecord, heartbeat_path, instance_of, queue
+from zkrpc.endpoint import NO_EPOCH
 from zkrpc.errors import ConfigError, CoordinationError, NodeExists, RemoteProtocolError
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.session import Session

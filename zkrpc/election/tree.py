@@ -19,14 +19,13 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from zkrpc.election.fencing import MAX_EPOCH, NO_EPOCH, Epoch
+from zkrpc.election.fencing import Epoch
+from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH
 from zkrpc.errors import ConfigError, RemoteProtocolError
 from zkrpc.registry.schema import Paths, check_name
 
 _MAX_RECORD = 16 * 1024
 _SEQUENCE_DIGITS = 10
-DEFAULT_GROUP = "main"
-"""The group of a service that has only one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
