@@ -7,7 +7,6 @@ is no longer needed.
 from __future__ import annotations
 
 LARGER: dict[str, tuple[int, str]] = {
-    "zkrpc.wire.client": (320, "one machine: its hot loop and its slow path share every field"),
     "zkrpc.wire.server": (330, "one machine: its hot loop and its slow path share every field"),
 }
 """``package.module``, ``package.module:Class`` or ``package.module:function`` -> (ceiling, why)."""

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from tests.wire.peers import BODY, cut, framed, message, split_frames, theader
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError
-from zkrpc.wire import client as client_module
 from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.envelope import MessageKind, read_envelope
 from zkrpc.wire.message import Dialect, ProtocolState, control_frame, open_frame
@@ -104,14 +103,6 @@ def test_client_says_nothing_where_time_is_unlimited() -> None:
     assert [headers for _, _, _, _, headers in sent_by(client)] == [{}, {"k": "v"}]
     assert client.next_timer() is None
     assert client.handle_timer(1e9) == []
-
-
-def test_client_remembers_a_bounded_number_of_budgets() -> None:
-    """Every method's table starts anew when it is full."""
-    client = opened()
-    for budget in range(1, 600):
-        client.send_call(b"bounded", BODY, None, deadline_at=budget / 1000, now=0.0)
-    assert len(client_module._templates[b"bounded"]) <= client_module._MAX_BUDGETS
 
 
 def test_client_adds_its_budget_to_the_callers_headers() -> None:
@@ -427,3 +418,28 @@ def _played(chunks: list[bytes], zkrpc: bool) -> tuple[Any, ...]:
 def test_client_does_not_notice_how_a_stream_is_cut(stream: bytes, sizes: list[int], zkrpc: bool) -> None:
     """The same answers, the same bytes, the same end, whatever the chunks are; and every call ends exactly once."""
     assert _played(list(cut(stream, sizes)), zkrpc) == _played([stream], zkrpc)
+
+
+def test_client_tells_a_zkrpc_server_of_calls_that_nobody_waits_for() -> None:
+    """Cancelled or expired after they left: the server may stop. What never left is taken back without a word."""
+    client = opened(zkrpc=True)
+    left, expired = call(client, "a"), call(client, "b", 1.0)
+    client.data_to_send()
+    here = call(client, "c")
+    assert client.waiting() == [(left, "a"), (expired, "b"), (here, "c")]
+    assert client.cancel_call(left) is True
+    assert client.handle_timer(1.0) == [("b", True)]
+    assert client.cancel_call(here) is False
+    assert [(name, seqid) for _, name, seqid, _, _ in sent_by(client)] == [
+        (b"zkrpc:cancel", left),
+        (b"zkrpc:cancel", expired),
+    ]
+
+
+def test_client_does_not_bother_others_with_cancelling() -> None:
+    """A THeader server that is not ours would take the frame for a call."""
+    client = opened()
+    call_id = call(client)
+    client.data_to_send()
+    assert client.cancel_call(call_id) is True
+    assert client.data_to_send() == b""

@@ -520,3 +520,40 @@ def test_server_never_raises_on_what_a_peer_sends(stream: bytes, rest: bytes, si
         assert len(server._buffer) < 2004
     server.receive_eof(0.0)
     assert (server.state, server.in_flight) == (ProtocolState.CLOSED, 0)
+
+
+def test_server_drops_a_cancelled_request_that_has_not_begun() -> None:
+    """It is not handed out, and its id is free again."""
+    server = started()
+    server.receive_data(message(seqid=1) + message(seqid=2) + control_frame(b"zkrpc:cancel", 1), 0.0)
+    assert [request.seqid for request in requests_of(server)] == [2]
+    assert (server.in_flight, server.take_cancelled()) == (1, [])
+    server.receive_data(message(seqid=1), 0.0)
+    assert only_request(server).seqid == 1
+
+
+def test_server_names_a_cancelled_request_that_runs() -> None:
+    """Once; whoever runs it decides. One that was answered already, or never came, is passed over."""
+    server = started()
+    server.receive_data(message(seqid=1), 0.0)
+    request = only_request(server)
+    server.receive_data(control_frame(b"zkrpc:cancel", 1) + control_frame(b"zkrpc:cancel", 9), 0.0)
+    assert server.take_cancelled() == [request]
+    assert server.take_cancelled() == []
+    server.send_reply(request, REPLY_BODY)
+    server.receive_data(control_frame(b"zkrpc:cancel", 1), 0.0)
+    assert server.take_cancelled() == []
+
+
+def test_server_asks_a_zkrpc_peer_for_a_sign_of_life() -> None:
+    """The peer answers, and any byte tells that it is there; a plain peer is not asked, a closed one neither."""
+    server = started()
+    server.send_ping()
+    server.receive_data(control_frame(b"zkrpc:hello"), 1.0)
+    server.send_ping()
+    assert [name for _, name, *_ in answers_of(server)] == [b"zkrpc:ping"]
+    server.receive_data(control_frame(b"zkrpc:pong"), 2.5)
+    assert server.last_heard_at == 2.5
+    server.receive_eof(3.0)
+    server.send_ping()
+    assert server.data_to_send() == b""

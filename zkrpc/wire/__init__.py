@@ -9,7 +9,8 @@ unique, so replies leave in the order of completion. A foreign client may use on
 replies in order: requests that share an id run one after another.
 
 Control messages are ONEWAY messages named ``zkrpc:...`` with an empty struct, spoken only to peers that are known to
-understand them. A drain takes two of them, so that no call is lost between the last look and the close::
+understand them. A caller that leaves before its answer says so with ``cancel``, and either side may ask for a sign of
+life with ``ping``. A drain takes two of them, so that no call is lost between the last look and the close::
 
     client                                server
       | -- hello ------------------------> |   I understand control messages
@@ -28,6 +29,8 @@ well-framed message is answered, and the connection lives; what cannot be framed
 ``theader``             header blocks and transforms
 ``envelope``            kind, name and id, in binary and compact
 ``message``             one message in any dialect; the shapes that make the common case fast
+``calls``               what precedes a call's body, remembered by name and budget
+``keepalive``           whether a silent peer is still there
 ``server``, ``client``  the two machines
 ``headers``             the metadata keys both sides agree on
 ======================  ==========================================================================

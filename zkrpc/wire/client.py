@@ -22,12 +22,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from zkrpc.config import WireLimits
-from zkrpc.deadline import Deadline
 from zkrpc.errors import LocalProtocolError, RemoteProtocolError
+from zkrpc.wire.calls import learn_template, templates, write_call_head
 from zkrpc.wire.envelope import MessageKind, read_envelope
 from zkrpc.wire.frames import LENGTH_SIZE, FrameBuffer
-from zkrpc.wire.headers import DEADLINE_BUDGET
 from zkrpc.wire.message import (
+    CANCEL,
     CONTROL_PREFIX,
     DRAINING,
     HELLO,
@@ -37,7 +37,6 @@ from zkrpc.wire.message import (
     Dialect,
     ProtocolState,
     Reply,
-    Template,
     check_reply,
     control_frame,
     layout_at,
@@ -46,21 +45,13 @@ from zkrpc.wire.message import (
     open_frame,
     remember,
     shapes_of,
-    template_of,
-    write_head,
 )
-from zkrpc.wire.theader import NO_HEADERS, write_block
 
-_CALL, _ONEWAY = MessageKind.CALL, MessageKind.ONEWAY
+_ONEWAY = MessageKind.ONEWAY
 _HEADER_BINARY = Dialect.HEADER_BINARY
 _CLOSED = ProtocolState.CLOSED
 _LAST_ID = 0x7FFFFFFF
 _HEAP_SLACK = 64
-
-# How to write a call, by its name and its budget in whole milliseconds: ours both, so no peer can fill it. Two levels,
-# and a float floored by division, because a tuple and int() cost twice as much as the look-up itself (measured).
-_templates: dict[bytes, dict[float, Template]] = {}
-_MAX_BUDGETS = 256
 
 
 class ClientProtocol:
@@ -154,13 +145,23 @@ class ClientProtocol:
             call_id = (serial := serial + 1) & _LAST_ID
         size = len(body)
         if headers or oneway or not self._has_templates:
-            head = self._write_call_head(name, call_id, size, deadline_at, now, headers, oneway)
+            head = write_call_head(
+                self.dialect,
+                self.limits,
+                name,
+                call_id,
+                size,
+                deadline_at=deadline_at,
+                now=now,
+                headers=headers,
+                oneway=oneway,
+            )
             length = len(head) - LENGTH_SIZE + size
         else:
             try:
-                pack, shape, base = _templates[name][(deadline_at - now) * 1000 // 1]
+                pack, shape, base = templates[name][(deadline_at - now) * 1000 // 1]
             except KeyError:
-                pack, shape, base = _learn_template(name, deadline_at, now)
+                pack, shape, base = learn_template(name, deadline_at, now)
             length = base + size
             head = pack(length, PLAIN_MAGIC, call_id, shape, call_id)
         if length > self._max_frame:
@@ -177,24 +178,6 @@ class ClientProtocol:
         out.append(body)
         return call_id
 
-    def _write_call_head(
-        self,
-        name: bytes,
-        call_id: int,
-        size: int,
-        deadline_at: float,
-        now: float,
-        headers: Mapping[str, str] | None,
-        oneway: bool,
-    ) -> bytes:
-        dialect, limits = self.dialect, self.limits
-        block = None
-        if dialect.has_header:
-            metadata = _metadata(headers, deadline_at, now)
-            entries = limits.max_header_entries
-            block = write_block(dialect.payload, metadata, max_size=limits.max_header, max_entries=entries)
-        return write_head(dialect, _ONEWAY if oneway else _CALL, name, call_id, size, block=block)
-
     def _queue_early(self, deadline_at: float, call_id: int, serial: int) -> None:
         early = self._early
         if len(early) > 2 * len(self._pending) + _HEAP_SLACK:
@@ -209,7 +192,8 @@ class ClientProtocol:
     def cancel_call(self, call_id: int) -> bool:
         """Forgets a call; unknown and finished ids are ignored. True if its frame had left, so it may be executed.
 
-        On a plain dialect that closes the connection, with a ``failure`` that says so.
+        A zkrpc server is told, so that it need not go on for nobody. On a plain dialect the connection is closed, with
+        a ``failure`` that says so.
         """
         call = self._pending.pop(call_id, None)
         return call is not None and self._abandon(call, "cancelled")
@@ -220,9 +204,15 @@ class ClientProtocol:
         if serial > self._flushed:
             self._out[place] = self._out[place + 1] = b""
             return False
-        if not self.dialect.has_header:
+        if self._zkrpc:
+            self._out.append(control_frame(CANCEL, serial & _LAST_ID))
+        elif not self.dialect.has_header:
             self._become_closed(f"a call {fate}, and a plain Thrift server's late answer could be taken for the next")
         return True
+
+    def waiting(self) -> list[tuple[int, Any]]:
+        """The id and the token of every call without an answer, in the order of sending."""
+        return [(call_id, call[0]) for call_id, call in self._pending.items()]
 
     def send_ping(self, now: float) -> None:
         """Asks a zkrpc server for a sign of life, to be seen in ``last_heard_at``. No effect on others."""
@@ -401,19 +391,3 @@ class ClientProtocol:
         """State and counts."""
         draining = " draining" if self.draining else ""
         return f"<ClientProtocol {self.state.name}{draining} pending={self.pending} failure={self.failure!r}>"
-
-
-def _learn_template(name: bytes, deadline_at: float, now: float) -> Template:
-    template = template_of(write_block(_HEADER_BINARY.payload, _metadata(None, deadline_at, now)), _CALL, name)
-    if deadline_at != math.inf:
-        if name not in _templates:
-            remember(_templates, name, {})
-        remember(_templates[name], (deadline_at - now) * 1000 // 1, template, _MAX_BUDGETS)
-    return template
-
-
-def _metadata(headers: Mapping[str, str] | None, deadline_at: float, now: float) -> Mapping[str, str]:
-    """What travels with a call: the caller's headers and, unless it has for ever, its budget."""
-    if deadline_at == math.inf:
-        return headers or NO_HEADERS
-    return {**(headers or NO_HEADERS), DEADLINE_BUDGET: Deadline(deadline_at).budget(now)}

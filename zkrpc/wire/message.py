@@ -31,6 +31,8 @@ CONTROL_PREFIX = b"zkrpc:"
 HELLO = b"zkrpc:hello"
 PING = b"zkrpc:ping"
 PONG = b"zkrpc:pong"
+CANCEL = b"zkrpc:cancel"
+"""From a client: nobody waits any more for the call of this sequence id."""
 DRAINING = b"zkrpc:draining"
 """From a server: send me no more calls. From a client, in answer: none will come."""
 

@@ -17,13 +17,15 @@ import struct
 from collections import deque
 from collections.abc import Mapping
 
-from zkrpc.codec import FailureKind, encode_failure
+from zkrpc.codec import FailureKind
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError, RemoteProtocolError
 from zkrpc.wire import headers as keys
+from zkrpc.wire.answers import weight_of, write_refusal, write_reply_head
 from zkrpc.wire.envelope import EnvelopeError, MessageKind, read_envelope
 from zkrpc.wire.frames import LENGTH_SIZE, FrameBuffer
 from zkrpc.wire.message import (
+    CANCEL,
     CONTROL_PREFIX,
     DRAINING,
     EMPTY_BLOCKS,
@@ -44,16 +46,15 @@ from zkrpc.wire.message import (
     remember,
     shapes_of,
     template_of,
-    write_head,
 )
-from zkrpc.wire.theader import NO_HEADERS, write_block
+from zkrpc.wire.theader import NO_HEADERS
 
 MAX_NAME = 256
 """Bytes a method's name may have."""
 _SMALL = 128 * 1024
 """Bytes up to which a frame's weight is not looked at."""
 
-_CALL, _ONEWAY, _REPLY, _EXCEPTION = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY, MessageKind.EXCEPTION
+_CALL, _ONEWAY, _REPLY = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY
 _HEADER_BINARY = Dialect.HEADER_BINARY
 _CLOSED = ProtocolState.CLOSED
 _EMPTY_BLOCK = EMPTY_BLOCKS[_HEADER_BINARY.payload]
@@ -66,6 +67,7 @@ class ServerProtocol:
     __slots__ = (
         "_active",
         "_buffer",
+        "_cancelled",
         "_first_frame_by",
         "_held",
         "_held_count",
@@ -77,6 +79,7 @@ class ServerProtocol:
         "_peer_is_done",
         "_ready",
         "failure",
+        "last_heard_at",
         "limits",
         "peer_headers",
         "peer_is_zkrpc",
@@ -92,6 +95,8 @@ class ServerProtocol:
         """True once the peer introduced itself: it understands control frames."""
         self.peer_headers: Mapping[str, str] = NO_HEADERS
         """What the peer said of itself with its introduction."""
+        self.last_heard_at = now
+        """When bytes last came."""
         self._max_frame = limits.max_frame
         self._buffer = FrameBuffer(limits.max_frame)
         self._first_frame_by: float | None = now + limits.first_frame_timeout
@@ -103,6 +108,7 @@ class ServerProtocol:
         # Requests whose seqid is in flight already, in order of arrival; the count is kept because it is asked often.
         self._held: dict[int, deque[Request]] = {}
         self._held_count = 0
+        self._cancelled: list[Request] = []
         self._out: list[bytes] = []
         self._peer_is_done = False
 
@@ -136,6 +142,7 @@ class ServerProtocol:
         """Takes what the socket gave. Follow with ``next_request`` until None, and ``data_to_send``."""
         if self.state is _CLOSED:
             return
+        self.last_heard_at = now
         if self._partial_since is not None:
             data = self._buffer.join(data)
             if not data:
@@ -224,7 +231,7 @@ class ServerProtocol:
         if size <= _SMALL:
             return False
         waiting = itertools.chain(self._active.values(), *self._held.values())
-        return size + sum(len(request.frame) for request in waiting) > self.limits.max_in_flight_bytes
+        return size + weight_of(waiting) > self.limits.max_in_flight_bytes
 
     def _admit(self, opening: Opening, kind: MessageKind, name: bytes, seqid: int, offset: int, now: float) -> None:
         dialect, frame, _, headers, flags, header_seqid, _ = opening
@@ -250,6 +257,18 @@ class ServerProtocol:
             self._out.append(control_frame(PONG, seqid))
         elif name == DRAINING:
             self._peer_is_done = True
+        elif name == CANCEL:
+            self._receive_cancel(seqid)
+
+    def _receive_cancel(self, seqid: int) -> None:
+        request = self._active.get(seqid)
+        if request is None:
+            return  # answered already, which the caller could not know
+        if request in self._ready:
+            self._ready.remove(request)
+            self.finish(request)
+        else:
+            self._cancelled.append(request)
 
     def _refuse(
         self,
@@ -267,14 +286,7 @@ class ServerProtocol:
         if seqid in self._active:
             # Some clients use one seqid for all calls and take answers in order; this one would come too early.
             raise RemoteProtocolError(f"{message}, with the seqid of a call in flight")
-        dialect, _, _, _, flags, header_seqid, _ = opening
-        body = encode_failure(message, failure, dialect.payload)
-        block = write_block(dialect.payload, headers) if headers and dialect.has_header else None
-        name = bare_name(name)
-        head = write_head(
-            dialect, _EXCEPTION, name, seqid, len(body), block=block, flags=flags, header_seqid=header_seqid
-        )
-        self._out += (head, body)
+        self._out += write_refusal(opening, name, seqid, message, failure, headers)
 
     def receive_eof(self, now: float) -> None:
         """The peer sends no more. Nobody is left to answer: calls in flight may finish, their replies go nowhere."""
@@ -293,6 +305,16 @@ class ServerProtocol:
             return self._ready.popleft()
         except IndexError:
             return None
+
+    def take_cancelled(self) -> list[Request]:
+        """Requests that were handed out and that nobody waits for any more; ``finish`` those that are given up."""
+        cancelled, self._cancelled = self._cancelled, []
+        return cancelled
+
+    def send_ping(self) -> None:
+        """Asks a zkrpc peer for a sign of life, to be seen in ``last_heard_at``. No effect on others."""
+        if self.peer_is_zkrpc and self.state is not _CLOSED:
+            self._out.append(control_frame(PING))
 
     def send_reply(
         self,
@@ -315,7 +337,7 @@ class ServerProtocol:
             length = base + size
             head = pack(length, PLAIN_MAGIC, request.header_seqid, shape, seqid)
         else:
-            head = self._write_reply_head(request, kind, headers, size)
+            head = write_reply_head(request, self.limits, kind, headers, size)
             length = len(head) - LENGTH_SIZE + size
         if length > self._max_frame:
             raise LocalProtocolError(f"reply of {length} bytes is over max_frame {self._max_frame}")
@@ -328,27 +350,6 @@ class ServerProtocol:
             out.append(body)
         if self._held:
             self._release(seqid)
-
-    def _write_reply_head(
-        self, request: Request, kind: MessageKind, headers: Mapping[str, str] | None, size: int
-    ) -> bytes:
-        if request.kind is _ONEWAY:
-            raise LocalProtocolError(f"{request!r} is oneway and takes no answer")
-        dialect, limits = request.dialect, self.limits
-        block = None
-        if headers and dialect.has_header:
-            entries = limits.max_header_entries
-            block = write_block(dialect.payload, headers, max_size=limits.max_header, max_entries=entries)
-        return write_head(
-            dialect,
-            kind,
-            bare_name(request.name),
-            request.seqid,
-            size,
-            block=block,
-            flags=request.flags,
-            header_seqid=request.header_seqid,
-        )
 
     def finish(self, request: Request) -> None:
         """Forgets a request that gets no reply: it is oneway, or its handler gave up. Harmless if done already."""

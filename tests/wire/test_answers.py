@@ -1,0 +1,63 @@
+"""The bytes of answers, by themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.wire.peers import BODY, message
+from zkrpc.codec import FailureKind, decode_failure
+from zkrpc.config import WireLimits
+from zkrpc.errors import LocalProtocolError
+from zkrpc.wire.answers import weight_of, write_refusal, write_reply_head
+from zkrpc.wire.envelope import MessageKind, read_envelope
+from zkrpc.wire.message import Dialect, Request, open_frame
+from zkrpc.wire.server import ServerProtocol
+
+LIMITS = WireLimits()
+
+
+def request(dialect: Dialect = Dialect.HEADER_BINARY, **options: object) -> Request:
+    """A request as it comes from the machine."""
+    server = ServerProtocol(LIMITS, 0.0)
+    server.receive_data(message(b"svc:echo", 3, dialect=dialect, **options), 0.0)  # type: ignore[arg-type]
+    found = server.next_request()
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_reply_repeats_what_the_caller_chose(dialect: Dialect) -> None:
+    """Dialect, id and the bare name; headers where the dialect has some."""
+    head = write_reply_head(request(dialect), LIMITS, MessageKind.REPLY, {"zkrpc-epoch": "4"}, len(BODY))
+    opening = open_frame((head + BODY)[4:], LIMITS)
+    kind, name, seqid, _ = read_envelope(opening.dialect.payload, opening.frame, opening.offset)
+    assert (opening.dialect, kind, name, seqid) == (dialect, MessageKind.REPLY, b"echo", 3)
+    assert opening.headers == ({"zkrpc-epoch": "4"} if dialect.has_header else {})
+
+
+def test_reply_without_headers_is_bare_and_one_to_a_oneway_call_is_a_mistake() -> None:
+    """A oneway caller reads no answer."""
+    bare = write_reply_head(request(), LIMITS, MessageKind.REPLY, None, len(BODY))
+    assert open_frame((bare + BODY)[4:], LIMITS).headers == {}
+    with pytest.raises(LocalProtocolError, match="oneway"):
+        write_reply_head(request(kind=MessageKind.ONEWAY), LIMITS, MessageKind.REPLY, None, 1)
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize("headers", [{}, {"zkrpc-error": "Overloaded"}])
+def test_refusal_is_an_exception_in_the_callers_dialect(dialect: Dialect, headers: dict[str, str]) -> None:
+    """With the reason, and with headers where there are any to write."""
+    opening = open_frame(message(b"svc:echo", 3, dialect=dialect)[4:], LIMITS)
+    refused = b"".join(write_refusal(opening, b"svc:echo", 3, "no", FailureKind.INTERNAL_ERROR, headers))
+    answer = open_frame(refused[4:], LIMITS)
+    kind, name, seqid, offset = read_envelope(answer.dialect.payload, answer.frame, answer.offset)
+    assert (answer.dialect, kind, name, seqid) == (dialect, MessageKind.EXCEPTION, b"echo", 3)
+    assert decode_failure(answer.frame, offset, dialect.payload) == ("no", FailureKind.INTERNAL_ERROR)
+    assert answer.headers == (headers if dialect.has_header else {})
+
+
+def test_weight_is_what_the_frames_hold() -> None:
+    """Nothing weighs nothing."""
+    one = request()
+    assert weight_of(()) == 0
+    assert weight_of((one, one)) == 2 * len(one.frame)

@@ -1,0 +1,58 @@
+"""The bytes before a call: the same whether remembered or written anew."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tests.wire.peers import BODY, framed
+from zkrpc.config import WireLimits
+from zkrpc.errors import LocalProtocolError
+from zkrpc.wire.calls import MAX_BUDGETS, learn_template, templates, write_call_head
+from zkrpc.wire.client import ClientProtocol
+from zkrpc.wire.envelope import MessageKind, read_envelope
+from zkrpc.wire.message import PLAIN_MAGIC, Dialect, open_frame
+
+LIMITS = WireLimits()
+
+
+def head(dialect: Dialect = Dialect.HEADER_BINARY, *, deadline_at: float = 5.0, **options: object) -> bytes:
+    """The head of a call with id 7 and a body of ``BODY``."""
+    wanted = {"now": 0.0, "headers": None, "oneway": False, **options}
+    return write_call_head(dialect, LIMITS, b"echo", 7, len(BODY), deadline_at=deadline_at, **wanted)  # type: ignore
+
+
+def test_template_writes_what_the_slow_way_writes() -> None:
+    """Also for a call without an end, whose template is not worth remembering."""
+    for deadline_at in (5.0, math.inf):
+        pack, shape, base = learn_template(b"echo", deadline_at, 0.0)
+        assert pack(base + len(BODY), PLAIN_MAGIC, 7, shape, 7) == head(deadline_at=deadline_at)
+    assert list(templates[b"echo"]) == [5000.0]
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize("oneway", [False, True])
+def test_head_says_kind_name_id_and_metadata(dialect: Dialect, oneway: bool) -> None:
+    """Metadata only where there is a header for it."""
+    written = head(dialect, headers={"k": "v"}, oneway=oneway)
+    frame = (written + BODY)[4:]
+    assert framed(frame) == written + BODY
+    opening = open_frame(frame, LIMITS)
+    kind, name, seqid, _ = read_envelope(dialect.payload, opening.frame, opening.offset)
+    assert (kind, name, seqid) == (MessageKind.ONEWAY if oneway else MessageKind.CALL, b"echo", 7)
+    assert opening.headers == ({"k": "v", "Deadline-Budget": "5000"} if dialect.has_header else {})
+
+
+def test_headers_over_a_limit_are_refused() -> None:
+    """Before anything is sent."""
+    with pytest.raises(LocalProtocolError):
+        head(headers={"k": "v" * 20_000})
+
+
+def test_only_so_many_budgets_are_remembered() -> None:
+    """Every method's table starts anew when it is full."""
+    client = ClientProtocol(Dialect.HEADER_BINARY, LIMITS, 0.0, zkrpc=False)
+    for budget in range(1, 600):
+        client.send_call(b"bounded", BODY, None, deadline_at=budget / 1000, now=0.0)
+    assert len(templates[b"bounded"]) <= MAX_BUDGETS

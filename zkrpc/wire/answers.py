@@ -1,0 +1,53 @@
+"""The bytes before an answer's body, and whole answers to what never becomes a request. Functions without state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from zkrpc.codec import FailureKind, encode_failure
+from zkrpc.config import WireLimits
+from zkrpc.errors import LocalProtocolError
+from zkrpc.wire.envelope import MessageKind
+from zkrpc.wire.message import Opening, Request, bare_name, write_head
+from zkrpc.wire.theader import write_block
+
+
+def write_reply_head(
+    request: Request, limits: WireLimits, kind: MessageKind, headers: Mapping[str, str] | None, size: int
+) -> bytes:
+    """What precedes an answer of ``size`` bytes. Raises LocalProtocolError if no answer is due or headers are too
+    long."""
+    if request.kind is MessageKind.ONEWAY:
+        raise LocalProtocolError(f"{request!r} is oneway and takes no answer")
+    dialect = request.dialect
+    block = None
+    if headers and dialect.has_header:
+        entries = limits.max_header_entries
+        block = write_block(dialect.payload, headers, max_size=limits.max_header, max_entries=entries)
+    return write_head(
+        dialect,
+        kind,
+        bare_name(request.name),
+        request.seqid,
+        size,
+        block=block,
+        flags=request.flags,
+        header_seqid=request.header_seqid,
+    )
+
+
+def write_refusal(
+    opening: Opening, name: bytes, seqid: int, message: str, failure: FailureKind, headers: Mapping[str, str]
+) -> tuple[bytes, bytes]:
+    """Head and body of the exception that answers a frame in its own dialect."""
+    dialect, _, _, _, flags, header_seqid, _ = opening
+    body = encode_failure(message, failure, dialect.payload)
+    block = write_block(dialect.payload, headers) if headers and dialect.has_header else None
+    kind, name = MessageKind.EXCEPTION, bare_name(name)
+    head = write_head(dialect, kind, name, seqid, len(body), block=block, flags=flags, header_seqid=header_seqid)
+    return head, body
+
+
+def weight_of(requests: Iterable[Request]) -> int:
+    """The bytes that requests hold."""
+    return sum(len(request.frame) for request in requests)
