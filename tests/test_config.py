@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from zkrpc.config import ClientConfig, ElectionConfig, RegistryConfig, ServerConfig, WireLimits
+from zkrpc.config import BreakerConfig, ClientConfig, ElectionConfig, RegistryConfig, ServerConfig, WireLimits
 from zkrpc.errors import ConfigError
 
 
-@pytest.mark.parametrize("kind", [WireLimits, ServerConfig, ClientConfig, RegistryConfig, ElectionConfig])
+@pytest.mark.parametrize(
+    "kind", [WireLimits, ServerConfig, ClientConfig, BreakerConfig, RegistryConfig, ElectionConfig]
+)
 def test_config_defaults_are_valid_and_frozen(kind: type[Any]) -> None:
     """Every object can be made without arguments, and not changed afterwards."""
     config = kind()
@@ -29,6 +31,10 @@ def test_config_defaults_are_valid_and_frozen(kind: type[Any]) -> None:
         (ServerConfig, "max_concurrent", 0),
         (ClientConfig, "timeout", float("nan")),
         (ClientConfig, "max_attempts", True),
+        (BreakerConfig, "consecutive_failures", 0),
+        (BreakerConfig, "success_rate", 1.1),
+        (BreakerConfig, "success_rate", -0.1),
+        (BreakerConfig, "open_longest", 4.0),
         (RegistryConfig, "max_in_flight", 279),
         (RegistryConfig, "username", "only-one-of-two"),
         (RegistryConfig, "debounce", -0.1),

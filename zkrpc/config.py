@@ -99,6 +99,34 @@ class ClientConfig:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerConfig:
+    """When a client stops sending calls to one endpoint, and for how long. The numbers are Finagle's."""
+
+    consecutive_failures: int = 5
+    """Failures in a row that open it. Fewer would take a lost packet or two for a death; more cost more calls."""
+    success_rate: float = 0.8
+    """Share of successes, 0 to 1, below which it opens; sees what never fails five times in a row. 0 turns this off."""
+    min_calls: int = 5
+    """Calls in the window below which their share says nothing: one failure of two is no rate."""
+    window: float = 30.0
+    """Seconds, the time constant with which calls are forgotten. Several times the default timeout of a call, so that
+    a slow endpoint's timeouts meet in it."""
+    open_first: float = 5.0
+    """Seconds until the first probe, of which the dice take away up to half. As long as a quick restart takes."""
+    open_longest: float = 300.0
+    """Seconds, where the doubling ends: what was away for an hour is back in use five minutes after its return."""
+
+    def __post_init__(self) -> None:
+        """Checks every field."""
+        _require(self, "positive", "consecutive_failures", "min_calls", "window", "open_first", "open_longest")
+        _require(self, "non-negative", "success_rate")
+        if self.success_rate > 1:
+            raise ConfigError(f"BreakerConfig.success_rate must be a share from 0 to 1, got {self.success_rate!r}")
+        if self.open_longest < self.open_first:
+            raise ConfigError("BreakerConfig.open_longest must be at least BreakerConfig.open_first")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryConfig:
     """How this process speaks to ZooKeeper."""
 

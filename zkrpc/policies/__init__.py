@@ -8,6 +8,7 @@ module          question                                                        
 ``retry``       is this call sent again?                                                    call
 ``backoff``     after which pause?                                                          call
 ``budget``      is one more attempt affordable, all calls taken together?                   client
+``breaker``     is this endpoint worth a call at all?                                       endpoint
 ==============  ==========================================================================  ========================
 
 They run beside every call, and nearly every call is a success that changes no decision. So a success may cost its
