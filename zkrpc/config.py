@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 from zkrpc.errors import ConfigError
 
@@ -18,6 +19,15 @@ def _require(holder: object, rule: str, *fields: str) -> None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
         if not number or (value <= 0 if rule == "positive" else value < 0):
             raise ConfigError(f"{type(holder).__name__}.{name} must be a {rule} number, got {value!r}")
+
+
+def percentile(text: str) -> float | None:
+    """The share that a setting such as ``"p95"`` means, 0.95; None if it is not one from ``"p50"`` to ``"p99"``.
+
+    The lower half is refused because what is done after a median is done for every other call; finer ones than the p99
+    because a few hundred latencies cannot tell them.
+    """
+    return int(text[1:]) / 100 if re.fullmatch("p[5-9][0-9]", text) else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
