@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 from zkrpc.errors import ConfigError
 
@@ -18,6 +19,15 @@ def _require(holder: object, rule: str, *fields: str) -> None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
         if not number or (value <= 0 if rule == "positive" else value < 0):
             raise ConfigError(f"{type(holder).__name__}.{name} must be a {rule} number, got {value!r}")
+
+
+def percentile(text: str) -> float | None:
+    """The share that a setting such as ``"p95"`` means, 0.95; None if it is not one from ``"p50"`` to ``"p99"``.
+
+    The lower half is refused because what is done after a median is done for every other call; finer ones than the p99
+    because a few hundred latencies cannot tell them.
+    """
+    return int(text[1:]) / 100 if re.fullmatch("p[5-9][0-9]", text) else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +106,34 @@ class ClientConfig:
     def __post_init__(self) -> None:
         """Checks every field."""
         _require(self, "positive", *(field.name for field in dataclasses.fields(self) if field.name != "wire"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerConfig:
+    """When a client stops sending calls to one endpoint, and for how long. The numbers are Finagle's."""
+
+    consecutive_failures: int = 5
+    """Failures in a row that open it. Fewer would take a lost packet or two for a death; more cost more calls."""
+    success_rate: float = 0.8
+    """Share of successes, 0 to 1, below which it opens; sees what never fails five times in a row. 0 turns this off."""
+    min_calls: int = 5
+    """Calls in the window below which their share says nothing: one failure of two is no rate."""
+    window: float = 30.0
+    """Seconds, the time constant with which calls are forgotten. Several times the default timeout of a call, so that
+    a slow endpoint's timeouts meet in it."""
+    open_first: float = 5.0
+    """Seconds until the first probe, of which the dice take away up to half. As long as a quick restart takes."""
+    open_longest: float = 300.0
+    """Seconds, where the doubling ends: what was away for an hour is back in use five minutes after its return."""
+
+    def __post_init__(self) -> None:
+        """Checks every field."""
+        _require(self, "positive", "consecutive_failures", "min_calls", "window", "open_first", "open_longest")
+        _require(self, "non-negative", "success_rate")
+        if self.success_rate > 1:
+            raise ConfigError(f"BreakerConfig.success_rate must be a share from 0 to 1, got {self.success_rate!r}")
+        if self.open_longest < self.open_first:
+            raise ConfigError("BreakerConfig.open_longest must be at least BreakerConfig.open_first")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

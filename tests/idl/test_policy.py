@@ -22,6 +22,11 @@ def test_policy_is_read() -> None:
     assert policy_of(found, "f") == MethodPolicy(idempotent=True, timeout=1.5, primary=False, hedge=0.02)
 
 
+def test_hedge_may_be_a_percentile() -> None:
+    """It stays the text it is: which time it means, only the calls themselves will tell."""
+    assert policy_of(annotations(idempotent="true", hedge_ms="p95"), "f").hedge == "p95"
+
+
 def test_policy_has_defaults_and_leaves_others_alone() -> None:
     """Annotations of other tools are none of our business."""
     assert policy_of([Annotation(name="java.final", value="x", line=1)], "f") == MethodPolicy()
@@ -44,6 +49,18 @@ def test_policy_has_defaults_and_leaves_others_alone() -> None:
             2,
             "zkrpc.hedge_ms sends a call twice, so it needs zkrpc.idempotent",
         ),
+        (
+            {"idempotent": "false", "hedge_ms": "p95"},
+            2,
+            "zkrpc.hedge_ms sends a call twice, so it needs zkrpc.idempotent",
+        ),
+        (
+            {"idempotent": "true", "hedge_ms": "p5"},
+            2,
+            'whole number of milliseconds from 1 to 86400000 or a percentile "p50" to "p99", got \'p5\'',
+        ),
+        ({"idempotent": "true", "hedge_ms": None}, 2, "zkrpc.hedge_ms must be a whole number .*, got None"),
+        ({"timeout_ms": "p95"}, 1, "from 1 to 86400000, got 'p95'"),
         ({"hedge": "5"}, 1, "unknown annotation zkrpc.hedge, expected one of zkrpc.idempotent, zkrpc.timeout_ms"),
     ],
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
+from zkrpc.config import percentile
 from zkrpc.errors import IdlError
 from zkrpc.idl.outline import Annotation
 
@@ -26,8 +27,9 @@ class MethodPolicy:
     """Seconds for the whole call, None for the client's default."""
     primary: bool = False
     """Only the elected primary serves it."""
-    hedge: float | None = None
-    """Seconds after which a second copy goes to another instance, None for never."""
+    hedge: float | str | None = None
+    """Seconds after which a second copy goes to another instance; or after which percentile of the method's latency, as
+    ``"p95"``; None for never."""
 
 
 def policy_of(annotations: Iterable[Annotation], file: str) -> MethodPolicy:
@@ -41,7 +43,7 @@ def policy_of(annotations: Iterable[Annotation], file: str) -> MethodPolicy:
         idempotent=_truth(found.get("zkrpc.idempotent"), file),
         timeout=_seconds(found.get("zkrpc.timeout_ms"), file),
         primary=_truth(found.get("zkrpc.primary"), file),
-        hedge=_seconds(found.get("zkrpc.hedge_ms"), file),
+        hedge=_hedge(found.get("zkrpc.hedge_ms"), file),
     )
     if policy.hedge is not None and not policy.idempotent:
         message = 'zkrpc.hedge_ms sends a call twice, so it needs zkrpc.idempotent="true" beside it'
@@ -65,15 +67,20 @@ def _truth(annotation: Annotation | None, file: str) -> bool:
     return annotation.value == "true"
 
 
-def _seconds(annotation: Annotation | None, file: str) -> float | None:
+def _seconds(annotation: Annotation | None, file: str, otherwise: str = "") -> float | None:
     if annotation is None:
         return None
     text = annotation.value or ""
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and 0 < int(text) <= _LONGEST):
-        raise IdlError(
-            _wanted(annotation, f"a whole number of milliseconds from 1 to {_LONGEST}"), file=file, line=annotation.line
-        )
+        expected = f"a whole number of milliseconds from 1 to {_LONGEST}{otherwise}"
+        raise IdlError(_wanted(annotation, expected), file=file, line=annotation.line)
     return int(text) / 1000
+
+
+def _hedge(annotation: Annotation | None, file: str) -> float | str | None:
+    if annotation is not None and annotation.value is not None and percentile(annotation.value) is not None:
+        return annotation.value
+    return _seconds(annotation, file, otherwise=' or a percentile "p50" to "p99"')
 
 
 def _wanted(annotation: Annotation, expected: str) -> str:

@@ -1,0 +1,115 @@
+"""The budget of second attempts: a share of the calls, a reserve, and nothing saved up."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zkrpc.policies.budget import RetryBudget
+
+
+def withdraw_all(budget: RetryBudget, now: float) -> int:
+    """Takes tokens until there are none; how many there were."""
+    taken = 0
+    while budget.withdraw(now):
+        taken += 1
+    return taken
+
+
+def test_budget_begins_with_its_reserve() -> None:
+    """A client that has just started may send again: 10 per second over 10 s."""
+    budget = RetryBudget(now=50.0)
+    assert budget.balance(50.0) == 100.0
+    assert withdraw_all(budget, 50.0) == 100
+    assert budget.withdraw(50.0) is False
+
+
+def test_calls_fill_the_budget() -> None:
+    """Five calls pay for one more attempt."""
+    budget = RetryBudget(reserve=0.0, now=0.0)
+    budget.calls += 4
+    assert not budget.withdraw(0.0)
+    budget.calls += 1
+    assert budget.withdraw(0.0)
+    assert not budget.withdraw(0.0)
+
+
+def test_reserve_fills_the_budget_without_calls() -> None:
+    """Ten tokens per second, less what leaks on the way."""
+    budget = RetryBudget(now=0.0)
+    withdraw_all(budget, 0.0)
+    assert 9.0 < budget.balance(1.0) < 10.0
+
+
+def test_tokens_leak_with_the_window() -> None:
+    """A burst of calls pays for retries soon after it, not for those of a minute later."""
+    budget = RetryBudget(reserve=0.0, now=0.0)
+    budget.calls += 1000
+    assert budget.balance(0.0) == 200.0
+    assert math.isclose(budget.balance(10.0), 200.0 / math.e)
+    assert not budget.withdraw(60.0)
+
+
+def test_long_calm_saves_up_no_more_than_a_window() -> None:
+    """An hour at 100 calls per second leaves (0.2 * 100 + 10) * 10 tokens, asked for or not in between."""
+    budget = RetryBudget(now=0.0)
+    budget.calls += 360_000
+    assert math.isclose(budget.balance(3600.0), 300.0)
+
+
+@pytest.mark.parametrize(("rate", "reserve"), [(0, 10.0), (100, 0.0), (100, 10.0), (5000, 10.0)])
+def test_lasting_trouble_is_granted_the_share_and_the_reserve(rate: int, reserve: float) -> None:
+    """Everything fails: of each second's calls the budget lets ``0.2 * rate + reserve`` be sent again."""
+    budget = RetryBudget(reserve=reserve, now=0.0)
+    now, granted = 0.0, 0
+    withdraw_all(budget, now)
+    for _ in range(100 * 60):
+        now += 0.01
+        budget.calls += rate // 100
+        granted += withdraw_all(budget, now)
+    expected = 60 * (0.2 * rate + reserve)
+    assert 0.999 * expected - 60 / 10 - 1 <= granted <= expected + 1
+
+
+def test_budget_shows_what_it_holds() -> None:
+    """For people who debug."""
+    budget = RetryBudget(now=1.0)
+    budget.calls += 3
+    assert repr(budget) == "<RetryBudget calls=3 <DecayingCount 100.000 at 1.000>>"
+
+
+moves = st.lists(
+    st.one_of(
+        st.tuples(st.just("call"), st.integers(1, 2000)),
+        st.tuples(st.just("wait"), st.floats(0, 30)),
+        st.tuples(st.just("withdraw"), st.integers(1, 300)),
+    ),
+    max_size=60,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(moves, st.floats(0, 1), st.floats(0, 50), st.floats(0.1, 60), st.floats(0, 1e6), st.integers(0, 30))
+def test_budget_never_overdraws(
+    history: list[tuple[str, float]], ratio: float, reserve: float, window: float, start: float, skipped: int
+) -> None:
+    """Over any span and interleaving: no more than the balance at first, a share of the calls, and the reserve."""
+    budget = RetryBudget(ratio=ratio, reserve=reserve, window=window, now=start)
+    now, taken = start, 0
+    span = (start, 0, 0, reserve * window)
+    for step, (move, amount) in enumerate(history):
+        if step == skipped:
+            span = (now, budget.calls, taken, budget.balance(now))
+        if move == "wait":
+            now += amount
+        elif move == "call":
+            budget.calls += int(amount)
+        else:
+            taken += sum(budget.withdraw(now) for _ in range(int(amount)))
+        began, calls, before, balance = span
+        allowed = balance + ratio * (budget.calls - calls) + reserve * (now - began)
+        assert taken - before <= allowed + 1e-6
+        assert budget.balance(now) >= -1e-6

@@ -1,0 +1,62 @@
+"""How many calls may be sent more than once: a share of the calls, and a few per second.
+
+Retries and hedges help while few of them are needed. When a service is overloaded every one of them makes it worse, and
+four attempts for each call are four times the load: the storm that keeps a service down after its cause is gone. A
+budget bounds the *sum* over all calls, which a count of attempts per call cannot. Retries and hedges draw on the same
+one, for to the server they are the same.
+
+It is Finagle's ``RetryBudget`` (20 % of calls and 10 per second, over 10 s) as a leaky bucket. Per second it is filled
+with ``ratio * calls + reserve`` tokens and leaks ``1 / window`` of what it holds; sending again takes one token::
+
+    tokens = tokens * exp(-t / window) + (ratio * calls + reserve * t) * (1 - exp(-t / window)) / (t / window)
+
+- A quiet client finds ``window * (ratio * rate + reserve)`` tokens: enough for the moment in which an instance dies. It
+  cannot save up more: what was not needed an hour ago does not pay for a storm now.
+- Under lasting trouble ``ratio * rate + reserve`` are sent again per second, less what leaks of the tokens that are
+  being waited for: ``1 / window`` per second and token.
+- Nothing makes tokens out of nothing: over any span, withdrawals are at most the balance at its beginning (at first
+  ``reserve * window``), ``ratio`` of its calls, and ``reserve`` times its seconds.
+
+``reserve`` is for clients so quiet that a share of their calls is less than one. With a reserve of 0, a client of fewer
+than ``1 / (ratio * window)`` calls per second can never send anything again.
+"""
+
+from __future__ import annotations
+
+from zkrpc.policies.decay import DecayingCount
+
+
+class RetryBudget:
+    """Tokens for sending again.
+
+    Args:
+        ratio: tokens per call.
+        reserve: tokens per second, whatever is called.
+        window: seconds after which 1 - 1/e of the tokens that nobody took are gone.
+        now: monotonic seconds.
+    """
+
+    __slots__ = ("_began", "_ratio", "_reserve", "_tokens", "calls")
+
+    def __init__(self, *, ratio: float = 0.2, reserve: float = 10.0, window: float = 10.0, now: float) -> None:
+        self.calls = 0
+        """Logical calls made; whoever makes one increments it, and that is all a call costs."""
+        self._ratio = ratio
+        self._reserve = reserve
+        self._began = now
+        self._tokens = DecayingCount(window, now, count=reserve * window)
+
+    def __repr__(self) -> str:
+        """Calls so far, and the tokens when they were last looked at."""
+        return f"<RetryBudget calls={self.calls} {self._tokens!r}>"
+
+    def balance(self, now: float) -> float:
+        """Tokens there are, as a metric shows them; less than one is none."""
+        return self._tokens.fold(self._ratio * self.calls + self._reserve * (now - self._began), now)
+
+    def withdraw(self, now: float) -> bool:
+        """Takes a token for one more attempt; False if there is none, and the attempt must not be made."""
+        if self.balance(now) < 1.0:
+            return False
+        self._tokens.add(-1.0, now)
+        return True
