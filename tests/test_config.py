@@ -7,11 +7,23 @@ from typing import Any
 
 import pytest
 
-from zkrpc.config import ClientConfig, ElectionConfig, RegistryConfig, ServerConfig, WireLimits
+from zkrpc.config import (
+    ClientConfig,
+    ElectionConfig,
+    MethodConfig,
+    RegistryConfig,
+    ServerConfig,
+    ServiceConfig,
+    WireLimits,
+    read_quantile,
+)
 from zkrpc.errors import ConfigError
 
 
-@pytest.mark.parametrize("kind", [WireLimits, ServerConfig, ClientConfig, RegistryConfig, ElectionConfig])
+KINDS = [WireLimits, ServerConfig, ClientConfig, RegistryConfig, ElectionConfig, MethodConfig, ServiceConfig]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_config_defaults_are_valid_and_frozen(kind: type[Any]) -> None:
     """Every object can be made without arguments, and not changed afterwards."""
     config = kind()
@@ -35,9 +47,72 @@ def test_config_defaults_are_valid_and_frozen(kind: type[Any]) -> None:
         (ElectionConfig, "elected_timeout", 0.0),
         (ElectionConfig, "deposed_timeout", 0.0),
         (ElectionConfig, "finish_timeout", -1.0),
+        (ClientConfig, "timeout", 0),
+        (ClientConfig, "max_attempts", 0),
+        (ClientConfig, "hedge", "p0"),
+        (ClientConfig, "backoff", 0),
+        (MethodConfig, "timeout", -1.0),
+        (MethodConfig, "timeout", float("inf")),
+        (MethodConfig, "timeout", "1"),
+        (MethodConfig, "timeout", True),
+        (MethodConfig, "idempotent", 1),
+        (MethodConfig, "hedge", 0.0),
+        (MethodConfig, "hedge", "95"),
+        (MethodConfig, "max_attempts", 1.0),
+        (MethodConfig, "max_attempts", 101),
+        (ServiceConfig, "timeout", float("nan")),
+        (ServiceConfig, "balancing", "best"),
+        (ServiceConfig, "balancing", ["p2c"]),
+        (ServiceConfig, "hash_key", ""),
+        (ServiceConfig, "hash_key", 1),
+        (ServiceConfig, "subset_size", 0),
+        (ServiceConfig, "retry_ratio", 1.5),
+        (ServiceConfig, "retry_ratio", -0.1),
+        (ServiceConfig, "retry_reserve", float("inf")),
+        (ServiceConfig, "methods", {"get": ServiceConfig()}),
+        (ServiceConfig, "methods", {1: MethodConfig()}),
     ],
 )
 def test_config_names_the_field_that_is_wrong(kind: type[Any], field: str, value: object) -> None:
     """A bad value is a ConfigError that says which field and what it accepts."""
     with pytest.raises(ConfigError, match=f"{kind.__name__}.{field}"):
         kind(**{field: value})
+
+
+def test_policy_may_say_nothing_or_all() -> None:
+    """Nothing at all is a config; so is every field at once, and the ends of the ranges."""
+    assert ServiceConfig() == ServiceConfig(methods={}) and ServiceConfig().timeout is None
+    methods = {"get": MethodConfig(timeout=0.001, idempotent=False, hedge="off", max_attempts=1)}
+    config = ServiceConfig(
+        timeout=86400,
+        idempotent=True,
+        hedge="p99.9",
+        max_attempts=100,
+        balancing="consistent_hash",
+        hash_key="id",
+        subset_size=1,
+        retry_ratio=0,
+        retry_reserve=0.5,
+        methods=methods,
+    )
+    methods.clear()
+    assert config.methods["get"].hedge == "off" and hash(config) == hash(config)
+    assert ClientConfig(timeout=1, hedge=0.02, max_attempts=7).hedge == 0.02
+
+
+def test_consistent_hash_needs_to_know_what_to_hash() -> None:
+    """A key without the algorithm waits for its time; the algorithm without a key cannot work."""
+    assert ServiceConfig(hash_key="id", balancing="p2c").hash_key == "id"
+    with pytest.raises(ConfigError, match="ServiceConfig.hash_key must name"):
+        ServiceConfig(balancing="consistent_hash")
+
+
+@pytest.mark.parametrize(
+    ("text", "quantile"),
+    [("p95", 0.95), ("p50", 0.5), ("p99.9", 0.999), ("p0.5", 0.005), ("p0", None), ("p00.00", None), ("p100", None)]
+    + [("95", None), ("p", None), ("P95", None), ("p95 ", None), ("p95\n", None), ("p-5", None), ("p\u0669", None)],
+)
+def test_quantile_is_read_from_its_usual_name(text: str, quantile: float | None) -> None:
+    """Between the ends, which no number of calls ever reaches."""
+    found = read_quantile(text)
+    assert found == (quantile if quantile is None else pytest.approx(quantile))
