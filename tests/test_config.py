@@ -19,7 +19,6 @@ from zkrpc.config import (
 )
 from zkrpc.errors import ConfigError
 
-
 KINDS = [WireLimits, ServerConfig, ClientConfig, RegistryConfig, ElectionConfig, MethodConfig, ServiceConfig]
 
 

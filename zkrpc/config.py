@@ -245,7 +245,7 @@ class RegistryConfig:
     max_payload: int = 512 * 1024
     """Bytes in one znode; ZooKeeper drops the connection at 1 MiB, so we refuse before sending."""
     max_record: int = 64 * 1024
-    """Bytes of one member's record that we are willing to parse."""
+    """Bytes of one member's record, or of a service's config, that we are willing to parse."""
     debounce: float = 0.1
     """Seconds to collect further membership changes after the first; jittered by half."""
     refresh_interval: float = 60.0
