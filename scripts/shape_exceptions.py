@@ -14,10 +14,12 @@ LARGER: dict[str, tuple[int, str]] = {
 UNTESTED: dict[str, str] = {
     "zkrpc.__main__": "tests/cli/test_main.py, as the command that it is",
     "zkrpc.app": "tests/zookeeper/test_app.py: it composes, and what it composes needs a real ZooKeeper",
+    "zkrpc.cli.connecting": "tests/cli/test_ls.py, test_primary.py and test_config.py, by the commands that use it",
     "zkrpc.election.candidacy": "tests/zookeeper/test_primary.py: it composes, and its parts elect on a real server",
     "zkrpc.election.envoy": "tests/zookeeper/test_campaign.py: every request is part of an election",
     "zkrpc.election.spread": "tests/zookeeper/test_primary.py, with sixteen groups on a real server",
     "zkrpc.election.survey": "tests/cli/test_primary.py, as the command that shows it",
+    "zkrpc.registry.node_watch": "tests/zookeeper/test_primaries.py and test_config_watch.py, by its two followers",
     "zkrpc.registry.registrar": "tests/zookeeper/test_registrar.py, on a real server",
     "zkrpc.registry.resolver": "tests/zookeeper/test_resolver.py, on a real server",
     "zkrpc.registry.session": "tests/zookeeper/test_session.py, on a real server through a failing network",

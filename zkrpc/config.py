@@ -9,8 +9,27 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from zkrpc.errors import ConfigError
+
+DEFAULT_TIMEOUT = 5.0
+"""Seconds a call may take where nobody says otherwise. Finite on purpose: gRPC's and Finagle's infinite default is what
+their users regret first."""
+DEFAULT_ATTEMPTS = 4
+"""Times one call may reach a server where nobody says otherwise."""
+
+LONGEST_TIMEOUT = 24 * 60 * 60.0
+"""Seconds; the longest time a policy may name. An IDL may say no more either."""
+MOST_ATTEMPTS = 100
+LARGEST_SUBSET = 1_000_000
+LARGEST_RESERVE = 1_000_000.0
+
+HEDGE_OFF = "off"
+"""What a hedge is called where one is set, further down, and shall not be used."""
+BALANCING = ("p2c", "round_robin", "consistent_hash")
+"""The names of the ways to pick an instance."""
 
 
 def _require(holder: object, rule: str, *fields: str) -> None:
@@ -28,6 +47,40 @@ def percentile(text: str) -> float | None:
     because a few hundred latencies cannot tell them.
     """
     return int(text[1:]) / 100 if re.fullmatch("p[5-9][0-9]", text) else None
+
+
+def _accept(holder: object, name: str, accepted: bool, expected: str) -> None:
+    """Refuses a value that was said and is not what it may be; None says nothing, and passes."""
+    value = getattr(holder, name)
+    if value is not None and not accepted:
+        raise ConfigError(f"{type(holder).__name__}.{name} must be {expected}, got {value!r}")
+
+
+def _is_number(value: object, lowest: float, highest: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and lowest <= value <= highest
+
+
+def _is_whole(value: object, highest: int) -> bool:
+    return type(value) is int and 1 <= value <= highest
+
+
+def _is_time(value: object) -> bool:
+    return _is_number(value, 0.0, LONGEST_TIMEOUT) and value != 0
+
+
+def _is_hedge(value: object) -> bool:
+    if isinstance(value, str):
+        return value == HEDGE_OFF or percentile(value) is not None
+    return _is_time(value)
+
+
+def _check_policy(holder: MethodConfig | ClientConfig) -> None:
+    """Checks what a method's and a client's config have in common."""
+    time = f"seconds, more than 0 and at most {LONGEST_TIMEOUT:g}"
+    attempts = f"a whole number from 1 to {MOST_ATTEMPTS}"
+    _accept(holder, "timeout", _is_time(holder.timeout), time)
+    _accept(holder, "hedge", _is_hedge(holder.hedge), f"{time}, or a percentile from 'p50' to 'p99', or '{HEDGE_OFF}'")
+    _accept(holder, "max_attempts", _is_whole(holder.max_attempts, MOST_ATTEMPTS), attempts)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,18 +137,87 @@ class ServerConfig:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MethodConfig:
+    """How one method is to be called, as far as somebody says so; None says nothing."""
+
+    timeout: float | None = None
+    """Seconds for the whole call."""
+    idempotent: bool | None = None
+    """Whether doing it twice is as good as once: only then it is sent again when nobody knows whether it ran."""
+    hedge: float | str | None = None
+    """Seconds after which a second copy goes to another instance; or ``"p95"``: after as long as 95 % of the calls
+    take; or ``"off"``: never, whatever was said before."""
+    max_attempts: int | None = None
+    """Times one call may reach a server, the first included."""
+
+    def __post_init__(self) -> None:
+        """Checks every field."""
+        _check_policy(self)
+        _accept(self, "idempotent", isinstance(self.idempotent, bool), "True or False")
+
+
+_NO_METHODS: Mapping[str, MethodConfig] = MappingProxyType({})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceConfig(MethodConfig):
+    """How a service is to be called, as its operators say: live, in ZooKeeper. None says nothing.
+
+    What it has of a method's fields holds for every method that ``methods`` does not say otherwise of.
+    """
+
+    balancing: str | None = None
+    """How an instance is picked: ``"p2c"``, ``"round_robin"`` or ``"consistent_hash"``."""
+    hash_key: str | None = None
+    """The parameter whose argument ``consistent_hash`` hashes by."""
+    subset_size: int | None = None
+    """Instances that one client keeps connections to, out of all."""
+    retry_ratio: float | None = None
+    """Further attempts, hedges included, that a client may make for each call on average."""
+    retry_reserve: float | None = None
+    """Further attempts a second that a client may make on top, so that few calls can be repeated, too."""
+    methods: Mapping[str, MethodConfig] = dataclasses.field(default_factory=lambda: _NO_METHODS, hash=False)
+    """What is different for single methods, by the name in the IDL."""
+
+    def __post_init__(self) -> None:
+        """Checks every field, and that what is picked by can be known."""
+        MethodConfig.__post_init__(self)
+        _accept(self, "balancing", self.balancing in BALANCING, f"one of {', '.join(BALANCING)}")
+        _accept(self, "hash_key", isinstance(self.hash_key, str) and self.hash_key != "", "the name of a parameter")
+        subset, reserve = f"a whole number from 1 to {LARGEST_SUBSET}", f"a number from 0 to {LARGEST_RESERVE:g}"
+        _accept(self, "subset_size", _is_whole(self.subset_size, LARGEST_SUBSET), subset)
+        _accept(self, "retry_ratio", _is_number(self.retry_ratio, 0.0, 1.0), "a number from 0 to 1")
+        _accept(self, "retry_reserve", _is_number(self.retry_reserve, 0.0, LARGEST_RESERVE), reserve)
+        if self.balancing == "consistent_hash" and self.hash_key is None:
+            raise ConfigError("ServiceConfig.hash_key must name the parameter that consistent_hash hashes by")
+        for name, method in self.methods.items():
+            if not isinstance(name, str) or type(method) is not MethodConfig:
+                raise ConfigError(
+                    f"ServiceConfig.methods must be MethodConfigs by the names of methods, got {name!r}: {method!r}"
+                )
+        object.__setattr__(self, "methods", MappingProxyType(dict(self.methods)))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConfig:
-    """How a client calls."""
+    """How a client calls.
+
+    What it says wins over the IDL and over the service's config in ZooKeeper; the options of a single call win over it.
+    """
 
     wire: WireLimits = WireLimits()
     """Caps of each connection."""
-    timeout: float = 5.0
-    """Seconds a call may take with everything it causes, where the IDL sets no timeout. Finite on purpose: gRPC's and
-    Finagle's infinite default is what their users regret first."""
+    timeout: float | None = None
+    """Seconds a call may take with everything it causes, also where the IDL says something else. None leaves it to
+    the service's config, then to the IDL, then to :data:`DEFAULT_TIMEOUT`."""
     connect_timeout: float = 1.0
     """Seconds to open one connection; a call moves on to another instance after it."""
-    max_attempts: int = 4
-    """Times one call may reach a server, the first included. What reached nobody is bounded by time."""
+    max_attempts: int | None = None
+    """Times one call may reach a server, the first included. What reached nobody is bounded by time. None leaves it to
+    the service's config, then to :data:`DEFAULT_ATTEMPTS`."""
+    hedge: float | str | None = None
+    """When a second copy of an idempotent call goes to another instance, as :attr:`MethodConfig.hedge` says it. None
+    leaves it to the service's config, then to the IDL."""
     backoff: float = 0.025
     """Seconds, the first pause when no untried instance is left; doubles with full jitter."""
     max_backoff: float = 1.0
@@ -105,7 +227,8 @@ class ClientConfig:
 
     def __post_init__(self) -> None:
         """Checks every field."""
-        _require(self, "positive", *(field.name for field in dataclasses.fields(self) if field.name != "wire"))
+        _require(self, "positive", "connect_timeout", "backoff", "max_backoff", "plain_connections")
+        _check_policy(self)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +273,7 @@ class RegistryConfig:
     max_payload: int = 512 * 1024
     """Bytes in one znode; ZooKeeper drops the connection at 1 MiB, so we refuse before sending."""
     max_record: int = 64 * 1024
-    """Bytes of one member's record that we are willing to parse."""
+    """Bytes of one member's record, or of a service's config, that we are willing to parse."""
     debounce: float = 0.1
     """Seconds to collect further membership changes after the first; jittered by half."""
     refresh_interval: float = 60.0

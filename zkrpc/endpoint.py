@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from zkrpc.errors import ConfigError
+
+if TYPE_CHECKING:
+    from zkrpc.config import ServiceConfig
 
 _NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
@@ -132,5 +135,18 @@ class PrimarySource(Protocol):
         from a greenlet of this hub. The callback must not block. Epochs only grow.
 
         Returns a function that ends it. Raises ConfigError for what cannot be a group's name.
+        """
+        ...
+
+
+@runtime_checkable
+class ConfigSource(Protocol):
+    """A resolver that also knows the service's config. One that does not leaves the IDL's word and client code's."""
+
+    def follow_config(self, callback: Callable[[ServiceConfig], None], /) -> Callable[[], object]:
+        """Calls back with the service's config: now if it is known, and at every change, from a greenlet of this hub.
+        The callback must not block. A config that cannot be used is never told; the empty one, where there is none.
+
+        Returns a function that ends it.
         """
         ...

@@ -143,8 +143,8 @@ def test_headers_and_deadline_arrive(endpoint: Endpoint, handler: Handler) -> No
     assert call.deadline is not None and 1.5 < call.deadline.remaining(time.monotonic()) <= 2.0
 
 
-def test_timeout_comes_from_the_call_then_the_idl_then_the_config(endpoint: Endpoint) -> None:
-    """The most specific one wins."""
+def test_timeout_comes_from_the_call_then_the_config_then_the_idl(endpoint: Endpoint) -> None:
+    """Client code wins over the IDL; where neither says anything there still is an end."""
     seen: list[float] = []
 
     def note(call: Any, proceed: Callable[[Any], Any]) -> Any:
@@ -156,7 +156,10 @@ def test_timeout_comes_from_the_call_then_the_idl_then_the_config(endpoint: Endp
         users.options(timeout=3.0).get(1)
         users.get(1)
         users.put(IDL.User(id=1, name="Bo"))
-    assert seen == [3.0, 0.5, 7.0]
+    with make_stub(IDL.Users, client_of(endpoint, interceptors=[note])) as users:
+        users.get(1)
+        users.put(IDL.User(id=1, name="Bo"))
+    assert seen == [3.0, 7.0, 7.0, 0.5, 5.0]
 
 
 def test_call_made_while_serving_never_outlives_the_call_served(endpoint: Endpoint) -> None:

@@ -8,22 +8,19 @@ from typing import Any
 
 import click
 
-from zkrpc.app import Registry
+from zkrpc.cli.connecting import connected, timeout_option, zookeeper_option
 from zkrpc.endpoint import Instance
-from zkrpc.errors import CoordinationError
 from zkrpc.registry.schema import SERVICES
 
 
 @click.command()
 @click.argument("service", required=False)
-@click.option("--zookeeper", envvar="ZKRPC_ZOOKEEPER", required=True, metavar="HOSTS", help="host:port,…[/chroot].")
-@click.option("--timeout", default=5.0, show_default=True, help="Seconds to wait for ZooKeeper.")
+@zookeeper_option
+@timeout_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def ls(service: str | None, zookeeper: str, timeout: float, as_json: bool) -> None:
     """List the services, or the instances of SERVICE."""
-    with Registry(zookeeper) as registry:
-        if not registry.session.wait_connected(timeout):
-            raise CoordinationError(f"no ZooKeeper at {zookeeper} within {timeout} s; is it running? try: zkrpc dev")
+    with connected(zookeeper, timeout) as registry:
         names = [service] if service else sorted(registry.session.children(SERVICES) or ())
         members = {name: registry.resolver(name).wait_ready(timeout).instances for name in names}
     if as_json:

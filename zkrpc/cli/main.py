@@ -18,6 +18,7 @@ _COMMANDS = {
     "dev": "zkrpc.cli.dev",
     "ls": "zkrpc.cli.ls",
     "primary": "zkrpc.cli.primary",
+    "config": "zkrpc.cli.config",
 }
 
 _LONG_RUNNING = ("serve", "worker")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from zkrpc.app import Registry
+from zkrpc.cli.connecting import connected, timeout_option, zookeeper_option
 from zkrpc.election.history import Term
 from zkrpc.election.lease import lease_end
 from zkrpc.election.survey import GroupReport, ask_to_step_down, look
@@ -22,10 +21,6 @@ from zkrpc.registry.formats import SESSION_TIMEOUT
 from zkrpc.registry.session import Session
 
 _HISTORY_SHOWN = 5
-
-_zookeeper = click.option(
-    "--zookeeper", envvar="ZKRPC_ZOOKEEPER", required=True, metavar="HOSTS", help="host:port,…[/chroot]."
-)
 
 
 class _Shorthand(click.Group):
@@ -52,12 +47,12 @@ def primary() -> None:
 
 @primary.command()
 @click.argument("service")
-@_zookeeper
-@click.option("--timeout", default=5.0, show_default=True, help="Seconds to wait for ZooKeeper.")
+@zookeeper_option
+@timeout_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text, with the whole history.")
 def show(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
     """Primary, epoch, lease and history of each group of SERVICE."""
-    with _connected(zookeeper, timeout) as registry:
+    with connected(zookeeper, timeout) as registry:
         reports = look(registry.session, service)
         leases = {report.group: _lease_left(registry, service, report, timeout) for report in reports}
     if as_json:
@@ -73,27 +68,19 @@ def show(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
 @click.argument("service")
 @click.option("--group", default=DEFAULT_GROUP, show_default=True, help="Whose primary.")
 @click.option("--to", "heir", default="", metavar="INSTANCE", help="Who is to lead instead; else who waits longest.")
-@_zookeeper
+@zookeeper_option
 @click.option("--timeout", default=10.0, show_default=True, help="Seconds to wait for ZooKeeper and the next primary.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 def step_down(service: str, group: str, heir: str, zookeeper: str, timeout: float, as_json: bool) -> None:
     """Have the primary of SERVICE finish its calls and hand over."""
     paths = ElectionPaths(service, group)
-    with _connected(zookeeper, timeout) as registry:
+    with connected(zookeeper, timeout) as registry:
         _check_heir(registry.session, paths, heir)
         new = ask_to_step_down(registry.session, paths, heir=heir, timeout=timeout)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(new)))
     else:
         click.echo(f"{service}/{group}: {new.instance} at {new.endpoint} leads since epoch {new.epoch}")
-
-
-@contextlib.contextmanager
-def _connected(zookeeper: str, timeout: float) -> Iterator[Registry]:
-    with Registry(zookeeper) as registry:
-        if not registry.session.wait_connected(timeout):
-            raise CoordinationError(f"no ZooKeeper at {zookeeper} within {timeout} s; is it running? try: zkrpc dev")
-        yield registry
 
 
 def _check_heir(session: Session, paths: ElectionPaths, heir: str) -> None:

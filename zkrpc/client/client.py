@@ -17,7 +17,7 @@ from zkrpc.client.connection import Connection
 from zkrpc.client.following import GroupOf, Routes
 from zkrpc.client.pool import Dial, Pool
 from zkrpc.client.stack import build_stack
-from zkrpc.config import ClientConfig
+from zkrpc.config import DEFAULT_TIMEOUT, ClientConfig
 from zkrpc.deadline import Deadline
 from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH, PrimarySource, Resolver
 from zkrpc.errors import ConfigError, CoordinationError, Executed, Unavailable
@@ -29,7 +29,7 @@ _NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CallOptions:
-    """What one call, or all calls of one stub, do differently. None leaves it to the IDL and the client's config."""
+    """What one call, or all calls of one stub, do differently. None leaves it to the client's config and the IDL."""
 
     timeout: float | None = None
     """Seconds for the call with all its attempts. The deadline of a call being served still wins if it is nearer."""
@@ -147,7 +147,7 @@ class Client:
         Raises TypeError for arguments that do not fit, the exceptions that the IDL declares, and CallError.
         """
         policy = method.policy
-        timeout = options.timeout or policy.timeout or self.config.timeout
+        timeout = options.timeout or self.config.timeout or policy.timeout or DEFAULT_TIMEOUT
         call = Call(
             method.name,
             method.bind(args, kwargs),

@@ -16,6 +16,7 @@ from zkrpc.call import Call, Interceptor, Proceed, compose
 from zkrpc.client.following import Routes
 from zkrpc.client.pool import Lane, Pool
 from zkrpc.client.replies import epoch_of, failure_of, is_refusal, unreadable
+from zkrpc.config import DEFAULT_ATTEMPTS
 from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError
 from zkrpc.policies.retry import RetryPolicy, retrying
 from zkrpc.wire import headers as keys
@@ -27,7 +28,7 @@ _EXCEPTION = MessageKind.EXCEPTION
 
 def build_stack(pool: Pool, routes: Routes, interceptors: Iterable[Interceptor[Call]] = ()) -> Proceed[Call]:
     """The function that makes a call and returns or raises what became of it."""
-    policy = RetryPolicy(max_attempts=pool.config.max_attempts, backoff=pool.backoff)
+    policy = RetryPolicy(max_attempts=pool.config.max_attempts or DEFAULT_ATTEMPTS, backoff=pool.backoff)
     return compose(
         (
             # The application's own, and metrics: they see one logical call, however many attempts it takes.

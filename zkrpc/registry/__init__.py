@@ -22,5 +22,7 @@ reconnect and once a minute, because ZooKeeper watches are one-shot and die with
 nothing away: the last list stays, and ``snapshot_file`` keeps it on disk for a start while ZooKeeper is down.
 
 ``primaries`` follows who leads a group, for those who ask. It is a short cut for callers and nothing that safety rests
-on: who leads is for the election to decide, and for the instances to say.
+on: who leads is for the election to decide, and for the instances to say. ``config_watch`` follows in the same manner
+what operators want of the service's clients, as ``service_config`` reads it; ``node_watch`` is what both have in
+common.
 """

@@ -100,7 +100,7 @@ def parse_record(name: str, payload: bytes, *, max_record: int = MAX_RECORD) -> 
     The id comes from the node's name, which ZooKeeper keeps unique, not from the record. Raises RemoteProtocolError
     with the reason for anything that is not a usable record; never anything else, whatever the bytes.
     """
-    document = _load(payload, max_record)
+    document = load_object(payload, max_record)
     if "serviceEndpoint" in document:
         return _read_serverset(worker_id_of(name), document)
     if "address" in document:
@@ -113,7 +113,7 @@ def parse_primary(payload: bytes, *, max_record: int = MAX_RECORD) -> Primary:
 
     Raises RemoteProtocolError for anything else; never anything else, whatever the bytes.
     """
-    document = _load(payload, max_record)
+    document = load_object(payload, max_record)
     epoch, place = document.get("epoch"), document.get("endpoint")
     if type(epoch) is not int or not NO_EPOCH < epoch <= MAX_EPOCH:
         _refuse(f"the epoch is {epoch!r:.80}")
@@ -123,6 +123,27 @@ def parse_primary(payload: bytes, *, max_record: int = MAX_RECORD) -> Primary:
         return Primary(endpoint=Endpoint.parse(place), epoch=epoch)
     except ConfigError as exc:
         raise RemoteProtocolError(str(exc)) from exc
+
+
+def load_object(payload: bytes, max_size: int, what: str = "a record") -> dict[str, Any]:
+    """The JSON object in an untrusted ``payload``; ``what`` it is stands in the error.
+
+    Raises RemoteProtocolError for anything else: more bytes than ``max_size``, nesting without end, huge numbers and
+    half surrogates are all answered the same way.
+    """
+    if len(payload) > max_size:
+        _refuse(f"{what} of {len(payload)} bytes is over {max_size}")
+    try:
+        text = payload.decode()
+        document = json.loads(text, parse_constant=_refuse_constant)
+        if "\\u" in text:
+            # An escaped half surrogate decodes, and then breaks whoever prints or stores it.
+            json.dumps(document, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as exc:
+        raise RemoteProtocolError(f"{what} that is not JSON: {str(exc)[:100]}") from exc
+    if not isinstance(document, dict):
+        _refuse(f"{what} that is not a JSON object")
+    return document
 
 
 def launch_of(payload: bytes) -> str:
@@ -188,23 +209,6 @@ def _refuse(reason: str) -> NoReturn:
 
 def _refuse_constant(name: str) -> NoReturn:
     _refuse(f"{name} is not JSON")
-
-
-def _load(payload: bytes, max_record: int) -> dict[str, Any]:
-    """The JSON object in ``payload``. Nesting, huge numbers and half surrogates are all answered the same way."""
-    if len(payload) > max_record:
-        _refuse(f"a record of {len(payload)} bytes is over {max_record}")
-    try:
-        text = payload.decode()
-        document = json.loads(text, parse_constant=_refuse_constant)
-        if "\\u" in text:
-            # An escaped half surrogate decodes, and then breaks whoever prints or stores it.
-            json.dumps(document, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as exc:
-        raise RemoteProtocolError(f"a record that is not JSON: {str(exc)[:100]}") from exc
-    if not isinstance(document, dict):
-        _refuse("a record that is not a JSON object")
-    return document
 
 
 def _read_serverset(worker_id: str, document: dict[str, Any]) -> Instance | None:

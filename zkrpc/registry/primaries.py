@@ -1,9 +1,9 @@
 """Follows who leads the groups of one service, for those who asked, and tells them.
 
-A shell: per group one greenlet with one watch on the primary's node, from the first who asks to the last who leaves. It
-knows nothing of elections; that a node's contents are sound is for the election to see to, so what it reads here is
-untrusted, and epochs that fall are taken for an old answer. Nobody depends on it: while ZooKeeper is away, the last
-word stands, and redirects tell what changes.
+Per group one :class:`~zkrpc.registry.node_watch.NodeWatch` of the primary's node, from the first who asks to the last
+who leaves. It knows nothing of elections; that a node's contents are sound is for the election to see to, so what it
+reads here is untrusted, and epochs that fall are taken for an old answer. Nobody depends on it: while ZooKeeper is
+away, the last word stands, and redirects tell what changes.
 
 A node that is gone says that nobody leads; one that cannot be read says no more than that.
 """
@@ -13,22 +13,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-import gevent
-from gevent.event import Event
-
 from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import NO_EPOCH, Primary
-from zkrpc.errors import CoordinationError, RemoteProtocolError, SessionSuspended
+from zkrpc.errors import RemoteProtocolError
 from zkrpc.registry.formats import parse_primary
+from zkrpc.registry.node_watch import NodeWatch
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.session import Session
 
 _log = logging.getLogger(__name__)
-
-_LOOKS = 3
-"""Times to look for a node that appears and vanishes while we look, before we come back later."""
-_PAUSE = 1.0
-"""Seconds, at most, until a failed look is repeated if nothing else happens."""
 
 Callback = Callable[[Primary | None], None]
 
@@ -44,7 +37,7 @@ class PrimaryWatches:
         self._paths = Paths(service)
         self._config = config
         self._rng = rng
-        self._watches: dict[str, _Watch] = {}
+        self._watches: dict[str, NodeWatch[Primary | None]] = {}
         self._closed = False
 
     def __repr__(self) -> str:
@@ -64,7 +57,10 @@ class PrimaryWatches:
             return lambda: None
         watch = self._watches.get(group)
         if watch is None:
-            watch = self._watches[group] = _Watch(self._session, path, self._config, self._rng)
+            read = PrimaryReader(path, self._config.max_record).read
+            # Also told if it is the same: a follower that lost the primary from sight wants to know that it stands.
+            watch = NodeWatch(self._session, path, read, self._config, rng=self._rng, repeating=True)
+            self._watches[group] = watch
         ticket = watch.add(callback)
 
         def unfollow() -> None:
@@ -81,89 +77,24 @@ class PrimaryWatches:
         self._watches.clear()
 
 
-class _Watch:
-    """The watch of one group."""
+class PrimaryReader:
+    """Reads what one primary's node says, in the order of epochs."""
 
-    def __init__(self, session: Session, path: str, config: RegistryConfig, rng: Callable[[], float]) -> None:
-        self.last: Primary | None = None
-        self._session = session
+    def __init__(self, path: str, max_record: int) -> None:
         self._path = path
-        self._config = config
-        self._rng = rng
-        self._callbacks: dict[object, Callback] = {}
-        self._told = False
+        self._max_record = max_record
         self._highest = NO_EPOCH
-        self._wake = Event()
-        session.watch_state(self._wake)
-        self._greenlet = gevent.spawn(self._run)
 
-    def add(self, callback: Callback) -> object:
-        """One more follower; returns what ``remove`` takes."""
-        ticket = object()
-        self._callbacks[ticket] = callback
-        if self._told:
-            self._tell(callback)
-        return ticket
-
-    def remove(self, ticket: object) -> bool:
-        """One follower less; True if that ended the watch."""
-        if self._callbacks.pop(ticket, None) is None or self._callbacks:
-            return False
-        self.close()
-        return True
-
-    def close(self) -> None:
-        """Ends the watching without waiting for anything."""
-        self._callbacks.clear()
-        self._session.unwatch_state(self._wake)
-        self._greenlet.kill(block=False)
-
-    def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            # Every failure is retried for ever, also one of our own making: a silent end would freeze the last word.
-            pause = self._config.refresh_interval
-            try:
-                self._receive(self._look())
-            except SessionSuspended:
-                pass  # the session's next state wakes us
-            except CoordinationError as error:
-                _log.warning("cannot see who leads: %s", error)
-                pause = _PAUSE
-            except Exception:
-                _log.exception("cannot see who leads (%s)", self._path)
-                pause = _PAUSE
-            self._wake.wait(pause * (0.5 + self._rng() / 2))
-
-    def _look(self) -> bytes | None:
-        """The node's value, or None, with a watch for the next change either way."""
-        for _ in range(_LOOKS):
-            found = self._session.get(self._path, watch=self._wake)
-            if found is not None:
-                return found[0]
-            # A node that is not there cannot be watched by reading it.
-            if self._session.exists(self._path, watch=self._wake) is None:
-                return None
-        raise CoordinationError(f"{self._path} comes and goes")
-
-    def _receive(self, value: bytes | None) -> None:
+    def read(self, value: bytes | None) -> Primary | None:
+        """Who leads, if anybody does. RemoteProtocolError for what was said before what has been seen."""
         primary = None
         if value is not None:
             try:
-                primary = parse_primary(value, max_record=self._config.max_record)
+                primary = parse_primary(value, max_record=self._max_record)
             except RemoteProtocolError as error:
                 _log.warning("%s cannot be read: %s", self._path, error)
-        if primary is not None and primary.epoch < self._highest:
-            _log.warning("%s says %s after an epoch of %d; ignored", self._path, primary, self._highest)
-            return
-        # Also if it is the same: a follower that lost the primary from sight wants to know that it still stands.
-        self._told, self.last = True, primary
-        self._highest = self._highest if primary is None else primary.epoch
-        for callback in tuple(self._callbacks.values()):
-            self._tell(callback)
-
-    def _tell(self, callback: Callback) -> None:
-        try:
-            callback(self.last)
-        except (Exception, gevent.Timeout):
-            _log.exception("a follower of %s failed", self._path)
+        if primary is not None:
+            if primary.epoch < self._highest:
+                raise RemoteProtocolError(f"it says {primary} after an epoch of {self._highest}")
+            self._highest = primary.epoch
+        return primary

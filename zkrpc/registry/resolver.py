@@ -18,9 +18,10 @@ import gevent
 from gevent.event import Event
 from gevent.pool import Pool
 
-from zkrpc.config import RegistryConfig
+from zkrpc.config import RegistryConfig, ServiceConfig
 from zkrpc.endpoint import Primary, Snapshot
 from zkrpc.errors import CoordinationError, SessionSuspended
+from zkrpc.registry.config_watch import ConfigWatch
 from zkrpc.registry.operations import SessionState
 from zkrpc.registry.primaries import PrimaryWatches
 from zkrpc.registry.schema import Paths
@@ -67,6 +68,7 @@ class ZooKeeperResolver:
         self._clock = clock
         self._view = ServiceView(service, config, rng=dice.random, now=clock())
         self._primaries = PrimaryWatches(session, service, config, rng=dice.random)
+        self._service_config = ConfigWatch(session, service, config, rng=dice.random)
         self._callbacks: dict[object, Callback] = {}
         self._wake = Event()
         self._ready = Event()
@@ -114,6 +116,10 @@ class ZooKeeperResolver:
         """Calls back with who leads a group of the service; see :class:`~zkrpc.registry.primaries.PrimaryWatches`."""
         return self._primaries.follow(group, callback)
 
+    def follow_config(self, callback: Callable[[ServiceConfig], None], /) -> Callable[[], None]:
+        """Calls back with the service's config; see :class:`~zkrpc.registry.config_watch.ConfigWatch`."""
+        return self._service_config.follow(callback)
+
     def wait_ready(self, timeout: float, /) -> Snapshot:
         """The list, waiting for the first one if need be; it may be empty, and a saved one counts.
 
@@ -133,6 +139,7 @@ class ZooKeeperResolver:
         self._ready.set()
         self._callbacks.clear()
         self._primaries.close()
+        self._service_config.close()
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
             self._greenlet.join(_CLOSE_TIMEOUT)
             self._greenlet.kill(timeout=_KILL_TIMEOUT)

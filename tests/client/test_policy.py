@@ -1,0 +1,145 @@
+"""Whose word counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zkrpc.client.policy import BUILT_IN, CLIENT, IDL, SERVICE, EffectivePolicy, PolicyTable
+from zkrpc.config import ClientConfig, MethodConfig, ServiceConfig
+from zkrpc.idl import Method, load_text
+
+SHOP = load_text("""
+    service Shop {
+        string plain(1: i64 id),
+        string fast(1: i64 id) (zkrpc.idempotent = "true", zkrpc.timeout_ms = "200", zkrpc.hedge_ms = "20"),
+        string slow(1: i64 id) (zkrpc.timeout_ms = "9000"),
+    }
+    """).Shop
+PLAIN, FAST, SLOW = (SHOP.methods[name] for name in ("plain", "fast", "slow"))
+DEFAULT = EffectivePolicy(timeout=5.0, idempotent=False, hedge=None, max_attempts=4)
+
+
+def table(service: ServiceConfig = ServiceConfig(), client: ClientConfig = ClientConfig()) -> PolicyTable:
+    """A client's policies once the operator was heard."""
+    made = PolicyTable(client)
+    made.receive_service_config(service)
+    return made
+
+
+def sources(policies: PolicyTable, method: Method) -> dict[str, tuple[Any, str]]:
+    """Each value with its source."""
+    return {one.name: (one.value, one.source) for one in policies.explain(method)}
+
+
+def test_policy_nobody_speaks_of_is_the_built_in_one() -> None:
+    """Every value is there, and each says where it comes from."""
+    assert table().resolve(PLAIN) == PolicyTable().resolve(PLAIN) == DEFAULT
+    assert sources(table(), PLAIN) == {
+        "timeout": (5.0, BUILT_IN),
+        "idempotent": (False, BUILT_IN),
+        "hedge": (None, BUILT_IN),
+        "max_attempts": (4, BUILT_IN),
+    }
+
+
+def test_idl_wins_over_the_defaults() -> None:
+    """Its author knows the method; what it does not say stays as it is."""
+    assert table().resolve(FAST) == EffectivePolicy(timeout=0.2, idempotent=True, hedge=0.02, max_attempts=4)
+    assert sources(table(), SLOW)["timeout"] == (9.0, IDL)
+    assert sources(table(), SLOW)["idempotent"] == (False, BUILT_IN)
+
+
+def test_service_config_wins_over_the_idl_and_its_methods_over_the_rest_of_it() -> None:
+    """The operator sees what happens; of single methods more is known than of all."""
+    service = ServiceConfig(
+        timeout=1.0,
+        max_attempts=2,
+        methods={"fast": MethodConfig(timeout=0.1, idempotent=False), "gone": MethodConfig()},
+    )
+    assert table(service).resolve(SLOW) == EffectivePolicy(timeout=1.0, idempotent=False, hedge=None, max_attempts=2)
+    assert sources(table(service), FAST) == {
+        "timeout": (0.1, SERVICE),
+        "idempotent": (False, SERVICE),
+        "hedge": (None, IDL),
+        "max_attempts": (2, SERVICE),
+    }
+
+
+def test_client_code_wins_over_everything_that_is_shared() -> None:
+    """It knows what it is waiting for."""
+    service = ServiceConfig(timeout=1.0, hedge="p95", methods={"fast": MethodConfig(max_attempts=9)})
+    policies = table(service, ClientConfig(timeout=3.0, hedge=0.05, max_attempts=1))
+    assert policies.resolve(FAST) == EffectivePolicy(timeout=3.0, idempotent=True, hedge=0.05, max_attempts=1)
+    assert {source for _, source in sources(policies, FAST).values()} == {CLIENT, IDL}
+
+
+@pytest.mark.parametrize(("hedge", "said"), [("p95", "p95"), (0.02, "0.02 s")])
+def test_hedge_of_a_method_that_is_not_idempotent_is_ignored_and_explained(hedge: float | str, said: str) -> None:
+    """A service-wide hedge is for the methods that can bear one."""
+    policies = table(ServiceConfig(hedge=hedge))
+    assert (policies.resolve(PLAIN).hedge, policies.resolve(FAST).hedge) == (None, hedge)
+    notes = {one.name: one.note for one in policies.explain(PLAIN)}
+    assert notes.pop("hedge") == f"{said} is ignored: the method is not idempotent" and not any(notes.values())
+    assert sources(policies, PLAIN)["hedge"] == (None, SERVICE)
+    assert not any(one.note for one in policies.explain(FAST))
+    bold = table(ServiceConfig(hedge=hedge, methods={"plain": MethodConfig(idempotent=True)}))
+    assert bold.resolve(PLAIN).hedge == hedge
+
+
+@pytest.mark.parametrize(
+    "policies", [table(ServiceConfig(hedge="off")), table(ServiceConfig(hedge="p99"), ClientConfig(hedge="off"))]
+)
+def test_hedge_is_switched_off_from_above(policies: PolicyTable) -> None:
+    """None says nothing, so there is a word for never."""
+    assert policies.resolve(FAST).hedge is None
+    assert sources(policies, FAST)["hedge"][1] in (SERVICE, CLIENT)
+
+
+def test_change_counts_from_the_next_call_on() -> None:
+    """Between changes a policy is settled once and looked up after that."""
+    policies = PolicyTable()
+    first = policies.resolve(FAST)
+    assert policies.resolve(FAST) is first and repr(policies).startswith("<PolicyTable 1 methods, ServiceConfig(")
+    policies.receive_service_config(ServiceConfig(timeout=1.5, balancing="round_robin"))
+    assert (policies.resolve(FAST).timeout, first.timeout, policies.service.balancing) == (1.5, 0.2, "round_robin")
+    policies.receive_service_config(ServiceConfig())
+    assert policies.resolve(FAST) == first and policies.service == ServiceConfig()
+
+
+times = st.none() | st.integers(1, 60_000).map(lambda number: number / 1000)
+fields: dict[str, Any] = {
+    "timeout": times,
+    "hedge": times | st.sampled_from(["p95", "off"]),
+    "max_attempts": st.none() | st.integers(1, 100),
+}
+methods = st.builds(MethodConfig, idempotent=st.none() | st.booleans(), **fields)
+services = st.builds(
+    ServiceConfig,
+    idempotent=st.none() | st.booleans(),
+    methods=st.dictionaries(st.sampled_from(["plain", "fast", "slow"]), methods),
+    **fields,
+)
+
+
+@given(services, st.builds(ClientConfig, **fields), st.sampled_from([PLAIN, FAST, SLOW]))
+def test_the_highest_who_said_it_is_always_obeyed(service: ServiceConfig, client: ClientConfig, method: Method) -> None:
+    """Each value by itself; and nothing is ever sent twice of what may not be."""
+    policies = table(service, client)
+    policy = policies.resolve(method)
+    of_method = service.methods.get(method.name, MethodConfig())
+    for name in ("timeout", "max_attempts"):
+        said = [getattr(one, name) for one in (client, of_method, service) if getattr(one, name) is not None]
+        said += [getattr(method.policy, name, None) or getattr(DEFAULT, name)]
+        assert getattr(policy, name) == said[0]
+    assert policy.hedge is None or policy.idempotent
+    assert policy.hedge != "off"
+    assert {one.name: one.value for one in policies.explain(method)} == {
+        "timeout": policy.timeout,
+        "idempotent": policy.idempotent,
+        "hedge": policy.hedge,
+        "max_attempts": policy.max_attempts,
+    }

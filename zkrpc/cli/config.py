@@ -1,0 +1,182 @@
+"""``zkrpc config``: what the operators of a service want of its clients, shown, changed and cleared."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, BinaryIO, NamedTuple
+
+import click
+
+from zkrpc.app import Registry
+from zkrpc.cli.connecting import connected, json_option, timeout_option, zookeeper_option
+from zkrpc.config import ServiceConfig
+from zkrpc.errors import ConfigError, NodeExists, NodeMissing, OutcomeUnknown, VersionConflict
+from zkrpc.registry.operations import Stat
+from zkrpc.registry.schema import Paths
+from zkrpc.registry.service_config import dump_service_config, flatten, parse_service_config
+
+_NOT_SET = "not set"
+
+
+@click.group()
+def config() -> None:
+    """Show, set or clear the live config of SERVICE: timeouts, retries, hedges and balancing of its clients."""
+
+
+@config.command()
+@click.argument("service")
+@zookeeper_option
+@timeout_option
+@json_option
+def show(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
+    """The config of SERVICE, as ``set`` reads it."""
+    paths = Paths(service)
+    with connected(zookeeper, timeout) as registry:
+        stored = _look(registry, paths)
+    if stored.refusal:
+        raise ConfigError(
+            f"clients refuse what {paths.config} holds: {stored.refusal}; "
+            f"replace it: zkrpc config set {service} FILE, or zkrpc config clear {service}"
+        )
+    document = json.loads(dump_service_config(stored.config))
+    if as_json:
+        stat = stored.stat
+        version, modified_at = (None, None) if stat is None else (stat.version, stat.modified_at)
+        told = {"service": service, "version": version, "modified_at": modified_at, "config": document}
+        click.echo(json.dumps(told))
+        return
+    if stored.stat is None:
+        click.echo(f"{service} has no config; its clients do what the IDL and their own code say", err=True)
+    click.echo(json.dumps(document, indent=2))
+
+
+@config.command("set")
+@click.argument("service")
+@click.argument("file", type=click.File("rb"))
+@click.option("--dry-run", is_flag=True, help="Only check FILE and show what would change.")
+@zookeeper_option
+@timeout_option
+@json_option
+def set_(service: str, file: BinaryIO, dry_run: bool, zookeeper: str, timeout: float, as_json: bool) -> None:
+    """Have the clients of SERVICE do what FILE (- for standard input) says, from their next call on."""
+    paths = Paths(service)
+    with connected(zookeeper, timeout) as registry:
+        wanted = _read(file, registry.config.max_record)
+        stored = _look(registry, paths)
+        changes = _changes(stored.config, wanted)
+        needed = bool(changes or stored.refusal)
+        if needed and not dry_run:
+            _write(registry, paths, dump_service_config(wanted), stored.stat)
+        known = registry.session.exists(paths.members) is not None
+    if as_json:
+        _tell_changes(service, changes, written=needed and not dry_run)
+        return
+    if stored.refusal:
+        click.echo(f"what was there is refused by clients: {stored.refusal}", err=True)
+    if not known:
+        click.echo(f"no instance of {service} has registered so far; is the name right?", err=True)
+    click.echo(_headline(service, changes, needed, dry_run))
+    _print_changes(changes)
+
+
+@config.command()
+@click.argument("service")
+@zookeeper_option
+@timeout_option
+@json_option
+def clear(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
+    """Leave the clients of SERVICE to the IDL and their own code."""
+    paths = Paths(service)
+    with connected(zookeeper, timeout) as registry:
+        stored = _look(registry, paths)
+        if stored.stat is not None:
+            _write(registry, paths, None, stored.stat)
+    changes = _changes(stored.config, ServiceConfig())
+    if as_json:
+        _tell_changes(service, changes, written=stored.stat is not None)
+        return
+    click.echo(f"{service}: {'it had no config' if stored.stat is None else 'config cleared'}")
+    _print_changes(changes)
+
+
+class _Stored(NamedTuple):
+    """What there is now: the empty config if there is no node, or none that can be used."""
+
+    config: ServiceConfig
+    stat: Stat | None
+    refusal: str
+
+
+class _Change(NamedTuple):
+    """One value that is not what it was; None is one that is not set."""
+
+    path: str
+    old: Any
+    new: Any
+
+
+def _read(file: BinaryIO, max_size: int) -> ServiceConfig:
+    try:
+        return parse_service_config(file.read(max_size + 1), max_size=max_size)
+    except ConfigError as error:
+        raise ConfigError(f"{getattr(file, 'name', '-')}: {error}") from error
+
+
+def _look(registry: Registry, paths: Paths) -> _Stored:
+    found = registry.session.get(paths.config)
+    if found is None:
+        return _Stored(ServiceConfig(), None, "")
+    payload, stat = found
+    try:
+        return _Stored(parse_service_config(payload, max_size=registry.config.max_record), stat, "")
+    except ConfigError as error:
+        return _Stored(ServiceConfig(), stat, str(error))
+
+
+def _write(registry: Registry, paths: Paths, payload: bytes | None, seen: Stat | None) -> None:
+    """Replaces what was seen, or deletes it, and nothing else."""
+    session, path, look = registry.session, paths.config, f"zkrpc config show {paths.service}"
+    try:
+        if seen is None:
+            session.ensure_path(paths.root)
+            session.create(path, payload or b"")
+        elif payload is None:
+            session.delete(path, seen.version)
+        else:
+            session.set(path, payload, seen.version)
+    except (NodeExists, NodeMissing, VersionConflict) as error:
+        message = f"somebody else changed the config of {paths.service} meanwhile; look at it and try again: {look}"
+        raise VersionConflict(message) from error
+    except OutcomeUnknown as error:
+        raise OutcomeUnknown(f"{error}; see what came of it: {look}") from error
+
+
+def _changes(old: ServiceConfig, new: ServiceConfig) -> list[_Change]:
+    before, after = flatten(old), flatten(new)
+    paths = [*after, *(path for path in before if path not in after)]
+    changes = [_Change(path, before.get(path), after.get(path)) for path in paths]
+    return [change for change in changes if change.old != change.new]
+
+
+def _headline(service: str, changes: list[_Change], needed: bool, dry_run: bool) -> str:
+    if not needed:
+        return f"{service}: nothing changes"
+    if not changes:
+        return f"{service}: the bad config {'would be' if dry_run else 'is'} replaced"
+    count = f"{len(changes)} value{'s' if len(changes) != 1 else ''}"
+    return f"{service}: {count} {'would change' if dry_run else 'changed'}"
+
+
+def _print_changes(changes: list[_Change]) -> None:
+    for path, old, new in changes:
+        click.echo(f"  {path}: {_shown(old)} -> {_shown(new)}")
+
+
+def _shown(value: Any) -> str:
+    return _NOT_SET if value is None else json.dumps(value)
+
+
+def _tell_changes(service: str, changes: list[_Change], *, written: bool) -> None:
+    click.echo(
+        json.dumps({"service": service, "written": written, "changes": [change._asdict() for change in changes]})
+    )

@@ -1,0 +1,78 @@
+"""Follows the config of one service, for those who asked, and tells them.
+
+One :class:`~zkrpc.registry.node_watch.NodeWatch` of the config's node, from the first who asks to the last who leaves.
+Nobody depends on it: whoever was told nothing yet does what the IDL and the built-in defaults say.
+
+===================  ============================================
+the node             followers hear
+===================  ============================================
+holds a good config  it, if it differs from the last one
+holds a bad one      nothing; the reason is logged, once
+is not there         the empty config
+cannot be looked at  nothing, while ZooKeeper is away
+===================  ============================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zkrpc.config import RegistryConfig, ServiceConfig
+from zkrpc.registry.node_watch import NodeWatch
+from zkrpc.registry.schema import Paths
+from zkrpc.registry.service_config import parse_service_config
+from zkrpc.registry.session import Session
+
+Callback = Callable[[ServiceConfig], None]
+
+
+class ConfigWatch:
+    """The config of one service; one watch, however many follow it."""
+
+    def __init__(
+        self, session: Session, service: str, config: RegistryConfig = RegistryConfig(), *, rng: Callable[[], float]
+    ) -> None:
+        """``config.max_record`` bounds what is parsed; ``rng`` gives floats in [0, 1)."""
+        self._session = session
+        self._paths = Paths(service)
+        self._config = config
+        self._rng = rng
+        self._watch: NodeWatch[ServiceConfig] | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        """The service, and what is known."""
+        told = "not followed" if self._watch is None else self._watch.last or "nothing known"
+        return f"<ConfigWatch {self._paths.service} {told}>"
+
+    def follow(self, callback: Callback) -> Callable[[], None]:
+        """Calls back with the newest good config: now if it is known, and at every change. After ``close`` it does
+        nothing.
+
+        A callback must not wait; what it raises is logged. Returns a function that ends it.
+        """
+        if self._closed:
+            return lambda: None
+        watch = self._watch
+        if watch is None:
+            watch = NodeWatch(self._session, self._paths.config, self._read, self._config, rng=self._rng)
+            self._watch = watch
+        ticket = watch.add(callback)
+
+        def unfollow() -> None:
+            if watch.remove(ticket) and self._watch is watch:
+                self._watch = None
+
+        return unfollow
+
+    def close(self) -> None:
+        """Ends the watch, at once; nobody is called back any more."""
+        self._closed = True
+        if self._watch is not None:
+            self._watch.close()
+        self._watch = None
+
+    def _read(self, value: bytes | None) -> ServiceConfig:
+        if value is None:
+            return ServiceConfig()
+        return parse_service_config(value, max_size=self._config.max_record)
