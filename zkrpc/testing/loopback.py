@@ -2,16 +2,18 @@
 
 Stub, retries, picking, wire machines, server, admission and handler all run; only the kernel's part is left out.
 Replicas can be added, drained and killed, so that a test of an application can see how it behaves when an instance
-goes.
+goes. Rules of :class:`~zkrpc.testing.faults.Faults` know the replicas as ``replica-0``, ``replica-1`` and so on at the
+server, and as ``memory:0``, ``memory:1`` and so on at the client.
 """
 
 from __future__ import annotations
 
 import errno
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from zkrpc.call import Call, Interceptor
 from zkrpc.client.client import Client
 from zkrpc.client.connection import Connection, ConnectionOwner
 from zkrpc.client.following import GroupOf
@@ -20,6 +22,7 @@ from zkrpc.config import ClientConfig, WireLimits
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.server.server import Server
 from zkrpc.service import Service
+from zkrpc.testing.faults import place
 from zkrpc.testing.memory import memory_pair
 from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.message import Dialect
@@ -60,6 +63,7 @@ class Loopback:
         service: what to serve; each replica makes its own handler if the service has a class or a function for it.
         replicas: how many to begin with, numbered from 0.
         config: of the client.
+        interceptors: of the client, run around every call, the first one outermost.
         seed: what the client's picking begins with, so that a test can be repeated.
         group_of: names the group of primaries that a call belongs to, as for ``zkrpc.connect``.
     """
@@ -70,6 +74,7 @@ class Loopback:
         *,
         replicas: int = 1,
         config: ClientConfig | None = None,
+        interceptors: Iterable[Interceptor[Call]] = (),
         seed: int = 0,
         group_of: GroupOf | None = None,
     ) -> None:
@@ -83,7 +88,9 @@ class Loopback:
         for _ in range(replicas):
             self.add()
         rng = random.Random(seed).random
-        client = Client(self._members, config=config, group_of=group_of, rng=rng, dial=self._dial)
+        client = Client(
+            self._members, config=config, interceptors=interceptors, group_of=group_of, rng=rng, dial=self._dial
+        )
         self.stub = make_stub(service.interface, client)
         self._client = client
 
@@ -103,13 +110,12 @@ class Loopback:
         """Starts one more replica, and lists it; returns its number."""
         number, self._next = self._next, self._next + 1
         handler = self.handlers[number] = self.service.make_handler()
-        server = Server(
-            self.service.interface, handler, config=self.service.config, interceptors=self.service.interceptors
-        )
+        name = f"replica-{number}"
+        interceptors = [place(one, name) for one in self.service.interceptors]
+        server = Server(self.service.interface, handler, config=self.service.config, interceptors=interceptors)
         server.begin()
         self._servers[number] = server
-        endpoint = Endpoint(_HOST, number)
-        self._list(number, Instance(id=f"replica-{number}", endpoint=endpoint, protocols=("zkrpc",)))
+        self._list(number, Instance(id=name, endpoint=Endpoint(_HOST, number), protocols=("zkrpc",)))
         return number
 
     def drain(self, number: int) -> None:
