@@ -9,25 +9,8 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zkrpc.balancing.load import Load
+from tests.balancing.targets import Target, targets
 from zkrpc.balancing.p2c import P2C
-
-
-class Target:
-    """A candidate with a name."""
-
-    def __init__(self, name: str, weight: float = 1.0) -> None:
-        self.name = name
-        self.weight = weight
-        self.load = Load()
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-def targets(*weights: float) -> list[Target]:
-    """Candidates t0, t1, … of these weights."""
-    return [Target(f"t{index}", weight) for index, weight in enumerate(weights)]
 
 
 def closed_loop(candidates: list[Target], seconds: dict[str, float], *, callers: int, calls: int) -> Counter[str]:

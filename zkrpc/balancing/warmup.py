@@ -1,0 +1,40 @@
+"""A new process gets few calls at first: its caches are cold and its connections are not made.
+
+Its weight is multiplied by a share that grows linearly with its age. Age is measured twice, and the larger one counts:
+
+- by the start time it registered, which every client sees alike, also one that starts later. It comes from another
+  machine's clock, which may be wrong.
+- by how long this client has known it, which is always right and never more than the true age.
+
+A start time in the future thus cannot keep a member cold for longer than ``warm_up`` after it was first seen; one too
+far in the past warms it at once, which is no worse than no warming up at all. Shares are relative: where everybody is
+equally young, nothing changes.
+"""
+
+from __future__ import annotations
+
+WARM_UP = 30.0
+"""Seconds from start to full weight."""
+LEAST = 0.1
+"""The share to begin with: enough calls to warm anything up."""
+
+
+def warm_share(age_by_start_time: float, known_for: float, warm_up: float = WARM_UP, least: float = LEAST) -> float:
+    """What to multiply an instance's weight with: from ``least`` for a new one to 1.
+
+    Args:
+        age_by_start_time: wall-clock seconds since it says it started; may be negative or no number at all.
+        known_for: seconds since this client first saw it, on its monotonic clock.
+        warm_up: seconds from start to full weight; 0 for no warming up.
+        least: the share at age 0.
+    """
+    cold = seconds_until_warm(age_by_start_time, known_for, warm_up)
+    # Rounding must not make it less, which for a tiny least would be a share of nothing.
+    return max(least, 1.0 - (1.0 - least) * cold / warm_up) if cold > 0 else 1.0
+
+
+def seconds_until_warm(age_by_start_time: float, known_for: float, warm_up: float = WARM_UP) -> float:
+    """How long its share keeps changing; 0 once it is warm. Arguments as for :func:`warm_share`."""
+    # With 0 first, as a start time that is no number then loses its comparison and is ignored.
+    age = max(0.0, known_for, age_by_start_time)
+    return max(0.0, warm_up - age)
