@@ -10,6 +10,7 @@ module          question                                                        
 ``budget``      is one more attempt affordable, all calls taken together?                   client
 ``hedge``       after which time is a second copy worth sending?                            method
 ``breaker``     is this endpoint worth a call at all?                                       endpoint
+``limit``       how many calls should run at once?                                          server
 ==============  ==========================================================================  ========================
 
 They run beside every call, and nearly every call is a success that changes no decision. So a success may cost its
