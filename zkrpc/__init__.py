@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from zkrpc.idl import Interface as Interface
     from zkrpc.idl import Method as Method
     from zkrpc.idl import load as load
+    from zkrpc.server.dispatch import uninterruptible as uninterruptible
     from zkrpc.server.server import Server as Server
     from zkrpc.service import Service as Service
 
@@ -73,6 +74,7 @@ _HOMES = {
     "Method": "zkrpc.idl",
     "Service": "zkrpc.service",
     "Server": "zkrpc.server.server",
+    "uninterruptible": "zkrpc.server.dispatch",
     "Registry": "zkrpc.app",
     "App": "zkrpc.app",
     "connect": "zkrpc.app",

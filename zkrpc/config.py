@@ -20,6 +20,11 @@ their users regret first."""
 DEFAULT_ATTEMPTS = 4
 """Times one call may reach a server where nobody says otherwise."""
 
+DEFAULT_RETRY_RATIO = 0.2
+"""Further attempts for each call, on average, where nobody says otherwise; Finagle's budget."""
+DEFAULT_RETRY_RESERVE = 10.0
+"""Further attempts a second on top of that."""
+
 LONGEST_TIMEOUT = 24 * 60 * 60.0
 """Seconds; the longest time a policy may name. An IDL may say no more either."""
 MOST_ATTEMPTS = 100
@@ -83,6 +88,19 @@ def _check_policy(holder: MethodConfig | ClientConfig) -> None:
     _accept(holder, "max_attempts", _is_whole(holder.max_attempts, MOST_ATTEMPTS), attempts)
 
 
+def _check_picking(holder: ServiceConfig | ClientConfig) -> None:
+    """Checks what a service's and a client's config have in common, and that what is picked by can be known."""
+    _accept(holder, "balancing", holder.balancing in BALANCING, f"one of {', '.join(BALANCING)}")
+    _accept(holder, "hash_key", isinstance(holder.hash_key, str) and holder.hash_key != "", "the name of a parameter")
+    subset, reserve = f"a whole number from 1 to {LARGEST_SUBSET}", f"a number from 0 to {LARGEST_RESERVE:g}"
+    _accept(holder, "subset_size", _is_whole(holder.subset_size, LARGEST_SUBSET), subset)
+    _accept(holder, "retry_ratio", _is_number(holder.retry_ratio, 0.0, 1.0), "a number from 0 to 1")
+    _accept(holder, "retry_reserve", _is_number(holder.retry_reserve, 0.0, LARGEST_RESERVE), reserve)
+    if holder.balancing == "consistent_hash" and holder.hash_key is None:
+        kind = type(holder).__name__
+        raise ConfigError(f"{kind}.hash_key must name the parameter that consistent_hash hashes by")
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class WireLimits:
     """What one connection may cost us, whatever its peer sends."""
@@ -120,7 +138,12 @@ class ServerConfig:
     max_connections: int = 10_000
     """Connections open at once; further ones are closed at accept."""
     max_concurrent: int = 1_000
-    """Handlers running at once; what comes beyond is answered Overloaded."""
+    """Handlers running at once; what comes beyond waits in the queue or is answered Overloaded."""
+    max_queue: int | None = None
+    """Calls that may wait for a handler to end, the nearest deadline first. None: as many as may run, so that a burst
+    waits about as long as a call takes; more would only make everybody late."""
+    adaptive_limit: bool = False
+    """Whether to find out by the calls' own times how many handlers should run at once, up to ``max_concurrent``."""
     backlog: int = 512
     """Connections the kernel keeps for us before we accept them."""
     linger: float = 1.0
@@ -129,11 +152,25 @@ class ServerConfig:
     """Seconds that calls in flight may still take while we stop."""
     max_write_stall: float = 30.0
     """Seconds a peer may leave its replies unread before its connection is cut."""
+    max_connection_age: float = math.inf
+    """Seconds after which a connection is asked to end, so that clients spread anew; jittered by a tenth. Infinite as
+    in gRPC: with a registry, new instances are found without it."""
+    max_connection_age_grace: float = 10.0
+    """Seconds that calls in flight on such a connection may still take."""
+    max_connection_idle: float = math.inf
+    """Seconds without a call after which a connection is asked to end."""
+    keepalive_time: float = 60.0
+    """Seconds of silence after which a zkrpc peer is asked for a sign of life; others are left to TCP's keepalive."""
+    keepalive_timeout: float = 20.0
+    """Seconds that it may take for one before its connection is closed."""
 
     def __post_init__(self) -> None:
         """Checks every field."""
         _require(self, "positive", "max_connections", "max_concurrent", "backlog", "max_write_stall")
-        _require(self, "non-negative", "linger", "drain_timeout")
+        _require(self, "positive", "max_connection_age", "max_connection_idle", "keepalive_time", "keepalive_timeout")
+        _require(self, "non-negative", "linger", "drain_timeout", "max_connection_age_grace")
+        if self.max_queue is not None:
+            _require(self, "non-negative", "max_queue")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,53 +219,13 @@ class ServiceConfig(MethodConfig):
     def __post_init__(self) -> None:
         """Checks every field, and that what is picked by can be known."""
         MethodConfig.__post_init__(self)
-        _accept(self, "balancing", self.balancing in BALANCING, f"one of {', '.join(BALANCING)}")
-        _accept(self, "hash_key", isinstance(self.hash_key, str) and self.hash_key != "", "the name of a parameter")
-        subset, reserve = f"a whole number from 1 to {LARGEST_SUBSET}", f"a number from 0 to {LARGEST_RESERVE:g}"
-        _accept(self, "subset_size", _is_whole(self.subset_size, LARGEST_SUBSET), subset)
-        _accept(self, "retry_ratio", _is_number(self.retry_ratio, 0.0, 1.0), "a number from 0 to 1")
-        _accept(self, "retry_reserve", _is_number(self.retry_reserve, 0.0, LARGEST_RESERVE), reserve)
-        if self.balancing == "consistent_hash" and self.hash_key is None:
-            raise ConfigError("ServiceConfig.hash_key must name the parameter that consistent_hash hashes by")
+        _check_picking(self)
         for name, method in self.methods.items():
             if not isinstance(name, str) or type(method) is not MethodConfig:
                 raise ConfigError(
                     f"ServiceConfig.methods must be MethodConfigs by the names of methods, got {name!r}: {method!r}"
                 )
         object.__setattr__(self, "methods", MappingProxyType(dict(self.methods)))
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ClientConfig:
-    """How a client calls.
-
-    What it says wins over the IDL and over the service's config in ZooKeeper; the options of a single call win over it.
-    """
-
-    wire: WireLimits = WireLimits()
-    """Caps of each connection."""
-    timeout: float | None = None
-    """Seconds a call may take with everything it causes, also where the IDL says something else. None leaves it to
-    the service's config, then to the IDL, then to :data:`DEFAULT_TIMEOUT`."""
-    connect_timeout: float = 1.0
-    """Seconds to open one connection; a call moves on to another instance after it."""
-    max_attempts: int | None = None
-    """Times one call may reach a server, the first included. What reached nobody is bounded by time. None leaves it to
-    the service's config, then to :data:`DEFAULT_ATTEMPTS`."""
-    hedge: float | str | None = None
-    """When a second copy of an idempotent call goes to another instance, as :attr:`MethodConfig.hedge` says it. None
-    leaves it to the service's config, then to the IDL."""
-    backoff: float = 0.025
-    """Seconds, the first pause when no untried instance is left; doubles with full jitter."""
-    max_backoff: float = 1.0
-    """Seconds, the longest pause between attempts and between reconnects."""
-    plain_connections: int = 8
-    """Connections kept to one plain Thrift server, which takes one call at a time on each."""
-
-    def __post_init__(self) -> None:
-        """Checks every field."""
-        _require(self, "positive", "connect_timeout", "backoff", "max_backoff", "plain_connections")
-        _check_policy(self)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +254,77 @@ class BreakerConfig:
             raise ConfigError(f"BreakerConfig.success_rate must be a share from 0 to 1, got {self.success_rate!r}")
         if self.open_longest < self.open_first:
             raise ConfigError("BreakerConfig.open_longest must be at least BreakerConfig.open_first")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConfig:
+    """How a client calls.
+
+    What it says wins over the IDL and over the service's config in ZooKeeper; the options of a single call win over it.
+    """
+
+    wire: WireLimits = WireLimits()
+    """Caps of each connection."""
+    timeout: float | None = None
+    """Seconds a call may take with everything it causes, also where the IDL says something else. None leaves it to
+    the service's config, then to the IDL, then to :data:`DEFAULT_TIMEOUT`."""
+    connect_timeout: float = 1.0
+    """Seconds to open one connection; a call moves on to another instance after it."""
+    max_attempts: int | None = None
+    """Times one call may reach a server, the first included. What reached nobody is bounded by time. None leaves it to
+    the service's config, then to :data:`DEFAULT_ATTEMPTS`."""
+    hedge: float | str | None = None
+    """When a second copy of an idempotent call goes to another instance, as :attr:`MethodConfig.hedge` says it. None
+    leaves it to the service's config, then to the IDL."""
+    backoff: float = 0.025
+    """Seconds, the first pause when no untried instance is left; doubles with full jitter."""
+    max_backoff: float = 1.0
+    """Seconds, the longest pause between attempts and between reconnects."""
+    plain_connections: int = 8
+    """Connections kept to one plain Thrift server, which takes one call at a time on each."""
+    balancing: str | None = None
+    """How an instance is picked: ``"p2c"``, ``"round_robin"`` or ``"consistent_hash"``. None leaves it to the service's
+    config, then to p2c."""
+    hash_key: str | None = None
+    """The parameter whose argument ``consistent_hash`` hashes by."""
+    subset_size: int | None = None
+    """Instances to keep connections to, out of all. None leaves it to the service's config, then to all."""
+    zone: str = ""
+    """Where this client runs; instances there are preferred as long as there are enough of them."""
+    warm_up: float = 30.0
+    """Seconds for which a new instance gets fewer calls than its weight says; 0 for none."""
+    retry_ratio: float | None = None
+    """Further attempts, hedges included, for each call on average. None leaves it to the service's config, then to
+    :data:`DEFAULT_RETRY_RATIO`."""
+    retry_reserve: float | None = None
+    """Further attempts a second on top of that. None: as above, then :data:`DEFAULT_RETRY_RESERVE`."""
+    breaker: BreakerConfig = BreakerConfig()
+    """When an instance whose calls fail is left alone, and for how long."""
+    keepalive_time: float = 0.5
+    """Seconds of silence, while calls wait, after which an instance is asked for a sign of life."""
+    keepalive_idle_time: float = 30.0
+    """The same while no call waits."""
+    keepalive_patience: float = 0.75
+    """Seconds that it may take for one before others are preferred and idempotent calls move there. With the time above
+    and a tenth of a second between looks, a frozen instance is found within 1.5 s, session timeouts notwithstanding."""
+    keepalive_timeout: float = 10.0
+    """Seconds that it may take for one before its connection is closed, and with it the calls that cannot move."""
+    collapse_floor: float = 0.5
+    """Share of its recent size below which a list of instances is not believed to its word: those it lost stay in use
+    while they answer. 0 believes everything but an empty list, which is doubted unless ``collapse_window`` is 0."""
+    collapse_window: float = 10.0
+    """Seconds within which a list must have shrunk that far; 0 believes every list."""
+
+    def __post_init__(self) -> None:
+        """Checks every field."""
+        _require(self, "positive", "connect_timeout", "backoff", "max_backoff", "plain_connections")
+        _require(self, "positive", "keepalive_time", "keepalive_idle_time", "keepalive_patience", "keepalive_timeout")
+        _require(self, "non-negative", "warm_up", "collapse_window")
+        _check_policy(self)
+        _check_picking(self)
+        _accept(self, "collapse_floor", _is_number(self.collapse_floor, 0.0, 1.0), "a share from 0 to 1")
+        if self.keepalive_patience > self.keepalive_timeout:
+            raise ConfigError("ClientConfig.keepalive_patience must be at most ClientConfig.keepalive_timeout")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

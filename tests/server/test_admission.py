@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tests.server.requests import call_of, oneway_of
+from zkrpc.policies.limit import AdaptiveLimit
 from zkrpc.server.admission import Admission
+from zkrpc.server.dispatch import Answer
 
 
 def test_admission_counts_what_runs() -> None:
     """As many as the limit says are let in, and as soon as one leaves there is room again."""
     admission = Admission(2, lambda: True)
     assert [admission.admits() for _ in range(3)] == [True, True, False]
-    admission.leave()
+    admission.leave(0.0)
     assert admission.admits() and admission.running == 2
-    assert repr(admission) == "<Admission running=2/2>"
+    assert repr(admission) == "<Admission running=2/2 queued=0>"
 
 
 def test_admission_says_why_it_refuses() -> None:
@@ -26,3 +33,162 @@ def test_admission_says_why_it_refuses() -> None:
     for error, answer in answers.items():
         assert answer is not None and answer.headers is not None
         assert answer.headers["zkrpc-error"] == error and answer.headers["zkrpc-executed"] == "no"
+
+
+class Waiting:
+    """A request in the queue that notes what becomes of it."""
+
+    def __init__(self, name: str, fates: list[str], budget: int | None = None) -> None:
+        headers = {} if budget is None else {"Deadline-Budget": str(budget)}
+        self.request = call_of("echo", headers=headers)
+        self.name = name
+        self._fates = fates
+
+    def start(self) -> None:
+        self._fates.append(f"{self.name} runs")
+
+    def answer(self, answer: Answer | None) -> None:
+        assert answer is not None and answer.headers is not None
+        self._fates.append(f"{self.name} {answer.headers['zkrpc-error']}")
+
+
+class Gate:
+    """An admission whose places are all taken at time 0, and its queue."""
+
+    def __init__(self, places: int = 1, **options: Any) -> None:
+        self.now = 0.0
+        self.accepts = True
+        self.fates: list[str] = []
+        self.admission = Admission(places, lambda: self.accepts, **{"max_queue": 3, **options}, clock=lambda: self.now)
+        while self.admission.admits():
+            pass
+
+    def wait(self, name: str, budget: int | None = None) -> Waiting | None:
+        """Queues a request; None if there was no room."""
+        ticket = Waiting(name, self.fates, budget)
+        return ticket if self.admission.enqueue(ticket) else None
+
+    def leave_at(self, now: float) -> None:
+        """A handler ends."""
+        self.now = now
+        self.admission.leave(0.0)
+
+
+def test_queue_runs_the_nearest_deadline_first() -> None:
+    """Whoever gives up first comes first, whoever has all the time comes last, equals in the order of arrival."""
+    gate = Gate(max_queue=9)
+    for name, budget in (("patient", None), ("late", 900), ("early", 300), ("late too", 900)):
+        assert gate.wait(name, budget)
+    for _ in range(4):
+        gate.leave_at(0.1)
+    assert gate.fates == ["early runs", "late runs", "late too runs", "patient runs"]
+    assert (gate.admission.running, gate.admission.queued) == (1, 0)
+    gate.leave_at(0.1)
+    assert gate.admission.running == 0
+
+
+def test_queue_is_short_and_says_so_at_once() -> None:
+    """What finds it full is refused, with a hint as soon as the pace is known."""
+    gate = Gate(max_queue=2)
+    assert gate.wait("a") and gate.wait("b") and gate.wait("c") is None
+    first = gate.admission.refusal(call_of("echo"))
+    assert first is not None and first.headers is not None and "zkrpc-retry-after-ms" not in first.headers
+    gate.leave_at(1.0)
+    assert gate.wait("d")
+    gate.leave_at(1.5)
+    assert gate.wait("e")
+    again = gate.admission.refusal(call_of("echo"))
+    assert again is not None and again.headers is not None
+    # A tenth of the half second between the two that left, for the two who wait and the one who asks.
+    assert again.headers["zkrpc-retry-after-ms"] == "150"
+
+
+def test_queue_answers_whoever_waited_too_long_and_does_not_run_it() -> None:
+    """When its turn comes, or when room is wanted."""
+    gate = Gate(max_queue=2)
+    assert gate.wait("short", 100) and gate.wait("long", 5000)
+    gate.leave_at(0.2)
+    assert gate.fates == ["short DeadlineExceeded", "long runs"]
+    assert gate.wait("brief", 250) and gate.wait("brief too", 250) and gate.wait("none") is None
+    gate.now = 0.3
+    assert gate.wait("now there is room")
+    assert gate.fates[2:] == ["brief DeadlineExceeded", "brief too DeadlineExceeded"]
+
+
+def test_queue_forgets_who_was_cancelled() -> None:
+    """Its place in the queue is free at once, it is never run, and many of them leave nothing behind."""
+    gate = Gate(max_queue=1)
+    gone = gate.wait("gone", 100)
+    assert gone is not None
+    gate.admission.forget(gone)
+    assert gate.wait("next", 200)
+    gate.leave_at(0.0)
+    assert gate.fates == ["next runs"]
+    for _ in range(1000):
+        cancelled = gate.wait("cancelled", 1000)
+        assert cancelled is not None
+        gate.admission.forget(cancelled)
+    assert len(gate.admission._queue) < 100
+    gate.now = 2.0
+    assert gate.wait("another", 3000) and gate.wait("no room") is None
+    assert gate.fates == ["next runs"]
+
+
+def test_queue_takes_nobody_while_the_server_stops() -> None:
+    """Who waited before is still run."""
+    gate = Gate()
+    assert gate.wait("before")
+    gate.accepts = False
+    assert gate.wait("after") is None
+    gate.leave_at(0.0)
+    assert gate.fates == ["before runs"]
+
+
+def test_ended_handler_says_nothing_of_the_time_that_calls_take() -> None:
+    """Its place is free all the same."""
+
+    class Limit(AdaptiveLimit):
+        samples: list[float] = []
+
+        def receive_sample(self, elapsed: float, running: int, now: float, *, dropped: bool = False) -> None:
+            self.samples.append(elapsed)
+
+    gate = Gate(places=5, limit=Limit(initial=2))
+    assert gate.admission.running == 2
+    gate.admission.leave(None)
+    gate.leave_at(0.25)
+    assert (Limit.samples, gate.admission.running) == ([0.25], 0)
+
+
+def test_adaptive_limit_decides_how_many_run_but_no_more_than_configured() -> None:
+    """A limit that grows lets those who wait in."""
+    limit = AdaptiveLimit(initial=2)
+    gate = Gate(places=4, limit=limit)
+    assert gate.admission.running == 2
+    assert gate.wait("a") and gate.wait("b") and gate.wait("c")
+    limit.receive_sample = lambda *_: setattr(limit, "limit", 9)  # type: ignore[method-assign, assignment]
+    gate.leave_at(0.1)
+    assert gate.fates == ["a runs", "b runs", "c runs"]
+    assert gate.admission.running == 4
+
+
+@given(st.lists(st.tuples(st.sampled_from(["come", "leave", "cancel"]), st.integers(1, 300)), max_size=80))
+def test_queue_never_runs_more_than_allowed_and_loses_nobody(steps: list[tuple[str, int]]) -> None:
+    """Everybody who was queued runs, is answered, is cancelled, or still waits."""
+    gate = Gate(places=2)
+    waiting, queued, cancelled = [], 0, 0
+    for step, number in steps:
+        gate.now += number / 1000
+        if step == "come":
+            ticket = gate.wait(str(number), number)
+            if ticket is not None:
+                queued += 1
+                waiting.append(ticket)
+        elif step == "leave" and gate.admission.running:
+            gate.leave_at(gate.now)
+        elif step == "cancel" and waiting:
+            ticket = waiting.pop()
+            cancelled += ticket in gate.admission._waiting
+            gate.admission.forget(ticket)
+        assert gate.admission.running <= 2 and gate.admission.queued <= 3
+    assert queued == len(gate.fates) + cancelled + gate.admission.queued

@@ -20,8 +20,9 @@ from tests.wire.peers import framed, message
 from zkrpc.config import ServerConfig, WireLimits
 from zkrpc.endpoint import Endpoint
 from zkrpc.server.connection import ServerConnection
+from zkrpc.server.dispatch import Dispatcher, uninterruptible
 from zkrpc.server.server import Server
-from zkrpc.wire.message import Dialect, MessageKind
+from zkrpc.wire.message import Dialect, MessageKind, ProtocolState
 
 METHODS = idl.Echo.methods
 
@@ -312,7 +313,7 @@ def flooded(running: Running) -> tuple[Peer, ServerConnection]:
     for number in range(60):
         peer.send(METHODS["large"], 256 * 1024, token=number)
     connection = running.connection()
-    wait_until(lambda: connection._room is not None)
+    wait_until(lambda: connection._outbox._room is not None)
     return peer, connection
 
 
@@ -342,9 +343,181 @@ def test_connection_sends_its_last_replies_to_a_slow_reader_before_it_closes(sta
     peer = running.peer(zkrpc=False, dialect=Dialect.FRAMED_BINARY)
     for number in range(20):
         peer.send(METHODS["large"], 1024 * 1024, token=number)
-    wait_until(lambda: running.connection()._unsent)
+    wait_until(lambda: running.connection()._outbox)
     running.server.begin_stop()
     gevent.sleep(0.05)
     assert len(peer.read(20, timeout=10)) == 20
     peer.wait_closed()
     assert running.server.wait_stopped(5)
+
+
+# -- calls that wait, and calls that nobody waits for
+
+
+def test_call_over_the_limit_waits_its_turn(start: Any) -> None:
+    """One runs, one waits, one is refused; the one that waited runs as soon as there is room."""
+    running = start(max_concurrent=1)
+    peer = running.peer()
+    for token in ("runs", "waits", "refused"):
+        peer.send(METHODS["slow"], token, 0, token=token)
+    assert peer.read() == ["refused"]
+    kind, message, headers = peer.result("refused", METHODS["slow"])
+    assert headers["zkrpc-error"] == "Overloaded" and "1 wait" in message
+    assert running.handler.inside == ["runs"]
+    running.handler.go_on.set()
+    assert peer.read(2) == ["runs", "waits"]
+    assert running.handler.inside == ["runs", "waits"]
+    assert peer.call(METHODS["echo"], "next") == "next"
+    assert running.server.admission.running == 0
+
+
+def test_call_that_waited_past_its_deadline_is_answered_and_not_run(start: Any) -> None:
+    """Nobody would read what it returned."""
+    running = start(max_concurrent=1)
+    peer, other = running.peer(), running.peer()
+    peer.send(METHODS["slow"], "runs", 0, token="runs")
+    wait_until(lambda: running.handler.inside)
+    other.send(METHODS["slow"], "waits", 0, token="waits", timeout=0.03)
+    gevent.sleep(0.05)
+    running.handler.go_on.set()
+    assert other.read() == ["waits"]
+    assert other.result("waits", METHODS["slow"])[2]["zkrpc-error"] == "DeadlineExceeded"
+    assert running.handler.inside == ["runs"]
+
+
+def test_waiting_call_goes_with_its_connection(start: Any) -> None:
+    """Its place in the queue is free for others."""
+    running = start(max_concurrent=1)
+    peer, other = running.peer(), running.peer()
+    peer.send(METHODS["slow"], "runs", 0, token="runs")
+    wait_until(lambda: running.handler.inside)
+    other.send(METHODS["slow"], "waits", 0, token="waits")
+    wait_until(lambda: running.server.admission.queued == 1)
+    other.close()
+    wait_until(lambda: running.server.admission.queued == 0)
+    running.handler.go_on.set()
+    assert peer.read() == ["runs"]
+    assert running.handler.inside == ["runs"]
+
+
+def test_cancelled_handler_is_ended_and_its_place_is_free(start: Any) -> None:
+    """No answer leaves, the connection lives on, and whoever waited runs."""
+    running = start(max_concurrent=1)
+    peer = running.peer()
+    call_ids = []
+    for token in ("runs", "waits"):
+        peer.send(METHODS["slow"], token, 0, token=token)
+        call_ids.append(peer.protocol.waiting()[-1][0])
+    wait_until(lambda: running.server.admission.queued == 1)
+    peer.protocol.cancel_call(call_ids[0])
+    peer.socket.sendall(peer.protocol.data_to_send())
+    wait_until(lambda: running.handler.inside == ["runs", "waits"])
+    running.handler.go_on.set()
+    assert peer.read() == ["waits"]
+    assert peer.call(METHODS["echo"], "next") == "next"
+    assert running.server.admission.running == 0
+
+
+def test_cancelled_call_leaves_the_queue(start: Any) -> None:
+    """It never runs."""
+    running = start(max_concurrent=1)
+    peer = running.peer()
+    peer.send(METHODS["slow"], "runs", 0, token="runs")
+    peer.send(METHODS["slow"], "waits", 0, token="waits")
+    wait_until(lambda: running.server.admission.queued == 1)
+    peer.protocol.cancel_call(peer.protocol.waiting()[-1][0])
+    peer.socket.sendall(peer.protocol.data_to_send())
+    wait_until(lambda: running.server.admission.queued == 0)
+    running.handler.go_on.set()
+    assert peer.read() == ["runs"]
+    assert running.handler.inside == ["runs"]
+
+
+def test_uninterruptible_handler_finishes_for_nobody(start: Any) -> None:
+    """It is marked because half of it must not be done."""
+    running = start()
+    uninterruptible(Handler.slow)
+    try:
+        running.server.dispatcher = Dispatcher(idl.Echo, running.handler, on_failure=lambda method, error: None)
+    finally:
+        del Handler.slow.zkrpc_uninterruptible  # type: ignore[attr-defined]
+    peer = running.peer()
+    peer.send(METHODS["slow"], "careful", 0, token="careful")
+    wait_until(lambda: running.handler.inside)
+    peer.protocol.cancel_call(peer.protocol.waiting()[-1][0])
+    peer.socket.sendall(peer.protocol.data_to_send())
+    assert peer.call(METHODS["echo"], "meanwhile") == "meanwhile"
+    assert running.server.admission.running == 1
+    running.handler.go_on.set()
+    wait_until(lambda: running.server.admission.running == 0)
+
+
+def test_handler_is_ended_after_its_deadline_even_if_the_caller_says_nothing(start: Any) -> None:
+    """A caller that died, or does not know how to cancel; calls of one id that it held back run then."""
+    running = start()
+    sock = running.socket()
+    slow, echo = METHODS["slow"], METHODS["echo"]
+    sock.sendall(
+        message(b"slow", 1, slow.encode_arguments(slow.bind(("x", 0), {})), headers={"Deadline-Budget": "50"})
+        + message(b"echo", 1, echo.encode_arguments(echo.bind(("held back",), {})))
+    )
+    received = b""
+    while b"held back" not in received:
+        received += sock.recv(4096)
+    assert running.handler.inside == ["x"]
+    wait_until(lambda: running.server.admission.running == 0)
+
+
+# -- connections that are old, idle, or dead
+
+
+def test_old_connection_is_drained_for_a_new_one(start: Any) -> None:
+    """Its calls in flight are answered first."""
+    running = start(max_connection_age=0.05)
+    peer = running.peer()
+    peer.send(METHODS["slow"], "x", 0, token="x")
+    wait_until(lambda: running.handler.inside)
+    wait_until(lambda: running.connection().protocol.state is ProtocolState.DRAINING)
+    running.handler.go_on.set()
+    assert peer.read() == ["x"]
+    peer.wait_closed()
+
+
+def test_old_connection_is_cut_after_its_grace(start: Any) -> None:
+    """Even in the middle of a call."""
+    running = start(max_connection_age=0.05, max_connection_age_grace=0.05)
+    peer = running.peer()
+    peer.send(METHODS["slow"], "x", 0, token="x")
+    peer.wait_closed()
+
+
+def test_idle_connection_is_drained(start: Any) -> None:
+    """A peer that only pings is idle."""
+    running = start(max_connection_idle=0.2)
+    peer = running.peer(dialect=Dialect.FRAMED_BINARY, zkrpc=False)
+    assert peer.call(METHODS["echo"], "x") == "x"
+    peer.wait_closed()
+
+
+def test_dead_peer_is_asked_and_then_closed(start: Any) -> None:
+    """It has sent nothing for a while, and answers no ping; one that answers is left alone."""
+    running = start(keepalive_time=0.1, keepalive_timeout=0.4)
+    dead, alive = running.peer(), running.peer()
+    for peer in (dead, alive):
+        assert peer.call(METHODS["echo"], "x") == "x"
+    answering = gevent.spawn(alive.read, 1, 30)
+    wait_until(lambda: len(running.server._connections) == 1, 10)
+    gevent.sleep(0.6)
+    assert len(running.server._connections) == 1
+    answering.kill()
+    assert alive.call(METHODS["echo"], "still here") == "still here"
+
+
+def test_peer_that_comes_during_a_drain_is_told_at_once(start: Any) -> None:
+    """Whoever had no connection when it was announced must not find out by a refusal."""
+    running = start(linger=5.0)
+    running.server.begin_stop()
+    wait_until(lambda: running.server.is_draining)
+    peer = running.peer()
+    assert peer.call(METHODS["echo"], "x") == "x"
+    wait_until(lambda: peer.protocol.draining or peer.read(0) and False)

@@ -12,7 +12,7 @@ from zkrpc import current_call
 from zkrpc.codec import FailureKind, Payload, decode_failure
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError, Draining, Executed, NotPrimary, Overloaded, Rejected, StaleEpoch, Unavailable
-from zkrpc.server.dispatch import Answer, Dispatcher, has_expired
+from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, uninterruptible
 from zkrpc.wire.message import Dialect, MessageKind, Request
 
 ECHO, PAIR, FAIL, NOTE = (idl.Echo.methods[name] for name in ("echo", "pair", "fail", "note"))
@@ -193,7 +193,7 @@ def test_dispatcher_does_not_start_what_nobody_waits_for(bench: Bench) -> None:
 def test_dispatcher_ignores_a_budget_that_is_none(bench: Bench, budget: str) -> None:
     """What a peer writes there, digits of other scripts included, never fails a call."""
     request = call_of("echo", binary(ECHO, "x"), headers={"Deadline-Budget": budget})
-    assert not has_expired(request, 1000.0)
+    assert expires_at(request) > 1000.0
     answer = bench.dispatch(request, now=1000.0)
     assert answer is not None and answer.kind is MessageKind.REPLY
 
@@ -364,3 +364,20 @@ def test_dispatcher_wants_a_complete_handler() -> None:
 
     with pytest.raises(ConfigError, match="Half does not implement slow of Echo"):
         Dispatcher(idl.Echo, Half(), on_failure=lambda name, error: None)
+
+
+def test_dispatcher_knows_which_handlers_may_be_interrupted() -> None:
+    """All but the marked ones; the mark changes nothing else of a method."""
+
+    class Careful(Handler):
+        @uninterruptible
+        def pair(self, pair: Any) -> Any:
+            """Moves money in two steps."""
+            return pair
+
+    dispatcher = Dispatcher(idl.Echo, Careful(), on_failure=lambda method, error: None)
+    assert dispatcher.may_interrupt(call_of("echo"))
+    assert not dispatcher.may_interrupt(call_of("pair"))
+    assert not dispatcher.may_interrupt(call_of("Echo:pair"))
+    assert dispatcher.may_interrupt(call_of("nothing"))
+    assert Careful().pair(1) == 1

@@ -197,8 +197,8 @@ def test_server_drops_work_whose_deadline_has_passed(start: Any) -> None:
 
 
 def test_server_refuses_beyond_its_concurrency_at_once(start: Any) -> None:
-    """What is over max_concurrent is answered Overloaded while the others still run."""
-    peer = start(max_concurrent=2).peer()
+    """What is over max_concurrent and its queue is answered Overloaded while the others still run."""
+    peer = start(max_concurrent=2, max_queue=0).peer()
     for number in range(4):
         peer.send(METHODS["slow"], "s", 200, token=number)
     began = time.monotonic()
@@ -256,7 +256,7 @@ def test_server_bounds_what_it_keeps_for_a_peer_that_does_not_read(start: Any) -
     sender = gevent.spawn(lambda: [peer.send(METHODS["large"], size, token=number) for number in range(calls)])
     gevent.sleep(0.3)
     (connection,) = running.server._connections
-    assert len(connection._unsent) < 256 * 1024 + 40 * size
+    assert len(connection._outbox) < 256 * 1024 + 40 * size
     assert sorted(peer.read(calls, timeout=10)) == list(range(calls))
     sender.join(5)
 

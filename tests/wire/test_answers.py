@@ -8,7 +8,7 @@ from tests.wire.peers import BODY, message
 from zkrpc.codec import FailureKind, decode_failure
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError
-from zkrpc.wire.answers import weight_of, write_refusal, write_reply_head
+from zkrpc.wire.answers import SMALL, is_too_heavy, write_refusal, write_reply_head
 from zkrpc.wire.envelope import MessageKind, read_envelope
 from zkrpc.wire.message import Dialect, Request, open_frame
 from zkrpc.wire.server import ServerProtocol
@@ -56,8 +56,9 @@ def test_refusal_is_an_exception_in_the_callers_dialect(dialect: Dialect, header
     assert answer.headers == (headers if dialect.has_header else {})
 
 
-def test_weight_is_what_the_frames_hold() -> None:
-    """Nothing weighs nothing."""
-    one = request()
-    assert weight_of(()) == 0
-    assert weight_of((one, one)) == 2 * len(one.frame)
+def test_large_frame_is_too_heavy_if_a_peer_holds_too_much_already() -> None:
+    """A small one never is: those are bounded by their number."""
+    limits = WireLimits(max_in_flight_bytes=SMALL + 1)
+    assert not is_too_heavy(bytes(SMALL), [request()] * 1000, limits)
+    assert not is_too_heavy(bytes(SMALL + 1), [], limits)
+    assert is_too_heavy(bytes(SMALL + 1), [request()], limits)

@@ -20,15 +20,15 @@ LIMITS = WireLimits()
 def head(dialect: Dialect = Dialect.HEADER_BINARY, *, deadline_at: float = 5.0, **options: object) -> bytes:
     """The head of a call with id 7 and a body of ``BODY``."""
     wanted = {"now": 0.0, "headers": None, "oneway": False, **options}
-    return write_call_head(dialect, LIMITS, b"echo", 7, len(BODY), deadline_at=deadline_at, **wanted)  # type: ignore
+    return write_call_head(dialect, LIMITS, b"once", 7, len(BODY), deadline_at=deadline_at, **wanted)  # type: ignore
 
 
 def test_template_writes_what_the_slow_way_writes() -> None:
     """Also for a call without an end, whose template is not worth remembering."""
     for deadline_at in (5.0, math.inf):
-        pack, shape, base = learn_template(b"echo", deadline_at, 0.0)
+        pack, shape, base = learn_template(b"once", deadline_at, 0.0)
         assert pack(base + len(BODY), PLAIN_MAGIC, 7, shape, 7) == head(deadline_at=deadline_at)
-    assert list(templates[b"echo"]) == [5000.0]
+    assert list(templates[b"once"]) == [5000.0]
 
 
 @pytest.mark.parametrize("dialect", Dialect)
@@ -40,7 +40,7 @@ def test_head_says_kind_name_id_and_metadata(dialect: Dialect, oneway: bool) -> 
     assert framed(frame) == written + BODY
     opening = open_frame(frame, LIMITS)
     kind, name, seqid, _ = read_envelope(dialect.payload, opening.frame, opening.offset)
-    assert (kind, name, seqid) == (MessageKind.ONEWAY if oneway else MessageKind.CALL, b"echo", 7)
+    assert (kind, name, seqid) == (MessageKind.ONEWAY if oneway else MessageKind.CALL, b"once", 7)
     assert opening.headers == ({"k": "v", "Deadline-Budget": "5000"} if dialect.has_header else {})
 
 

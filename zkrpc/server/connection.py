@@ -3,6 +3,10 @@
 It decides nothing about the protocol. What it owns is the *leader*: the one greenlet that reads, and that runs what it
 read in place. If a handler blocks, the hub runs ``_take_over``, which makes another greenlet the leader; the blocked
 one finishes its call, hands its reply over and ends. Replies of one hub turn leave in one send.
+
+A request that finds no free place is left to the admission's queue, as a ticket; when its turn comes it gets a greenlet
+of its own. A handler for whose answer nobody waits any more, because the caller said so or its deadline has passed, is
+ended by killing its greenlet, unless it is marked as not to be interrupted.
 """
 
 from __future__ import annotations
@@ -13,12 +17,13 @@ from typing import Any, Protocol
 
 import gevent
 from gevent import get_hub, getcurrent
-from gevent.event import Event
 
 from zkrpc.config import ServerConfig
 from zkrpc.errors import Executed, LocalProtocolError
 from zkrpc.server.admission import Admission
-from zkrpc.server.dispatch import Answer, Dispatcher, refuse
+from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, refuse
+from zkrpc.server.outbox import Outbox
+from zkrpc.server.upkeep import Step, Upkeep
 from zkrpc.wire.message import Request
 from zkrpc.wire.server import ServerProtocol
 
@@ -26,6 +31,8 @@ _READ, _WRITE = 1, 2
 _READ_SIZE = 64 * 1024
 _FAIR_SHARE = 0.005
 """Seconds a leader may go on without a hub turn while its peer keeps the socket full."""
+_GRACE = 0.05
+"""Seconds after its deadline until a handler is ended, for callers that do not say themselves that they have left."""
 
 
 class ConnectionHost(Protocol):
@@ -34,6 +41,11 @@ class ConnectionHost(Protocol):
     config: ServerConfig
     dispatcher: Dispatcher
     admission: Admission
+    is_draining: bool
+    """True once connected peers were asked to send their calls elsewhere."""
+
+    def rng(self) -> float:
+        """A float in [0, 1)."""
 
     def clock(self) -> float:
         """Monotonic seconds."""
@@ -61,26 +73,26 @@ class ServerConnection:
         self._loop = get_hub().loop
         watch = watch or functools.partial(self._loop.io, sock.fileno())
         self._readable = watch(_READ)
-        self._writable = watch(_WRITE)
-        self._unsent = bytearray()
-        self._stalled_at = 0.0
+        self._outbox = Outbox(sock, watch(_WRITE), clock=host.clock, on_empty=self._flush, on_broken=self.close)
         self._serving: dict[Any, Request] = {}
+        self._queued: dict[Request, _Ticket] = {}
+        self._used_at = host.clock()
+        self._upkeep = Upkeep(host.config, host.rng, self._used_at)
         self._dispatching = False
         self._takeover_armed = False
         self._flush_armed = False
         self._turn_at = host.clock()
         self._waiting = False
-        self._room: Event | None = None
         self._leader = gevent.spawn(self._lead)
 
     def __repr__(self) -> str:
         """Peer and load."""
-        return f"<ServerConnection {self.peer} serving={len(self._serving)} unsent={len(self._unsent)}>"
+        return f"<ServerConnection {self.peer} serving={len(self._serving)} unsent={len(self._outbox)}>"
 
     @property
     def is_quiet(self) -> bool:
         """True if closing now would cost nobody an answer."""
-        return not self.protocol.in_flight and not self._unsent
+        return not self.protocol.in_flight and not self._outbox
 
     def announce_draining(self) -> None:
         """Tells a zkrpc peer to send its calls elsewhere; plain peers have no word for it."""
@@ -95,34 +107,49 @@ class ServerConnection:
 
     def answer_stragglers(self) -> None:
         """Answers every call that still runs as possibly executed, and ends its greenlet."""
+        for ticket in list(self._queued.values()):
+            self._host.admission.forget(ticket)
+            ticket.answer(refuse(ticket.request, "the server stopped", "Draining"))
         for greenlet, request in list(self._serving.items()):
-            del self._serving[greenlet]
-            self._host.admission.leave()
+            self._end(greenlet)
             self._answer(request, refuse(request, "the server stopped", "Draining", executed=Executed.MAYBE))
-            greenlet.kill(block=False)
         self._flush()
 
     def tick(self, now: float) -> None:
-        """Time passed: lets the machine cut off a slow sender, and cuts off a peer that does not read."""
-        if self._unsent and now - self._stalled_at > self._host.config.max_write_stall:
+        """Time passed: cuts off a peer that sends too slowly, does not read, or is gone; ends what is too old."""
+        protocol = self.protocol
+        if self._outbox.has_stalled(now, self._host.config.max_write_stall):
             self.close()
             return
-        due = self.protocol.next_timer()
+        due = protocol.next_timer()
         if due is not None and due <= now:
-            self.protocol.handle_timer(now)
+            protocol.handle_timer(now)
             self._flush()
+        for greenlet, request in list(self._serving.items()):
+            if now > expires_at(request) + _GRACE:
+                self._interrupt(greenlet, request)
+        step = self._upkeep.look(now, protocol, self._used_at)
+        if step is Step.PING:
+            protocol.send_ping()
+            self._flush()
+        elif step is Step.END:
+            self.finish()
+        elif step is Step.CLOSE:
+            self.close()
 
     def close(self) -> None:
         """Frees the socket and the reader. Handlers that still run finish, and their answers are dropped."""
         if self.closed:
             return
         self.closed = True
-        for watcher in (self._readable, self._writable):
-            watcher.stop()
-            watcher.close()
+        self._readable.stop()
+        self._readable.close()
+        self._outbox.close()
         self._sock.close()
+        for ticket in self._queued.values():
+            self._host.admission.forget(ticket)
+        self._queued.clear()
         self._host.forget(self)
-        self._tell_room()
         if self._waiting and self._leader is not getcurrent():
             self._leader.kill(block=False)
 
@@ -143,10 +170,20 @@ class ServerConnection:
                 self.close()
 
     def _serve(self, request: Request, me: Any) -> None:
-        host = self._host
-        if not host.admission.admits():
-            self._answer(request, host.admission.refusal(request))
+        """Runs a request, or has it wait or refused."""
+        admission = self._host.admission
+        if admission.admits():
+            self._run(request, me)
             return
+        ticket = _Ticket(self, request)
+        if admission.enqueue(ticket):
+            self._queued[request] = ticket
+        else:
+            self._answer(request, admission.refusal(request))
+
+    def _run(self, request: Request, me: Any) -> None:
+        """Runs an admitted request in this greenlet."""
+        host = self._host
         self._serving[me] = request
         if self._leader is me:
             self._dispatching = True
@@ -154,18 +191,62 @@ class ServerConnection:
                 self._takeover_armed = True
                 self._loop.run_callback(self._take_over)
         answer = None
+        self._used_at = began = host.clock()
         try:
-            answer = host.dispatcher.dispatch(request, self.peer, host.clock())
-        except BaseException as error:  # a gevent.Timeout of the handler's own, for one; or we were killed as straggler
+            answer = host.dispatcher.dispatch(request, self.peer, began)
+        except BaseException as error:  # a gevent.Timeout of the handler's own, for one; or we were ended
             if me in self._serving:
                 answer = host.dispatcher.failed(request, error)
         finally:
             if self._leader is me:
                 self._dispatching = False
-            # Gone if answer_stragglers answered in our place.
-            if self._serving.pop(me, None) is not None:
-                host.admission.leave()
-                self._answer(request, answer)
+            if self._serving.pop(me, None) is None:
+                self._die()
+            host.admission.leave(began)
+            self._answer(request, answer)
+
+    def _die(self) -> None:
+        """Ends this greenlet after ``_end``, whose kill may still be on its way and must not hit another call."""
+        if self._leader is getcurrent():  # it was ended before the hub found that it blocks
+            self._leader = gevent.spawn(self._lead)
+        raise gevent.GreenletExit
+
+    def _run_apart(self, run: Callable[[Request, Any], None], request: Request) -> None:
+        """Runs a request in this greenlet, which is not the leader's."""
+        try:
+            run(request, getcurrent())
+        finally:
+            self._go_on()
+
+    def _drop_cancelled(self) -> None:
+        """Ends what runs or waits for nobody."""
+        for request in self.protocol.take_cancelled():
+            ticket = self._queued.pop(request, None)
+            if ticket is not None:
+                self._host.admission.forget(ticket)
+                self.protocol.finish(request)
+            else:
+                for greenlet in [one for one, other in self._serving.items() if other is request]:
+                    self._interrupt(greenlet, request)
+
+    def _interrupt(self, greenlet: Any, request: Request) -> None:
+        if self._host.dispatcher.may_interrupt(request):
+            self._end(greenlet)
+            self.protocol.finish(request)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """A request ended outside the leader: its answer is sent, and one that it held back is run."""
+        self._flush_soon()
+        request = self.protocol.next_request()
+        if request is not None:
+            gevent.spawn(self._run_apart, self._serve, request)
+
+    def _end(self, greenlet: Any) -> None:
+        """Ends a handler that blocks; its place is free at once."""
+        del self._serving[greenlet]
+        greenlet.kill(block=False)
+        self._host.admission.leave(None)
 
     def _answer(self, request: Request, answer: Answer | None) -> None:
         protocol = self.protocol
@@ -207,9 +288,19 @@ class ServerConnection:
             if not chunk:
                 self.protocol.receive_eof(now)
                 return False
-            self.protocol.receive_data(chunk, now)
+            protocol = self.protocol
+            protocol.receive_data(chunk, now)
+            if protocol.has_news:
+                protocol.has_news = False
+                self._take_news()
             return True
         return False
+
+    def _take_news(self) -> None:
+        """The peer sent something about itself or its calls."""
+        self._drop_cancelled()
+        if self._host.is_draining:
+            self.announce_draining()
 
     def _wait_readable(self) -> None:
         self._waiting = True
@@ -222,15 +313,8 @@ class ServerConnection:
     def _await_room(self) -> bool:
         """Waits while a peer that does not read its replies owes us room; False if it never makes any."""
         config = self._host.config
-        while len(self._unsent) > config.wire.max_unsent or (self._unsent and self.protocol.wants_close):
-            self._room = Event()
-            if not self._room.wait(config.max_write_stall) or self.closed:
-                return False
-        return True
-
-    def _tell_room(self) -> None:
-        if self._room is not None:
-            self._room.set()
+        most = 0 if self.protocol.wants_close else config.wire.max_unsent
+        return self._outbox.await_room(most, config.max_write_stall) and not self.closed
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -244,36 +328,29 @@ class ServerConnection:
         self._flush_armed = False
         if self.closed:
             return
-        chunk = self.protocol.data_to_send()
-        if self._unsent:
-            self._unsent += chunk
-            return
-        if chunk:
-            sent = self._send(chunk)
-            if sent < len(chunk) and not self.closed:
-                self._unsent += memoryview(chunk)[sent:]
-                self._stalled_at = self._host.clock()
-                self._writable.start(self._continue)
-        if self.protocol.wants_close and not self._unsent:
+        self._outbox.push(self.protocol.data_to_send())
+        if self.protocol.wants_close and not self._outbox:
             self.close()
 
-    def _continue(self) -> None:
-        sent = self._send(self._unsent)
-        if self.closed or not sent:
-            return
-        del self._unsent[:sent]
-        self._stalled_at = self._host.clock()
-        self._tell_room()
-        if not self._unsent:
-            self._writable.stop()
-            self._flush()
 
-    def _send(self, chunk: bytes | bytearray) -> int:
-        try:
-            sent: int = self._sock.send(chunk)
-            return sent
-        except BlockingIOError:
-            return 0
-        except OSError:
-            self.close()
-            return 0
+class _Ticket:
+    """A request of one connection in the admission's queue."""
+
+    __slots__ = ("_connection", "request")
+
+    def __init__(self, connection: ServerConnection, request: Request) -> None:
+        self._connection = connection
+        self.request = request
+
+    def start(self) -> None:
+        """There is a place for it."""
+        connection = self._connection
+        del connection._queued[self.request]
+        gevent.spawn(connection._run_apart, connection._run, self.request)
+
+    def answer(self, answer: Answer | None) -> None:
+        """It will not be run."""
+        connection = self._connection
+        del connection._queued[self.request]
+        connection._answer(self.request, answer)
+        connection._go_on()

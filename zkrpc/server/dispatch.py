@@ -23,8 +23,9 @@ A reply says the epoch of the primary that gave it, if an interceptor noted one 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from zkrpc.call import Interceptor, ServerCall, compose, enter_call, leave_call, run_handler
 from zkrpc.codec import FailureKind, encode_failure
@@ -34,6 +35,10 @@ from zkrpc.wire import headers as keys
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Request
 from zkrpc.wire.theader import NO_HEADERS
+
+MethodT = TypeVar("MethodT", bound=Callable[..., Any])
+
+_UNINTERRUPTIBLE = "zkrpc_uninterruptible"
 
 FailureObserver = Callable[[str, BaseException], None]
 """Told of every undeclared exception: the method's name and the exception with its traceback."""
@@ -47,9 +52,20 @@ class Answer(NamedTuple):
     headers: Mapping[str, str] | None = None
 
 
+def uninterruptible(method: MethodT) -> MethodT:
+    """Marks a handler's method as one that is never ended from outside once it runs.
+
+    Without the mark its greenlet is killed (``gevent.GreenletExit``) as soon as nobody waits for the answer any more:
+    the caller cancelled, or its deadline has passed. The method itself is left as it is.
+    """
+    setattr(method, _UNINTERRUPTIBLE, True)
+    return method
+
+
 class _Entry(NamedTuple):
     method: Method
     handler: Callable[..., Any]
+    interruptible: bool
 
 
 class Dispatcher:
@@ -76,7 +92,7 @@ class Dispatcher:
         if entry is None:
             return self._unknown(request)
         method = entry.method
-        if has_expired(request, now):
+        if now >= expires_at(request):
             return _not_run(request, method, "the deadline passed before the handler ran", "DeadlineExceeded")
         try:
             arguments = method.decode_arguments(request.frame, request.offset, request.dialect.payload)
@@ -92,6 +108,11 @@ class Dispatcher:
         finally:
             leave_call(token)
         return self._returned(request, method, call, value)
+
+    def may_interrupt(self, request: Request) -> bool:
+        """Whether the handler of a request may be ended when nobody waits for its answer."""
+        entry = self._table.get(request.name)
+        return entry is None or entry.interruptible
 
     def failed(self, request: Request, error: BaseException) -> Answer | None:
         """The answer for a handler that was ended by something stronger than an Exception, a timeout for one."""
@@ -137,12 +158,12 @@ class Dispatcher:
         return refuse(request, f"unknown method {name!r}", "UnknownMethod", FailureKind.UNKNOWN_METHOD)
 
 
-def has_expired(request: Request, now: float) -> bool:
-    """True if the caller has stopped waiting, as far as its ``Deadline-Budget`` tells."""
+def expires_at(request: Request) -> float:
+    """When the caller stops waiting, as far as its ``Deadline-Budget`` tells; infinity if it does not."""
     budget = request.headers.get(keys.DEADLINE_BUDGET)
     if budget is None or not (budget.isascii() and budget.isdigit()):
-        return False
-    return (now - request.received_at) * 1000 >= int(budget[:10])
+        return math.inf
+    return request.received_at + int(budget[:10]) / 1000
 
 
 def refuse(
@@ -209,7 +230,8 @@ def _table(interface: Interface, handler: object) -> dict[bytes, _Entry]:
         )
     table = {}
     for method in interface.methods.values():
-        entry = _Entry(method, getattr(handler, method.name))
+        function = getattr(handler, method.name)
+        entry = _Entry(method, function, not getattr(function, _UNINTERRUPTIBLE, False))
         table[method.wire_name] = entry
         # A multiplexing Thrift client prefixes the service's name and expects the bare name back.
         table[f"{interface.name}:{method.name}".encode()] = entry

@@ -7,6 +7,7 @@ It knows nothing of ZooKeeper: whoever composes it hands in what to do at the st
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from zkrpc.config import ServerConfig
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError, LocalProtocolError
 from zkrpc.idl import Interface
+from zkrpc.policies.limit import AdaptiveLimit
 from zkrpc.server.admission import Admission
 from zkrpc.server.connection import ServerConnection
 from zkrpc.server.dispatch import Dispatcher
@@ -55,14 +57,18 @@ class Server:
         interceptors: Sequence[Interceptor[ServerCall]] = (),
         steps: Mapping[Step, StepAction] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        rng: Callable[[], float] = random.random,
     ) -> None:
         self.config = config or ServerConfig()
         self.dispatcher = Dispatcher(interface, handler, interceptors=interceptors, on_failure=_log_failure)
         self.clock = clock
+        self.rng = rng
+        self.is_draining = False
+        """True once connected peers were asked to send their calls elsewhere."""
         self.endpoint: Endpoint | None = None
         """Where it listens, once bound."""
         self._lifecycle = Lifecycle(linger=self.config.linger, drain_timeout=self.config.drain_timeout)
-        self.admission = Admission(self.config.max_concurrent, self.accepts_calls)
+        self.admission = self._make_admission()
         own_steps = {
             Step.ANNOUNCE_DRAINING: self._announce_draining,
             Step.STOP_ACCEPTING: self._stop_accepting,
@@ -75,6 +81,17 @@ class Server:
         self._ticker: gevent.Greenlet[..., None] | None = None
         self._stopper: gevent.Greenlet[..., None] | None = None
         self._stopped = Event()
+
+    def _make_admission(self) -> Admission:
+        config = self.config
+        most, queue = config.max_concurrent, config.max_queue
+        return Admission(
+            most,
+            self.accepts_calls,
+            max_queue=most if queue is None else queue,
+            limit=AdaptiveLimit(most=most) if config.adaptive_limit else None,
+            clock=self.clock,
+        )
 
     def __repr__(self) -> str:
         """Place, state and load."""
@@ -159,6 +176,8 @@ class Server:
             return
         try:
             sock.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
+            # For peers that understand no ping of ours: the system finds out within hours, not never.
+            sock.setsockopt(gevent.socket.SOL_SOCKET, gevent.socket.SO_KEEPALIVE, 1)
         except OSError:  # the peer is gone already
             sock.close()
             return
@@ -205,6 +224,7 @@ class Server:
             self._lifecycle.receive_idle(self.clock())
 
     def _announce_draining(self) -> None:
+        self.is_draining = True
         for connection in list(self._connections):
             connection.announce_draining()
 

@@ -11,6 +11,9 @@ from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Opening, Request, bare_name, write_head
 from zkrpc.wire.theader import write_block
 
+SMALL = 128 * 1024
+"""Bytes up to which a frame's weight is not looked at."""
+
 
 def write_reply_head(
     request: Request, limits: WireLimits, kind: MessageKind, headers: Mapping[str, str] | None, size: int
@@ -48,6 +51,10 @@ def write_refusal(
     return head, body
 
 
-def weight_of(requests: Iterable[Request]) -> int:
-    """The bytes that requests hold."""
-    return sum(len(request.frame) for request in requests)
+def is_too_heavy(frame: bytes, waiting: Iterable[Request], limits: WireLimits) -> bool:
+    """Whether a large frame would take a peer over its share of memory, beside what ``waiting`` holds of it already.
+
+    Small frames are bounded by their number.
+    """
+    size = len(frame)
+    return size > SMALL and size + sum(len(request.frame) for request in waiting) > limits.max_in_flight_bytes

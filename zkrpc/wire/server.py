@@ -21,7 +21,7 @@ from zkrpc.codec import FailureKind
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError, RemoteProtocolError
 from zkrpc.wire import headers as keys
-from zkrpc.wire.answers import weight_of, write_refusal, write_reply_head
+from zkrpc.wire.answers import SMALL, is_too_heavy, write_refusal, write_reply_head
 from zkrpc.wire.envelope import EnvelopeError, MessageKind, read_envelope
 from zkrpc.wire.frames import LENGTH_SIZE, FrameBuffer
 from zkrpc.wire.message import (
@@ -51,8 +51,6 @@ from zkrpc.wire.theader import NO_HEADERS
 
 MAX_NAME = 256
 """Bytes a method's name may have."""
-_SMALL = 128 * 1024
-"""Bytes up to which a frame's weight is not looked at."""
 
 _CALL, _ONEWAY, _REPLY = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY
 _HEADER_BINARY = Dialect.HEADER_BINARY
@@ -79,6 +77,7 @@ class ServerProtocol:
         "_peer_is_done",
         "_ready",
         "failure",
+        "has_news",
         "last_heard_at",
         "limits",
         "peer_headers",
@@ -95,6 +94,8 @@ class ServerProtocol:
         """True once the peer introduced itself: it understands control frames."""
         self.peer_headers: Mapping[str, str] = NO_HEADERS
         """What the peer said of itself with its introduction."""
+        self.has_news = False
+        """Set when the peer said something of itself or of its calls; for the shell to look, and to clear."""
         self.last_heard_at = now
         """When bytes last came."""
         self._max_frame = limits.max_frame
@@ -172,7 +173,7 @@ class ServerProtocol:
         """The hot loop: takes the frames that have known shapes, and returns where the first other one starts."""
         unpack, _, offset = self._layout
         known, active, add = self._known.get, self._active, self._ready.append
-        end, small = len(data), min(self._max_frame, _SMALL)
+        end, small = len(data), min(self._max_frame, SMALL)
         room = self.limits.max_in_flight - self._held_count
         while True:
             try:
@@ -221,17 +222,14 @@ class ServerProtocol:
         elif len(name) > MAX_NAME:
             message = f"method name of {len(name)} bytes is over {MAX_NAME}"
             self._refuse(opening, b"", seqid, message, FailureKind.PROTOCOL_ERROR, kind)
-        elif self.in_flight >= self.limits.max_in_flight or self._weighs_too_much(len(opening.frame)):
+        elif self._is_full_for(opening.frame):
             self._refuse(opening, name, seqid, "overloaded", FailureKind.INTERNAL_ERROR, kind, _OVERLOADED)
         else:
             self._admit(opening, MessageKind(kind), name, seqid, offset, now)
 
-    def _weighs_too_much(self, size: int) -> bool:
-        """Whether a large frame would take this peer over its share of memory; small ones are bounded by number."""
-        if size <= _SMALL:
-            return False
+    def _is_full_for(self, frame: bytes) -> bool:
         waiting = itertools.chain(self._active.values(), *self._held.values())
-        return size + weight_of(waiting) > self.limits.max_in_flight_bytes
+        return self.in_flight >= self.limits.max_in_flight or is_too_heavy(frame, waiting, self.limits)
 
     def _admit(self, opening: Opening, kind: MessageKind, name: bytes, seqid: int, offset: int, now: float) -> None:
         dialect, frame, _, headers, flags, header_seqid, _ = opening
@@ -250,6 +248,7 @@ class ServerProtocol:
 
     def _receive_control(self, name: bytes, seqid: int, headers: Mapping[str, str]) -> None:
         # Names we do not know are of a later version, and ignored.
+        self.has_news = True
         if name == HELLO:
             self.peer_is_zkrpc = True
             self.peer_headers = headers

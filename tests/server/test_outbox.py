@@ -1,0 +1,136 @@
+"""Bytes on their way out, over a socket that takes only a few at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent
+import pytest
+
+from zkrpc.server.outbox import Outbox
+
+
+class Sock:
+    """Takes ``room`` bytes, or fails."""
+
+    def __init__(self) -> None:
+        self.room = 0
+        self.taken = b""
+        self.broken = False
+
+    def send(self, chunk: bytes) -> int:
+        if self.broken:
+            raise OSError
+        if not self.room:
+            raise BlockingIOError
+        sent, self.room = min(self.room, len(chunk)), max(0, self.room - len(chunk))
+        self.taken += bytes(chunk[:sent])
+        return sent
+
+
+class Watcher:
+    """Fires when the test says so."""
+
+    callback: Any = None
+    closed = False
+
+    def start(self, callback: Any) -> None:
+        self.callback = callback
+
+    def stop(self) -> None:
+        self.callback = None
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Bench:
+    """An outbox and all around it."""
+
+    def __init__(self) -> None:
+        self.sock, self.watcher, self.now = Sock(), Watcher(), 0.0
+        self.events: list[str] = []
+        self.outbox = Outbox(
+            self.sock,
+            self.watcher,
+            clock=lambda: self.now,
+            on_empty=lambda: self.events.append("empty"),
+            on_broken=self._break,
+        )
+
+    def _break(self) -> None:
+        self.events.append("broken")
+        self.outbox.close()
+
+    def make_room(self, size: int) -> None:
+        """The peer reads."""
+        self.sock.room = size
+        if self.watcher.callback is not None:
+            self.watcher.callback()
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """Fresh for each test."""
+    return Bench()
+
+
+def test_outbox_sends_at_once_what_the_socket_takes(bench: Bench) -> None:
+    """Nothing waits, nobody is told."""
+    bench.sock.room = 10
+    bench.outbox.push(b"")
+    bench.outbox.push(b"abc")
+    assert (bench.sock.taken, len(bench.outbox), bench.events) == (b"abc", 0, [])
+
+
+def test_outbox_keeps_the_rest_in_order_and_says_when_all_has_left(bench: Bench) -> None:
+    """Later bytes line up behind earlier ones."""
+    bench.sock.room = 2
+    bench.outbox.push(b"abcd")
+    bench.outbox.push(b"ef")
+    assert repr(bench.outbox) == "<Outbox unsent=4>"
+    bench.make_room(0)
+    bench.make_room(3)
+    assert (bench.sock.taken, bench.events) == (b"abcde", [])
+    bench.make_room(9)
+    assert (bench.sock.taken, bench.events, bench.watcher.callback) == (b"abcdef", ["empty"], None)
+
+
+def test_outbox_knows_how_long_nothing_was_taken(bench: Bench) -> None:
+    """Each byte that is taken starts the clock anew; an empty one does not stall."""
+    assert not bench.outbox.has_stalled(100.0, 1.0)
+    bench.outbox.push(b"abc")
+    assert not bench.outbox.has_stalled(1.0, 1.0)
+    assert bench.outbox.has_stalled(1.1, 1.0)
+    bench.now = 5.0
+    bench.make_room(1)
+    assert not bench.outbox.has_stalled(6.0, 1.0)
+
+
+def test_outbox_makes_a_reader_wait_until_there_is_room(bench: Bench) -> None:
+    """For as long as it takes bytes now and then; not for ever."""
+    assert bench.outbox.await_room(0, 1.0)
+    bench.outbox.push(b"abcd")
+    waiting = gevent.spawn(bench.outbox.await_room, 2, 5.0)
+    gevent.sleep(0)
+    bench.make_room(1)
+    gevent.sleep(0)
+    assert not waiting.dead
+    bench.make_room(1)
+    assert waiting.get(timeout=5) is True
+    assert bench.outbox.await_room(1, 0.01) is False
+
+
+def test_outbox_tells_of_a_broken_socket_and_frees_whoever_waits(bench: Bench) -> None:
+    """At once, or when the rest is to leave."""
+    bench.outbox.push(b"abc")
+    waiting = gevent.spawn(bench.outbox.await_room, 0, 5.0)
+    gevent.sleep(0)
+    bench.sock.broken = True
+    bench.watcher.callback()
+    assert waiting.get(timeout=5) is False
+    assert (bench.events, bench.watcher.closed) == (["broken"], True)
+    other = Bench()
+    other.sock.broken = True
+    other.outbox.push(b"abc")
+    assert (other.events, len(other.outbox)) == (["broken"], 0)

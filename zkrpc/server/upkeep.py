@@ -1,0 +1,76 @@
+"""How long one connection may live, do nothing, and be silent. A machine that is looked at now and then.
+
+=======  ============================================  ===============================================================
+state    means                                         left by
+=======  ============================================  ===============================================================
+FRESH    it may take calls                             its age or its idleness is over: END, and ENDING
+ENDING   the peer was asked to send its calls over a   ``max_connection_age_grace`` after that: CLOSE, whatever is in
+         new connection, and closes this one           flight
+=======  ============================================  ===============================================================
+
+Every connection gets an age of its own within a tenth of what is configured, so that those that were opened together
+are not closed together (gRPC's ``max_connection_age`` does the same). Beside that, a zkrpc peer that has been silent is
+asked for a sign of life, and closed if it gives none; see :mod:`zkrpc.wire.keepalive`.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable
+
+from zkrpc.config import ServerConfig
+from zkrpc.wire.keepalive import Keepalive, KeepalivePolicy, Verdict
+from zkrpc.wire.server import ServerProtocol
+
+_JITTER = 0.1
+
+
+class Step(enum.Enum):
+    """What follows from a look."""
+
+    PING = "ask the peer for a sign of life"
+    END = "ask the peer to go"
+    CLOSE = "close the connection"
+
+
+_STEPS = {Verdict.PING: Step.PING, Verdict.CLOSE: Step.CLOSE}
+
+
+class Upkeep:
+    """The age and the silence of one connection, opened at ``now``; ``rng`` gives floats in [0, 1)."""
+
+    __slots__ = ("_close_at", "_config", "_end_at", "_keepalive")
+
+    def __init__(self, config: ServerConfig, rng: Callable[[], float], now: float) -> None:
+        self._config = config
+        self._end_at = now + config.max_connection_age * (1 - _JITTER + 2 * _JITTER * rng())
+        self._close_at = math.inf
+        patience = config.keepalive_timeout
+        policy = KeepalivePolicy(
+            time=config.keepalive_time, idle_time=config.keepalive_time, patience=patience, timeout=patience
+        )
+        self._keepalive = Keepalive(policy, now)
+
+    def look(self, now: float, protocol: ServerProtocol, used_at: float) -> Step | None:
+        """What to do now; None if nothing. ``used_at`` is when the last call began."""
+        return self._look_at_age(now, used_at, bool(protocol.in_flight)) or self._look_at_silence(now, protocol)
+
+    def _look_at_age(self, now: float, used_at: float, busy: bool) -> Step | None:
+        if self._close_at < math.inf:
+            return Step.CLOSE if now >= self._close_at else None
+        idle = not busy and now - used_at >= self._config.max_connection_idle
+        if not idle and now < self._end_at:
+            return None
+        self._close_at = now + self._config.max_connection_age_grace
+        return Step.END
+
+    def _look_at_silence(self, now: float, protocol: ServerProtocol) -> Step | None:
+        if not protocol.peer_is_zkrpc:
+            return None
+        verdict = self._keepalive.look(now, protocol.last_heard_at, False)
+        return None if verdict is None else _STEPS.get(verdict)
+
+    def __repr__(self) -> str:
+        """When it ends."""
+        return f"<Upkeep end_at={self._end_at:.1f} close_at={self._close_at:.1f} {self._keepalive!r}>"
