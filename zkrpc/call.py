@@ -7,9 +7,10 @@ answers by returning what ``proceed(call)`` returned, or by raising. The first i
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from zkrpc.deadline import Deadline
 
@@ -37,6 +38,15 @@ def _bind(interceptor: Interceptor[CallT], proceed: Proceed[CallT]) -> Proceed[C
     return run
 
 
+class CallPlan(Protocol):
+    """What the layers below the client need to know of how a method is called."""
+
+    max_attempts: int
+    """Times one call may reach a server."""
+    hedge: Any
+    """When a second copy is sent; None for never. The client's."""
+
+
 class Call:
     """A call on its way out, made by a stub and refined by interceptors.
 
@@ -50,8 +60,11 @@ class Call:
         "endpoint",
         "headers",
         "idempotent",
+        "key",
         "method",
         "oneway",
+        "plan",
+        "repeated",
         "reply_to",
         "route",
         "tried",
@@ -85,8 +98,23 @@ class Call:
         """Instances that refused or lost this call already."""
         self.endpoint: Endpoint | None = None
         """The instance the current attempt went to."""
+        self.plan: CallPlan | None = None
+        """How its method is called, as far as that is not said here already; the client's."""
+        self.key: str | None = None
+        """What it is about, where instances are picked by that."""
+        self.repeated = False
+        """True if it is made by a handler for a call that is itself a repetition: then it is not repeated here."""
         self.route: Any = None
         """How the call is led to a primary; None if any instance will do. The client's."""
+
+    def copy(self) -> Call:
+        """The same call, to be made beside this one; what either meets is not seen by the other."""
+        copy = Call.__new__(Call)
+        for name in Call.__slots__:
+            setattr(copy, name, getattr(self, name))
+        copy.tried = set(self.tried)
+        copy.endpoint = None
+        return copy
 
     def __repr__(self) -> str:
         """Name, attempt and place."""
@@ -158,3 +186,17 @@ enter_call = _current.set
 """Makes a call the current one; returns the token for ``leave_call``."""
 leave_call = _current.reset
 """Ends what ``enter_call`` began."""
+
+
+@contextlib.contextmanager
+def detach() -> Iterator[None]:
+    """Calls made within the block are on their own: they inherit no deadline from the call being served here.
+
+    For work that a handler starts and that shall outlive its caller's patience. Inside, ``current_call`` is None; what
+    ``zkrpc.spawn`` starts inside stays detached.
+    """
+    token = enter_call(None)
+    try:
+        yield
+    finally:
+        leave_call(token)

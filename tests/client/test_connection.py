@@ -16,6 +16,7 @@ from zkrpc.client.connection import Connection
 from zkrpc.config import WireLimits
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConnectionLost, DeadlineExceeded, Executed, LocalProtocolError
+from zkrpc.wire.keepalive import KeepalivePolicy
 from zkrpc.wire.message import Dialect, Request
 
 pytestmark = pytest.mark.usefixtures("clean")
@@ -26,8 +27,15 @@ BODY = b"\x0b\x00\x01\x00\x00\x00\x02hi\x00"
 class Owner:
     """Notes what it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, keepalive: KeepalivePolicy | None = None) -> None:
         self.events: list[str] = []
+        self.keepalive = keepalive
+
+    def connection_silent(self, connection: Connection) -> None:
+        self.events.append("silent")
+
+    def connection_heard(self, connection: Connection) -> None:
+        self.events.append("heard")
 
     def connection_draining(self, connection: Connection) -> None:
         self.events.append("draining")

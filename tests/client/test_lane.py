@@ -24,7 +24,7 @@ from zkrpc.wire.message import Dialect
 
 pytestmark = pytest.mark.usefixtures("clean")
 
-CONFIG = ClientConfig(backoff=0.005, max_backoff=0.05, connect_timeout=0.5, plain_connections=2)
+CONFIG = ClientConfig(backoff=0.005, max_backoff=0.05, connect_timeout=0.5, plain_connections=2, collapse_window=0)
 BODY = b"\x00"
 
 

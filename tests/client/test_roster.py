@@ -10,10 +10,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zkrpc.client.roster import Roster
+from zkrpc.client.member import Member
+from zkrpc.client.roster import Picking, Roster
+from zkrpc.config import BreakerConfig, ClientConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 
 RNG = random.Random(1).random
+TRUSTING = ClientConfig(collapse_window=0)
+"""Believes every list."""
 
 
 def instance(number: int, **changes: Any) -> Instance:
@@ -36,14 +40,21 @@ def snapshot(*instances: Instance) -> Snapshot:
 
 def roster(*instances: Instance) -> Roster[str]:
     """A roster whose lanes are the names of their instances."""
-    made = Roster(lambda one: lane(one.id))
-    made.receive_snapshot(snapshot(*instances))
+    return roster_with(TRUSTING, *instances)
+
+
+def roster_with(config: ClientConfig, *instances: Instance, now: float = 0.0, **options: Any) -> Roster[str]:
+    """The same with settings."""
+    made = Roster(lambda one: lane(one.id), config, rng=RNG, **options)
+    made.receive_snapshot(snapshot(*instances), now)
     return made
 
 
-def picks(from_: Roster[str], tried: set[Endpoint] = frozenset()) -> set[str]:  # type: ignore[assignment]
+def picks(
+    from_: Roster[str], tried: set[Endpoint] = frozenset(), now: float = 0.0  # type: ignore[assignment]
+) -> set[str]:
     """Who can be picked."""
-    members = [from_.pick(tried, RNG, 0.0) for _ in range(60)]
+    members = [from_.pick(tried, RNG, now) for _ in range(60)]
     return {member.instance.id for member in members if member is not None}
 
 
@@ -131,10 +142,10 @@ def test_tried_members_come_before_avoided_ones() -> None:
 def test_has_untried_counts_only_those_worth_asking_at_once() -> None:
     """Avoided members and those of weight 0 are not."""
     some = roster(instance(1), instance(2, weight=0.0))
-    assert some.has_untried(())
-    assert not some.has_untried({Endpoint("h", 1)})
+    assert some.has_untried((), 0.0)
+    assert not some.has_untried({Endpoint("h", 1)}, 0.0)
     some.avoid(Endpoint("h", 1), lane("i1"))
-    assert not some.has_untried(())
+    assert not some.has_untried((), 0.0)
 
 
 numbers = st.sets(st.integers(1, 6))
@@ -153,3 +164,206 @@ def test_suspicion_never_empties_the_list(lists: list[set[int]], avoided: set[in
             some.avoid(Endpoint("h", number), lane(f"i{number}"))
     member = some.pick({Endpoint("h", number) for number in tried}, RNG, 0.0)
     assert (member is not None) is bool(lists[-1])
+
+
+def member(of: Roster[str], number: int) -> Member[str]:
+    """The member of an instance."""
+    return of.members[Endpoint("h", number)]
+
+
+def fail(some: Roster[str], number: int, times: int = 5, now: float = 0.0) -> None:
+    """So many calls fail in a row."""
+    for _ in range(times):
+        some.receive_failure(member(some, number), now)
+
+
+# -- suspects
+
+
+def test_member_whose_calls_fail_is_left_alone_and_then_probed_by_one_call() -> None:
+    """The probe's success brings it back, its failure keeps it out for longer."""
+    some = roster(instance(1), instance(2), instance(3))
+    fail(some, 1)
+    assert picks(some, now=1.0) == {"i2", "i3"}
+    assert repr(some) == "<Roster 'users' members=3 avoided=1>"
+    probed = [some.pick((), RNG, 6.0) for _ in range(30)]
+    assert [one.id for one in probed if one is not None].count("i1") == 1
+    fail(some, 1, times=1, now=6.0)
+    assert picks(some, now=8.0) == {"i2", "i3"}
+    while member(some, 1).breaker.state.value != "probing":
+        assert some.pick((), RNG, 30.0)
+    member(some, 1).breaker.successes += 1
+    some.receive_success(member(some, 1), 30.0)
+    assert picks(some, now=30.0) == {"i1", "i2", "i3"}
+
+
+def test_probe_that_says_nothing_is_made_again() -> None:
+    """Its caller was killed, for instance."""
+    some = roster(instance(1), instance(2), instance(3))
+    fail(some, 1)
+    first = some.pick((), RNG, 6.0)
+    assert first is member(some, 1)
+    some.abandon(first, 6.0)
+    assert some.pick((), RNG, 6.0) is first
+
+
+def test_probe_is_no_second_attempt_of_a_call() -> None:
+    """A call in trouble goes where it will succeed."""
+    some = roster(instance(1), instance(2), instance(3))
+    fail(some, 1)
+    assert picks(some, {Endpoint("h", 2)}, now=6.0) == {"i3"}
+    assert some.pick((), RNG, 6.0) is member(some, 1)
+
+
+def test_suspicion_against_most_is_ignored() -> None:
+    """Then it is more likely to be wrong; who is down stays out, for that is a fact."""
+    some = roster(*(instance(number) for number in range(1, 6)))
+    some.avoid(Endpoint("h", 5), lane("i5"))
+    for number in (1, 2):
+        some.suspect(Endpoint("h", number), lane(f"i{number}"))
+    assert picks(some) == {"i3", "i4"}
+    some.suspect(Endpoint("h", 3), lane("i3"))
+    assert picks(some) == {"i1", "i2", "i3", "i4"}
+    assert some.trust(Endpoint("h", 1), lane("i1")) and not some.trust(Endpoint("h", 1), lane("i1"))
+    assert picks(some) == {"i1", "i4"}
+
+
+def test_last_suspects_are_picked_rather_than_nobody() -> None:
+    """And those that are down, if nobody else is there."""
+    some = roster(instance(1))
+    some.suspect(Endpoint("h", 1), lane("i1"))
+    assert picks(some) == {"i1"}
+    some.avoid(Endpoint("h", 1), lane("i1"))
+    assert picks(some) == {"i1"}
+
+
+def test_member_that_asked_for_it_is_spared_for_that_long() -> None:
+    """Asking again makes it longer, never shorter."""
+    some = roster(instance(1), instance(2), instance(3))
+    assert picks(some) == {"i1", "i2", "i3"}
+    some.spare(member(some, 1), 2.0, 0.0)
+    assert picks(some, now=0.1) == {"i2", "i3"}
+    some.spare(member(some, 1), 1.0, 0.5)
+    some.spare(member(some, 1), 3.0, 0.5)
+    assert picks(some, now=2.9) == {"i2", "i3"}
+    assert picks(some, now=3.0) == {"i1", "i2", "i3"}
+
+
+def test_untried_suspects_are_not_worth_asking_at_once() -> None:
+    """Only while suspicion is believed."""
+    some = roster(instance(1), instance(2))
+    some.suspect(Endpoint("h", 1), lane("i1"))
+    assert not some.has_untried({Endpoint("h", 2)}, 0.0)
+    some.suspect(Endpoint("h", 2), lane("i2"))
+    assert some.has_untried({Endpoint("h", 2)}, 0.0)
+
+
+# -- whom there is to pick from
+
+
+def test_own_zone_is_preferred_while_it_is_well() -> None:
+    """And left when it is not."""
+    config = ClientConfig(zone="a", collapse_window=0)
+    zones = [instance(number, zone="a" if number < 3 else "b") for number in range(1, 5)]
+    some = roster_with(config, *zones)
+    assert picks(some) == {"i1", "i2"}
+    some.avoid(Endpoint("h", 1), lane("i1"))
+    assert picks(some) == {"i2"}
+    some.avoid(Endpoint("h", 2), lane("i2"))
+    assert picks(some) == {"i3", "i4"}
+
+
+def test_subset_is_kept_until_nobody_in_it_is_left() -> None:
+    """Then everybody is a candidate."""
+    some = roster_with(TRUSTING, *(instance(number) for number in range(1, 9)), client_id="c")
+    some.receive_picking(Picking(subset_size=2))
+    chosen = picks(some)
+    assert len(chosen) == 2
+    for name in chosen:
+        some.avoid(Endpoint("h", int(name[1:])), lane(name))
+    assert picks(some) == {f"i{number}" for number in range(1, 9)} - chosen
+
+
+def test_equal_keys_go_to_the_same_member() -> None:
+    """As long as it is well."""
+    some = roster(*(instance(number) for number in range(1, 6)))
+    some.receive_picking(Picking(balancing="consistent_hash"))
+    owners = {key: some.pick((), RNG, 0.0, key) for key in "abcdefgh"}
+    assert len({one.id for one in owners.values() if one}) > 1
+    assert all(some.pick((), RNG, 0.0, key) is owner for key, owner in owners.items())
+
+
+def test_new_member_gets_its_share_by_degrees() -> None:
+    """By the age it tells or by how long it is known, whichever is more."""
+    some = roster_with(ClientConfig(warm_up=30.0), instance(1, started_at=1000.0), wall_clock=lambda: 1003.0)
+    assert some.pick((), RNG, 0.0) is member(some, 1)
+    assert round(member(some, 1).weight, 3) == 0.19
+    some.pick((), RNG, 15.0)
+    assert round(member(some, 1).weight, 3) == 0.55
+    some.pick((), RNG, 40.0)
+    assert member(some, 1).weight == 1.0
+
+
+# -- lists that collapse
+
+
+GUARDED = ClientConfig(collapse_floor=0.5, collapse_window=10.0)
+
+
+def test_members_that_vanish_together_stay_until_they_refuse() -> None:
+    """One by one; those that were down already go at once, and so does one of no weight."""
+    some = roster_with(GUARDED, *(instance(number, weight=0.0 if number == 5 else 1.0) for number in range(1, 6)))
+    some.avoid(Endpoint("h", 4), lane("i4"))
+    gone = some.receive_snapshot(snapshot(), 1.0)
+    assert sorted(one.id for one in gone) == ["i4", "i5"]
+    assert {one.id for one in some.kept} == picks(some, now=1.0) == {"i1", "i2", "i3"}
+    assert repr(some) == "<Roster 'users' members=3 avoided=0 kept=3>"
+    for number in (1, 2, 3):
+        some.drop(member(some, number))
+    assert some.pick((), RNG, 1.0) is None
+
+
+def test_kept_members_stay_through_further_lists_and_become_ordinary_ones_again() -> None:
+    """However long it takes: it is for them to say that they are gone."""
+    some = roster_with(GUARDED, *(instance(number) for number in range(1, 5)))
+    assert not some.receive_snapshot(snapshot(instance(1)), 1.0)
+    assert not some.receive_snapshot(snapshot(instance(1)), 100.0)
+    assert {one.id for one in some.kept} == {"i2", "i3", "i4"}
+    before = member(some, 2)
+    assert not some.receive_snapshot(snapshot(instance(1), instance(2)), 101.0)
+    assert member(some, 2) is before and before not in some.kept
+
+
+def test_kept_member_that_comes_back_elsewhere_is_replaced() -> None:
+    """The same worker at another place has restarted there."""
+    some = roster_with(GUARDED, instance(1), instance(2))
+    some.receive_snapshot(snapshot(), 1.0)
+    gone = some.receive_snapshot(snapshot(instance(1, endpoint=Endpoint("h", 11))), 2.0)
+    assert [one.endpoint.port for one in gone] == [1]
+    assert {one.endpoint.port for one in some.members.values()} == {2, 11}
+
+
+def test_list_that_shrinks_a_little_is_believed() -> None:
+    """And one that shrinks a lot, but slowly."""
+    some = roster_with(GUARDED, *(instance(number) for number in range(1, 5)))
+    for step in range(3):
+        left = [instance(number) for number in range(2 + step, 5)]
+        assert len(some.receive_snapshot(snapshot(*left), 20.0 * step)) == 1
+    assert not some.kept
+
+
+@given(st.lists(st.tuples(st.sampled_from(["fail", "succeed", "suspect", "trust", "avoid"]), st.integers(1, 4))))
+def test_somebody_is_always_picked_whatever_is_said_of_them(steps: list[tuple[str, int]]) -> None:
+    """And each breaker has at most one probe under way."""
+    config = ClientConfig(breaker=BreakerConfig(open_first=0.5, open_longest=1.0))
+    some = roster_with(config, *(instance(number) for number in range(1, 5)))
+    for now, (step, number) in enumerate(steps):
+        one = member(some, number)
+        if step == "fail":
+            some.receive_failure(one, now)
+        elif step == "succeed":
+            one.breaker.successes += 1
+            some.receive_success(one, now)
+        else:
+            getattr(some, step)(one.endpoint, one.lane)
+        assert some.pick((), RNG, now) is not None

@@ -14,7 +14,7 @@ from zkrpc.call import Call, Proceed
 from zkrpc.client.following import Routes
 from zkrpc.client.stack import build_stack
 from zkrpc.codec import FailureKind, Payload, encode_failure
-from zkrpc.config import ClientConfig
+from zkrpc.config import BreakerConfig, ClientConfig
 from zkrpc.deadline import Deadline
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import (
@@ -28,6 +28,7 @@ from zkrpc.errors import (
     UnknownMethod,
 )
 from zkrpc.policies.backoff import Backoff
+from zkrpc.policies.breaker import Breaker
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Dialect, Reply
 
@@ -87,8 +88,15 @@ class Lane:
         self.taken -= 1
 
     def call(
-        self, name: bytes, body: bytes, deadline_at: float, headers: Mapping[str, str] | None, oneway: bool
+        self,
+        name: bytes,
+        body: bytes,
+        deadline_at: float,
+        headers: Mapping[str, str] | None,
+        oneway: bool,
+        movable: bool,
     ) -> Reply | None:
+        self.scene.movable.append(movable)
         self.scene.sent.append((name, body, dict(headers or {}), oneway))
         self.scene.now += 0.01
         outcome = self.scene.outcomes.pop(0)
@@ -109,9 +117,18 @@ class Scene:
         self.rng = random.Random(1).random
         self.clock = lambda: self.now
         self.members = [
-            SimpleNamespace(endpoint=Endpoint("h", number), load=Load(), lane=Lane(self)) for number in (1, 2)
+            SimpleNamespace(
+                endpoint=Endpoint("h", number),
+                load=Load(),
+                lane=Lane(self),
+                breaker=Breaker(BreakerConfig(), rng=self.rng, now=self.now),
+            )
+            for number in (1, 2)
         ]
         self.nobody = False
+        self.movable: list[bool] = []
+        self.heard: list[Any] = []
+        self.tokens = 100
 
     def pick(self, call: Call, now: float) -> Any:
         if self.nobody:
@@ -124,6 +141,19 @@ class Scene:
     def pause(self, seconds: float) -> bool:
         self.now += seconds
         return True
+
+    def may_repeat(self, now: float) -> bool:
+        self.tokens -= 1
+        return self.tokens >= 0
+
+    def receive_success(self, member: Any, now: float) -> None:
+        self.heard.append((member.endpoint.port, "success"))
+
+    def receive_failure(self, member: Any, error: Any, now: float) -> None:
+        self.heard.append((member.endpoint.port, type(error).__name__))
+
+    def abandon(self, member: Any, now: float) -> None:
+        self.heard.append((member.endpoint.port, "abandoned"))
 
     def run(self, *interceptors: Any, body: Any = b"b", **options: Any) -> Any:
         pool: Any = self
@@ -261,3 +291,37 @@ def test_interceptors_see_one_call_however_many_attempts_it_takes() -> None:
 
     assert Scene(refusal("Draining"), answer("Ada")).run(outer, inner) == "Ada"
     assert order == ["outer", "inner 2 h:2"]
+
+
+def test_every_attempt_tells_what_it_says_of_its_instance() -> None:
+    """Failures and abandoned ones always; a success only where there was trouble, else it is just counted."""
+
+    class Kill(BaseException):
+        """Plays GreenletExit."""
+
+    scene = Scene(ConnectionLost("gone"), refusal("Overloaded"), answer("Ada"), answer("Bob"), Kill())
+    assert scene.run(idempotent=True) == "Ada"
+    assert scene.heard == [(1, "ConnectionLost"), (2, "Overloaded")]
+    assert [member.breaker.successes for member in scene.members] == [1, 0]
+    scene.members[0].breaker.receive_failure(scene.now)
+    assert scene.run() == "Bob"
+    with pytest.raises(Kill):
+        scene.run()
+    assert scene.heard[2:] == [(1, "success"), (1, "abandoned")]
+
+
+def test_attempts_draw_on_one_budget() -> None:
+    """When it is empty, the error of the attempt before stands."""
+    scene = Scene(refusal("Overloaded"), refusal("Overloaded"), answer("Ada"))
+    scene.tokens = 1
+    with pytest.raises(Overloaded) as caught:
+        scene.run()
+    assert caught.value.attempts == 2
+
+
+def test_only_what_may_be_sent_twice_leaves_a_silent_connection() -> None:
+    """The connection is told which calls these are."""
+    scene = Scene(answer("Ada"), answer("Bob"))
+    scene.run(idempotent=True)
+    scene.run()
+    assert scene.movable == [True, False]

@@ -4,9 +4,15 @@
 
     stub        one method per IDL method; binds arguments
     client      makes a Call of it, with a deadline that never exceeds that of the call being served
-    stack       deadline, retry, attempt: the order of the interceptors, each with its reason
+    policy      pure: whose word counts on how a method is called
+    plan        what is settled of a method before its first call
+    stack       deadline, retry, hedge, attempt: the order of the interceptors, each with its reason
+    hedging     two copies of one call, and which of them counts
     roster      pure: who is a member, who is avoided, who is picked
-    pool        one lane per member: dials it, keeps its connections, lets go of those that left
+    member      pure: what one instance says of itself, what it costs, what speaks against it
+    guard       pure: whether to believe a list that has lost most of its members
+    pool        makes and retires lanes as the list changes, and tells the roster what becomes of calls
+    lane        the way to one member: dials it, keeps its connections
     connection  moves bytes between a socket and the wire machine, and wakes who waits
     replies     what an answer means: a value, a declared exception, or a CallError
     following   which calls go to a primary instead, of which group, and what each answer teaches of it

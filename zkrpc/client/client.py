@@ -6,23 +6,27 @@ It does not know an interface; a call brings its method along, and a stub is wha
 from __future__ import annotations
 
 import dataclasses
+import os
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from zkrpc.call import Call, Interceptor, current_call
+from zkrpc.call import Call, Interceptor, ServerCall, current_call
 from zkrpc.client.connection import Connection
 from zkrpc.client.following import GroupOf, Routes
-from zkrpc.client.pool import Dial, Pool
+from zkrpc.client.lane import Dial
+from zkrpc.client.plan import Plan
+from zkrpc.client.policy import PolicyTable
+from zkrpc.client.pool import Pool
 from zkrpc.client.stack import build_stack
-from zkrpc.config import DEFAULT_TIMEOUT, ClientConfig
+from zkrpc.config import ClientConfig, ServiceConfig
 from zkrpc.deadline import Deadline
-from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH, PrimarySource, Resolver
+from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH, ConfigSource, PrimarySource, Resolver
 from zkrpc.errors import ConfigError, CoordinationError, Executed, Unavailable
 from zkrpc.idl import Method
-from zkrpc.wire.headers import DEADLINE_BUDGET, EPOCH
+from zkrpc.wire.headers import ATTEMPT, DEADLINE_BUDGET, EPOCH
 
 _NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
 
@@ -109,14 +113,20 @@ class Client:
         self._resolver = resolver
         self._on_close = on_close
         self._clock = time.monotonic
-        self._pool = Pool(self.config, rng=rng, clock=self._clock, dial=dial)
+        client_id = f"{os.getpid()}-{rng()}"
+        self._pool = Pool(self.config, rng=rng, clock=self._clock, dial=dial, client_id=client_id)
         source = resolver if isinstance(resolver, PrimarySource) else None
         self._routes = Routes(self._pool, source, group_of)
         self._proceed = build_stack(self._pool, self._routes, interceptors)
+        self._policies = PolicyTable(self.config)
+        self._plans: dict[Method, Plan] = {}
         self._learnt = self._routes.learnt
         self._has_groups = group_of is not None
         self._has_members = False
         self._unsubscribe = resolver.subscribe(self._pool.receive_snapshot)
+        self._unfollow: Callable[[], object] = _nothing
+        if isinstance(resolver, ConfigSource):
+            self._unfollow = resolver.follow_config(self._receive_service_config)
 
     def __repr__(self) -> str:
         """The test surface."""
@@ -146,18 +156,24 @@ class Client:
 
         Raises TypeError for arguments that do not fit, the exceptions that the IDL declares, and CallError.
         """
-        policy = method.policy
-        timeout = options.timeout or self.config.timeout or policy.timeout or DEFAULT_TIMEOUT
+        plan = self._plans.get(method) or self._make_plan(method)
+        self._pool.budget.calls += 1
         call = Call(
             method.name,
             method.bind(args, kwargs),
-            self._deadline(timeout),
+            Deadline(self._clock() + (options.timeout or plan.timeout)),
             headers=options.sent,
-            idempotent=policy.idempotent if options.idempotent is None else options.idempotent,
+            idempotent=plan.idempotent if options.idempotent is None else options.idempotent,
             oneway=method.oneway,
             reply_to=method,
         )
-        if policy.primary or call.method in self._learnt:
+        call.plan = plan
+        if plan.hash_key is not None:
+            call.key = str(getattr(call.body, plan.hash_key))
+        serving = current_call()
+        if serving is not None:
+            self._inherit(call, serving)
+        if plan.primary or call.method in self._learnt:
             self._routes.lead(call)
         if not self._has_members:
             self._await_members(call.deadline)
@@ -173,17 +189,27 @@ class Client:
         if self.closed:
             return
         self._unsubscribe()
+        self._unfollow()
         self._routes.close()
         self._pool.close()
         if self._on_close is not None:
             self._on_close()
 
-    def _deadline(self, timeout: float) -> Deadline:
-        """The nearer of our own and that of the call being served here: what we cause must not outlive its cause."""
-        own = Deadline(self._clock() + timeout)
-        serving = current_call()
-        inherited = serving.deadline if serving is not None else None
-        return own if inherited is None else min(own, inherited)
+    @staticmethod
+    def _inherit(call: Call, serving: ServerCall) -> None:
+        """What we cause must not outlive its cause, nor be repeated for what is itself a repetition."""
+        if serving.deadline is not None:
+            call.deadline = min(call.deadline, serving.deadline)
+        call.repeated = ATTEMPT in serving.headers
+
+    def _make_plan(self, method: Method) -> Plan:
+        plan = self._plans[method] = Plan(method, self._policies, self.config)
+        return plan
+
+    def _receive_service_config(self, service: ServiceConfig) -> None:
+        self._policies.receive_service_config(service)
+        self._plans.clear()
+        self._pool.receive_service_config(service)
 
     def _await_members(self, deadline: Deadline) -> None:
         """Waits for the first list of members, once in a client's life."""
@@ -200,3 +226,7 @@ class Client:
             ) from error
         self._has_members = True
         self._pool.receive_snapshot(resolver.snapshot or snapshot)
+
+
+def _nothing() -> None:
+    """Ends nothing: there is nobody to follow."""

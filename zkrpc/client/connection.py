@@ -6,6 +6,10 @@ dial again is not known here.
 
 A waiter is forgotten, under all circumstances, before its greenlet goes on: whoever leaves by a reply, an expired
 deadline, a kill or a ``gevent.Timeout`` of its own cannot be woken a second time by a reply that comes later.
+
+A peer that falls silent while calls wait is asked for a sign of life. Without one the connection is *silent*: calls
+that may be sent twice leave it with ConnectionLost, to be made elsewhere; the others wait, for they may still be
+answered. It may come back; only after a long silence it is closed.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from zkrpc.config import WireLimits
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import CallError, ConnectionLost, DeadlineExceeded, Executed, LocalProtocolError
 from zkrpc.wire.client import ClientProtocol
+from zkrpc.wire.keepalive import Keepalive, KeepalivePolicy, Verdict
 from zkrpc.wire.message import Dialect, ProtocolState, Reply
 
 _READ_SIZE = 64 * 1024
@@ -33,7 +38,16 @@ _READ, _WRITE = 1, 2
 
 
 class ConnectionOwner(Protocol):
-    """Who wants to know what becomes of a connection. Neither method may block."""
+    """Who wants to know what becomes of a connection. No method may block."""
+
+    keepalive: KeepalivePolicy | None
+    """When its silence means what; None if the peer cannot be asked."""
+
+    def connection_silent(self, connection: Connection, /) -> None:
+        """The server gives no sign of life; said again from time to time."""
+
+    def connection_heard(self, connection: Connection, /) -> None:
+        """A silent server does again."""
 
     def connection_draining(self, connection: Connection, /) -> None:
         """The server asked for no more calls; those in flight go on."""
@@ -43,12 +57,13 @@ class ConnectionOwner(Protocol):
 
 
 class _Waiter:
-    """A greenlet that waits for a reply; None as soon as it no longer does."""
+    """A greenlet that waits for a reply, None as soon as it no longer does. A movable one's call may be made twice."""
 
-    __slots__ = ("greenlet",)
+    __slots__ = ("greenlet", "movable")
 
-    def __init__(self, greenlet: Any) -> None:
+    def __init__(self, greenlet: Any, movable: bool) -> None:
         self.greenlet = greenlet
+        self.movable = movable
 
 
 class Connection:
@@ -62,7 +77,9 @@ class Connection:
         "_clock",
         "_closes_when_idle",
         "_flush_armed",
+        "_heard",
         "_hub",
+        "_keepalive",
         "_loop",
         "_owner",
         "_protocol",
@@ -78,6 +95,7 @@ class Connection:
         "closed",
         "endpoint",
         "payload",
+        "silent",
     )
 
     def __init__(
@@ -94,6 +112,8 @@ class Connection:
         self.payload = protocol.dialect.payload
         """How this peer wants its structs encoded."""
         self.closed = False
+        self.silent = False
+        """True while the server gives no sign of life."""
         self._protocol = protocol
         self._owner = owner
         self._clock = clock
@@ -111,6 +131,8 @@ class Connection:
         self._written: Event | None = None
         self._told_draining = False
         self._closes_when_idle = False
+        self._keepalive = None if owner.keepalive is None else Keepalive(owner.keepalive, clock())
+        self._heard: Event | None = None
         self._readable.start(self._on_readable)
 
     @classmethod
@@ -131,7 +153,7 @@ class Connection:
 
     def __repr__(self) -> str:
         """The test surface: place, state, load."""
-        state = "closed" if self.closed else "draining" if self.draining else "open"
+        state = "closed" if self.closed else "draining" if self.draining else "silent" if self.silent else "open"
         return f"<Connection {self.endpoint} {self._protocol.dialect.name} {state} pending={self.pending}>"
 
     @property
@@ -159,13 +181,16 @@ class Connection:
         deadline_at: float,
         headers: Mapping[str, str] | None = None,
         oneway: bool = False,
+        movable: bool = False,
     ) -> Reply | None:
         """Sends a call and waits for its reply; None for a oneway call, which ends when its bytes left this process.
+
+        A ``movable`` one, which may be sent twice, is lost to a server that gives no sign of life.
 
         Raises ConnectionLost and DeadlineExceeded, both with ``executed`` NO if no byte of the call was sent, and
         LocalProtocolError if the call is over a limit.
         """
-        waiter = _Waiter(getcurrent())
+        waiter = _Waiter(getcurrent(), movable)
         protocol = self._protocol
         try:
             call_id = protocol.send_call(
@@ -182,7 +207,7 @@ class Connection:
             self._arm_timer(deadline_at)
         if not self._flush_armed:
             self._flush_armed = True
-            self._loop.run_callback(self._flush)
+            self._loop.run_callback(self._flush)  # ``_flush_soon`` written out
         try:
             reply: Reply = self._hub.switch()
             return reply
@@ -194,7 +219,24 @@ class Connection:
     def _forget(self, call_id: int) -> None:
         """The caller left on its own account. A plain peer's answer could be taken for the next one: close it."""
         self._protocol.cancel_call(call_id)
+        if self._closes_when_idle:
+            self._flush()
+        else:
+            self._flush_soon()
         self._after_step()
+
+    def prove(self, timeout: float) -> bool:
+        """Asks a zkrpc server for a sign of life, and waits for it; False if there was none in ``timeout`` seconds.
+
+        To be connected proves little: the kernel of a machine accepts for a process that is frozen.
+        """
+        self._heard = Event()
+        self._protocol.send_ping(self._clock())
+        self._flush_soon()
+        try:
+            return bool(self._heard.wait(timeout)) and not self.closed
+        finally:
+            self._heard = None
 
     def _push(self, deadline_at: float) -> None:
         """Sends what is buffered, and waits while the socket does not take it: a oneway call has no other brake."""
@@ -222,6 +264,8 @@ class Connection:
             self._break(None)
             return
         replies = self._protocol.receive_data(chunk, self._clock())
+        if self._heard is not None:
+            self._heard.set()
         if self._protocol.state is _CLOSED:
             self._break(self._protocol.failure)
         # Whoever is woken may call again: those calls leave with the flush below, which counts as armed meanwhile.
@@ -252,6 +296,11 @@ class Connection:
             self.close()
 
     # -- writing
+
+    def _flush_soon(self) -> None:
+        if not self._flush_armed and not self.closed:
+            self._flush_armed = True
+            self._loop.run_callback(self._flush)
 
     def _flush(self) -> None:
         self._flush_armed = False
@@ -307,6 +356,7 @@ class Connection:
     def _on_timer(self) -> None:
         self._timer_at = math.inf
         expired = self._protocol.handle_timer(self._clock())
+        self._flush_soon()
         following = self._protocol.next_timer()
         if following is not None:
             self._arm_timer(following)
@@ -316,6 +366,35 @@ class Connection:
             (waiter, DeadlineExceeded("no reply in time", executed=_executed(flushed), endpoint=self.endpoint))
             for waiter, flushed in expired
         )
+
+    def tick(self, now: float) -> None:
+        """In the hub, about ten times a second: looks whether the server is still there."""
+        if self._keepalive is not None and not self.closed:
+            verdict = self._keepalive.look(now, self._protocol.last_heard_at, self._protocol.pending > 0)
+            if verdict is not None:
+                self._act_on(verdict, now)
+
+    def _act_on(self, verdict: Verdict, now: float) -> None:
+        if verdict is Verdict.PING:
+            self._protocol.send_ping(now)
+            self._flush_soon()
+        elif verdict is Verdict.SUSPECT:
+            self.silent = True
+            self._owner.connection_silent(self)
+            self._let_go()
+        elif verdict is Verdict.TRUST:
+            self.silent = False
+            self._owner.connection_heard(self)
+        else:
+            self._break("no sign of life")
+
+    def _let_go(self) -> None:
+        """Ends the waits for calls that may be made elsewhere."""
+        protocol = self._protocol
+        movable = [(call_id, waiter) for call_id, waiter in protocol.waiting() if waiter.movable]
+        left = [(waiter, protocol.cancel_call(call_id)) for call_id, waiter in movable]
+        self._flush_soon()
+        self._fail([(waiter, self._lost("no sign of life", _executed(flushed))) for waiter, flushed in left])
 
     # -- the end
 
@@ -347,6 +426,8 @@ class Connection:
         self._sock.close()
         self._owner.connection_closed(self)
         self._tell_written()
+        if self._heard is not None:
+            self._heard.set()
         # Not in place: this may run in a greenlet, and only the hub may switch to others and come back.
         failures = [(waiter, self._lost(reason, _executed(flushed))) for waiter, flushed in orphans]
         if failures:

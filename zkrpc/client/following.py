@@ -24,9 +24,10 @@ from collections.abc import Callable
 from typing import Any
 
 from zkrpc.call import Call
-from zkrpc.client.pool import Lane, Pool
+from zkrpc.client.lane import Lane
+from zkrpc.client.member import Member
+from zkrpc.client.pool import Pool
 from zkrpc.client.primaries import Primaries
-from zkrpc.client.roster import Member
 from zkrpc.endpoint import DEFAULT_GROUP, Primary, PrimarySource
 from zkrpc.errors import CallError, ConfigError, ConnectionLost, Draining, NotPrimary, Unavailable
 from zkrpc.policies.retry import awaits_primary

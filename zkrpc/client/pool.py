@@ -1,349 +1,38 @@
-"""The connections to the members of one service: one *lane* per member, made and retired as the list changes.
+"""The members of one service with their lanes, and who of them gets the next call.
 
-A lane knows one endpoint. Connecting is the lane's own business: a call that needs a connection takes the one there is,
-joins a dial that is under way, or starts one. After a failed dial the endpoint is out at once: the picker avoids it, a
-call that comes nevertheless fails without waiting, and the lane dials again in the background, with backoff, while the
-endpoint is a member.
-
-==============  ============================================  =====================================================
-lane            peers                                         connections
-==============  ============================================  =====================================================
-``SharedLane``  zkrpc and other THeader servers               one, with many calls in flight
-``PlainLane``   plain framed Thrift servers                   a few, with one call at a time each
-==============  ============================================  =====================================================
-
-Bookkeeping never yields between look and change, so it needs no lock. Only ``acquire`` waits, and the background.
+A shell around the roster: it makes and retires lanes as the list changes, tells the roster what becomes of calls and
+connections, and looks ten times a second whether silent peers are still there. It wakes calls that pause when there is
+news.
 """
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
 
-import gevent
+from gevent import get_hub
 from gevent.event import Event
-from gevent.lock import BoundedSemaphore
 
 from zkrpc.call import Call
-from zkrpc.client.connection import Connection, ConnectionOwner
-from zkrpc.client.roster import Member, Roster
-from zkrpc.config import ClientConfig, WireLimits
+from zkrpc.client.connection import Connection
+from zkrpc.client.lane import Dial, Lane, make_lane
+from zkrpc.client.member import Member
+from zkrpc.client.roster import Picking, Roster
+from zkrpc.config import DEFAULT_RETRY_RATIO, DEFAULT_RETRY_RESERVE, ClientConfig, ServiceConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
-from zkrpc.errors import DeadlineExceeded, Executed, Unavailable
+from zkrpc.errors import CallError, ConnectionLost, DeadlineExceeded, Executed, Overloaded, RemoteError, Unavailable
 from zkrpc.policies.backoff import Backoff
-from zkrpc.wire.message import Dialect
+from zkrpc.policies.budget import RetryBudget
+from zkrpc.wire.keepalive import KeepalivePolicy
 
-
-class Dial(Protocol):
-    """Opens a connection, as :meth:`zkrpc.client.connection.Connection.dial` does over TCP."""
-
-    def __call__(
-        self,
-        endpoint: Endpoint,
-        dialect: Dialect,
-        limits: WireLimits,
-        connect_timeout: float,
-        owner: ConnectionOwner,
-        *,
-        zkrpc: bool,
-        clock: Callable[[], float],
-    ) -> Connection:
-        """The connection; raises OSError."""
-
-
-class LaneHost(Protocol):
-    """What a lane needs of the pool."""
-
-    config: ClientConfig
-    backoff: Backoff
-    rng: Callable[[], float]
-    clock: Callable[[], float]
-    closed: bool
-    dial: Dial
-    connections: set[Connection]
-    """All that are open, those of retired lanes and those that drain included."""
-
-    def avoid(self, lane: Lane, /) -> None:
-        """Pick others while you can."""
-
-    def readmit(self, lane: Lane, /) -> None:
-        """It is as good as any again."""
-
-
-class Lane:
-    """The way to one endpoint: dials, and remembers whether dialling is any use at the moment."""
-
-    dialect: Dialect
-    zkrpc = False
-
-    def __init__(self, endpoint: Endpoint, host: LaneHost) -> None:
-        self.endpoint = endpoint
-        self.refused: str | None = None
-        """Why the last dial failed; None when there is no reason to expect the next one to."""
-        self._host = host
-        self._retired = False
-        self._background: Any = None
-
-    def __repr__(self) -> str:
-        """The test surface: place and condition."""
-        return f"<{type(self).__name__} {self.endpoint} {self.refused or 'ok'}{' retired' if self._retired else ''}>"
-
-    def acquire(self, deadline_at: float) -> Connection:
-        """A connection for one call, until ``release``.
-
-        Raises Unavailable if there is none to be had, DeadlineExceeded if it took too long; neither sent anything.
-        """
-        raise NotImplementedError
-
-    def release(self, connection: Connection) -> None:
-        """The call that had it is over, whatever became of it."""
-        raise NotImplementedError
-
-    def retire(self) -> None:
-        """The endpoint is no member any more: no more dialling, and connections close once idle."""
-        self._retired = True
-        self._stop_background()
-
-    def connection_draining(self, connection: Connection) -> None:
-        """The server is about to stop, or wants its connections renewed: others first, for a while."""
-        self._drop(connection)
-        connection.close_when_idle()
-        if not self._retired:
-            self._host.avoid(self)
-            self._start_background(self._rest)
-
-    def connection_closed(self, connection: Connection) -> None:
-        """Whatever the reason, it is of no more use. The next call dials again and finds out what that means."""
-        self._host.connections.discard(connection)
-        self._drop(connection)
-
-    # -- for the lanes
-
-    def _adopt(self, connection: Connection) -> None:
-        """Keeps an idle connection for the calls to come."""
-        raise NotImplementedError
-
-    def _drop(self, connection: Connection) -> None:
-        """Forgets a connection."""
-        raise NotImplementedError
-
-    def _dial(self, timeout: float) -> Connection:
-        """Connects. Raises Unavailable; the endpoint is out then, and dialled again in the background."""
-        try:
-            connection = self._connect(timeout)
-        except OSError as error:
-            self.refused = _reason(error)
-            if not self._retired:
-                self._host.avoid(self)
-                self._start_background(self._redial)
-            raise self._unavailable() from error
-        self._recover()
-        return connection
-
-    def _connect(self, timeout: float) -> Connection:
-        host = self._host
-        connection = host.dial(
-            self.endpoint, self.dialect, host.config.wire, timeout, self, zkrpc=self.zkrpc, clock=host.clock
-        )
-        if host.closed:
-            connection.close()
-            raise ConnectionAbortedError("the client was closed meanwhile")
-        host.connections.add(connection)
-        return connection
-
-    def _recover(self) -> None:
-        self.refused = None
-        self._stop_background()
-        if not self._retired:
-            self._host.readmit(self)
-
-    def _unavailable(self) -> Unavailable:
-        return Unavailable(
-            f"cannot connect to {self.endpoint}: {self.refused or 'it left the list of instances meanwhile'}; "
-            "is the server running there, and reachable from here?",
-            endpoint=self.endpoint,
-        )
-
-    def _late(self, what: str) -> DeadlineExceeded:
-        return DeadlineExceeded(what, executed=Executed.NO, endpoint=self.endpoint)
-
-    def _start_background(self, job: Callable[[], None]) -> None:
-        self._stop_background()
-        self._background = gevent.spawn(job)
-
-    def _stop_background(self) -> None:
-        background, self._background = self._background, None
-        if background is not None and background is not gevent.getcurrent():
-            background.kill(block=False)
-
-    def _redial(self) -> None:
-        """In the background: dials until it works; ends by being killed when the endpoint leaves."""
-        host = self._host
-        for failures in itertools.count():
-            gevent.sleep(host.backoff.pause(failures, host.rng))
-            try:
-                connection = self._connect(host.config.connect_timeout)
-            except OSError as error:
-                self.refused = _reason(error)
-                continue
-            self._recover()
-            self._adopt(connection)
-            return
-
-    def _rest(self) -> None:
-        """In the background: a draining server that is still a member after this pause is here to stay."""
-        gevent.sleep(self._host.backoff.longest)
-        self._background = None
-        self._host.readmit(self)
-
-
-class SharedLane(Lane):
-    """One connection with many calls in flight; dialled once for all who wait for it."""
-
-    def __init__(self, endpoint: Endpoint, host: LaneHost, *, dialect: Dialect, zkrpc: bool) -> None:
-        super().__init__(endpoint, host)
-        self.dialect = dialect
-        self.zkrpc = zkrpc
-        self._connection: Connection | None = None
-        self._dialling: Any = None
-
-    def acquire(self, deadline_at: float) -> Connection:
-        """The connection, dialled if need be."""
-        return self._connection or self._join_dial(deadline_at)
-
-    def release(self, connection: Connection) -> None:
-        """Nothing to give back: others are using it too."""
-
-    def retire(self) -> None:
-        """As for every lane. Those who wait for a dial are answered at once, and may ask another instance."""
-        super().retire()
-        if self._dialling is not None:
-            self._dialling.kill(block=False)
-        if self._connection is not None:
-            self._connection.close_when_idle()
-
-    def _adopt(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def _drop(self, connection: Connection) -> None:
-        if self._connection is connection:
-            self._connection = None
-
-    def _join_dial(self, deadline_at: float) -> Connection:
-        if self.refused is not None:
-            raise self._unavailable()
-        dialling = self._dialling
-        if dialling is None:
-            dialling = self._dialling = gevent.spawn(self._dial_for_all)
-        dialling.join(max(0.0, deadline_at - self._host.clock()))
-        if not dialling.dead:
-            raise self._late(f"still connecting to {self.endpoint}")
-        connection = dialling.value
-        if isinstance(connection, Connection):
-            return connection
-        raise self._unavailable()
-
-    def _dial_for_all(self) -> Connection | None:
-        try:
-            self._connection = self._dial(self._host.config.connect_timeout)
-            return self._connection
-        except Unavailable:
-            return None
-        finally:
-            self._dialling = None
-
-
-class PlainLane(Lane):
-    """Up to ``plain_connections`` connections with one call at a time each; further calls wait their turn."""
-
-    dialect = Dialect.FRAMED_BINARY
-
-    def __init__(self, endpoint: Endpoint, host: LaneHost) -> None:
-        super().__init__(endpoint, host)
-        self._slots = BoundedSemaphore(host.config.plain_connections)
-        self._idle: list[Connection] = []
-        self._busy: set[Connection] = set()
-
-    def acquire(self, deadline_at: float) -> Connection:
-        """An idle connection, the one used last first, or a new one."""
-        if self.refused is not None:
-            raise self._unavailable()
-        if not self._slots.acquire(timeout=max(0.0, deadline_at - self._host.clock())):
-            raise self._late(f"all {self._host.config.plain_connections} connections to {self.endpoint} are busy")
-        try:
-            connection = self._take_idle() or self._dial_in_time(deadline_at)
-        except BaseException:
-            self._slots.release()
-            raise
-        self._busy.add(connection)
-        return connection
-
-    def release(self, connection: Connection) -> None:
-        """Keeps it for the next call, unless it was closed or the endpoint left."""
-        self._busy.discard(connection)
-        self._slots.release()
-        if self._retired:
-            connection.close()
-        elif not connection.closed:
-            self._adopt(connection)
-
-    def retire(self) -> None:
-        """As for every lane; busy connections are closed by their release."""
-        super().retire()
-        for connection in list(self._idle):
-            connection.close()
-
-    def _take_idle(self) -> Connection | None:
-        # A server may have closed one long ago; better to look now than to lose a call that cannot be repeated.
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.is_stale():
-                return connection
-        return None
-
-    def _dial_in_time(self, deadline_at: float) -> Connection:
-        """Dials for one caller, who may have less time than a dial may take: then it says nothing of the endpoint."""
-        remaining, patience = deadline_at - self._host.clock(), self._host.config.connect_timeout
-        if remaining >= patience:
-            return self._dial(patience)
-        timer = gevent.Timeout(max(0.0, remaining))
-        try:
-            with timer:
-                return self._dial(patience)
-        except gevent.Timeout as expired:
-            if expired is not timer:
-                raise
-            raise self._late(f"still connecting to {self.endpoint}") from None
-
-    def _adopt(self, connection: Connection) -> None:
-        # One dialled in the background may be one too many.
-        if len(self._idle) + len(self._busy) < self._host.config.plain_connections:
-            self._idle.append(connection)
-        else:
-            connection.close()
-
-    def _drop(self, connection: Connection) -> None:
-        if connection in self._idle:
-            self._idle.remove(connection)
-
-
-def make_lane(instance: Instance, host: LaneHost) -> Lane:
-    """The lane for what an instance says it speaks. Nothing said means plain framed Thrift, which all servers know."""
-    if "zkrpc" in instance.protocols:
-        return SharedLane(instance.endpoint, host, dialect=Dialect.HEADER_BINARY, zkrpc=True)
-    if "theader" in instance.protocols:
-        return SharedLane(instance.endpoint, host, dialect=Dialect.HEADER_BINARY, zkrpc=False)
-    return PlainLane(instance.endpoint, host)
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error) or type(error).__name__
+_TICK = 0.1
+"""Seconds between looks at all connections."""
+_SPARE = 0.025
+"""Seconds to spare an instance that has too much to do and does not say for how long."""
 
 
 class Pool:
-    """The lanes of one service, and who of its members gets the next call."""
+    """The members of one service. Belongs to the hub of the thread that made it."""
 
     def __init__(
         self,
@@ -352,28 +41,69 @@ class Pool:
         rng: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
         dial: Dial = Connection.dial,
+        client_id: str = "",
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.config = config
         self.backoff = Backoff(first=config.backoff, longest=config.max_backoff)
+        self.keepalive = KeepalivePolicy(
+            time=config.keepalive_time,
+            idle_time=config.keepalive_idle_time,
+            patience=config.keepalive_patience,
+            timeout=config.keepalive_timeout,
+        )
         self.rng = rng
         self.clock = clock
         self.dial = dial
         self.closed = False
         self.connections: set[Connection] = set()
+        self.budget = self._make_budget(ServiceConfig())
+        """What retries and hedges draw on; a call adds to it by incrementing ``calls``."""
         self._news = Event()
-        self._roster: Roster[Lane] = Roster(lambda instance: make_lane(instance, self))
+        self._roster: Roster[Lane] = Roster(
+            self._make_lane, config, rng=rng, client_id=client_id, wall_clock=wall_clock
+        )
+        self.receive_service_config(ServiceConfig())
+        # It must not keep a program alive that has nothing else to wait for.
+        self._ticker = get_hub().loop.timer(_TICK, _TICK, ref=False)
+        self._ticker.start(self._tick)
 
     def __repr__(self) -> str:
         """The test surface."""
         return f"<Pool {self._roster!r}{' closed' if self.closed else ''}>"
+
+    def receive_service_config(self, service: ServiceConfig) -> None:
+        """How to pick, and how much may be sent again, as far as the client's own config does not say."""
+        config = self.config
+        balancing = config.balancing or service.balancing or "p2c"
+        self._roster.receive_picking(
+            Picking(balancing=balancing, subset_size=config.subset_size or service.subset_size)
+        )
+        self.budget = self._make_budget(service)
+
+    def _make_budget(self, service: ServiceConfig) -> RetryBudget:
+        config = self.config
+        ratios = (config.retry_ratio, service.retry_ratio, DEFAULT_RETRY_RATIO)
+        reserves = (config.retry_reserve, service.retry_reserve, DEFAULT_RETRY_RESERVE)
+        ratio, reserve = (next(one for one in words if one is not None) for words in (ratios, reserves))
+        return RetryBudget(ratio=ratio, reserve=reserve, now=self.clock())
+
+    def _make_lane(self, instance: Instance) -> Lane:
+        return make_lane(instance, self)
+
+    # -- who is there
 
     def receive_snapshot(self, snapshot: Snapshot) -> None:
         """Adopts a list of members. Never blocks."""
         if self.closed:
             return
         known = set(self._roster.members.values())
-        for member in self._roster.receive_snapshot(snapshot):
+        for member in self._roster.receive_snapshot(snapshot, self.clock()):
             member.lane.retire()
+        for member in self._roster.members.values():
+            member.lane.kept = member in self._roster.kept
+        for member in list(self._roster.kept):
+            member.lane.verify()
         if not known.issuperset(self._roster.members.values()):
             self.tell_news()
 
@@ -381,7 +111,7 @@ class Pool:
         """The member for a call's next attempt. Raises Unavailable if there is nobody."""
         if self.closed:
             raise Unavailable("the client is closed; make a new one")
-        member = self._roster.pick(call.tried, self.rng, now)
+        member = self._roster.pick(call.tried, self.rng, now, call.key)
         if member is None:
             raise Unavailable(self._roster.explain_absence())
         return member
@@ -392,7 +122,35 @@ class Pool:
 
     def has_untried(self, call: Call) -> bool:
         """Whether there is a member worth asking at once that this call has not asked."""
-        return not self.closed and self._roster.has_untried(call.tried)
+        return not self.closed and self._roster.has_untried(call.tried, self.clock())
+
+    # -- what becomes of calls
+
+    def receive_success(self, member: Member[Lane], now: float) -> None:
+        """A call went well. Most need not be told: see ``Breaker``."""
+        self._roster.receive_success(member, now)
+
+    def receive_failure(self, member: Member[Lane], error: CallError, now: float) -> None:
+        """A call failed: what that says of the instance."""
+        if isinstance(error, Overloaded):
+            self._roster.abandon(member, now)
+            pause = _SPARE if error.retry_after is None else error.retry_after
+            self._roster.spare(member, now + pause, now)
+        elif speaks_against(error):
+            self._roster.receive_failure(member, now)
+        else:
+            self._roster.abandon(member, now)
+
+    def abandon(self, member: Member[Lane], now: float) -> None:
+        """A call ended without a word of the instance."""
+        if member.breaker.troubled:
+            self._roster.abandon(member, now)
+
+    def may_repeat(self, now: float) -> bool:
+        """Whether one more attempt may be made, of whatever call; it is counted then."""
+        return self.budget.withdraw(now)
+
+    # -- pauses
 
     def pause(self, seconds: float) -> bool:
         """Waits, but not past the moment at which there is news. False once all waiting is over."""
@@ -400,26 +158,63 @@ class Pool:
             self._news.wait(seconds)
         return not self.closed
 
+    def tell_news(self) -> None:
+        """Wakes the calls that pause: something has changed that makes another attempt worthwhile."""
+        # Wakes those who wait now; those who come later wait for the next news.
+        self._news.set()
+        self._news.clear()
+
+    # -- what lanes tell
+
+    def avoid(self, lane: Lane) -> None:
+        """A lane's endpoint takes no calls."""
+        self._let_go(self._roster.avoid(lane.endpoint, lane))
+
+    def readmit(self, lane: Lane) -> None:
+        """A lane's endpoint takes calls again."""
+        if self._roster.readmit(lane.endpoint, lane):
+            self.tell_news()
+
+    def suspect(self, lane: Lane) -> None:
+        """A lane's endpoint gives no sign of life."""
+        self._let_go(self._roster.suspect(lane.endpoint, lane))
+
+    def trust(self, lane: Lane) -> None:
+        """A lane's endpoint does again."""
+        if self._roster.trust(lane.endpoint, lane):
+            self.tell_news()
+
+    def _let_go(self, member: Member[Lane] | None) -> None:
+        """A member that only stayed because it answered does so no more."""
+        if member is not None and member in self._roster.kept:
+            self._roster.drop(member)
+            member.lane.retire()
+
+    # -- the end, and time
+
     def close(self) -> None:
         """Ends all lanes. Never blocks."""
         self.closed = True
+        self._ticker.stop()
+        self._ticker.close()
         for member in self._roster.members.values():
             member.lane.retire()
         for connection in list(self.connections):
             connection.close()
         self.tell_news()
 
-    def avoid(self, lane: Lane) -> None:
-        """A lane's endpoint is out for now."""
-        self._roster.avoid(lane.endpoint, lane)
+    def _tick(self) -> None:
+        now = self.clock()
+        for connection in list(self.connections):
+            connection.tick(now)
 
-    def readmit(self, lane: Lane) -> None:
-        """A lane's endpoint is back."""
-        if self._roster.readmit(lane.endpoint, lane):
-            self.tell_news()
 
-    def tell_news(self) -> None:
-        """Wakes the calls that pause: something has changed that makes another attempt worthwhile."""
-        # Wakes those who wait now; those who come later wait for the next news.
-        self._news.set()
-        self._news.clear()
+def speaks_against(error: CallError) -> bool:
+    """Whether a failed attempt is a sign that the instance is not well.
+
+    The handler failed in a way that the IDL does not declare, the connection broke, or no answer came in time. What was
+    never sent says nothing; that a connection is refused is a fact, and known as such.
+    """
+    if isinstance(error, (ConnectionLost, DeadlineExceeded)):
+        return error.executed is Executed.MAYBE
+    return isinstance(error, RemoteError)

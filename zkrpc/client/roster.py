@@ -1,54 +1,93 @@
 """Who is a member, who is better avoided, and who gets the next call.
 
-Three questions stay apart here: which instances exist (the snapshot's answer, final), which look alive (``avoid``, a
-preference only) and which to pick (the balancer). So a wrong suspicion can never empty the list. Pure: it does not know
-what a lane does, only that each member has one.
+Three questions stay apart here: which instances exist (the registry's answer), which look alive (a preference only) and
+which to pick (the balancer). So a wrong suspicion can never empty the list. Pure: it does not know what a lane does,
+only that each member has one.
+
+===========  =======================================================================  ================================
+a member is  because                                                                  and is picked
+===========  =======================================================================  ================================
+well         nothing speaks against it                                                first
+suspect      its breaker is open, it gives no sign of life, or it asked to be spared  when no well one is left; as any
+                                                                                      other if most are suspects
+down         it refused a connection, or is about to stop: a fact                     when nobody else is left
+kept         the list lost it together with most others; see ``guard``                like the others, until it is down
+===========  =======================================================================  ================================
+
+If more than half of those that are not down are suspects, then suspicion is more likely to be wrong than so many
+instances are (Envoy's panic threshold, Finagle's panic mode); it is ignored then, and breakers go on probing.
+
+Picking happens for each call, changes are rare: pickers are made anew by the first pick after a change, or when
+something is due by time (a breaker's probe, the end of a sparing, another step of a warm-up).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import dataclasses
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from zkrpc.balancing.load import Load
-from zkrpc.balancing.p2c import P2C
+from zkrpc.balancing.picker import Picker, make_picker
+from zkrpc.balancing.subset import choose_subset
+from zkrpc.balancing.warmup import seconds_until_warm, warm_share
+from zkrpc.balancing.zones import prefer_zone
+from zkrpc.client.guard import CollapseGuard
+from zkrpc.client.member import Member
+from zkrpc.config import ClientConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 
 LaneT = TypeVar("LaneT")
 
+_WARMING_STEP = 1.0
+"""Seconds between looks at the weights of members that warm up."""
 
-class Member(Generic[LaneT]):
-    """One instance as the client uses it. Equal only to itself: a process that comes back is another member."""
 
-    __slots__ = ("endpoint", "instance", "lane", "load", "weight")
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Picking:
+    """How members are picked, as far as it may change while the client lives."""
 
-    def __init__(self, instance: Instance, make_lane: Callable[[Instance], LaneT]) -> None:
-        self.instance = instance
-        self.endpoint = instance.endpoint
-        self.weight = instance.weight
-        self.load = Load()
-        self.lane = make_lane(instance)
-
-    def is_same(self, instance: Instance) -> bool:
-        """True if this describes the same process, reached in the same way; only then load and lane live on."""
-        mine = self.instance
-        return (mine.id, mine.started_at, mine.protocols) == (instance.id, instance.started_at, instance.protocols)
-
-    def __repr__(self) -> str:
-        """Place and load."""
-        return f"<Member {self.instance.id} at {self.endpoint} {self.load!r}>"
+    balancing: str = "p2c"
+    subset_size: int | None = None
 
 
 class Roster(Generic[LaneT]):
-    """The members of one service, kept by endpoint."""
+    """The members of one service, kept by endpoint.
 
-    def __init__(self, make_lane: Callable[[Instance], LaneT]) -> None:
+    Args:
+        make_lane: makes the lane of a new member.
+        config: zone, warm-up, breakers, guard.
+        rng: floats in [0, 1).
+        client_id: decides which members a subset has.
+        wall_clock: seconds since 1970, for the age of members.
+    """
+
+    def __init__(
+        self,
+        make_lane: Callable[[Instance], LaneT],
+        config: ClientConfig | None = None,
+        *,
+        rng: Callable[[], float] = lambda: 0.5,
+        client_id: str = "",
+        wall_clock: Callable[[], float] = lambda: math.inf,
+    ) -> None:
         self.service = ""
         self._make_lane = make_lane
+        self._config = config or ClientConfig()
+        self._rng = rng
+        self._client_id = client_id
+        self._wall_clock = wall_clock
+        self._guard = CollapseGuard(floor=self._config.collapse_floor, window=self._config.collapse_window)
+        self._picking = Picking()
         self._members: dict[Endpoint, Member[LaneT]] = {}
-        self._avoided: set[Member[LaneT]] = set()
-        self._picker: P2C[Member[LaneT]] = P2C(())
+        self._kept: set[Member[LaneT]] = set()
+        self._well: Collection[Member[LaneT]] = ()
+        self._picker: Picker[Member[LaneT]] = make_picker("p2c", (), rng=rng)
+        self._due: list[Member[LaneT]] = []
+        self._look_at = -math.inf
+
+    # -- who is there
 
     @property
     def members(self) -> Mapping[Endpoint, Member[LaneT]]:
@@ -59,52 +98,159 @@ class Roster(Generic[LaneT]):
         """The member at this place, whatever its weight or state."""
         return self._members.get(endpoint)
 
-    def receive_snapshot(self, snapshot: Snapshot) -> list[Member[LaneT]]:
+    def receive_snapshot(self, snapshot: Snapshot, now: float = 0.0) -> list[Member[LaneT]]:
         """Adopts a list; returns the members that are no longer wanted, for their lanes to be retired."""
         self.service = snapshot.service
         before, self._members = self._members, {}
         for instance in snapshot.instances:
             member = before.get(instance.endpoint)
             if member is None or not member.is_same(instance):
-                member = Member(instance, self._make_lane)
+                member = Member(instance, self._make_lane, self._config, self._rng, now)
             else:
                 member.instance, member.weight = instance, instance.weight
             self._members[instance.endpoint] = member
-        gone = [member for endpoint, member in before.items() if self._members.get(endpoint) is not member]
-        self._avoided.difference_update(gone)
-        self._picker = P2C(self._members.values())
-        return gone
+        self._keep(before.values(), now)
+        self._look_at = -math.inf
+        return [member for endpoint, member in before.items() if self._members.get(endpoint) is not member]
 
-    def avoid(self, endpoint: Endpoint, lane: LaneT) -> None:
-        """Prefer others from now on. A lane whose member left meanwhile has no say."""
-        member = self._members.get(endpoint)
-        if member is not None and member.lane is lane:
-            self._avoided.add(member)
+    def _keep(self, before: Collection[Member[LaneT]], now: float) -> None:
+        """Lets those stay that a suspicious list lost, and those that it lost earlier."""
+        listed = {member.id for member in self._members.values()}
+        listed_before = sum(1 for member in before if member not in self._kept)
+        suspicious = self._guard.receive_list(len(listed), listed_before, now)
+        gone = [one for one in before if one.endpoint not in self._members and one.id not in listed and not one.down]
+        self._kept = {one for one in gone if one.instance.weight > 0 and (suspicious or one in self._kept)}
+        self._members.update({one.endpoint: one for one in self._kept})
+
+    @property
+    def kept(self) -> Collection[Member[LaneT]]:
+        """Members that no list has, and that stay for as long as they answer."""
+        return self._kept
+
+    def drop(self, member: Member[LaneT]) -> None:
+        """A kept member refused: it leaves."""
+        self._kept.discard(member)
+        del self._members[member.endpoint]
+        self._look_at = -math.inf
+
+    # -- who looks well
+
+    def avoid(self, endpoint: Endpoint, lane: LaneT) -> Member[LaneT] | None:
+        """It takes no calls. Returns the member; None if the lane's member left meanwhile, which has no say."""
+        return self._set(endpoint, lane, "down", True)
 
     def readmit(self, endpoint: Endpoint, lane: LaneT) -> bool:
-        """It looks well again. True if it was avoided."""
+        """It takes calls again. True if it did not before."""
+        return self._set(endpoint, lane, "down", False) is not None
+
+    def suspect(self, endpoint: Endpoint, lane: LaneT) -> Member[LaneT] | None:
+        """It gives no sign of life. Returns as ``avoid`` does."""
+        return self._set(endpoint, lane, "silent", True)
+
+    def trust(self, endpoint: Endpoint, lane: LaneT) -> bool:
+        """It does again. True if it did not before."""
+        return self._set(endpoint, lane, "silent", False) is not None
+
+    def _set(self, endpoint: Endpoint, lane: LaneT, fact: str, value: bool) -> Member[LaneT] | None:
         member = self._members.get(endpoint)
-        if member is None or member.lane is not lane or member not in self._avoided:
-            return False
-        self._avoided.remove(member)
-        return True
+        if member is None or member.lane is not lane or getattr(member, fact) is value:
+            return None
+        setattr(member, fact, value)
+        self._look_at = -math.inf
+        return member
 
-    def pick(self, tried: Collection[Endpoint], rng: Callable[[], float], now: float) -> Member[LaneT] | None:
-        """The member for the next attempt: rather an untried one that looks alive, then one that looks alive, then any.
+    def receive_success(self, member: Member[LaneT], now: float) -> None:
+        """A call to a member with trouble went well; without trouble there is no need to tell."""
+        if member.breaker.receive_success(now):
+            self._look_at = -math.inf
 
-        None only if nobody can be picked at all.
+    def receive_failure(self, member: Member[LaneT], now: float) -> None:
+        """A call to a member failed in a way that speaks against it."""
+        if member.breaker.receive_failure(now):
+            self._look_at = -math.inf
+
+    def abandon(self, member: Member[LaneT], now: float) -> None:
+        """A call to a member ended without a word of it."""
+        member.breaker.abandon_probe(now)
+        self._look_at = -math.inf
+
+    def spare(self, member: Member[LaneT], until: float, now: float) -> None:
+        """A member said that it has too much to do, and when to come back."""
+        if now >= member.spared_until:
+            self._look_at = -math.inf
+        member.spared_until = max(member.spared_until, until)
+
+    # -- who is picked
+
+    def receive_picking(self, picking: Picking) -> None:
+        """Picks in this way from now on."""
+        self._picking = picking
+        self._look_at = -math.inf
+
+    def pick(
+        self, tried: Collection[Endpoint], rng: Callable[[], float], now: float, key: str | None = None
+    ) -> Member[LaneT] | None:
+        """The member for the next attempt: rather an untried one that looks well, then one that looks well, then any.
+
+        None only if nobody can be picked at all. ``key`` is what the call is about, for consistent hashing.
         """
-        if not tried and not self._avoided:
-            return self._picker.pick(rng, now)
+        if now >= self._look_at:
+            self._look(now)
+            if self._due and not tried:
+                return self._begin_probe(now)
+        if not tried:
+            return self._picker.pick(rng, now, (), key)
         asked = {self._members[endpoint] for endpoint in tried if endpoint in self._members}
-        return self._picker.pick(rng, now, (self._avoided, asked))
+        return self._picker.pick(rng, now, (asked,), key)
 
-    def has_untried(self, tried: Collection[Endpoint]) -> bool:
-        """True while a member that looks alive was not asked yet."""
-        return any(
-            member.weight > 0 and endpoint not in tried and member not in self._avoided
-            for endpoint, member in self._members.items()
-        )
+    def has_untried(self, tried: Collection[Endpoint], now: float) -> bool:
+        """True while a member that looks well was not asked yet."""
+        if now >= self._look_at:
+            self._look(now)
+        return any(member.endpoint not in tried and not member.down for member in self._well)
+
+    def _begin_probe(self, now: float) -> Member[LaneT]:
+        member = self._due.pop()
+        member.breaker.begin_probe(now)
+        self._look_at = -math.inf
+        return member
+
+    def _look(self, now: float) -> None:
+        """Makes the pickers anew, and finds out when that must be done again."""
+        members = self._members.values()
+        cold = self._warm(members, now)
+        self._well = self._choose([member for member in members if 0 < member.weight < math.inf], now)
+        self._picker = make_picker(self._picking.balancing, self._well, rng=self._rng, previous=self._picker)
+        self._due = [member for member in members if not member.down and member.breaker.may_probe(now)]
+        moments = [member.next_change(now) for member in members]
+        self._look_at = min(now + _WARMING_STEP if cold else math.inf, *moments, math.inf)
+        if self._due:
+            self._look_at = -math.inf
+
+    def _warm(self, members: Iterable[Member[LaneT]], now: float) -> bool:
+        """Sets the weights by age; True while any of them still grows."""
+        warm_up, wall = self._config.warm_up, self._wall_clock()
+        cold = False
+        for member in members:
+            ages = (wall - member.instance.started_at, now - member.known_since)
+            member.weight = member.instance.weight * warm_share(*ages, warm_up)
+            cold = cold or seconds_until_warm(*ages, warm_up) > 0
+        return cold
+
+    def _choose(self, usable: list[Member[LaneT]], now: float) -> Collection[Member[LaneT]]:
+        """The members to pick from: of the own zone and subset those that are well, or whoever comes next best."""
+        chosen = prefer_zone(usable, self._config.zone, lambda member: not member.down and not member.is_suspect(now))
+        if self._picking.subset_size is not None:
+            chosen = choose_subset(chosen, self._picking.subset_size, self._client_id)
+        return self._best(chosen, now) or self._best(usable, now) or usable
+
+    @staticmethod
+    def _best(members: list[Member[LaneT]], now: float) -> list[Member[LaneT]]:
+        able = [member for member in members if not member.down]
+        well = [member for member in able if not member.is_suspect(now)]
+        return well if 2 * len(well) >= len(able) else able
+
+    # -- for people
 
     def explain_absence(self) -> str:
         """Why nobody can be picked, for the error message."""
@@ -113,5 +259,9 @@ class Roster(Generic[LaneT]):
         return f"service {self.service!r} has no instances; is it running, and registered under this name?"
 
     def __repr__(self) -> str:
-        """The test surface: how many there are, and how many are avoided."""
-        return f"<Roster {self.service!r} members={len(self._members)} avoided={len(self._avoided)}>"
+        """The test surface: how many there are, and how many are down or suspect."""
+        troubled = sum(
+            1 for one in self._members.values() if one.down or one.silent or one.breaker.retry_at is not None
+        )
+        kept = f" kept={len(self._kept)}" if self._kept else ""
+        return f"<Roster {self.service!r} members={len(self._members)} avoided={troubled}{kept}>"

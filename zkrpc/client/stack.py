@@ -14,7 +14,10 @@ from typing import Any
 
 from zkrpc.call import Call, Interceptor, Proceed, compose
 from zkrpc.client.following import Routes
-from zkrpc.client.pool import Lane, Pool
+from zkrpc.client.hedging import hedging
+from zkrpc.client.lane import Lane
+from zkrpc.client.member import Member
+from zkrpc.client.pool import Pool
 from zkrpc.client.replies import epoch_of, failure_of, is_refusal, unreadable
 from zkrpc.config import DEFAULT_ATTEMPTS
 from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError
@@ -34,9 +37,18 @@ def build_stack(pool: Pool, routes: Routes, interceptors: Iterable[Interceptor[C
             # The application's own, and metrics: they see one logical call, however many attempts it takes.
             *interceptors,
             # Retries: inside what counts calls, outside what picks an instance, for each attempt must pick anew.
-            # A budget belongs in here, and hedging right below: each copy is an attempt, drawing on the same budget.
             # Waiting through an election is a pause like any other, ended by news.
-            retrying(policy, clock=pool.clock, sleep=pool.pause, rng=pool.rng, is_worth_asking=routes.is_worth_asking),
+            retrying(
+                policy,
+                clock=pool.clock,
+                sleep=pool.pause,
+                rng=pool.rng,
+                is_worth_asking=routes.is_worth_asking,
+                may_repeat_now=pool.may_repeat,
+            ),
+            # Hedges: inside retries, for each copy is an attempt and draws on the same budget, and what both copies met
+            # is one failure to the retry; outside what picks an instance, for a copy must go to another one.
+            hedging(clock=pool.clock, may_repeat_now=pool.may_repeat),
             # Traces of attempts would come here: they want to see each one, and the instance it went to.
         ),
         # Pick, connect, send, wait. A breaker belongs to what is picked and must see the attempt's timeout, so it has
@@ -70,26 +82,34 @@ class _Attempt:
         except CallError as error:
             now = self._clock()
             load.fail(now - began, now)
-            error.endpoint = member.endpoint
-            self._routes.receive_failure(call, error)
+            self._receive_failure(call, member, error, now)
             raise
-        except BaseException:  # killed, a timeout of the caller's own, or arguments that do not fit
+        except BaseException:  # killed, a timeout of the caller's own, a hedge's loser, or arguments that do not fit
             now = self._clock()
             load.abandon(now - began, now)
+            self._pool.abandon(member, now)
             raise
         now = self._clock()
         if reply is not None and reply.kind is _EXCEPTION:
             failure = failure_of(call.reply_to, reply)
-            failure.endpoint = member.endpoint
             (load.fail if is_refusal(failure) else load.finish)(now - began, now)
-            self._routes.receive_failure(call, failure)
+            self._receive_failure(call, member, failure, now)
             raise failure
         load.finish(now - began, now)
+        breaker = member.breaker
+        breaker.successes += 1
+        if breaker.troubled:
+            self._pool.receive_success(member, now)
         if reply is None:
             return None
         if call.route is not None:
             self._routes.receive_reply(call, epoch_of(reply.headers))
         return _read(call, reply)
+
+    def _receive_failure(self, call: Call, member: Member[Lane], error: CallError, now: float) -> None:
+        error.endpoint = member.endpoint
+        self._pool.receive_failure(member, error, now)
+        self._routes.receive_failure(call, error)
 
 
 def _exchange(call: Call, lane: Lane) -> Reply | None:
@@ -99,7 +119,7 @@ def _exchange(call: Call, lane: Lane) -> Reply | None:
     try:
         body = method.encode_arguments(call.body, connection.payload)
         headers = call.headers if call.attempt < 2 else _with_attempt(call.headers, call.attempt)
-        return connection.call(method.wire_name, body, deadline_at, headers, call.oneway)
+        return connection.call(method.wire_name, body, deadline_at, headers, call.oneway, call.idempotent)
     finally:
         lane.release(connection)
 

@@ -11,7 +11,9 @@ executed     what follows
 ``max_attempts`` counts the attempts that *reached a server*. An attempt that found no instance, or whose connection was
 refused, cost no server anything and proves nothing about the call; it is repeated, paced by the backoff, until the
 deadline, because instances come back (a restart, a list that lags behind). What protects servers from a storm is thus
-the count, what protects this process is the pause, and what protects the caller is the deadline.
+the count and, over all calls together, the budget; what protects this process is the pause, and what protects the
+caller is the deadline. A call made for a call that is itself a repetition is not sent again after it reached a server:
+the hop above does that already, and three hops with four attempts each would be 64.
 
 An instance that is not the primary, or not of the epoch that was demanded, reads the call and does nothing: that is not
 counted either. The caller waits for an election to end, so the pauses then shrink towards the deadline to use all of
@@ -31,6 +33,7 @@ from zkrpc.errors import (
     CallError,
     ConnectionLost,
     DeadlineExceeded,
+    Draining,
     Executed,
     NotPrimary,
     Overloaded,
@@ -54,6 +57,14 @@ def counts(error: CallError) -> bool:
     """False if the attempt ended before a byte of it was sent, or at an instance that had no say in it."""
     spared = isinstance(error, (Unavailable, ConnectionLost)) or awaits_primary(error)
     return not (spared and error.executed is Executed.NO)
+
+
+def costs(error: CallError) -> bool:
+    """Whether sending again after this error is one more piece of work for the servers as a whole.
+
+    Not if the attempt did not count; nor after a server that is about to stop said so, which is no sign of trouble.
+    """
+    return counts(error) and not isinstance(error, Draining)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -91,7 +102,14 @@ class RetryPolicy:
     backoff: Backoff = Backoff()
 
     def pause_before_next(
-        self, error: CallError, progress: Progress, *, at_once: bool, remaining: float, rng: Callable[[], float]
+        self,
+        error: CallError,
+        progress: Progress,
+        *,
+        at_once: bool,
+        remaining: float,
+        rng: Callable[[], float],
+        most: int | None = None,
     ) -> float | None:
         """Seconds until the next attempt of a call that may be repeated; None to give up.
 
@@ -102,8 +120,9 @@ class RetryPolicy:
             remaining: seconds until the deadline. A pause that would not end before it is not begun: the caller gets
                 the error that tells more than "time is up", and gets it sooner.
             rng: floats in [0, 1).
+            most: attempts of this call that may reach a server, if not ``max_attempts``.
         """
-        if remaining <= 0 or progress.counted >= self.max_attempts:
+        if remaining <= 0 or progress.counted >= (most or self.max_attempts):
             return None
         if at_once:
             return 0.0
@@ -124,6 +143,7 @@ def retrying(
     sleep: Callable[[float], bool],
     rng: Callable[[], float],
     is_worth_asking: Callable[[Call, CallError], bool],
+    may_repeat_now: Callable[[float], bool] = lambda now: True,
 ) -> Interceptor[Call]:
     """The interceptor that applies ``policy``: numbers the attempts, and notes on the call whom not to ask again.
 
@@ -134,6 +154,7 @@ def retrying(
             more, and the last error stands.
         rng: floats in [0, 1).
         is_worth_asking: whether somebody is worth asking at once, after this error of the last attempt.
+        may_repeat_now: whether the budget allows one more attempt at this time; it is taken from it then.
     """
 
     def retry(call: Call, proceed: Proceed[Call]) -> Any:
@@ -166,8 +187,18 @@ def retrying(
             call.endpoint = None
         if not repeatable:
             return None
-        remaining = call.deadline.remaining(clock())
+        now = clock()
         at_once = is_worth_asking(call, error)
-        return policy.pause_before_next(error, progress, at_once=at_once, remaining=remaining, rng=rng)
+        pause = policy.pause_before_next(
+            error,
+            progress,
+            at_once=at_once,
+            remaining=call.deadline.remaining(now),
+            rng=rng,
+            most=None if call.plan is None else call.plan.max_attempts,
+        )
+        if pause is None or not costs(error):
+            return pause
+        return pause if not call.repeated and may_repeat_now(now) else None
 
     return retry

@@ -1,0 +1,162 @@
+"""A second copy of a call that takes unusually long, to another instance; the first good answer counts.
+
+The first copy runs in the caller's own greenlet, as if there were no hedge. When the delay has passed, a timer of the
+hub starts a greenlet for the second one, if the budget allows it. If that one answers first, the caller is taken out of
+its wait in the way a ``gevent.Timeout`` does it, by an exception thrown from the hub; whoever loses is cancelled, on
+its server too. If the first copy fails while the second is under way, the caller waits for the second.
+
+Only calls of methods that may be executed twice come here, and only attempts: what to do when both copies failed is the
+retry's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent import get_hub, getcurrent
+
+from zkrpc.call import Call, Interceptor, Proceed
+from zkrpc.errors import CallError, Executed
+from zkrpc.greenlets import spawn
+from zkrpc.policies.hedge import HedgeDelay, LatencyQuantile
+
+
+class Hedge:
+    """When calls of one method are hedged: the setting, and the latencies it goes by. Raises ConfigError as
+    :meth:`~zkrpc.policies.hedge.HedgeDelay.parse` does."""
+
+    __slots__ = ("_setting", "latency")
+
+    def __init__(self, setting: float | str) -> None:
+        self._setting = HedgeDelay.parse(setting)
+        self.latency = None if self._setting.quantile is None else LatencyQuantile(self._setting.quantile)
+
+    def delay(self) -> float | None:
+        """Seconds until the second copy; None while too little is known."""
+        return self._setting.delay(None if self.latency is None else self.latency.value)
+
+    def record(self, seconds: float) -> None:
+        """A call was answered after so long."""
+        if self.latency is not None:
+            self.latency.record(seconds)
+
+
+def hedging(*, clock: Callable[[], float], may_repeat_now: Callable[[float], bool]) -> Interceptor[Call]:
+    """The interceptor that sends second copies of calls whose plan has a hedge.
+
+    Args:
+        clock: monotonic seconds.
+        may_repeat_now: whether the budget allows one more attempt at this time; it is taken from it then.
+    """
+
+    def hedge(call: Call, proceed: Proceed[Call]) -> Any:
+        plan = call.plan
+        if plan is None or plan.hedge is None:
+            return proceed(call)
+        # There is only one primary to ask; and the hop above hedges, or repeats, what is a repetition already.
+        if not call.idempotent or call.repeated or call.route is not None:
+            return proceed(call)
+        began = clock()
+        delay = plan.hedge.delay()
+        if delay is None or began + delay >= call.deadline.at:
+            value = proceed(call)
+        else:
+            value = _Race(call, proceed, lambda: may_repeat_now(clock())).run(delay)
+        plan.hedge.record(clock() - began)
+        return value
+
+    return hedge
+
+
+class _Superseded(BaseException):
+    """Thrown into a caller whose second copy was quicker; never seen outside."""
+
+
+class _Race:
+    """Two copies of one call, or the chance of them."""
+
+    __slots__ = ("_call", "_caller", "_copy", "_may_start", "_over", "_proceed", "_second")
+
+    def __init__(self, call: Call, proceed: Proceed[Call], may_start: Callable[[], bool]) -> None:
+        self._call = call
+        self._proceed = proceed
+        self._may_start = may_start
+        self._caller = getcurrent()
+        self._copy: Call | None = None
+        self._second: gevent.Greenlet[..., Any] | None = None
+        self._over = False
+
+    def run(self, delay: float) -> Any:
+        """The value of whichever copy answers first. Raises what the first copy raised if none does."""
+        timer = get_hub().loop.timer(delay)
+        timer.start(self._start_second)
+        try:
+            return self._proceed(self._call)
+        except _Superseded:
+            assert self._second is not None
+            return self._take(self._second)
+        except CallError as error:
+            # Nobody supersedes a copy that has failed.
+            self._over = True
+            second = self._second
+            if second is None or error.executed is Executed.YES or not self._outlasts(second):
+                raise
+            return self._take(second)
+        finally:
+            self._over = True
+            timer.stop()
+            timer.close()
+            if self._second is not None:
+                self._second.kill(block=False)
+
+    def _outlasts(self, second: gevent.Greenlet[..., Any]) -> bool:
+        """Waits for the second copy, which its deadline ends if nothing else does; True if it is worth taking."""
+        second.join()
+        return not isinstance(second.value, CallError)
+
+    def _take(self, second: gevent.Greenlet[..., Any]) -> Any:
+        outcome = second.value
+        assert self._copy is not None
+        self._call.endpoint = self._copy.endpoint
+        if isinstance(outcome, _Answer):
+            return outcome.value
+        assert isinstance(outcome, Exception)
+        raise outcome
+
+    def _start_second(self) -> None:
+        """In the hub."""
+        if not self._over and self._may_start():
+            copy = self._copy = self._call.copy()
+            if self._call.endpoint is not None:
+                copy.tried.add(self._call.endpoint)
+            copy.attempt += 1
+            self._second = spawn(self._run_second, copy)
+
+    def _run_second(self, copy: Call) -> Any:
+        try:
+            outcome: Any = _Answer(self._proceed(copy))
+        except Exception as error:
+            outcome = error
+        self._call.tried |= copy.tried
+        if copy.endpoint is not None:
+            self._call.tried.add(copy.endpoint)
+        if not isinstance(outcome, CallError):
+            get_hub().loop.run_callback(self._supersede)
+        return outcome
+
+    def _supersede(self) -> None:
+        """In the hub, where the caller is known to wait for its own copy, unless that has ended."""
+        if not self._over:
+            self._over = True
+            self._caller.throw(_Superseded())
+
+
+class _Answer:
+    """A value, told from an exception."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value

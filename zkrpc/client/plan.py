@@ -1,0 +1,35 @@
+"""How calls of one method are made: all that is settled before the first of them, in one look-up per call."""
+
+from __future__ import annotations
+
+from zkrpc.client.hedging import Hedge
+from zkrpc.client.policy import PolicyTable
+from zkrpc.config import ClientConfig
+from zkrpc.idl import Method
+
+
+class Plan:
+    """One method of one client, until the service's config changes."""
+
+    __slots__ = ("hash_key", "hedge", "idempotent", "max_attempts", "primary", "timeout")
+
+    def __init__(self, method: Method, policies: PolicyTable, config: ClientConfig) -> None:
+        policy, service = policies.resolve(method), policies.service
+        self.timeout = policy.timeout
+        """Seconds for the whole call."""
+        self.idempotent = policy.idempotent
+        """It may be sent again when nobody knows whether it ran."""
+        self.max_attempts = policy.max_attempts
+        """Times one call may reach a server."""
+        self.hedge = None if policy.hedge is None else Hedge(policy.hedge)
+        """When a second copy is sent; None for never."""
+        self.primary = method.policy.primary
+        """Only the primary serves it."""
+        wanted = config.hash_key or service.hash_key
+        hashes = (config.balancing or service.balancing) == "consistent_hash"
+        self.hash_key = next((one.name for one in method.parameters if hashes and one.name == wanted), None)
+        """The parameter whose argument decides which instance is asked; None if none does."""
+
+    def __repr__(self) -> str:
+        """What it says."""
+        return f"<Plan timeout={self.timeout:g} max_attempts={self.max_attempts} hedge={self.hedge is not None}>"
