@@ -10,7 +10,7 @@ from zkrpc.cli import main as main_module
 from zkrpc.cli.main import main
 from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict, IdlError
 
-COMMANDS = ["config", "dev", "ls", "primary", "serve"]
+COMMANDS = ["config", "dev", "explain", "ls", "primary", "serve"]
 
 
 def test_zkrpc_tells_its_version_and_its_commands(command: Command) -> None:

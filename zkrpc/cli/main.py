@@ -19,6 +19,7 @@ _COMMANDS = {
     "ls": "zkrpc.cli.ls",
     "primary": "zkrpc.cli.primary",
     "config": "zkrpc.cli.config",
+    "explain": "zkrpc.cli.explain",
 }
 
 _LONG_RUNNING = ("serve", "worker")

@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from zkrpc.config import DEFAULT_ATTEMPTS, DEFAULT_TIMEOUT, HEDGE_OFF, ClientConfig, MethodConfig, ServiceConfig
-from zkrpc.idl import Method
+from zkrpc.idl import MethodPolicy
 
 BUILT_IN = "built-in default"
 IDL = "IDL"
@@ -32,6 +32,20 @@ SERVICE = "service config"
 CLIENT = "client config"
 
 _DEFAULTS = MethodConfig(timeout=DEFAULT_TIMEOUT, idempotent=False, hedge=HEDGE_OFF, max_attempts=DEFAULT_ATTEMPTS)
+
+
+class Described(Protocol):
+    """What is asked about: a :class:`zkrpc.Method`, or what stands for one whose IDL is not at hand."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the IDL."""
+        ...
+
+    @property
+    def policy(self) -> MethodPolicy:
+        """What the IDL says."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,33 +84,33 @@ class PolicyTable:
         self.service = ServiceConfig()
         """The last one received; the empty one before that. What is not about single methods is read here."""
         self._client = MethodConfig(timeout=config.timeout, hedge=config.hedge, max_attempts=config.max_attempts)
-        self._resolved: dict[Method, EffectivePolicy] = {}
+        self._resolved: dict[Described, EffectivePolicy] = {}
 
     def receive_service_config(self, config: ServiceConfig) -> None:
         """The operator says something else from now on; calls that are under way go on as they began."""
         self.service = config
         self._resolved.clear()
 
-    def resolve(self, method: Method) -> EffectivePolicy:
+    def resolve(self, method: Described) -> EffectivePolicy:
         """How to call ``method`` now. One look-up, but for the first time after a change."""
         policy = self._resolved.get(method)
         if policy is None:
             policy = self._resolved[method] = EffectivePolicy(**{one.name: one.value for one in self.explain(method)})
         return policy
 
-    def explain(self, method: Method) -> list[Explained]:
+    def explain(self, method: Described) -> list[Explained]:
         """Each value that :meth:`resolve` gives, and who said so."""
         timeout, idempotent, hedge, attempts = (
             self._last_word(name, method) for name in ("timeout", "idempotent", "hedge", "max_attempts")
         )
         return [timeout, idempotent, _in_effect(hedge, idempotent.value), attempts]
 
-    def _last_word(self, name: str, method: Method) -> Explained:
+    def _last_word(self, name: str, method: Described) -> Explained:
         words = ((getattr(said, name), source) for source, said in self._sayings(method))
         value, source = next(word for word in words if word[0] is not None)
         return Explained(name=name, value=value, source=source)
 
-    def _sayings(self, method: Method) -> Iterator[tuple[str, MethodConfig]]:
+    def _sayings(self, method: Described) -> Iterator[tuple[str, MethodConfig]]:
         """What each one says of the method, the last word first."""
         yield CLIENT, self._client
         if method.name in self.service.methods:
@@ -110,7 +124,7 @@ class PolicyTable:
         return f"<PolicyTable {len(self._resolved)} methods, {self.service}>"
 
 
-def _said_in_idl(method: Method) -> MethodConfig:
+def _said_in_idl(method: Described) -> MethodConfig:
     policy = method.policy
     # An IDL cannot say "not idempotent" in a way that differs from saying nothing, nor need it.
     return MethodConfig(timeout=policy.timeout, idempotent=policy.idempotent or None, hedge=policy.hedge)

@@ -1,0 +1,220 @@
+"""``zkrpc explain``: how the methods of a service are called and who said so, and why an instance is picked or is not.
+
+Asked from outside of any client, it tells what the IDL, the service's config, the registry and the instances themselves
+say. What client code says, and what a client has learnt by calling, is known only there; :func:`render` shows such rows
+as well.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import click
+
+from zkrpc.app import Registry
+from zkrpc.cli.connecting import connected, json_option, timeout_option, zookeeper_option
+from zkrpc.client.explanation import InstanceView, view_of, with_obstacle
+from zkrpc.client.policy import Described, Explained, PolicyTable
+from zkrpc.client.probe import probe_all
+from zkrpc.config import ServiceConfig
+from zkrpc.endpoint import Primary
+from zkrpc.errors import ConfigError, RemoteProtocolError
+from zkrpc.idl import Interface, MethodPolicy, interfaces_of, load
+from zkrpc.registry.formats import parse_primary
+from zkrpc.registry.schema import Paths
+from zkrpc.registry.service_config import parse_service_config
+
+_ANY_METHOD = "(any method)"
+
+
+@click.command()
+@click.argument("service")
+@click.argument("method", required=False)
+@click.option("--idl", metavar="FILE[:SERVICE]", help="What the methods are, and what their author says of them.")
+@click.option("--zone", default="", help="Where the caller is.")
+@click.option("--ping-timeout", default=1.0, show_default=True, help="Seconds to wait for each instance.")
+@zookeeper_option
+@timeout_option
+@json_option
+def explain(
+    service: str,
+    method: str | None,
+    idl: str | None,
+    zone: str,
+    ping_timeout: float,
+    zookeeper: str,
+    timeout: float,
+    as_json: bool,
+) -> None:
+    """Each policy value of SERVICE's methods, or of METHOD, and where it comes from; and each of its instances."""
+    interface = _interface(idl) if idl else None
+    paths = Paths(service)
+    with connected(zookeeper, timeout) as registry:
+        config, notes = _config(registry, paths)
+        methods = _methods(interface, config, method)
+        led_only = [one.name for one in methods if one.policy.primary]
+        instances = _instances(registry, service, zone, timeout, ping_timeout)
+        if method in led_only:
+            instances = _judge_by_primary(instances, _primaries(registry, paths))
+        elif led_only:
+            notes.append(f"only a primary serves {', '.join(led_only)}; see who leads: zkrpc primary {service}")
+    notes += _doubts(interface, config)
+    told = Explanation(service, {one.name: _explained(config, one) for one in methods}, tuple(instances), tuple(notes))
+    click.echo(json.dumps(plain(told)) if as_json else "\n".join(render(told)))
+
+
+class Explanation(NamedTuple):
+    """Rows to show."""
+
+    service: str
+    methods: Mapping[str, Sequence[Explained]]
+    instances: Sequence[InstanceView]
+    notes: Sequence[str] = ()
+    """What to bear in mind when reading the rest."""
+
+
+def plain(told: Explanation) -> dict[str, Any]:
+    """The rows for programs."""
+    return {
+        "service": told.service,
+        "methods": {name: [dataclasses.asdict(value) for value in values] for name, values in told.methods.items()},
+        "instances": [{**dataclasses.asdict(one), "picked": not one.obstacles} for one in told.instances],
+        "notes": list(told.notes),
+    }
+
+
+def render(told: Explanation) -> Iterator[str]:
+    """The rows for people, line by line."""
+    for name, values in told.methods.items():
+        yield name
+        for one in values:
+            note = f" ({one.note})" if one.note else ""
+            yield f"  {one.name:13} {_shown(one):12} {one.source}{note}".rstrip()
+    picked = sum(not one.obstacles for one in told.instances)
+    yield f"instances: {len(told.instances)}, of which {picked} would be picked"
+    for view in told.instances:
+        yield f"  {view.endpoint:22} {view.id:24} {', '.join(_facts(view))}"
+        yield from (f"    not picked: {reason}" for reason in view.obstacles)
+        yield from (f"    picked less: {reason}" for reason in view.remarks)
+    yield from (f"note: {note}" for note in told.notes)
+
+
+def _shown(one: Explained) -> str:
+    if one.value is None:
+        return "never"
+    if isinstance(one.value, bool):
+        return "yes" if one.value else "no"
+    return f"{one.value:g} s" if isinstance(one.value, float) else str(one.value)
+
+
+def _facts(view: InstanceView) -> Iterator[str]:
+    yield f"weight {view.weight:g}"
+    if view.zone:
+        yield f"zone {view.zone}"
+    if view.age is not None:
+        yield f"age {view.age:.0f} s"
+    yield "/".join(view.protocols) or "unknown protocol"
+    if view.connected_in is not None:
+        yield f"connected in {view.connected_in * 1000:.1f} ms"
+    if view.answered_in is not None:
+        yield f"ping answered in {view.answered_in * 1000:.1f} ms"
+
+
+# What is said of the methods
+
+
+class _Unread(NamedTuple):
+    """A method whose IDL is not at hand."""
+
+    name: str
+    policy: MethodPolicy = MethodPolicy()
+
+
+def _interface(text: str) -> Interface:
+    file, colon, name = text.rpartition(":")
+    if not colon:
+        file, name = text, ""
+    found = interfaces_of(load(file))
+    if not name and len(found) == 1:
+        return next(iter(found.values()))
+    if name not in found:
+        raise ConfigError(f"{file} has {', '.join(found) or 'no services'}; say which: --idl {file}:SERVICE")
+    return found[name]
+
+
+def _config(registry: Registry, paths: Paths) -> tuple[ServiceConfig, list[str]]:
+    """The service's config, and what is odd about it."""
+    found = registry.session.get(paths.config)
+    if found is None:
+        return ServiceConfig(), ["the service has no config"]
+    try:
+        return parse_service_config(found[0], max_size=registry.config.max_record), []
+    except ConfigError as error:
+        refused = f"clients refuse the service's config, and do what it said before: {error}"
+        return ServiceConfig(), [f"{refused}; see: zkrpc config show {paths.service}"]
+
+
+def _methods(interface: Interface | None, config: ServiceConfig, method: str | None) -> list[Described]:
+    if interface is None:
+        return [_Unread(name) for name in ([method] if method else [_ANY_METHOD, *config.methods])]
+    if method is None:
+        return list(interface.methods.values())
+    if method not in interface.methods:
+        raise ConfigError(f"{interface.name} has no method {method!r}; it has {', '.join(interface.methods)}")
+    return [interface.methods[method]]
+
+
+def _explained(config: ServiceConfig, method: Described) -> list[Explained]:
+    table = PolicyTable()
+    table.receive_service_config(config)
+    return table.explain(method)
+
+
+def _doubts(interface: Interface | None, config: ServiceConfig) -> Iterator[str]:
+    if interface is None:
+        yield "what the IDL says is not counted in; give it with --idl FILE"
+    else:
+        unknown = [name for name in config.methods if name not in interface.methods]
+        if unknown:
+            yield f"the service's config speaks of methods that {interface.name} has not: {', '.join(unknown)}"
+    yield "client code may say otherwise, with ClientConfig or with the options of a call"
+
+
+# What is known of the instances
+
+
+def _instances(
+    registry: Registry, service: str, zone: str, timeout: float, ping_timeout: float
+) -> Iterable[InstanceView]:
+    found = registry.resolver(service).wait_ready(timeout).instances
+    probes = probe_all(found, ping_timeout)
+    wall_now = time.time()
+    return [view_of(one, probes[one.endpoint], wall_now=wall_now, zone=zone) for one in found]
+
+
+def _primaries(registry: Registry, paths: Paths) -> dict[str, str]:
+    """The groups that are led, by the place of who leads them; the last one of several."""
+    led: dict[str, str] = {}
+    for group in sorted(registry.session.children(f"{paths.root}/election") or ()):
+        primary = _primary(registry, paths.primary(group))
+        if primary is not None:
+            led[str(primary.endpoint)] = group
+    return led
+
+
+def _primary(registry: Registry, path: str) -> Primary | None:
+    found = registry.session.get(path)
+    try:
+        return None if found is None else parse_primary(found[0], max_record=registry.config.max_record)
+    except RemoteProtocolError:
+        return None
+
+
+def _judge_by_primary(views: Iterable[InstanceView], led: Mapping[str, str]) -> list[InstanceView]:
+    leading = ", ".join(f"{place} leads {group}" for place, group in led.items()) or "nobody leads"
+    reason = f"it leads no group, and only a primary serves this method; {leading}"
+    return [view if view.endpoint in led else with_obstacle(view, reason) for view in views]

@@ -1,0 +1,66 @@
+"""Asks instances for a sign of life, from outside of any client: can a connection be opened, and is a ping answered.
+
+A shell for people who want to know why; a client has its own connections and asks through those. It judges nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import gevent.socket
+from gevent.pool import Pool
+
+from zkrpc.client.dialling import open_socket
+from zkrpc.client.explanation import Probe
+from zkrpc.config import WireLimits
+from zkrpc.endpoint import Endpoint, Instance
+from zkrpc.wire.client import ClientProtocol
+from zkrpc.wire.message import Dialect
+
+_AT_ONCE = 32
+_READ_SIZE = 4096
+
+
+def probe(instance: Instance, timeout: float) -> Probe:
+    """Connects and pings, within about ``timeout`` seconds over all. It raises nothing: a failure is an answer."""
+    began = time.monotonic()
+    try:
+        sock = open_socket(instance.endpoint, timeout)
+    except OSError as error:
+        return Probe(failure=f"no connection: {error.strerror or error}")
+    try:
+        connected_in = time.monotonic() - began
+        if "zkrpc" not in instance.protocols:
+            return Probe(connected_in=connected_in)
+        return _ping(sock, connected_in, began + timeout)
+    finally:
+        sock.close()
+
+
+def probe_all(instances: Iterable[Instance], timeout: float) -> dict[Endpoint, Probe]:
+    """Asks all of them, many at a time."""
+    asked = list(instances)
+    answers = Pool(_AT_ONCE).map(lambda instance: probe(instance, timeout), asked)
+    return {instance.endpoint: answer for instance, answer in zip(asked, answers)}
+
+
+def _ping(sock: Any, connected_in: float, give_up_at: float) -> Probe:
+    sent_at = time.monotonic()
+    protocol = ClientProtocol(Dialect.HEADER_BINARY, WireLimits(), sent_at, zkrpc=True)
+    protocol.send_ping(sent_at)
+    try:
+        # An empty socket takes the few bytes of a ping at once.
+        sock.send(protocol.data_to_send())
+        gevent.socket.wait_read(sock.fileno(), timeout=max(0.0, give_up_at - sent_at))
+        chunk = sock.recv(_READ_SIZE)
+    except TimeoutError:
+        return Probe(connected_in=connected_in, failure="a ping was not answered in time")
+    except OSError as error:
+        return Probe(connected_in=connected_in, failure=f"a ping was not answered: {error.strerror or error}")
+    answered_at = time.monotonic()
+    protocol.receive_data(chunk, answered_at)
+    if not chunk or protocol.failure:
+        return Probe(connected_in=connected_in, failure=f"a ping was not answered: {protocol.failure or 'closed'}")
+    return Probe(connected_in=connected_in, answered_in=answered_at - sent_at)
