@@ -8,22 +8,25 @@ import signal
 import sys
 
 from scripts.report import add_json_flag
-from tests.faults import calls, primary
+from tests.faults import calls, primary, resilience
 
 
 def main() -> int:
     """Runs one suite and prints its report."""
     parser = argparse.ArgumentParser(prog="scripts/faults", description="Fault suites: real processes that die.")
-    parser.add_argument("suite", choices=["calls", "primary"])
+    parser.add_argument("suite", choices=["calls", "primary", "resilience"])
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="what chance begins with")
     parser.add_argument("--outage", type=float, default=60.0, help="seconds that ZooKeeper is away (suite calls)")
     parser.add_argument("--rounds", type=int, default=200, help="faults to make (suite primary)")
+    parser.add_argument("--only", default="", help="scenarios to run, with commas between (suite resilience)")
     add_json_flag(parser)
     options = parser.parse_args()
     # A run that is told to end takes its processes with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.suite == "calls":
         report = calls.run(options.seed, outage=options.outage)
+    elif options.suite == "resilience":
+        report = resilience.run(options.seed, only=[name for name in options.only.split(",") if name])
     else:
         report = primary.run(options.seed, rounds=options.rounds)
     return report.finish(as_json=options.json)
