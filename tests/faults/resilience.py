@@ -1,8 +1,8 @@
 """Suite ``resilience``: what callers see while replicas hang, crawl, fail, drown, vanish from the registry, or stall.
 
 Five replicas, a real ZooKeeper, 64 callers at a steady rate. Each scenario is a function with its own checks, in a
-module beside this one. Waits take the place of work in the replicas, so that two cores are enough and no figure is about
-the processor; latency counts from the moment at which a call was due.
+module beside this one. Waits take the place of work in the replicas, so that two cores are enough and no figure is
+about the processor; latency counts from the moment at which a call was due.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ def count_requests() -> None:
     """Counts where requests leave the wire: an interceptor would see only the admitted ones."""
     next_request = ServerProtocol.next_request
 
-    def counted(protocol: ServerProtocol) -> Request | None:
-        request = next_request(protocol)
+    def counted(self: ServerProtocol) -> Request | None:
+        request = next_request(self)
         if request is not None:
             _received[request.name.decode()][int(time.monotonic() * BUCKETS_PER_SECOND)] += 1
         return request
