@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from zkrpc.call import Call, Proceed, ServerCall, compose, current_call, enter_call, leave_call, run_handler
+from zkrpc.call import Call, Proceed, ServerCall, compose, current_call, detach, enter_call, leave_call, run_handler
 from zkrpc.deadline import Deadline
+from zkrpc.endpoint import Endpoint
 
 
 def server_call(**headers: str) -> ServerCall:
@@ -57,3 +58,27 @@ def test_server_call_reads_its_deadline_from_the_budget() -> None:
 def test_calls_show_themselves() -> None:
     """Both kinds of call name their method when printed."""
     assert "add" in repr(server_call()) and "get" in repr(Call("get", None, Deadline(1.0)))
+
+
+def test_copy_of_a_call_goes_its_own_way() -> None:
+    """What it tries, and where it is, is not the original's."""
+    call = Call("get", "body", Deadline(5.0), headers={"k": "v"}, idempotent=True)
+    call.endpoint, call.attempt = Endpoint("h", 1), 2
+    call.tried.add(Endpoint("h", 9))
+    copy = call.copy()
+    copy.tried.add(Endpoint("h", 2))
+    assert (copy.method, copy.body, copy.deadline, copy.headers) == ("get", "body", Deadline(5.0), {"k": "v"})
+    assert (copy.idempotent, copy.attempt, copy.endpoint) == (True, 2, None)
+    assert call.tried == {Endpoint("h", 9)}
+
+
+def test_detached_calls_belong_to_nobody() -> None:
+    """Within the block, and not after it."""
+    served = ServerCall("x", print, (), {}, "peer", 0.0)
+    token = enter_call(served)
+    try:
+        with detach():
+            assert current_call() is None
+        assert current_call() is served
+    finally:
+        leave_call(token)

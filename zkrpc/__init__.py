@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from zkrpc.app import offload as offload
     from zkrpc.app import serve as serve
     from zkrpc.call import current_call as current_call
+    from zkrpc.call import detach as detach
     from zkrpc.client.stub import close as close
     from zkrpc.client.stub import options as options
+    from zkrpc.config import BreakerConfig as BreakerConfig
     from zkrpc.config import ClientConfig as ClientConfig
     from zkrpc.config import ElectionConfig as ElectionConfig
+    from zkrpc.config import MethodConfig as MethodConfig
     from zkrpc.config import RegistryConfig as RegistryConfig
     from zkrpc.config import ServerConfig as ServerConfig
+    from zkrpc.config import ServiceConfig as ServiceConfig
     from zkrpc.config import WireLimits as WireLimits
     from zkrpc.deadline import Deadline as Deadline
     from zkrpc.election.leadership import Leadership as Leadership
@@ -83,6 +87,7 @@ _HOMES = {
     "options": "zkrpc.client.stub",
     "close": "zkrpc.client.stub",
     "current_call": "zkrpc.call",
+    "detach": "zkrpc.call",
     "spawn": "zkrpc.greenlets",
     "primary_only": "zkrpc.election.primary",
     "Leadership": "zkrpc.election.leadership",
@@ -91,7 +96,10 @@ _HOMES = {
     "Endpoint": "zkrpc.endpoint",
     "Instance": "zkrpc.endpoint",
     "Snapshot": "zkrpc.endpoint",
+    "BreakerConfig": "zkrpc.config",
     "ClientConfig": "zkrpc.config",
+    "MethodConfig": "zkrpc.config",
+    "ServiceConfig": "zkrpc.config",
     "ServerConfig": "zkrpc.config",
     "ElectionConfig": "zkrpc.config",
     "RegistryConfig": "zkrpc.config",

@@ -280,6 +280,9 @@ class ClientConfig:
     """Seconds, the first pause when no untried instance is left; doubles with full jitter."""
     max_backoff: float = 1.0
     """Seconds, the longest pause between attempts and between reconnects."""
+    patience: float = 0.75
+    """Seconds that a call waits for an instance where there are none at all, within its deadline. Long enough for the
+    gap that a restart leaves, short enough that a service which was taken down does not hold up all its callers."""
     plain_connections: int = 8
     """Connections kept to one plain Thrift server, which takes one call at a time on each."""
     balancing: str | None = None
@@ -319,7 +322,7 @@ class ClientConfig:
         """Checks every field."""
         _require(self, "positive", "connect_timeout", "backoff", "max_backoff", "plain_connections")
         _require(self, "positive", "keepalive_time", "keepalive_idle_time", "keepalive_patience", "keepalive_timeout")
-        _require(self, "non-negative", "warm_up", "collapse_window")
+        _require(self, "non-negative", "patience", "warm_up", "collapse_window")
         _check_policy(self)
         _check_picking(self)
         _accept(self, "collapse_floor", _is_number(self.collapse_floor, 0.0, 1.0), "a share from 0 to 1")

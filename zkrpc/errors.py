@@ -140,9 +140,24 @@ class CallError(RpcError):
 
 
 class Unavailable(CallError):
-    """Nobody could be asked: no instance, connection refused, or the client is closed."""
+    """Nobody could be asked: no instance, connection refused, or the client is closed.
+
+    ``nobody`` is True if the service has no instances at all, so that only one that comes can change anything.
+    """
 
     default_executed = Executed.NO
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        nobody: bool = False,
+        executed: Executed | None = None,
+        endpoint: Endpoint | None = None,
+        attempts: int = 1,
+    ) -> None:
+        super().__init__(message, executed=executed, endpoint=endpoint, attempts=attempts)
+        self.nobody = nobody
 
 
 class Rejected(CallError):

@@ -107,3 +107,13 @@ def test_any_history_leaves_a_finite_cost_and_nothing_pending(history: list[tupl
         getattr(load, verb)(elapsed, now)
     assert load.pending == 0
     assert 0.0 <= load.cost(now) <= max([WORST_COST, *(elapsed for _, elapsed, _ in history)])
+
+
+def test_forgotten_load_is_like_a_new_one() -> None:
+    """But for the calls that are still in flight."""
+    load = Load()
+    load.start()
+    load.start()
+    load.fail(5.0, 10.0)
+    load.forget()
+    assert (load.cost(10.0), load.pending, load.score(10.0)) == (0.0, 1, 2 * UNKNOWN_COST)

@@ -12,6 +12,7 @@ from typing import Any
 
 import gevent
 import gevent.socket
+from gevent.event import Event
 from gevent.server import StreamServer
 
 from zkrpc.config import WireLimits
@@ -44,6 +45,7 @@ class Link:
         """Reads until the end."""
         try:
             while chunk := self.sock.recv(65536):
+                self.peer.awake.wait()
                 self.protocol.receive_data(chunk, time.monotonic())
                 while (request := self.protocol.next_request()) is not None:
                     self.peer.requests.append(request)
@@ -84,6 +86,8 @@ class Peer:
         self.requests: list[Request] = []
         self.links: list[Link] = []
         self.accepted = 0
+        self.awake = Event()
+        self.awake.set()
         self._server = StreamServer(("127.0.0.1", port), self._accept)
         self._server.start()
         self.endpoint = Endpoint("127.0.0.1", self._server.server_port)
@@ -93,6 +97,14 @@ class Peer:
         link = Link(self, sock)
         self.links.append(link)
         link.serve()
+
+    def freeze(self) -> None:
+        """Does nothing from now on, as a stopped process; its machine goes on accepting connections and bytes."""
+        self.awake.clear()
+
+    def thaw(self) -> None:
+        """Goes on."""
+        self.awake.set()
 
     def cut(self) -> None:
         """Closes every connection; goes on listening."""
@@ -104,6 +116,7 @@ class Peer:
 
     def close(self) -> None:
         """Stops listening and closes every connection."""
+        self.thaw()
         self._server.stop(timeout=0)
         self.cut()
 

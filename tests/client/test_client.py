@@ -12,11 +12,11 @@ import gevent
 import pytest
 
 from tests.client.peers import Link, Peer, closed_port, nothing_left, silent, wait_until
-from zkrpc.call import ServerCall, current_call, enter_call, leave_call
+from zkrpc.call import ServerCall, current_call, detach, enter_call, leave_call
 from zkrpc.client.client import Client
 from zkrpc.client.static import StaticResolver
 from zkrpc.client.stub import make_stub
-from zkrpc.config import ClientConfig, ServerConfig
+from zkrpc.config import ClientConfig, MethodConfig, ServerConfig, ServiceConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import (
     CallError,
@@ -181,6 +181,87 @@ def test_call_made_while_serving_never_outlives_the_call_served(endpoint: Endpoi
         assert contextvars.copy_context().run(serve) < 0.4
         headers["Deadline-Budget"] = "999999"
         assert client.invoke(WHOAMI) == "it is me"
+
+
+def served_call(headers: dict[str, str]) -> ServerCall:
+    """A call that is being served here."""
+    return ServerCall("x", print, (), headers, "peer", time.monotonic())
+
+
+def test_detached_call_has_a_deadline_of_its_own(endpoint: Endpoint) -> None:
+    """Work that a handler starts may outlive its caller's patience, if it says so."""
+    with client_of(endpoint) as client:
+
+        def serve() -> Any:
+            enter_call(served_call({"Deadline-Budget": "0"}))
+            with pytest.raises(DeadlineExceeded):
+                client.invoke(WHOAMI)
+            with detach():
+                return client.invoke(WHOAMI)
+
+        assert contextvars.copy_context().run(serve) == "it is me"
+
+
+def test_call_made_for_a_repetition_is_not_repeated() -> None:
+    """The hop above does that."""
+    with Peer(cut_at_once) as peer, client_of(peer.endpoint) as client:
+
+        def serve() -> None:
+            enter_call(served_call({"zkrpc-attempt": "2"}))
+            with pytest.raises(ConnectionLost) as caught:
+                client.invoke(GET, (1,))
+            assert caught.value.attempts == 1
+
+        contextvars.copy_context().run(serve)
+        with pytest.raises(ConnectionLost) as caught:
+            client.invoke(GET, (1,))
+        assert caught.value.attempts == 4
+
+
+def cut_at_once(link: Link, request: Request) -> None:
+    """Loses every call."""
+    link.peer.cut()
+
+
+def test_service_config_holds_for_calls_from_then_on(endpoint: Endpoint) -> None:
+    """What the resolver tells of it; a client that is closed is told no more."""
+
+    class Resolver(StaticResolver):
+        """Knows the service's config."""
+
+        callback: Any = None
+
+        def follow_config(self, callback: Callable[[ServiceConfig], None], /) -> Callable[[], object]:
+            self.callback = callback
+            return lambda: setattr(self, "callback", None)
+
+    resolver = Resolver([endpoint])
+    with Client(resolver, config=CONFIG) as client:
+        assert client.invoke(WHOAMI) == "it is me"
+        resolver.callback(ServiceConfig(methods={"get": MethodConfig(timeout=0.03)}))
+        with pytest.raises(DeadlineExceeded):
+            client.invoke(GET, (99,))
+    assert resolver.callback is None
+
+
+def test_equal_arguments_are_served_by_the_same_instance(handler: Handler) -> None:
+    """As long as it is well."""
+    handlers = [Handler(), Handler()]
+    servers = [Server(IDL.Users, one, config=ServerConfig(linger=0.0, drain_timeout=0.5)) for one in handlers]
+    config = ClientConfig(balancing="consistent_hash", hash_key="id", hedge="off")
+    try:
+        endpoints = [server.bind(Endpoint("127.0.0.1", 0)) for server in servers]
+        for server in servers:
+            server.start()
+        with client_of(*endpoints, config=config) as client:
+            for id in list(range(20, 40)) * 2:
+                client.invoke(GET, (id,))
+        served = [[call.arguments[0] for call in one.calls if call] for one in handlers]
+        assert sorted(served[0] + served[1]) == sorted(list(range(20, 40)) * 2)
+        assert served[0] and served[1] and not set(served[0]) & set(served[1])
+    finally:
+        for server in servers:
+            server.kill()
 
 
 def test_deadline_ends_a_slow_call(endpoint: Endpoint) -> None:

@@ -197,6 +197,19 @@ def test_member_whose_calls_fail_is_left_alone_and_then_probed_by_one_call() -> 
     assert picks(some, now=30.0) == {"i1", "i2", "i3"}
 
 
+def test_member_that_is_back_gets_its_share_at_once() -> None:
+    """What it cost when it went is of another time."""
+    some = roster(instance(1), instance(2), instance(3))
+    for back in (some.readmit, some.trust):
+        for number in (1, 2, 3):
+            member(some, number).load.start()
+            member(some, number).load.finish(9.0 if number == 1 else 0.01, 0.0)
+        assert picks(some) == {"i2", "i3"}
+        (some.avoid if back == some.readmit else some.suspect)(Endpoint("h", 1), lane("i1"))
+        back(Endpoint("h", 1), lane("i1"))
+        assert "i1" in picks(some)
+
+
 def test_probe_that_says_nothing_is_made_again() -> None:
     """Its caller was killed, for instance."""
     some = roster(instance(1), instance(2), instance(3))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +25,7 @@ from zkrpc.errors import (
     Unavailable,
 )
 from zkrpc.policies.backoff import Backoff
-from zkrpc.policies.retry import RetryPolicy, counts, may_repeat, retrying
+from zkrpc.policies.retry import RetryPolicy, costs, counts, may_repeat, retrying
 
 ENDPOINTS = [Endpoint("10.0.0.1", port) for port in range(1, 10)]
 LOST = ConnectionLost
@@ -40,10 +43,25 @@ class Scene:
         self.pauses: list[float] = []
         self.closed = False
         self.call = Call("get", None, Deadline.after(timeout, self.now), idempotent=idempotent)
-        policy = RetryPolicy(max_attempts=4, backoff=Backoff(first=0.1, longest=1.0))
-        self.stack = retrying(
-            policy, clock=lambda: self.now, sleep=self.sleep, rng=lambda: 0.5, is_worth_asking=self.is_worth_asking
+        self.policy = RetryPolicy(max_attempts=4, backoff=Backoff(first=0.1, longest=1.0))
+        self.tokens = 100
+
+    def run(self) -> object:
+        """Makes the call."""
+        stack = retrying(
+            self.policy,
+            clock=lambda: self.now,
+            sleep=self.sleep,
+            rng=lambda: 0.5,
+            is_worth_asking=self.is_worth_asking,
+            may_repeat_now=self.withdraw,
         )
+        return stack(self.call, self.attempt)
+
+    def withdraw(self, now: float) -> bool:
+        assert now == self.now
+        self.tokens -= 1
+        return self.tokens >= 0
 
     def is_worth_asking(self, call: Call, error: CallError) -> bool:
         return any(endpoint not in call.tried for endpoint in self.instances)
@@ -63,9 +81,6 @@ class Scene:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
-
-    def run(self) -> object:
-        return self.stack(self.call, self.attempt)
 
 
 def test_success_is_returned_and_counted_as_first_attempt() -> None:
@@ -251,3 +266,72 @@ def test_no_history_breaks_the_rules(outcomes: list[type[CallError]], idempotent
     assert all(may_repeat(error, idempotent) for error in seen)
     assert sum(counts(error) for error in seen) < 4
     assert scene.now < scene.call.deadline.at
+
+
+def test_budget_bounds_what_is_sent_again() -> None:
+    """With the last token gone, the last error stands."""
+    scene = Scene(Overloaded)
+    scene.tokens = 2
+    with pytest.raises(Overloaded) as caught:
+        scene.run()
+    assert (caught.value.attempts, scene.tokens) == (3, -1)
+
+
+def test_what_reached_nobody_costs_nothing() -> None:
+    """Nor does a server that leaves, or an instance that does not lead."""
+    assert not any(costs(error("x")) for error in (Unavailable, Draining, NotPrimary))
+    assert not costs(ConnectionLost("x", executed=Executed.NO))
+    assert all(costs(error("x")) for error in (ConnectionLost, DeadlineExceeded, Overloaded))
+    scene = Scene(Unavailable, Draining, "ok")
+    scene.tokens = 0
+    assert scene.run() == "ok"
+
+
+def test_repetition_is_not_repeated_one_hop_down() -> None:
+    """The hop above does that. What reached nobody is tried elsewhere all the same."""
+    scene = Scene(Unavailable, Overloaded, "ok")
+    scene.call.repeated = True
+    with pytest.raises(Overloaded) as caught:
+        scene.run()
+    assert (caught.value.attempts, scene.tokens) == (2, 100)
+
+
+def test_plan_of_a_call_says_how_often() -> None:
+    """Whatever the policy's own number is."""
+    scene = Scene(Overloaded)
+    scene.call.plan = SimpleNamespace(max_attempts=2, hedge=None)
+    with pytest.raises(Overloaded) as caught:
+        scene.run()
+    assert caught.value.attempts == 2
+
+
+def alone(scene: Scene) -> CallError:
+    """The error of a call that found no instance; the scene's policy is patient for 2 s."""
+    with pytest.raises(Unavailable) as caught:
+        scene.run()
+    return caught.value
+
+
+def test_absence_is_waited_out_in_one_pause_and_no_longer_than_patience_lasts() -> None:
+    """Only news can help, and news end the pause; asking again and again would help nobody."""
+    scene = Scene(Unavailable("x", nobody=True), instances=0)
+    scene.policy = dataclasses.replace(scene.policy, patience=2.0)
+    assert alone(scene).attempts == 2
+    assert scene.pauses == [2.0]
+
+
+def test_absence_is_not_waited_out_past_the_deadline() -> None:
+    """The caller wants the reason, not the time."""
+    scene = Scene(Unavailable("x", nobody=True), instances=0, timeout=1.0)
+    scene.policy = dataclasses.replace(scene.policy, patience=2.0)
+    alone(scene)
+    assert scene.pauses == [0.9]
+
+
+def test_patience_begins_anew_when_somebody_was_there() -> None:
+    """And an instance that comes ends the wait."""
+    nobody = Unavailable("x", nobody=True)
+    scene = Scene(nobody, Overloaded, nobody, "ok", instances=1)
+    scene.policy = dataclasses.replace(scene.policy, patience=2.0)
+    assert scene.run() == "ok"
+    assert scene.pauses == [2.0, 0.1, 2.0]

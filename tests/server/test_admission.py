@@ -162,11 +162,14 @@ def test_ended_handler_says_nothing_of_the_time_that_calls_take() -> None:
 
 def test_adaptive_limit_decides_how_many_run_but_no_more_than_configured() -> None:
     """A limit that grows lets those who wait in."""
-    limit = AdaptiveLimit(initial=2)
-    gate = Gate(places=4, limit=limit)
+
+    class Growing(AdaptiveLimit):
+        def receive_sample(self, elapsed: float, running: int, now: float, *, dropped: bool = False) -> None:
+            self.limit = 9
+
+    gate = Gate(places=4, limit=Growing(initial=2))
     assert gate.admission.running == 2
     assert gate.wait("a") and gate.wait("b") and gate.wait("c")
-    limit.receive_sample = lambda *_: setattr(limit, "limit", 9)  # type: ignore[method-assign, assignment]
     gate.leave_at(0.1)
     assert gate.fates == ["a runs", "b runs", "c runs"]
     assert gate.admission.running == 4

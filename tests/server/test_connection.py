@@ -313,7 +313,7 @@ def flooded(running: Running) -> tuple[Peer, ServerConnection]:
     for number in range(60):
         peer.send(METHODS["large"], 256 * 1024, token=number)
     connection = running.connection()
-    wait_until(lambda: connection._outbox._room is not None)
+    wait_until(lambda: connection._outbox._progress is not None)
     return peer, connection
 
 

@@ -57,6 +57,10 @@ class Load:
         if elapsed > self.cost(now):
             self._observe(elapsed, now)
 
+    def forget(self) -> None:
+        """What was measured is of another time: it was gone and is back, so it is like a new one."""
+        self._cost, self._measured_at = 0.0, -math.inf
+
     def cost(self, now: float) -> float:
         """The latency estimate in seconds, 0 if there is none (any more)."""
         age = now - self._measured_at

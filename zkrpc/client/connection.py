@@ -25,9 +25,11 @@ from gevent import get_hub, getcurrent
 from gevent.event import Event
 
 from zkrpc.client.dialling import open_socket
+from zkrpc.client.waiters import Waiter, fail_waiters
 from zkrpc.config import WireLimits
 from zkrpc.endpoint import Endpoint
-from zkrpc.errors import CallError, ConnectionLost, DeadlineExceeded, Executed, LocalProtocolError
+from zkrpc.errors import ConnectionLost, DeadlineExceeded, Executed, LocalProtocolError
+from zkrpc.outbox import Outbox
 from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.keepalive import Keepalive, KeepalivePolicy, Verdict
 from zkrpc.wire.message import Dialect, ProtocolState, Reply
@@ -56,16 +58,6 @@ class ConnectionOwner(Protocol):
         """It is closed, by whichever side."""
 
 
-class _Waiter:
-    """A greenlet that waits for a reply, None as soon as it no longer does. A movable one's call may be made twice."""
-
-    __slots__ = ("greenlet", "movable")
-
-    def __init__(self, greenlet: Any, movable: bool) -> None:
-        self.greenlet = greenlet
-        self.movable = movable
-
-
 class Connection:
     """A connected peer. ``sock`` is non-blocking and becomes this object's; it belongs to this thread's hub.
 
@@ -81,6 +73,7 @@ class Connection:
         "_hub",
         "_keepalive",
         "_loop",
+        "_outbox",
         "_owner",
         "_protocol",
         "_readable",
@@ -89,9 +82,6 @@ class Connection:
         "_timer",
         "_timer_at",
         "_told_draining",
-        "_unsent",
-        "_writable",
-        "_written",
         "closed",
         "endpoint",
         "payload",
@@ -123,12 +113,16 @@ class Connection:
         self._loop = self._hub.loop
         watch = watch or functools.partial(self._loop.io, sock.fileno())
         self._readable = watch(_READ)
-        self._writable = watch(_WRITE)
+        self._outbox = Outbox(
+            sock,
+            watch(_WRITE),
+            clock=clock,
+            on_empty=self._on_written,
+            on_broken=lambda error: self._break(f"writing failed: {error}"),
+        )
         self._timer: Any = None
         self._timer_at = math.inf
         self._flush_armed = False
-        self._unsent: memoryview | None = None
-        self._written: Event | None = None
         self._told_draining = False
         self._closes_when_idle = False
         self._keepalive = None if owner.keepalive is None else Keepalive(owner.keepalive, clock())
@@ -190,8 +184,7 @@ class Connection:
         Raises ConnectionLost and DeadlineExceeded, both with ``executed`` NO if no byte of the call was sent, and
         LocalProtocolError if the call is over a limit.
         """
-        waiter = _Waiter(getcurrent(), movable)
-        protocol = self._protocol
+        waiter, protocol = Waiter(getcurrent(), movable), self._protocol
         try:
             call_id = protocol.send_call(
                 name, body, waiter, deadline_at=deadline_at, now=self._clock(), headers=headers, oneway=oneway
@@ -206,8 +199,7 @@ class Connection:
         if deadline_at < self._timer_at:
             self._arm_timer(deadline_at)
         if not self._flush_armed:
-            self._flush_armed = True
-            self._loop.run_callback(self._flush)  # ``_flush_soon`` written out
+            self._flush_soon()
         try:
             reply: Reply = self._hub.switch()
             return reply
@@ -241,11 +233,10 @@ class Connection:
     def _push(self, deadline_at: float) -> None:
         """Sends what is buffered, and waits while the socket does not take it: a oneway call has no other brake."""
         self._flush()
-        while self._unsent is not None and not self.closed:
-            self._written = self._written or Event()
-            if not self._written.wait(max(0.0, deadline_at - self._clock())):
+        while self._outbox and not self.closed:
+            if not self._outbox.await_progress(max(0.0, deadline_at - self._clock())) and not self.closed:
                 raise DeadlineExceeded(
-                    f"a oneway call did not leave in time; is the peer stuck? ({self!r})", endpoint=self.endpoint
+                    "a oneway call did not leave in time; is the peer stuck?", endpoint=self.endpoint
                 )
         if self.closed:
             raise self._lost("it broke while a oneway call was sent", Executed.MAYBE)
@@ -292,7 +283,7 @@ class Connection:
         if protocol.draining and not self._told_draining:
             self._told_draining = True
             self._owner.connection_draining(self)
-        if self._closes_when_idle and not protocol.pending and self._unsent is None and not self._flush_armed:
+        if self._closes_when_idle and not protocol.pending and not self._outbox and not self._flush_armed:
             self.close()
 
     # -- writing
@@ -303,43 +294,19 @@ class Connection:
             self._loop.run_callback(self._flush)
 
     def _flush(self) -> None:
+        """Sends what there is, unless something waits already: a call that stays with the machine can be taken back."""
         self._flush_armed = False
-        if self.closed or self._unsent is not None:
+        if self.closed or self._outbox:
             return
         chunk = self._protocol.data_to_send()
         if chunk:
-            self._send(memoryview(chunk))
+            self._outbox.push(chunk)
         if self._closes_when_idle:
             self._after_step()
 
-    def _send(self, chunk: memoryview) -> None:
-        try:
-            sent = self._sock.send(chunk)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError as error:
-            self._break(f"writing failed: {error}")
-            return
-        rest = chunk[sent:]
-        if rest:
-            if self._unsent is None:
-                self._writable.start(self._on_writable)
-            self._unsent = rest
-        elif self._unsent is not None:
-            self._unsent = None
-            self._writable.stop()
-            self._tell_written()
-
-    def _on_writable(self) -> None:
-        if self._unsent is not None:
-            self._send(self._unsent)
-            self._flush()
-            self._after_step()
-
-    def _tell_written(self) -> None:
-        written, self._written = self._written, None
-        if written is not None:
-            written.set()
+    def _on_written(self) -> None:
+        self._flush()
+        self._after_step()
 
     # -- time
 
@@ -362,10 +329,11 @@ class Connection:
             self._arm_timer(following)
         # First, so that whoever is woken finds a connection that is of no more use closed.
         self._after_step()
-        self._fail(
+        failures = [
             (waiter, DeadlineExceeded("no reply in time", executed=_executed(flushed), endpoint=self.endpoint))
             for waiter, flushed in expired
-        )
+        ]
+        fail_waiters(self._hub, failures)
 
     def tick(self, now: float) -> None:
         """In the hub, about ten times a second: looks whether the server is still there."""
@@ -390,11 +358,12 @@ class Connection:
 
     def _let_go(self) -> None:
         """Ends the waits for calls that may be made elsewhere."""
-        protocol = self._protocol
-        movable = [(call_id, waiter) for call_id, waiter in protocol.waiting() if waiter.movable]
-        left = [(waiter, protocol.cancel_call(call_id)) for call_id, waiter in movable]
+        waiting, cancel = self._protocol.waiting(), self._protocol.cancel_call
+        left = [(waiter, cancel(call_id)) for call_id, waiter in waiting if waiter.movable]
         self._flush_soon()
-        self._fail([(waiter, self._lost("no sign of life", _executed(flushed))) for waiter, flushed in left])
+        fail_waiters(
+            self._hub, [(waiter, self._lost("no sign of life", _executed(flushed))) for waiter, flushed in left]
+        )
 
     # -- the end
 
@@ -414,38 +383,25 @@ class Connection:
             orphans = self._protocol.receive_eof(self._clock())
             self._end(orphans, reason or self._protocol.failure or "the peer closed it")
 
-    def _end(self, orphans: Iterable[tuple[_Waiter, bool]], reason: str) -> None:
+    def _end(self, orphans: Iterable[tuple[Waiter, bool]], reason: str) -> None:
         self.closed = True
-        watchers = [self._readable, self._writable, *([self._timer] if self._timer is not None else [])]
-        for watcher in watchers:
+        self._outbox.close()
+        for watcher in filter(None, (self._readable, self._timer)):
             watcher.stop()
             watcher.close()
         self._timer = None
         self._timer_at = math.inf
-        self._unsent = None
         self._sock.close()
         self._owner.connection_closed(self)
-        self._tell_written()
         if self._heard is not None:
             self._heard.set()
         # Not in place: this may run in a greenlet, and only the hub may switch to others and come back.
         failures = [(waiter, self._lost(reason, _executed(flushed))) for waiter, flushed in orphans]
         if failures:
-            self._loop.run_callback(self._fail, failures)
+            self._loop.run_callback(fail_waiters, self._hub, failures)
 
     def _lost(self, reason: str, executed: Executed) -> ConnectionLost:
         return ConnectionLost(f"connection lost: {reason}", executed=executed, endpoint=self.endpoint)
-
-    def _fail(self, failures: Iterable[tuple[_Waiter, CallError]]) -> None:
-        """In the hub: ends waits with exceptions. Those who left meanwhile are passed over."""
-        for waiter, error in failures:
-            greenlet = waiter.greenlet
-            if greenlet is not None:
-                waiter.greenlet = None
-                try:
-                    greenlet.throw(error)
-                except BaseException:  # as in _on_readable
-                    self._hub.handle_error(greenlet, *sys.exc_info())
 
 
 def _executed(flushed: bool) -> Executed:

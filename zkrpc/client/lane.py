@@ -223,6 +223,8 @@ class Lane:
             except OSError as error:
                 self.refused = _reason(error)
                 host.avoid(self)
+                if self._retired:  # it only stayed for as long as it answered
+                    return
                 continue
             self._recover()
             self._adopt(connection)

@@ -113,7 +113,7 @@ class Pool:
             raise Unavailable("the client is closed; make a new one")
         member = self._roster.pick(call.tried, self.rng, now, call.key)
         if member is None:
-            raise Unavailable(self._roster.explain_absence())
+            raise Unavailable(self._roster.explain_absence(), nobody=True)
         return member
 
     def find(self, endpoint: Endpoint) -> Member[Lane] | None:

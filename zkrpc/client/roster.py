@@ -141,7 +141,7 @@ class Roster(Generic[LaneT]):
 
     def readmit(self, endpoint: Endpoint, lane: LaneT) -> bool:
         """It takes calls again. True if it did not before."""
-        return self._set(endpoint, lane, "down", False) is not None
+        return _welcome(self._set(endpoint, lane, "down", False))
 
     def suspect(self, endpoint: Endpoint, lane: LaneT) -> Member[LaneT] | None:
         """It gives no sign of life. Returns as ``avoid`` does."""
@@ -149,7 +149,7 @@ class Roster(Generic[LaneT]):
 
     def trust(self, endpoint: Endpoint, lane: LaneT) -> bool:
         """It does again. True if it did not before."""
-        return self._set(endpoint, lane, "silent", False) is not None
+        return _welcome(self._set(endpoint, lane, "silent", False))
 
     def _set(self, endpoint: Endpoint, lane: LaneT, fact: str, value: bool) -> Member[LaneT] | None:
         member = self._members.get(endpoint)
@@ -163,6 +163,7 @@ class Roster(Generic[LaneT]):
         """A call to a member with trouble went well; without trouble there is no need to tell."""
         if member.breaker.receive_success(now):
             self._look_at = -math.inf
+            _welcome(member)
 
     def receive_failure(self, member: Member[LaneT], now: float) -> None:
         """A call to a member failed in a way that speaks against it."""
@@ -242,13 +243,7 @@ class Roster(Generic[LaneT]):
         chosen = prefer_zone(usable, self._config.zone, lambda member: not member.down and not member.is_suspect(now))
         if self._picking.subset_size is not None:
             chosen = choose_subset(chosen, self._picking.subset_size, self._client_id)
-        return self._best(chosen, now) or self._best(usable, now) or usable
-
-    @staticmethod
-    def _best(members: list[Member[LaneT]], now: float) -> list[Member[LaneT]]:
-        able = [member for member in members if not member.down]
-        well = [member for member in able if not member.is_suspect(now)]
-        return well if 2 * len(well) >= len(able) else able
+        return _best(chosen, now) or _best(usable, now) or usable
 
     # -- for people
 
@@ -265,3 +260,17 @@ class Roster(Generic[LaneT]):
         )
         kept = f" kept={len(self._kept)}" if self._kept else ""
         return f"<Roster {self.service!r} members={len(self._members)} avoided={troubled}{kept}>"
+
+
+def _best(members: list[Member[LaneT]], now: float) -> list[Member[LaneT]]:
+    """Those that look well; those that are not down if most of them do not."""
+    able = [member for member in members if not member.down]
+    well = [member for member in able if not member.is_suspect(now)]
+    return well if 2 * len(well) >= len(able) else able
+
+
+def _welcome(member: Member[LaneT] | None) -> bool:
+    """One that is back gets its share again: what it cost when it went would keep it out for half a minute."""
+    if member is not None:
+        member.load.forget()
+    return member is not None

@@ -31,7 +31,10 @@ _EXCEPTION = MessageKind.EXCEPTION
 
 def build_stack(pool: Pool, routes: Routes, interceptors: Iterable[Interceptor[Call]] = ()) -> Proceed[Call]:
     """The function that makes a call and returns or raises what became of it."""
-    policy = RetryPolicy(max_attempts=pool.config.max_attempts or DEFAULT_ATTEMPTS, backoff=pool.backoff)
+    config = pool.config
+    policy = RetryPolicy(
+        max_attempts=config.max_attempts or DEFAULT_ATTEMPTS, backoff=pool.backoff, patience=config.patience
+    )
     return compose(
         (
             # The application's own, and metrics: they see one logical call, however many attempts it takes.

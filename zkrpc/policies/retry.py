@@ -15,6 +15,8 @@ the count and, over all calls together, the budget; what protects this process i
 caller is the deadline. A call made for a call that is itself a repetition is not sent again after it reached a server:
 the hop above does that already, and three hops with four attempts each would be 64.
 
+Where there is no instance at all, only news can help: the call waits for them, for as long as ``patience`` lasts.
+
 An instance that is not the primary, or not of the epoch that was demanded, reads the call and does nothing: that is not
 counted either. The caller waits for an election to end, so the pauses then shrink towards the deadline to use all of
 the time there is.
@@ -25,6 +27,7 @@ Pure: the clock, the dice, the pause and the question "is somebody worth asking 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -75,6 +78,8 @@ class Progress:
     """Attempts that reached a server which might have run them."""
     pauses: int = 0
     """Pauses made, which drive the backoff."""
+    alone_since: float | None = None
+    """When it turned out that there is nobody to ask; None while there is somebody."""
     executed: Executed = Executed.NO
     """The worst that any attempt can have done."""
 
@@ -88,6 +93,14 @@ class Progress:
             self.executed = error.executed
         error.executed = self.executed
 
+    def note_presence(self, error: CallError, now: float) -> float | None:
+        """How long there has been nobody to ask, in seconds; None if there is somebody."""
+        if not (isinstance(error, Unavailable) and error.nobody):
+            self.alone_since = None
+            return None
+        self.alone_since = now if self.alone_since is None else self.alone_since
+        return now - self.alone_since
+
 
 def _came_to_nothing(error: CallError, call: Call) -> bool:
     """True if the time ran out before the attempt began: what the one before it met tells the caller more."""
@@ -100,6 +113,8 @@ class RetryPolicy:
 
     max_attempts: int = 4
     backoff: Backoff = Backoff()
+    patience: float = math.inf
+    """Seconds to wait for an instance where there are none at all."""
 
     def pause_before_next(
         self,
@@ -110,6 +125,7 @@ class RetryPolicy:
         remaining: float,
         rng: Callable[[], float],
         most: int | None = None,
+        alone_for: float | None = None,
     ) -> float | None:
         """Seconds until the next attempt of a call that may be repeated; None to give up.
 
@@ -121,9 +137,13 @@ class RetryPolicy:
                 the error that tells more than "time is up", and gets it sooner.
             rng: floats in [0, 1).
             most: attempts of this call that may reach a server, if not ``max_attempts``.
+            alone_for: how long there has been nobody to ask; None if there is somebody.
         """
         if remaining <= 0 or progress.counted >= (most or self.max_attempts):
             return None
+        if alone_for is not None and self.patience < math.inf:
+            left = min(self.patience - alone_for, remaining - self.backoff.first)
+            return left if left > 0 else None
         if at_once:
             return 0.0
         pause = self.backoff.pause(progress.pauses, rng)
@@ -196,6 +216,7 @@ def retrying(
             remaining=call.deadline.remaining(now),
             rng=rng,
             most=None if call.plan is None else call.plan.max_attempts,
+            alone_for=progress.note_presence(error, now),
         )
         if pause is None or not costs(error):
             return pause

@@ -20,9 +20,9 @@ from gevent import get_hub, getcurrent
 
 from zkrpc.config import ServerConfig
 from zkrpc.errors import Executed, LocalProtocolError
+from zkrpc.outbox import Outbox
 from zkrpc.server.admission import Admission
 from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, refuse
-from zkrpc.server.outbox import Outbox
 from zkrpc.server.upkeep import Step, Upkeep
 from zkrpc.wire.message import Request
 from zkrpc.wire.server import ServerProtocol
@@ -73,7 +73,9 @@ class ServerConnection:
         self._loop = get_hub().loop
         watch = watch or functools.partial(self._loop.io, sock.fileno())
         self._readable = watch(_READ)
-        self._outbox = Outbox(sock, watch(_WRITE), clock=host.clock, on_empty=self._flush, on_broken=self.close)
+        self._outbox = Outbox(
+            sock, watch(_WRITE), clock=host.clock, on_empty=self._flush, on_broken=lambda error: self.close()
+        )
         self._serving: dict[Any, Request] = {}
         self._queued: dict[Request, _Ticket] = {}
         self._used_at = host.clock()
@@ -314,7 +316,10 @@ class ServerConnection:
         """Waits while a peer that does not read its replies owes us room; False if it never makes any."""
         config = self._host.config
         most = 0 if self.protocol.wants_close else config.wire.max_unsent
-        return self._outbox.await_room(most, config.max_write_stall) and not self.closed
+        while len(self._outbox) > most:
+            if not self._outbox.await_progress(config.max_write_stall):
+                return False
+        return not self.closed
 
     # -- writing ---------------------------------------------------------------------------------
 

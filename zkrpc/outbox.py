@@ -1,6 +1,7 @@
 """What waits to be sent to one peer: as much at once as the socket takes, the rest when it takes more.
 
-It knows bytes only. It never blocks, but for a reader that is made to wait while its peer does not read.
+It knows bytes only, and serves both sides of a connection. It never blocks, but for whoever asks to wait until the peer
+takes some.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class Outbox:
         writable: a watcher that fires when the socket takes bytes.
         clock: monotonic seconds.
         on_empty: called when everything has left that had to wait.
-        on_broken: called when the socket takes nothing any more.
+        on_broken: called with the reason when the socket takes nothing any more.
     """
 
     def __init__(
@@ -28,8 +29,8 @@ class Outbox:
         writable: Any,
         *,
         clock: Callable[[], float],
-        on_empty: Callable[[], None],
-        on_broken: Callable[[], None],
+        on_empty: Callable[[], object],
+        on_broken: Callable[[OSError], object],
     ) -> None:
         self._sock = sock
         self._writable = writable
@@ -38,7 +39,7 @@ class Outbox:
         self._on_broken = on_broken
         self._unsent = bytearray()
         self._stalled_at = 0.0
-        self._room: Event | None = None
+        self._progress: Event | None = None
         self._closed = False
 
     def __len__(self) -> int:
@@ -64,20 +65,17 @@ class Outbox:
         """Whether the peer has left bytes unread for more than ``longest`` seconds."""
         return bool(self._unsent) and now - self._stalled_at > longest
 
-    def await_room(self, most: int, longest: float) -> bool:
-        """Waits until at most ``most`` bytes are unsent; False if the peer takes none for ``longest`` seconds."""
-        while len(self._unsent) > most:
-            self._room = Event()
-            if not self._room.wait(longest) or self._closed:
-                return False
-        return True
+    def await_progress(self, timeout: float) -> bool:
+        """Waits until the peer takes some; False if it takes nothing for ``timeout`` seconds, or never will."""
+        self._progress = self._progress or Event()
+        return bool(self._progress.wait(timeout)) and not self._closed
 
     def close(self) -> None:
         """Nothing more is sent; the watcher is freed."""
         self._closed = True
         self._writable.stop()
         self._writable.close()
-        self._tell_room()
+        self._tell_progress()
 
     def _continue(self) -> None:
         sent = self._send(self._unsent)
@@ -85,21 +83,22 @@ class Outbox:
             return
         del self._unsent[:sent]
         self._stalled_at = self._clock()
-        self._tell_room()
+        self._tell_progress()
         if not self._unsent:
             self._writable.stop()
             self._on_empty()
 
-    def _tell_room(self) -> None:
-        if self._room is not None:
-            self._room.set()
+    def _tell_progress(self) -> None:
+        progress, self._progress = self._progress, None
+        if progress is not None:
+            progress.set()
 
     def _send(self, chunk: bytes | bytearray) -> int:
         try:
             sent: int = self._sock.send(chunk)
             return sent
-        except BlockingIOError:
+        except (BlockingIOError, InterruptedError):
             return 0
-        except OSError:
-            self._on_broken()
+        except OSError as error:
+            self._on_broken(error)
             return 0

@@ -1,0 +1,214 @@
+"""The pool between roster, lanes and calls."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gevent
+import pytest
+
+from tests.client.peers import Peer, closed_port, echo, silent, wait_until
+from zkrpc.call import Call
+from zkrpc.client.member import Member
+from zkrpc.client.pool import Pool, speaks_against
+from zkrpc.config import ClientConfig, ServiceConfig
+from zkrpc.deadline import Deadline
+from zkrpc.endpoint import Endpoint, Instance, Snapshot
+from zkrpc.errors import ConnectionLost, DeadlineExceeded, Executed, Overloaded, RemoteError, Unavailable
+
+pytestmark = pytest.mark.usefixtures("clean")
+
+CONFIG = ClientConfig(
+    backoff=0.005,
+    max_backoff=0.05,
+    connect_timeout=0.3,
+    keepalive_time=0.1,
+    keepalive_patience=0.2,
+    keepalive_timeout=1.0,
+    warm_up=0,
+)
+
+
+def listing(*endpoints: Endpoint, speaks: str = "zkrpc") -> Snapshot:
+    """A list of members."""
+    members = tuple(Instance(id=str(one), endpoint=one, protocols=(speaks,)) for one in endpoints)
+    return Snapshot(service="users", instances=members)
+
+
+@contextmanager
+def pool_of(*endpoints: Endpoint, speaks: str = "zkrpc", config: ClientConfig = CONFIG) -> Iterator[Pool]:
+    """A pool that knows these endpoints."""
+    pool = Pool(config, rng=random.Random(5).random)
+    pool.receive_snapshot(listing(*endpoints, speaks=speaks))
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def soon(seconds: float = 3.0) -> float:
+    """A deadline."""
+    return time.monotonic() + seconds
+
+
+def call_by(pool: Pool, endpoint: Endpoint, *, movable: bool, seconds: float = 3.0) -> Any:
+    """Makes one call to this member."""
+    member = pool.find(endpoint)
+    assert member is not None
+    return member.lane.acquire(soon()).call(b"echo", b"\x00", soon(seconds), movable=movable)
+
+
+def picks(pool: Pool) -> set[Endpoint]:
+    """Who may be picked."""
+    call = Call("get", None, Deadline(soon()))
+    return {pool.pick(call, time.monotonic()).endpoint for _ in range(40)}
+
+
+def test_frozen_member_is_avoided_and_loses_the_calls_that_can_move() -> None:
+    """The others wait; when it gives a sign of life, it is as good as ever, and they are answered."""
+    with Peer(silent) as frozen, Peer() as well, pool_of(frozen.endpoint, well.endpoint) as pool:
+        movable = gevent.spawn(call_by, pool, frozen.endpoint, movable=True)
+        fixed = gevent.spawn(call_by, pool, frozen.endpoint, movable=False)
+        wait_until(lambda: len(frozen.requests) == 2)
+        frozen.freeze()
+        began = time.monotonic()
+        with pytest.raises(ConnectionLost, match="no sign of life") as caught:
+            movable.get()
+        assert caught.value.executed is Executed.MAYBE and 0.2 < time.monotonic() - began < 1.0
+        assert picks(pool) == {well.endpoint} and not fixed.dead
+        frozen.thaw()
+        echo(frozen.links[0], frozen.requests[1])
+        frozen.links[0].flush()
+        assert fixed.get() is not None
+        wait_until(lambda: picks(pool) == {well.endpoint, frozen.endpoint})
+
+
+def test_member_that_stays_frozen_is_closed_and_must_prove_that_it_is_back() -> None:
+    """That its machine accepts connections proves nothing; an answer to a ping does."""
+    with Peer(silent) as frozen, Peer() as well, pool_of(frozen.endpoint, well.endpoint) as pool:
+        fixed = gevent.spawn(call_by, pool, frozen.endpoint, movable=False, seconds=5.0)
+        wait_until(lambda: frozen.requests)
+        frozen.freeze()
+        with pytest.raises(ConnectionLost, match="no sign of life"):
+            fixed.get()
+        wait_until(lambda: frozen.accepted >= 3)
+        assert picks(pool) == {well.endpoint}
+        member = pool.find(frozen.endpoint)
+        assert member is not None
+        with pytest.raises(Unavailable, match="no sign of life"):
+            member.lane.acquire(soon())
+        frozen.thaw()
+        wait_until(lambda: picks(pool) == {well.endpoint, frozen.endpoint})
+
+
+def test_quiet_member_answers_pings_and_keeps_its_slow_calls() -> None:
+    """A handler that takes long is no silence: the wire answers pings beside it."""
+    with Peer(silent) as slow, pool_of(slow.endpoint) as pool:
+        call = gevent.spawn(call_by, pool, slow.endpoint, movable=True)
+        wait_until(lambda: slow.requests)
+        gevent.sleep(0.6)
+        assert not call.dead
+        echo(slow.links[0], slow.requests[0])
+        slow.links[0].flush()
+        assert call.get() is not None
+
+
+# -- lists that collapse
+
+
+def test_vanished_members_stay_in_use_while_they_answer() -> None:
+    """Connected or not; one that nobody can reach leaves, and so does each when it refuses."""
+    with Peer() as one, Peer() as other:
+        with pool_of(one.endpoint, other.endpoint, closed_port()) as pool:
+            call_by(pool, one.endpoint, movable=True)
+            pool.receive_snapshot(listing())
+            wait_until(lambda: picks(pool) == {one.endpoint, other.endpoint})
+            wait_until(lambda: other.links)
+            one.close()
+            wait_until(lambda: picks(pool) == {other.endpoint})
+            other.links[0].drain()
+            wait_until(lambda: pool.find(other.endpoint) is None)
+            with pytest.raises(Unavailable, match="no instances"):
+                picks(pool)
+
+
+def test_vanished_plain_members_stay_while_they_can_be_connected_to() -> None:
+    """There is no other question that a plain Thrift server understands."""
+    with Peer() as one, pool_of(one.endpoint, closed_port(), speaks="framed") as pool:
+        pool.receive_snapshot(listing())
+        wait_until(lambda: picks(pool) == {one.endpoint})
+        one.close()
+        wait_until(lambda: pool.find(one.endpoint) is None)
+
+
+def test_vanished_member_that_falls_silent_leaves() -> None:
+    """A sign of life is what it stays for."""
+    with Peer(silent) as one, pool_of(one.endpoint) as pool:
+        waiting = gevent.spawn(call_by, pool, one.endpoint, movable=False, seconds=5.0)
+        wait_until(lambda: one.requests)
+        pool.receive_snapshot(listing())
+        assert picks(pool) == {one.endpoint}
+        one.freeze()
+        wait_until(lambda: pool.find(one.endpoint) is None)
+        waiting.kill()
+
+
+# -- what calls say
+
+
+def member_of(pool: Pool, endpoint: Endpoint) -> Member[Any]:
+    """The member at a place."""
+    member = pool.find(endpoint)
+    assert member is not None
+    return member
+
+
+def test_failures_open_a_breaker_and_pleas_are_heard() -> None:
+    """What says nothing of the instance changes nothing."""
+    first, second, third = (Endpoint("h", number) for number in (1, 2, 3))
+    with pool_of(first, second, third) as pool:
+        now = time.monotonic()
+        for _ in range(5):
+            pool.receive_failure(member_of(pool, first), RemoteError("bug"), now)
+            pool.receive_failure(member_of(pool, third), Unavailable("refused"), now)
+        assert picks(pool) == {second, third}
+        pool.receive_failure(member_of(pool, second), Overloaded("busy", retry_after=0.2), now)
+        pool.receive_success(member_of(pool, third), now)
+        pool.abandon(member_of(pool, third), now)
+        assert picks(pool) == {first, second, third}  # suspicion against most is not believed
+        wait_until(lambda: picks(pool) == {second, third})
+
+
+@pytest.mark.parametrize(
+    "error, speaks",
+    [
+        (ConnectionLost("x"), True),
+        (ConnectionLost("x", executed=Executed.NO), False),
+        (DeadlineExceeded("x"), True),
+        (DeadlineExceeded("x", executed=Executed.NO), False),
+        (RemoteError("x"), True),
+        (Unavailable("x"), False),
+        (Overloaded("x"), False),
+    ],
+)
+def test_what_speaks_against_an_instance(error: Any, speaks: bool) -> None:
+    """What it did, or did not do, with a call that it had."""
+    assert speaks_against(error) is speaks
+
+
+def test_budget_and_picking_follow_the_service_config_unless_the_client_says_otherwise() -> None:
+    """Live."""
+    with pool_of(Endpoint("h", 1)) as pool:
+        pool.receive_service_config(ServiceConfig(retry_reserve=0.0, retry_ratio=0.5, balancing="round_robin"))
+        assert not pool.may_repeat(time.monotonic())
+        pool.budget.calls += 4
+        assert pool.may_repeat(time.monotonic() + 0.001)
+    own = ClientConfig(retry_reserve=1.0, balancing="p2c", subset_size=3)
+    with pool_of(Endpoint("h", 1), config=own) as pool:
+        pool.receive_service_config(ServiceConfig(retry_reserve=0.0, balancing="round_robin", subset_size=7))
+        assert pool.may_repeat(time.monotonic())
+        assert (pool._roster._picking.balancing, pool._roster._picking.subset_size) == ("p2c", 3)

@@ -1,0 +1,43 @@
+"""Waits that end with an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zkrpc.client.waiters import Waiter, fail_waiters
+from zkrpc.errors import CallError, ConnectionLost
+
+
+class Raw:
+    """Plays a greenlet; one that does not catch what is thrown raises it in the hub."""
+
+    def __init__(self, catches: bool = True) -> None:
+        self.caught: list[CallError] = []
+        self._catches = catches
+
+    def throw(self, error: CallError) -> None:
+        self.caught.append(error)
+        if not self._catches:
+            raise error
+
+
+class Hub:
+    """Notes what nobody caught."""
+
+    def __init__(self) -> None:
+        self.errors: list[Any] = []
+
+    def handle_error(self, greenlet: Any, *error: Any) -> None:
+        self.errors.append((greenlet, error[1]))
+
+
+def test_every_waiter_gets_its_error_once() -> None:
+    """Those who left get none, and one that does not catch its own keeps nobody from theirs."""
+    hub, wild, tame = Hub(), Raw(catches=False), Raw()
+    errors = [ConnectionLost(str(number)) for number in range(3)]
+    waiters = [Waiter(wild, False), Waiter(None, True), Waiter(tame, True)]
+    for _ in range(2):
+        fail_waiters(hub, zip(waiters, errors))
+    assert (wild.caught, tame.caught) == ([errors[0]], [errors[2]])
+    assert hub.errors == [(wild, errors[0])]
+    assert [waiter.greenlet for waiter in waiters] == [None] * 3
