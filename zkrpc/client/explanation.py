@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from zkrpc.balancing.warmup import WARM_UP
 from zkrpc.endpoint import Instance
-
-WARM_UP = 30.0
-"""Seconds after its start for which an instance gets less than its share."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
