@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zkrpc.call import current_call as current_call
     from zkrpc.call import detach as detach
     from zkrpc.client.stub import close as close
+    from zkrpc.client.stub import explain as explain
     from zkrpc.client.stub import options as options
     from zkrpc.config import BreakerConfig as BreakerConfig
     from zkrpc.config import ClientConfig as ClientConfig
@@ -84,6 +85,7 @@ _HOMES = {
     "connect": "zkrpc.app",
     "offload": "zkrpc.app",
     "serve": "zkrpc.app",
+    "explain": "zkrpc.client.stub",
     "options": "zkrpc.client.stub",
     "close": "zkrpc.client.stub",
     "current_call": "zkrpc.call",

@@ -15,7 +15,7 @@ from tests.client.peers import Link, Peer, closed_port, nothing_left, silent, wa
 from zkrpc.call import ServerCall, current_call, detach, enter_call, leave_call
 from zkrpc.client.client import Client
 from zkrpc.client.static import StaticResolver
-from zkrpc.client.stub import make_stub
+from zkrpc.client.stub import explain, make_stub
 from zkrpc.config import ClientConfig, MethodConfig, ServerConfig, ServiceConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import (
@@ -452,3 +452,14 @@ def test_closing_is_clean_and_final(endpoint: Endpoint) -> None:
     unused.close()
     with pytest.raises(Unavailable, match="closed"):
         unused.invoke(WHOAMI)
+
+
+def test_stub_explains_how_its_calls_are_made() -> None:
+    """Whose word counts for each method, and whom the calls go to."""
+    client = Client(StaticResolver(["127.0.0.1:9"]), config=ClientConfig(timeout=2.0))
+    with make_stub(IDL.Users, client) as users:
+        told = explain(users)
+    assert set(told.methods) == set(IDL.Users.methods)
+    timeout = next(one for one in told.methods["get"] if one.name == "timeout")
+    assert (timeout.value, timeout.source) == (2.0, "client config")
+    assert [one.endpoint for one in told.instances] == ["127.0.0.1:9"]

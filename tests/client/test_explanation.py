@@ -6,7 +6,9 @@ import dataclasses
 
 import pytest
 
-from zkrpc.client.explanation import Probe, view_of, with_obstacle
+from zkrpc.client.explanation import InstanceView, Probe, view_of, view_of_member, with_obstacle
+from zkrpc.client.member import Member
+from zkrpc.config import ClientConfig
 from zkrpc.endpoint import Endpoint, Instance
 
 SOUND = Instance(id="w", endpoint=Endpoint("h", 1), zone="a", protocols=("zkrpc", "framed"), started_at=1000.0)
@@ -69,3 +71,51 @@ def test_whoever_knows_more_adds_to_it() -> None:
     """In the order it is learnt."""
     view = with_obstacle(with_obstacle(view_of(SOUND, ANSWERED, wall_now=1e6), "first"), "second")
     assert view.obstacles == ("first", "second")
+
+
+def member() -> Member[None]:
+    """First seen at time 0, and nothing against it."""
+    return Member(SOUND, lambda one: None, ClientConfig(), lambda: 0.5, 0.0)
+
+
+def seen(one: Member[None], *, picked: bool = False, kept: bool = False, refused: str | None = None) -> InstanceView:
+    """As its client sees it at time 1."""
+    return view_of_member(one, now=1.0, wall_now=1100.0, zone="a", picked=picked, kept=kept, refused=refused)
+
+
+def test_member_that_is_picked_has_nothing_against_it() -> None:
+    """As from outside, without what only asking tells."""
+    view = seen(member(), picked=True)
+    assert (view.id, view.age, view.obstacles, view.remarks, view.connected_in) == ("w", 100.0, (), (), None)
+
+
+def test_client_says_what_its_calls_have_taught_it() -> None:
+    """Each reason by itself."""
+    down, silent, failing, probed, spared = (member() for _ in range(5))
+    down.down = silent.silent = True
+    for _ in range(5):
+        failing.breaker.receive_failure(0.0)
+        probed.breaker.receive_failure(-9.0)
+    probed.breaker.begin_probe(1.0)
+    spared.spared_until = 1.25
+    assert seen(down).obstacles == ("it said that it takes no more calls here",)
+    assert seen(down, refused="connection refused").obstacles == ("connection refused",)
+    assert seen(silent).obstacles == ("it gives no sign of life",)
+    assert seen(failing).obstacles == ("its breaker is open, for another 2.8 s",)
+    assert seen(probed).obstacles == ("its breaker is open, and one call finds out whether to close it",)
+    assert seen(spared).obstacles == ("it has too much to do, and asked to be spared for another 0.25 s",)
+
+
+def test_well_member_that_is_not_picked_is_not_preferred() -> None:
+    """Zone and subset, which are nobody's fault."""
+    assert "not in this client's subset" in seen(member()).obstacles[0]
+
+
+def test_suspect_that_is_picked_all_the_same_says_why() -> None:
+    """So many are suspects that suspicion is ignored; or a list lost it."""
+    silent = member()
+    silent.silent = True
+    view = seen(silent, picked=True, kept=True)
+    assert view.obstacles == ()
+    assert view.remarks[0] == "it gives no sign of life, but so it is with too many of them"
+    assert "stays while it answers" in view.remarks[1]

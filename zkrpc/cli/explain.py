@@ -17,7 +17,7 @@ import click
 
 from zkrpc.app import Registry
 from zkrpc.cli.connecting import connected, json_option, timeout_option, zookeeper_option
-from zkrpc.client.explanation import InstanceView, view_of, with_obstacle
+from zkrpc.client.explanation import Explanation, InstanceView, view_of, with_obstacle
 from zkrpc.client.policy import Described, Explained, PolicyTable
 from zkrpc.client.probe import probe_all
 from zkrpc.config import ServiceConfig
@@ -65,16 +65,6 @@ def explain(
     notes += _doubts(interface, config)
     told = Explanation(service, {one.name: _explained(config, one) for one in methods}, tuple(instances), tuple(notes))
     click.echo(json.dumps(plain(told)) if as_json else "\n".join(render(told)))
-
-
-class Explanation(NamedTuple):
-    """Rows to show."""
-
-    service: str
-    methods: Mapping[str, Sequence[Explained]]
-    instances: Sequence[InstanceView]
-    notes: Sequence[str] = ()
-    """What to bear in mind when reading the rest."""
 
 
 def plain(told: Explanation) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from zkrpc.call import Call, Interceptor, ServerCall, current_call
 from zkrpc.client.connection import Connection
+from zkrpc.client.explanation import Explanation
 from zkrpc.client.following import GroupOf, Routes
 from zkrpc.client.lane import Dial
 from zkrpc.client.plan import Plan
@@ -183,6 +184,15 @@ class Client:
         """Finds out ahead of the first call who the primary is, if there is only one and the registry tells."""
         if not self._has_groups:
             self._routes.follow(DEFAULT_GROUP)
+
+    def explain(self, methods: Iterable[Method]) -> Explanation:
+        """How this client makes calls of these methods, whose word that is, and whom it picks, for people."""
+        explained = {method.name: self._policies.explain(method) for method in methods}
+        snapshot = self._resolver.snapshot
+        if snapshot is not None and not self._has_members:  # before the first call
+            self._pool.receive_snapshot(snapshot)
+        service = "" if snapshot is None else snapshot.service
+        return Explanation(service, explained, self._pool.explain(time.time()))
 
     def close(self) -> None:
         """Ends all connections and background work. Calls in flight raise; later ones raise Unavailable."""

@@ -1,15 +1,30 @@
 """Why an instance is picked, or is not: what is known of it, and the reasons, for people and programs. Pure values.
 
-Here is what can be said from outside of a client: what the registration says, and what came of asking. Whoever knows
-more (a client: breakers, load, its subset) adds reasons of its own.
+Two can say something: whoever looks from outside knows what the registration says and what came of asking; a client
+knows what its calls have taught it. Both give the same views.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from zkrpc.balancing.warmup import WARM_UP
+from zkrpc.client.member import Member
+from zkrpc.client.policy import Explained
 from zkrpc.endpoint import Instance
+from zkrpc.policies.breaker import BreakerState
+
+
+class Explanation(NamedTuple):
+    """How methods are called, and whom the calls go to."""
+
+    service: str
+    methods: Mapping[str, Sequence[Explained]]
+    instances: Sequence[InstanceView]
+    notes: Sequence[str] = ()
+    """What to bear in mind when reading the rest."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +82,45 @@ def view_of(instance: Instance, probe: Probe, *, wall_now: float, zone: str = ""
         obstacles=_obstacles(instance, probe),
         remarks=_remarks(instance, age, zone),
     )
+
+
+def view_of_member(
+    member: Member[Any], *, now: float, wall_now: float, zone: str, picked: bool, kept: bool, refused: str | None
+) -> InstanceView:
+    """What a client sees.
+
+    Args:
+        member: the instance, with what its calls have taught.
+        now: monotonic seconds.
+        wall_now: wall-clock seconds since 1970, for its age.
+        zone: where the client is; empty if zones do not matter.
+        picked: whether it is among those that calls are spread over.
+        kept: whether no list has it any more.
+        refused: why no connection can be had; None if that is not known to be so.
+    """
+    seen = view_of(member.instance, Probe(), wall_now=wall_now, zone=zone)
+    obstacles = (*seen.obstacles, *_doubts(member, now, refused))
+    if not picked and not obstacles:
+        obstacles = ("others are preferred: it is of another zone, or not in this client's subset",)
+    remarks = list(seen.remarks)
+    if picked and obstacles:
+        remarks += [f"{reason}, but so it is with too many of them" for reason in obstacles]
+    if kept:
+        remarks.append("the list of instances has lost it, together with most others; it stays while it answers")
+    return dataclasses.replace(seen, obstacles=() if picked else obstacles, remarks=tuple(remarks))
+
+
+def _doubts(member: Member[Any], now: float, refused: str | None) -> Iterator[str]:
+    if member.down:
+        yield refused or "it said that it takes no more calls here"
+    if member.silent:
+        yield "it gives no sign of life"
+    if member.breaker.state is BreakerState.PROBING:
+        yield "its breaker is open, and one call finds out whether to close it"
+    elif member.breaker.retry_at is not None:
+        yield f"its breaker is open, for another {max(0.0, member.breaker.retry_at - now):.1f} s"
+    if now < member.spared_until:
+        yield f"it has too much to do, and asked to be spared for another {member.spared_until - now:.2f} s"
 
 
 def with_obstacle(view: InstanceView, obstacle: str) -> InstanceView:

@@ -15,6 +15,7 @@ from gevent.event import Event
 
 from zkrpc.call import Call
 from zkrpc.client.connection import Connection
+from zkrpc.client.explanation import InstanceView, view_of_member
 from zkrpc.client.lane import Dial, Lane, make_lane
 from zkrpc.client.member import Member
 from zkrpc.client.roster import Picking, Roster
@@ -123,6 +124,23 @@ class Pool:
     def has_untried(self, call: Call) -> bool:
         """Whether there is a member worth asking at once that this call has not asked."""
         return not self.closed and self._roster.has_untried(call.tried, self.clock())
+
+    def explain(self, wall_now: float) -> list[InstanceView]:
+        """Every member as this client sees it, and why it is picked or not. ``wall_now`` is in seconds since 1970."""
+        now, roster = self.clock(), self._roster
+        picked = roster.candidates(now)
+        return [
+            view_of_member(
+                member,
+                now=now,
+                wall_now=wall_now,
+                zone=self.config.zone,
+                picked=member in picked,
+                kept=member in roster.kept,
+                refused=member.lane.refused,
+            )
+            for member in roster.members.values()
+        ]
 
     # -- what becomes of calls
 

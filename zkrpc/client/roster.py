@@ -81,7 +81,8 @@ class Roster(Generic[LaneT]):
         self._guard = CollapseGuard(floor=self._config.collapse_floor, window=self._config.collapse_window)
         self._picking = Picking()
         self._members: dict[Endpoint, Member[LaneT]] = {}
-        self._kept: set[Member[LaneT]] = set()
+        self.kept: set[Member[LaneT]] = set()
+        """Members that no list has, and that stay for as long as they answer."""
         self._well: Collection[Member[LaneT]] = ()
         self._picker: Picker[Member[LaneT]] = make_picker("p2c", (), rng=rng)
         self._due: list[Member[LaneT]] = []
@@ -116,20 +117,15 @@ class Roster(Generic[LaneT]):
     def _keep(self, before: Collection[Member[LaneT]], now: float) -> None:
         """Lets those stay that a suspicious list lost, and those that it lost earlier."""
         listed = {member.id for member in self._members.values()}
-        listed_before = sum(1 for member in before if member not in self._kept)
+        listed_before = sum(1 for member in before if member not in self.kept)
         suspicious = self._guard.receive_list(len(listed), listed_before, now)
         gone = [one for one in before if one.endpoint not in self._members and one.id not in listed and not one.down]
-        self._kept = {one for one in gone if one.instance.weight > 0 and (suspicious or one in self._kept)}
-        self._members.update({one.endpoint: one for one in self._kept})
-
-    @property
-    def kept(self) -> Collection[Member[LaneT]]:
-        """Members that no list has, and that stay for as long as they answer."""
-        return self._kept
+        self.kept = {one for one in gone if one.instance.weight > 0 and (suspicious or one in self.kept)}
+        self._members.update({one.endpoint: one for one in self.kept})
 
     def drop(self, member: Member[LaneT]) -> None:
         """A kept member refused: it leaves."""
-        self._kept.discard(member)
+        self.kept.discard(member)
         del self._members[member.endpoint]
         self._look_at = -math.inf
 
@@ -204,11 +200,15 @@ class Roster(Generic[LaneT]):
         asked = {self._members[endpoint] for endpoint in tried if endpoint in self._members}
         return self._picker.pick(rng, now, (asked,), key)
 
-    def has_untried(self, tried: Collection[Endpoint], now: float) -> bool:
-        """True while a member that looks well was not asked yet."""
+    def candidates(self, now: float) -> Collection[Member[LaneT]]:
+        """Those that calls are spread over."""
         if now >= self._look_at:
             self._look(now)
-        return any(member.endpoint not in tried and not member.down for member in self._well)
+        return self._well
+
+    def has_untried(self, tried: Collection[Endpoint], now: float) -> bool:
+        """True while a member that looks well was not asked yet."""
+        return any(member.endpoint not in tried and not member.down for member in self.candidates(now))
 
     def _begin_probe(self, now: float) -> Member[LaneT]:
         member = self._due.pop()
@@ -258,7 +258,7 @@ class Roster(Generic[LaneT]):
         troubled = sum(
             1 for one in self._members.values() if one.down or one.silent or one.breaker.retry_at is not None
         )
-        kept = f" kept={len(self._kept)}" if self._kept else ""
+        kept = f" kept={len(self.kept)}" if self.kept else ""
         return f"<Roster {self.service!r} members={len(self._members)} avoided={troubled}{kept}>"
 
 

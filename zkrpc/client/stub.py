@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from zkrpc.client.client import DEFAULT_OPTIONS, CallOptions, Client
+from zkrpc.client.explanation import Explanation
 from zkrpc.idl import Interface, Method
 
 StubT = TypeVar("StubT")
@@ -66,6 +67,12 @@ def options(
 def close(stub: object) -> None:
     """Ends the connections of a stub, and of all stubs made from it."""
     _stub(stub)._client.close()
+
+
+def explain(stub: object) -> Explanation:
+    """How calls of a stub are made, whose word that is, and whom they go to, as its client sees it now."""
+    it = _stub(stub)
+    return it._client.explain(it._interface.methods.values())
 
 
 def make_stub(interface: Interface, client: Client) -> Any:
