@@ -63,6 +63,9 @@ class _Protocol:
 _transport = _Transport()
 _protocol = _Protocol(_transport)
 _NOTHING = BytesIO()
+_SHORT = 4 * 1024
+"""Bytes up to which it is cheaper to find out that a body is plain ASCII than to look at each of its strings. What
+precedes it in the buffer is left out: a THeader's magic is not ASCII."""
 _KEPT = 64 * 1024
 """Bytes of a decoded body that may stay referenced until the next one comes."""
 
@@ -108,7 +111,7 @@ class Reader:
                 raise RemoteProtocolError("bytes are left after the body")
             if self._complete is not None:
                 self._complete(it)
-            if self._text is not None and not buffer.isascii():
+            if self._text is not None and not (size <= _SHORT and buffer[offset:].isascii()):
                 self._check_text(it, buffer, offset, payload)
         except RemoteProtocolError:
             raise

@@ -33,10 +33,16 @@ from zkrpc.errors import CallError, ConfigError, Executed, NotPrimary, Overloade
 from zkrpc.idl import Interface, Method
 from zkrpc.wire import headers as keys
 from zkrpc.wire.envelope import MessageKind
-from zkrpc.wire.message import Request
+from zkrpc.wire.message import Request, make_tuple, remember
 from zkrpc.wire.theader import NO_HEADERS
 
 MethodT = TypeVar("MethodT", bound=Callable[..., Any])
+
+_ONEWAY, _REPLY = MessageKind.ONEWAY, MessageKind.REPLY
+_BUDGET = keys.DEADLINE_BUDGET
+_budgets: dict[str, float] = {}
+"""Budgets that were read before, in seconds: the same few texts come again and again, and to find one is cheaper."""
+_LONGEST_BUDGET = 10
 
 _UNINTERRUPTIBLE = "zkrpc_uninterruptible"
 
@@ -121,7 +127,7 @@ class Dispatcher:
         return None if entry is not None and entry.method.oneway else _internal(request)
 
     def _returned(self, request: Request, method: Method, call: ServerCall, value: Any) -> Answer | None:
-        if method.oneway or request.kind is MessageKind.ONEWAY:
+        if method.oneway or request.kind is _ONEWAY:
             return None
         if call.revoked is not None:
             return _refused(request, call.revoked, call.revoked.executed)
@@ -130,7 +136,8 @@ class Dispatcher:
         except TypeError as error:
             self._on_failure(method.name, error)
             return _internal(request)
-        return Answer(MessageKind.REPLY, body, None if call.epoch is None else _epoch(call.epoch))
+        answer: Answer = make_tuple(Answer, (_REPLY, body, None if call.epoch is None else _epoch(call.epoch)))
+        return answer
 
     def _raised(self, request: Request, method: Method, call: ServerCall, error: Exception) -> Answer | None:
         if isinstance(error, CallError) and not call.entered:
@@ -139,10 +146,10 @@ class Dispatcher:
             if not isinstance(error, (CallError, *method.throws)):
                 self._on_failure(method.name, error)
             return None if method.oneway else _refused(request, call.revoked, call.revoked.executed)
-        if not method.oneway and request.kind is not MessageKind.ONEWAY:
+        if not method.oneway and request.kind is not _ONEWAY:
             body = self._declared(request, method, error)
             if body is not None:
-                return Answer(MessageKind.REPLY, body, None if call.epoch is None else _epoch(call.epoch))
+                return Answer(_REPLY, body, None if call.epoch is None else _epoch(call.epoch))
         self._on_failure(method.name, error)
         return None if method.oneway else _internal(request)
 
@@ -160,10 +167,15 @@ class Dispatcher:
 
 def expires_at(request: Request) -> float:
     """When the caller stops waiting, as far as its ``Deadline-Budget`` tells; infinity if it does not."""
-    budget = request.headers.get(keys.DEADLINE_BUDGET)
-    if budget is None or not (budget.isascii() and budget.isdigit()):
+    budget = request.headers.get(_BUDGET)
+    if budget is None:
         return math.inf
-    return request.received_at + int(budget[:10]) / 1000
+    seconds = _budgets.get(budget)
+    if seconds is None:
+        seconds = int(budget[:10]) / 1000 if budget.isascii() and budget.isdigit() else math.inf
+        if len(budget) <= _LONGEST_BUDGET:
+            remember(_budgets, budget, seconds)
+    return request.received_at + seconds
 
 
 def refuse(
@@ -177,7 +189,7 @@ def refuse(
     particulars: Mapping[str, str] = NO_HEADERS,
 ) -> Answer | None:
     """The answer that says why a call was not done; None for a oneway call, which wants none."""
-    if request.kind == MessageKind.ONEWAY:
+    if request.kind is _ONEWAY:
         return None
     headers = {keys.ERROR: error, keys.EXECUTED: executed.value, **particulars}
     if retry_after is not None:
