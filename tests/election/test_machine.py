@@ -182,6 +182,20 @@ def test_election_serves_only_after_lease_and_synchronisation() -> None:
     assert "primary epoch=3" in repr(table.machine)
 
 
+def test_claim_that_vanished_ends_the_term_that_it_began() -> None:
+    """The transaction's answer is believed; the look that follows, and sets the watches, finds the node gone."""
+    table = waiting()
+    table.names, table.primary = (OURS,), None
+    table.machine.receive_change(1.0)
+    answer_until_claim(table)
+    table.asked.clear()
+    table.machine.receive_answer(None, 1.0)
+    table.renew()
+    assert table.orders() == [ReportPrimary(None), Elect(3), Depose(3, Reason.NODE_REMOVED)]
+    assert [type(effect) for effect in table.asked] == [InspectCandidate, ReadPrimary]
+    assert table.machine.serving_epoch(1.0) is None
+
+
 def test_election_needs_no_wait_when_the_process_has_a_lease_already() -> None:
     """Another group earned it: the first lease of this one is there."""
     table = Table()

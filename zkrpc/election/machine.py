@@ -321,6 +321,8 @@ class ElectionMachine:
                 self.conversation.pause_if_repeated(now)
                 return
             case Won(epoch=epoch):
+                # Nothing watches what is ours yet.
+                self._stale = True
                 self._term = self._ballot.primary_record(epoch)
                 self._term_session = self._ballot.session_id
                 self._deadline = now + self._elected_timeout
