@@ -32,12 +32,14 @@ from zkrpc.election.effects import (
 )
 from zkrpc.election.lease import Lease
 from zkrpc.election.machine import ElectionMachine, ElectionState
-from zkrpc.election.tree import ElectionPaths, EpochRecord, PrimaryRecord
+from zkrpc.election.tree import ElectionPaths, EpochRecord
+from zkrpc.endpoint import Endpoint
+from zkrpc.registry.formats import PrimaryRecord
 
 PATHS = ElectionPaths("ledger")
 OURS, OTHER = "w1.u-0000000005", "w0.u-0000000003"
-RECORD = PrimaryRecord(epoch=3, instance="w1", endpoint="h:1")
-THEIRS = PrimaryRecord(epoch=2, instance="w0", endpoint="h:2")
+RECORD = PrimaryRecord(epoch=3, instance="w1", endpoint=Endpoint("h", 1))
+THEIRS = PrimaryRecord(epoch=2, instance="w0", endpoint=Endpoint("h", 2))
 
 
 class Table:
@@ -47,7 +49,7 @@ class Table:
         self.machine = ElectionMachine(
             PATHS,
             instance="w1",
-            endpoint="h:1",
+            endpoint=Endpoint("h", 1),
             unique="u",
             elected_timeout=20.0,
             deposed_timeout=2.0,

@@ -39,9 +39,12 @@ from zkrpc.election.procedures import (
     resign,
     verify,
 )
-from zkrpc.election.tree import ElectionPaths, EpochRecord, PrimaryRecord
+from zkrpc.election.tree import ElectionPaths, EpochRecord
+from zkrpc.endpoint import Endpoint
+from zkrpc.registry.formats import PrimaryRecord
 
 PATHS = ElectionPaths("ledger")
+HERE = Endpoint("h", 1)
 OURS, OTHER, GHOST = "w1.u-0000000005", "w0.u-0000000003", "w1.u-0000000001"
 OWN = PATHS.candidate(OURS)
 LIST, PRIMARY, EPOCH = ListCandidates(PATHS.candidates), ReadPrimary(PATHS.primary), ReadEpoch(PATHS.epoch)
@@ -53,12 +56,12 @@ MINE = Node(owner=7)
 
 def ballot(**known: Any) -> Ballot:
     """Our ballot, in session 7."""
-    return Ballot(paths=PATHS, candidate_id="w1.u", instance="w1", endpoint="h:1", session_id=7, **known)
+    return Ballot(paths=PATHS, candidate_id="w1.u", instance="w1", endpoint=HERE, session_id=7, **known)
 
 
 def primary(epoch: int, owner: int = 7, instance: str = "w1") -> Node:
     """A primary's node."""
-    return Node(owner=owner, value=PrimaryRecord(epoch=epoch, instance=instance, endpoint="h:1").dump())
+    return Node(owner=owner, value=PrimaryRecord(epoch=epoch, instance=instance, endpoint=HERE).dump())
 
 
 def epoch(number: int, version: int = 3, *, heir: str | None = None) -> Node:
@@ -121,7 +124,7 @@ def test_candidate_behind_another_watches_it_and_the_primary() -> None:
         (WatchPredecessor(PATHS.candidate(OTHER)), Node(owner=3)),
         (PRIMARY, primary(2, owner=3, instance="w0")),
     )
-    assert told == Queued(primary=PrimaryRecord(epoch=2, instance="w0", endpoint="h:1"))
+    assert told == Queued(primary=PrimaryRecord(epoch=2, instance="w0", endpoint=HERE))
 
 
 def test_candidate_that_is_enrolled_looks_at_everything_at_once() -> None:
@@ -139,7 +142,7 @@ def test_enrolled_candidate_behind_another_watches_it_again() -> None:
     behind = WatchPredecessor(PATHS.candidate(OTHER))
     glance = (GLANCE, ((OURS, OTHER), MINE, primary(2, owner=3, instance="w0"), epoch(2)))
     told = play(campaign(ballot(candidate=OWN)), glance, (behind, Node(owner=3)))
-    assert told == Queued(primary=PrimaryRecord(epoch=2, instance="w0", endpoint="h:1"))
+    assert told == Queued(primary=PrimaryRecord(epoch=2, instance="w0", endpoint=HERE))
     assert play(campaign(ballot(candidate=OWN)), glance, (behind, None)) == Contested()
     vacant = (GLANCE, ((OURS, OTHER), MINE, None, epoch(2)))
     assert play(campaign(ballot(candidate=OWN)), vacant, (behind, Node(owner=3))) == Queued()
@@ -336,7 +339,7 @@ def test_verification_wants_both_nodes(candidate: Node | None, node: Node | None
 
 def test_nothing_is_ours_without_a_session() -> None:
     """A persistent node has the owner 0, which is no session."""
-    assert not Ballot(paths=PATHS, candidate_id="w1.u", instance="w1", endpoint="h:1").is_ours(Node(owner=0))
+    assert not Ballot(paths=PATHS, candidate_id="w1.u", instance="w1", endpoint=HERE).is_ours(Node(owner=0))
 
 
 def test_resignation_is_one_transaction() -> None:

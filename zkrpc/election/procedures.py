@@ -35,8 +35,9 @@ from zkrpc.election.effects import (
     WatchPredecessor,
 )
 from zkrpc.election.fencing import Epoch
-from zkrpc.election.tree import ElectionPaths, EpochRecord, PrimaryRecord, candidate_id_of, instance_of, queue
-from zkrpc.endpoint import NO_EPOCH
+from zkrpc.election.tree import ElectionPaths, EpochRecord, candidate_id_of, instance_of, queue
+from zkrpc.endpoint import NO_EPOCH, Endpoint
+from zkrpc.registry.formats import PrimaryRecord
 
 Result = TypeVar("Result")
 Procedure: TypeAlias = Generator[Request, Answer, Result]
@@ -60,7 +61,7 @@ class Ballot:
     candidate_id: str
     """Unique to this process and group, so that a candidate whose create had no answer is found again."""
     instance: str
-    endpoint: str
+    endpoint: Endpoint
     session_id: int = 0
     candidate: str | None = None
     """The path of our candidate in this session, as far as we know."""

@@ -18,8 +18,8 @@ from gevent.event import Event
 
 from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import NO_EPOCH, Primary
-from zkrpc.errors import CoordinationError, RemoteProtocolError, SessionSuspended
-from zkrpc.registry.formats import parse_primary
+from zkrpc.errors import CoordinationError, SessionSuspended
+from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.session import Session
 
@@ -149,10 +149,11 @@ class _Watch:
     def _receive(self, value: bytes | None) -> None:
         primary = None
         if value is not None:
-            try:
-                primary = parse_primary(value, max_record=self._config.max_record)
-            except RemoteProtocolError as error:
-                _log.warning("%s cannot be read: %s", self._path, error)
+            record = PrimaryRecord.parse(value, max_record=self._config.max_record)
+            if record is None:
+                _log.warning("%s cannot be read: %.200r", self._path, value)
+            else:
+                primary = Primary(endpoint=record.endpoint, epoch=record.epoch)
         if primary is not None and primary.epoch < self._highest:
             _log.warning("%s says %s after an epoch of %d; ignored", self._path, primary, self._highest)
             return
