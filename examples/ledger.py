@@ -4,6 +4,7 @@ zkrpc serve examples.ledger:service --zookeeper HOSTS --workers 3
 zkrpc primary ledger --zookeeper HOSTS
 """
 
+import contextlib
 import os
 import socket
 import sqlite3
@@ -23,6 +24,10 @@ CREATE TABLE IF NOT EXISTS transfers (request_id TEXT PRIMARY KEY, balance INTEG
 class LedgerHandler:
     def __init__(self):
         self.database = sqlite3.connect(DATABASE, isolation_level=None, timeout=5)
+        # Readers and the writer then never wait for each other: a replica that waits for a file lock serves nobody. It
+        # is a property of the file; SQLite refuses if another replica is setting it at this moment.
+        with contextlib.suppress(sqlite3.OperationalError):
+            self.database.execute("PRAGMA journal_mode = WAL")
         self.database.executescript(TABLES)
         self.fence = zkrpc.SqlFence(self.database)
 

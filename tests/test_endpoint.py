@@ -19,7 +19,9 @@ def test_endpoint_reads_what_it_writes(text: str, host: str, port: int) -> None:
     assert str(endpoint) == text.strip()
 
 
-@pytest.mark.parametrize("text", ["", "host", "host:", ":80", "::1:80", "host:70000", "host:8x", "host:٣"])
+@pytest.mark.parametrize(
+    "text", ["", "host", "host:", ":80", "::1:80", "host:70000", "host:8x", "host:٣", "host:" + "9" * 5000]
+)
 def test_endpoint_names_what_it_expected(text: str) -> None:
     """Anything else is a ConfigError that shows the form."""
     with pytest.raises(ConfigError, match="write host:port"):

@@ -16,7 +16,8 @@ from examples.ledger import idl
 from tests.cli.command import Command
 from tests.programs import Program
 from tests.zookeeper.waiting import eventually
-from zkrpc.election.tree import ElectionPaths, PrimaryRecord
+from zkrpc.election.tree import ElectionPaths
+from zkrpc.registry.formats import PrimaryRecord
 
 pytestmark = pytest.mark.zookeeper
 PATHS = ElectionPaths("ledger")

@@ -26,6 +26,7 @@ from zkrpc.election.heartbeat import HeartbeatMachine
 from zkrpc.election.lease import Lease
 from zkrpc.election.machine import ElectionMachine
 from zkrpc.election.tree import ElectionPaths, EpochRecord, heartbeat_path
+from zkrpc.endpoint import Endpoint
 
 PATHS = ElectionPaths("ledger")
 SERVERS = 3
@@ -591,7 +592,7 @@ class Process:
         self.machine = ElectionMachine(
             PATHS,
             instance=self.name,
-            endpoint="127.0.0.1:1",
+            endpoint=Endpoint("127.0.0.1", 1),
             unique=f"u{self.life}",
             elected_timeout=5.0,
             deposed_timeout=2.0,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from zkrpc.election.chronicle import Chronicle
 from zkrpc.election.effects import Order, Reason, ReportPrimary
-from zkrpc.election.tree import PrimaryRecord
+from zkrpc.endpoint import Endpoint
+from zkrpc.registry.formats import PrimaryRecord
 
 
 def record(epoch: int) -> PrimaryRecord:
     """A primary."""
-    return PrimaryRecord(epoch=epoch, instance="w1", endpoint="h:1")
+    return PrimaryRecord(epoch=epoch, instance="w1", endpoint=Endpoint("h", 1))
 
 
 def test_chronicle_reports_news_only() -> None:

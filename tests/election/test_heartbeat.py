@@ -30,9 +30,10 @@ def leading() -> HeartbeatMachine:
     """One that has led for a while with regular heartbeats; the last was at 3.6."""
     machine = connected()
     machine.lead("g", 0.0)
-    now = 0.0
+    now, request = 0.0, CREATE
     while now < 3.6:
-        answer(machine, now)
+        answer(machine, now, request)
+        request = WRITE
         due = machine.next_timer()
         assert due is not None
         now = due
@@ -41,9 +42,9 @@ def leading() -> HeartbeatMachine:
     return machine
 
 
-def answer(machine: HeartbeatMachine, now: float) -> list[HeartbeatEffect]:
-    """Answers the write that must be out, a moment later; what follows."""
-    assert machine.effects() == [WRITE]
+def answer(machine: HeartbeatMachine, now: float, request: HeartbeatEffect = WRITE) -> list[HeartbeatEffect]:
+    """Answers the request that must be out, a moment later; what follows."""
+    assert machine.effects() == [request]
     machine.receive_written(now + 0.01)
     return machine.effects()
 
@@ -69,7 +70,7 @@ def test_heartbeat_writes_at_once_and_its_lease_rests_on_the_connect() -> None:
     machine = connected(at=1.0)
     machine.lead("g", 1.5)
     assert machine.state is HeartbeatState.BEATING
-    assert until(answer(machine, 1.5)) == pytest.approx(1.5 + 0.7 * T)
+    assert until(answer(machine, 1.5, CREATE)) == pytest.approx(1.5 + 0.7 * T)
     assert repr(machine) == "<HeartbeatMachine beating groups=1 until=5.700>"
 
 
@@ -80,7 +81,7 @@ def test_heartbeat_of_an_old_connection_rests_on_what_was_acknowledged() -> None
     machine.receive_acknowledged(20.0, 20.8)
     machine.receive_acknowledged(22.0, 22.4)
     machine.lead("g", 22.5)
-    end = until(answer(machine, 22.5))
+    end = until(answer(machine, 22.5, CREATE))
     assert end == pytest.approx(20.0 + 0.97 * T)
     assert machine.next_timer() == pytest.approx(22.5 + T / 15)
 
@@ -89,7 +90,7 @@ def test_heartbeat_with_nothing_to_rest_on_earns_nothing_yet() -> None:
     """Connected long ago and silent since, as far as we know: the first write proves too little."""
     machine = connected()
     machine.lead("g", 50.0)
-    assert until(answer(machine, 50.0)) < 50.0
+    assert until(answer(machine, 50.0, CREATE)) < 50.0
 
 
 def test_heartbeat_that_is_regular_earns_the_full_lease() -> None:
@@ -126,12 +127,19 @@ def test_heartbeat_without_an_answer_drops_the_socket_once() -> None:
     assert until(answer(machine, due + 1.7)) == pytest.approx(due + 1.7 + 0.7 * T)
 
 
-def test_heartbeat_makes_its_node_when_it_is_missing() -> None:
-    """A create is as good as a write; created by an earlier session meanwhile, it is written to."""
+def test_heartbeat_of_a_fresh_session_makes_its_node() -> None:
+    """A create is as good as a write, and the node of a session that has none costs no second round trip."""
     machine = connected()
     machine.lead("g", 0.0)
+    assert until(answer(machine, 0.0, CREATE)) == pytest.approx(0.7 * T)
+    machine.handle_timer(2.0)
     assert machine.effects() == [WRITE]
-    machine.receive_failure(Failure.MISSING, 0.1)
+
+
+def test_heartbeat_makes_its_node_when_it_is_missing() -> None:
+    """Created by an earlier session meanwhile, it is written to; gone with that session, it is made again."""
+    machine = connected()
+    machine.lead("g", 0.0)
     assert machine.effects() == [CREATE]
     machine.receive_failure(Failure.EXISTS, 0.2)
     assert machine.effects() == [WRITE]
@@ -163,8 +171,7 @@ def test_heartbeat_of_another_session_proves_nothing() -> None:
     machine.receive_written(due + 0.1)
     assert machine.effects() == []
     machine.handle_timer(due + 2.0)
-    (write,) = machine.effects()
-    assert write == WriteHeartbeat("/heartbeats/w1", 8)
+    assert machine.effects() == [CreateHeartbeat("/heartbeats/w1", 8)]
     machine.receive_written(due + 2.1)
     (renewal,) = machine.effects()
     assert isinstance(renewal, RenewLease) and renewal.lease.session_id == 8
@@ -175,7 +182,7 @@ def test_heartbeat_goes_on_until_the_last_group_rests() -> None:
     machine = connected()
     machine.lead("a", 0.0)
     machine.lead("b", 0.0)
-    assert answer(machine, 0.0)
+    assert answer(machine, 0.0, CREATE)
     machine.rest("a", 0.1)
     assert machine.state is HeartbeatState.BEATING
     machine.rest("b", 0.2)
@@ -192,7 +199,7 @@ def test_heartbeat_that_is_wanted_without_a_connection_waits_for_one() -> None:
     machine.receive_written(0.5)
     machine.handle_timer(1.0)
     machine.receive_connected(7, T, 1.0, 1.1)
-    assert machine.effects() == [WRITE]
+    assert machine.effects() == [CREATE]
 
 
 def test_heartbeat_does_not_hoard_what_was_acknowledged() -> None:

@@ -7,12 +7,13 @@ import json
 import pytest
 
 from zkrpc.election.history import LENGTH, Term, read_history, record_began, record_ended
-from zkrpc.election.tree import PrimaryRecord
+from zkrpc.endpoint import Endpoint
+from zkrpc.registry.formats import PrimaryRecord
 
 
 def record(epoch: int, instance: str = "w1") -> PrimaryRecord:
     """A primary."""
-    return PrimaryRecord(epoch=epoch, instance=instance, endpoint="h:1")
+    return PrimaryRecord(epoch=epoch, instance=instance, endpoint=Endpoint("h", 1))
 
 
 def test_history_tells_a_hand_over() -> None:

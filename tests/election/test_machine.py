@@ -32,12 +32,14 @@ from zkrpc.election.effects import (
 )
 from zkrpc.election.lease import Lease
 from zkrpc.election.machine import ElectionMachine, ElectionState
-from zkrpc.election.tree import ElectionPaths, EpochRecord, PrimaryRecord
+from zkrpc.election.tree import ElectionPaths, EpochRecord
+from zkrpc.endpoint import Endpoint
+from zkrpc.registry.formats import PrimaryRecord
 
 PATHS = ElectionPaths("ledger")
 OURS, OTHER = "w1.u-0000000005", "w0.u-0000000003"
-RECORD = PrimaryRecord(epoch=3, instance="w1", endpoint="h:1")
-THEIRS = PrimaryRecord(epoch=2, instance="w0", endpoint="h:2")
+RECORD = PrimaryRecord(epoch=3, instance="w1", endpoint=Endpoint("h", 1))
+THEIRS = PrimaryRecord(epoch=2, instance="w0", endpoint=Endpoint("h", 2))
 
 
 class Table:
@@ -47,7 +49,7 @@ class Table:
         self.machine = ElectionMachine(
             PATHS,
             instance="w1",
-            endpoint="h:1",
+            endpoint=Endpoint("h", 1),
             unique="u",
             elected_timeout=20.0,
             deposed_timeout=2.0,
@@ -180,6 +182,20 @@ def test_election_serves_only_after_lease_and_synchronisation() -> None:
     assert table.machine.serving_epoch(99.9) == 3 and table.machine.serving_epoch(100.0) is None
     assert table.history == [(3, "began")]
     assert "primary epoch=3" in repr(table.machine)
+
+
+def test_claim_that_vanished_ends_the_term_that_it_began() -> None:
+    """The transaction's answer is believed; the look that follows, and sets the watches, finds the node gone."""
+    table = waiting()
+    table.names, table.primary = (OURS,), None
+    table.machine.receive_change(1.0)
+    answer_until_claim(table)
+    table.asked.clear()
+    table.machine.receive_answer(None, 1.0)
+    table.renew()
+    assert table.orders() == [ReportPrimary(None), Elect(3), Depose(3, Reason.NODE_REMOVED)]
+    assert [type(effect) for effect in table.asked] == [InspectCandidate, ReadPrimary]
+    assert table.machine.serving_epoch(1.0) is None
 
 
 def test_election_needs_no_wait_when_the_process_has_a_lease_already() -> None:

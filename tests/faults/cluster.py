@@ -17,13 +17,13 @@ import zkrpc
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def wait_until(condition: Callable[[], object], timeout: float, what: str) -> float:
-    """Waits for a condition; returns the seconds it took. Raises TimeoutError that names ``what``."""
+def wait_until(condition: Callable[[], object], timeout: float, what: str, *, interval: float = 0.005) -> float:
+    """Looks for a condition every ``interval``; returns the seconds that took. Raises TimeoutError, naming ``what``."""
     started = time.monotonic()
     while not condition():
         if time.monotonic() - started > timeout:
             raise TimeoutError(f"{what}: not within {timeout} s")
-        gevent.sleep(0.005)
+        gevent.sleep(interval)
     return time.monotonic() - started
 
 

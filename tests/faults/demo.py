@@ -1,35 +1,37 @@
-"""The demo: a service of three replicas under load, losing one part after another, as a live table.
+"""The demo: two services of three replicas under load, losing one part after another, as a live table.
 
-On a terminal the table is redrawn in place; elsewhere a line is printed for each event. It ends with the figures that
-matter, by the same contract as every suite.
+``users`` may be served by anybody; ``ledger`` has one writer, which is elected. It ends with the figures that matter,
+by the same contract as every suite.
 """
 
 from __future__ import annotations
 
 import argparse
-import collections
+import contextlib
 import dataclasses
+import os
 import random
+import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import gevent
-
 import zkrpc
-from examples.users import idl
+from examples.ledger import idl as ledger_idl
+from examples.users import idl as users_idl
 from scripts.report import Report, add_json_flag
-from tests.faults.cluster import Replica, kill_process, members, wait_until
+from tests.faults.cluster import kill_process
 from tests.faults.load import Load, failures, longest_gap, percentile
+from tests.faults.stage import Stage
 from zkrpc.dev.zookeeper import DevZooKeeper
 
-TARGET = "examples.users:service"
-CALLERS = 16
-_CLEAR = "\x1b[H\x1b[J"
-_BAR = 30
+READERS_AND_WRITERS = 16
+TELLERS = 8
+ACCOUNTS = [f"account-{number}" for number in range(6)]
+AMOUNT = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,144 +43,146 @@ class Act:
     watch: float
 
 
-class Stage:
-    """Everything on show: ZooKeeper, replicas, the load, and who answered how many calls."""
-
-    def __init__(self, folder: Path, zookeeper: DevZooKeeper, registry: zkrpc.Registry, *, quiet: bool) -> None:
-        self.folder = folder
-        self.zookeeper = zookeeper
-        self.registry = registry
-        self.replicas: dict[str, Replica] = {}
-        self.answered: collections.Counter[str] = collections.Counter()
-        self._quiet = quiet
-        self._live = sys.stdout.isatty() and not quiet
-        self._shown: collections.Counter[str] = collections.Counter()
-        self._shown_at = time.monotonic()
-
-    def start(self, name: str) -> None:
-        """Starts a replica with one worker."""
-        self.replicas[name] = Replica(TARGET, name, self.zookeeper.hosts, self.folder, linger=0.5)
-
-    def members(self) -> dict[str, zkrpc.Instance]:
-        """Who is registered."""
-        return members(self.registry, "users")
-
-    def await_members(self, count: int) -> None:
-        """Waits for that many registered replicas."""
-        wait_until(lambda: len(self.members()) == count, 30, f"{count} replicas registered")
-
-    def count(self, call: Any, proceed: Callable[[Any], Any]) -> Any:
-        """A client interceptor that notes which instance answered."""
-        result = proceed(call)
-        self.answered[str(call.endpoint)] += 1
-        return result
-
-    def watch(self, title: str, seconds: float, load: Load) -> None:
-        """Shows the table for a while."""
-        if not self._live and not self._quiet:
-            print(f"{title} …", flush=True)
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            gevent.sleep(min(0.5, max(0.0, end - time.monotonic())))
-            if self._live:
-                print(_CLEAR + self._table(title, load), flush=True)
-        if not self._live and not self._quiet:
-            print(self._table("", load).rstrip(), flush=True)
-
-    def _table(self, title: str, load: Load) -> str:
-        now = time.monotonic()
-        recent = load.between(now - 1.0, now)
-        elapsed = max(0.001, now - self._shown_at)
-        rates = {place: (total - self._shown[place]) / elapsed for place, total in self.answered.items()}
-        self._shown, self._shown_at = collections.Counter(self.answered), now
-        rows = [f"  {title}", ""] if title else []
-        rows += [self._row(one, rates.get(str(one.endpoint), 0.0)) for one in self.members().values()]
-        modes = ", ".join(mode or "down" for mode in self.zookeeper.modes())
-        rows += [
-            f"    zookeeper   {modes}",
-            f"    load        {len(recent):5} calls/s   p99 {percentile(recent, 0.99)} ms   "
-            f"{len(load.outcomes)} calls, {len(failures(load.outcomes))} failed so far",
-        ]
-        return "\n".join(rows) + "\n"
-
-    @staticmethod
-    def _row(instance: zkrpc.Instance, rate: float) -> str:
-        bar = "█" * min(_BAR, round(rate / 20))
-        return (
-            f"    {instance.id:10}  {str(instance.endpoint):18} pid {instance.metadata['pid']:>7} {rate:6.0f}/s {bar}"
-        )
-
-
 def acts(stage: Stage, pause: float, outage: float) -> list[Act]:
     """What happens, in order."""
 
     def kill() -> None:
-        kill_process(int(stage.members()["ada-0"].metadata["pid"]))
+        kill_process(int(stage.members("users")["ada-0"].metadata["pid"]))
 
     def drain() -> None:
         stage.replicas["bob"].drain()
 
     def join() -> None:
-        stage.start("dot")
+        stage.start("users", "dot")
 
-    def back() -> None:
-        stage.zookeeper.start_all()
+    def kill_primary() -> None:
+        leader = stage.await_leader()
+        kill_process(int(stage.members("ledger")[leader.instance].metadata["pid"]))
 
     return [
-        Act("three replicas, all well", lambda: None, pause),
+        Act("three replicas of each service, all well", lambda: None, pause),
         Act("kill -9 of ada's worker: its supervisor starts another", kill, pause),
         Act("bob is asked to stop: it drains", drain, pause),
         Act("dot joins", join, pause),
-        Act("the whole of ZooKeeper is stopped: calls go on", stage.zookeeper.stop_all, outage),
-        Act("ZooKeeper is back", back, pause),
+        Act("kill -9 of the ledger's primary: another one leads, in a later epoch", kill_primary, pause),
+        Act(
+            "the whole of ZooKeeper is stopped: calls go on; transfers do until the primary's lease ends",
+            stage.zookeeper.stop_all,
+            outage,
+        ),
+        Act("ZooKeeper is back", stage.zookeeper.start_all, pause),
     ]
 
 
 def run(*, seed: int, quick: bool, quiet: bool) -> Report:
     """The demo from start to end."""
     report = Report("demo", seed)
-    with tempfile.TemporaryDirectory(prefix="zkrpc-demo-") as folder, DevZooKeeper() as zookeeper:
+    with tempfile.TemporaryDirectory(prefix="zkrpc-demo-") as path, DevZooKeeper() as zookeeper:
+        folder = Path(path)
+        # Its replicas inherit it.
+        os.environ["LEDGER_DATABASE"] = str(folder / "ledger.sqlite")
         with zkrpc.Registry(zookeeper.hosts) as registry:
-            stage = Stage(Path(folder), zookeeper, registry, quiet=quiet)
+            stage = Stage(folder, zookeeper, registry, quiet=quiet)
             try:
                 with report.guard("demo", "runs"):
                     _perform(stage, report, random.Random(seed), quick=quick)
             finally:
-                for replica in stage.replicas.values():
-                    replica.drain()
-                for replica in stage.replicas.values():
-                    replica.close()
+                stage.close()
     return report
 
 
 def _perform(stage: Stage, report: Report, rng: random.Random, *, quick: bool) -> None:
-    for name in ("ada", "bob", "cyd"):
-        stage.start(name)
-    stage.await_members(3)
-    hosts = stage.zookeeper.hosts
-    with zkrpc.connect(idl.Users, "users", zookeeper=hosts, interceptors=[stage.count]) as users:
-        users.get(42)
-        load = Load(lambda: users.get(42), lambda _: users.remove(7), callers=CALLERS, interval=0.02, rng=rng)
-        begin = time.monotonic()
+    for service, names in (("users", ("ada", "bob", "cyd")), ("ledger", ("eva", "fay", "gil"))):
+        for name in names:
+            stage.start(service, name)
+    stage.await_members("users", 3)
+    stage.await_members("ledger", 3)
+    epoch = stage.await_leader().epoch
+    spans: dict[str, tuple[float, float]] = {}
+    with _users(stage, rng) as users, _ledger(stage, rng) as ledger:
         for act in acts(stage, 3.0 if quick else 6.0, 6.0 if quick else 20.0):
+            begin = time.monotonic()
             act.happen()
-            stage.watch(act.title, act.watch, load)
-        stage.await_members(3)
-        end = time.monotonic()
+            stage.watch(act.title, act.watch)
+            spans[act.happen.__name__] = begin, time.monotonic()
+        stage.await_members("users", 3)
+        stage.await_members("ledger", 3)
+        ended = time.monotonic()
+        later = stage.await_leader(epoch).epoch
+    began = min(begin for begin, _ in spans.values())
+    _judge_users(report, users, began, ended)
+    _judge_ledger(report, ledger, stage.folder / "ledger.sqlite", spans["kill_primary"])
+    report.check("later epochs of the ledger's primary", later - epoch, 1, comparison=">=")
+    registered = len(stage.members("users")) + len(stage.members("ledger"))
+    report.check("replicas registered at the end", registered, 6, comparison="==")
+
+
+@contextlib.contextmanager
+def _users(stage: Stage, rng: random.Random) -> Iterator[Load]:
+    """Calls that any replica may serve."""
+    with _stub(stage, users_idl.Users, "users") as users:
+        users.get(42)
+        load = Load(
+            lambda: users.get(42), lambda _: users.remove(7), callers=READERS_AND_WRITERS, interval=0.02, rng=rng
+        )
+        yield from _shown(stage, "users", load)
+
+
+@contextlib.contextmanager
+def _ledger(stage: Stage, rng: random.Random) -> Iterator[Load]:
+    """Transfers, which only the primary serves, and looks at balances."""
+    with _stub(stage, ledger_idl.Ledger, "ledger") as ledger:
+        for account in ACCOUNTS:
+            ledger.open(account, AMOUNT)
+
+        def transfer(request_id: str) -> None:
+            source, target = rng.sample(ACCOUNTS, 2)
+            ledger.transfer(source, target, rng.randrange(1, 100), request_id)
+
+        load = Load(lambda: ledger.balance(rng.choice(ACCOUNTS)), transfer, callers=TELLERS, interval=0.02, rng=rng)
+        yield from _shown(stage, "ledger", load)
+
+
+def _stub(stage: Stage, interface: zkrpc.Interface, name: str) -> Any:
+    return zkrpc.connect(interface, name, zookeeper=stage.zookeeper.hosts, interceptors=[stage.count])
+
+
+def _shown(stage: Stage, service: str, load: Load) -> Iterator[Load]:
+    stage.loads[service] = load
+    try:
+        yield load
+    finally:
         load.stop()
+
+
+def _judge_users(report: Report, load: Load, began: float, ended: float) -> None:
     lost = [one for one in failures(load.outcomes, idempotent=False) if one.executed is not zkrpc.Executed.MAYBE]
     report.check("calls made", len(load.outcomes), 1000, comparison=">=")
     report.check("idempotent calls that failed", len(failures(load.outcomes, idempotent=True)), 0, comparison="==")
     report.check("other calls that failed without executed=MAYBE", len(lost), 0, comparison="==")
     # Generous: this is a show on a machine that may be busy. The suite ``calls`` holds the promise of 250 ms.
-    report.check("longest gap without a successful call, ms", longest_gap(load.outcomes, begin, end), 1000)
+    report.check("longest gap without a successful call, ms", longest_gap(load.outcomes, began, ended), 1000)
     report.check("p99, ms", percentile(load.outcomes, 0.99), 1000)
-    report.check("replicas registered at the end", len(stage.members()), 3, comparison="==")
+
+
+def _judge_ledger(report: Report, load: Load, database: Path, killed: tuple[float, float]) -> None:
+    """Holds what the callers were told against what the database has."""
+    transfers = [one for one in load.outcomes if one.request_id]
+    acknowledged = {one.request_id for one in transfers if not one.error}
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        written = {row[0] for row in connection.execute("SELECT request_id FROM transfers")}
+        money = connection.execute("SELECT sum(balance) FROM accounts").fetchone()[0]
+    report.check("transfers acknowledged", len(acknowledged), 100, comparison=">=")
+    report.check("acknowledged transfers missing", len(acknowledged - written), 0, comparison="==")
+    report.check("money in all accounts", money, AMOUNT * len(ACCOUNTS), comparison="==")
+    # Generous too: the suite ``takeover`` holds the promise.
+    gap = longest_gap(transfers, *killed)
+    report.check("longest gap without a transfer, primary killed, ms", gap, 1000)
 
 
 def main() -> int:
     """The command line of ``scripts/demo``."""
-    parser = argparse.ArgumentParser(prog="scripts/demo", description="A service under load, losing its parts.")
+    parser = argparse.ArgumentParser(prog="scripts/demo", description="Two services under load, losing their parts.")
     parser.add_argument("--quick", action="store_true", help="half a minute instead of one and a half")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="what chance begins with")
     add_json_flag(parser)

@@ -97,6 +97,10 @@ def percentile(outcomes: Iterable[Outcome], fraction: float) -> float:
 
 def longest_gap(outcomes: Iterable[Outcome], start: float, end: float) -> float:
     """The longest time in milliseconds, within a window, without the end of a successful call."""
-    ends = sorted(one.ended_at for one in outcomes if not one.error and start <= one.ended_at <= end)
-    edges = [start, *ends, end]
-    return round(max(after - before for before, after in zip(edges, edges[1:])) * 1000, 1)
+    return round(silence((one.ended_at for one in outcomes if not one.error), start, end) * 1000, 1)
+
+
+def silence(moments: Iterable[float], start: float, end: float) -> float:
+    """The longest time within a window, its edges included, in which none of the moments lies."""
+    edges = [start, *sorted(at for at in moments if start <= at <= end), end]
+    return max(after - before for before, after in zip(edges, edges[1:]))

@@ -21,10 +21,9 @@ from zkrpc.client.explanation import Explanation, InstanceView, view_of, with_ob
 from zkrpc.client.policy import Described, Explained, PolicyTable
 from zkrpc.client.probe import probe_all
 from zkrpc.config import ServiceConfig
-from zkrpc.endpoint import Primary
-from zkrpc.errors import ConfigError, RemoteProtocolError
+from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface, MethodPolicy, interfaces_of, load
-from zkrpc.registry.formats import parse_primary
+from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.service_config import parse_service_config
 
@@ -196,12 +195,9 @@ def _primaries(registry: Registry, paths: Paths) -> dict[str, str]:
     return led
 
 
-def _primary(registry: Registry, path: str) -> Primary | None:
+def _primary(registry: Registry, path: str) -> PrimaryRecord | None:
     found = registry.session.get(path)
-    try:
-        return None if found is None else parse_primary(found[0], max_record=registry.config.max_record)
-    except RemoteProtocolError:
-        return None
+    return None if found is None else PrimaryRecord.parse(found[0], max_record=registry.config.max_record)
 
 
 def _judge_by_primary(views: Iterable[InstanceView], led: Mapping[str, str]) -> list[InstanceView]:

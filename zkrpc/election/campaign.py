@@ -42,9 +42,10 @@ from zkrpc.election.leadership import Leadership
 from zkrpc.election.lease import Lease
 from zkrpc.election.machine import ElectionMachine, ElectionState
 from zkrpc.election.petition import await_petition
-from zkrpc.election.tree import ElectionPaths, PrimaryRecord
+from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import NO_EPOCH, Endpoint
-from zkrpc.errors import ConfigError, Executed, NotPrimary, StaleEpoch
+from zkrpc.errors import Executed, NotPrimary, StaleEpoch
+from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.operations import SessionState
 from zkrpc.registry.session import Session
 
@@ -74,7 +75,7 @@ class Candidate:
     paths: ElectionPaths
     instance: str
     """The worker id."""
-    endpoint: str
+    endpoint: Endpoint
     """Where calls for the primary go, as the registry lists this instance."""
     unique: str
     """A text without a dot that no other process ever used."""
@@ -201,7 +202,7 @@ class Campaign:
         where = f"{record.instance} at {record.endpoint}" if record is not None else "not known now"
         return NotPrimary(
             f"this instance is not the primary of {self._name}; it is {where}",
-            primary=_endpoint(record),
+            primary=None if record is None else record.endpoint,
             epoch=self._highest or None,
             group=self.paths.group,
             executed=executed,
@@ -349,10 +350,3 @@ class Campaign:
 
     def _spawn(self, name: str, function: Callable[..., None], *arguments: Any) -> None:
         self._greenlets[name] = gevent.spawn(function, *arguments)
-
-
-def _endpoint(record: PrimaryRecord | None) -> Endpoint | None:
-    try:
-        return None if record is None else Endpoint.parse(record.endpoint)
-    except ConfigError:
-        return None

@@ -18,9 +18,10 @@ from zkrpc.election.campaign import Campaign, Candidate
 from zkrpc.election.heart import Heart
 from zkrpc.election.primary import HandlerHooks, Primacy, find_marks, groups_of
 from zkrpc.election.spread import Spreader
-from zkrpc.election.tree import ElectionPaths, PrimaryRecord
+from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import Instance
 from zkrpc.idl import Interface
+from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.session import Session
 
 _DEPOSED_SHARE = 0.2
@@ -65,7 +66,7 @@ class Candidacy:
             config = dataclasses.replace(config, deposed_timeout=_DEPOSED_SHARE * registry.session_timeout)
         for group in self.groups:
             paths = ElectionPaths(service, group)
-            candidate = Candidate(paths=paths, instance=instance.id, endpoint=str(instance.endpoint), unique=unique)
+            candidate = Candidate(paths=paths, instance=instance.id, endpoint=instance.endpoint, unique=unique)
             self.campaigns[group] = Campaign(session, heart, candidate, self._hooks, config, on_primary=self._hear)
         if len(self.groups) > 1:
             # Everybody stands for every group, so the queue of one of them tells who is there.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zkrpc.election.effects import Order, Reason, RecordHistory, ReportPrimary
-from zkrpc.election.tree import PrimaryRecord
+from zkrpc.registry.formats import PrimaryRecord
 
 _MOST_PENDING = 8
 

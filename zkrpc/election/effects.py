@@ -16,7 +16,7 @@ import enum
 from typing import Any, TypeAlias
 
 from zkrpc.election.fencing import Epoch
-from zkrpc.election.tree import PrimaryRecord
+from zkrpc.registry.formats import PrimaryRecord
 
 
 class Failure(enum.Enum):

@@ -122,16 +122,11 @@ class Envoy:
         return tuple(answers)
 
     def _read_watched(self, path: str) -> Node | None:
-        """Only exists leaves a watch where there is no node, and only get tells the value: both are sent at once."""
-        value = gevent.spawn(_caught, self._read, path)
-        stat = self._session.exists(path, self._watch)
-        node = value.get()
-        if isinstance(node, Exception):
-            raise node
-        seen = None if stat is None else (stat.owner, stat.version)
-        told = None if node is None else (node.owner, node.version)
-        # They were not sent in this order, or it changed in between: what was read now comes after the watch was set.
-        return node if seen == told else self._read(path)
+        """Only exists leaves a watch where there is no node, and only get tells the value. One after the other: whoever
+        is waited for finds no node, and then needs no second answer."""
+        if self._session.exists(path, self._watch) is None:
+            return None
+        return self._read(path)
 
     def _read(self, path: str) -> Node | None:
         found = self._session.get(path)

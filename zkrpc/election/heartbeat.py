@@ -95,7 +95,7 @@ class HeartbeatMachine:
         self._out: WriteHeartbeat | CreateHeartbeat | None = None
         self._out_at = 0.0
         self._dropped = False
-        self._missing = False
+        self._missing = True
         self._due: float | None = None
         self._effects: list[HeartbeatEffect] = []
 
@@ -128,6 +128,9 @@ class HeartbeatMachine:
             self._session_id = session_id
             self._heard = []
             self._weak = True
+            # The node is ephemeral, so a fresh session has none; to find that out by a write would cost a round trip
+            # just when a successor is waited for.
+            self._missing = True
         self._timeout = timeout
         self._connected = True
         self._connected_at = connected_at
@@ -147,8 +150,8 @@ class HeartbeatMachine:
     def receive_written(self, now: float) -> None:
         """The request was committed."""
         request, self._out = self._out, None
-        self._missing = False
         if request is not None and request.session_id == self._session_id and self._timeout is not None:
+            self._missing = False
             until = lease_end(self._out_at, self._support(self._timeout), self._timeout)
             self._weak = is_weak(until, self._out_at, self._timeout)
             self._remember(_Heard(self._out_at, now))
@@ -160,7 +163,7 @@ class HeartbeatMachine:
     def receive_failure(self, failure: Failure, now: float) -> None:
         """The request was refused, not sent, or has no answer."""
         self._out = None
-        # Missing, and not even its parent there to create it under; or there, and gone again: the next beat sees.
+        # Both may be wrong in turn, if the node of an earlier session is there and goes: the next beat sees.
         again = failure is (Failure.EXISTS if self._missing else Failure.MISSING)
         if again:
             self._missing = not self._missing

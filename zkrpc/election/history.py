@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from zkrpc.election.fencing import Epoch
-from zkrpc.election.tree import PrimaryRecord
+from zkrpc.registry.formats import PrimaryRecord
 
 LENGTH = 32
 """Entries kept."""
@@ -49,7 +49,7 @@ def record_began(value: bytes, record: PrimaryRecord, at: float) -> bytes:
     terms = [_closed(term, at, _UNSAID) if term.epoch < record.epoch else term for term in read_history(value)]
     if all(term.epoch != record.epoch for term in terms):
         terms.append(
-            Term(epoch=record.epoch, instance=record.instance, endpoint=record.endpoint, began_at=at),
+            Term(epoch=record.epoch, instance=record.instance, endpoint=str(record.endpoint), began_at=at),
         )
     return _dump(terms)
 
@@ -59,7 +59,7 @@ def record_ended(value: bytes, record: PrimaryRecord, reason: str, at: float) ->
     terms = read_history(value)
     known = [term for term in terms if term.epoch == record.epoch]
     if not known:
-        known = [Term(epoch=record.epoch, instance=record.instance, endpoint=record.endpoint, began_at=at)]
+        known = [Term(epoch=record.epoch, instance=record.instance, endpoint=str(record.endpoint), began_at=at)]
     ended_at = at if known[0].ended_at is None else known[0].ended_at
     ended = dataclasses.replace(known[0], ended_at=ended_at, reason=reason)
     return _dump([term for term in terms if term.epoch != record.epoch] + [ended])

@@ -61,7 +61,9 @@ from zkrpc.election.procedures import (
     resign,
     verify,
 )
-from zkrpc.election.tree import ElectionPaths, PrimaryRecord, candidate_id
+from zkrpc.election.tree import ElectionPaths, candidate_id
+from zkrpc.endpoint import Endpoint
+from zkrpc.registry.formats import PrimaryRecord
 
 # Seconds that a named heir may take to come and claim.
 _HEIR_GRACE = 1.0
@@ -103,7 +105,7 @@ class ElectionMachine:
         paths: ElectionPaths,
         *,
         instance: str,
-        endpoint: str,
+        endpoint: Endpoint,
         unique: str,
         elected_timeout: float,
         deposed_timeout: float,
@@ -321,6 +323,8 @@ class ElectionMachine:
                 self.conversation.pause_if_repeated(now)
                 return
             case Won(epoch=epoch):
+                # Nothing watches what is ours yet.
+                self._stale = True
                 self._term = self._ballot.primary_record(epoch)
                 self._term_session = self._ballot.session_id
                 self._deadline = now + self._elected_timeout

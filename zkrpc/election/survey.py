@@ -12,9 +12,10 @@ from gevent.event import Event
 from zkrpc.election.fencing import Epoch
 from zkrpc.election.history import Term, read_history
 from zkrpc.election.petition import Petition, petition_path
-from zkrpc.election.tree import ElectionPaths, EpochRecord, PrimaryRecord, heartbeat_path, instance_of, queue
+from zkrpc.election.tree import ElectionPaths, EpochRecord, heartbeat_path, instance_of, queue
 from zkrpc.endpoint import NO_EPOCH
 from zkrpc.errors import ConfigError, CoordinationError, NodeExists, RemoteProtocolError
+from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.session import Session
 
@@ -40,7 +41,7 @@ class GroupReport:
 
 def groups_of(session: Session, service: str) -> list[str]:
     """The groups that have ever elected a primary. Raises ConfigError for what is no service's name."""
-    return sorted(session.children(f"{Paths(service).root}/election") or ())
+    return sorted(session.children(Paths(service).elections) or ())
 
 
 def look(session: Session, service: str, *, wall_clock: Callable[[], float] = time.time) -> list[GroupReport]:

@@ -8,8 +8,8 @@
     /services/<service>/election/<group>/history                                persistent, see ``history``
     /heartbeats/<worker id>                                                     ephemeral, empty
 
-Everything read is untrusted. A primary record that cannot be read is a primary without a known address; an epoch that
-cannot be read stops the election, because guessing would break the one thing it is for.
+What a primary's node says is read by every client too, so :mod:`zkrpc.registry.formats` has its record. Everything read
+is untrusted. An epoch that cannot be read stops the election, because guessing would break the one thing it is for.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ElectionPaths:
     @property
     def root(self) -> str:
         """The node everything of this election hangs under."""
-        return f"{Paths(self.service).root}/election/{self.group}"
+        return Paths(self.service).election(self.group)
 
     @property
     def candidates(self) -> str:
@@ -53,7 +53,7 @@ class ElectionPaths:
     @property
     def primary(self) -> str:
         """There while somebody leads."""
-        return f"{self.root}/primary"
+        return Paths(self.service).primary(self.group)
 
     @property
     def epoch(self) -> str:
@@ -107,30 +107,6 @@ def instance_of(name: str) -> str:
 def queue(names: Iterable[str]) -> list[str]:
     """The candidates among ``names``, first come first."""
     return sorted((name for name in names if sequence_of(name) is not None), key=lambda name: (sequence_of(name), name))
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PrimaryRecord:
-    """Who leads, as everybody may read it."""
-
-    epoch: Epoch
-    instance: str
-    """The worker id."""
-    endpoint: str
-    """``host:port``, where calls for the primary go."""
-
-    def dump(self) -> bytes:
-        """The node's value."""
-        return _dump(dataclasses.asdict(self))
-
-    @classmethod
-    def parse(cls, value: bytes) -> PrimaryRecord | None:
-        """What ``dump`` wrote; None for anything else."""
-        try:
-            fields = _load(value)
-            return cls(epoch=_epoch(fields), instance=_text(fields, "instance"), endpoint=_text(fields, "endpoint"))
-        except RemoteProtocolError:
-            return None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,17 +4,20 @@ libraries write them, and read with suspicion. Knows nothing of paths, sessions 
 Both carry our facts in their string-to-string metadata under ``zkrpc.*`` keys; a fact at its default is left out.
 Readers of either kind ignore keys they do not know, and so do we. A record is immutable: Finagle reads it once, so
 leaving service means deleting the node, and changing a record means replacing it.
+
+What a primary's node says is our own format: a JSON object, of which the election and every client are readers.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from zkrpc.endpoint import MAX_EPOCH, NO_EPOCH, Endpoint, Instance, Primary
+from zkrpc.endpoint import MAX_EPOCH, NO_EPOCH, Endpoint, Instance
 from zkrpc.errors import ConfigError, RemoteProtocolError
 from zkrpc.registry.schema import MEMBER_PREFIX, worker_id_of
 
@@ -108,21 +111,33 @@ def parse_record(name: str, payload: bytes, *, max_record: int = MAX_RECORD) -> 
     _refuse("neither a ServerSet nor a Curator record")
 
 
-def parse_primary(payload: bytes, *, max_record: int = MAX_RECORD) -> Primary:
-    """Who leads, out of the JSON object that a primary's node holds: ``epoch`` and ``endpoint`` (``host:port``) count.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PrimaryRecord:
+    """Who leads a group, as everybody may read it in the primary's node."""
 
-    Raises RemoteProtocolError for anything else; never anything else, whatever the bytes.
-    """
-    document = load_object(payload, max_record)
-    epoch, place = document.get("epoch"), document.get("endpoint")
-    if type(epoch) is not int or not NO_EPOCH < epoch <= MAX_EPOCH:
-        _refuse(f"the epoch is {epoch!r:.80}")
-    if not isinstance(place, str):
-        _refuse(f"the endpoint is {place!r:.80}")
-    try:
-        return Primary(endpoint=Endpoint.parse(place), epoch=epoch)
-    except ConfigError as exc:
-        raise RemoteProtocolError(str(exc)) from exc
+    epoch: int
+    instance: str
+    """The worker id; empty if the record does not say."""
+    endpoint: Endpoint
+    """Where calls for the primary go."""
+
+    def dump(self) -> bytes:
+        """The node's value."""
+        fields = {"epoch": self.epoch, "instance": self.instance, "endpoint": str(self.endpoint)}
+        return json.dumps(fields, separators=(",", ":")).encode()
+
+    @classmethod
+    def parse(cls, payload: bytes, *, max_record: int = MAX_RECORD) -> PrimaryRecord | None:
+        """What ``dump`` wrote; None for anything else: somebody leads, and it is not known where."""
+        try:
+            document = load_object(payload, max_record)
+            epoch, instance, place = document.get("epoch"), document.get("instance", ""), document.get("endpoint")
+            if type(epoch) is not int or not isinstance(instance, str) or not isinstance(place, str):
+                return None
+            endpoint = Endpoint.parse(place)
+        except (RemoteProtocolError, ConfigError):
+            return None
+        return cls(epoch=epoch, instance=instance, endpoint=endpoint) if NO_EPOCH < epoch <= MAX_EPOCH else None
 
 
 def load_object(payload: bytes, max_size: int, what: str = "a record") -> dict[str, Any]:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import NO_EPOCH, Primary
 from zkrpc.errors import RemoteProtocolError
-from zkrpc.registry.formats import parse_primary
+from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.node_watch import NodeWatch
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.session import Session
@@ -89,10 +89,11 @@ class PrimaryReader:
         """Who leads, if anybody does. RemoteProtocolError for what was said before what has been seen."""
         primary = None
         if value is not None:
-            try:
-                primary = parse_primary(value, max_record=self._max_record)
-            except RemoteProtocolError as error:
-                _log.warning("%s cannot be read: %s", self._path, error)
+            record = PrimaryRecord.parse(value, max_record=self._max_record)
+            if record is None:
+                _log.warning("%s cannot be read: %.200r", self._path, value)
+            else:
+                primary = Primary(endpoint=record.endpoint, epoch=record.epoch)
         if primary is not None:
             if primary.epoch < self._highest:
                 raise RemoteProtocolError(f"it says {primary} after an epoch of {self._highest}")

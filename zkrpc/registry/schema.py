@@ -4,7 +4,7 @@
 
     /services/<service>/members/member_<worker id>     ephemeral, one record
     /services/<service>/config                         live policy
-    /services/<service>/election/<group>/primary       ephemeral, who leads
+    /services/<service>/election/<group>/primary       ephemeral, who leads; what else is there: zkrpc.election.tree
 """
 
 from __future__ import annotations
@@ -59,9 +59,18 @@ class Paths:
         """The live policy."""
         return f"{self.root}/config"
 
+    @property
+    def elections(self) -> str:
+        """The parent of the groups' elections; its children's names are theirs."""
+        return f"{self.root}/election"
+
+    def election(self, group: str) -> str:
+        """The node that everything of one group's election hangs under."""
+        return f"{self.elections}/{check_name('group name', group)}"
+
     def primary(self, group: str) -> str:
         """The node that is there while somebody leads the group."""
-        return f"{self.root}/election/{check_name('group name', group)}/primary"
+        return f"{self.election(group)}/primary"
 
     def member(self, worker_id: str) -> str:
         """The node of one worker: always the same for the same worker, never sequential (a lost reply makes two)."""

@@ -224,4 +224,8 @@ class Proxy:
             return
         if end is link.client and self._rewrite is not None:
             chunk = self._rewrite(chunk)
-        link.held[link.other(end)] += chunk
+        sink = link.other(end)
+        link.held[sink] += chunk
+        if self._mode is not ProxyMode.HOLE:
+            # At once, as a network does; what does not fit waits until there is room.
+            del link.held[sink][: sink.send(link.held[sink])]
