@@ -380,4 +380,6 @@ def test_dispatcher_knows_which_handlers_may_be_interrupted() -> None:
     assert not dispatcher.may_interrupt(call_of("pair"))
     assert not dispatcher.may_interrupt(call_of("Echo:pair"))
     assert dispatcher.may_interrupt(call_of("nothing"))
+    assert not dispatcher.may_interrupt(call_of("note"))
+    assert not dispatcher.may_interrupt(oneway_of("echo"))
     assert Careful().pair(1) == 1

@@ -116,9 +116,10 @@ class Dispatcher:
         return self._returned(request, method, call, value)
 
     def may_interrupt(self, request: Request) -> bool:
-        """Whether the handler of a request may be ended when nobody waits for its answer."""
+        """Whether the handler of a request may be ended when nobody waits for its answer; for a oneway call's nobody
+        ever did."""
         entry = self._table.get(request.name)
-        return entry is None or entry.interruptible
+        return entry is None or (entry.interruptible and request.kind is not _ONEWAY)
 
     def failed(self, request: Request, error: BaseException) -> Answer | None:
         """The answer for a handler that was ended by something stronger than an Exception, a timeout for one."""
@@ -243,7 +244,7 @@ def _table(interface: Interface, handler: object) -> dict[bytes, _Entry]:
     table = {}
     for method in interface.methods.values():
         function = getattr(handler, method.name)
-        entry = _Entry(method, function, not getattr(function, _UNINTERRUPTIBLE, False))
+        entry = _Entry(method, function, not (method.oneway or getattr(function, _UNINTERRUPTIBLE, False)))
         table[method.wire_name] = entry
         # A multiplexing Thrift client prefixes the service's name and expects the bare name back.
         table[f"{interface.name}:{method.name}".encode()] = entry
