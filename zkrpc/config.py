@@ -292,6 +292,9 @@ class ClientConfig:
     """The parameter whose argument ``consistent_hash`` hashes by."""
     subset_size: int | None = None
     """Instances to keep connections to, out of all. None leaves it to the service's config, then to all."""
+    client_id: str = ""
+    """Decides which instances are in this client's subset; give it one of its own that stays when it restarts, and it
+    finds the same ones again. Empty: another one for each client."""
     zone: str = ""
     """Where this client runs; instances there are preferred as long as there are enough of them."""
     warm_up: float = 30.0

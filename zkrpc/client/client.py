@@ -114,7 +114,7 @@ class Client:
         self._resolver = resolver
         self._on_close = on_close
         self._clock = time.monotonic
-        client_id = f"{os.getpid()}-{rng()}"
+        client_id = self.config.client_id or f"{os.getpid()}-{rng()}"
         self._pool = Pool(self.config, rng=rng, clock=self._clock, dial=dial, client_id=client_id)
         source = resolver if isinstance(resolver, PrimarySource) else None
         self._routes = Routes(self._pool, source, group_of)
