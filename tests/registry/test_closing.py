@@ -110,6 +110,20 @@ def test_closing_believes_the_next_server_when_the_answer_was_lost(scripts: Exit
     assert close_session(f"{first.hosts},{second.hosts}", 7, PASSWORD, 2.0)
 
 
+def test_closing_does_not_wait_long_for_one_server(scripts: ExitStack) -> None:
+    """One accepts and is mute, as a machine that is frozen; the next is asked beside it."""
+    mute, well = scripted(scripts, silent=True), scripted(scripts, RESUMED, CLOSED)
+    started_at = time.monotonic()
+    assert close_session(f"{mute.hosts},{well.hosts}", 7, PASSWORD, 5.0)
+    assert time.monotonic() - started_at < 1.0
+
+
+def test_closing_believes_the_next_server_while_the_first_is_still_silent(scripts: ExitStack) -> None:
+    """It may have been ended by the one that has not answered yet."""
+    mute, second = scripted(scripts, RESUMED, silent=True), scripted(scripts, GONE)
+    assert close_session(f"{mute.hosts},{second.hosts}", 7, PASSWORD, 5.0)
+
+
 def test_closing_is_refused(scripts: ExitStack) -> None:
     """An error in the answer is no success."""
     refused = frame(struct.pack("!iqi", 1, 99, -112))
@@ -117,7 +131,7 @@ def test_closing_is_refused(scripts: ExitStack) -> None:
 
 
 def test_closing_is_bounded_when_nobody_answers(scripts: ExitStack) -> None:
-    """Silent servers share the time."""
+    """However many are silent."""
     silent = [scripted(scripts, silent=True).hosts for _ in range(3)]
     started_at = time.monotonic()
     assert not close_session(",".join(silent), 7, PASSWORD, 0.3)

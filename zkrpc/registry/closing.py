@@ -8,9 +8,13 @@ connections share a session unnoticed, and closing it would take the living one'
 from __future__ import annotations
 
 import contextlib
+import enum
+import queue
 import socket
 import struct
+import threading
 import time
+from collections.abc import Iterator, Sequence
 
 from zkrpc.endpoint import Endpoint
 from zkrpc.registry.operations import ConnectString
@@ -22,28 +26,69 @@ _ANSWER = struct.Struct("!iqi")  # request number, zxid, error
 _CLOSE_SESSION = -11
 _ANY_TIMEOUT_MS = 10_000
 _MOST_BYTES = 4096
+_HEAD_START = 0.1
+"""Seconds that a server has for an answer before the next one is asked, too; one that is well takes 10 ms."""
+
+
+class _Fate(enum.Enum):
+    """What became of asking one server."""
+
+    CLOSED = "closed"
+    GONE = "there is no such session"
+    ASKED = "asked to close, without a good answer"
+    FAILED = "not asked"
 
 
 def close_session(hosts: str, session_id: int, password: bytes, timeout: float) -> bool:
     """Ends a session through the first server that can, within ``timeout`` seconds.
 
+    A server that does not answer at once is not given up, but the next one is asked beside it: somebody waits for the
+    nodes to go, and to close a session twice does no harm.
+
     True if it was ended by this call; False if it had ended before, the password is wrong, or no server answered.
     """
-    servers = ConnectString.parse(hosts).servers
-    give_up_at = time.monotonic() + timeout
     asked = False
-    for left, server in zip(range(len(servers), 0, -1), servers):
-        # Whatever a dead server leaves over is the next one's.
-        share = (give_up_at - time.monotonic()) / left
-        if share <= 0:
-            break
-        with contextlib.suppress(OSError), _Exchange(server, share) as exchange:
-            if not exchange.resume(session_id, password):
-                return asked
-            asked = True
-            if exchange.close_session():
-                return True
+    for fate, waiting in _fates(ConnectString.parse(hosts).servers, session_id, password, timeout):
+        if fate is _Fate.CLOSED:
+            return True
+        if fate is _Fate.GONE:
+            # By us, if another server was asked and has not said so.
+            return asked or waiting > 0
+        asked = asked or fate is _Fate.ASKED
     return False
+
+
+def _fates(
+    servers: Sequence[Endpoint], session_id: int, password: bytes, timeout: float
+) -> Iterator[tuple[_Fate, int]]:
+    """What the servers say as they say it, and how many are still being waited for."""
+    give_up_at = time.monotonic() + timeout
+    fates: queue.SimpleQueue[_Fate] = queue.SimpleQueue()
+    left, waiting = list(servers), 0
+    while (left or waiting) and (now := time.monotonic()) < give_up_at:
+        if left:
+            ask = (left.pop(0), session_id, password, give_up_at - now, fates)
+            threading.Thread(target=_ask, args=ask, daemon=True).start()
+            waiting += 1
+        with contextlib.suppress(queue.Empty):
+            fate = fates.get(timeout=min(_HEAD_START, give_up_at - now) if left else give_up_at - now)
+            waiting -= 1
+            yield fate, waiting
+
+
+def _ask(server: Endpoint, session_id: int, password: bytes, timeout: float, fates: queue.SimpleQueue[_Fate]) -> None:
+    fate = _Fate.FAILED
+    try:
+        with _Exchange(server, timeout) as exchange:
+            if exchange.resume(session_id, password):
+                fate = _Fate.ASKED
+                fate = _Fate.CLOSED if exchange.close_session() else fate
+            else:
+                fate = _Fate.GONE
+    except OSError:
+        pass
+    finally:
+        fates.put(fate)
 
 
 class _Exchange:
