@@ -228,11 +228,14 @@ class App:
         self.registrar.register()
 
     def stand(self, instance: Instance) -> None:
-        """Takes part in the elections of the service's groups from now on, if it has primary-only methods."""
-        assert self.registry is not None
+        """Takes part in the elections of the service's groups once it is registered, if it has primary-only methods."""
+        assert self.registry is not None and self.registrar is not None
         if self.candidacy.methods:
             heart = self.registry.heart(self.service.name, instance.id)
-            self.candidacy.stand(self.registry.session, heart, self.service.name, instance, self.registry.config)
+            listed = self.registrar.await_registered
+            self.candidacy.stand(
+                self.registry.session, heart, self.service.name, instance, self.registry.config, listed
+            )
 
     def begin_stop(self) -> None:
         """Starts to drain and returns at once."""

@@ -13,7 +13,7 @@ import gevent
 import zkrpc
 from tests.faults import bank
 from tests.faults.cluster import wait_until
-from tests.faults.processes import frozen, kill
+from tests.faults.processes import freeze, frozen, kill
 from tests.faults.scene import TIMEOUT, Scene
 from zkrpc.election.survey import ask_to_step_down
 from zkrpc.election.tree import ElectionPaths
@@ -30,11 +30,14 @@ def worker_killed(scene: Scene, name: str) -> float:
 
 def group_killed(scene: Scene, name: str) -> float:
     """kill -9 of the primary's worker and supervisor together: nobody closes the session."""
+    supervisor, pid = scene.replicas[name].process, scene.worker_pid(name)
+    # A worker that misses its supervisor drains, and a supervisor that misses its worker closes its session: each of
+    # them is quick enough to do so between two kills.
+    freeze(supervisor.pid)
     began = time.monotonic()
-    pid = scene.worker_pid(name)
-    scene.replicas[name].process.kill()
     kill(pid)
-    scene.replicas[name].process.wait()
+    supervisor.kill()
+    supervisor.wait()
     # Not before somebody else leads, or the one that starts would be in the way. Callers know without asking ZooKeeper.
     scene.succeed_again(time.monotonic(), 30)
     scene.start(name)

@@ -14,6 +14,7 @@ import zkrpc
 from tests.programs import Programs
 from tests.zookeeper.waiting import eventually
 from zkrpc.election.campaign import EXIT_DEPOSED
+from zkrpc.registry.schema import Paths
 from zkrpc.testing.proxy import Proxy, ProxyMode
 
 pytestmark = pytest.mark.zookeeper
@@ -79,17 +80,26 @@ class Cluster:
         self.apps: list[zkrpc.App] = []
         self._closing: list[Any] = []
 
-    def serve(self, name: str, hosts: str = "", **service: Any) -> tuple[zkrpc.App, Board]:
-        """One more instance; its name is its worker id."""
+    def registry(self, hosts: str = "") -> zkrpc.Registry:
+        """One more session."""
         registry = zkrpc.Registry(
             hosts or self.hosts, config=zkrpc.RegistryConfig(session_timeout=TIMEOUT, request_timeout=2.0)
         )
         self._closing.append(registry)
         assert registry.session.wait_connected(10)
+        return registry
+
+    def begin(self, name: str, hosts: str = "", **service: Any) -> tuple[zkrpc.App, Board]:
+        """One more instance; its name is its worker id."""
         board = Board(name)
         settings = {"config": QUICK, "election": SWIFT, "groups": ["main"], **service}
-        app = zkrpc.serve(zkrpc.Service(idl.Board, board, **settings), zookeeper=registry, worker_id=name)
+        app = zkrpc.serve(zkrpc.Service(idl.Board, board, **settings), zookeeper=self.registry(hosts), worker_id=name)
         self.apps.append(app)
+        return app, board
+
+    def serve(self, name: str, hosts: str = "", **service: Any) -> tuple[zkrpc.App, Board]:
+        """One more instance, which stands or leads already."""
+        app, board = self.begin(name, hosts, **service)
         eventually(
             lambda: all(one.state.value not in ("idle", "enrolling") for one in app.candidacy.campaigns.values())
         )
@@ -169,6 +179,37 @@ def test_oneway_calls_reach_only_the_primary(cluster: Cluster) -> None:
         stub.note("x")
         stub.read()
     assert board.notes == ["x"] and other.notes == []
+
+
+def test_instance_stands_once_it_is_listed(cluster: Cluster) -> None:
+    """While its dead predecessor's registration is there, callers would be sent to a place where nobody is."""
+    ghost, path = cluster.registry().session, Paths("board").member("w1")
+    ghost.ensure_path(Paths("board").members)
+    ghost.create(path, b"a process that died", ephemeral=True)
+    first, _ = cluster.begin("w1")
+    eventually(lambda: first.registrar.conflict)
+    second, _ = cluster.serve("w2")
+    eventually(lambda: leads(second))
+    assert first.candidacy.campaigns["main"].state.value == "idle"
+    ghost.delete(path)
+    eventually(lambda: first.candidacy.campaigns["main"].state.value == "waiting")
+    second.stop()
+    eventually(lambda: leads(first))
+
+
+def test_stop_of_an_instance_that_was_never_listed_leaves_nothing(cluster: Cluster) -> None:
+    """It has nothing to hand over, and what it waited for comes too late."""
+    ghost, path = cluster.registry().session, Paths("board").member("w1")
+    ghost.ensure_path(Paths("board").members)
+    ghost.create(path, b"a process that died", ephemeral=True)
+    first, _ = cluster.begin("w1")
+    eventually(lambda: first.registrar.conflict)
+    first.stop()
+    ghost.delete(path)
+    second, _ = cluster.serve("w2")
+    eventually(lambda: leads(second))
+    assert first.candidacy.campaigns["main"].state.value == "idle"
+    assert ghost.children(Paths("board").members) == ["member_w2"]
 
 
 def test_stop_hands_over_first(cluster: Cluster) -> None:

@@ -192,6 +192,22 @@ def test_registrar_leaves_a_strangers_node_and_takes_over_when_it_goes(
     assert registrar.conflict is None and stranger.conflict is None and not stranger.registered
 
 
+def test_registrar_is_waited_for_without_a_limit(session_opener: SessionOpener, registrar_maker: Maker) -> None:
+    """Until the node is there, or the keeper closed."""
+    stranger = registrar_maker(session_opener(), 7070, "L2")
+    stranger.register()
+    assert stranger.await_registered()
+    registrars = [registrar_maker(session_opener(), audit_interval=0.05) for _ in range(2)]
+    for registrar in registrars:
+        registrar.register()
+    waits = [gevent.spawn(registrar.await_registered) for registrar in registrars]
+    eventually(lambda: all(registrar.conflict for registrar in registrars))
+    registrars[1].close()
+    assert waits[1].get(timeout=2) is False and not waits[0].ready()
+    assert stranger.withdraw(2)
+    assert waits[0].get(timeout=2) is True
+
+
 def test_registrar_yields_to_a_live_twin(
     session_opener: SessionOpener, registrar_maker: Maker, observer: Session
 ) -> None:

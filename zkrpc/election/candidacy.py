@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import gevent
 
@@ -50,6 +50,7 @@ class Candidacy:
         self._hooks = HandlerHooks(handler)
         self._config = config
         self._spreader: Spreader | None = None
+        self._beginning: gevent.Greenlet[..., None] | None = None
         self._leaving: gevent.Greenlet[..., None] | None = None
 
     def __repr__(self) -> str:
@@ -57,8 +58,20 @@ class Candidacy:
         leading = [group for group, campaign in self.campaigns.items() if campaign.leadership is not None]
         return f"<Candidacy groups={len(self.groups)} leading={leading}>"
 
-    def stand(self, session: Session, heart: Heart, service: str, instance: Instance, registry: RegistryConfig) -> None:
-        """Takes part from now on. Raises ConfigError for a service that cannot be a node's name."""
+    def stand(
+        self,
+        session: Session,
+        heart: Heart,
+        service: str,
+        instance: Instance,
+        registry: RegistryConfig,
+        await_listing: Callable[[], bool],
+    ) -> None:
+        """Takes part as soon as ``await_listing`` returns True, which may take its time: callers reach a primary by its
+        registration, so one that is not listed would lead and serve nobody.
+
+        Raises ConfigError for a service that cannot be a node's name.
+        """
         self.service = service
         unique = secrets.token_hex(8)
         config = self._config
@@ -74,15 +87,14 @@ class Candidacy:
             self._spreader = Spreader(session, some, instance.id, self._move, settle=config.settle)
             for group in self.groups:
                 self._spreader.receive_holder(group, None)
-            self._spreader.start()
-        for campaign in self.campaigns.values():
-            campaign.start()
+        self._beginning = gevent.spawn(self._begin, await_listing)
 
     def withdraw(self, timeout: float) -> bool:
         """Hands over whatever is led here and stands no longer; True once that is done, False if the time ran out.
 
         Even then it goes on, until ``close``.
         """
+        self._end_beginning()
         if self._spreader is not None:
             self._spreader.close()
         if self._leaving is None:
@@ -93,12 +105,25 @@ class Candidacy:
 
     def close(self) -> None:
         """Ends everything at once; what is ours stays for as long as the session does."""
+        self._end_beginning()
         if self._spreader is not None:
             self._spreader.close()
         if self._leaving is not None:
             self._leaving.kill(block=False)
         for campaign in self.campaigns.values():
             campaign.close()
+
+    def _begin(self, await_listing: Callable[[], bool]) -> None:
+        if not await_listing():
+            return
+        if self._spreader is not None:
+            self._spreader.start()
+        for campaign in self.campaigns.values():
+            campaign.start()
+
+    def _end_beginning(self) -> None:
+        if self._beginning is not None:
+            self._beginning.kill(block=False)
 
     def _begin_withdrawal(self) -> None:
         # All at once: each of them waits for its own calls.

@@ -109,6 +109,12 @@ class Registrar:
         reason = self._machine.failure or f"the session is {self._session.state.value}"
         raise CoordinationError(f"{self._path} is not registered after {timeout:g} s: {reason}")
 
+    def await_registered(self) -> bool:
+        """Waits until the node is there, however long that takes; False if this was closed before."""
+        while not self._machine.registered and not self._closing:
+            self._stepped.wait()
+        return self._machine.registered
+
     def withdraw(self, timeout: float) -> bool:
         """Wants the node to be absent from now on; True once it is, False if the time ran out before.
 
