@@ -1,0 +1,63 @@
+"""What has to hold, and of whom."""
+
+from __future__ import annotations
+
+from scripts.report import Report
+from tests.bench.checks import check
+from tests.bench.figures import Figures
+from tests.bench.plan import BARE, GRPCIO, GRPCIO_AIO, PLAIN_THRIFTPY2, PLAIN_ZKRPC, THRIFTPY2, ZKRPC, Cell, Row
+from tests.bench.test_figures import sample
+
+LOADED = Cell("echo", 64)
+
+
+def judge(*measured: tuple[Row, Cell, float]) -> list[tuple[str, float, bool]]:
+    """What the report says of these rates."""
+    figures, report = Figures(), Report("bench")
+    for row, cell, rate in measured:
+        figures.add(row, cell, sample(rate))
+    check(figures, report)
+    return [(one.name, one.value, one.ok) for one in report.checks]
+
+
+def test_checks_hold_zkrpc_to_the_better_grpcio() -> None:
+    """Whoever could take either would take the faster one."""
+    found = judge((ZKRPC, LOADED, 30_000), (GRPCIO, LOADED, 2_000), (GRPCIO_AIO, LOADED, 3_000))
+    assert found == [("echo, 64 callers: times the calls/s of grpcio (aio)", 10.0, False)]
+
+
+def test_checks_pass_at_their_bound() -> None:
+    """A ratio that is just reached is reached."""
+    found = judge((ZKRPC, LOADED, 35_000), (THRIFTPY2, LOADED, 10_000))
+    assert found == [("echo, 64 callers: times the calls/s of thriftpy2 + gevent", 3.5, True)]
+
+
+def test_checks_compare_latencies_the_other_way_round() -> None:
+    """Less is better, and the better grpcio is the one that answers sooner."""
+    figures, report, alone = Figures(), Report("bench"), Cell("echo", 1)
+    for row, p50 in ((ZKRPC, 40e-6), (GRPCIO, 200e-6), (GRPCIO_AIO, 80e-6)):
+        figures.add(row, alone, sample(1000, p50=p50))
+    check(figures, report)
+    assert [(one.name, one.value, one.ok) for one in report.checks] == [
+        ("echo, 1 caller: times the p50 of grpcio (aio)", 0.5, False)
+    ]
+
+
+def test_checks_know_what_the_stack_costs() -> None:
+    """As a share of what a call costs without it; equal shares of time mean a third more for a third fewer calls."""
+    found = judge((ZKRPC, LOADED, 30_000), (BARE, LOADED, 40_000))
+    assert [(value, ok) for _, value, ok in found] == [(0.333, False)]
+
+
+def test_checks_compare_servers_under_plain_clients() -> None:
+    """The same clients, one server against the other."""
+    cell = Cell("echo", 256)
+    found = judge((PLAIN_ZKRPC, cell, 24_000), (PLAIN_THRIFTPY2, cell, 20_000))
+    assert [(value, ok) for _, value, ok in found] == [(1.2, True)]
+
+
+def test_checks_of_nothing_are_none() -> None:
+    """A run of one peer alone has no ratio, and a report without checks has not passed."""
+    report = Report("bench")
+    check(Figures(), report)
+    assert not report.checks and not report.ok

@@ -1,0 +1,44 @@
+"""A pair of processes, and one cell."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.bench.children import ClientProcess, ServerProcess
+
+
+@pytest.mark.parametrize(
+    "server, client",
+    [
+        ("zkrpc_stack", "zkrpc_stack"),
+        ("zkrpc_stack", "zkrpc_bare"),
+        ("zkrpc_stack", "plain"),
+        ("thriftpy2_framed", "plain"),
+        ("thriftpy2_peer", "thriftpy2_peer"),
+        ("apache", "apache"),
+        ("gevent_floor", "gevent_floor"),
+    ],
+)
+def test_pair_measures_a_cell(server: str, client: str) -> None:
+    """Calls are made and checked, and both sides' processor time is counted."""
+    with ServerProcess(server) as peer, ClientProcess(client, peer) as caller:
+        sample = caller.measure("echo", 8, warm_up=0.05, seconds=0.1)
+    assert sample.calls > 10 and sample.client_cpu > 0 and sample.server_cpu > 0
+
+
+def test_every_workload_comes_back_as_it_was_sent() -> None:
+    """By the client's own comparison, which ends it if they differ."""
+    with ServerProcess("zkrpc_stack") as peer, ClientProcess("zkrpc_stack", peer) as caller:
+        for workload in ("ping", "rich", "blob"):
+            assert caller.measure(workload, 2, warm_up=0.0, seconds=0.05).calls
+
+
+def test_client_that_ends_is_told_by_name() -> None:
+    """And at once, not after a timeout."""
+    with ServerProcess("zkrpc_stack") as peer, ClientProcess("zkrpc_stack", peer) as caller:
+        began = time.monotonic()
+        with pytest.raises(RuntimeError, match="call 1 zkrpc_stack [0-9]+' has ended"):
+            caller.measure("no such workload", 1, warm_up=0.0, seconds=0.05)
+        assert time.monotonic() - began < 10
