@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from zkrpc.app import App as App
     from zkrpc.app import Registry as Registry
     from zkrpc.app import connect as connect
-    from zkrpc.app import offload as offload
     from zkrpc.app import serve as serve
     from zkrpc.call import current_call as current_call
     from zkrpc.call import detach as detach
@@ -63,6 +62,7 @@ if TYPE_CHECKING:
     from zkrpc.errors import Unavailable as Unavailable
     from zkrpc.errors import UnknownMethod as UnknownMethod
     from zkrpc.errors import VersionConflict as VersionConflict
+    from zkrpc.greenlets import offload as offload
     from zkrpc.greenlets import spawn as spawn
     from zkrpc.idl import Interface as Interface
     from zkrpc.idl import Method as Method
@@ -83,7 +83,7 @@ _HOMES = {
     "Registry": "zkrpc.app",
     "App": "zkrpc.app",
     "connect": "zkrpc.app",
-    "offload": "zkrpc.app",
+    "offload": "zkrpc.greenlets",
     "serve": "zkrpc.app",
     "explain": "zkrpc.client.stub",
     "options": "zkrpc.client.stub",

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import gevent
 
@@ -44,14 +44,6 @@ log = logging.getLogger(__name__)
 
 _WITHDRAW_TIMEOUT = 2.0
 """Seconds a stop waits for ZooKeeper to forget us; without ZooKeeper the session's end will do it."""
-
-T = TypeVar("T")
-
-
-def offload(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
-    """Runs a blocking or CPU-bound function in a thread, while the hub goes on serving; returns what it returns."""
-    result: T = gevent.get_hub().threadpool.apply(function, arguments, options)
-    return result
 
 
 class Registry:
@@ -229,13 +221,11 @@ class App:
 
     def stand(self, instance: Instance) -> None:
         """Takes part in the elections of the service's groups once it is registered, if it has primary-only methods."""
-        assert self.registry is not None and self.registrar is not None
+        registry, registrar, name = self.registry, self.registrar, self.service.name
+        assert registry is not None and registrar is not None
         if self.candidacy.methods:
-            heart = self.registry.heart(self.service.name, instance.id)
-            listed = self.registrar.await_registered
-            self.candidacy.stand(
-                self.registry.session, heart, self.service.name, instance, self.registry.config, listed
-            )
+            heart = registry.heart(name, instance.id)
+            self.candidacy.stand(registry.session, heart, name, instance, registry.config, registrar.await_registered)
 
     def begin_stop(self) -> None:
         """Starts to drain and returns at once."""
