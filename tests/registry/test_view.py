@@ -195,6 +195,19 @@ def test_view_that_saw_a_mark_before_its_change_is_not_alarmed() -> None:
     assert view.effects() == [ListMembers()] and ports(view) == [1, 20, 3]
 
 
+def test_view_lists_a_long_list_less_often() -> None:
+    """A thousand members are listed twice a second at most, the first change still at once."""
+    view = online()
+    names = [f"w{number}" for number in range(1000)]
+    view.receive_listing(listing(*names, changes=1000), 0.0)
+    view.receive_records({f"member_{name}": record(port) for port, name in enumerate(names, 1)}, 0.0)
+    view.handle_timer(5.0)
+    view.receive_change(10.0)
+    view.receive_listing(listing(*names, changes=1000), 10.0)
+    view.receive_change(10.1)
+    assert view.next_timer() == 10.5
+
+
 def test_view_after_a_reconnect_without_changes_reads_nothing() -> None:
     """An ensemble that just came back is asked one thing per service."""
     view = ready()

@@ -12,8 +12,9 @@ READING   ``ReadRecords`` is outstanding             the records: IDLE
 ========= ========================================== ========================================================
 
 **When to list.** The first change is followed at once; what comes within the next ``debounce`` (jittered) is collected
-into one further listing, so a rolling restart costs each client ten listings a second at most. Every reconnect and
-every ``refresh_interval`` lists again, since one-shot watches die with the connection and nobody says so.
+into one further listing, so a rolling restart costs each client ten listings a second at most, and fewer where the list
+is so long that this would cost more than half a percent of a processor. Every reconnect and every ``refresh_interval``
+lists again, since one-shot watches die with the connection and nobody says so.
 
 **What to read.** A record is immutable, so a name is read once, when it is first seen. But a worker that restarts
 replaces its node by one of the *same name* in one transaction, and the names then say nothing. A data watch on each
@@ -50,6 +51,8 @@ _REFRESH_READS = 16
 """Records read again with each refresh."""
 _OLDER_TOLERANCE = 10.0
 """Seconds that a state older than what we saw is not believed; servers that lag so long drop their clients."""
+_PAUSE_PER_MEMBER = 0.0005
+"""Seconds between listings for each member: two hundred times what listing and publishing one takes (measured)."""
 _FIRST_BACKOFF = 0.1
 _MAX_BACKOFF = 5.0
 _NOT_MEMBERS = "vector_"
@@ -303,7 +306,8 @@ class ServiceView:
 
     def _schedule(self, now: float) -> None:
         """The next listing: at once after a quiet time, otherwise when the current burst has been collected."""
-        due = self._listed_at + self._config.debounce * (0.5 + self._rng())
+        pause = max(self._config.debounce, _PAUSE_PER_MEMBER * len(self._members))
+        due = self._listed_at + pause * (0.5 + self._rng())
         if now >= due:
             self._become_listing(now)
         elif self._list_due is None:
