@@ -14,10 +14,9 @@ from tests.bench.children import ClientProcess, ServerProcess
     [
         ("zkrpc_stack", "zkrpc_stack"),
         ("zkrpc_stack", "zkrpc_bare"),
-        ("zkrpc_stack", "plain"),
         ("thriftpy2_framed", "plain"),
         ("thriftpy2_peer", "thriftpy2_peer"),
-        ("apache", "apache"),
+        ("apache_threads", "apache_threads"),
         ("gevent_floor", "gevent_floor"),
     ],
 )
