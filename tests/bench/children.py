@@ -59,6 +59,14 @@ class _Child:
         """Seconds of CPU that it has used."""
         return cpu_of(self.pid)
 
+    def _await_start(self) -> str:
+        """Its first line; one that does not start is ended here, for nobody has its handle yet."""
+        try:
+            return self._read_line(_START_TIMEOUT)
+        except BaseException:
+            self.close()
+            raise
+
     def _read_line(self, bound: float) -> str:
         stdout = self._process.stdout
         assert stdout is not None
@@ -96,7 +104,7 @@ class ServerProcess(_Child):
 
     def __init__(self, peer: str, core: int = 0) -> None:
         super().__init__("serve", str(core), peer)
-        self.port = int(self._read_line(_START_TIMEOUT))
+        self.port = int(self._await_start())
 
 
 class ClientProcess(_Child):
@@ -105,7 +113,7 @@ class ClientProcess(_Child):
     def __init__(self, peer: str, server: ServerProcess, core: int = 1) -> None:
         self._server = server
         super().__init__("call", str(core), peer, str(server.port))
-        self._read_line(_START_TIMEOUT)
+        self._await_start()
 
     def measure(
         self, workload: str, callers: int, *, warm_up: float, seconds: float, rate: float | None = None
