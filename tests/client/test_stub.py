@@ -10,7 +10,7 @@ import pytest
 
 import zkrpc
 from zkrpc.client.client import CallOptions
-from zkrpc.client.stub import close, make_stub, options
+from zkrpc.client.stub import close, explain, make_stub, options
 from zkrpc.errors import ConfigError
 from zkrpc.idl import load
 
@@ -22,6 +22,9 @@ service Plain {
     (zkrpc.idempotent = "true"),
   void ping(),
   oneway void note(1: list<string> words),
+}
+service Led {
+  void write() (zkrpc.primary = "true"),
 }
 service Awkward {
   i32 options(1: i32 timeout),
@@ -37,10 +40,17 @@ class Recorder:
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any, Any, CallOptions]] = []
         self.closed = 0
+        self.expects_primary = False
 
     def invoke(self, method: Any, args: Any, kwargs: Any, call_options: CallOptions) -> str:
         self.calls.append((method.name, args, dict(kwargs), call_options))
         return f"answer of {method.name}"
+
+    def explain(self, methods: Any) -> list[str]:
+        return [method.name for method in methods]
+
+    def expect_primary(self) -> None:
+        self.expects_primary = True
 
     def close(self) -> None:
         self.closed += 1
@@ -155,3 +165,17 @@ def test_options_and_close_want_a_stub() -> None:
         options(object(), timeout=1)
     with pytest.raises(TypeError, match="expected a stub"):
         close(object())
+
+
+def test_explanation_is_the_clients(idl: Any, client: Any) -> None:
+    """Of all methods that the stub has."""
+    told: Any = explain(make_stub(idl.Plain, client))
+    assert told == ["get", "ping", "note"]
+
+
+def test_stub_of_a_led_service_looks_for_its_primary_ahead(idl: Any, client: Any) -> None:
+    """The first call then needs no redirect; others need not look."""
+    make_stub(idl.Plain, client)
+    assert not client.expects_primary
+    make_stub(idl.Led, client)
+    assert client.expects_primary
