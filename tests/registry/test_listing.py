@@ -6,25 +6,27 @@ import dataclasses
 
 import pytest
 
-from zkrpc.registry.listing import Listing, Marks, hidden_changes, precedes
+from zkrpc.registry.listing import Listing, find_replaced, hidden_changes, precedes
 
 NAMES = ("member_a", "member_b", "member_c")
 
 
-def listing(*names: str, changes: int, parent: int = 1, marks: tuple[str, ...] | None = None) -> Listing:
-    """The parent, its children, and the marks if they were asked for."""
-    told = None if marks is None else frozenset("member_" + mark for mark in marks)
-    return Listing(names=frozenset(names), created_zxid=parent, changes=changes, marks=told)
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """A record as it was read."""
+
+    digest: str
+    created_zxid: int = 1
 
 
-FIRST = listing(*NAMES, changes=5, marks=("a~1", "b~1", "c~1"))
+def listing(*names: str, changes: int, parent: int = 1, marks: str | None = None, zxid: int = 10) -> Listing:
+    """The parent, its children, and the marks if they were asked for: ``a~1`` is of member a and record 1."""
+    told = None if marks is None else frozenset(f"member_{mark}-t" for mark in marks.split())
+    return Listing(names=frozenset(names), created_zxid=parent, changes=changes, changed_zxid=zxid, marks=told)
 
 
-def knowing() -> Marks:
-    """Marks as they were with the first listing, all of whose records had to be read."""
-    marks = Marks()
-    assert marks.find_replaced(None, FIRST) is None
-    return marks
+FIRST = listing(*NAMES, changes=5)
+HELD = {name: Known("1") for name in NAMES}
 
 
 @pytest.mark.parametrize(
@@ -51,33 +53,42 @@ def test_listing_precedes_by_its_parent_and_then_by_its_counter() -> None:
     assert precedes(listing(changes=2**32 - 1), listing(changes=3))
 
 
-def test_marks_find_what_was_replaced_and_what_has_no_mark() -> None:
-    """Members that others registered are suspected with them."""
-    marks = knowing()
-    assert repr(marks) == "<Marks 3>" and repr(Marks()) == "<Marks unknown>"
-    assert marks.find_replaced(FIRST, listing(*NAMES, changes=5)) == frozenset()
-    second = listing(*NAMES, "member_d", changes=8, marks=("a~1", "b~2", "c~1"))
-    assert marks.find_replaced(FIRST, second) == {"member_b", "member_d"}
+@pytest.mark.parametrize(
+    ("marks", "replaced"),
+    [
+        ("a~1 b~2 c~1", {"member_b"}),
+        ("a~1 b~1 b~2 c~1", {"member_b"}),
+        ("a~1 c~1", {"member_b"}),
+        ("a~2 b~2 c~1 d~1", {"member_a", "member_b"}),
+    ],
+)
+def test_replaced_is_whoever_has_not_the_one_mark_of_its_record(marks: str, replaced: set[str]) -> None:
+    """It has another one, two, or none; of those who are no members nobody speaks."""
+    assert find_replaced(FIRST, listing(*NAMES, changes=7, marks=marks), HELD) == replaced
+
+
+def test_replaced_is_nobody_where_nothing_is_hidden() -> None:
+    """Whatever the marks would say; names that came are read anyway."""
+    assert find_replaced(FIRST, listing(*NAMES, "member_d", changes=6, marks=""), HELD) == frozenset()
 
 
 @pytest.mark.parametrize(
-    "later",
+    ("known", "later"),
     [
-        listing(*NAMES, changes=7),
-        listing(*NAMES, changes=7, parent=2, marks=("a~1", "b~2", "c~1")),
-        listing(*NAMES, changes=9, marks=("a~1", "b~2", "c~1")),
+        (None, listing(*NAMES, changes=7, marks="a~1 b~2 c~1")),
+        (FIRST, listing(*NAMES, changes=7)),
+        (FIRST, listing(*NAMES, changes=7, parent=2, marks="a~1 b~2 c~1")),
+        (FIRST, listing(*NAMES, changes=9, marks="a~1 b~2 c~1")),
+        (FIRST, listing(*NAMES, "member_d", changes=8, marks="a~1 b~1 c~1 d~1")),
     ],
 )
-def test_marks_that_are_not_there_or_explain_too_little_suspect_everybody(later: Listing) -> None:
-    """Not asked for; of another parent; one replacement told of two."""
-    assert knowing().find_replaced(FIRST, later) is None
+def test_replaced_may_be_anybody_if_marks_explain_too_little(known: Listing | None, later: Listing) -> None:
+    """The first listing; not asked for; of another parent; one replacement told of two; only somebody new is told."""
+    assert find_replaced(known, later, HELD) is None
 
 
-def test_marks_may_be_seen_before_the_change_they_belong_to() -> None:
-    """They are listed a little later than the members; the next listing is no reason for alarm then."""
-    marks = knowing()
-    second = listing(*NAMES, changes=7, marks=("a~1", "b~2", "b~3", "c~1"))
-    assert marks.find_replaced(FIRST, second) == {"member_b"}
-    third = dataclasses.replace(second, changes=9)
-    assert marks.find_replaced(second, third) == frozenset()
-    assert marks.find_replaced(third, dataclasses.replace(third, changes=11)) is None
+def test_replaced_is_not_who_was_read_after_its_change() -> None:
+    """A node replaced after a listing and before its record was read explains what the next counter hides."""
+    later = listing(*NAMES, changes=7, marks="a~1 b~2 c~1")
+    assert find_replaced(FIRST, later, {**HELD, "member_b": Known("2", created_zxid=11)}) == frozenset()
+    assert find_replaced(FIRST, later, {**HELD, "member_b": Known("2", created_zxid=10)}) is None

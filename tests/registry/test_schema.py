@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zkrpc.errors import ConfigError
-from zkrpc.registry.schema import Paths, check_name, incarnation_path, marked_member, worker_id_of
+from zkrpc.registry.schema import Paths, check_name, digest_of, mark_path, read_mark, worker_id_of
 
 
 def test_paths_follow_the_documented_tree() -> None:
@@ -42,9 +42,11 @@ def test_worker_id_of_strips_only_the_serverset_prefix() -> None:
     assert worker_id_of("dbac9cf3-6555") == "dbac9cf3-6555"
 
 
-def test_incarnation_lies_beside_the_members_and_tells_its_own() -> None:
-    """Its parent is the service's, and its name the member's with a mark."""
-    paths = Paths("users")
-    path = incarnation_path(paths.member("w1"), "0a")
-    assert path == f"{paths.incarnations}/member_w1~0a" == "/services/users/incarnations/member_w1~0a"
-    assert marked_member("member_w1~0a") == "member_w1" and marked_member("stray") == ""
+def test_mark_lies_beside_the_members_and_tells_whose_and_which_it_is() -> None:
+    """Its parent is the service's, its name the member's with the digest of the record."""
+    paths, digest = Paths("users"), digest_of(b"record")
+    path = mark_path(paths.member("w-1"), b"record", "0a")
+    assert path == f"{paths.incarnations}/member_w-1~{digest}-0a" and len(digest) == 16
+    assert path.startswith("/services/users/incarnations/")
+    assert read_mark(f"member_w-1~{digest}-0a") == ("member_w-1", digest) and digest != digest_of(b"another")
+    assert read_mark("stray")[0] == ""

@@ -11,6 +11,7 @@ from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.registry.formats import dump_serverset
 from zkrpc.registry.listing import Listing
+from zkrpc.registry.schema import digest_of, mark_path, read_mark
 from zkrpc.registry.view import (
     Effect,
     ListMembers,
@@ -38,7 +39,8 @@ def record(port: int, zxid: int = 1) -> Record:
 
 def listing(*names: str, changes: int, parent: int = 1) -> Listing:
     """The parent and its children."""
-    return Listing(names=frozenset("member_" + name for name in names), created_zxid=parent, changes=changes)
+    named = frozenset("member_" + name for name in names)
+    return Listing(names=named, created_zxid=parent, changes=changes, changed_zxid=9)
 
 
 def offline(config: RegistryConfig = CONFIG) -> ServiceView:
@@ -134,65 +136,33 @@ def test_view_notices_a_replacement_among_other_changes() -> None:
     assert view.effects()[1:] == [ReadRecords(("member_a", "member_b", "member_c"))]
 
 
-def marked() -> ServiceView:
-    """A view that knows members a, b and c, with a mark each, and c's second one."""
-    view = online()
-    first = listing("a", "b", "c", changes=5)
-    assert view.wants_marks(first)
-    view.receive_listing(with_marks(first, "a~1", "b~1", "c~1", "c~2"), 0.0)
-    view.receive_records({f"member_{name}": record(port) for port, name in enumerate("abc", 1)}, 0.0)
-    view.handle_timer(5.0)
-    view.effects()
-    return view
-
-
 def with_marks(found: Listing, *marks: str) -> Listing:
-    """The listing, as it is when the marks were asked for."""
-    return dataclasses.replace(found, marks=frozenset("member_" + mark for mark in marks))
+    """The listing, as it is when the marks were asked for: ``a~1`` is of member a at port 1."""
+    pairs = (mark.split("~") for mark in marks)
+    told = (f"member_{name}~{digest_of(record(int(port)).payload)}-t" for name, port in pairs)
+    return dataclasses.replace(found, marks=frozenset(told))
 
 
-def test_view_reads_only_what_has_other_marks() -> None:
-    """A member that was replaced, one that is gone and back; not those whose marks are what they were."""
-    view = marked()
+def test_view_reads_only_what_has_another_mark() -> None:
+    """It wants the marks only if something is hidden, and reads who was replaced."""
+    view = online()
+    assert not view.wants_marks(listing("a", "b", changes=5))
+    view = ready()
     view.receive_change(10.0)
-    found = listing("a", "b", "c", changes=7)
-    assert view.wants_marks(found) and not view.wants_marks(listing("a", "b", "c", changes=5))
-    view.receive_listing(with_marks(found, "a~1", "b~2", "c~1", "c~2"), 10.0)
+    found = listing("a", "b", changes=7)
+    assert view.wants_marks(found) and not view.wants_marks(listing("a", changes=6))
+    view.receive_listing(with_marks(found, "a~1", "b~20"), 10.0)
     assert view.effects() == [ListMembers(), ReadRecords(("member_b",))]
     view.receive_records({"member_b": record(20)}, 10.0)
-    assert ports(view) == [1, 20, 3]
-
-
-def test_view_reads_what_has_no_mark_whenever_something_is_hidden() -> None:
-    """Members that others registered may have been replaced, too."""
-    view = marked()
-    view.receive_change(10.0)
-    view.receive_listing(listing("a", "b", "c", "d", changes=6), 10.0)
-    view.receive_records({"member_d": record(4)}, 10.0)
-    view.effects()
-    view.receive_change(20.0)
-    view.receive_listing(with_marks(listing("a", "b", "c", "d", changes=10), "a~3", "b~1", "c~2"), 20.0)
-    assert view.effects() == [ListMembers(), ReadRecords(("member_a", "member_c", "member_d"))]
+    assert ports(view) == [1, 20]
 
 
 def test_view_reads_everything_if_marks_explain_too_little() -> None:
     """Somebody replaced a node and left the mark that was there."""
-    view = marked()
+    view = ready()
     view.receive_change(10.0)
-    view.receive_listing(with_marks(listing("a", "b", "c", changes=9), "a~1", "b~2", "c~2", "c~1"), 10.0)
-    assert view.effects() == [ListMembers(), ReadRecords(("member_a", "member_b", "member_c"))]
-
-
-def test_view_that_saw_a_mark_before_its_change_is_not_alarmed() -> None:
-    """The marks were listed after b was replaced once more, and b was read after that."""
-    view = marked()
-    view.receive_change(10.0)
-    view.receive_listing(with_marks(listing("a", "b", "c", changes=7), "a~1", "b~2", "b~3", "c~1", "c~2"), 10.0)
-    view.receive_records({"member_b": record(20)}, 10.0)
-    view.effects()
-    view.receive_change(20.0)
-    view.receive_listing(with_marks(listing("a", "b", "c", changes=9), "a~1", "b~2", "b~3", "c~1", "c~2"), 20.0)
-    assert view.effects() == [ListMembers()] and ports(view) == [1, 20, 3]
+    view.receive_listing(with_marks(listing("a", "b", changes=7), "a~1", "b~2"), 10.0)
+    assert view.effects() == [ListMembers(), ReadRecords(("member_a", "member_b"))]
 
 
 def test_view_lists_a_long_list_less_often() -> None:
@@ -467,7 +437,7 @@ class Directory:
         self.before_marks: list[tuple[str, int]] = []
         self.zxid = 0
         self.parent = 0
-        self.changes = 0
+        self.changes = self.changed = 0
         self.connected = False
         self.watched = False
         self.fail = 0
@@ -477,7 +447,7 @@ class Directory:
     def change(self, kind: str, which: int) -> None:
         """One transaction at the server."""
         self.zxid += 1
-        name = f"member_{which % 4}"
+        name, before = f"member_{which % 4}", self.changes
         if kind == "drop":
             self.nodes = None
         elif self.nodes is None:
@@ -493,8 +463,10 @@ class Directory:
             self.changes += 2
         elif kind == "sweep":
             # Of the marks of a member only the newest is needed, and that only while there is a member.
-            newest = {one.rpartition("~")[0]: one for one in sorted(self.marks)}
+            newest = {read_mark(one)[0]: one for one in sorted(self.marks, key=lambda one: one.rpartition("-")[2])}
             self.marks = {one for member, one in newest.items() if member in self.nodes}
+        if self.changes != before:
+            self.changed = self.zxid
         if self.watched and self.connected:
             self.watched = False
             self.view.receive_change(self.now)
@@ -504,13 +476,15 @@ class Directory:
         assert self.nodes is not None
         self.nodes[name] = record(1 + which, self.zxid)
         if not name.endswith("3"):
-            self.marks.add(f"{name}~{self.zxid:04}")
+            self.marks.add(mark_path(f"/{name}", self.nodes[name].payload, f"{self.zxid:04}").rpartition("/")[2])
 
     def listing(self) -> Listing | None:
         """The members and, if the view wants them, the marks a little later."""
         if self.nodes is None:
             return None
-        found = Listing(names=frozenset(self.nodes), created_zxid=self.parent, changes=self.changes)
+        found = Listing(
+            names=frozenset(self.nodes), created_zxid=self.parent, changes=self.changes, changed_zxid=self.changed
+        )
         if not self.view.wants_marks(found):
             return found
         before, self.before_marks = self.before_marks, []

@@ -20,7 +20,7 @@ from zkrpc.registry.closing import close_session
 from zkrpc.registry.formats import dump_curator, dump_serverset
 from zkrpc.registry.operations import Create, Delete
 from zkrpc.registry.resolver import ZooKeeperResolver
-from zkrpc.registry.schema import Paths, incarnation_path
+from zkrpc.registry.schema import Paths, mark_path
 from zkrpc.registry.session import Session
 from zkrpc.registry.snapshot_file import load_snapshot, save_snapshot
 from zkrpc.testing.proxy import Proxy, ProxyMode
@@ -168,14 +168,14 @@ def test_resolver_reads_only_the_member_that_was_replaced(
     operator.ensure_path(paths.incarnations)
     for number in range(100):
         join(operator, f"w{number}", number + 1)
-        operator.create(incarnation_path(paths.member(f"w{number}"), "1"), ephemeral=True)
+        operator.create(mark_path(paths.member(f"w{number}"), record(number + 1), "1"), ephemeral=True)
     session = session_opener(kind=CountingSession)
     assert isinstance(session, CountingSession)
     resolver = resolver_maker(session)
     resolver.wait_ready(5)
     path = paths.member("w17")
     replacement = Create(path=path, value=record(5000), ephemeral=True)
-    mark = Create(path=incarnation_path(path, "2"), ephemeral=True)
+    mark = Create(path=mark_path(path, record(5000), "2"), ephemeral=True)
     operator.multi([Delete(path=path), replacement, mark])
     eventually(lambda: 5000 in (ports(resolver) or ()))
     assert session.reads == 101

@@ -4,21 +4,24 @@ Pure values. The parent of the members counts the creations and deletions of its
 more than the names that came and went, something happened under names that stayed: a node was replaced, or came and
 went. Which, the counter does not say.
 
-The *marks* do: with each node our registrars make another one, elsewhere, of a name that never was before. They are
-listed only when something is hidden, so they cost nothing while members come and go in the open. Whoever has other
-marks than when they were listed last is suspected, and so is whoever has none, as those have that others registered.
-The marks are listed after the members and before the records are read, so a record is never older than its mark; a
-change that falls between is suspected once more the next time, which costs a read and loses nothing.
+The *marks* do: with each node our registrars make another one, elsewhere, whose name tells the digest of the record.
+They are listed only when something is hidden, so they cost nothing while members come and go in the open. Whoever has
+not exactly the mark of the record that we hold is suspected: it has another one, or two since an old session has not
+ended yet, or none because others registered it. The marks are listed after the members, so what was replaced in
+between is suspected already, or the next time; and what was read in the meantime is not suspected for it.
 
-If those suspected are fewer than the counter asks for, somebody replaced a node and left its mark as it was. Then
+If all that is explained is less than the counter says, somebody replaced a node and left its mark as it was. Then
 nothing is believed, and all records are to be read.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
-from zkrpc.registry.schema import marked_member
+from zkrpc.registry.schema import read_mark
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +33,22 @@ class Listing:
     """Which parent it is: another after it was deleted and made again."""
     changes: int
     """Creations and deletions of children so far, modulo 2**32."""
+    changed_zxid: int = 0
+    """The transaction that made the last of them."""
     marks: frozenset[str] | None = None
-    """The incarnations' names, listed after the members; None if nobody asked."""
+    """The marks' names, listed after the members; None if nobody asked."""
+
+
+class Held(Protocol):
+    """A record that was read."""
+
+    @property
+    def created_zxid(self) -> int:
+        """The transaction that made its node."""
+
+    @property
+    def digest(self) -> str:
+        """As its mark would tell it."""
 
 
 def precedes(listing: Listing, known: Listing) -> bool:
@@ -47,32 +64,23 @@ def hidden_changes(known: Listing, listing: Listing) -> int | None:
     return hidden if hidden >= 0 and listing.created_zxid == known.created_zxid else None
 
 
-class Marks:
-    """The marks as they were listed last."""
+def find_replaced(known: Listing | None, listing: Listing, held: Mapping[str, Held]) -> frozenset[str] | None:
+    """The names whose nodes may be others than those that are held; None if that can be any."""
+    hidden = None if known is None else hidden_changes(known, listing)
+    if hidden == 0:
+        return frozenset()
+    if known is None or hidden is None or listing.marks is None:
+        return None
+    suspected = _find_suspects(listing.names, listing.marks, held)
+    seen = frozenset(name for name, record in held.items() if record.created_zxid > known.changed_zxid)
+    explained = (suspected | seen) & known.names & listing.names
+    return suspected if 2 * len(explained) >= hidden else None
 
-    __slots__ = ("_last", "_remarked")
 
-    def __init__(self) -> None:
-        self._last: frozenset[str] | None = None
-        self._remarked: frozenset[str] = frozenset()
-
-    def __repr__(self) -> str:
-        """Their number."""
-        return f"<Marks {'unknown' if self._last is None else len(self._last)}>"
-
-    def find_replaced(self, known: Listing | None, listing: Listing) -> frozenset[str] | None:
-        """The names whose nodes may be others than they were when ``known`` was there; None if that can be any."""
-        hidden = None if known is None else hidden_changes(known, listing)
-        if hidden == 0:
-            return frozenset()
-        before, after = self._last, listing.marks
-        if after is not None:
-            self._last = after
-        if known is None or hidden is None or before is None or after is None:
-            return None
-        remarked = frozenset(map(marked_member, before ^ after))
-        # A mark may have been seen one listing earlier than the change it belongs to.
-        explained, self._remarked = remarked | self._remarked, remarked
-        if 2 * len(explained & known.names & listing.names) < hidden:
-            return None
-        return remarked | (listing.names - frozenset(map(marked_member, after)))
+def _find_suspects(names: frozenset[str], marks: Iterable[str], held: Mapping[str, Held]) -> frozenset[str]:
+    told: dict[str, set[str]] = collections.defaultdict(set)
+    for mark in marks:
+        name, digest = read_mark(mark)
+        told[name].add(digest)
+    good = (name for name, record in held.items() if told.get(name) == {record.digest})
+    return names.difference(good)

@@ -48,6 +48,8 @@ class Stat:
     """When the value was last written: wall-clock seconds since 1970, by the server's clock."""
     changes: int = 0
     """Children created and deleted so far, modulo 2**32: shows what two listings with equal names would hide."""
+    children_zxid: int = 0
+    """The transaction that last created or deleted a child."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,8 @@ A shell: one greenlet carries out what :class:`~zkrpc.registry.registration.Regi
 session's changes, by the watch on our own node, by the machine's timers, and by :meth:`Registrar.register` and
 :meth:`Registrar.withdraw`. It decides nothing itself.
 
-Each node that it makes comes with a *mark* beside the members, an empty node with a name that never was before. Those
-who follow a long list see by the marks which records are other ones under an old name, without reading them all.
+Each node that it makes comes with a *mark* beside the members, an empty node whose name tells the digest of the record.
+Those who follow a long list see by the marks which records are other ones under an old name, without reading them all.
 Marks are made in the node's own transaction and go with its session at the latest.
 """
 
@@ -45,7 +45,7 @@ from zkrpc.registry.registration import (
     ReportWithdrawn,
     Settle,
 )
-from zkrpc.registry.schema import incarnation_path
+from zkrpc.registry.schema import mark_path
 from zkrpc.registry.session import Session
 
 _log = logging.getLogger(__name__)
@@ -252,7 +252,7 @@ class Registrar:
             self._machine.receive_written(self._clock())
 
     def _create(self, *before: Delete) -> None:
-        mark = incarnation_path(self._path, f"{self._dice.getrandbits(64):016x}")
+        mark = mark_path(self._path, self._record, f"{self._dice.getrandbits(64):016x}")
         node = Create(path=self._path, value=self._record, ephemeral=True)
         operations: list[Operation] = [*before, node, Create(path=mark, ephemeral=True)]
         try:

@@ -165,6 +165,7 @@ def _stat(theirs: Any) -> Stat:
         size=theirs.dataLength,
         modified_at=theirs.mtime / 1000,
         changes=theirs.cversion % 2**32,
+        children_zxid=theirs.pzxid,
     )
 
 

@@ -205,7 +205,12 @@ class ZooKeeperResolver:
             found = self._session.listing(self._members_path, watch=self._wake)
             if found is not None:
                 names, stat = found
-                listing = Listing(names=frozenset(names), created_zxid=stat.created_zxid, changes=stat.changes)
+                listing = Listing(
+                    names=frozenset(names),
+                    created_zxid=stat.created_zxid,
+                    changes=stat.changes,
+                    changed_zxid=stat.children_zxid,
+                )
                 return self._with_marks(listing) if self._view.wants_marks(listing) else listing
             # A node that is not there has no children to watch; only exists leaves a watch for its creation.
             if self._session.exists(self._members_path, watch=self._wake) is None:

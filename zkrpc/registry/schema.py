@@ -3,7 +3,7 @@
 ::
 
     /services/<service>/members/member_<worker id>     ephemeral, one record
-    /services/<service>/incarnations/member_<worker id>~<mark>    ephemeral, empty, made with the record
+    /services/<service>/incarnations/member_<worker id>~<digest>-<token>    ephemeral, empty, made with the record
     /services/<service>/config                         live policy
     /services/<service>/election/<group>/primary       ephemeral, who leads; what else is there: zkrpc.election.tree
 """
@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 from zkrpc.errors import ConfigError
 
@@ -22,7 +23,7 @@ MEMBER_PREFIX = "member_"
 
 _MAX_NAME = 128
 _MARK = "~"
-"""Between a member's name and its mark; no worker id has it."""
+"""Between a member's name and what tells its incarnation; no worker id has it."""
 
 
 def check_name(what: str, name: str) -> str:
@@ -59,7 +60,7 @@ class Paths:
 
     @property
     def incarnations(self) -> str:
-        """The parent of a mark for each record that was ever made and whose session lives."""
+        """The parent of the marks, of which there is one for each record."""
         return f"{self.root}/incarnations"
 
     @property
@@ -90,12 +91,18 @@ def worker_id_of(name: str) -> str:
     return name.removeprefix(MEMBER_PREFIX)
 
 
-def incarnation_path(member_path: str, mark: str) -> str:
-    """The node that is made together with a member's, to tell it from others of the same name."""
+def mark_path(member_path: str, record: bytes, token: str) -> str:
+    """The node that is made together with a member's, and tells which record that is; ``token`` makes it unique."""
     parent, _, name = member_path.rpartition("/")
-    return f"{parent.rpartition('/')[0]}/incarnations/{name}{_MARK}{mark}"
+    return f"{parent.rpartition('/')[0]}/incarnations/{name}{_MARK}{digest_of(record)}-{token}"
 
 
-def marked_member(name: str) -> str:
-    """The member's name that an incarnation's carries."""
-    return name.rpartition(_MARK)[0]
+def read_mark(name: str) -> tuple[str, str]:
+    """The member's name, and the digest of its record, that a mark's name carries."""
+    member, _, rest = name.rpartition(_MARK)
+    return member, rest.partition("-")[0]
+
+
+def digest_of(record: bytes) -> str:
+    """Tells records of one member apart."""
+    return hashlib.blake2b(record, digest_size=8).hexdigest()

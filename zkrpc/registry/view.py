@@ -41,7 +41,8 @@ from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.registry.formats import parse_record
-from zkrpc.registry.listing import Listing, Marks, hidden_changes, precedes
+from zkrpc.registry.listing import Listing, find_replaced, hidden_changes, precedes
+from zkrpc.registry.schema import digest_of
 
 _SAVED_GRACE = 0.5
 """Seconds for ZooKeeper to answer before the saved list is used; a reachable one answers in milliseconds."""
@@ -116,6 +117,7 @@ class _Member:
 
     instance: Instance | None
     created_zxid: int
+    digest: str
     bad: bool
 
 
@@ -133,7 +135,6 @@ class ServiceView:
         self._members: dict[str, _Member] = {}
         """By name, in the order they were read."""
         self._unread: set[str] = set()
-        self._marks = Marks()
         self._listed_at = float("-inf")
         self._list_due: float | None = None
         self._refresh_due: float | None = None
@@ -190,7 +191,7 @@ class ServiceView:
 
     def wants_marks(self, listing: Listing) -> bool:
         """Whether a listing says too little without the marks."""
-        return self._parent is None or hidden_changes(self._parent, listing) != 0
+        return self._parent is not None and bool(hidden_changes(self._parent, listing))
 
     def receive_failure(self, now: float) -> None:
         """The listing failed; the next one has a pause before it."""
@@ -264,7 +265,7 @@ class ServiceView:
         names = {name for name in listing.names if not name.startswith(_NOT_MEMBERS)}
         for name in self._members.keys() - names:
             del self._members[name]
-        replaced = self._marks.find_replaced(known, listing)
+        replaced = find_replaced(known, listing, self._members)
         if replaced is None:
             self._unread = names
             return
@@ -278,8 +279,8 @@ class ServiceView:
         try:
             instance = parse_record(name, record.payload, max_record=self._config.max_record)
         except RemoteProtocolError:
-            return _Member(None, record.created_zxid, True)
-        return _Member(instance, record.created_zxid, False)
+            return _Member(None, record.created_zxid, digest_of(record.payload), True)
+        return _Member(instance, record.created_zxid, digest_of(record.payload), False)
 
     def _complete(self, now: float) -> None:
         self._failures = 0
