@@ -349,7 +349,8 @@ class RegistryConfig:
     max_record: int = 64 * 1024
     """Bytes of one member's record, or of a service's config, that we are willing to parse."""
     debounce: float = 0.1
-    """Seconds to collect further membership changes after the first; jittered by half."""
+    """Seconds to collect further membership changes after the first; jittered by half. At least half a millisecond for
+    each member of the list, so that following a long one costs little."""
     refresh_interval: float = 60.0
     """Seconds between full re-reads of a membership list, as a safety net."""
     audit_interval: float = 30.0

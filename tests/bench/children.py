@@ -64,9 +64,10 @@ class _Child:
         assert stdout is not None
         readable, _, _ = select.select([stdout], [], [], bound)
         line = stdout.readline() if readable else ""
+        if not readable:
+            raise RuntimeError(f"bench process {self.name!r} has said nothing for {bound:.0f} s")
         if not line:
-            why = "has ended" if readable else f"has said nothing for {bound:.0f} s"
-            raise RuntimeError(f"bench process {self.name!r} {why}")
+            raise RuntimeError(f"bench process {self.name!r} has ended with status {self._process.wait(_END_TIMEOUT)}")
         return line
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from tests.bench.pacing import GreenletPacer, Pacer, ThreadPacer
 from tests.bench.sample import Mark, Sample, resident
@@ -84,7 +84,7 @@ class Greenlets:
 class BlockingClient:
     """A peer's client whose calls block. A peer's module says how one connects."""
 
-    tasks: Threads | Greenlets = Greenlets()
+    tasks: ClassVar[Threads | Greenlets] = Greenlets()
 
     def calls(self, workload: str, callers: int) -> contextlib.AbstractContextManager[list[Callable[[], object]]]:
         """The function that each caller calls, connected within the block, by as many connections as that takes."""

@@ -29,7 +29,8 @@ GRPCIO = Row("grpcio", "grpcio_sync", "grpcio_sync", "grpcio")
 GRPCIO_AIO = Row("grpcio-aio", "grpcio_aio", "grpcio_aio", "grpcio (aio)")
 THRIFTPY2 = Row("thriftpy2", "thriftpy2_peer", "thriftpy2_peer", "thriftpy2 + gevent")
 APACHE = Row("apache", "apache", "apache", "Apache Thrift + gevent")
-PEERS = (ZKRPC, GRPCIO, GRPCIO_AIO, THRIFTPY2, APACHE)
+APACHE_THREADS = Row("apache-threads", "apache_threads", "apache_threads", "Apache Thrift, threads")
+PEERS = (ZKRPC, GRPCIO, GRPCIO_AIO, THRIFTPY2, APACHE, APACHE_THREADS)
 """What a user could take."""
 
 BARE = Row("zkrpc-bare", "zkrpc_bare", "zkrpc_stack", "zkrpc's bare connection")
@@ -87,7 +88,7 @@ _QUICK = (Cell("echo", 1), Cell("echo", LOADED), Cell("rich", LOADED), Cell("blo
 def quick(plan: Plan) -> Plan:
     """The same in a minute. Its figures are noisier; it keeps no floors, which hold nobody to anything."""
     rows = tuple(row for row in plan.rows if row not in (GEVENT_FLOOR, C_FLOOR))
-    return dataclasses.replace(plan, rows=rows, quick=True, rounds=min(plan.rounds, 5), warm_up=0.1, seconds=0.25)
+    return dataclasses.replace(plan, rows=rows, quick=True, rounds=min(plan.rounds, 5), warm_up=0.1, seconds=0.2)
 
 
 def rows_named(names: Collection[str]) -> tuple[Row, ...]:

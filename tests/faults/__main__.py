@@ -8,28 +8,31 @@ import signal
 import sys
 
 from scripts.report import add_json_flag
-from tests.faults import calls, primary, resilience, takeover
+from tests.faults import calls, primary, resilience, scale, takeover
 
 
 def main() -> int:
     """Runs one suite and prints its report."""
     parser = argparse.ArgumentParser(prog="scripts/faults", description="Fault suites: real processes that die.")
-    parser.add_argument("suite", choices=["calls", "primary", "takeover", "resilience"])
+    parser.add_argument("suite", choices=["calls", "primary", "takeover", "resilience", "scale"])
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="what chance begins with")
     parser.add_argument("--outage", type=float, default=60.0, help="seconds that ZooKeeper is away (suite calls)")
     parser.add_argument("--rounds", type=int, default=200, help="faults to make (suite primary)")
     parser.add_argument("--runs", type=int, default=20, help="faults of each kind to make (suite takeover)")
-    parser.add_argument("--only", default="", help="scenarios to run, with commas between (suite resilience)")
+    parser.add_argument("--only", default="", help="scenarios to run, with commas between (suites resilience, scale)")
     add_json_flag(parser)
     options = parser.parse_args()
     # A run that is told to end takes its processes with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    only = [name for name in options.only.split(",") if name]
     if options.suite == "calls":
         report = calls.run(options.seed, outage=options.outage)
     elif options.suite == "takeover":
         report = takeover.run(options.seed, runs=options.runs)
     elif options.suite == "resilience":
-        report = resilience.run(options.seed, only=[name for name in options.only.split(",") if name])
+        report = resilience.run(options.seed, only=only)
+    elif options.suite == "scale":
+        report = scale.run(options.seed, only=only)
     else:
         report = primary.run(options.seed, rounds=options.rounds)
     return report.finish(as_json=options.json)

@@ -287,6 +287,14 @@ def test_what_reached_nobody_costs_nothing() -> None:
     assert scene.run() == "ok"
 
 
+def test_waiting_for_a_primary_costs_nothing_even_after_a_lost_attempt() -> None:
+    """One attempt may have run; the many that follow until there is a primary again are no work for anybody."""
+    scene = Scene(LOST, *[NotPrimary] * 20, "ok", idempotent=True, timeout=60.0)
+    scene.tokens = 1
+    assert scene.run() == "ok"
+    assert scene.tokens == 0
+
+
 def test_repetition_is_not_repeated_one_hop_down() -> None:
     """The hop above does that. What reached nobody is tried elsewhere all the same."""
     scene = Scene(Unavailable, Overloaded, "ok")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zkrpc.errors import ConfigError
-from zkrpc.registry.schema import Paths, check_name, worker_id_of
+from zkrpc.registry.schema import Paths, check_name, incarnation_path, marked_member, worker_id_of
 
 
 def test_paths_follow_the_documented_tree() -> None:
@@ -40,3 +40,11 @@ def test_worker_id_of_strips_only_the_serverset_prefix() -> None:
     assert worker_id_of("member_w1") == "w1"
     assert worker_id_of("member_0000000007") == "0000000007"
     assert worker_id_of("dbac9cf3-6555") == "dbac9cf3-6555"
+
+
+def test_incarnation_lies_beside_the_members_and_tells_its_own() -> None:
+    """Its parent is the service's, and its name the member's with a mark."""
+    paths = Paths("users")
+    path = incarnation_path(paths.member("w1"), "0a")
+    assert path == f"{paths.incarnations}/member_w1~0a" == "/services/users/incarnations/member_w1~0a"
+    assert marked_member("member_w1~0a") == "member_w1" and marked_member("stray") == ""

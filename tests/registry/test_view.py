@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.registry.formats import dump_serverset
+from zkrpc.registry.listing import Listing
 from zkrpc.registry.view import (
     Effect,
-    Listing,
     ListMembers,
     LoadSaved,
     Publish,
@@ -132,6 +132,80 @@ def test_view_notices_a_replacement_among_other_changes() -> None:
     view.receive_change(10.0)
     view.receive_listing(listing("a", "b", "c", changes=8), 10.0)
     assert view.effects()[1:] == [ReadRecords(("member_a", "member_b", "member_c"))]
+
+
+def marked() -> ServiceView:
+    """A view that knows members a, b and c, with a mark each, and c's second one."""
+    view = online()
+    first = listing("a", "b", "c", changes=5)
+    assert view.wants_marks(first)
+    view.receive_listing(with_marks(first, "a~1", "b~1", "c~1", "c~2"), 0.0)
+    view.receive_records({f"member_{name}": record(port) for port, name in enumerate("abc", 1)}, 0.0)
+    view.handle_timer(5.0)
+    view.effects()
+    return view
+
+
+def with_marks(found: Listing, *marks: str) -> Listing:
+    """The listing, as it is when the marks were asked for."""
+    return dataclasses.replace(found, marks=frozenset("member_" + mark for mark in marks))
+
+
+def test_view_reads_only_what_has_other_marks() -> None:
+    """A member that was replaced, one that is gone and back; not those whose marks are what they were."""
+    view = marked()
+    view.receive_change(10.0)
+    found = listing("a", "b", "c", changes=7)
+    assert view.wants_marks(found) and not view.wants_marks(listing("a", "b", "c", changes=5))
+    view.receive_listing(with_marks(found, "a~1", "b~2", "c~1", "c~2"), 10.0)
+    assert view.effects() == [ListMembers(), ReadRecords(("member_b",))]
+    view.receive_records({"member_b": record(20)}, 10.0)
+    assert ports(view) == [1, 20, 3]
+
+
+def test_view_reads_what_has_no_mark_whenever_something_is_hidden() -> None:
+    """Members that others registered may have been replaced, too."""
+    view = marked()
+    view.receive_change(10.0)
+    view.receive_listing(listing("a", "b", "c", "d", changes=6), 10.0)
+    view.receive_records({"member_d": record(4)}, 10.0)
+    view.effects()
+    view.receive_change(20.0)
+    view.receive_listing(with_marks(listing("a", "b", "c", "d", changes=10), "a~3", "b~1", "c~2"), 20.0)
+    assert view.effects() == [ListMembers(), ReadRecords(("member_a", "member_c", "member_d"))]
+
+
+def test_view_reads_everything_if_marks_explain_too_little() -> None:
+    """Somebody replaced a node and left the mark that was there."""
+    view = marked()
+    view.receive_change(10.0)
+    view.receive_listing(with_marks(listing("a", "b", "c", changes=9), "a~1", "b~2", "c~2", "c~1"), 10.0)
+    assert view.effects() == [ListMembers(), ReadRecords(("member_a", "member_b", "member_c"))]
+
+
+def test_view_that_saw_a_mark_before_its_change_is_not_alarmed() -> None:
+    """The marks were listed after b was replaced once more, and b was read after that."""
+    view = marked()
+    view.receive_change(10.0)
+    view.receive_listing(with_marks(listing("a", "b", "c", changes=7), "a~1", "b~2", "b~3", "c~1", "c~2"), 10.0)
+    view.receive_records({"member_b": record(20)}, 10.0)
+    view.effects()
+    view.receive_change(20.0)
+    view.receive_listing(with_marks(listing("a", "b", "c", changes=9), "a~1", "b~2", "b~3", "c~1", "c~2"), 20.0)
+    assert view.effects() == [ListMembers()] and ports(view) == [1, 20, 3]
+
+
+def test_view_lists_a_long_list_less_often() -> None:
+    """A thousand members are listed twice a second at most, the first change still at once."""
+    view = online()
+    names = [f"w{number}" for number in range(1000)]
+    view.receive_listing(listing(*names, changes=1000), 0.0)
+    view.receive_records({f"member_{name}": record(port) for port, name in enumerate(names, 1)}, 0.0)
+    view.handle_timer(5.0)
+    view.receive_change(10.0)
+    view.receive_listing(listing(*names, changes=1000), 10.0)
+    view.receive_change(10.1)
+    assert view.next_timer() == 10.5
 
 
 def test_view_after_a_reconnect_without_changes_reads_nothing() -> None:
@@ -389,6 +463,8 @@ class Directory:
     def __init__(self) -> None:
         self.view = ServiceView("users", CONFIG, rng=lambda: 0.5, now=0.0)
         self.nodes: dict[str, Record] | None = None
+        self.marks: set[str] = set()
+        self.before_marks: list[tuple[str, int]] = []
         self.zxid = 0
         self.parent = 0
         self.changes = 0
@@ -410,17 +486,40 @@ class Directory:
             del self.nodes[name]
             self.changes += 1
         elif kind == "join" and name not in self.nodes:
-            self.nodes[name] = record(1 + which, self.zxid)
+            self.make(name, which)
             self.changes += 1
         elif kind == "replace" and name in self.nodes:
-            self.nodes[name] = record(1 + which, self.zxid)
+            self.make(name, which)
             self.changes += 2
+        elif kind == "sweep":
+            # Of the marks of a member only the newest is needed, and that only while there is a member.
+            newest = {one.rpartition("~")[0]: one for one in sorted(self.marks)}
+            self.marks = {one for member, one in newest.items() if member in self.nodes}
         if self.watched and self.connected:
             self.watched = False
             self.view.receive_change(self.now)
 
+    def make(self, name: str, which: int) -> None:
+        """A node, and the mark that all make with it but the one who is no registrar of ours."""
+        assert self.nodes is not None
+        self.nodes[name] = record(1 + which, self.zxid)
+        if not name.endswith("3"):
+            self.marks.add(f"{name}~{self.zxid:04}")
+
+    def listing(self) -> Listing | None:
+        """The members and, if the view wants them, the marks a little later."""
+        if self.nodes is None:
+            return None
+        found = Listing(names=frozenset(self.nodes), created_zxid=self.parent, changes=self.changes)
+        if not self.view.wants_marks(found):
+            return found
+        before, self.before_marks = self.before_marks, []
+        for kind, which in before:
+            self.change(kind, which)
+        return dataclasses.replace(found, marks=frozenset(self.marks))
+
     def execute(self, effect: Effect) -> None:
-        """Obeys one effect; other clients' changes may come between a listing and its reads."""
+        """Obeys one effect; other clients' changes may come between a listing, its marks and its reads."""
         failing = self.fail > 0 and not isinstance(effect, (Publish, Save, LoadSaved))
         self.fail -= failing
         if isinstance(effect, ListMembers):
@@ -428,11 +527,7 @@ class Directory:
                 self.view.receive_failure(self.now)
                 return
             self.watched = True
-            found = None
-            if self.nodes is not None:
-                names = frozenset(self.nodes)
-                found = Listing(names=names, created_zxid=self.parent, changes=self.changes)
-            self.view.receive_listing(found, self.now)
+            self.view.receive_listing(self.listing(), self.now)
         elif isinstance(effect, ReadRecords):
             between, self.between = self.between, []
             for kind, which in between:
@@ -463,6 +558,8 @@ class Directory:
             self.view.handle_timer(self.now)
         elif action.startswith("then "):
             self.between.append((action.removeprefix("then "), which))
+        elif action.startswith("first "):
+            self.before_marks.append((action.removeprefix("first "), which))
         else:
             self.change(action, which)
         self.run()
@@ -471,6 +568,7 @@ class Directory:
 STEPS = [
     *("connect", "suspend", "fail", "wait", "drop", "join", "join", "leave", "replace"),
     *("then join", "then leave", "then replace", "then drop"),
+    *("first join", "first leave", "first replace", "first drop", "replace", "sweep"),
 ]
 
 

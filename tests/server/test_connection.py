@@ -468,6 +468,31 @@ def test_handler_is_ended_after_its_deadline_even_if_the_caller_says_nothing(sta
     wait_until(lambda: running.server.admission.running == 0)
 
 
+def test_handler_that_ran_for_one_held_back_is_ended_after_its_deadline_too(start: Any) -> None:
+    """The first of two calls of one id blocks and is ended, and then the second one, which nobody leads."""
+    running = start()
+    sock = running.socket()
+    slow = METHODS["slow"]
+    for text, budget in (("first", "50"), ("second", "900")):
+        body = slow.encode_arguments(slow.bind((text, 0), {}))
+        sock.sendall(message(b"slow", 1, body, headers={"Deadline-Budget": budget}))
+    wait_until(lambda: running.handler.inside == ["first"])
+    wait_until(lambda: running.handler.inside == ["first", "second"])
+    wait_until(lambda: running.server.admission.running == 0)
+
+
+def test_server_attends_to_a_connection_only_while_a_handler_blocks(start: Any) -> None:
+    """What answers at once costs nothing beside it."""
+    running = start()
+    peer = running.peer()
+    assert peer.call(METHODS["echo"], "quick") == "quick"
+    assert not running.server.attended
+    peer.send(METHODS["slow"], "slow", 0, token="slow")
+    wait_until(lambda: running.server.attended == {running.connection()})
+    running.handler.go_on.set()
+    wait_until(lambda: not running.server.attended)
+
+
 # -- connections that are old, idle, or dead
 
 

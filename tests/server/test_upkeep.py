@@ -9,7 +9,7 @@ import pytest
 
 from tests.wire.peers import message
 from zkrpc.config import ServerConfig, WireLimits
-from zkrpc.server.upkeep import Step, Upkeep
+from zkrpc.server.upkeep import Step, Upkeep, pace_of
 from zkrpc.wire.message import control_frame
 from zkrpc.wire.server import ServerProtocol
 
@@ -80,3 +80,17 @@ def test_peer_that_answers_stays() -> None:
     peer.protocol.receive_data(control_frame(b"zkrpc:pong"), 101.6)
     assert [peer.look(102.0), peer.look(102.5), peer.look(103.0)] == [None, None, Step.PING]
     assert math.isinf(peer.upkeep._close_at)
+
+
+def test_pace_is_an_eighth_of_the_shortest_limit() -> None:
+    """By default that is the time for a frame; no grace at all is no reason to look without a pause."""
+    assert pace_of(ServerConfig()) == 1.25
+    assert pace_of(ServerConfig(max_connection_idle=2.0, max_connection_age_grace=0)) == 0.25
+    assert pace_of(ServerConfig(wire=WireLimits(partial_frame_timeout=0.8))) == 0.1
+
+
+def test_silence_counts_in_full_at_the_pace_of_the_looks() -> None:
+    """Looks that are seldom do not make a silent peer live longer."""
+    peer = Peer(zkrpc=True, keepalive_time=80.0, keepalive_timeout=16.0, max_connection_age_grace=60.0)
+    steps = {now: peer.look(100.0 + now) for now in range(0, 100, 2)}
+    assert {now: step for now, step in steps.items() if step} == {80: Step.PING, 96: Step.CLOSE, 98: Step.CLOSE}

@@ -336,3 +336,37 @@ def test_closing_ends_the_greenlet_and_leaves_the_node(
     registrar.register()
     with pytest.raises(CoordinationError):
         registrar.wait_registered(0.1)
+
+
+def marks(observer: Session) -> list[str]:
+    """The incarnations that can be told by the tree."""
+    return observer.children(Paths("users").incarnations) or []
+
+
+def test_registrar_marks_each_node_that_it_makes(
+    session_opener: SessionOpener, registrar_maker: Maker, observer: Session
+) -> None:
+    """Another mark whenever it is another node, none beside it, and none once it is withdrawn."""
+    registrar = registrar_maker(session_opener())
+    registrar.register()
+    registrar.wait_registered(5)
+    (first,) = marks(observer)
+    assert first.startswith("member_w1~")
+    observer.delete(PATH)
+    eventually(lambda: holder(observer) is not None and len(marks(observer)) == 1 and marks(observer) != [first])
+    assert registrar.withdraw(5)
+    assert marks(observer) == []
+
+
+def test_registrar_replaces_and_marks_what_an_earlier_version_left(
+    session_opener: SessionOpener, registrar_maker: Maker, observer: Session
+) -> None:
+    """The node of our earlier launch is there, and no place for marks."""
+    before = session_opener()
+    before.ensure_path(Paths("users").members)
+    before.create(PATH, record(), ephemeral=True)
+    session = session_opener()
+    registrar = registrar_maker(session, 9091)
+    registrar.register()
+    registrar.wait_registered(5)
+    assert holder(observer) == session.session_id and len(marks(observer)) == 1

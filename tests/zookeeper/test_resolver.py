@@ -20,7 +20,7 @@ from zkrpc.registry.closing import close_session
 from zkrpc.registry.formats import dump_curator, dump_serverset
 from zkrpc.registry.operations import Create, Delete
 from zkrpc.registry.resolver import ZooKeeperResolver
-from zkrpc.registry.schema import Paths
+from zkrpc.registry.schema import Paths, incarnation_path
 from zkrpc.registry.session import Session
 from zkrpc.registry.snapshot_file import load_snapshot, save_snapshot
 from zkrpc.testing.proxy import Proxy, ProxyMode
@@ -158,6 +158,27 @@ def test_resolver_reads_little_and_few_at_a_time(
     eventually(lambda: session.listings > listings and not resolver.is_stale)
     gevent.sleep(0.1)
     assert session.reads == 150
+
+
+def test_resolver_reads_only_the_member_that_was_replaced(
+    session_opener: SessionOpener, resolver_maker: Maker, operator: Session
+) -> None:
+    """The names are the same, and the marks tell which of a hundred it was."""
+    paths = Paths("users")
+    operator.ensure_path(paths.incarnations)
+    for number in range(100):
+        join(operator, f"w{number}", number + 1)
+        operator.create(incarnation_path(paths.member(f"w{number}"), "1"), ephemeral=True)
+    session = session_opener(kind=CountingSession)
+    assert isinstance(session, CountingSession)
+    resolver = resolver_maker(session)
+    resolver.wait_ready(5)
+    path = paths.member("w17")
+    replacement = Create(path=path, value=record(5000), ephemeral=True)
+    mark = Create(path=incarnation_path(path, "2"), ephemeral=True)
+    operator.multi([Delete(path=path), replacement, mark])
+    eventually(lambda: 5000 in (ports(resolver) or ()))
+    assert session.reads == 101
 
 
 def test_resolver_waits_for_a_parent_that_is_not_there(session_opener: SessionOpener, resolver_maker: Maker) -> None:

@@ -199,7 +199,8 @@ def retrying(
             last = None
 
     def pause_after(error: CallError, call: Call, progress: Progress) -> float | None:
-        repeatable = may_repeat(error, call.idempotent)
+        # Before the error is lifted to what holds for the whole call: what this attempt cost is its own affair.
+        repeatable, costly = may_repeat(error, call.idempotent), costs(error)
         progress.record(error)
         error.attempts = call.attempt
         if call.endpoint is not None:
@@ -218,7 +219,7 @@ def retrying(
             most=None if call.plan is None else call.plan.max_attempts,
             alone_for=progress.note_presence(error, now),
         )
-        if pause is None or not costs(error):
+        if pause is None or not costly:
             return pause
         return pause if not call.repeated and may_repeat_now(now) else None
 

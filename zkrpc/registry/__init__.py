@@ -14,11 +14,14 @@ its watches do nothing but set an event.
 or failure of a write: after each one the node is read again, so a lost reply, an expired session and a meddling
 operator are all the same case. A node belongs to the session that ``ephemeralOwner`` names, never to whoever knows its
 name. A node of our own earlier session (same worker id, same launch id) is replaced in one transaction; anybody else's
-is reported and left alone.
+is reported and left alone. With each node comes a mark of a name of its own, so that others can tell it from the one
+that was there before.
 
-*Seeing who is there* is a list that only gets newer. ``view`` is the machine, ``resolver`` the greenlet. A watch says
+*Seeing who is there* is a list that only gets newer. ``view`` is the machine, ``resolver`` the greenlet, ``listing``
+says what has changed. A watch says
 only "look again"; the first change is read at once, a burst is collected, and the list is read again after every
-reconnect and once a minute, because ZooKeeper watches are one-shot and die with the connection. Losing ZooKeeper takes
+reconnect and once a minute, because ZooKeeper watches are one-shot and die with the connection. Of a thousand members
+only those are read that are new or have another mark. Losing ZooKeeper takes
 nothing away: the last list stays, and ``snapshot_file`` keeps it on disk for a start while ZooKeeper is down.
 
 ``primaries`` follows who leads a group, for those who ask. It is a short cut for callers and nothing that safety rests

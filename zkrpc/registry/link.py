@@ -23,9 +23,11 @@ import random
 import socket
 import time
 from collections.abc import Callable
+from select import POLLIN, POLLOUT
 from typing import Any
 
 import gevent
+import gevent.monkey
 from gevent.lock import BoundedSemaphore
 from kazoo.client import KazooClient
 from kazoo.exceptions import (
@@ -151,15 +153,37 @@ class Acknowledgements:
         return reply
 
 
+# The real one, also where a launcher has put gevent's in its place.
+_Poll: Any = gevent.monkey.get_original("select", "poll")
+
+
+def _is_ready(sock: Any, events: int) -> bool:
+    if sock.fileno() < 0:
+        return False
+    poll = _Poll()
+    poll.register(sock, events)
+    return bool(poll.poll(0))
+
+
 class _Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untyped
     """kazoo's gevent handler, with a bound on each connect so that one dead server does not cost the session.
 
     The bound includes finding the server's address: the name of a dead container may take a resolver 10 s (measured).
+
+    It also asks the kernel before it asks the hub, where kazoo is in the middle of a message: three times for each
+    request, mostly for what is ready, and each time gevent would make a selector with watchers and close it. Between
+    messages the hub is asked, and others get their turns.
     """
 
     def __init__(self, connect_timeout: float) -> None:
         super().__init__()
         self._connect_timeout = connect_timeout
+
+    def select(self, rlist: Any, wlist: Any, xlist: Any, timeout: float | None = None) -> Any:
+        socks = (*rlist, *wlist)
+        if len(socks) == 1 and _is_ready(socks[0], POLLIN if rlist else POLLOUT):
+            return rlist, wlist, []
+        return super().select(rlist, wlist, xlist, timeout)
 
     def create_connection(self, *args: Any, timeout: float, **kwargs: Any) -> Any:
         bound = min(timeout, self._connect_timeout)

@@ -3,10 +3,15 @@
 A shell: one greenlet carries out what :class:`~zkrpc.registry.registration.RegistrationMachine` decides, woken by the
 session's changes, by the watch on our own node, by the machine's timers, and by :meth:`Registrar.register` and
 :meth:`Registrar.withdraw`. It decides nothing itself.
+
+Each node that it makes comes with a *mark* beside the members, an empty node with a name that never was before. Those
+who follow a long list see by the marks which records are other ones under an old name, without reading them all.
+Marks are made in the node's own transaction and go with its session at the latest.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import time
@@ -26,7 +31,7 @@ from zkrpc.errors import (
     SessionLost,
     VersionConflict,
 )
-from zkrpc.registry.operations import Check, Create, Delete, SessionState
+from zkrpc.registry.operations import Check, Create, Delete, Operation, SessionState
 from zkrpc.registry.registration import (
     CreateNode,
     DeleteNode,
@@ -40,6 +45,7 @@ from zkrpc.registry.registration import (
     ReportWithdrawn,
     Settle,
 )
+from zkrpc.registry.schema import incarnation_path
 from zkrpc.registry.session import Session
 
 _log = logging.getLogger(__name__)
@@ -76,6 +82,8 @@ class Registrar:
         self._stepped = Event()
         self._greenlet: gevent.Greenlet[..., None] | None = None
         self._closing = False
+        self._dice = dice
+        self._marks: list[str] = []
 
     def __repr__(self) -> str:
         """What the machine knows."""
@@ -230,10 +238,10 @@ class Registrar:
                 case CreateNode():
                     self._create()
                 case ReplaceNode(version=version):
-                    create = Create(path=self._path, value=self._record, ephemeral=True)
-                    self._session.multi([Delete(path=self._path, version=version), create])
+                    self._create(Delete(path=self._path, version=version))
                 case DeleteNode(version=version):
                     self._session.delete(self._path, version)
+                    self._sweep()
         except (NodeExists, NodeMissing, VersionConflict) as error:
             self._note_session()
             self._machine.receive_refused(str(error), self._clock())
@@ -243,12 +251,25 @@ class Registrar:
             self._note_session()
             self._machine.receive_written(self._clock())
 
-    def _create(self) -> None:
+    def _create(self, *before: Delete) -> None:
+        mark = incarnation_path(self._path, f"{self._dice.getrandbits(64):016x}")
+        node = Create(path=self._path, value=self._record, ephemeral=True)
+        operations: list[Operation] = [*before, node, Create(path=mark, ephemeral=True)]
         try:
-            self._session.create(self._path, self._record, ephemeral=True)
+            self._session.multi(operations)
         except NodeMissing:
+            # A parent, or what was to be deleted: then it is missing still.
             self._session.ensure_path(_parent(self._path))
-            self._session.create(self._path, self._record, ephemeral=True)
+            self._session.ensure_path(_parent(mark))
+            self._session.multi(operations)
+        self._sweep()
+        self._marks.append(mark)
+
+    def _sweep(self) -> None:
+        """Deletes the marks of nodes that are no more. What fails here is left to the session's end."""
+        while self._marks:
+            with contextlib.suppress(CoordinationError):
+                self._session.delete(self._marks.pop())
 
     def _fail(self, error: Exception, *, uncertain: bool = False) -> None:
         """Any failure is retried for ever, also one of our own making: a silent end would unregister us unnoticed."""

@@ -7,6 +7,7 @@ takes. It decides nothing itself.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import random
 import time
@@ -22,12 +23,13 @@ from zkrpc.config import RegistryConfig, ServiceConfig
 from zkrpc.endpoint import Primary, Snapshot
 from zkrpc.errors import CoordinationError, SessionSuspended
 from zkrpc.registry.config_watch import ConfigWatch
+from zkrpc.registry.listing import Listing
 from zkrpc.registry.operations import SessionState
 from zkrpc.registry.primaries import PrimaryWatches
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.session import Session
 from zkrpc.registry.snapshot_file import load_snapshot, save_snapshot
-from zkrpc.registry.view import Effect, Listing, ListMembers, LoadSaved, Publish, ReadRecords, Record, Save, ServiceView
+from zkrpc.registry.view import Effect, ListMembers, LoadSaved, Publish, ReadRecords, Record, Save, ServiceView
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +65,8 @@ class ZooKeeperResolver:
         dice = rng or random.Random()
         self._service = service
         self._members_path = members_path or Paths(service).members
+        # Only our own registrars make marks.
+        self._marks_path = None if members_path else Paths(service).incarnations
         self._session = session
         self._file = snapshot_file
         self._clock = clock
@@ -201,11 +205,17 @@ class ZooKeeperResolver:
             found = self._session.listing(self._members_path, watch=self._wake)
             if found is not None:
                 names, stat = found
-                return Listing(names=frozenset(names), created_zxid=stat.created_zxid, changes=stat.changes)
+                listing = Listing(names=frozenset(names), created_zxid=stat.created_zxid, changes=stat.changes)
+                return self._with_marks(listing) if self._view.wants_marks(listing) else listing
             # A node that is not there has no children to watch; only exists leaves a watch for its creation.
             if self._session.exists(self._members_path, watch=self._wake) is None:
                 return None
         raise SessionSuspended(f"{self._members_path} comes and goes")
+
+    def _with_marks(self, listing: Listing) -> Listing:
+        if self._marks_path is None:
+            return listing
+        return dataclasses.replace(listing, marks=frozenset(self._session.children(self._marks_path) or ()))
 
     def _read_records(self, names: tuple[str, ...]) -> None:
         records: dict[str, Record | None] = {}

@@ -3,6 +3,7 @@
 ::
 
     /services/<service>/members/member_<worker id>     ephemeral, one record
+    /services/<service>/incarnations/member_<worker id>~<mark>    ephemeral, empty, made with the record
     /services/<service>/config                         live policy
     /services/<service>/election/<group>/primary       ephemeral, who leads; what else is there: zkrpc.election.tree
 """
@@ -20,6 +21,8 @@ MEMBER_PREFIX = "member_"
 """Fixed by ServerSets: Finagle looks only at children whose names begin so."""
 
 _MAX_NAME = 128
+_MARK = "~"
+"""Between a member's name and its mark; no worker id has it."""
 
 
 def check_name(what: str, name: str) -> str:
@@ -55,6 +58,11 @@ class Paths:
         return f"{self.root}/members"
 
     @property
+    def incarnations(self) -> str:
+        """The parent of a mark for each record that was ever made and whose session lives."""
+        return f"{self.root}/incarnations"
+
+    @property
     def config(self) -> str:
         """The live policy."""
         return f"{self.root}/config"
@@ -80,3 +88,14 @@ class Paths:
 def worker_id_of(name: str) -> str:
     """The worker id a member's node name carries; foreign names (Curator's plain ids) are taken as they are."""
     return name.removeprefix(MEMBER_PREFIX)
+
+
+def incarnation_path(member_path: str, mark: str) -> str:
+    """The node that is made together with a member's, to tell it from others of the same name."""
+    parent, _, name = member_path.rpartition("/")
+    return f"{parent.rpartition('/')[0]}/incarnations/{name}{_MARK}{mark}"
+
+
+def marked_member(name: str) -> str:
+    """The member's name that an incarnation's carries."""
+    return name.rpartition(_MARK)[0]

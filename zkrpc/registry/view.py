@@ -12,8 +12,9 @@ READING   ``ReadRecords`` is outstanding             the records: IDLE
 ========= ========================================== ========================================================
 
 **When to list.** The first change is followed at once; what comes within the next ``debounce`` (jittered) is collected
-into one further listing, so a rolling restart costs each client ten listings a second at most. Every reconnect and
-every ``refresh_interval`` lists again, since one-shot watches die with the connection and nobody says so.
+into one further listing, so a rolling restart costs each client ten listings a second at most, and fewer where the list
+is so long that this would cost more than half a percent of a processor. Every reconnect and every ``refresh_interval``
+lists again, since one-shot watches die with the connection and nobody says so.
 
 **What to read.** A record is immutable, so a name is read once, when it is first seen. But a worker that restarts
 replaces its node by one of the *same name* in one transaction, and the names then say nothing. A data watch on each
@@ -21,9 +22,10 @@ member would notice, at the price of members x clients watches in the server and
 service after every reconnect, when the ensemble is weakest; reading everything on every change costs as much each time
 anybody restarts. Instead the parent's own change counter comes with each listing (ZooKeeper's ``cversion``, the
 creations and deletions of children so far): if it moved by exactly the names that came and went, no other node was
-replaced, and only new names are read. If it moved further, or the parent is another one, something was replaced or came
-and went unseen, and all records are read again. So a replacement costs one full read, and a reconnect after which
-nothing happened costs one request. As a net below, each refresh reads again a few records that were read longest ago.
+replaced, and only new names are read. If it moved further, something was replaced or came and went unseen; then the
+marks that registrars make tell what is read (:mod:`zkrpc.registry.listing`), and without them it is everything. So a
+reconnect after which nothing happened costs one request, a replacement three, however many members there are. As a net
+below, each refresh reads again a few records that were read longest ago.
 
 **What is older than seen is ignored.** A new session may reach a server that lags behind, and its counter tells. After
 a while it is believed all the same: then the ensemble really was restored from an older state.
@@ -39,6 +41,7 @@ from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.registry.formats import parse_record
+from zkrpc.registry.listing import Listing, Marks, hidden_changes, precedes
 
 _SAVED_GRACE = 0.5
 """Seconds for ZooKeeper to answer before the saved list is used; a reachable one answers in milliseconds."""
@@ -48,6 +51,8 @@ _REFRESH_READS = 16
 """Records read again with each refresh."""
 _OLDER_TOLERANCE = 10.0
 """Seconds that a state older than what we saw is not believed; servers that lag so long drop their clients."""
+_PAUSE_PER_MEMBER = 0.0005
+"""Seconds between listings for each member: two hundred times what listing and publishing one takes (measured)."""
 _FIRST_BACKOFF = 0.1
 _MAX_BACKOFF = 5.0
 _NOT_MEMBERS = "vector_"
@@ -61,17 +66,6 @@ class ViewState(enum.Enum):
     IDLE = "idle"
     LISTING = "listing"
     READING = "reading"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """The children of the members' parent, and how the parent stood at that very moment."""
-
-    names: frozenset[str]
-    created_zxid: int
-    """Which parent it is: another after it was deleted and made again."""
-    changes: int
-    """Creations and deletions of children so far, modulo 2**32."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +133,7 @@ class ServiceView:
         self._members: dict[str, _Member] = {}
         """By name, in the order they were read."""
         self._unread: set[str] = set()
+        self._marks = Marks()
         self._listed_at = float("-inf")
         self._list_due: float | None = None
         self._refresh_due: float | None = None
@@ -192,6 +187,10 @@ class ServiceView:
             self._become_reading()
         else:
             self._complete(now)
+
+    def wants_marks(self, listing: Listing) -> bool:
+        """Whether a listing says too little without the marks."""
+        return self._parent is None or hidden_changes(self._parent, listing) != 0
 
     def receive_failure(self, now: float) -> None:
         """The listing failed; the next one has a pause before it."""
@@ -252,7 +251,7 @@ class ServiceView:
     def _is_older(self, listing: Listing, now: float) -> bool:
         """True for a state from before what we saw, until we have seen it for so long that it must be the truth."""
         known = self._parent
-        if known is None or not _precedes(listing, known):
+        if known is None or not precedes(listing, known):
             self._older_since = None
             return False
         if self._older_since is None:
@@ -265,9 +264,11 @@ class ServiceView:
         names = {name for name in listing.names if not name.startswith(_NOT_MEMBERS)}
         for name in self._members.keys() - names:
             del self._members[name]
-        if known is None or _hides_changes(known, listing):
+        replaced = self._marks.find_replaced(known, listing)
+        if replaced is None:
             self._unread = names
             return
+        self._unread |= replaced
         self._unread &= names
         self._unread |= names - self._members.keys()
         if self._refreshing:
@@ -305,7 +306,8 @@ class ServiceView:
 
     def _schedule(self, now: float) -> None:
         """The next listing: at once after a quiet time, otherwise when the current burst has been collected."""
-        due = self._listed_at + self._config.debounce * (0.5 + self._rng())
+        pause = max(self._config.debounce, _PAUSE_PER_MEMBER * len(self._members))
+        due = self._listed_at + pause * (0.5 + self._rng())
         if now >= due:
             self._become_listing(now)
         elif self._list_due is None:
@@ -336,20 +338,6 @@ class ServiceView:
     def _become_reading(self) -> None:
         self.state = ViewState.READING
         self._effects.append(ReadRecords(tuple(sorted(self._unread))))
-
-
-def _precedes(listing: Listing, known: Listing) -> bool:
-    """True if ``listing`` is from before ``known``: an earlier parent, or a counter that went back."""
-    if listing.created_zxid != known.created_zxid:
-        return listing.created_zxid < known.created_zxid
-    return 0 < (known.changes - listing.changes) % 2**32 < 2**31
-
-
-def _hides_changes(known: Listing, listing: Listing) -> bool:
-    """True if more happened between the two than their names tell."""
-    if listing.created_zxid != known.created_zxid:
-        return True
-    return (listing.changes - known.changes) % 2**32 != len(listing.names ^ known.names)
 
 
 def _distinct(members: Iterable[tuple[Instance | None, int]]) -> tuple[Instance, ...]:

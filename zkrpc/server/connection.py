@@ -43,6 +43,8 @@ class ConnectionHost(Protocol):
     admission: Admission
     is_draining: bool
     """True once connected peers were asked to send their calls elsewhere."""
+    attended: set[ServerConnection]
+    """Where those join on which a handler blocks, to have their ``end_overdue`` called until there is none."""
 
     def rng(self) -> float:
         """A float in [0, 1)."""
@@ -117,8 +119,19 @@ class ServerConnection:
             self._answer(request, refuse(request, "the server stopped", "Draining", executed=Executed.MAYBE))
         self._flush()
 
-    def tick(self, now: float) -> None:
+    def end_overdue(self, now: float) -> bool:
+        """Ends handlers whose deadline has passed; False if no other is left to look after."""
+        if self.closed:
+            return False
+        for greenlet, request in list(self._serving.items()):
+            if now > expires_at(request) + _GRACE:
+                self._interrupt(greenlet, request)
+        return bool(self._serving)
+
+    def look(self, now: float) -> None:
         """Time passed: cuts off a peer that sends too slowly, does not read, or is gone; ends what is too old."""
+        if self.closed:
+            return
         protocol = self.protocol
         if self._outbox.has_stalled(now, self._host.config.max_write_stall):
             self.close()
@@ -127,9 +140,6 @@ class ServerConnection:
         if due is not None and due <= now:
             protocol.handle_timer(now)
             self._flush()
-        for greenlet, request in list(self._serving.items()):
-            if now > expires_at(request) + _GRACE:
-                self._interrupt(greenlet, request)
         step = self._upkeep.look(now, protocol, self._used_at)
         if step is Step.PING:
             protocol.send_ping()
@@ -192,6 +202,8 @@ class ServerConnection:
             if not self._takeover_armed:
                 self._takeover_armed = True
                 self._loop.run_callback(self._take_over)
+        else:
+            host.attended.add(self)
         answer = None
         self._used_at = began = host.clock()
         try:
@@ -220,8 +232,8 @@ class ServerConnection:
         finally:
             self._go_on()
 
-    def _drop_cancelled(self) -> None:
-        """Ends what runs or waits for nobody."""
+    def _take_news(self) -> None:
+        """The peer sent something about itself or its calls: what runs or waits for nobody is ended."""
         for request in self.protocol.take_cancelled():
             ticket = self._queued.pop(request, None)
             if ticket is not None:
@@ -230,6 +242,8 @@ class ServerConnection:
             else:
                 for greenlet in [one for one, other in self._serving.items() if other is request]:
                     self._interrupt(greenlet, request)
+        if self._host.is_draining:
+            self.announce_draining()
 
     def _interrupt(self, greenlet: Any, request: Request) -> None:
         if self._host.dispatcher.may_interrupt(request):
@@ -268,6 +282,7 @@ class ServerConnection:
         if self._dispatching and not self.closed:
             self._dispatching = False
             self._leader = gevent.spawn(self._lead)
+            self._host.attended.add(self)
 
     def _refill(self) -> bool:
         """Flushes, then reads once; False when the connection is to be closed."""
@@ -297,12 +312,6 @@ class ServerConnection:
                 self._take_news()
             return True
         return False
-
-    def _take_news(self) -> None:
-        """The peer sent something about itself or its calls."""
-        self._drop_cancelled()
-        if self._host.is_draining:
-            self.announce_draining()
 
     def _wait_readable(self) -> None:
         self._waiting = True

@@ -27,11 +27,14 @@ from zkrpc.server.admission import Admission
 from zkrpc.server.connection import ServerConnection
 from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
+from zkrpc.server.upkeep import pace_of
 
 log = logging.getLogger(__name__)
 
 _TICK = 0.25
-"""Seconds between looks at slow peers; their limits are tens of seconds."""
+"""Seconds between looks at handlers that block, and the least between two at the same peer."""
+_AT_ONCE = 250
+"""Peers looked at without a pause: about a millisecond's work, in which nobody is served."""
 _POLL = 0.02
 """Seconds between looks for idleness while finishing a stop."""
 _FLUSH_TIME = 0.5
@@ -78,7 +81,9 @@ class Server:
         self._steps: dict[Step, StepAction] = {**(steps or {}), **own_steps}
         self._connections: set[ServerConnection] = set()
         self._acceptor: StreamServer | None = None
-        self._ticker: gevent.Greenlet[..., None] | None = None
+        self.attended: set[ServerConnection] = set()
+        """Connections on which a handler blocks, and perhaps some on which one did."""
+        self._tickers: list[gevent.Greenlet[..., None]] = []
         self._stopper: gevent.Greenlet[..., None] | None = None
         self._stopped = Event()
 
@@ -126,7 +131,7 @@ class Server:
     def begin(self) -> None:
         """Serves the connections that ``adopt`` brings; what ``start`` does, without listening."""
         self._lifecycle.started(self.clock())
-        self._ticker = gevent.spawn(self._tick)
+        self._tickers = [gevent.spawn(self._tick), gevent.spawn(self._look_round)]
 
     def adopt(self, sock: Any, peer: str, *, watch: Callable[[int], Any] | None = None) -> ServerConnection:
         """Serves a connected non-blocking socket, for as long as the connection or the server lives."""
@@ -187,8 +192,21 @@ class Server:
         while True:
             gevent.sleep(_TICK)
             now = self.clock()
-            for connection in list(self._connections):
-                connection.tick(now)
+            for connection in list(self.attended):
+                if not connection.end_overdue(now):
+                    self.attended.discard(connection)
+
+    def _look_round(self) -> None:
+        """Looks at every peer in turn, a few at a time, so that ten thousand idle ones delay nobody."""
+        pace = max(_TICK, pace_of(self.config))
+        while True:
+            connections = list(self._connections)
+            starts = range(0, len(connections) or 1, _AT_ONCE)
+            for start in starts:
+                gevent.sleep(pace / len(starts))
+                now = self.clock()
+                for connection in connections[start : start + _AT_ONCE]:
+                    connection.look(now)
 
     # -- stopping --------------------------------------------------------------------------------
 
@@ -244,8 +262,8 @@ class Server:
             gevent.sleep(_POLL)
 
     def _free(self) -> None:
-        if self._ticker is not None:
-            self._ticker.kill(block=False)
+        for ticker in self._tickers:
+            ticker.kill(block=False)
         for connection in list(self._connections):
             connection.close()
 

@@ -11,11 +11,15 @@ ENDING   the peer was asked to send its calls over a   ``max_connection_age_grac
 Every connection gets an age of its own within a tenth of what is configured, so that those that were opened together
 are not closed together (gRPC's ``max_connection_age`` does the same). Beside that, a zkrpc peer that has been silent is
 asked for a sign of life, and closed if it gives none; see :mod:`zkrpc.wire.keepalive`.
+
+A server may have ten thousand connections that do nothing, so it looks at each no oftener than its limits ask for:
+:func:`pace_of` a config says how often.
 """
 
 from __future__ import annotations
 
 import enum
+import functools
 import math
 from collections.abc import Callable
 
@@ -24,6 +28,8 @@ from zkrpc.wire.keepalive import Keepalive, KeepalivePolicy, Verdict
 from zkrpc.wire.server import ServerProtocol
 
 _JITTER = 0.1
+_PRECISION = 1 / 8
+_SHORTEST_STEP = 0.5
 
 
 class Step(enum.Enum):
@@ -37,6 +43,28 @@ class Step(enum.Enum):
 _STEPS = {Verdict.PING: Step.PING, Verdict.CLOSE: Step.CLOSE}
 
 
+@functools.lru_cache
+def pace_of(config: ServerConfig) -> float:
+    """Seconds between looks at a connection: an eighth of the shortest limit, so that none is overstepped by much."""
+    wire, grace = config.wire, config.max_connection_age_grace or math.inf
+    ages = (config.max_connection_age, grace, config.max_connection_idle)
+    silences = (config.keepalive_time, config.keepalive_timeout, config.max_write_stall)
+    return _PRECISION * min(*ages, *silences, wire.first_frame_timeout, wire.partial_frame_timeout)
+
+
+@functools.lru_cache
+def _policy_of(config: ServerConfig) -> KeepalivePolicy:
+    """One for all connections. What lies between two looks in time must count in full."""
+    patience = config.keepalive_timeout
+    return KeepalivePolicy(
+        time=config.keepalive_time,
+        idle_time=config.keepalive_time,
+        patience=patience,
+        timeout=patience,
+        longest_step=max(_SHORTEST_STEP, 2 * pace_of(config)),
+    )
+
+
 class Upkeep:
     """The age and the silence of one connection, opened at ``now``; ``rng`` gives floats in [0, 1)."""
 
@@ -46,11 +74,7 @@ class Upkeep:
         self._config = config
         self._end_at = now + config.max_connection_age * (1 - _JITTER + 2 * _JITTER * rng())
         self._close_at = math.inf
-        patience = config.keepalive_timeout
-        policy = KeepalivePolicy(
-            time=config.keepalive_time, idle_time=config.keepalive_time, patience=patience, timeout=patience
-        )
-        self._keepalive = Keepalive(policy, now)
+        self._keepalive = Keepalive(_policy_of(config), now)
 
     def look(self, now: float, protocol: ServerProtocol, used_at: float) -> Step | None:
         """What to do now; None if nothing. ``used_at`` is when the last call began."""

@@ -12,6 +12,7 @@ module                server                                                   c
 ``thriftpy2_peer``    what ``make_server`` makes, on gevent                    greenlets, a connection each
 ``thriftpy2_framed``  the same, framed
 ``apache``            ``TThreadedServer`` with the C module, on gevent         greenlets, a connection each
+``apache_threads``    the same on threads                                      threads, a connection each
 ``plain``                                                                      canned bytes on many connections
 ``gevent_floor``      sends back what one read brought, in the hub             greenlets on one connection
 ``c_floor``           the same in C                                            the same in C

@@ -1,7 +1,7 @@
 """Apache Thrift's own Python library with its C module.
 
-Its fastest server for many connections is ``TThreadedServer`` whose threads gevent has made greenlets: real threads
-pass the interpreter's lock to and fro. A client does one call at a time, so every caller has a connection of its own.
+Of its servers ``TThreadedServer`` is the fastest for connections that stay; gevent has made its threads greenlets here,
+see ``apache_threads`` for real ones. A client does one call at a time, so every caller has a connection of its own.
 """
 
 from __future__ import annotations
