@@ -32,7 +32,7 @@ class Outbox:
         on_empty: Callable[[], object],
         on_broken: Callable[[OSError], object],
     ) -> None:
-        self._sock = sock
+        self._send = sock.send
         self._writable = writable
         self._clock = clock
         self._on_empty = on_empty
@@ -55,7 +55,10 @@ class Outbox:
         if self._unsent:
             self._unsent += chunk
         elif chunk:
-            sent = self._send(chunk)
+            try:
+                sent: int = self._send(chunk)
+            except OSError as error:
+                sent = self._tell(error)
             if sent < len(chunk) and not self._closed:
                 self._unsent += memoryview(chunk)[sent:]
                 self._stalled_at = self._clock()
@@ -78,7 +81,10 @@ class Outbox:
         self._tell_progress()
 
     def _continue(self) -> None:
-        sent = self._send(self._unsent)
+        try:
+            sent: int = self._send(self._unsent)
+        except OSError as error:
+            sent = self._tell(error)
         if self._closed or not sent:
             return
         del self._unsent[:sent]
@@ -93,12 +99,8 @@ class Outbox:
         if progress is not None:
             progress.set()
 
-    def _send(self, chunk: bytes | bytearray) -> int:
-        try:
-            sent: int = self._sock.send(chunk)
-            return sent
-        except (BlockingIOError, InterruptedError):
-            return 0
-        except OSError as error:
+    def _tell(self, error: OSError) -> int:
+        """How much was sent by a send that failed: nothing. If that is for good, the owner is told."""
+        if not isinstance(error, (BlockingIOError, InterruptedError)):
             self._on_broken(error)
-            return 0
+        return 0

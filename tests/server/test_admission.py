@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given
@@ -15,7 +16,7 @@ from zkrpc.server.dispatch import Answer
 
 def test_admission_counts_what_runs() -> None:
     """As many as the limit says are let in, and as soon as one leaves there is room again."""
-    admission = Admission(2, lambda: True)
+    admission = Admission(2, SimpleNamespace(accepts_calls=True))
     assert [admission.admits() for _ in range(3)] == [True, True, False]
     admission.leave(0.0)
     assert admission.admits() and admission.running == 2
@@ -26,7 +27,7 @@ def test_admission_says_why_it_refuses() -> None:
     """At the limit a call is told Overloaded, at the end Draining; both were certainly not executed."""
     answers = {}
     for error, limit, accepting in (("Overloaded", 0, True), ("Draining", 5, False)):
-        admission = Admission(limit, lambda accepting=accepting: accepting)  # type: ignore[misc]
+        admission = Admission(limit, SimpleNamespace(accepts_calls=accepting))
         assert not admission.admits()
         answers[error] = admission.refusal(call_of("echo"))
         assert admission.refusal(oneway_of("note")) is None
@@ -57,9 +58,9 @@ class Gate:
 
     def __init__(self, places: int = 1, **options: Any) -> None:
         self.now = 0.0
-        self.accepts = True
+        self.accepts_calls = True
         self.fates: list[str] = []
-        self.admission = Admission(places, lambda: self.accepts, **{"max_queue": 3, **options}, clock=lambda: self.now)
+        self.admission = Admission(places, self, **{"max_queue": 3, **options}, clock=lambda: self.now)
         while self.admission.admits():
             pass
 
@@ -138,7 +139,7 @@ def test_queue_takes_nobody_while_the_server_stops() -> None:
     """Who waited before is still run."""
     gate = Gate()
     assert gate.wait("before")
-    gate.accepts = False
+    gate.accepts_calls = False
     assert gate.wait("after") is None
     gate.leave_at(0.0)
     assert gate.fates == ["before runs"]

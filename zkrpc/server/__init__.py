@@ -4,12 +4,16 @@
 
     Server ── accepts ──▶ ServerConnection ── bytes ──▶ wire.ServerProtocol ── Request ──▶ Dispatcher ──▶ handler
        │                        ▲                                                               │
-       └── Lifecycle            └──────────────── reply bytes, one send per turn ◀──────────────┘
+       └── Lifecycle            └──────────────── reply bytes, a few at a time  ◀──────────────┘
 
-*Reading.* One greenlet per connection leads: it reads, and runs each request of what it read in place. Most handlers
-answer without ever giving up the hub, so a read of fifty requests costs no greenlet switch at all. When a handler does
-block, the hub runs a callback that the leader armed before the batch; it finds the leader inside a handler and starts
-another one, which takes over reading and the rest of the batch. A slow handler therefore never delays its neighbours.
+*Reading.* The hub itself reads, and switches into a worker of the server's :mod:`~zkrpc.server.crew`, which runs what
+was read one request after another. Most handlers answer without ever giving up the hub, so a read of fifty requests
+costs two greenlet switches. When a handler does block, that is what brings the hub back before the worker is done: it
+takes another one for the rest. A slow handler therefore never delays its neighbours, an idle connection needs no
+greenlet, and nothing has to be armed or woken for any of this.
+
+*Writing.* All replies of one read leave in one send, unless running the requests takes longer than a fraction of a
+millisecond: then those that are there leave first, so that client and server work at the same time and not in turns.
 
 *Stopping.* :class:`~zkrpc.server.lifecycle.Lifecycle` owns the order of a graceful stop as data; the shell executes its
 steps and reports what happened. Nothing else decides when to close what.

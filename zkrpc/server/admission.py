@@ -50,20 +50,27 @@ class Ticket(Protocol):
         """It will not be run."""
 
 
+class Gate(Protocol):
+    """What says whether the server takes calls at all."""
+
+    accepts_calls: bool
+    """False before serving, and once only stragglers are waited for."""
+
+
 class Admission:
-    """The gate of one server.
+    """Who may run on one server.
 
     Args:
         max_concurrent: handlers that may run at once.
-        accepts_calls: whether the server takes calls at all.
+        gate: whether the server takes calls at all.
         max_queue: requests that may wait for a place.
         limit: finds out by itself how many handlers should run at once, never more than ``max_concurrent``.
         clock: monotonic seconds.
     """
 
     __slots__ = (
-        "_accepts_calls",
         "_clock",
+        "_gate",
         "_interval",
         "_left_at",
         "_limit",
@@ -79,7 +86,7 @@ class Admission:
     def __init__(
         self,
         max_concurrent: int,
-        accepts_calls: Callable[[], bool],
+        gate: Gate,
         *,
         max_queue: int = 0,
         limit: AdaptiveLimit | None = None,
@@ -90,7 +97,7 @@ class Admission:
         self._max_concurrent = max_concurrent
         self._most = max_concurrent if limit is None else min(limit.limit, max_concurrent)
         self._limit = limit
-        self._accepts_calls = accepts_calls
+        self._gate = gate
         self._max_queue = max_queue
         self._clock = clock
         self._serial = itertools.count()
@@ -111,14 +118,14 @@ class Admission:
 
     def admits(self) -> bool:
         """Whether one more handler may run; it counts from now on, until ``leave``."""
-        if self.running >= self._most or not self._accepts_calls():
+        if self.running >= self._most or not self._gate.accepts_calls:
             return False
         self.running += 1
         return True
 
     def enqueue(self, ticket: Ticket) -> bool:
         """Has a request wait that was not admitted; False if it cannot, which calls for a ``refusal``."""
-        if not self._accepts_calls():
+        if not self._gate.accepts_calls:
             return False
         if len(self._waiting) >= self._max_queue:
             self._drop_expired()
@@ -152,7 +159,7 @@ class Admission:
 
     def refusal(self, request: Request) -> Answer | None:
         """Why a call was not admitted; None for a oneway call, which wants no answer."""
-        if not self._accepts_calls():
+        if not self._gate.accepts_calls:
             return refuse(request, "the server is stopping", "Draining")
         message = f"the server runs {self._most} calls at once, and {self.queued} wait"
         return refuse(request, message, "Overloaded", retry_after=self._hint())

@@ -1,27 +1,30 @@
 """One accepted connection: moves bytes between a socket, the wire machine and the dispatcher.
 
-It decides nothing about the protocol. What it owns is the *leader*: the one greenlet that reads, and that runs what it
-read in place. If a handler blocks, the hub runs ``_take_over``, which makes another greenlet the leader; the blocked
-one finishes its call, hands its reply over and ends. Replies of one hub turn leave in one send.
+It decides nothing about the protocol. The hub itself reads when the socket is readable, and has the server's crew run
+what came: in place, one request after another, and beside each other where handlers block. Replies leave together when
+all that was read has been run, or when that takes longer, a few at a time, so that the peer need not wait for the last
+one to go on with the first.
 
-A request that finds no free place is left to the admission's queue, as a ticket; when its turn comes it gets a greenlet
-of its own. A handler for whose answer nobody waits any more, because the caller said so or its deadline has passed, is
-ended by killing its greenlet, unless it is marked as not to be interrupted.
+A request that finds no free place is left to the admission's queue, as a ticket; when its turn comes the hub has it
+run. A handler for whose answer nobody waits any more, because the caller said so or its deadline has passed, is ended
+by killing its greenlet, unless it is marked as not to be interrupted.
 """
 
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import gevent
-from gevent import get_hub, getcurrent
+from gevent import get_hub
 
 from zkrpc.config import ServerConfig
 from zkrpc.errors import Executed, LocalProtocolError
 from zkrpc.outbox import Outbox
 from zkrpc.server.admission import Admission
+from zkrpc.server.crew import Crew, Worker
 from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, refuse
 from zkrpc.server.upkeep import Step, Upkeep
 from zkrpc.wire.message import Request
@@ -29,10 +32,11 @@ from zkrpc.wire.server import ServerProtocol
 
 _READ, _WRITE = 1, 2
 _READ_SIZE = 64 * 1024
-_FAIR_SHARE = 0.005
-"""Seconds a leader may go on without a hub turn while its peer keeps the socket full."""
 _GRACE = 0.05
 """Seconds after its deadline until a handler is ended, for callers that do not say themselves that they have left."""
+_FLUSH_AFTER = 100e-6
+"""Seconds of running requests after which the replies so far are sent: some fifteen quick ones, which is enough for
+the price of a send, and leaves the peer's core something to do while this one goes on."""
 
 
 class ConnectionHost(Protocol):
@@ -41,6 +45,7 @@ class ConnectionHost(Protocol):
     config: ServerConfig
     dispatcher: Dispatcher
     admission: Admission
+    crew: Crew
     is_draining: bool
     """True once connected peers were asked to send their calls elsewhere."""
     attended: set[ServerConnection]
@@ -72,22 +77,22 @@ class ServerConnection:
         self._host = host
         self._sock = sock
         self._sock.setblocking(False)
+        self._recv = sock.recv
         self._loop = get_hub().loop
         watch = watch or functools.partial(self._loop.io, sock.fileno())
         self._readable = watch(_READ)
+        self._paused = False
         self._outbox = Outbox(
-            sock, watch(_WRITE), clock=host.clock, on_empty=self._flush, on_broken=lambda error: self.close()
+            sock, watch(_WRITE), clock=host.clock, on_empty=self._on_written, on_broken=lambda error: self.close()
         )
-        self._serving: dict[Any, Request] = {}
+        self._serving: dict[Worker, Request] = {}
         self._queued: dict[Request, _Ticket] = {}
-        self._used_at = host.clock()
+        self._admitted: deque[Request] = deque()
+        self._used_at = self._flushed_at = host.clock()
         self._upkeep = Upkeep(host.config, host.rng, self._used_at)
-        self._dispatching = False
-        self._takeover_armed = False
+        self._work_armed = False
         self._flush_armed = False
-        self._turn_at = host.clock()
-        self._waiting = False
-        self._leader = gevent.spawn(self._lead)
+        self._readable.start(self._on_readable)
 
     def __repr__(self) -> str:
         """Peer and load."""
@@ -114,8 +119,8 @@ class ServerConnection:
         for ticket in list(self._queued.values()):
             self._host.admission.forget(ticket)
             ticket.answer(refuse(ticket.request, "the server stopped", "Draining"))
-        for greenlet, request in list(self._serving.items()):
-            self._end(greenlet)
+        for worker, request in list(self._serving.items()):
+            self._end(worker)
             self._answer(request, refuse(request, "the server stopped", "Draining", executed=Executed.MAYBE))
         self._flush()
 
@@ -123,9 +128,9 @@ class ServerConnection:
         """Ends handlers whose deadline has passed; False if no other is left to look after."""
         if self.closed:
             return False
-        for greenlet, request in list(self._serving.items()):
+        for worker, request in list(self._serving.items()):
             if now > expires_at(request) + _GRACE:
-                self._interrupt(greenlet, request)
+                self._interrupt(worker, request)
         return bool(self._serving)
 
     def look(self, now: float) -> None:
@@ -150,7 +155,7 @@ class ServerConnection:
             self.close()
 
     def close(self) -> None:
-        """Frees the socket and the reader. Handlers that still run finish, and their answers are dropped."""
+        """Frees the socket. Handlers that still run finish, and their answers are dropped."""
         if self.closed:
             return
         self.closed = True
@@ -162,75 +167,107 @@ class ServerConnection:
             self._host.admission.forget(ticket)
         self._queued.clear()
         self._host.forget(self)
-        if self._waiting and self._leader is not getcurrent():
-            self._leader.kill(block=False)
 
-    # -- the leader ------------------------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------------
 
-    def _lead(self) -> None:
-        me = getcurrent()
-        protocol = self.protocol
-        while not self.closed:
-            request = protocol.next_request()
-            if request is not None:
-                self._serve(request, me)
-            elif self._leader is not me:
-                # Deposed while a handler blocked: what it answered may have released a held-back request, done above.
-                self._flush_soon()
-                return
-            elif not self._refill():
-                self.close()
-
-    def _serve(self, request: Request, me: Any) -> None:
-        """Runs a request, or has it wait or refused."""
-        admission = self._host.admission
-        if admission.admits():
-            self._run(request, me)
+    def _on_readable(self) -> None:
+        """In the hub. Reads once: if there is more, the hub looks at other sockets before it comes back."""
+        try:
+            chunk = self._recv(_READ_SIZE)
+        except (BlockingIOError, InterruptedError):
             return
+        except OSError:
+            chunk = b""
+        protocol, now = self.protocol, self._host.clock()
+        if not chunk:
+            protocol.receive_eof(now)
+            self.close()
+            return
+        protocol.receive_data(chunk, now)
+        if protocol.has_news:
+            protocol.has_news = False
+            self._take_news()
+        self._flushed_at = now
+        self._work_off()
+
+    def _work_off(self) -> None:
+        """In the hub. Has everything run that is there to be run, and sends the answers."""
+        self._work_armed = False
+        protocol, begin = self.protocol, self._host.crew.begin
+        while self._admitted or (protocol.has_requests and not self.closed):
+            if not begin(self._run_requests):
+                self._host.attended.add(self)
+        self._flush()
+        if not self.closed and (protocol.wants_close or len(self._outbox) > self._host.config.wire.max_unsent):
+            # No room for more answers, or no more requests wanted: on_written goes on, or nobody does.
+            self._paused = True
+            self._readable.stop()
+
+    def _on_written(self) -> None:
+        self._flush()
+        if self._paused and not self.closed and not self._outbox and not self.protocol.wants_close:
+            self._paused = False
+            self._readable.start(self._on_readable)
+
+    # -- running requests ------------------------------------------------------------------------
+
+    def _run_requests(self, worker: Worker) -> None:
+        """In a worker: runs everything there is."""
+        next_request, admits, admitted = self.protocol.next_request, self._host.admission.admits, self._admitted
+        while True:
+            if admitted:
+                self._run(admitted.popleft(), worker)
+                continue
+            request = None if self.closed else next_request()
+            if request is None:
+                break
+            if admits():
+                self._run(request, worker)
+            else:
+                self._turn_away(request)
+        # Here and not in the hub: a switch before the last send would keep the peer waiting for it.
+        if worker.in_front:
+            self._flush()
+        else:
+            self._flush_soon()
+
+    def _turn_away(self, request: Request) -> None:
+        """Has a request wait that was not admitted, or refuses it."""
+        admission = self._host.admission
         ticket = _Ticket(self, request)
         if admission.enqueue(ticket):
             self._queued[request] = ticket
         else:
             self._answer(request, admission.refusal(request))
 
-    def _run(self, request: Request, me: Any) -> None:
-        """Runs an admitted request in this greenlet."""
+    def _run(self, request: Request, worker: Worker) -> None:
+        """Runs an admitted request."""
         host = self._host
-        self._serving[me] = request
-        if self._leader is me:
-            self._dispatching = True
-            if not self._takeover_armed:
-                self._takeover_armed = True
-                self._loop.run_callback(self._take_over)
-        else:
+        self._serving[worker] = request
+        if not worker.in_front:
             host.attended.add(self)
         answer = None
         self._used_at = began = host.clock()
+        if began - self._flushed_at > _FLUSH_AFTER:
+            self._flushed_at = began
+            self._flush()
         try:
             answer = host.dispatcher.dispatch(request, self.peer, began)
         except BaseException as error:  # a gevent.Timeout of the handler's own, for one; or we were ended
-            if me in self._serving:
+            if worker in self._serving:
                 answer = host.dispatcher.failed(request, error)
         finally:
-            if self._leader is me:
-                self._dispatching = False
-            if self._serving.pop(me, None) is None:
-                self._die()
+            if self._serving.pop(worker, None) is None:
+                # After _end, whose kill may still be on its way and must not hit another call.
+                raise gevent.GreenletExit
             host.admission.leave(began)
             self._answer(request, answer)
 
-    def _die(self) -> None:
-        """Ends this greenlet after ``_end``, whose kill may still be on its way and must not hit another call."""
-        if self._leader is getcurrent():  # it was ended before the hub found that it blocks
-            self._leader = gevent.spawn(self._lead)
-        raise gevent.GreenletExit
-
-    def _run_apart(self, run: Callable[[Request, Any], None], request: Request) -> None:
-        """Runs a request in this greenlet, which is not the leader's."""
-        try:
-            run(request, getcurrent())
-        finally:
-            self._go_on()
+    def _work_soon(self) -> None:
+        """Has the hub look for what there is to be run, and send what there is to be sent."""
+        if not self._work_armed:
+            self._work_armed = True
+            self._loop.run_callback(self._work_off)
 
     def _take_news(self) -> None:
         """The peer sent something about itself or its calls: what runs or waits for nobody is ended."""
@@ -240,28 +277,21 @@ class ServerConnection:
                 self._host.admission.forget(ticket)
                 self.protocol.finish(request)
             else:
-                for greenlet in [one for one, other in self._serving.items() if other is request]:
-                    self._interrupt(greenlet, request)
+                for worker in [one for one, other in self._serving.items() if other is request]:
+                    self._interrupt(worker, request)
         if self._host.is_draining:
             self.announce_draining()
 
-    def _interrupt(self, greenlet: Any, request: Request) -> None:
+    def _interrupt(self, worker: Worker, request: Request) -> None:
         if self._host.dispatcher.may_interrupt(request):
-            self._end(greenlet)
+            self._end(worker)
             self.protocol.finish(request)
-            self._go_on()
+            self._work_soon()
 
-    def _go_on(self) -> None:
-        """A request ended outside the leader: its answer is sent, and one that it held back is run."""
-        self._flush_soon()
-        request = self.protocol.next_request()
-        if request is not None:
-            gevent.spawn(self._run_apart, self._serve, request)
-
-    def _end(self, greenlet: Any) -> None:
+    def _end(self, worker: Worker) -> None:
         """Ends a handler that blocks; its place is free at once."""
-        del self._serving[greenlet]
-        greenlet.kill(block=False)
+        del self._serving[worker]
+        worker.kill(block=False)
         self._host.admission.leave(None)
 
     def _answer(self, request: Request, answer: Answer | None) -> None:
@@ -275,60 +305,6 @@ class ServerConnection:
             refusal = refuse(request, str(error), "RemoteError", executed=Executed.YES)
             assert refusal is not None
             protocol.send_reply(request, refusal.body, kind=refusal.kind, headers=refusal.headers)
-
-    def _take_over(self) -> None:
-        # In the hub. If the leader is inside a handler now, then that handler gave up the hub: it blocks.
-        self._takeover_armed = False
-        if self._dispatching and not self.closed:
-            self._dispatching = False
-            self._leader = gevent.spawn(self._lead)
-            self._host.attended.add(self)
-
-    def _refill(self) -> bool:
-        """Flushes, then reads once; False when the connection is to be closed."""
-        self._flush()
-        if self.closed or not self._await_room():
-            return False
-        now = self._host.clock()
-        if now - self._turn_at > _FAIR_SHARE:
-            # Not sleep(0): the hub runs up to fifty of these before it looks at other sockets (measured: 75 ms).
-            self._wait_readable()
-        while not self.closed and not self.protocol.wants_close:
-            try:
-                chunk = self._sock.recv(_READ_SIZE)
-            except BlockingIOError:
-                self._wait_readable()
-                continue
-            except OSError:
-                chunk = b""
-            now = self._host.clock()
-            if not chunk:
-                self.protocol.receive_eof(now)
-                return False
-            protocol = self.protocol
-            protocol.receive_data(chunk, now)
-            if protocol.has_news:
-                protocol.has_news = False
-                self._take_news()
-            return True
-        return False
-
-    def _wait_readable(self) -> None:
-        self._waiting = True
-        try:
-            get_hub().wait(self._readable)
-        finally:
-            self._waiting = False
-            self._turn_at = self._host.clock()
-
-    def _await_room(self) -> bool:
-        """Waits while a peer that does not read its replies owes us room; False if it never makes any."""
-        config = self._host.config
-        most = 0 if self.protocol.wants_close else config.wire.max_unsent
-        while len(self._outbox) > most:
-            if not self._outbox.await_progress(config.max_write_stall):
-                return False
-        return not self.closed
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -360,11 +336,12 @@ class _Ticket:
         """There is a place for it."""
         connection = self._connection
         del connection._queued[self.request]
-        gevent.spawn(connection._run_apart, connection._run, self.request)
+        connection._admitted.append(self.request)
+        connection._work_soon()
 
     def answer(self, answer: Answer | None) -> None:
         """It will not be run."""
         connection = self._connection
         del connection._queued[self.request]
         connection._answer(self.request, answer)
-        connection._go_on()
+        connection._work_soon()

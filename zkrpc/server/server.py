@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import gevent
 import gevent.socket
 from gevent.event import Event
+from gevent.monkey import get_original
 from gevent.server import StreamServer
 
 from zkrpc.call import Interceptor, ServerCall
@@ -25,6 +27,7 @@ from zkrpc.idl import Interface
 from zkrpc.policies.limit import AdaptiveLimit
 from zkrpc.server.admission import Admission
 from zkrpc.server.connection import ServerConnection
+from zkrpc.server.crew import Crew
 from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
 from zkrpc.server.upkeep import pace_of
@@ -39,6 +42,8 @@ _POLL = 0.02
 """Seconds between looks for idleness while finishing a stop."""
 _FLUSH_TIME = 0.5
 """Seconds given to the last answers of a stop to leave."""
+
+PlainSocket: type[socket.socket] = get_original("socket", "socket")
 
 StepAction = Callable[[], None]
 
@@ -72,6 +77,7 @@ class Server:
         """Where it listens, once bound."""
         self._lifecycle = Lifecycle(linger=self.config.linger, drain_timeout=self.config.drain_timeout)
         self.admission = self._make_admission()
+        self.crew = Crew()
         own_steps = {
             Step.ANNOUNCE_DRAINING: self._announce_draining,
             Step.STOP_ACCEPTING: self._stop_accepting,
@@ -92,7 +98,7 @@ class Server:
         most, queue = config.max_concurrent, config.max_queue
         return Admission(
             most,
-            self.accepts_calls,
+            self._lifecycle,
             max_queue=most if queue is None else queue,
             limit=AdaptiveLimit(most=most) if config.adaptive_limit else None,
             clock=self.clock,
@@ -173,8 +179,9 @@ class Server:
     # -- accepting -------------------------------------------------------------------------------
 
     def _accepted(self, accepted: gevent.socket.socket, address: tuple[str, int]) -> None:
-        # StreamServer closes its own object when this returns; the connection lives on under another.
-        sock = gevent.socket.socket(fileno=accepted.detach())
+        # StreamServer closes its own object when this returns; the connection lives on under another, which is a plain
+        # one: it never waits, and each call of gevent's costs a microsecond more (measured).
+        sock = PlainSocket(fileno=accepted.detach())
         if len(self._connections) >= self.config.max_connections:
             sock.close()
             log.warning("refused %s:%s: max_connections=%d are open", *address[:2], self.config.max_connections)
@@ -266,6 +273,7 @@ class Server:
             ticker.kill(block=False)
         for connection in list(self._connections):
             connection.close()
+        self.crew.dismiss()
 
 
 def _listen(endpoint: Endpoint, backlog: int) -> gevent.socket.socket:
