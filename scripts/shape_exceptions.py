@@ -7,7 +7,10 @@ is no longer needed.
 from __future__ import annotations
 
 LARGER: dict[str, tuple[int, str]] = {
-    "zkrpc.wire.server": (330, "one machine: its hot loop and its slow path share every field"),
+    "zkrpc.client.connection": (
+        309,
+        "one shell: what wakes a caller, ends its wait or frees the socket shares all fields",
+    ),
 }
 """``package.module``, ``package.module:Class`` or ``package.module:function`` -> (ceiling, why)."""
 

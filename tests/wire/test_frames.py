@@ -46,16 +46,16 @@ def test_buffer_waits_for_a_frame_byte_by_byte() -> None:
     frame = message()
     assert buffer.end_of_frame(frame[:1], 0) == -1
     steps = [buffer.join(frame[at : at + 1]) for at in range(1, 3)]
-    assert steps == [b"", b""]
-    assert buffer.join(frame[3:4]) == frame[:4]
+    assert steps == [(b"", 1), (b"", 1)]
+    assert buffer.join(frame[3:4]) == (frame[:4], 1)
     assert buffer.end_of_frame(frame[:4], 0) == -1
-    assert buffer.join(frame[4:5]) == b""
-    assert buffer.join(frame[5:6]) == frame[:6]
+    assert buffer.join(frame[4:5]) == (b"", 1)
+    assert buffer.join(frame[5:6]) == (frame[:6], 1)
     assert buffer.end_of_frame(frame[:6], 0) == -1
-    assert buffer.join(frame[6:-1]) == b""
+    assert buffer.join(frame[6:-1]) == (b"", len(frame) - 7)
     assert len(buffer) == len(frame) - 1
-    whole = buffer.join(frame[-1:] + b"\x00")
-    assert whole == frame + b"\x00"
+    whole, goes_on = buffer.join(frame[-1:] + b"\x00")
+    assert (whole, goes_on) == (frame, 1)
     assert len(buffer) == 0
     assert buffer.end_of_frame(whole, 0) == len(frame)
 

@@ -77,10 +77,8 @@ def test_server_answers_a_call_in_its_dialect(dialect: Dialect) -> None:
     assert server.in_flight == 1
     server.send_reply(request, REPLY_BODY)
     assert server.in_flight == 0
-    assert server.unsent == len(message(b"echo", 7, REPLY_BODY, kind=REPLY, dialect=dialect))
     assert server.data_to_send() == message(b"echo", 7, REPLY_BODY, kind=REPLY, dialect=dialect)
     assert server.data_to_send() == b""
-    assert server.unsent == 0
 
 
 def test_server_serves_the_known_shape_as_the_first_of_it() -> None:
@@ -466,7 +464,7 @@ def test_server_survives_hostile_messages(dialect: str) -> None:
     for hostile in HOSTILE[dialect]:
         server = started()
         server.receive_data(framed(bytes.fromhex(hostile["hex"])), 0.0)
-        outcomes = (server.in_flight == 1, server.unsent > 0, server.failure is not None)
+        outcomes = (server.in_flight == 1, bool(server.data_to_send()), server.failure is not None)
         assert sum(outcomes) == 1, hostile["id"]
         assert "\n" not in (server.failure or "")
 
@@ -487,11 +485,13 @@ streams = st.lists(st.one_of(calls, calls, calls, garbage), max_size=8).map(b"".
 
 def _played(server: ServerProtocol, chunks: list[bytes]) -> tuple[Any, ...]:
     """Everything that shows when requests are answered only at the end."""
-    seen = []
+    seen: list[Any] = []
     sent = b""
     for chunk in chunks:
         server.receive_data(chunk, 0.0)
-        seen += [tuple(request) for request in requests_of(server)]
+        # How much stands in front of the struct is nobody's business.
+        bare = [request._replace(frame=request.frame[request.offset :], offset=0) for request in requests_of(server)]
+        seen += [tuple(request) for request in bare]
         sent += server.data_to_send()
     return [request[:-1] for request in seen], sent, server.state, server.failure, server.in_flight
 

@@ -41,7 +41,6 @@ def write_call_head(
     name: bytes,
     call_id: int,
     size: int,
-    *,
     deadline_at: float,
     now: float,
     headers: Mapping[str, str] | None,

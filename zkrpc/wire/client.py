@@ -145,17 +145,7 @@ class ClientProtocol:
             call_id = (serial := serial + 1) & _LAST_ID
         size = len(body)
         if headers or oneway or not self._has_templates:
-            head = write_call_head(
-                self.dialect,
-                self.limits,
-                name,
-                call_id,
-                size,
-                deadline_at=deadline_at,
-                now=now,
-                headers=headers,
-                oneway=oneway,
-            )
+            head = write_call_head(self.dialect, self.limits, name, call_id, size, deadline_at, now, headers, oneway)
             length = len(head) - LENGTH_SIZE + size
         else:
             try:
@@ -240,24 +230,28 @@ class ClientProtocol:
         if self.state is _CLOSED:
             return replies
         self.last_heard_at = now
-        buffer = self._buffer
-        if buffer:
-            data = buffer.join(data)
-        end = len(data)
         start = 0
         try:
-            while True:
-                start = self._take_known(data, start, replies)
-                if start == end:
-                    break
-                stop = buffer.end_of_frame(data, start)
-                if stop < 0:
-                    break
-                self._take_any(data[start + 4 : stop], replies)
-                start = stop
+            if self._buffer:
+                joined, start = self._buffer.join(data)
+                self._take(joined, 0, replies)
+            self._take(data, start, replies)
         except RemoteProtocolError as exc:
             self._become_closed(str(exc))
         return replies
+
+    def _take(self, data: bytes, start: int, replies: list[tuple[Any, Reply]]) -> None:
+        """Takes the frames from ``start`` on; the last one is kept if it is incomplete."""
+        end = len(data)
+        while start != end:
+            start = self._take_known(data, start, replies)
+            if start == end:
+                break
+            stop = self._buffer.end_of_frame(data, start)
+            if stop < 0:
+                break
+            self._take_any(data[start + 4 : stop], replies)
+            start = stop
 
     def _take_known(self, data: bytes, start: int, replies: list[tuple[Any, Reply]]) -> int:
         """The hot loop: takes the frames that have known shapes, and returns where the first other one starts."""
@@ -266,7 +260,7 @@ class ClientProtocol:
         unpack, _, offset = self._layout
         known, pending, add = self._known.get, self._pending, replies.append
         end, max_frame, flushed = len(data), self._max_frame, self._flushed
-        while True:
+        while start != end:
             try:
                 length, magic, _, lead, call_id = unpack(data, start)
                 shape = known(lead)
@@ -286,9 +280,12 @@ class ClientProtocol:
                 return start
             del pending[call_id]
             kind, headers = shape
-            reply = make_tuple(Reply, (kind, headers, data[start + 4 : stop], offset, _HEADER_BINARY))
+            # A read that is one frame, as long ones are, is not copied to lose its length.
+            frame, at = (data, offset + 4) if stop - start == end else (data[start + 4 : stop], offset)
+            reply = make_tuple(Reply, (kind, headers, frame, at, _HEADER_BINARY))
             add((call[0], reply))
             start = stop
+        return start
 
     def _take_any(self, frame: bytes, replies: list[tuple[Any, Reply]]) -> None:
         """One frame of any kind. Raises RemoteProtocolError if the connection cannot go on after it."""

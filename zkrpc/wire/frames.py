@@ -87,15 +87,22 @@ class FrameBuffer:
         """Bytes held."""
         return len(self._kept)
 
-    def join(self, chunk: bytes) -> bytes:
-        """What was kept with the chunk behind it, or ``b""`` while that is not enough to go on."""
+    def join(self, chunk: bytes) -> tuple[bytes, int]:
+        """What was kept with the beginning of the chunk behind it, and where the chunk goes on.
+
+        That is the frame that was incomplete and no more, so that what follows it need not be copied; or ``b""`` while
+        it is still not enough to go on, and the whole chunk is kept.
+        """
         kept = self._kept
-        kept += chunk
-        if len(kept) < self._wanted:
-            return b""
-        joined = bytes(kept)
+        missing = self._wanted - len(kept)
+        if len(chunk) < missing:
+            kept += chunk
+            return b"", len(chunk)
+        if self._wanted <= _SNIFFED:  # it is not known yet how long the frame is
+            missing = len(chunk)
+        joined = b"".join((kept, memoryview(chunk)[:missing]))
         self.clear()
-        return joined
+        return joined, missing
 
     def end_of_frame(self, data: bytes, start: int) -> int:
         """Where the frame that starts here ends, or -1 if it is incomplete; the rest is kept then.

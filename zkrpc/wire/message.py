@@ -7,8 +7,13 @@ headers, so it is parsed once and then found by its bytes::
     u32 LENGTH  u32 MAGIC+FLAGS  i32 SEQID | u16 WORDS, header block, u32 VERSION, u32 SIZE, name | i32 SEQID | struct
                                            |<-------------------- the shape ------------------>|
 
-One precompiled ``struct`` call cuts a frame into these, given the shape's size. Shapes come from peers, so their number
-and size are bounded; they are kept per process, not per connection, so that the bound is one for all peers together.
+One precompiled ``struct`` call cuts a frame into these, given the shape's size. Plain framed binary messages have
+shapes too, which are shorter::
+
+    u32 LENGTH | u32 VERSION, u32 SIZE, name | i32 SEQID | struct
+
+Shapes come from peers, so their number and size are bounded; they are kept per process, not per connection, so that the
+bound is one for all peers together.
 """
 
 from __future__ import annotations
@@ -102,14 +107,40 @@ def layout_at(data: bytes, start: int) -> Layout | None:
     return layout_of(size) if size <= _MAX_SHAPE else None
 
 
+PlainLayout = tuple[Callable[..., tuple[int, bytes, int]], Callable[..., bytes], int]
+"""The same for plain messages, which have neither magic nor a second seqid."""
+
+
+@functools.lru_cache(maxsize=_MAX_SHAPE)
+def plain_layout_of(size: int) -> PlainLayout:
+    """The layout of plain messages whose shape has this size."""
+    cut = struct.Struct(f"!I{size}si")
+    return cut.unpack_from, cut.pack, cut.size - LENGTH_SIZE
+
+
+def plain_layout_at(data: bytes, start: int) -> PlainLayout | None:
+    """What ``layout_at`` is to THeader: a likely one, or None."""
+    return plain_layout_of(8 + data[start + 11]) if len(data) > start + 11 else None
+
+
 Template = tuple[Callable[..., bytes], bytes, int]
-"""How to write what precedes a body: ``pack(base + len(body), magic and flags, header seqid, shape, seqid)``."""
+"""How to write what precedes a body: ``pack(base + len(body), magic and flags, header seqid, shape, seqid)``, or
+``pack(base + len(body), shape, seqid)`` if it is plain."""
 
 
 def template_of(block: bytes, kind: int, name: bytes) -> Template:
     """The template of THeader binary messages with this header block."""
     shape = (len(block) // 4).to_bytes(2, "big") + block + open_binary(kind, name)
     layout = layout_of(len(shape)) if len(shape) <= _MAX_SHAPE else layout_of.__wrapped__(len(shape))
+    return layout[1], shape, layout[2]
+
+
+def plain_template_of(kind: int, name: bytes) -> Template | None:
+    """The template of plain binary messages; None for a name too long to keep one for."""
+    shape = open_binary(kind, name)
+    if len(shape) > _MAX_SHAPE:
+        return None
+    layout = plain_layout_of(len(shape))
     return layout[1], shape, layout[2]
 
 
@@ -123,6 +154,7 @@ class Shapes(NamedTuple):
     """What was learnt from peers by processes with the same header limits."""
 
     requests: dict[bytes, RequestShape]
+    plain_requests: dict[bytes, RequestShape]
     replies: dict[bytes, ReplyShape]
     blocks: dict[bytes, Block]
 
@@ -130,7 +162,7 @@ class Shapes(NamedTuple):
 @functools.lru_cache(maxsize=16)
 def shapes_of(max_header: int, max_entries: int) -> Shapes:
     """The shapes seen so far under these limits."""
-    return Shapes({}, {}, {})
+    return Shapes({}, {}, {}, {})
 
 
 def remember(cache: dict[_KeyT, _ValueT], key: _KeyT, value: _ValueT, limit: int = _MAX_SHAPES) -> None:
@@ -155,10 +187,11 @@ class Opening(NamedTuple):
 
     def shape(self, body_offset: int) -> bytes | None:
         """The frame's shape, if it is one worth remembering."""
-        size = body_offset - 12
-        if self.dialect is not Dialect.HEADER_BINARY or self.flags or self.transformed or size > _MAX_SHAPE:
+        begins = 8 if self.dialect is Dialect.HEADER_BINARY else 0
+        size = body_offset - 4 - begins
+        if self.dialect.payload is not Payload.BINARY or self.flags or self.transformed or size > _MAX_SHAPE:
             return None
-        return self.frame[8 : body_offset - 4]
+        return self.frame[begins : body_offset - 4]
 
 
 def open_frame(frame: bytes, limits: WireLimits) -> Opening:
@@ -258,7 +291,7 @@ class Request(NamedTuple):
     """Metadata, empty for plain Thrift callers; not to be changed."""
     frame: bytes
     offset: int
-    """Where the argument struct starts in ``frame``; it must end where the frame does."""
+    """Where the argument struct starts in ``frame``; it must end where that does."""
     dialect: Dialect
     received_at: float
     header_seqid: int

@@ -13,7 +13,6 @@ are no calls. It does not know methods, structs or deadlines, reads no clock and
 from __future__ import annotations
 
 import itertools
-import struct
 from collections import deque
 from collections.abc import Mapping
 
@@ -21,14 +20,14 @@ from zkrpc.codec import FailureKind
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError, RemoteProtocolError
 from zkrpc.wire import headers as keys
-from zkrpc.wire.answers import SMALL, is_too_heavy, write_refusal, write_reply_head
+from zkrpc.wire.answers import is_too_heavy, write_refusal, write_reply_head
 from zkrpc.wire.envelope import EnvelopeError, MessageKind, read_envelope
 from zkrpc.wire.frames import LENGTH_SIZE, FrameBuffer
+from zkrpc.wire.known import KnownRequests
 from zkrpc.wire.message import (
     CANCEL,
     CONTROL_PREFIX,
     DRAINING,
-    EMPTY_BLOCKS,
     HELLO,
     PING,
     PLAIN_MAGIC,
@@ -37,15 +36,8 @@ from zkrpc.wire.message import (
     Opening,
     ProtocolState,
     Request,
-    bare_name,
     control_frame,
-    layout_at,
-    layout_of,
-    make_tuple,
     open_frame,
-    remember,
-    shapes_of,
-    template_of,
 )
 from zkrpc.wire.theader import NO_HEADERS
 
@@ -55,7 +47,6 @@ MAX_NAME = 256
 _CALL, _ONEWAY, _REPLY = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY
 _HEADER_BINARY = Dialect.HEADER_BINARY
 _CLOSED = ProtocolState.CLOSED
-_EMPTY_BLOCK = EMPTY_BLOCKS[_HEADER_BINARY.payload]
 _OVERLOADED = {keys.ERROR: "Overloaded", keys.EXECUTED: "no"}
 
 
@@ -70,7 +61,6 @@ class ServerProtocol:
         "_held",
         "_held_count",
         "_known",
-        "_layout",
         "_max_frame",
         "_out",
         "_partial_since",
@@ -102,8 +92,7 @@ class ServerProtocol:
         self._buffer = FrameBuffer(limits.max_frame)
         self._first_frame_by: float | None = now + limits.first_frame_timeout
         self._partial_since: float | None = None
-        self._known = shapes_of(limits.max_header, limits.max_header_entries).requests
-        self._layout = layout_of(0)
+        self._known = KnownRequests(limits)
         self._ready: deque[Request] = deque()
         self._active: dict[int, Request] = {}
         # Requests whose seqid is in flight already, in order of arrival; the count is kept because it is asked often.
@@ -121,9 +110,9 @@ class ServerProtocol:
         return len(self._active) + self._held_count
 
     @property
-    def unsent(self) -> int:
-        """Bytes waiting for ``data_to_send``."""
-        return sum(map(len, self._out))
+    def has_requests(self) -> bool:
+        """True if ``next_request`` has one to give."""
+        return bool(self._ready)
 
     @property
     def wants_close(self) -> bool:
@@ -144,15 +133,23 @@ class ServerProtocol:
         if self.state is _CLOSED:
             return
         self.last_heard_at = now
-        if self._partial_since is not None:
-            data = self._buffer.join(data)
-            if not data:
-                return
-        end = len(data)
-        start = 0
+        if self._partial_since is None:
+            self._take(data, 0, now)
+            return
+        joined, start = self._buffer.join(data)
+        if joined:
+            self._take(joined, 0, now)
+            if start != len(data) and self.state is not _CLOSED:
+                self._take(data, start, now)
+
+    def _take(self, data: bytes, start: int, now: float) -> None:
+        """Takes the frames from ``start`` on; the last one is kept if it is incomplete."""
+        active, add = self._active, self._ready.append
+        room = self.limits.max_in_flight - self._held_count
+        end, began = len(data), start
         try:
             while True:
-                start = self._take_known(data, start, now)
+                start = self._known.take(data, start, now, active, room, add)
                 if start == end:
                     break
                 stop = self._buffer.end_of_frame(data, start)
@@ -163,47 +160,11 @@ class ServerProtocol:
         except RemoteProtocolError as exc:
             self._become_closed(str(exc))
             return
-        if start:
+        if start != began:
             self._first_frame_by = None
             self._partial_since = None if start == end else now
-        elif self._partial_since is None and end:
+        elif self._partial_since is None and start != end:
             self._partial_since = now
-
-    def _take_known(self, data: bytes, start: int, now: float) -> int:
-        """The hot loop: takes the frames that have known shapes, and returns where the first other one starts."""
-        unpack, _, offset = self._layout
-        known, active, add = self._known.get, self._active, self._ready.append
-        end, small = len(data), min(self._max_frame, SMALL)
-        room = self.limits.max_in_flight - self._held_count
-        while True:
-            try:
-                length, magic, header_seqid, lead, seqid = unpack(data, start)
-                shape = known(lead)
-            except struct.error:
-                shape = None
-            if shape is None:
-                layout = layout_at(data, start)
-                if layout is None or layout is self._layout:
-                    return start
-                unpack, _, offset = self._layout = layout
-                continue
-            stop = start + 4 + length
-            if (
-                magic != PLAIN_MAGIC
-                or stop > end
-                or not offset < length <= small
-                or seqid in active
-                or len(active) >= room
-            ):
-                return start
-            name, kind, headers, template = shape
-            frame = data[start + 4 : stop]
-            active[seqid] = request = make_tuple(
-                Request,
-                (name, seqid, kind, headers, frame, offset, _HEADER_BINARY, now, header_seqid, 0, template),
-            )
-            add(request)
-            start = stop
 
     def _take_any(self, frame: bytes, now: float) -> None:
         """One frame of any kind. Raises RemoteProtocolError if the connection cannot go on after it."""
@@ -233,11 +194,7 @@ class ServerProtocol:
 
     def _admit(self, opening: Opening, kind: MessageKind, name: bytes, seqid: int, offset: int, now: float) -> None:
         dialect, frame, _, headers, flags, header_seqid, _ = opening
-        template = None
-        shape = opening.shape(offset)
-        if shape is not None:
-            template = template_of(_EMPTY_BLOCK, _REPLY, bare_name(name)) if kind is _CALL else None
-            remember(self._known, shape, (name, kind, headers, template))
+        template = self._known.learn(opening, offset, name, kind, headers)
         request = Request(name, seqid, kind, headers, frame, offset, dialect, now, header_seqid, flags, template)
         if seqid in self._active:
             self._held.setdefault(seqid, deque()).append(request)
@@ -334,7 +291,10 @@ class ServerProtocol:
         if template is not None and kind is _REPLY and not headers:
             pack, shape, base = template
             length = base + size
-            head = pack(length, PLAIN_MAGIC, request.header_seqid, shape, seqid)
+            if request.dialect is _HEADER_BINARY:
+                head = pack(length, PLAIN_MAGIC, request.header_seqid, shape, seqid)
+            else:
+                head = pack(length, shape, seqid)
         else:
             head = write_reply_head(request, self.limits, kind, headers, size)
             length = len(head) - LENGTH_SIZE + size

@@ -1,0 +1,138 @@
+"""Requests that look like earlier ones: cut out of a read and made ready without being parsed.
+
+See :mod:`zkrpc.wire.message` for what a shape is. Whatever is new, large, incomplete or wrong is left to the slow path,
+which also teaches what the next ones may look like. A peer speaks one dialect as a rule, so only the loop of the one
+that it spoke last is tried.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from zkrpc.config import WireLimits
+from zkrpc.wire.answers import SMALL
+from zkrpc.wire.envelope import MessageKind
+from zkrpc.wire.message import (
+    EMPTY_BLOCKS,
+    PLAIN_MAGIC,
+    Dialect,
+    Opening,
+    Request,
+    Template,
+    bare_name,
+    layout_at,
+    layout_of,
+    make_tuple,
+    plain_layout_at,
+    plain_layout_of,
+    plain_template_of,
+    remember,
+    shapes_of,
+    template_of,
+)
+
+_HEADER_BINARY, _FRAMED_BINARY = Dialect.HEADER_BINARY, Dialect.FRAMED_BINARY
+_EMPTY_BLOCK = EMPTY_BLOCKS[_HEADER_BINARY.payload]
+_CALL, _REPLY = MessageKind.CALL, MessageKind.REPLY
+
+
+class KnownRequests:
+    """What one connection's requests are compared with.
+
+    ``take(data, start, now, active, room, add)`` goes through the frames from ``start`` on as long as they have known
+    shapes, their ids are free and no more than ``room`` are active: it puts each into ``active`` by its id and gives it
+    to ``add``. It returns where the first other frame starts, or the end of ``data``.
+    """
+
+    __slots__ = ("_known", "_layout", "_plain_known", "_plain_layout", "_small", "take")
+
+    def __init__(self, limits: WireLimits) -> None:
+        shapes = shapes_of(limits.max_header, limits.max_header_entries)
+        self._known, self._plain_known = shapes.requests, shapes.plain_requests
+        self._layout, self._plain_layout = layout_of(0), plain_layout_of(0)
+        self._small = min(limits.max_frame, SMALL)
+        self.take: Callable[..., int] = self._take_header
+
+    def _take_header(
+        self, data: bytes, start: int, now: float, active: dict[int, Request], room: int, add: Callable[[Any], Any]
+    ) -> int:
+        unpack, _, offset = self._layout
+        known, end, small = self._known.get, len(data), self._small
+        while start != end:
+            try:
+                length, magic, header_seqid, lead, seqid = unpack(data, start)
+                shape = known(lead)
+            except struct.error:
+                shape = None
+            if shape is None:
+                layout = layout_at(data, start)
+                if layout is None or layout is self._layout:
+                    return start
+                unpack, _, offset = self._layout = layout
+                continue
+            stop = start + 4 + length
+            if (
+                magic != PLAIN_MAGIC
+                or stop > end
+                or not offset < length <= small
+                or seqid in active
+                or len(active) >= room
+            ):
+                return start
+            name, kind, headers, template = shape
+            # A read that is one frame, as long ones are, is not copied to lose its length.
+            frame, at = (data, offset + 4) if stop - start == end else (data[start + 4 : stop], offset)
+            active[seqid] = request = make_tuple(
+                Request, (name, seqid, kind, headers, frame, at, _HEADER_BINARY, now, header_seqid, 0, template)
+            )
+            add(request)
+            start = stop
+        return start
+
+    def _take_plain(
+        self, data: bytes, start: int, now: float, active: dict[int, Request], room: int, add: Callable[[Any], Any]
+    ) -> int:
+        unpack, _, offset = self._plain_layout
+        known, end, small = self._plain_known.get, len(data), self._small
+        while start != end:
+            try:
+                length, lead, seqid = unpack(data, start)
+                shape = known(lead)
+            except struct.error:
+                shape = None
+            if shape is None:
+                layout = plain_layout_at(data, start)
+                if layout is None or layout is self._plain_layout:
+                    return start
+                unpack, _, offset = self._plain_layout = layout
+                continue
+            stop = start + 4 + length
+            if stop > end or not offset < length <= small or seqid in active or len(active) >= room:
+                return start
+            name, kind, headers, template = shape
+            # A read that is one frame, as long ones are, is not copied to lose its length.
+            frame, at = (data, offset + 4) if stop - start == end else (data[start + 4 : stop], offset)
+            active[seqid] = request = make_tuple(
+                Request, (name, seqid, kind, headers, frame, at, _FRAMED_BINARY, now, 0, 0, template)
+            )
+            add(request)
+            start = stop
+        return start
+
+    def learn(
+        self, opening: Opening, offset: int, name: bytes, kind: MessageKind, headers: Mapping[str, str]
+    ) -> Template | None:
+        """A request of the slow path was fine: remembers its shape, and gives the template of its reply, if any."""
+        plain = opening.dialect is _FRAMED_BINARY
+        self.take = self._take_plain if plain else self._take_header
+        shape = opening.shape(offset)
+        if shape is None:
+            return None
+        template = None
+        if kind is _CALL:
+            reply_to = bare_name(name)
+            template = plain_template_of(_REPLY, reply_to) if plain else template_of(_EMPTY_BLOCK, _REPLY, reply_to)
+        remember(self._plain_known if plain else self._known, shape, (name, kind, headers, template))
+        return template
