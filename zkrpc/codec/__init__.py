@@ -29,6 +29,9 @@ What a hostile body can cost is bounded: nesting by the C module (64 structs), l
 the number of Python objects by :mod:`zkrpc.codec.budget`, a walk over the body that runs only when the body is long
 enough to break the budget and the struct has somewhere to put that many objects.
 
+Two kinds of values do not go through the C module, because Python is faster: structs of a single text or of some bytes
+(:mod:`zkrpc.codec.single`), and long texts and bytes (:mod:`zkrpc.codec.bulk`), which it copies byte by byte.
+
 Everything that is wrong with a peer's bytes is a :class:`~zkrpc.errors.RemoteProtocolError`; everything wrong with our
 own values is a :class:`TypeError` that names the field. Sets arrive as sets, enums as plain ints that may be unknown to
 this IDL, ``binary`` as bytes.

@@ -10,11 +10,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from zkrpc.codec import visitors
 from zkrpc.codec.shape import INTEGER_BITS, Field, FieldType, Kind
+from zkrpc.codec.single import is_single, reader_of, writer_of
 from zkrpc.codec.structs import (
     BINARY,
     SPECS,
@@ -71,6 +73,34 @@ class ArgumentsCodec:
         self.bind: Bind = _compile_bind(owner, fields, defaults, bag)
         self.encode: Callable[..., bytes] = Writer(owner, fields, bag).write
         self.decode: Callable[..., tuple[Any, ...]] = _compile_decode(owner, fields, defaults, bag)
+        if is_single(fields):
+            self.encode = _encode_single(fields[0], self.encode)
+            self.decode = _decode_single(fields[0], self.decode)
+
+
+def _encode_single(field: Field, otherwise: Callable[..., bytes]) -> Callable[..., bytes]:
+    write, name = writer_of(field), field.name
+
+    def encode(it: Any, payload: Payload = BINARY) -> bytes:
+        value = getattr(it, name)
+        if value is not None and payload is BINARY:
+            try:
+                return write(value)
+            except (ValueError, struct.error):
+                pass  # the usual way words the error
+        return otherwise(it, payload)
+
+    return encode
+
+
+def _decode_single(field: Field, otherwise: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    read = reader_of(field)
+
+    def decode(buffer: bytes, offset: int, payload: Payload = BINARY) -> tuple[Any, ...]:
+        value = read(buffer, offset) if payload is BINARY else None
+        return otherwise(buffer, offset, payload) if value is None else (value,)
+
+    return decode
 
 
 def is_mutable(value: object) -> bool:
@@ -171,7 +201,19 @@ class ResultCodec:
     ``success`` is the value's type, None for void; each of ``exceptions`` is a field with a struct class for a type.
     """
 
-    __slots__ = ("_bag", "_explain", "_fits", "_owner", "_reader", "_success", "_thrown", "_thrown_names", "_types")
+    __slots__ = (
+        "_bag",
+        "_explain",
+        "_fits",
+        "_owner",
+        "_read_single",
+        "_reader",
+        "_success",
+        "_thrown",
+        "_thrown_names",
+        "_types",
+        "_write_single",
+    )
 
     def __init__(self, owner: str, success: FieldType | None, exceptions: Sequence[Field]) -> None:
         self._owner = owner
@@ -183,6 +225,8 @@ class ResultCodec:
         self._bag = type("_Outcome", (_Outcome,), dict.fromkeys(self._thrown_names))
         self._reader = Reader(owner, [*value, *thrown], self._bag)
         self._types = [_Outcome, SPECS.specification(tuple(value))]
+        self._read_single = reader_of(value[0]) if is_single(value) else None
+        self._write_single = writer_of(value[0]) if is_single(value) else None
         self._fits = visitors.FITS.of_value(success, place) if success else None
         self._explain = visitors.EXPLAIN.of_value(success, place) if success else None
         self._thrown = {field.type.cls: (field.name, Writer(owner, [field], self._bag)) for field in thrown}
@@ -196,6 +240,8 @@ class ResultCodec:
         try:
             if self._fits is not None:
                 self._fits(value)
+            if self._write_single is not None and payload is BINARY:
+                return self._write_single(value)
             outcome = _Outcome()
             outcome.value = value
             encode = encode_binary if payload is BINARY else encode_compact
@@ -221,6 +267,10 @@ class ResultCodec:
         """Returns the value, or raises the declared exception. RemoteProtocolError if there is neither, or garbage."""
         if self._success is None and buffer[offset:] == _EMPTY_STRUCT:
             return None
+        if self._read_single is not None and payload is BINARY:
+            single = self._read_single(buffer, offset)
+            if single is not None:
+                return single
         outcome = self._reader.read(buffer, offset, payload)
         for name in self._thrown_names:
             if getattr(outcome, name) is not None:

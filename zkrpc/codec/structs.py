@@ -15,6 +15,7 @@ from thrift.protocol import fastbinary
 from thrift.protocol.TProtocol import TProtocolException
 
 from zkrpc.codec import budget, visitors
+from zkrpc.codec.bulk import LONG, Bulk
 from zkrpc.codec.shape import ApacheSpecs, ApacheTypes, Field, can_multiply, fields_of
 from zkrpc.errors import RemoteProtocolError
 
@@ -157,10 +158,12 @@ def _reason(exc: Exception) -> str:
 class Writer:
     """Encodes objects of one shape; the opposite of :class:`Reader`, with the same arguments."""
 
-    __slots__ = ("_explain", "_fits", "_types")
+    __slots__ = ("_bulk", "_explain", "_fits", "_long", "_types")
 
     def __init__(self, owner: str, fields: Sequence[Field], make: type, *, struct: bool = False) -> None:
         self._types = _types(SPECS, make, tuple(fields), struct)
+        self._bulk = Bulk(fields, lambda it, some: encode_binary(it, [make, SPECS.specification(some)]))
+        self._long = self._bulk.names
         self._fits, self._explain = (
             some.of_class(make) if struct else some.of_fields(owner, fields)
             for some in (visitors.FITS, visitors.EXPLAIN)
@@ -177,7 +180,13 @@ class Writer:
     def write(self, it: Any, payload: Payload = BINARY) -> bytes:
         """The bytes of an object that was checked. TypeError if the C module refuses it."""
         try:
-            return encode_binary(it, self._types) if payload is BINARY else encode_compact(it, self._types)
+            if payload is not BINARY:
+                return encode_compact(it, self._types)
+            for name in self._long:
+                value = getattr(it, name)
+                if value is not None and len(value) >= LONG:
+                    return self._bulk.write(it)
+            return encode_binary(it, self._types)
         except Exception as exc:
             refuse(self._explain, it, exc)
 
