@@ -64,9 +64,9 @@ def test_copy_of_a_call_goes_its_own_way() -> None:
     """What it tries, and where it is, is not the original's."""
     call = Call("get", "body", Deadline(5.0), headers={"k": "v"}, idempotent=True)
     call.endpoint, call.attempt = Endpoint("h", 1), 2
-    call.tried.add(Endpoint("h", 9))
+    call.tried = {Endpoint("h", 9)}
     copy = call.copy()
-    copy.tried.add(Endpoint("h", 2))
+    copy.tried = copy.tried | {Endpoint("h", 2)}
     assert (copy.method, copy.body, copy.deadline, copy.headers) == ("get", "body", Deadline(5.0), {"k": "v"})
     assert (copy.idempotent, copy.attempt, copy.endpoint) == (True, 2, None)
     assert call.tried == {Endpoint("h", 9)}

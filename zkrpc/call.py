@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from zkrpc.deadline import Deadline
@@ -36,6 +36,9 @@ def _bind(interceptor: Interceptor[CallT], proceed: Proceed[CallT]) -> Proceed[C
         return interceptor(call, proceed)
 
     return run
+
+
+_NOBODY: frozenset[Endpoint] = frozenset()
 
 
 class CallPlan(Protocol):
@@ -94,8 +97,8 @@ class Call:
         """The IDL method: knows how to encode the arguments and to read the answer."""
         self.attempt = 0
         """Which attempt is being made; 1 is the first."""
-        self.tried: set[Endpoint] = set()
-        """Instances that refused or lost this call already."""
+        self.tried: Set[Endpoint] = _NOBODY
+        """Instances that refused or lost this call already; to be replaced, not changed."""
         self.endpoint: Endpoint | None = None
         """The instance the current attempt went to."""
         self.plan: CallPlan | None = None
@@ -112,13 +115,42 @@ class Call:
         copy = Call.__new__(Call)
         for name in Call.__slots__:
             setattr(copy, name, getattr(self, name))
-        copy.tried = set(self.tried)
         copy.endpoint = None
         return copy
 
     def __repr__(self) -> str:
         """Name, attempt and place."""
         return f"<Call {self.method} attempt={self.attempt} endpoint={self.endpoint}>"
+
+
+_new_call: Callable[[type[Call]], Call] = object.__new__
+
+
+def make_call(
+    method: str,
+    body: Any,
+    deadline: Deadline,
+    headers: Mapping[str, str] | None,
+    idempotent: bool,
+    oneway: bool,
+    reply_to: Any,
+    plan: CallPlan,
+) -> Call:
+    """A Call, for less than half of what it costs to call the class (measured), on the path of every call."""
+    call = _new_call(Call)
+    call.method = method
+    call.body = body
+    call.deadline = deadline
+    call.headers = headers
+    call.idempotent = idempotent
+    call.oneway = oneway
+    call.reply_to = reply_to
+    call.plan = plan
+    call.attempt = 0
+    call.tried = _NOBODY
+    call.endpoint = call.key = call.route = None
+    call.repeated = False
+    return call
 
 
 class ServerCall:
@@ -165,6 +197,30 @@ class ServerCall:
         return f"<ServerCall {self.method} from {self.peer}>"
 
 
+_new_server_call: Callable[[type[ServerCall]], ServerCall] = object.__new__
+
+
+def make_server_call(
+    method: str,
+    handler: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    headers: Mapping[str, str],
+    peer: str,
+    received_at: float,
+) -> ServerCall:
+    """A ServerCall, for half of what it costs to call the class; see ``make_call``."""
+    call = _new_server_call(ServerCall)
+    call.method = method
+    call.handler = handler
+    call.arguments = arguments
+    call.headers = headers
+    call.peer = peer
+    call.received_at = received_at
+    call.entered = False
+    call.epoch = call.revoked = None
+    return call
+
+
 def run_handler(call: ServerCall) -> Any:
     """The innermost end of the server's stack: the handler itself."""
     call.entered = True
@@ -182,6 +238,8 @@ def current_call() -> ServerCall | None:
     return _current.get()
 
 
+find_current_call: Callable[[], ServerCall | None] = _current.get
+"""The same, for the path of every call."""
 enter_call = _current.set
 """Makes a call the current one; returns the token for ``leave_call``."""
 leave_call = _current.reset

@@ -111,7 +111,7 @@ def test_next_in_order_steps_in_for_an_avoided_owner() -> None:
 def test_call_without_a_key_goes_to_the_less_loaded() -> None:
     """Nothing is gained by sending all of them to one place."""
     busy, calm = targets(1, 1)
-    busy.load.start()
+    busy.load.pending += 1
     picker, rng = ConsistentHash([busy, calm]), random.Random(1)
     assert {picker.pick(rng.random, 0.0) for _ in range(20)} == {calm}
     assert {picker.pick(rng.random, 0.0, ({calm},)) for _ in range(20)} == {busy}

@@ -8,6 +8,7 @@ from scripts.report import Report
 from tests.bench.figures import Figures
 from tests.bench.plan import (
     APACHE,
+    APACHE_ONE,
     APACHE_THREADS,
     BARE,
     GRPCIO,
@@ -17,6 +18,7 @@ from tests.bench.plan import (
     PLAIN_THRIFTPY2,
     PLAIN_ZKRPC,
     THRIFTPY2,
+    THRIFTPY2_ONE,
     ZKRPC,
     Cell,
     Row,
@@ -32,6 +34,9 @@ _THROUGHPUT = (
     (_LOADED, _THRIFTPY2, 3.5),
     (_LOADED, _GRPCIO, 14.0),
     (_LOADED, _APACHE, 3.5),
+    # One connection on both sides; those above have one for each caller.
+    (_LOADED, (THRIFTPY2_ONE,), 3.5),
+    (_LOADED, (APACHE_ONE,), 3.5),
     (_RICH, _THRIFTPY2, 1.5),
     (_RICH, _GRPCIO, 4.0),
     (_RICH, _APACHE, 1.5),

@@ -177,6 +177,19 @@ def with_histogram(sample: Sample, latencies: Sequence[float]) -> Sample:
     return dataclasses.replace(sample, histogram=histogram.encode().decode())
 
 
+def taking_turns(call: Callable[[], object]) -> Callable[[], object]:
+    """The same for greenlets that share what can do only one call at a time."""
+    from gevent.lock import RLock
+
+    lock = RLock()
+
+    def one_by_one() -> object:
+        with lock:
+            return call()
+
+    return one_by_one
+
+
 def verify(answer: Any, expected: Any) -> None:
     """Raises ValueError if a peer's answer is not what it should be: nobody shall be fast by being wrong."""
     if expected is not None and answer != expected:

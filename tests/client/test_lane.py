@@ -54,7 +54,7 @@ def soon(seconds: float = 2.0) -> float:
 def a_call(*tried: Endpoint) -> Call:
     """A call that has tried these."""
     call = Call("get", None, Deadline(soon()))
-    call.tried.update(tried)
+    call.tried = set(tried)
     return call
 
 

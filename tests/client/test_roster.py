@@ -202,7 +202,7 @@ def test_member_that_is_back_gets_its_share_at_once() -> None:
     some = roster(instance(1), instance(2), instance(3))
     for back in (some.readmit, some.trust):
         for number in (1, 2, 3):
-            member(some, number).load.start()
+            member(some, number).load.pending += 1
             member(some, number).load.finish(9.0 if number == 1 else 0.01, 0.0)
         assert picks(some) == {"i2", "i3"}
         (some.avoid if back == some.readmit else some.suspect)(Endpoint("h", 1), lane("i1"))

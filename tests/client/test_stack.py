@@ -75,6 +75,7 @@ class Lane:
     """A lane and its connection in one."""
 
     payload = Payload.BINARY
+    ready = None
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene

@@ -33,17 +33,21 @@ class Load:
 
     def __init__(self) -> None:
         self.pending = 0
+        """Calls in flight. Whoever begins one adds it here; exactly one of ``finish``, ``fail`` and ``abandon`` must
+        follow."""
         self._cost = 0.0
         self._measured_at = -math.inf
-
-    def start(self) -> None:
-        """A call begins. Exactly one of ``finish``, ``fail`` and ``abandon`` must follow."""
-        self.pending += 1
 
     def finish(self, elapsed: float, now: float) -> None:
         """A call was answered after ``elapsed`` seconds."""
         self.pending -= 1
-        self._observe(elapsed, now)
+        # ``_observe`` written out, as in ``score``: a call of Python costs more than the arithmetic.
+        age = now - self._measured_at
+        if elapsed < self._cost and age < FORGET_AFTER:
+            share = _exp(-age / DECAY)
+            elapsed = self._cost * share + elapsed * (1.0 - share)
+        self._cost = elapsed
+        self._measured_at = now
 
     def fail(self, elapsed: float, now: float) -> None:
         """A call failed, or was refused, after ``elapsed`` seconds."""
@@ -74,6 +78,15 @@ class Load:
         if age < FORGET_AFTER and self._cost:
             return self._cost * _exp(-age / DECAY) * (pending + 1)
         return UNKNOWN_COST * (pending + 1) if pending else 0.0
+
+    def is_cheaper(self, other: Load, now: float) -> bool:
+        """Whether one more call would cost less here than there, or as much: compares the scores."""
+        mine, theirs = self.pending, other.pending
+        age, other_age = now - self._measured_at, now - other._measured_at
+        if age < FORGET_AFTER and other_age < FORGET_AFTER and self._cost and other._cost:
+            ours = self._cost * _exp((other_age - age) / DECAY) * (mine + 1)
+            return ours <= other._cost * (theirs + 1)
+        return self.score(now) <= other.score(now)
 
     def _observe(self, latency: float, now: float) -> None:
         age = now - self._measured_at

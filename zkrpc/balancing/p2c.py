@@ -56,7 +56,7 @@ class P2C(Generic[WeightedT]):
             # Skips the first without a second throw: the one after a step of 1 to count - 1, round the corner.
             second = (first + 1 + int(rng() * (count - 1))) % count
             one, other = candidates[first], candidates[second]
-            return one if one.load.score(now) <= other.load.score(now) else other
+            return one if one.load.is_cheaper(other.load, now) else other
         first, second = self._draw_two(self._bounds, rng)
         one, other = candidates[first], candidates[second]
         return one if one.load.score(now) * other.weight <= other.load.score(now) * one.weight else other

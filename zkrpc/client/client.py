@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from zkrpc.call import Call, Interceptor, ServerCall, current_call
+from zkrpc.call import Call, Interceptor, ServerCall, find_current_call, make_call
 from zkrpc.client.connection import Connection
 from zkrpc.client.explanation import Explanation
 from zkrpc.client.following import GroupOf, Routes
@@ -23,7 +23,7 @@ from zkrpc.client.policy import PolicyTable
 from zkrpc.client.pool import Pool
 from zkrpc.client.stack import build_stack
 from zkrpc.config import ClientConfig, ServiceConfig
-from zkrpc.deadline import Deadline
+from zkrpc.deadline import Deadline, make_deadline
 from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH, ConfigSource, PrimarySource, Resolver
 from zkrpc.errors import ConfigError, CoordinationError, Executed, Unavailable
 from zkrpc.idl import Method
@@ -118,7 +118,7 @@ class Client:
         self._pool = Pool(self.config, rng=rng, clock=self._clock, dial=dial, client_id=client_id)
         source = resolver if isinstance(resolver, PrimarySource) else None
         self._routes = Routes(self._pool, source, group_of)
-        self._proceed = build_stack(self._pool, self._routes, interceptors)
+        self._interceptors = tuple(interceptors)
         self._policies = PolicyTable(self.config)
         self._plans: dict[Method, Plan] = {}
         self._learnt = self._routes.learnt
@@ -159,26 +159,26 @@ class Client:
         """
         plan = self._plans.get(method) or self._make_plan(method)
         self._pool.budget.calls += 1
-        call = Call(
+        call = make_call(
             method.name,
             method.bind(args, kwargs),
-            Deadline(self._clock() + (options.timeout or plan.timeout)),
-            headers=options.sent,
-            idempotent=plan.idempotent if options.idempotent is None else options.idempotent,
-            oneway=method.oneway,
-            reply_to=method,
+            make_deadline(Deadline, (self._clock() + (options.timeout or plan.timeout),)),
+            options.sent,
+            plan.idempotent if options.idempotent is None else options.idempotent,
+            method.oneway,
+            method,
+            plan,
         )
-        call.plan = plan
         if plan.hash_key is not None:
             call.key = str(getattr(call.body, plan.hash_key))
-        serving = current_call()
+        serving = find_current_call()
         if serving is not None:
             self._inherit(call, serving)
         if plan.primary or call.method in self._learnt:
             self._routes.lead(call)
         if not self._has_members:
             self._await_members(call.deadline)
-        return self._proceed(call)
+        return plan.proceed(call)
 
     def expect_primary(self) -> None:
         """Finds out ahead of the first call who the primary is, if there is only one and the registry tells."""
@@ -214,6 +214,7 @@ class Client:
 
     def _make_plan(self, method: Method) -> Plan:
         plan = self._plans[method] = Plan(method, self._policies, self.config)
+        plan.proceed = build_stack(self._pool, self._routes, self._interceptors, hedges=plan.hedge is not None)
         return plan
 
     def _receive_service_config(self, service: ServiceConfig) -> None:

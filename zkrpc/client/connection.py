@@ -78,6 +78,7 @@ class Connection:
         "_protocol",
         "_readable",
         "_recv",
+        "_sends_at_once",
         "_sock",
         "_timer",
         "_timer_at",
@@ -123,6 +124,7 @@ class Connection:
         self._timer: Any = None
         self._timer_at = math.inf
         self._flush_armed = False
+        self._sends_at_once = False
         self._told_draining = False
         self._closes_when_idle = False
         self._keepalive = None if owner.keepalive is None else Keepalive(owner.keepalive, clock())
@@ -198,7 +200,10 @@ class Connection:
             return None
         if deadline_at < self._timer_at:
             self._arm_timer(deadline_at)
-        if not self._flush_armed:
+        if self._sends_at_once:
+            self._sends_at_once = False
+            self._flush()
+        elif not self._flush_armed:
             self._flush_soon()
         try:
             reply: Reply = self._hub.switch()
@@ -261,7 +266,11 @@ class Connection:
             self._break(self._protocol.failure)
         # Whoever is woken may call again: those calls leave with the flush below, which counts as armed meanwhile.
         self._flush_armed = True
+        left = len(replies)
         for waiter, reply in replies:
+            left -= 1
+            # Nobody else will call after the last one: it need not wait for us to come back.
+            self._sends_at_once = not left
             greenlet = waiter.greenlet
             if greenlet is not None:
                 waiter.greenlet = None
@@ -269,6 +278,7 @@ class Connection:
                     greenlet.switch(reply)
                 except BaseException:  # of a raw greenlet; one failing must not keep the others from their replies
                     self._hub.handle_error(greenlet, *sys.exc_info())
+        self._sends_at_once = False
         self._flush()
         self._after_step()
 

@@ -130,7 +130,7 @@ class _Race:
         if not self._over and self._may_start():
             copy = self._copy = self._call.copy()
             if self._call.endpoint is not None:
-                copy.tried.add(self._call.endpoint)
+                copy.tried = copy.tried | {self._call.endpoint}
             copy.attempt += 1
             self._second = spawn(self._run_second, copy)
 
@@ -139,9 +139,9 @@ class _Race:
             outcome: Any = _Answer(self._proceed(copy))
         except Exception as error:
             outcome = error
-        self._call.tried |= copy.tried
+        self._call.tried = self._call.tried | copy.tried
         if copy.endpoint is not None:
-            self._call.tried.add(copy.endpoint)
+            self._call.tried = self._call.tried | {copy.endpoint}
         if not isinstance(outcome, CallError):
             get_hub().loop.run_callback(self._supersede)
         return outcome

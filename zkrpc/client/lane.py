@@ -82,6 +82,8 @@ class Lane:
 
     dialect: Dialect
     zkrpc = False
+    ready: Connection | None = None
+    """A connection that any number of calls share, without ``acquire`` and ``release``; None if there is none now."""
     kept = False
     """True if the list of members does not have the endpoint any more, and it stays for as long as it answers."""
 
@@ -255,12 +257,11 @@ class SharedLane(Lane):
         self.dialect = dialect
         self.zkrpc = zkrpc
         super().__init__(endpoint, host)
-        self._connection: Connection | None = None
         self._dialling: Any = None
 
     def acquire(self, deadline_at: float) -> Connection:
         """The connection, dialled if need be."""
-        return self._connection or self._join_dial(deadline_at)
+        return self.ready or self._join_dial(deadline_at)
 
     def release(self, connection: Connection) -> None:
         """Nothing to give back: others are using it too."""
@@ -270,18 +271,18 @@ class SharedLane(Lane):
         super().retire()
         if self._dialling is not None:
             self._dialling.kill(block=False)
-        if self._connection is not None:
-            self._connection.close_when_idle()
+        if self.ready is not None:
+            self.ready.close_when_idle()
 
     def _is_connected(self) -> bool:
-        return self._connection is not None
+        return self.ready is not None
 
     def _adopt(self, connection: Connection) -> None:
-        self._connection = connection
+        self.ready = connection
 
     def _drop(self, connection: Connection) -> None:
-        if self._connection is connection:
-            self._connection = None
+        if self.ready is connection:
+            self.ready = None
 
     def _join_dial(self, deadline_at: float) -> Connection:
         if self.refused is not None:
@@ -299,8 +300,8 @@ class SharedLane(Lane):
 
     def _dial_for_all(self) -> Connection | None:
         try:
-            self._connection = self._dial(self._host.config.connect_timeout)
-            return self._connection
+            self.ready = self._dial(self._host.config.connect_timeout)
+            return self.ready
         except Unavailable:
             return None
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zkrpc.call import Call, Proceed
 from zkrpc.client.hedging import Hedge
 from zkrpc.client.policy import PolicyTable
 from zkrpc.config import ClientConfig
@@ -11,7 +12,7 @@ from zkrpc.idl import Method
 class Plan:
     """One method of one client, until the service's config changes."""
 
-    __slots__ = ("hash_key", "hedge", "idempotent", "max_attempts", "primary", "timeout")
+    __slots__ = ("hash_key", "hedge", "idempotent", "max_attempts", "primary", "proceed", "timeout")
 
     def __init__(self, method: Method, policies: PolicyTable, config: ClientConfig) -> None:
         policy, service = policies.resolve(method), policies.service
@@ -23,6 +24,8 @@ class Plan:
         """Times one call may reach a server."""
         self.hedge = None if policy.hedge is None else Hedge(policy.hedge)
         """When a second copy is sent; None for never."""
+        self.proceed: Proceed[Call]
+        """The layers that its calls go through; whoever makes the plan puts it there."""
         self.primary = method.policy.primary
         """Only the primary serves it."""
         wanted = config.hash_key or service.hash_key

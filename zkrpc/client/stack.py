@@ -24,13 +24,17 @@ from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolEr
 from zkrpc.policies.retry import RetryPolicy, retrying
 from zkrpc.wire import headers as keys
 from zkrpc.wire.envelope import MessageKind
-from zkrpc.wire.message import Reply
 
 _EXCEPTION = MessageKind.EXCEPTION
 
 
-def build_stack(pool: Pool, routes: Routes, interceptors: Iterable[Interceptor[Call]] = ()) -> Proceed[Call]:
-    """The function that makes a call and returns or raises what became of it."""
+def build_stack(
+    pool: Pool, routes: Routes, interceptors: Iterable[Interceptor[Call]] = (), *, hedges: bool = True
+) -> Proceed[Call]:
+    """The function that makes a call and returns or raises what became of it.
+
+    Without ``hedges`` it lacks that layer, for methods that want none.
+    """
     config = pool.config
     policy = RetryPolicy(
         max_attempts=config.max_attempts or DEFAULT_ATTEMPTS, backoff=pool.backoff, patience=config.patience
@@ -51,7 +55,7 @@ def build_stack(pool: Pool, routes: Routes, interceptors: Iterable[Interceptor[C
             ),
             # Hedges: inside retries, for each copy is an attempt and draws on the same budget, and what both copies met
             # is one failure to the retry; outside what picks an instance, for a copy must go to another one.
-            hedging(clock=pool.clock, may_repeat_now=pool.may_repeat),
+            *([hedging(clock=pool.clock, may_repeat_now=pool.may_repeat)] if hedges else []),
             # Traces of attempts would come here: they want to see each one, and the instance it went to.
         ),
         # Pick, connect, send, wait. A breaker belongs to what is picked and must see the attempt's timeout, so it has
@@ -73,15 +77,23 @@ class _Attempt:
 
     def run(self, call: Call) -> Any:
         """Returns the value, or raises a declared exception or a CallError that knows its endpoint."""
-        began = self._clock()
-        if began >= call.deadline.at:
+        began, deadline_at = self._clock(), call.deadline.at
+        if began >= deadline_at:
             raise DeadlineExceeded(f"no time left for {call.method}", executed=Executed.NO)
         member = self._pool.pick(call, began) if call.route is None else self._routes.pick(call, began)
         call.endpoint = member.endpoint
-        load = member.load
-        load.start()
+        load, lane, method = member.load, member.lane, call.reply_to
+        load.pending += 1
+        shared = lane.ready
         try:
-            reply = _exchange(call, member.lane)
+            connection = shared or lane.acquire(deadline_at)
+            try:
+                body = method.encode_arguments(call.body, connection.payload)
+                headers = call.headers if call.attempt < 2 else _with_attempt(call.headers, call.attempt)
+                reply = connection.call(method.wire_name, body, deadline_at, headers, call.oneway, call.idempotent)
+            finally:
+                if shared is None:
+                    lane.release(connection)
         except CallError as error:
             now = self._clock()
             load.fail(now - began, now)
@@ -94,7 +106,7 @@ class _Attempt:
             raise
         now = self._clock()
         if reply is not None and reply.kind is _EXCEPTION:
-            failure = failure_of(call.reply_to, reply)
+            failure = failure_of(method, reply)
             (load.fail if is_refusal(failure) else load.finish)(now - began, now)
             self._receive_failure(call, member, failure, now)
             raise failure
@@ -107,7 +119,12 @@ class _Attempt:
             return None
         if call.route is not None:
             self._routes.receive_reply(call, epoch_of(reply.headers))
-        return _read(call, reply)
+        try:
+            return method.read_result(reply.frame, reply.offset, reply.dialect.payload)
+        except RemoteProtocolError as error:
+            failure = unreadable(method, error)
+            failure.endpoint = member.endpoint
+            raise failure from error
 
     def _receive_failure(self, call: Call, member: Member[Lane], error: CallError, now: float) -> None:
         error.endpoint = member.endpoint
@@ -115,27 +132,6 @@ class _Attempt:
         self._routes.receive_failure(call, error)
 
 
-def _exchange(call: Call, lane: Lane) -> Reply | None:
-    deadline_at = call.deadline.at
-    method = call.reply_to
-    connection = lane.acquire(deadline_at)
-    try:
-        body = method.encode_arguments(call.body, connection.payload)
-        headers = call.headers if call.attempt < 2 else _with_attempt(call.headers, call.attempt)
-        return connection.call(method.wire_name, body, deadline_at, headers, call.oneway, call.idempotent)
-    finally:
-        lane.release(connection)
-
-
 def _with_attempt(headers: Mapping[str, str] | None, attempt: int) -> Mapping[str, str]:
     # Told only when it says something: calls without headers of their own are the ones the wire can write fastest.
     return {**(headers or {}), keys.ATTEMPT: str(attempt)}
-
-
-def _read(call: Call, reply: Reply) -> Any:
-    try:
-        return call.reply_to.read_result(reply.frame, reply.offset, reply.dialect.payload)
-    except RemoteProtocolError as error:
-        failure = unreadable(call.reply_to, error)
-        failure.endpoint = call.endpoint
-        raise failure from error

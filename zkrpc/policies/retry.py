@@ -204,7 +204,7 @@ def retrying(
         progress.record(error)
         error.attempts = call.attempt
         if call.endpoint is not None:
-            call.tried.add(call.endpoint)
+            call.tried = call.tried | {call.endpoint}
             call.endpoint = None
         if not repeatable:
             return None

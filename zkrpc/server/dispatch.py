@@ -27,7 +27,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from zkrpc.call import Interceptor, ServerCall, compose, enter_call, leave_call, run_handler
+from zkrpc.call import Interceptor, ServerCall, compose, enter_call, leave_call, make_server_call, run_handler
 from zkrpc.codec import FailureKind, encode_failure
 from zkrpc.errors import CallError, ConfigError, Executed, NotPrimary, Overloaded, RemoteProtocolError, StaleEpoch
 from zkrpc.idl import Interface, Method
@@ -98,14 +98,14 @@ class Dispatcher:
         if entry is None:
             return self._unknown(request)
         method = entry.method
-        if now >= expires_at(request):
+        if request.headers and now >= expires_at(request):
             return _not_run(request, method, "the deadline passed before the handler ran", "DeadlineExceeded")
         try:
             arguments = method.decode_arguments(request.frame, request.offset, request.dialect.payload)
         except RemoteProtocolError as error:
             message = f"{method.name}: {error}"
             return _not_run(request, method, message, "ProtocolError", FailureKind.PROTOCOL_ERROR)
-        call = ServerCall(method.name, entry.handler, arguments, request.headers, peer, request.received_at)
+        call = make_server_call(method.name, entry.handler, arguments, request.headers, peer, request.received_at)
         token = enter_call(call)
         try:
             value = self._run(call)
@@ -113,7 +113,17 @@ class Dispatcher:
             return self._raised(request, method, call, error)
         finally:
             leave_call(token)
-        return self._returned(request, method, call, value)
+        if method.oneway or request.kind is _ONEWAY:
+            return None
+        if call.revoked is not None:
+            return _refused(request, call.revoked, call.revoked.executed)
+        try:
+            body = method.encode_result(value, request.dialect.payload)
+        except TypeError as error:
+            self._on_failure(method.name, error)
+            return _internal(request)
+        answer: Answer = make_tuple(Answer, (_REPLY, body, None if call.epoch is None else _epoch(call.epoch)))
+        return answer
 
     def may_interrupt(self, request: Request) -> bool:
         """Whether the handler of a request may be ended when nobody waits for its answer; for a oneway call's nobody
@@ -126,19 +136,6 @@ class Dispatcher:
         self._on_failure(request.name.decode("ascii", "replace"), error)
         entry = self._table.get(request.name)
         return None if entry is not None and entry.method.oneway else _internal(request)
-
-    def _returned(self, request: Request, method: Method, call: ServerCall, value: Any) -> Answer | None:
-        if method.oneway or request.kind is _ONEWAY:
-            return None
-        if call.revoked is not None:
-            return _refused(request, call.revoked, call.revoked.executed)
-        try:
-            body = method.encode_result(value, request.dialect.payload)
-        except TypeError as error:
-            self._on_failure(method.name, error)
-            return _internal(request)
-        answer: Answer = make_tuple(Answer, (_REPLY, body, None if call.epoch is None else _epoch(call.epoch)))
-        return answer
 
     def _raised(self, request: Request, method: Method, call: ServerCall, error: Exception) -> Answer | None:
         if isinstance(error, CallError) and not call.entered:

@@ -13,6 +13,8 @@ module                server                                                   c
 ``thriftpy2_framed``  the same, framed
 ``apache``            ``TThreadedServer`` with the C module, on gevent         greenlets, a connection each
 ``apache_threads``    the same on threads                                      threads, a connection each
+``thriftpy2_one``     ``thriftpy2_peer``                                       greenlets take turns on one
+``apache_one``        ``apache``                                               greenlets take turns on one
 ``plain``                                                                      canned bytes on many connections
 ``gevent_floor``      sends back what one read brought, in the hub             greenlets on one connection
 ``c_floor``           the same in C                                            the same in C
@@ -21,5 +23,5 @@ module                server                                                   c
 
 from __future__ import annotations
 
-PATCHED = frozenset({"thriftpy2_peer", "thriftpy2_framed", "apache"})
+PATCHED = frozenset({"thriftpy2_peer", "thriftpy2_framed", "thriftpy2_one", "apache", "apache_one"})
 """Those that become gevent's by ``monkey.patch_all()``, which a process does before it imports anything else."""
