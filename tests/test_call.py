@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from zkrpc.call import Call, Proceed, ServerCall, compose, current_call, detach, enter_call, leave_call, run_handler
+from zkrpc.call import (
+    Call,
+    Proceed,
+    ServerCall,
+    compose,
+    current_call,
+    detach,
+    enter_call,
+    find_current_call,
+    leave_call,
+    make_call,
+    make_server_call,
+    run_handler,
+)
 from zkrpc.deadline import Deadline
 from zkrpc.endpoint import Endpoint
 
@@ -43,7 +56,7 @@ def test_current_call_is_the_one_entered_last() -> None:
     call = server_call()
     assert current_call() is None
     token = enter_call(call)
-    assert current_call() is call
+    assert current_call() is find_current_call() is call
     leave_call(token)
     assert current_call() is None
 
@@ -58,6 +71,19 @@ def test_server_call_reads_its_deadline_from_the_budget() -> None:
 def test_calls_show_themselves() -> None:
     """Both kinds of call name their method when printed."""
     assert "add" in repr(server_call()) and "get" in repr(Call("get", None, Deadline(1.0)))
+
+
+def test_calls_made_the_short_way_are_like_all_others() -> None:
+    """No field is forgotten."""
+    method, deadline, plan = object(), Deadline(5.0), Any
+    usual = Call("get", "body", deadline, headers={"k": "v"}, idempotent=True, oneway=True, reply_to=method)
+    usual.plan = plan  # type: ignore[assignment]  # anything
+    short = make_call("get", "body", deadline, {"k": "v"}, True, True, method, plan)  # type: ignore[arg-type]
+    assert [getattr(short, name) for name in Call.__slots__] == [getattr(usual, name) for name in Call.__slots__]
+    usual_served = server_call(k="v")
+    served = make_server_call("add", usual_served.handler, (1, 2), {"k": "v"}, "127.0.0.1:5", 100.0)
+    names = ServerCall.__slots__
+    assert [getattr(served, name) for name in names] == [getattr(usual_served, name) for name in names]
 
 
 def test_copy_of_a_call_goes_its_own_way() -> None:

@@ -58,6 +58,20 @@ def test_score_grows_with_calls_in_flight() -> None:
     assert [round(score, 6) for score in scores] == [0.01, 0.02, 0.03]
 
 
+SEEN = st.lists(st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 100.0)), max_size=3)
+
+
+@given(SEEN, SEEN, st.integers(0, 3), st.integers(0, 3), st.floats(100.0, 140.0))
+def test_the_cheaper_one_is_the_one_with_the_lower_score(
+    some: list[tuple[float, float]], others: list[tuple[float, float]], pending: int, other_pending: int, now: float
+) -> None:
+    """Known or not, forgotten or not; where they are as good as equal, either will do."""
+    one, other = (load_after(*sorted(seen, key=lambda answer: answer[1])) for seen in (some, others))
+    one.pending, other.pending = pending, other_pending
+    score, other_score = one.score(now), other.score(now)
+    assert one.is_cheaper(other, now) is (score <= other_score) or math.isclose(score, other_score, abs_tol=1e-300)
+
+
 def test_failing_fast_does_not_look_attractive() -> None:
     """A refusal within no time makes the instance dearer than before, up to a bound."""
     load = load_after((0.01, 0.0))

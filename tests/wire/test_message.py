@@ -21,6 +21,9 @@ from zkrpc.wire.message import (
     layout_at,
     layout_of,
     open_frame,
+    plain_layout_at,
+    plain_layout_of,
+    plain_template_of,
     remember,
     shapes_of,
     template_of,
@@ -160,6 +163,27 @@ def test_message_layout_is_guessed_from_its_sizes() -> None:
     assert layout_of(3) is layout_of(3)
 
 
+def test_plain_layout_cuts_a_message_in_place() -> None:
+    """Length, shape and id; too little of a message has none."""
+    raw = message(b"echo", 9, dialect=Dialect.FRAMED_BINARY)
+    layout = plain_layout_at(b"xx" + raw, 2)
+    assert layout is not None and layout is plain_layout_of(12)
+    length, shape, seqid = layout[0](raw)
+    assert (length, shape[8:], seqid) == (len(raw) - 4, b"echo", 9)
+    assert raw[4 + layout[2] :] == BODY
+    assert plain_layout_at(raw[:11], 0) is None
+
+
+def test_plain_template_writes_what_is_written_anew() -> None:
+    """For names that are worth it."""
+    template = plain_template_of(MessageKind.REPLY, b"echo")
+    assert template is not None
+    pack, shape, base = template
+    written = pack(base + len(BODY), shape, 9) + BODY
+    assert written == message(b"echo", 9, BODY, kind=MessageKind.REPLY, dialect=Dialect.FRAMED_BINARY)
+    assert plain_template_of(MessageKind.REPLY, b"n" * 600) is None
+
+
 def test_message_shape_is_only_that_of_the_common_case() -> None:
     """Flags, transforms, other dialects and long headers go the general way."""
     raw = message(b"echo", 9)
@@ -170,6 +194,8 @@ def test_message_shape_is_only_that_of_the_common_case() -> None:
     assert opening._replace(transformed=True).shape(offset) is None
     assert opening._replace(dialect=Dialect.HEADER_COMPACT).shape(offset) is None
     assert opening.shape(offset + 600) is None
+    plain = message(b"echo", 9, dialect=Dialect.FRAMED_BINARY)
+    assert open_frame(plain[4:], WIDE).shape(len(plain) - 4 - len(BODY)) == plain[4 : -len(BODY) - 4]
 
 
 def test_message_shapes_are_bounded_and_kept_by_limits() -> None:
