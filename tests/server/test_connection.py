@@ -41,6 +41,11 @@ class Handler(EchoHandler):
         self.go_on.wait(10)
         return text
 
+    def note(self, text: str) -> None:
+        super().note(text)
+        if text == "busy":
+            time.sleep(0.002)  # the whole process
+
     def fail(self, how: str) -> None:
         if how == "exit":
             raise gevent.GreenletExit
@@ -295,6 +300,18 @@ def test_connection_runs_what_came_before_a_bad_frame(start: Any, caplog: pytest
     assert running.handler.notes == ["before"]
     wait_until(lambda: "unknown dialect" in caplog.text)
     assert other.call(METHODS["echo"], "x") == "x"
+
+
+def test_connection_runs_all_that_came_before_a_bad_frame_however_long_it_takes(start: Any) -> None:
+    """Answers leave in the middle of a read; that is no moment to close."""
+    running = start()
+    sock = running.socket()
+    method = METHODS["note"]
+    notes = [method.encode_arguments(method.bind((text,), {})) for text in ("busy", "busy", "last")]
+    good = b"".join(message(b"note", 1, note, kind=MessageKind.ONEWAY) for note in notes)
+    sock.sendall(good + framed(b"\x0f\xfe" + bytes(20)))
+    assert sock.recv(100) == b""
+    assert running.handler.notes == ["busy", "busy", "last"]
 
 
 # -- slow peers

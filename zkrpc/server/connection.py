@@ -250,7 +250,7 @@ class ServerConnection:
         self._used_at = began = host.clock()
         if began - self._flushed_at > _FLUSH_AFTER:
             self._flushed_at = began
-            self._flush()
+            self._send()
         try:
             answer = host.dispatcher.dispatch(request, self.peer, began)
         except BaseException as error:  # a gevent.Timeout of the handler's own, for one; or we were ended
@@ -316,11 +316,14 @@ class ServerConnection:
     def _flush(self) -> None:
         """Sends what the machine has, as far as the socket takes it; never blocks."""
         self._flush_armed = False
-        if self.closed:
-            return
-        self._outbox.push(self.protocol.data_to_send())
-        if self.protocol.wants_close and not self._outbox:
+        self._send()
+        if not self.closed and self.protocol.wants_close and not self._outbox:
             self.close()
+
+    def _send(self) -> None:
+        """The same in the middle of what was read, where it would be too early to close."""
+        if not self.closed:
+            self._outbox.push(self.protocol.data_to_send())
 
 
 class _Ticket:
