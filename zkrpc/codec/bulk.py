@@ -25,16 +25,19 @@ class Bulk:
 
     Args:
         fields: all fields of the shape.
-        encode_others: gives the bytes of a struct's fields, of only those that are given, and the stop behind them.
+        encoder_of: given some of the fields, a function that gives the bytes of these of a struct, and the stop behind
+            them.
     """
 
     __slots__ = ("_encode_others", "_heads", "names")
 
-    def __init__(self, fields: Sequence[Field], encode_others: Callable[[Any, tuple[Field, ...]], bytes]) -> None:
+    def __init__(
+        self, fields: Sequence[Field], encoder_of: Callable[[tuple[Field, ...]], Callable[[Any], bytes]]
+    ) -> None:
         long = [field for field in fields if field.type.kind in (Kind.STRING, Kind.BINARY)]
         others = tuple(field for field in fields if field not in long)
         self._heads = [(field.name, _open_field(Kind.STRING, field.id)) for field in long]
-        self._encode_others = (lambda it: encode_others(it, others)) if others else None
+        self._encode_others = encoder_of(others) if long and others else None
         self.names = tuple(field.name for field in long)
         """Fields that may hold something long."""
 

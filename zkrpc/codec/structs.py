@@ -140,6 +140,11 @@ def _types(specs: ApacheSpecs, make: type, fields: tuple[Field, ...], struct: bo
     return specs.of_class(make) if struct else [make, specs.specification(fields)]
 
 
+def _encoder(make: type, fields: tuple[Field, ...]) -> Callable[[Any], bytes]:
+    types = [make, SPECS.specification(fields)]
+    return lambda it: encode_binary(it, types)
+
+
 def _reason(exc: Exception) -> str:
     """What went wrong, shortly; the C module's own words often name what it meant to do instead."""
     match exc:
@@ -162,7 +167,7 @@ class Writer:
 
     def __init__(self, owner: str, fields: Sequence[Field], make: type, *, struct: bool = False) -> None:
         self._types = _types(SPECS, make, tuple(fields), struct)
-        self._bulk = Bulk(fields, lambda it, some: encode_binary(it, [make, SPECS.specification(some)]))
+        self._bulk = Bulk(fields, lambda some: _encoder(make, some))
         self._long = self._bulk.names
         self._fits, self._explain = (
             some.of_class(make) if struct else some.of_fields(owner, fields)
