@@ -91,7 +91,6 @@ class ServerConnection:
         self._used_at = self._flushed_at = host.clock()
         self._upkeep = Upkeep(host.config, host.rng, self._used_at)
         self._work_armed = False
-        self._flush_armed = False
         self._readable.start(self._on_readable)
 
     def __repr__(self) -> str:
@@ -229,7 +228,7 @@ class ServerConnection:
         if worker.in_front:
             self._flush()
         else:
-            self._flush_soon()
+            self._work_soon()
 
     def _turn_away(self, request: Request) -> None:
         """Has a request wait that was not admitted, or refuses it."""
@@ -308,14 +307,8 @@ class ServerConnection:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def _flush_soon(self) -> None:
-        if not self._flush_armed and not self.closed:
-            self._flush_armed = True
-            self._loop.run_callback(self._flush)
-
     def _flush(self) -> None:
         """Sends what the machine has, as far as the socket takes it; never blocks."""
-        self._flush_armed = False
         self._send()
         if not self.closed and self.protocol.wants_close and not self._outbox:
             self.close()
