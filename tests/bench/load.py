@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from tests.bench.pacing import GreenletPacer, Pacer, ThreadPacer
@@ -177,7 +177,19 @@ def with_histogram(sample: Sample, latencies: Sequence[float]) -> Sample:
     return dataclasses.replace(sample, histogram=histogram.encode().decode())
 
 
-def taking_turns(call: Callable[[], object]) -> Callable[[], object]:
+def sharing_one(client: type[BlockingClient]) -> type[BlockingClient]:
+    """The same client with one connection for all callers, who take turns: it does one call at a time."""
+
+    class Sharing(client):  # type: ignore[misc, valid-type]  # made for one module each
+        @contextlib.contextmanager
+        def calls(self, workload: str, callers: int) -> Iterator[list[Callable[[], object]]]:
+            with super().calls(workload, 1) as (call,):
+                yield [_taking_turns(call)] * callers
+
+    return Sharing
+
+
+def _taking_turns(call: Callable[[], object]) -> Callable[[], object]:
     """The same for greenlets that share what can do only one call at a time."""
     from gevent.lock import RLock
 
