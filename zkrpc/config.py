@@ -121,10 +121,17 @@ class WireLimits:
     """Seconds from accept to the first complete frame; cuts off port scanners and stuck peers."""
     partial_frame_timeout: float = 10.0
     """Seconds a frame may stay incomplete; cuts off a sender of one byte now and then."""
+    accept_zlib: bool = False
+    """Whether messages may come deflated (THeader's zlib transform); zkrpc itself never sends such. Off, because they
+    cost who receives them many times what they cost who sends them."""
+    max_inflation: int = 32
+    """Bytes that one byte of a deflated message may become; some kilobytes are always let through."""
 
     def __post_init__(self) -> None:
         """Checks every field."""
-        _require(self, "positive", *(field.name for field in dataclasses.fields(self)))
+        numbers = [field.name for field in dataclasses.fields(self) if field.name != "accept_zlib"]
+        _require(self, "positive", *numbers)
+        _accept(self, "accept_zlib", isinstance(self.accept_zlib, bool), "True or False")
         if self.max_frame >= 0x3FFFFFFF:
             raise ConfigError("WireLimits.max_frame must be below 0x3FFFFFFF, the largest length a THeader can say")
 

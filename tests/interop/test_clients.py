@@ -12,6 +12,7 @@ import pytest
 import zkrpc
 from tests.interop.behaviour import ANSWERS, IDL, Handler
 from tests.interop.processes import output
+from zkrpc.config import ServerConfig, WireLimits
 
 idl = zkrpc.load(IDL)
 VARIANTS = {
@@ -43,7 +44,8 @@ def told() -> Iterator[dict[str, Any]]:
         tenants.extend(value for key, value in call.headers.items() if key == "tenant")
         return proceed(call)
 
-    service = zkrpc.Service(idl.Foreign, Handler(idl, gevent.sleep), interceptors=[noting])
+    config = ServerConfig(wire=WireLimits(accept_zlib=True))
+    service = zkrpc.Service(idl.Foreign, Handler(idl, gevent.sleep), config=config, interceptors=[noting])
     app = zkrpc.serve(service)
     runs = {
         name: gevent.spawn(output, "-m", "tests.interop.callers", name, str(app.endpoint.port)) for name in VARIANTS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import zlib
 from typing import Any
@@ -337,8 +338,8 @@ def test_client_spots_a_reply_to_an_unsent_call_of_a_known_shape() -> None:
 
 
 def test_client_inflates_a_reply() -> None:
-    """A foreign server may transform what it sends."""
-    client = opened()
+    """A foreign server may transform what it sends, to a client that accepts it."""
+    client = opened(limits=dataclasses.replace(LIMITS, accept_zlib=True))
     call(client)
     client.data_to_send()
     [(_, answer)] = client.receive_data(theader(b"\x00\x01\x01", zlib.compress(reply(1)[18:])), 0.0)

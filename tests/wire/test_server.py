@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 import struct
@@ -25,6 +26,7 @@ VECTOR_FOLDER = pathlib.Path(__file__).parent.parent / "vectors"
 VECTORS = json.loads((VECTOR_FOLDER / "theader_vectors.json").read_text())
 HOSTILE = json.loads((VECTOR_FOLDER / "hostile_frames.json").read_text())
 LIMITS = WireLimits()
+INFLATING = dataclasses.replace(LIMITS, accept_zlib=True)
 REPLY_BODY = b"\x0b\x00\x00\x00\x00\x00\x02ok\x00"
 CALL, ONEWAY, REPLY, EXCEPTION = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY, MessageKind.EXCEPTION
 
@@ -116,7 +118,7 @@ def test_server_answers_a_multiplexed_call_with_the_bare_name(dialect: Dialect) 
 @pytest.mark.parametrize("exchange", VECTORS["exchanges"], ids=lambda exchange: exchange["id"])
 def test_server_answers_byte_for_byte_as_apache_does(exchange: dict[str, Any]) -> None:
     """Given Apache's request and result struct, we send what Apache's server sends; unframed Thrift is named."""
-    server = started()
+    server = started(INFLATING)
     server.receive_data(bytes.fromhex(exchange["request_hex"]), 0.0)
     if "unframed" in exchange["id"]:
         assert server.failure is not None and server.failure.startswith("unframed")
@@ -127,7 +129,7 @@ def test_server_answers_byte_for_byte_as_apache_does(exchange: dict[str, Any]) -
         assert request.kind is ONEWAY
         server.finish(request)
     else:
-        opening = open_frame(response[4:], LIMITS)
+        opening = open_frame(response[4:], INFLATING)
         kind, _, _, offset = read_envelope(opening.dialect.payload, opening.frame, opening.offset)
         server.send_reply(request, opening.frame[offset:], kind=MessageKind(kind))
     assert server.data_to_send() == response
@@ -158,8 +160,8 @@ def test_server_sends_headers_where_there_are_any() -> None:
 
 
 def test_server_inflates_a_call_and_answers_plainly() -> None:
-    """zlib on the way in is undone under the frame's cap; the way back is not transformed."""
-    server = started()
+    """Where zlib is accepted, it is undone under the frame's cap; the way back is not transformed."""
+    server = started(INFLATING)
     inner = message(b"echo", 7)[18:]
     server.receive_data(theader(b"\x00\x01\x01", zlib.compress(inner)), 0.0)
     request = only_request(server)
@@ -316,6 +318,11 @@ def test_server_answers_a_bad_name_length_if_the_id_is_known() -> None:
         (framed(b"\x0f\xff" + bytes(5)), "a THeader frame of 7 bytes is shorter than its fixed part"),
         (theader(b"\x09"), "unknown THeader protocol id 9; 0 (binary) and 2 (compact) are spoken"),
         (theader(b"\x00\x01\x03"), "unknown THeader transform 3; only 1 (zlib) is understood"),
+        (
+            theader(b"\x00\x01\x01", zlib.compress(message(b"echo", 7)[18:])),
+            "zlib-transformed messages are not taken unless WireLimits.accept_zlib says so",
+        ),
+        (theader(b"\x00\x02\x01\x01"), "2 THeader transforms are over the limit of 1"),
         (theader(b"\x00\x00", words=0xFFFF), "a THeader block runs past its frame"),
         (theader(b"\x00\x00", b"\x82\x21\x07"), "a message's name or id runs past its frame"),
         (theader(b"\x02\x00", b"\x80\x01\x00\x01" + bytes(9)), "a compact message does not start with its version"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zlib
 
 import pytest
@@ -52,7 +53,8 @@ def test_block_headers_cannot_be_changed() -> None:
     [
         (b"", "cut short"),
         (b"\x01\x00", "unknown THeader protocol id 1;"),
-        (b"\x00\x05\x01\x01\x01\x01\x01", "5 THeader transforms are over the limit of 4"),
+        (b"\x00\x05\x01\x01\x01\x01\x01", "5 THeader transforms are over the limit of 1"),
+        (b"\x00\x02\x01\x01", "2 THeader transforms are over the limit of 1"),
         (b"\x00\x01\x03", "unknown THeader transform 3;"),
         (b"\x00\x00\x01\x03\x00\x00\x00\x00\x00\x00", "3 THeader entries are over max_header_entries 2"),
         (b"\x00\x00\x01\x02\x00\x00\x00\x00\x01\x01\x00\x00", "3 THeader entries"),
@@ -76,12 +78,10 @@ def test_block_over_our_limits_is_not_written() -> None:
         write_block(Payload.BINARY, {"a": "\ud800"})
 
 
-def test_inflate_undoes_as_many_deflations_as_were_said() -> None:
-    """The order of transforms is undone from the last."""
-    once = zlib.compress(b"message")
-    assert inflate(b"message", 0, 10) == b"message"
-    assert inflate(once, 1, 10) == b"message"
-    assert inflate(zlib.compress(once), 2, 100) == b"message"
+def test_inflate_undoes_zlib() -> None:
+    """Whatever the level."""
+    for level in (0, 1, 9):
+        assert inflate(zlib.compress(b"message", level), 10, 1) == b"message"
 
 
 @pytest.mark.parametrize(
@@ -92,14 +92,40 @@ def test_inflate_undoes_as_many_deflations_as_were_said() -> None:
         (zlib.compress(bytes(1001)), "inflates to more than max_frame 1000"),
         (zlib.compress(b"message")[:-2], "cut short"),
         (zlib.compress(b"message") + b"x", "bytes after its end"),
+        (b"", "cut short"),
     ],
 )
 def test_inflate_refuses_bombs_and_stumps(deflated: bytes, complaint: str) -> None:
     """A few kilobytes cannot become many megabytes, and an incomplete stream is no message."""
     with pytest.raises(RemoteProtocolError, match=complaint):
-        inflate(deflated, 1, 1000)
+        inflate(deflated, 1000, 1_000_000)
 
 
 def test_inflate_allows_exactly_the_limit() -> None:
     """The cap is the frame's own."""
-    assert inflate(zlib.compress(bytes(1000)), 1, 1000) == bytes(1000)
+    assert inflate(zlib.compress(bytes(1000)), 1000, 10) == bytes(1000)
+    with pytest.raises(RemoteProtocolError, match="inflates to more than max_frame 999"):
+        inflate(zlib.compress(bytes(1000)), 999, 10)
+
+
+def test_inflate_stops_where_a_byte_becomes_too_many() -> None:
+    """A message may be four KiB whatever it came as, and beyond that a multiple of what came."""
+    deflated = zlib.compress(bytes(100_000))
+    most = 4096 + 20 * len(deflated)
+    assert most < 100_000
+    with pytest.raises(RemoteProtocolError, match="inflates to more than max_inflation 20 times its size allows"):
+        inflate(deflated, 4_000_000, 20)
+    assert inflate(deflated, 4_000_000, 1000) == bytes(100_000)
+
+
+def test_inflate_makes_no_more_than_it_may() -> None:
+    """The bytes are counted before they are made: a bomb costs what an honest message costs."""
+    bomb = zlib.compress(bytes(200_000_000), 9)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RemoteProtocolError, match="max_inflation"):
+            inflate(bomb[: len(bomb) // 8], 4_000_000, 32)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * (4096 + 32 * len(bomb) // 8)

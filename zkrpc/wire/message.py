@@ -215,8 +215,10 @@ def _open_theader(frame: bytes, limits: WireLimits) -> Opening:
         raise RemoteProtocolError(f"a THeader block of {4 * words} bytes is over max_header {limits.max_header}")
     block = _block_of(frame[FIXED_SIZE:offset], limits)
     dialect = Dialect.HEADER_COMPACT if block.payload is Payload.COMPACT else Dialect.HEADER_BINARY
-    if block.transforms:
-        message = inflate(frame[offset:], block.transforms, limits.max_frame)
+    if block.deflated:
+        if not limits.accept_zlib:
+            raise RemoteProtocolError("zlib-transformed messages are not taken unless WireLimits.accept_zlib says so")
+        message = inflate(frame[offset:], limits.max_frame, limits.max_inflation)
         return Opening(dialect, message, 0, block.headers, flags, seqid, True)
     return Opening(dialect, frame, offset, block.headers, flags, seqid)
 

@@ -33,15 +33,18 @@ _PAYLOADS = {0: Payload.BINARY, 2: Payload.COMPACT}
 _PROTOCOL_IDS = {payload: number for number, payload in _PAYLOADS.items()}
 _ZLIB = 1
 _KEY_VALUE = 1
-_MAX_TRANSFORMS = 4
+_MAX_TRANSFORMS = 1
+"""To deflate what is deflated gains nobody but an attacker anything."""
+_FREE = 4 * 1024
+"""Bytes that a message may inflate to whatever its own size."""
 
 
 class Block(NamedTuple):
     """A header block that was read."""
 
     payload: Payload
-    transforms: int
-    """How many times the message was deflated."""
+    deflated: bool
+    """Whether the message went through zlib."""
     headers: Mapping[str, str]
 
 
@@ -58,7 +61,7 @@ def read_block(block: bytes, max_entries: int) -> Block:
         number, offset = read_varint(block, offset, len(block))
         if number != _ZLIB:
             raise RemoteProtocolError(f"unknown THeader transform {number}; only 1 (zlib) is understood")
-    return Block(payload, transforms, _read_headers(block, offset, max_entries))
+    return Block(payload, bool(transforms), _read_headers(block, offset, max_entries))
 
 
 def _read_headers(block: bytes, offset: int, max_entries: int) -> Mapping[str, str]:
@@ -115,16 +118,23 @@ def _text(text: str) -> bytes:
     return write_varint(len(encoded)) + encoded
 
 
-def inflate(message: bytes, times: int, limit: int) -> bytes:
-    """Undoes the zlib transform. Never grows past ``limit`` bytes; raises RemoteProtocolError for anything amiss."""
-    for _ in range(times):
-        stream = zlib.decompressobj()
-        try:
-            message = stream.decompress(message, limit)
-        except zlib.error as exc:
-            raise RemoteProtocolError("a zlib-transformed message cannot be inflated") from exc
-        if stream.unconsumed_tail or len(message) > limit:
-            raise RemoteProtocolError(f"a zlib-transformed message inflates to more than max_frame {limit}")
-        if not stream.eof or stream.unused_data:
-            raise RemoteProtocolError("a zlib-transformed message is cut short or has bytes after its end")
-    return message
+def inflate(message: bytes, limit: int, most_per_byte: int) -> bytes:
+    """Undoes the zlib transform. Raises RemoteProtocolError for anything amiss.
+
+    Never makes more than ``limit`` bytes, nor more than ``most_per_byte`` for each one that came: the rest is not
+    inflated to find out that it is too much.
+    """
+    allowed = min(limit, _FREE + most_per_byte * len(message))
+    stream = zlib.decompressobj()
+    try:
+        inflated = stream.decompress(message, allowed)
+        # The end of the stream may not have been looked at yet if the message is just as long as it may be.
+        excess = b"" if stream.eof else stream.decompress(stream.unconsumed_tail, 1)
+    except zlib.error as exc:
+        raise RemoteProtocolError("a zlib-transformed message cannot be inflated") from exc
+    if excess:
+        bound = f"max_frame {limit}" if allowed == limit else f"max_inflation {most_per_byte} times its size allows"
+        raise RemoteProtocolError(f"a zlib-transformed message inflates to more than {bound}")
+    if not stream.eof or stream.unused_data:
+        raise RemoteProtocolError("a zlib-transformed message is cut short or has bytes after its end")
+    return inflated
