@@ -170,9 +170,15 @@ class Lab:
         """Silences a client's links to every server; its connections stay open."""
         self._set_client(name, ProxyMode.HOLE)
 
+    def slow(self, name: str, delay: float) -> None:
+        """Has every byte between a client and the servers take ``delay`` seconds, each way."""
+        for proxy in self._proxies(name):
+            proxy.delay = delay
+
     def heal(self, name: str) -> None:
-        """Lets the bytes between a client and the servers pass again."""
+        """Lets the bytes between a client and the servers pass again, without delay."""
         self._set_client(name, ProxyMode.FORWARD)
+        self.slow(name, 0.0)
 
     def pin(self, name: str, index: int) -> None:
         """Lets a client through to one server only, and cuts its other connections; :meth:`heal` opens all ways."""

@@ -158,3 +158,27 @@ def test_an_absent_target_cuts_the_client() -> None:
     with Proxy(target) as proxy, connect(proxy) as connection:
         assert connection.recv(1) == b""
     proxy.close()
+
+
+def test_slow_link_carries_everything_late_and_in_order(echo: tuple[str, int]) -> None:
+    """With a delay each byte takes that long each way; none overtakes another when the delay is gone."""
+    with Proxy(echo) as proxy, connect(proxy) as connection:
+        proxy.delay = 0.15
+        began = time.monotonic()
+        connection.sendall(b"slow ")
+        time.sleep(0.05)
+        proxy.delay = 0.0
+        connection.sendall(b"fast")
+        assert receive(connection, 9) == b"slow fast"
+        assert time.monotonic() - began >= 0.15
+
+
+def test_slow_link_is_slow_both_ways(echo: tuple[str, int]) -> None:
+    """A question and its answer take twice the delay, and a silent link costs nothing meanwhile."""
+    with Proxy(echo) as proxy, connect(proxy) as connection:
+        proxy.delay = 0.1
+        for _ in range(3):
+            began = time.monotonic()
+            connection.sendall(b"x")
+            assert receive(connection, 1) == b"x"
+            assert time.monotonic() - began >= 0.2

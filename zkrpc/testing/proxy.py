@@ -11,6 +11,8 @@ import enum
 import selectors
 import socket
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
@@ -34,18 +36,33 @@ class ProxyMode(enum.Enum):
 
 
 class _Link:
-    """One proxied connection: the client's socket, the target's, and what is held for each."""
+    """One proxied connection: the client's socket, the target's, and what is held for each, or is on its way to it."""
 
-    __slots__ = ("client", "server", "held")
+    __slots__ = ("client", "server", "held", "late")
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client = client
         self.server = server
         self.held = {client: bytearray(), server: bytearray()}
+        self.late: dict[socket.socket, deque[tuple[float, bytes]]] = {client: deque(), server: deque()}
 
     def other(self, end: socket.socket) -> socket.socket:
         """The socket at the other end."""
         return self.server if end is self.client else self.client
+
+    def is_full(self, sink: socket.socket) -> bool:
+        """Whether no more may be taken for that end."""
+        return len(self.held[sink]) + sum(len(chunk) for _, chunk in self.late[sink]) >= _MOST_HELD
+
+    def next_due(self) -> float:
+        """The moment at which the next bytes that are on their way arrive; infinite if none are."""
+        return min((queue[0][0] for queue in self.late.values() if queue), default=float("inf"))
+
+    def arrive(self, now: float) -> None:
+        """Hands on what has been on its way for long enough."""
+        for sink, queue in self.late.items():
+            while queue and queue[0][0] <= now:
+                self.held[sink] += queue.popleft()[1]
 
     def close(self) -> None:
         """Closes both ends."""
@@ -58,7 +75,8 @@ class Proxy:
 
     ``rewrite`` changes what clients send, chunk by chunk as it was read: good enough for an address in a greeting. A
     target that refuses is dialled ``tries`` times before its client is cut: a client that would try again after a
-    refusal may take a cut for something worse.
+    refusal may take a cut for something worse. ``delay`` is how many seconds bytes take from one end to the other, each
+    way; it may be set, and counts for what comes from then on. Nothing overtakes what was sent before it.
     """
 
     def __init__(
@@ -68,6 +86,7 @@ class Proxy:
         self.target = target
         self._tries = tries
         self._rewrite = rewrite
+        self.delay = 0.0
         self._mode = ProxyMode.FORWARD
         self._lock = threading.Lock()
         self._links: list[_Link] = []
@@ -139,7 +158,7 @@ class Proxy:
                 self._obey()
                 with selectors.DefaultSelector() as selector:
                     self._watch(selector)
-                    ready = selector.select()
+                    ready = selector.select(self._patience())
                 for key, events in ready:
                     self._handle(key, events)
         finally:
@@ -158,14 +177,22 @@ class Proxy:
             link.close()
         self._links = []
 
+    def _patience(self) -> float | None:
+        """Seconds until bytes arrive that are on their way, which is all there is to do by itself."""
+        due = min((link.next_due() for link in self._links), default=float("inf"))
+        if due == float("inf") or self._mode is ProxyMode.HOLE:
+            return None
+        return max(0.0, due - time.monotonic())
+
     def _watch(self, selector: selectors.BaseSelector) -> None:
         selector.register(self._wake_in, selectors.EVENT_READ)
         if self._mode is ProxyMode.HOLE:
             return
         selector.register(self._listener, selectors.EVENT_READ)
         for link in self._links:
+            link.arrive(time.monotonic())
             for end in (link.client, link.server):
-                events = selectors.EVENT_READ if len(link.held[link.other(end)]) < _MOST_HELD else 0
+                events = 0 if link.is_full(link.other(end)) else selectors.EVENT_READ
                 events |= selectors.EVENT_WRITE if link.held[end] else 0
                 if events:
                     selector.register(end, events, link)
@@ -225,6 +252,9 @@ class Proxy:
         if end is link.client and self._rewrite is not None:
             chunk = self._rewrite(chunk)
         sink = link.other(end)
+        if self.delay or link.late[sink]:
+            link.late[sink].append((time.monotonic() + self.delay, chunk))
+            return
         link.held[sink] += chunk
         if self._mode is not ProxyMode.HOLE:
             # At once, as a network does; what does not fit waits until there is room.
