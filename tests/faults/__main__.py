@@ -18,8 +18,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="what chance begins with")
     parser.add_argument("--outage", type=float, default=60.0, help="seconds that ZooKeeper is away (suite calls)")
     parser.add_argument("--rounds", type=int, default=200, help="faults to make (suite primary)")
+    parser.add_argument("--overlap", type=int, default=1, metavar="N", help="faults at once (suite primary)")
     parser.add_argument("--runs", type=int, default=20, help="faults of each kind to make (suite takeover)")
-    parser.add_argument("--only", default="", help="scenarios to run, with commas between (suites resilience, scale)")
+    parser.add_argument("--only", default="", help="scenarios or kinds of faults to run, with commas between")
     add_json_flag(parser)
     options = parser.parse_args()
     # A run that is told to end takes its processes with it.
@@ -34,7 +35,7 @@ def main() -> int:
     elif options.suite == "scale":
         report = scale.run(options.seed, only=only)
     else:
-        report = primary.run(options.seed, rounds=options.rounds)
+        report = primary.run(options.seed, rounds=options.rounds, overlap=options.overlap, only=only)
     return report.finish(as_json=options.json)
 
 

@@ -11,10 +11,20 @@ import time
 from pathlib import Path
 from typing import Any
 
+import gevent
+
 import zkrpc
 from examples.ledger import LedgerHandler
 
 idl = zkrpc.load(Path(__file__).with_name("bank.thrift"))
+MARK = "/mark"
+"""The node that ``mark`` writes; somebody else has made it."""
+
+
+def illness_of(folder: Path, name: str) -> Path:
+    """The file that makes a replica sick while it exists: it begins with ``raise`` or ``hang``, for what ``on_elected``
+    then does, and gets a line for each time."""
+    return folder / f"sick-{name}"
 
 
 class JournalingBank(LedgerHandler):  # type: ignore[misc]  # the example is untyped, as its readers' code may be
@@ -24,6 +34,28 @@ class JournalingBank(LedgerHandler):  # type: ignore[misc]  # the example is unt
         super().__init__()
         folder = Path(os.environ["PROBE_JOURNAL"])
         self._journal = os.open(folder / str(os.getpid()), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._illness = illness_of(folder, os.environ["PROBE_NAME"])
+        self._leadership: zkrpc.Leadership | None = None
+
+    def on_elected(self, leadership: zkrpc.Leadership) -> None:
+        """As the example's, unless this replica has been made sick."""
+        while self._illness.exists():
+            with self._illness.open("a") as told:
+                told.write("elected\n")
+            if self._illness.read_text().startswith("raise"):
+                raise RuntimeError("sick, as the suite wants it")
+            while self._illness.exists():
+                gevent.sleep(0.05)
+        super().on_elected(leadership)
+        self._leadership = leadership
+
+    @zkrpc.primary_only
+    def mark(self) -> int:
+        """Notes the epoch in ZooKeeper, guarded by it."""
+        assert self._leadership is not None
+        with self._leadership.transaction() as transaction:
+            transaction.set(MARK, str(self._leadership.epoch).encode())
+        return self._leadership.epoch
 
     @zkrpc.primary_only
     def transfer(self, source: str, target: str, amount: int, request_id: str) -> Any:

@@ -17,30 +17,36 @@ from tests.faults.processes import freeze, frozen, kill
 from tests.faults.scene import TIMEOUT, Scene
 from zkrpc.election.survey import ask_to_step_down
 from zkrpc.election.tree import ElectionPaths
+from zkrpc.errors import CoordinationError
 
 Fault = Callable[[Scene, str], float]
 
 
 def worker_killed(scene: Scene, name: str) -> float:
     """kill -9 of the primary's worker; its supervisor lives."""
+    pid = scene.worker_pid(name)
     began = time.monotonic()
-    kill(scene.worker_pid(name))
+    kill(pid)
     return began
 
 
 def group_killed(scene: Scene, name: str) -> float:
     """kill -9 of the primary's worker and supervisor together: nobody closes the session."""
-    supervisor, pid = scene.replicas[name].process, scene.worker_pid(name)
-    # A worker that misses its supervisor drains, and a supervisor that misses its worker closes its session: each of
-    # them is quick enough to do so between two kills.
-    freeze(supervisor.pid)
-    began = time.monotonic()
-    kill(pid)
-    supervisor.kill()
-    supervisor.wait()
-    # Not before somebody else leads, or the one that starts would be in the way. Callers know without asking ZooKeeper.
-    scene.succeed_again(time.monotonic(), 30)
-    scene.start(name)
+    with scene.alone_with(name):
+        supervisor, pid = scene.replicas[name].process, scene.worker_pid(name)
+        # A worker that misses its supervisor drains, and a supervisor that misses its worker closes its session: each
+        # of them is quick enough to do so between two kills.
+        freeze(supervisor.pid)
+        began = time.monotonic()
+        kill(pid)
+        supervisor.kill()
+        supervisor.wait()
+        try:
+            # Not before somebody else leads, or the one that starts would be in the way. Callers know without asking
+            # ZooKeeper.
+            scene.succeed_again(time.monotonic(), 30)
+        finally:
+            scene.start(name)
     return began
 
 
@@ -64,7 +70,8 @@ def black_hole(scene: Scene, name: str) -> float:
 def own_node_killed(scene: Scene, name: str) -> float:
     """The ZooKeeper server that the primary talks to dies."""
     node = scene.lab.node_of(name)
-    assert node is not None
+    if node is None:
+        raise CoordinationError(f"{name} talks to no ZooKeeper server now")
     began = time.monotonic()
     scene.lab.kill(node)
     gevent.sleep(2.0)
@@ -76,14 +83,16 @@ def own_node_cut_off(scene: Scene, name: str) -> float:
     """The primary's ZooKeeper server loses its leader, and goes on answering pings."""
     leader = scene.lab.leader()
     follower = next(node for node in range(3) if node != leader)
-    scene.lab.pin(name, follower)
-    wait_until(lambda: scene.lab.node_of(name) == follower, 15, "the primary moved to a follower")
-    gevent.sleep(1.0)
-    began = time.monotonic()
-    scene.lab.cut(follower, leader)
-    gevent.sleep(TIMEOUT * 1.2)
-    scene.lab.join_all()
-    scene.lab.heal(name)
+    try:
+        scene.lab.pin(name, follower)
+        wait_until(lambda: scene.lab.node_of(name) == follower, 15, "the primary moved to a follower")
+        gevent.sleep(1.0)
+        began = time.monotonic()
+        scene.lab.cut(follower, leader)
+        gevent.sleep(TIMEOUT * 1.2)
+    finally:
+        scene.lab.join_all()
+        scene.lab.heal(name)
     return began
 
 
@@ -130,6 +139,7 @@ def hub_blocked(scene: Scene, name: str) -> float:
             stub.options(timeout=TIMEOUT * 2).burn(int(TIMEOUT * 1400))
         except zkrpc.CallError:
             pass
+    scene.burns.append((began, time.monotonic()))
     return began
 
 
@@ -146,3 +156,12 @@ FAULTS: tuple[Fault, ...] = (
     hand_over,
     hub_blocked,
 )
+
+ENSEMBLE: tuple[Fault, ...] = (
+    own_node_killed,
+    own_node_cut_off,
+    leader_killed,
+    ensemble_stopped_briefly,
+    ensemble_stopped_long,
+)
+"""Those that break ZooKeeper itself."""

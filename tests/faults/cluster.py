@@ -41,7 +41,7 @@ class Replica:
         self.log = folder / f"{name}.log"
         arguments = [sys.executable, "-m", "zkrpc", "serve", target, "--zookeeper", hosts, "--id", name]
         arguments += [f"--{option.replace('_', '-')}={value}" for option, value in options.items()]
-        environment = {**os.environ, "PROBE_JOURNAL": str(folder), "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "PROBE_JOURNAL": str(folder), "PROBE_NAME": name, "PYTHONUNBUFFERED": "1"}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 arguments, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True

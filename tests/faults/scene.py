@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+from gevent.lock import BoundedSemaphore
 
 import zkrpc
 from tests.faults import bank
 from tests.faults.cluster import Replica, members, wait_until
 from tests.faults.ensemble import Lab
+from tests.faults.spinning import Spinning
 from zkrpc.election.survey import GroupReport, look
 
 TARGET = "tests.faults.bank:service"
@@ -59,6 +61,11 @@ class Scene:
         self.repeated: list[float] = []
         """When calls ended, answered or not, that had taken more than one attempt: an instance refused or was lost."""
         self.replicas: dict[str, Replica] = {}
+        self.elected_while_sick: list[int] = []
+        """How often a replica that had been made sick was elected, by the times that one was."""
+        self.burns: list[tuple[float, float]] = []
+        """From when until when some handler computed because a fault wanted it."""
+        self._turns = {name: BoundedSemaphore() for name in NAMES}
         self.registry = zkrpc.Registry(lab.hosts_for("observer"), config=zkrpc.RegistryConfig(session_timeout=TIMEOUT))
         self._running = True
         for name in NAMES:
@@ -90,9 +97,60 @@ class Scene:
         wait_until(look_again, 60, "a primary")
         return found[-1]
 
+    def next_in_line(self) -> str:
+        """The name of the replica that stands next to the primary, once there is one that is registered."""
+        found: list[str] = []
+
+        def look_again() -> bool:
+            report = self.report()
+            if report is not None and report.primary is not None:
+                waiting = [one for one in report.candidates if one != report.primary.instance]
+                found[:] = filter(self.is_registered, (one.removesuffix("-0") for one in waiting))
+            return bool(found)
+
+        wait_until(look_again, 60, "a candidate beside the primary", interval=0.05)
+        return found[0]
+
+    def is_registered(self, name: str) -> bool:
+        """Whether callers can find a replica."""
+        return f"{name}-0" in members(self.registry, "bank")
+
     def worker_pid(self, name: str) -> int:
-        """The process id of a replica's only worker."""
+        """The process id of a replica's only worker, once it is registered."""
+        wait_until(lambda: self.is_registered(name), 60, f"{name} registered")
         return int(members(self.registry, "bank")[f"{name}-0"].metadata["pid"])
+
+    @contextlib.contextmanager
+    def alone_with(self, name: str) -> Iterator[None]:
+        """While one fault ends a replica's processes and starts them anew, no other does."""
+        with self._turns[name]:
+            yield
+
+    @contextlib.contextmanager
+    def sick(self, name: str, how: str) -> Iterator[None]:
+        """While this lasts, a replica that is elected raises (``raise``) or never begins (``hang``)."""
+        illness = bank.illness_of(self.folder, name)
+        illness.write_text(f"{how}\n")
+        try:
+            yield
+        finally:
+            self.elected_while_sick.append(illness.read_text().count("elected"))
+            illness.unlink()
+
+    def mark_again(self, timeout: float = 60.0) -> float:
+        """Waits until the primary can write to ZooKeeper again; returns the seconds that took."""
+        began = time.monotonic()
+        with zkrpc.connect(bank.idl.Bank, "bank", zookeeper=self.registry) as stub:
+            wait_until(lambda: self._marked(stub), timeout, "a guarded transaction after the fault", interval=0.05)
+        return time.monotonic() - began
+
+    def _marked(self, stub: Any) -> bool:
+        try:
+            self.registry.session.ensure_path(bank.MARK)
+            stub.options(timeout=2).mark()
+        except (zkrpc.CallError, zkrpc.CoordinationError):
+            return False
+        return True
 
     def await_everybody(self) -> None:
         """Waits until all replicas are registered."""
@@ -120,6 +178,22 @@ class Scene:
 
         wait_until(answered, timeout, "a transfer after the fault")
         return min(done)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[Spinning]:
+        """Looks meanwhile at the processor time of all replicas and their supervisors."""
+        spinning = Spinning(self._processes)
+        try:
+            yield spinning
+        finally:
+            spinning.stop()
+
+    def _processes(self) -> Iterator[tuple[str, int]]:
+        workers = members(self.registry, "bank")
+        for name, replica in list(self.replicas.items()):
+            yield f"supervisor of {name}", replica.process.pid
+            if f"{name}-0" in workers:
+                yield name, int(workers[f"{name}-0"].metadata["pid"])
 
     @contextlib.contextmanager
     def callers(self, count: int, *, pause: float, timeout: float) -> Iterator[None]:
