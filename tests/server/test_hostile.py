@@ -28,7 +28,7 @@ from zkrpc.wire.server import ServerProtocol
 HOSTILE = json.loads((Path(__file__).parent.parent / "vectors" / "hostile_frames.json").read_text("utf-8"))
 IDL = load_text(HOSTILE["idl"])
 METHODS = IDL.S.methods
-LIMITS = WireLimits(max_frame=256 * 1024, max_in_flight=8, accept_zlib=True)
+LIMITS = WireLimits(max_frame=256 * 1024, max_in_flight=8, accept_zlib=True, max_inflation=2000)
 SECONDS = 2.0
 """More than any input may take, on a busy machine; the worst take some milliseconds."""
 OVERHEAD = 300_000
