@@ -130,3 +130,12 @@ def test_consistent_hash_needs_to_know_what_to_hash() -> None:
     assert ServiceConfig(hash_key="id", balancing="p2c").hash_key == "id"
     with pytest.raises(ConfigError, match="ServiceConfig.hash_key must name"):
         ServiceConfig(balancing="consistent_hash")
+
+
+def test_password_is_not_shown() -> None:
+    """A config ends up in logs and tracebacks; what it says of itself leaves the secret out."""
+    config = RegistryConfig(username="svc", password="s3cret")
+    assert "s3cret" not in repr(config) and "svc" in repr(config)
+    with pytest.raises(ConfigError, match="without colons") as refused:
+        RegistryConfig(username="svc:s3cret", password="s3cret")
+    assert "s3cret" not in str(refused.value)

@@ -364,7 +364,8 @@ class RegistryConfig:
     """Seconds between looks at our own registration, as a safety net."""
     username: str | None = None
     """With ``password``: digest credentials; nodes are then created for their creator, readable by all."""
-    password: str | None = None
+    password: str | None = dataclasses.field(default=None, repr=False)
+    """Not shown in the repr."""
 
     def __post_init__(self) -> None:
         """Checks every field."""
@@ -375,6 +376,8 @@ class RegistryConfig:
             raise ConfigError("RegistryConfig.max_in_flight must be at most 200: more can wedge the ZooKeeper client")
         if (self.username is None) != (self.password is None):
             raise ConfigError("RegistryConfig.username and .password go together; give both or neither")
+        if self.username is not None and (not self.username or ":" in self.username):
+            raise ConfigError("RegistryConfig.username must be a name without colons, which end it in ZooKeeper's eyes")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,6 +100,8 @@ class Snapshot:
     """Monotonic time of the last agreement with ZooKeeper; None while it comes from a file."""
     skipped: int = 0
     """Records that could not be read and were left out."""
+    remark: str = ""
+    """Why there may be none, as far as the registry knows more than that: for an error's text."""
 
 
 class Resolver(Protocol):

@@ -40,14 +40,24 @@ def test_ls_lists_every_service(command: Command, zookeeper: str, registry: zkrp
     assert status == 0 and table.startswith("echo: 1 instance\n") and str(app.endpoint) in table
 
 
-@pytest.mark.parametrize("what", ["nobody there", "bad name", "bad connect string"])
+@pytest.mark.parametrize("what", ["nobody there", "no such chroot", "bad name", "bad connect string"])
 def test_ls_fails_in_one_line(what: str, command: Command, zookeeper: str) -> None:
     """ZooKeeper away may pass (1); a mistake does not (78)."""
     arguments, status, complaint = {
         "nobody there": (["--zookeeper=127.0.0.1:1", "--timeout=0.3"], 1, "no ZooKeeper at 127.0.0.1:1 within 0.3 s"),
+        "no such chroot": ([f"--zookeeper={zookeeper}/prod/zkrp"], 1, "/prod/zkrp in the ZooKeeper at 127.0.0.1:"),
         "bad name": (["a/b", f"--zookeeper={zookeeper}"], 78, "service name 'a/b' must be"),
         "bad connect string": (["--zookeeper=:"], 78, "is not an endpoint"),
     }[what]
     ended, output = command.run("ls", *arguments)
     lines = [line for line in output.splitlines() if line.startswith("zkrpc: ")]
     assert ended == status and len(lines) == 1 and complaint in lines[0] and "Traceback" not in output
+
+
+@pytest.mark.parametrize("asked", [["ls"], ["ls", "users"], ["primary", "users"], ["config", "show", "users"]])
+def test_reading_leaves_no_chroot_behind(asked: list[str], command: Command, zookeeper: str) -> None:
+    """A mistyped chroot is one line and exit status 1, and ZooKeeper is as it was."""
+    status, output = command.run(*asked, "--zookeeper", f"{zookeeper}/zkrp")
+    assert status == 1 and "/zkrp in the ZooKeeper at" in output and len(output.splitlines()) == 1
+    with zkrpc.Registry(zookeeper) as registry:
+        assert registry.session.wait_connected(10) and registry.session.children("/") == []

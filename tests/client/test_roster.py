@@ -64,6 +64,8 @@ def test_empty_roster_picks_nobody_and_says_why() -> None:
     assert empty.pick((), RNG, 0.0) is None
     assert "no instances" in empty.explain_absence()
     assert repr(empty) == "<Roster 'users' members=0 avoided=0>"
+    empty.receive_snapshot(Snapshot(service="users", remark="there is no /prod"))
+    assert empty.explain_absence() == "service 'users' has no instances; there is no /prod"
 
 
 def test_everybody_is_picked() -> None:

@@ -66,14 +66,48 @@ def test_session_reads_and_writes_nodes(opened: Opener) -> None:
     assert session.exists("/a/b") is None
 
 
-def test_chroot_and_parents_are_made(opened: Opener, zookeeper: str) -> None:
-    """A session makes its chroot; ensure_path makes what is missing, and is content if somebody else does."""
-    first, second = opened(), opened()
-    jobs = [gevent.spawn(session.ensure_path, "/deep/er/still") for session in (first, second)]
-    gevent.joinall(jobs, timeout=10, raise_error=True)
-    assert first.exists("/deep/er/still") is not None
-    hosts, _, chroot = zookeeper.partition("/")
-    assert (opened(hosts).children(f"/{chroot}") or []) == ["deep"]
+@pytest.mark.parametrize("chroot", ["/one", "/prod/zkrpc", "/a/b/c/d"])
+def test_every_level_of_a_chroot_is_made_with_the_parents(opened: Opener, zookeeper: str, chroot: str) -> None:
+    """ensure_path makes what is missing, down from the root; is content if somebody else does; twice is once."""
+    session, other = opened(zookeeper + chroot), opened(zookeeper + chroot)
+    makers = [gevent.spawn(one.ensure_path, "/deep/er") for one in (session, other, session)]
+    gevent.joinall(makers, raise_error=True)
+    assert session.exists("/deep/er") is not None
+    assert opened().exists(f"{chroot}/deep/er") is not None
+    session.ensure_path("/")
+    opened().ensure_path("/")
+
+
+def test_reading_makes_no_chroot(opened: Opener, zookeeper: str) -> None:
+    """Who looks below a chroot that is not there is told so, and leaves nothing behind."""
+    reader = opened(f"{zookeeper}/prod/zkrp")
+    appeared = Event()
+    assert reader.children("/services") is None and reader.get("/a") is None and reader.exists("/a") is None
+    with pytest.raises(NodeMissing):
+        reader.create("/a")
+    assert f"there is no {reader._target.chroot} in the ZooKeeper at" in reader.explain_missing_chroot(appeared)
+    assert opened().children("/") == []
+    opened(f"{zookeeper}/prod/zkrp").ensure_path("/")
+    assert appeared.wait(5) and reader.explain_missing_chroot() == ""
+
+
+def test_a_chroot_that_was_deleted_is_made_again(opened: Opener, zookeeper: str) -> None:
+    """In the same session: it is no privilege of new ones."""
+    session, operator = opened(f"{zookeeper}/app/x"), opened()
+    session.ensure_path("/a")
+    for path in ("/app/x/a", "/app/x", "/app"):
+        operator.delete(path)
+    session.ensure_path("/a/b")
+    assert session.create("/a/b/c") == "/a/b/c" and session.explain_missing_chroot() == ""
+
+
+def test_a_chroot_that_may_not_be_made_is_refused_in_words(opened: Opener, zookeeper: str) -> None:
+    """Below a node that belongs to somebody else; what that somebody has made may be used."""
+    owner = opened(f"{zookeeper}/theirs", RegistryConfig(username="svc", password="secret"))
+    owner.ensure_path("/")
+    with pytest.raises(CoordinationError, match="create .*/theirs/sub: NoAuth"):
+        opened(f"{zookeeper}/theirs/sub").ensure_path("/a")
+    opened(f"{zookeeper}/theirs").ensure_path("/")
 
 
 def test_transaction_does_all_or_nothing(opened: Opener) -> None:

@@ -223,6 +223,17 @@ def test_view_of_a_missing_parent_is_confirmed_empty() -> None:
     assert view.next_timer() == 0.5
 
 
+def test_view_passes_on_why_there_is_no_parent() -> None:
+    """The remark is told with the empty list, again when it changes, and no longer once the parent is there."""
+    view = online()
+    view.receive_listing(None, 0.0, remark="no chroot")
+    assert [one.remark for one in published(view.effects())] == ["no chroot"]
+    for at, remark in ((10.0, "no chroot"), (20.0, "")):
+        view.receive_change(at)
+        view.receive_listing(None, at, remark=remark)
+    assert [one.remark for one in published(view.effects())] == [""]
+
+
 def test_view_refreshes_and_reads_a_few_old_records_again() -> None:
     """The safety net: a record changed in place shows within some refreshes, at a bounded price."""
     view = online()

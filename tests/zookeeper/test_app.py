@@ -97,6 +97,20 @@ def test_app_is_called_by_its_name(serve: Serve, connect: Connect, zookeeper: st
         stub.echo("anybody?")
 
 
+def test_client_says_that_its_chroot_is_not_there_and_finds_it_later(
+    serve: Serve, connect: Connect, zookeeper: str, registry: zkrpc.Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Mistyped, or nobody has served yet: one log line, an error that names the chroot, and nothing is written."""
+    stub = connect(zookeeper=f"{zookeeper}/prod/zkrpc")
+    for _ in range(2):
+        with pytest.raises(zkrpc.Unavailable, match="there is no .*/prod/zkrpc in the ZooKeeper at 127.0.0.1"):
+            stub.echo("anybody?")
+    assert len([record for record in caplog.records if "there is no" in record.message]) == 1
+    assert registry.session.children("/") == []
+    serve(zookeeper=f"{zookeeper}/prod/zkrpc")
+    eventually(lambda: stub.options(timeout=5).echo("hello") == "hello")
+
+
 def test_app_and_client_share_a_registry(serve: Serve, connect: Connect, registry: zkrpc.Registry) -> None:
     """One session serves them all: two services, two clients, one resolver for each name."""
     serve(zookeeper=registry)

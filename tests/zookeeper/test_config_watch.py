@@ -145,6 +145,7 @@ def test_restart_of_zookeeper_changes_nothing(session_opener: SessionOpener, wat
     """The config is not told anew, nor is it forgotten; and the next change is heard."""
     with DevZooKeeper(1) as server:
         session = session_opener(f"{server.hosts}/app")
+        session.ensure_path("/")
         publish(session, FIRST)
         heard: list[ServiceConfig] = []
         watch_maker(session).follow(heard.append)

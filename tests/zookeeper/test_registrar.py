@@ -13,7 +13,7 @@ import pytest
 from tests.zookeeper.conftest import SessionOpener
 from tests.zookeeper.waiting import eventually
 from zkrpc.endpoint import Endpoint, Instance
-from zkrpc.errors import CoordinationError, IdentityConflict
+from zkrpc.errors import CoordinationError, IdentityConflict, NodeMissing
 from zkrpc.registry.closing import close_session
 from zkrpc.registry.formats import LAUNCH, PID, dump_serverset
 from zkrpc.registry.registrar import Registrar
@@ -370,3 +370,33 @@ def test_registrar_replaces_and_marks_what_an_earlier_version_left(
     registrar.register()
     registrar.wait_registered(5)
     assert holder(observer) == session.session_id and len(marks(observer)) == 1
+
+
+def test_registrar_comes_back_with_a_chroot_that_was_deleted(
+    session_opener: SessionOpener, registrar_maker: Maker, zookeeper: str, observer: Session
+) -> None:
+    """An operator's slip under a living session: the whole tree is made again by who serves."""
+    session = session_opener(f"{zookeeper}/prod/zkrpc")
+    registrar = registrar_maker(session)
+    registrar.register()
+    registrar.wait_registered(5)
+    before = session.session_id
+    delete_tree(observer, "/prod")
+    eventually(lambda: session.exists(PATH) is not None and registrar.registered)
+    assert session.session_id == before
+
+
+def delete_tree(session: Session, path: str) -> None:
+    """Deletes a node with everything below it, while others may be making it again."""
+    for _ in range(100):
+        for name in session.children(path) or ():
+            delete_tree(session, f"{path}/{name}")
+        try:
+            session.delete(path)
+        except NodeMissing:
+            return
+        except CoordinationError as error:
+            assert "NotEmpty" in str(error)
+        else:
+            return
+    raise AssertionError(f"{path} cannot be deleted")

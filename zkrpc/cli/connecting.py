@@ -19,8 +19,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 
 @contextlib.contextmanager
 def connected(zookeeper: str, timeout: float) -> Iterator[Registry]:
-    """A registry whose session is there. Raises CoordinationError, with what to try, after ``timeout`` seconds."""
+    """A registry whose session and chroot are there. Raises CoordinationError, with what to try, if one is not within
+    ``timeout`` seconds."""
     with Registry(zookeeper) as registry:
         if not registry.session.wait_connected(timeout):
             raise CoordinationError(f"no ZooKeeper at {zookeeper} within {timeout} s; is it running? try: zkrpc dev")
+        if missing := registry.session.explain_missing_chroot(timeout=timeout):
+            raise CoordinationError(missing)
         yield registry

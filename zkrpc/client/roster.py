@@ -73,6 +73,7 @@ class Roster(Generic[LaneT]):
         wall_clock: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self.service = ""
+        self._remark = ""
         self._make_lane = make_lane
         self._config = config or ClientConfig()
         self._rng = rng
@@ -101,7 +102,7 @@ class Roster(Generic[LaneT]):
 
     def receive_snapshot(self, snapshot: Snapshot, now: float = 0.0) -> list[Member[LaneT]]:
         """Adopts a list; returns the members that are no longer wanted, for their lanes to be retired."""
-        self.service = snapshot.service
+        self.service, self._remark = snapshot.service, snapshot.remark
         before, self._members = self._members, {}
         for instance in snapshot.instances:
             member = before.get(instance.endpoint)
@@ -251,7 +252,8 @@ class Roster(Generic[LaneT]):
         """Why nobody can be picked, for the error message."""
         if self._members:
             return f"all {len(self._members)} instances of {self.service!r} have weight 0; give one a positive weight"
-        return f"service {self.service!r} has no instances; is it running, and registered under this name?"
+        reason = self._remark or "is it running, and registered under this name?"
+        return f"service {self.service!r} has no instances; {reason}"
 
     def __repr__(self) -> str:
         """The test surface: how many there are, and how many are down or suspect."""

@@ -45,9 +45,10 @@ from kazoo.exceptions import (
     SessionMovedError,
 )
 from kazoo.handlers.gevent import SequentialGeventHandler
+from kazoo.protocol.serialization import Create, Exists
 from kazoo.protocol.states import KazooState, KeeperState
 from kazoo.retry import KazooRetry
-from kazoo.security import CREATOR_ALL_ACL, READ_ACL_UNSAFE
+from kazoo.security import CREATOR_ALL_ACL, OPEN_ACL_UNSAFE, READ_ACL_UNSAFE
 
 from zkrpc.config import RegistryConfig
 from zkrpc.errors import (
@@ -100,6 +101,23 @@ def _reason(error: KazooException) -> str:
 def is_consequence(error: object) -> bool:
     """True for what a transaction returns for steps that failed only because another one did."""
     return isinstance(error, (RolledBackError, RuntimeInconsistency))
+
+
+def exists_anywhere(kazoo: Any, path: str) -> Any:
+    """Asks, through a kazoo client, whether there is a node at ``path`` counted from the root, not from the chroot.
+
+    kazoo itself cannot name the parents of its chroot, and so cannot make more than one level of it.
+    """
+    result = kazoo.handler.async_result()
+    kazoo._call(Exists(path, None), result)
+    return result
+
+
+def create_anywhere(kazoo: Any, path: str) -> Any:
+    """Asks for an empty node at ``path`` counted from the root; see :func:`exists_anywhere`."""
+    result = kazoo.handler.async_result()
+    kazoo._call(Create(path, b"", kazoo.default_acl or OPEN_ACL_UNSAFE, 0), result)
+    return result
 
 
 class Acknowledgements:
@@ -262,20 +280,20 @@ class Link:
             self._admitting = False
         self._on_change()
 
-    def call(self, action: str, submit: Callable[[Any], Any], timeout: float, *, preparing: bool = False) -> Any:
+    def call(self, action: str, submit: Callable[[Any], Any], timeout: float) -> Any:
         """Sends one request and waits for its answer. ``submit`` gets the kazoo client, returns its AsyncResult.
 
-        ``preparing`` is for the link's owner, before others are admitted. Raises SessionSuspended if nothing was
-        sent, OutcomeUnknown if no answer came, and what :func:`translated` makes of a refusal.
+        Raises SessionSuspended if nothing was sent, OutcomeUnknown if no answer came, and what :func:`translated`
+        makes of a refusal.
         """
         give_up_at = time.monotonic() + timeout
-        self._require_open(action, preparing)
+        self._require_open(action)
         if not self._slots.acquire(timeout=max(0.0, timeout)):
             raise SessionSuspended(
                 f"ZooKeeper {action}: not sent, {self._most} requests have been waiting for {timeout:g} s"
             )
         try:
-            self._require_open(action, preparing)
+            self._require_open(action)
             result = submit(self._client)
         except BaseException:
             self._slots.release()
@@ -290,10 +308,10 @@ class Link:
         except KazooException as error:
             raise translated(error, action) from error
 
-    def _require_open(self, action: str, preparing: bool) -> None:
+    def _require_open(self, action: str) -> None:
         if os.getpid() != self._pid:
             raise ConfigError("a ZooKeeper session does not survive a fork; open one in the child")
-        if not self.connected or not (preparing or self._admitting):
+        if not self.connected or not self._admitting:
             raise SessionSuspended(f"ZooKeeper {action}: not sent, not connected")
 
     def overdue_in(self) -> float | None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, assert_never
 
 from gevent.event import Event
 
 from zkrpc.config import RegistryConfig
 from zkrpc.errors import ConfigError, NodeExists, NodeMissing
-from zkrpc.registry.link import is_consequence, translated
-from zkrpc.registry.operations import Check, Create, Delete, Operation, SetData, Stat
+from zkrpc.registry.link import create_anywhere, exists_anywhere, is_consequence, translated
+from zkrpc.registry.operations import Check, ConnectString, Create, Delete, Operation, SetData, Stat
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,9 +37,10 @@ class Requests:
     ``timeout`` is in seconds, by default ``RegistryConfig.request_timeout``.
     """
 
-    def __init__(self, config: RegistryConfig) -> None:
-        """``config`` gives the limits."""
+    def __init__(self, config: RegistryConfig, target: ConnectString) -> None:
+        """``config`` gives the limits, ``target`` the place below which all paths are meant."""
         self._config = config
+        self._target = target
 
     def _call(self, action: str, submit: Callable[[Any], Any], timeout: float | None) -> Any:
         """Has ``submit`` ask the kazoo client, and waits for the answer. The session's."""
@@ -100,14 +102,29 @@ class Requests:
         return str(created)
 
     def ensure_path(self, path: str, *, timeout: float | None = None) -> None:
-        """Creates the node and its parents as far as they are missing; each request has the timeout."""
+        """Creates the node and its parents as far as they are missing, those of the chroot included; each request has
+        the timeout. Nothing else makes a chroot: who only reads a mistyped one must not leave it behind."""
         missing = []
-        while path not in ("", "/") and self.exists(path, timeout=timeout) is None:
-            missing.append(path)
-            path = path.rpartition("/")[0]
-        for name in reversed(missing):
+        full = f"{self._target.chroot}{path}".rstrip("/")
+        while full and not self._call(f"exists {full}", partial(exists_anywhere, path=full), timeout):
+            missing.append(full)
+            full = full.rpartition("/")[0]
+        for full in reversed(missing):
             with suppress(NodeExists):
-                self.create(name, timeout=timeout)
+                self._call(f"create {full}", partial(create_anywhere, path=full), timeout)
+
+    def explain_missing_chroot(self, watch: Event | None = None, *, timeout: float | None = None) -> str:
+        """What is wrong if the chroot of our connect string is not there; empty if it is, or if there is none.
+
+        The watch waits for it to come.
+        """
+        if not self._target.chroot or self.exists("/", watch, timeout=timeout) is not None:
+            return ""
+        servers = ",".join(map(str, self._target.servers))
+        return (
+            f"there is no {self._target.chroot} in the ZooKeeper at {servers}: nothing has been served there, or the "
+            "/chroot of the connect string is mistyped"
+        )
 
     def set(self, path: str, value: bytes, version: int = -1, *, timeout: float | None = None) -> Stat:
         """Changes the node's value if it is at ``version`` (-1: at any)."""

@@ -79,6 +79,7 @@ class ZooKeeperResolver:
         self._readers = Pool(_READERS)
         self._greenlet: gevent.Greenlet[..., None] | None = None
         self._closing = False
+        self._remarked = ""
 
     def __repr__(self) -> str:
         """What the view knows."""
@@ -192,13 +193,20 @@ class ZooKeeperResolver:
         self._wake.clear()
         try:
             listing = self._listing()
+            remark = self._session.explain_missing_chroot(self._wake) if listing is None else ""
         except Exception as error:
             self._complain("list", error)
             self._note_session()
             self._view.receive_failure(self._clock())
             return
         self._note_session()
-        self._view.receive_listing(listing, self._clock())
+        self._remark(remark)
+        self._view.receive_listing(listing, self._clock(), remark=remark)
+
+    def _remark(self, remark: str) -> None:
+        if remark and remark != self._remarked:
+            _log.warning("looking for %s: %s; it is looked for on and on", self._service, remark)
+        self._remarked = remark
 
     def _listing(self) -> Listing | None:
         for _ in range(_LISTINGS):

@@ -1,14 +1,14 @@
 """The one ZooKeeper session of a process: always coming back, never waiting without bound.
 
 It knows states, requests and their outcomes; it knows nothing of services, members or elections. What kazoo needs to
-be kept alive and honest is in :mod:`zkrpc.registry.link`. One control greenlet does whatever takes ZooKeeper's time
-(the chroot, telling of a new session, the watchdog, building a new client); kazoo's callbacks only set events.
+be kept alive and honest is in :mod:`zkrpc.registry.link`. One control greenlet does whatever takes time
+(telling of a new session, the watchdog, building a new client); kazoo's callbacks only set events.
 
 =========== ============================================ ==========================
 state       what is true                                 requests
 =========== ============================================ ==========================
 CONNECTING  no session yet                               SessionSuspended, not sent
-CONNECTED   chroot made, ``on_new_session`` has run      sent
+CONNECTED   ``on_new_session`` has run                   sent
 SUSPENDED   the session may or may not live on           SessionSuspended, not sent
 LOST        ZooKeeper said the session has ended         SessionSuspended, not sent
 CLOSED      closed by us                                 SessionSuspended, not sent
@@ -28,7 +28,7 @@ import gevent
 from gevent.event import Event
 
 from zkrpc.config import RegistryConfig
-from zkrpc.errors import CoordinationError, OutcomeUnknown, SessionLost, SessionSuspended
+from zkrpc.errors import CoordinationError, SessionSuspended
 from zkrpc.registry.link import Link
 from zkrpc.registry.operations import ConnectString, SessionState
 from zkrpc.registry.requests import Requests
@@ -56,8 +56,7 @@ class Session(Requests):
     ) -> None:
         """``hosts`` is ``host:port,host:port/chroot``. ``on_new_session`` gets the id and the password of each session
         in the control greenlet, before the first request of that session."""
-        super().__init__(config)
-        self._target = ConnectString.parse(hosts)
+        super().__init__(config, ConnectString.parse(hosts))
         self._on_new_session = on_new_session
         self._state = SessionState.CONNECTING
         self._identity: tuple[int, bytes] | None = None
@@ -205,12 +204,11 @@ class Session(Requests):
         self._open_link()
 
     def _prepare(self, link: Link) -> None:
-        """Makes a fresh connection fit for callers: the chroot there, the new session told of."""
+        """Makes a fresh connection fit for callers: the new session told of."""
         identity = link.identity
         if identity is None:
             return
         if identity != self._identity:
-            self._make_chroot(link)
             if self._state is SessionState.SUSPENDED:
                 self._become(SessionState.LOST)
             self._identity = identity
@@ -219,18 +217,6 @@ class Session(Requests):
             link.admit()
             _log.info("ZooKeeper session %#x connected, timeout %s s (%s)", identity[0], self.timeout, self._target)
             self._become(SessionState.CONNECTED)
-
-    def _make_chroot(self, link: Link) -> None:
-        if not self._target.chroot:
-            return
-        timeout = self._config.request_timeout
-        try:
-            link.call("create chroot", lambda kazoo: kazoo.ensure_path_async("/"), timeout, preparing=True)
-        except (SessionSuspended, SessionLost, OutcomeUnknown):
-            raise
-        except CoordinationError as error:
-            # Refused, and it will be again: callers learn more from their own requests than from waiting for us.
-            _log.error("%s", error)
 
     def _tell(self, identity: tuple[int, bytes]) -> None:
         if self._on_new_session is not None:

@@ -143,6 +143,7 @@ class ServiceView:
         self._older_since: float | None = None
         self._refreshing = False
         self._changed = False
+        self._remark = ""
         self._failures = 0
         self._effects: list[Effect] = []
 
@@ -171,10 +172,11 @@ class ServiceView:
         if self.state is ViewState.IDLE:
             self._schedule(now)
 
-    def receive_listing(self, listing: Listing | None, now: float) -> None:
-        """The names, or None if the parent does not exist: then nobody can be a member."""
+    def receive_listing(self, listing: Listing | None, now: float, *, remark: str = "") -> None:
+        """The names, or None if the parent does not exist: then nobody can be a member, and ``remark`` may say why."""
         if self.state is not ViewState.LISTING:
             return
+        self._remark = "" if listing is not None else remark
         if listing is None:
             self._parent = None
             self._members.clear()
@@ -298,11 +300,17 @@ class ServiceView:
             return
         before = self.snapshot
         skipped = sum(member.bad for member in members)
-        self.snapshot = Snapshot(service=self._service, instances=instances, confirmed_at=now, skipped=skipped)
+        self.snapshot = Snapshot(
+            service=self._service, instances=instances, confirmed_at=now, skipped=skipped, remark=self._remark
+        )
         if before is None or before.instances != instances:
             # An empty list is not worth saving: the last addresses known are a better start than none.
             self._save_due = now + _SAVE_DELAY if instances else None
-        if before is None or before.confirmed_at is None or (before.instances, before.skipped) != (instances, skipped):
+        if (
+            before is None
+            or before.confirmed_at is None
+            or before != dataclasses.replace(self.snapshot, confirmed_at=before.confirmed_at)
+        ):
             self._effects.append(Publish(self.snapshot))
 
     def _schedule(self, now: float) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zkrpc.registry.session import Session
 
 _REMOVE_TIMEOUT = 5.0
+_MAKE_TIMEOUT = 60.0
 _serial = itertools.count(1)
 
 
@@ -56,9 +57,24 @@ def zookeeper(request: pytest.FixtureRequest) -> Iterator[str]:
     running = running_ensemble()
     hosts = running or request.getfixturevalue("zookeeper_server").hosts
     chroot = f"/zkrpc-test-{os.getpid()}-{next(_serial)}-{uuid.uuid4().hex[:8]}"
+    _make(hosts + chroot)
     yield hosts + chroot
     if running:
         _remove(running, chroot)
+
+
+def _make(hosts: str) -> None:
+    """Makes the chroot, so that a test can write below it at once."""
+    from zkrpc.registry.session import Session
+
+    session = Session(hosts)
+    session.start()
+    try:
+        if not session.wait_connected(_MAKE_TIMEOUT):
+            pytest.fail(f"no ZooKeeper session at {hosts} within {_MAKE_TIMEOUT:g} s", pytrace=False)
+        session.ensure_path("/")
+    finally:
+        session.close()
 
 
 def _remove(hosts: str, chroot: str) -> None:
