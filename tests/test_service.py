@@ -33,6 +33,34 @@ def test_service_makes_its_handler() -> None:
     assert Service(idl.Echo, callable_one).make_handler() is callable_one
 
 
+def test_service_says_what_is_wrong_with_what_makes_its_handler() -> None:
+    """A class that wants arguments, a function that forgets to return; and an object is not called because a method of
+    it is missing. What a constructor raises is its author's to see."""
+
+    class Wanting(EchoHandler):
+        def __init__(self, database: str) -> None:
+            raise AssertionError("never called")
+
+    class Half:
+        echo = slow = None
+
+        def __call__(self) -> None:
+            raise AssertionError("no factory")
+
+    class Failing(EchoHandler):
+        def __init__(self) -> None:
+            raise TypeError("its own")
+
+    with pytest.raises(ConfigError, match=r"the handler Wanting wants arguments; .*lambda: Wanting\(\.\.\.\)"):
+        Service(idl.Echo, Wanting).make_handler()
+    with pytest.raises(ConfigError, match=r"<lambda>\(\) made no handler: it returned None"):
+        Service(idl.Echo, lambda: None).make_handler()
+    half = Half()
+    assert Service(idl.Echo, half).make_handler() is half
+    with pytest.raises(TypeError, match="its own"):
+        Service(idl.Echo, Failing).make_handler()
+
+
 def test_service_wants_an_interface() -> None:
     """Not the file, and not a struct of it."""
     for wrong in (idl, idl.Pair):

@@ -6,6 +6,7 @@ nothing, and the handler is made as late as possible.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 
 from zkrpc.call import Interceptor, ServerCall
@@ -20,7 +21,8 @@ class Service:
     Args:
         interface: a service of a loaded IDL.
         handler: an object with a method for each of the interface's, or a function or class that makes one; it is
-            called in the worker process.
+            called in the worker process. Its methods are compared with the interface's before anything is served, and
+            take their parameters by the same names in the same order; :mod:`zkrpc.server.signatures` has the rules.
         name: the name in the registry; the interface's name in lower case if not given.
         config: limits and times of the server.
         interceptors: run around every handler, the first one outermost.
@@ -68,10 +70,34 @@ class Service:
         return f"<Service {self.name!r} {self.interface.name}>"
 
     def make_handler(self) -> object:
-        """The handler object: the one given, or what the given class or function makes."""
-        if isinstance(self.handler, type) or (callable(self.handler) and not self._is_complete(self.handler)):
-            return self.handler()
-        return self.handler
+        """The handler object: the one given, or what the given class or function makes.
 
-    def _is_complete(self, handler: object) -> bool:
-        return all(hasattr(handler, method) for method in self.interface.methods)
+        Raises ConfigError if that wants arguments, or makes nothing; what it raises itself is left as it is.
+        """
+        make = self.handler
+        # An object that can be called and has methods of the interface is a handler, if perhaps not a whole one.
+        if not isinstance(make, type) and (
+            not callable(make) or any(hasattr(make, one) for one in self.interface.methods)
+        ):
+            return make
+        name = getattr(make, "__name__", type(make).__name__)
+        if not _can_be_called(make):
+            raise ConfigError(
+                f"the handler {name} wants arguments; give the Service an object, or a function that makes one: "
+                f"lambda: {name}(...)"
+            )
+        made = make()
+        if made is None:
+            raise ConfigError(f"{name}() made no handler: it returned None")
+        return made
+
+
+def _can_be_called(make: Callable[[], object]) -> bool:
+    """Whether it can be without arguments, as far as that can be known."""
+    try:
+        inspect.signature(make).bind()
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True

@@ -72,7 +72,7 @@ def failure(answer: Answer | None) -> tuple[str, int, str, str]:
     """Message, kind, error name and executed of an EXCEPTION answer."""
     assert answer is not None and answer.kind is MessageKind.EXCEPTION and answer.headers is not None
     message, kind = decode_failure(answer.body, 0)
-    return message, kind, answer.headers["zkrpc-error"], answer.headers["zkrpc-executed"]
+    return (message, kind, answer.headers["zkrpc-error"], answer.headers["zkrpc-executed"])
 
 
 def test_dispatcher_answers_what_the_handler_returns(bench: Bench) -> None:
@@ -362,7 +362,9 @@ def test_dispatcher_wants_a_complete_handler() -> None:
     class Half(Handler):
         slow = None  # type: ignore[assignment]  # the mistake
 
-    with pytest.raises(ConfigError, match="Half does not implement slow of Echo"):
+    with pytest.raises(
+        ConfigError, match=r"(?s)Half does not fit Echo:.*Half\.slow is missing; write def slow\(self, text, milli"
+    ):
         Dispatcher(idl.Echo, Half(), on_failure=lambda name, error: None)
 
 

@@ -226,7 +226,7 @@ def test_serve_explains_its_arguments(serve: Serve, registry: zkrpc.Registry) ->
     """So is what is wrong with a service; nothing stays open, and nothing was registered."""
     taken = serve()
     for handler, service, options, complaint in [
-        (object(), {}, {}, "object does not implement echo, slow, "),
+        (object(), {}, {}, r"(?s)object does not fit Echo:\n  object\.echo is missing.*\n  object\.slow is missing"),
         (EchoHandler, {}, {"record_format": "xml"}, "record_format must be one of serverset, curator"),
         (
             EchoHandler,

@@ -123,7 +123,11 @@ def _idl(source: Source) -> Idl:
 def _interface(source: Source, service: Definition, text: str) -> Interface:
     methods = {
         function.name: Method(
-            service.name, function, getattr(built(home), owner.name), policy_of(function.annotations, home.name)
+            service.name,
+            function,
+            getattr(built(home), owner.name),
+            policy_of(function.annotations, home.name),
+            file=home.name,
         )
         for home, owner, function in functions_of(source, service)
     }

@@ -34,6 +34,7 @@ class Method:
     """One method of an interface.
 
     Attributes:
+        place: ``file:line`` of its declaration.
         bind: ``bind(args, kwargs)`` gives the checked arguments. TypeError if they do not fit.
         encode_arguments: ``(bound, payload=BINARY)`` gives their bytes. TypeError if a number inside does not fit.
         decode_arguments: ``(buffer, offset, payload=BINARY)`` gives a tuple in the order of the parameters.
@@ -54,6 +55,7 @@ class Method:
         "name",
         "oneway",
         "parameters",
+        "place",
         "policy",
         "read_result",
         "returns",
@@ -62,13 +64,16 @@ class Method:
         "wire_name",
     )
 
-    def __init__(self, interface: str, function: FunctionOutline, service: type, policy: MethodPolicy) -> None:
+    def __init__(
+        self, interface: str, function: FunctionOutline, service: type, policy: MethodPolicy, *, file: str
+    ) -> None:
         arguments: Any = getattr(service, f"{function.name}_args")
         outcomes = fields_of(getattr(service, f"{function.name}_result"))
         success = next((field.type for field in outcomes if field.id == 0), None)
         self.name = function.name
         self.wire_name = function.name.encode()
         self.interface = interface
+        self.place = f"{file}:{function.line}"
         self.oneway = function.oneway
         self.void = success is None
         self.policy = policy

@@ -29,8 +29,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from zkrpc.call import Interceptor, ServerCall, compose, enter_call, leave_call, make_server_call, run_handler
 from zkrpc.codec import FailureKind, encode_failure
-from zkrpc.errors import CallError, ConfigError, Executed, NotPrimary, Overloaded, RemoteProtocolError, StaleEpoch
+from zkrpc.errors import CallError, Executed, NotPrimary, Overloaded, RemoteProtocolError, StaleEpoch
 from zkrpc.idl import Interface, Method
+from zkrpc.server.signatures import check_handler
 from zkrpc.wire import headers as keys
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Request, make_tuple, remember
@@ -77,7 +78,7 @@ class _Entry(NamedTuple):
 class Dispatcher:
     """Runs the methods of one interface on one handler object.
 
-    Raises ConfigError at construction if the handler lacks a method of the interface.
+    Raises ConfigError at construction if the handler does not fit the interface; see :mod:`zkrpc.server.signatures`.
     """
 
     def __init__(
@@ -232,12 +233,7 @@ def _internal(request: Request) -> Answer | None:
 
 
 def _table(interface: Interface, handler: object) -> dict[bytes, _Entry]:
-    missing = [name for name in interface.methods if not callable(getattr(handler, name, None))]
-    if missing:
-        raise ConfigError(
-            f"{type(handler).__name__} does not implement {', '.join(missing)} of {interface.name}; "
-            "write a method of that name for each"
-        )
+    check_handler(interface, handler)
     table = {}
     for method in interface.methods.values():
         function = getattr(handler, method.name)

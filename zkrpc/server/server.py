@@ -53,7 +53,7 @@ class Server:
 
     ``steps`` maps lifecycle steps that the server does not own (HAND_OVER, MARK_NOT_READY, WITHDRAW, CLOSE_CLIENTS,
     CLOSE_SESSION) to actions, each of which must be bounded in time. ``clock`` gives monotonic seconds.
-    Raises ConfigError if the handler lacks a method.
+    Raises ConfigError if the handler does not fit the interface.
     """
 
     def __init__(
