@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zkrpc.errors import LocalProtocolError
-from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
+from zkrpc.server.lifecycle import PEER_PATIENCE, Lifecycle, LifecycleState, Step, describe_calls
 
 
 def serving() -> Lifecycle:
@@ -56,6 +56,28 @@ def test_lifecycle_ignores_idleness_while_lingering() -> None:
     lifecycle.receive_withdrawn(0.0)
     lifecycle.receive_idle(0.5)
     assert lifecycle.state is LifecycleState.DRAINING and lifecycle.accepts_calls
+
+
+def test_lifecycle_gives_up_on_peers_that_say_nothing() -> None:
+    """While lingering a silent peer may still call; afterwards it is waited for no longer than a round trip can take,
+    counted from when it was asked."""
+    lifecycle = serving()
+    lifecycle.drain(0.0)
+    lifecycle.receive_withdrawn(0.0)
+    assert not lifecycle.gives_up(0.0, 0.9)
+    lifecycle.handle_timer(1.0)
+    assert lifecycle.gives_up(0.0, 1.0)
+    assert not lifecycle.gives_up(0.9, 1.0) and lifecycle.gives_up(0.9, 0.9 + PEER_PATIENCE)
+
+
+def test_calls_in_flight_are_described_in_one_line() -> None:
+    """How many, of which methods, the most frequent first; a peer's bytes come as Python writes them."""
+    assert describe_calls([]) == "no call in flight"
+    assert describe_calls([b"slow"]) == "1 call in flight (slow)"
+    assert describe_calls([b"a", b"slow", b"slow"]) == "3 calls in flight (slow 2 times, a)"
+    assert describe_calls([b"\x1b[2J\n"]) == "1 call in flight (\\x1b[2J\\n)"
+    many = describe_calls([b"m%d" % number for number in range(9)])
+    assert many == "9 calls in flight (m0, m1, m2, m3, m4, 4 others)"
 
 
 def test_lifecycle_kill_waits_for_nobody() -> None:

@@ -74,6 +74,8 @@ class ServerConnection:
         self.peer = peer
         self.protocol = ServerProtocol(host.config.wire, host.clock())
         self.closed = False
+        self.asked_to_end_at: float | None = None
+        """When the peer was asked to send no more calls."""
         self._host = host
         self._sock = sock
         self._sock.setblocking(False)
@@ -102,6 +104,10 @@ class ServerConnection:
         """True if closing now would cost nobody an answer."""
         return not self.protocol.in_flight and not self._outbox
 
+    def unfinished(self) -> list[bytes]:
+        """The method of each call that runs or waits for its turn; also of those whose caller is gone."""
+        return [request.name for request in (*self._serving.values(), *self._queued, *self._admitted)]
+
     def announce_draining(self) -> None:
         """Tells a zkrpc peer to send its calls elsewhere; plain peers have no word for it."""
         if self.protocol.peer_is_zkrpc:
@@ -110,6 +116,8 @@ class ServerConnection:
     def finish(self) -> None:
         """Serves what is in flight and closes: a zkrpc peer once it said that nothing more comes, a plain one when
         nothing is in flight."""
+        if self.asked_to_end_at is None:
+            self.asked_to_end_at = self._host.clock()
         self.protocol.send_draining()
         self._flush()
 
@@ -124,9 +132,8 @@ class ServerConnection:
         self._flush()
 
     def end_overdue(self, now: float) -> bool:
-        """Ends handlers whose deadline has passed; False if no other is left to look after."""
-        if self.closed:
-            return False
+        """Ends handlers whose deadline has passed, also those of a peer that is gone; False if no other is left to look
+        after."""
         for worker, request in list(self._serving.items()):
             if now > expires_at(request) + _GRACE:
                 self._interrupt(worker, request)

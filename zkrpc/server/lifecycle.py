@@ -17,13 +17,23 @@ STOPPED     never
 Why this order: leaving the registry first stops new clients; the announcement stops zkrpc clients that are connected;
 lingering serves those whose watch has not fired; only then may a connection close without costing anybody a call. The
 ZooKeeper session goes last, because it holds the leases of everything before it.
+
+What is waited for is work, not peers: a handler counts whether or not anybody waits for its answer, and a peer that is
+itself blocked, and so does not say that nothing more will come, counts for ``PEER_PATIENCE`` and no longer.
 """
 
 from __future__ import annotations
 
 import enum
+from collections import Counter
+from collections.abc import Iterable
 
 from zkrpc.errors import LocalProtocolError
+
+PEER_PATIENCE = 0.5
+"""Seconds that a peer has, from being asked to send no more, to say that nothing will come. One that runs needs a round
+trip; what it sent before it heard us has been read by then."""
+_MOST_NAMED = 5
 
 
 class LifecycleState(enum.Enum):
@@ -98,8 +108,13 @@ class Lifecycle:
             self._steps.append(Step.ANNOUNCE_DRAINING)
             self._timer_at = now + self._linger
 
+    def gives_up(self, asked_at: float, now: float) -> bool:
+        """Whether to close a connection on which nothing is in flight, though its peer has not said that nothing will
+        come since it was asked at ``asked_at``."""
+        return self._finishing and now >= asked_at + PEER_PATIENCE
+
     def receive_idle(self, now: float) -> None:
-        """No call is in flight and no peer that could still send one is connected."""
+        """No handler runs, for whomever, and no peer that could still send a call is connected."""
         if self._finishing and self.state is LifecycleState.DRAINING:
             self._become_stopped()
 
@@ -129,3 +144,15 @@ class Lifecycle:
         self.accepts_calls = False
         self._timer_at = None
         self._steps += [Step.CLOSE_CLIENTS, Step.CLOSE_SESSION]
+
+
+def describe_calls(methods: Iterable[bytes]) -> str:
+    """One call's method each, as a line of a log says them: how many, and of which methods the most."""
+    counts = Counter(methods)
+    total = sum(counts.values())
+    if not total:
+        return "no call in flight"
+    # As Python writes bytes: a name may be a peer's, and must not reach a terminal as it is.
+    named = [ascii(name)[2:-1] + (f" {count} times" if count > 1 else "") for name, count in counts.most_common()]
+    others = [f"{len(named) - _MOST_NAMED} others"] if len(named) > _MOST_NAMED else []
+    return f"{total} call{'s' if total > 1 else ''} in flight ({', '.join(named[:_MOST_NAMED] + others)})"

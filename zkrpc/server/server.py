@@ -30,6 +30,7 @@ from zkrpc.server.connection import ServerConnection
 from zkrpc.server.crew import Crew
 from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
+from zkrpc.server.stopping import StepAction, walk_down
 from zkrpc.server.upkeep import pace_of
 
 log = logging.getLogger(__name__)
@@ -38,14 +39,8 @@ _TICK = 0.25
 """Seconds between looks at handlers that block, and the least between two at the same peer."""
 _AT_ONCE = 250
 """Peers looked at without a pause: about a millisecond's work, in which nobody is served."""
-_POLL = 0.02
-"""Seconds between looks for idleness while finishing a stop."""
-_FLUSH_TIME = 0.5
-"""Seconds given to the last answers of a stop to leave."""
 
 PlainSocket: type[socket.socket] = get_original("socket", "socket")
-
-StepAction = Callable[[], None]
 
 
 class Server:
@@ -78,13 +73,7 @@ class Server:
         self._lifecycle = Lifecycle(linger=self.config.linger, drain_timeout=self.config.drain_timeout)
         self.admission = self._make_admission()
         self.crew = Crew()
-        own_steps = {
-            Step.ANNOUNCE_DRAINING: self._announce_draining,
-            Step.STOP_ACCEPTING: self._stop_accepting,
-            Step.CLOSE_IDLE: self._finish_connections,
-            Step.ANSWER_STRAGGLERS: self._answer_stragglers,
-        }
-        self._steps: dict[Step, StepAction] = {**(steps or {}), **own_steps}
+        self._steps = dict(steps or {})
         self._connections: set[ServerConnection] = set()
         self._acceptor: StreamServer | None = None
         self.attended: set[ServerConnection] = set()
@@ -217,56 +206,25 @@ class Server:
 
     # -- stopping --------------------------------------------------------------------------------
 
-    def _walk_down(self) -> None:
-        """Executes the lifecycle's steps until it is stopped; its timers are the only waits."""
-        lifecycle = self._lifecycle
-        while True:
-            for step in lifecycle.effects():
-                self._execute(step)
-            if lifecycle.state is LifecycleState.STOPPED:
-                break
-            due = lifecycle.next_timer()
-            if due is not None:
-                gevent.sleep(min(max(0.0, due - self.clock()), _POLL))
-            self._look_for_idleness()
-            lifecycle.handle_timer(self.clock())
-        # Whatever a kill cut short is freed here.
-        for step in lifecycle.effects():
-            self._execute(step)
-        self._free()
-        self._stopped.set()
+    @property
+    def connections(self) -> set[ServerConnection]:
+        """Those that are open."""
+        return self._connections
 
-    def _execute(self, step: Step) -> None:
-        try:
-            self._steps.get(step, _nothing)()
-        except Exception:
-            log.exception("stopping: could not %s; going on", step.value)
-        if step is Step.WITHDRAW:
-            self._lifecycle.receive_withdrawn(self.clock())
+    @property
+    def busy(self) -> set[ServerConnection]:
+        """Where handlers may be running, connections that are closed already among them."""
+        return self._connections | self.attended
 
-    def _look_for_idleness(self) -> None:
-        if not self.accepts_calls() and not self._connections:
-            self._lifecycle.receive_idle(self.clock())
-
-    def _announce_draining(self) -> None:
-        self.is_draining = True
-        for connection in list(self._connections):
-            connection.announce_draining()
-
-    def _stop_accepting(self) -> None:
+    def stop_accepting(self) -> None:
+        """Closes the port."""
         if self._acceptor is not None:
             self._acceptor.close()
 
-    def _finish_connections(self) -> None:
-        for connection in list(self._connections):
-            connection.finish()
-
-    def _answer_stragglers(self) -> None:
-        for connection in list(self._connections):
-            connection.answer_stragglers()
-        give_up_at = self.clock() + _FLUSH_TIME
-        while self.clock() < give_up_at and not all(connection.is_quiet for connection in self._connections):
-            gevent.sleep(_POLL)
+    def _walk_down(self) -> None:
+        walk_down(self, self._lifecycle, self._steps)
+        self._free()
+        self._stopped.set()
 
     def _free(self) -> None:
         for ticker in self._tickers:
@@ -289,10 +247,6 @@ def _listen(endpoint: Endpoint, backlog: int) -> gevent.socket.socket:
         reason = error.strerror or error
         raise ConfigError(f"cannot listen on {endpoint}: {reason}; choose another --bind") from error
     return listener
-
-
-def _nothing() -> None:
-    """A step that nobody needs."""
 
 
 def _log_failure(method: str, error: BaseException) -> None:
