@@ -143,12 +143,16 @@ class ServerConfig:
     wire: WireLimits = WireLimits()
     """Caps of each connection."""
     max_connections: int = 10_000
-    """Connections open at once; further ones are closed at accept."""
+    """Connections open at once. Beyond them a new one is closed at accept, or takes the place of a quiet one of the
+    address that has most, if its own has fewer than its part."""
     max_concurrent: int = 1_000
     """Handlers running at once; what comes beyond waits in the queue or is answered Overloaded."""
     max_queue: int | None = None
     """Calls that may wait for a handler to end, the nearest deadline first. None: as many as may run, so that a burst
     waits about as long as a call takes; more would only make everybody late."""
+    reserved_share: float = 0.125
+    """Part of ``max_concurrent`` that, while callers of several addresses are connected, is left to those who hold less
+    than their fair share: slow calls from one address cannot take every place. 0 gives all places to whoever comes."""
     adaptive_limit: bool = False
     """Whether to find out by the calls' own times how many handlers should run at once, up to ``max_concurrent``."""
     backlog: int = 512
@@ -175,7 +179,9 @@ class ServerConfig:
         """Checks every field."""
         _require(self, "positive", "max_connections", "max_concurrent", "backlog", "max_write_stall")
         _require(self, "positive", "max_connection_age", "max_connection_idle", "keepalive_time", "keepalive_timeout")
-        _require(self, "non-negative", "linger", "drain_timeout", "max_connection_age_grace")
+        _require(self, "non-negative", "linger", "drain_timeout", "max_connection_age_grace", "reserved_share")
+        if self.reserved_share >= 1:
+            raise ConfigError(f"ServerConfig.reserved_share must be less than 1, got {self.reserved_share!r}")
         if self.max_queue is not None:
             _require(self, "non-negative", "max_queue")
 

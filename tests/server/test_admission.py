@@ -12,14 +12,15 @@ from tests.server.requests import call_of, oneway_of
 from zkrpc.policies.limit import AdaptiveLimit
 from zkrpc.server.admission import Admission
 from zkrpc.server.dispatch import Answer
+from zkrpc.server.shares import Share
 
 
 def test_admission_counts_what_runs() -> None:
     """As many as the limit says are let in, and as soon as one leaves there is room again."""
-    admission = Admission(2, SimpleNamespace(accepts_calls=True))
-    assert [admission.admits() for _ in range(3)] == [True, True, False]
+    admission, share = Admission(2, SimpleNamespace(accepts_calls=True)), Share("10.0.0.1")
+    assert [admission.admits(share) for _ in range(3)] == [True, True, False]
     admission.leave(0.0)
-    assert admission.admits() and admission.running == 2
+    assert admission.admits(share) and admission.running == 2
     assert repr(admission) == "<Admission running=2/2 queued=0>"
 
 
@@ -28,7 +29,7 @@ def test_admission_says_why_it_refuses() -> None:
     answers = {}
     for error, limit, accepting in (("Overloaded", 0, True), ("Draining", 5, False)):
         admission = Admission(limit, SimpleNamespace(accepts_calls=accepting))
-        assert not admission.admits()
+        assert not admission.admits(Share("10.0.0.1"))
         answers[error] = admission.refusal(call_of("echo"))
         assert admission.refusal(oneway_of("note")) is None
     for error, answer in answers.items():
@@ -39,10 +40,11 @@ def test_admission_says_why_it_refuses() -> None:
 class Waiting:
     """A request in the queue that notes what becomes of it."""
 
-    def __init__(self, name: str, fates: list[str], budget: int | None = None) -> None:
+    def __init__(self, name: str, fates: list[str], share: Share, budget: int | None = None) -> None:
         headers = {} if budget is None else {"Deadline-Budget": str(budget)}
         self.request = call_of("echo", headers=headers)
         self.name = name
+        self.share = share
         self._fates = fates
 
     def start(self) -> None:
@@ -61,17 +63,19 @@ class Gate:
         self.accepts_calls = True
         self.fates: list[str] = []
         self.admission = Admission(places, self, **{"max_queue": 3, **options}, clock=lambda: self.now)
-        while self.admission.admits():
-            pass
+        self.share = Share("10.0.0.1")
+        while self.admission.admits(self.share):
+            self.admission.hold(self.share)
 
-    def wait(self, name: str, budget: int | None = None) -> Waiting | None:
+    def wait(self, name: str, budget: int | None = None, share: Share | None = None) -> Waiting | None:
         """Queues a request; None if there was no room."""
-        ticket = Waiting(name, self.fates, budget)
+        ticket = Waiting(name, self.fates, share or self.share, budget)
         return ticket if self.admission.enqueue(ticket) else None
 
     def leave_at(self, now: float) -> None:
         """A handler ends."""
         self.now = now
+        self.admission.release(self.share)
         self.admission.leave(0.0)
 
 
@@ -129,7 +133,7 @@ def test_queue_forgets_who_was_cancelled() -> None:
         cancelled = gate.wait("cancelled", 1000)
         assert cancelled is not None
         gate.admission.forget(cancelled)
-    assert len(gate.admission._queue) < 100
+    assert len(gate.share.heap) < 100
     gate.now = 2.0
     assert gate.wait("another", 3000) and gate.wait("no room") is None
     assert gate.fates == ["next runs"]
@@ -196,3 +200,119 @@ def test_queue_never_runs_more_than_allowed_and_loses_nobody(steps: list[tuple[s
             gate.admission.forget(ticket)
         assert gate.admission.running <= 2 and gate.admission.queued <= 3
     assert queued == len(gate.fates) + cancelled + gate.admission.queued
+
+
+# -- several addresses -------------------------------------------------------------------------------
+
+
+def test_last_places_are_for_those_who_hold_less_than_their_part() -> None:
+    """While somebody else is connected, slow calls from one address leave an eighth of the places free."""
+    admission = Admission(16, SimpleNamespace(accepts_calls=True), reserve=0.125)
+    greedy, modest = Share("10.0.0.1"), Share("10.0.0.2")
+    admission.share_among(2)
+    taken = 0
+    while admission.admits(greedy):
+        admission.hold(greedy)
+        taken += 1
+    assert taken == 14
+    assert admission.admits(modest) and admission.admits(modest) and not admission.admits(modest)
+
+
+def test_caller_that_is_alone_may_take_everything() -> None:
+    """Nothing is kept for people who are not there, and what was kept is free when the others have gone."""
+    admission = Admission(16, SimpleNamespace(accepts_calls=True), reserve=0.125)
+    greedy = Share("10.0.0.1")
+    admission.share_among(2)
+    while admission.admits(greedy):
+        admission.hold(greedy)
+    admission.share_among(1)
+    assert admission.admits(greedy) and admission.admits(greedy) and not admission.admits(greedy)
+
+
+def test_free_place_goes_to_the_address_that_holds_fewest() -> None:
+    """However many of the greedy one's requests wait, and however near their deadlines are."""
+    gate = Gate(places=3, max_queue=9)
+    modest = Share("10.0.0.2")
+    for name in "abc":
+        gate.wait(name, 10)
+    gate.wait("m", 1000, modest)
+    gate.leave_at(0.001)
+    assert gate.fates == ["m runs"]
+    gate.admission.hold(modest)
+    gate.leave_at(0.002)
+    gate.leave_at(0.003)
+    assert gate.fates == ["m runs", "a runs", "b runs"]
+
+
+def test_addresses_that_hold_equally_many_take_turns() -> None:
+    """One after another, each by the deadlines of its own."""
+    gate = Gate(places=4, max_queue=9)
+    shares = {name: Share(name) for name in "xyz"}
+    for name, share in shares.items():
+        for number in range(2):
+            gate.wait(f"{name}{number}", 100 - number, share)
+    for moment in range(4):
+        gate.leave_at(moment / 1000)
+    assert gate.fates == ["x1 runs", "y1 runs", "z1 runs", "x0 runs"]
+
+
+def test_full_queue_makes_room_for_an_address_that_has_less_in_it() -> None:
+    """The one of the greediest that has most time left is refused, until all have equally many."""
+    gate = Gate(max_queue=4)
+    modest = Share("10.0.0.2")
+    for number, budget in enumerate((100, 400, 200, 300)):
+        gate.wait(f"g{number}", budget)
+    assert gate.wait("m0", 500, modest) and gate.wait("m1", 500, modest)
+    assert gate.fates == ["g1 Overloaded", "g3 Overloaded"]
+    assert not gate.wait("m2", 500, modest) and not gate.wait("g4", 50)
+    assert gate.admission.queued == 4
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(("come", "leave", "cancel"))), max_size=60))
+def test_no_place_and_no_request_is_lost_between_addresses(steps: list[tuple[str, str]]) -> None:
+    """Whatever comes, runs and leaves: places are never overdrawn, counts agree, and nobody waits beside a place that
+    is free for all."""
+    admission = Admission(4, SimpleNamespace(accepts_calls=True), max_queue=3, reserve=0.25)
+    admission.share_among(3)
+    shares = {name: Share(name) for name in "abc"}
+    running: list[Share] = []
+    waiting: list[_Counted] = []
+    for name, what in steps:
+        share = shares[name]
+        if what == "come":
+            if admission.admits(share):
+                admission.hold(share)
+                running.append(share)
+            else:
+                ticket = _Counted(share, running, waiting, admission)
+                waiting.append(ticket)
+                if not admission.enqueue(ticket):
+                    waiting.remove(ticket)
+        elif what == "leave" and share in running:
+            running.remove(share)
+            admission.release(share)
+            admission.leave(None)
+        elif what == "cancel" and waiting:
+            admission.forget(waiting.pop())
+        assert admission.running == len(running) <= 4
+        assert admission.queued == len(waiting) <= 3
+        assert all(one.holding == running.count(one) for one in shares.values())
+        assert all(one.queued == sum(ticket.share is one for ticket in waiting) for one in shares.values())
+        assert not waiting or admission.running >= 3
+
+
+class _Counted:
+    """A ticket that keeps the books of the test."""
+
+    def __init__(self, share: Share, running: list[Share], waiting: list[_Counted], admission: Admission) -> None:
+        self.request = call_of("echo")
+        self.share = share
+        self._running, self._waiting, self._admission = running, waiting, admission
+
+    def start(self) -> None:
+        self._waiting.remove(self)
+        self._running.append(self.share)
+        self._admission.hold(self.share)
+
+    def answer(self, answer: Answer | None) -> None:
+        self._waiting.remove(self)

@@ -76,9 +76,10 @@ class Running:
         self.peers.append(Peer(self.endpoint, **options))
         return self.peers[-1]
 
-    def socket(self) -> Any:
-        """A peer that is only a socket."""
-        self.peers.append(cooperative.create_connection((self.endpoint.host, self.endpoint.port), timeout=5))
+    def socket(self, address: str = "127.0.0.1") -> Any:
+        """A peer that is only a socket, at that loopback address."""
+        place = self.endpoint.host, self.endpoint.port
+        self.peers.append(cooperative.create_connection(place, timeout=5, source_address=(address, 0)))
         return self.peers[-1]
 
     def connection(self) -> ServerConnection:
@@ -101,6 +102,15 @@ def wait_until(condition: Callable[[], object], seconds: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         gevent.sleep(0.002)
+
+
+def mark_uninterruptible(running: Running) -> None:
+    """Has the handler of ``slow`` be one that must not be interrupted."""
+    uninterruptible(Handler.slow)
+    try:
+        running.server.dispatcher = Dispatcher(idl.Echo, running.handler, on_failure=lambda method, error: None)
+    finally:
+        del Handler.slow.zkrpc_uninterruptible  # type: ignore[attr-defined]
 
 
 def greenlets() -> int:
@@ -256,8 +266,8 @@ def test_connection_answers_the_call_that_began_the_stop(start: Any) -> None:
 # -- peers that leave
 
 
-def test_connection_is_freed_when_its_peer_leaves_while_handlers_run(start: Any) -> None:
-    """They finish, their answers are dropped, and calls that were held back behind them never run."""
+def test_handlers_end_with_the_connection_of_their_caller(start: Any) -> None:
+    """Their places are free at once, and calls that were held back behind them never run."""
     running = start()
     sock = running.socket()
     method = METHODS["slow"]
@@ -267,11 +277,71 @@ def test_connection_is_freed_when_its_peer_leaves_while_handlers_run(start: Any)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
     wait_until(lambda: not running.server._connections)
-    assert running.server.admission.running == 2
+    assert running.server.admission.running == 0
     running.handler.go_on.set()
-    wait_until(lambda: running.server.admission.running == 0)
     gevent.sleep(0.01)
     assert running.handler.inside == ["one", "two"]
+
+
+def test_handler_that_must_not_be_interrupted_outlives_its_connection(start: Any) -> None:
+    """Its answer is dropped; its place is free when it is done."""
+    running = start()
+    mark_uninterruptible(running)
+    sock = running.socket()
+    method = METHODS["slow"]
+    sock.sendall(message(b"slow", 1, method.encode_arguments(method.bind(("careful", 0), {}))))
+    wait_until(lambda: running.handler.inside)
+    sock.close()
+    wait_until(lambda: not running.server._connections)
+    assert running.server.admission.running == 1
+    running.handler.go_on.set()
+    wait_until(lambda: running.server.admission.running == 0)
+
+
+def slow_calls(running: Running, count: int) -> Any:
+    """So many calls that block, from another address than everybody else's; the socket they came by."""
+    sock = running.socket("127.0.0.2")
+    method = METHODS["slow"]
+    for number in range(count):
+        sock.sendall(message(b"slow", number, method.encode_arguments(method.bind((f"slow {number}", 0), {}))))
+    return sock
+
+
+def test_slow_calls_of_one_address_leave_places_to_another(start: Any) -> None:
+    """They fill what there is but the reserve, and the queue, and somebody else's call is answered all the same."""
+    running = start(max_concurrent=16, max_queue=4)
+    peer = running.peer()
+    assert peer.call(METHODS["echo"], "before") == "before"
+    slow_calls(running, 40)
+    wait_until(lambda: running.server.admission.queued == 4)
+    assert len(running.handler.inside) == 14
+    assert peer.call(METHODS["echo"], "meanwhile") == "meanwhile"
+
+
+def test_places_come_back_when_all_callers_of_an_address_leave(start: Any) -> None:
+    """Whatever ran, waited or was refused for them: the books are balanced."""
+    running = start(max_concurrent=16, max_queue=4)
+    peer = running.peer()
+    assert peer.call(METHODS["echo"], "before") == "before"
+    for _ in range(3):
+        sock = slow_calls(running, 40)
+        wait_until(lambda: running.server.admission.queued == 4)
+        sock.close()
+        wait_until(lambda: running.server.admission.running == running.server.admission.queued == 0)
+        assert len(running.server.shares) == 1
+    assert peer.call(METHODS["echo"], "after") == "after"
+
+
+def test_idle_connections_of_one_address_do_not_lock_others_out(start: Any) -> None:
+    """Those over its part are closed for newcomers of other addresses, the one that was not used for longest first."""
+    running = start(max_connections=6)
+    idle = [running.socket("127.0.0.2") for _ in range(6)]
+    wait_until(lambda: len(running.server._connections) == 6)
+    peers = [running.peer() for _ in range(3)]
+    for peer in peers:
+        assert peer.call(METHODS["echo"], "let in") == "let in"
+    assert [sock.recv(1) for sock in idle[:3]] == [b"", b"", b""]
+    assert len(running.server._connections) == 6
 
 
 def test_connection_is_freed_when_its_peer_resets_it_before_the_reply(start: Any) -> None:
@@ -456,11 +526,7 @@ def test_cancelled_call_leaves_the_queue(start: Any) -> None:
 def test_uninterruptible_handler_finishes_for_nobody(start: Any) -> None:
     """It is marked because half of it must not be done."""
     running = start()
-    uninterruptible(Handler.slow)
-    try:
-        running.server.dispatcher = Dispatcher(idl.Echo, running.handler, on_failure=lambda method, error: None)
-    finally:
-        del Handler.slow.zkrpc_uninterruptible  # type: ignore[attr-defined]
+    mark_uninterruptible(running)
     peer = running.peer()
     peer.send(METHODS["slow"], "careful", 0, token="careful")
     wait_until(lambda: running.handler.inside)

@@ -11,6 +11,11 @@ no free place        queued, if the queue has room: the one whose caller gives u
 a full queue         answered Overloaded at once, with a hint when to come back
 ===================  ===============================================================================================
 
+Where callers of several addresses want more than there is, none of them gets all of it. A part of the places
+(``reserve``) is left to those who hold less than their fair share; a place that becomes free goes to whoever waits and
+holds fewest; and a full queue makes room for an address that has fewer in it than another, which loses the one of its
+own that has most time left. A caller that is alone may take everything.
+
 The queue is there for bursts, not for load: what is waited in it longer than a call takes anyway only makes every
 caller late. So it is no longer than the number of handlers that may run, unless told otherwise. Whoever waits in it
 past its deadline is answered without being run; whoever is cancelled leaves it at once.
@@ -25,6 +30,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from zkrpc.server.dispatch import Answer, expires_at, refuse
+from zkrpc.server.shares import Share
 from zkrpc.wire.message import Request
 
 if TYPE_CHECKING:
@@ -42,6 +48,8 @@ class Ticket(Protocol):
     """A request that waits for a place. None of its methods may block."""
 
     request: Request
+    share: Share
+    """Whose it is."""
 
     def start(self) -> None:
         """There is a place, and it has been given to you."""
@@ -64,6 +72,8 @@ class Admission:
         max_concurrent: handlers that may run at once.
         gate: whether the server takes calls at all.
         max_queue: requests that may wait for a place.
+        reserve: the part of the places, between 0 and 1, that is left to those who hold less than their fair share
+            while more than one address is connected.
         limit: finds out by itself how many handlers should run at once, never more than ``max_concurrent``.
         clock: monotonic seconds.
     """
@@ -77,8 +87,12 @@ class Admission:
         "_max_concurrent",
         "_max_queue",
         "_most",
-        "_queue",
+        "_holders",
+        "_open",
+        "_reserve",
         "_serial",
+        "_sharing",
+        "_turns",
         "_waiting",
         "running",
     )
@@ -89,6 +103,7 @@ class Admission:
         gate: Gate,
         *,
         max_queue: int = 0,
+        reserve: float = 0.0,
         limit: AdaptiveLimit | None = None,
         clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
@@ -101,9 +116,13 @@ class Admission:
         self._max_queue = max_queue
         self._clock = clock
         self._serial = itertools.count()
-        # Those who left the queue early stay in the heap until they come up.
-        self._queue: list[tuple[float, int, Ticket]] = []
         self._waiting: set[Ticket] = set()
+        # Addresses whose tickets wait. Those who left the queue early stay in its share's heap until they come up.
+        self._turns: dict[Share, None] = {}
+        self._reserve = reserve
+        self._sharing = False
+        self._holders = 0
+        self._open = self._most
         self._interval = 0.0
         self._left_at: float | None = None
 
@@ -116,12 +135,27 @@ class Admission:
         """Requests that wait for a place."""
         return len(self._waiting)
 
-    def admits(self) -> bool:
+    def share_among(self, addresses: int) -> None:
+        """So many addresses are connected."""
+        self._sharing = addresses > 1
+        self._set_most(self._most)
+
+    def admits(self, share: Share) -> bool:
         """Whether one more handler may run; it counts from now on, until ``leave``."""
-        if self.running >= self._most or not self._gate.accepts_calls:
+        if self.running >= self._open and not self._leaves_room(share) or not self._gate.accepts_calls:
             return False
         self.running += 1
         return True
+
+    def hold(self, share: Share) -> None:
+        """A handler that was admitted has blocked, and holds its place from now on, until ``release``."""
+        share.holding += 1
+        self._holders += share.holding == 1
+
+    def release(self, share: Share) -> None:
+        """A handler that has blocked is done; ``leave`` follows."""
+        share.holding -= 1
+        self._holders -= share.holding == 0
 
     def enqueue(self, ticket: Ticket) -> bool:
         """Has a request wait that was not admitted; False if it cannot, which calls for a ``refusal``."""
@@ -129,33 +163,34 @@ class Admission:
             return False
         if len(self._waiting) >= self._max_queue:
             self._drop_expired()
-            if len(self._waiting) >= self._max_queue:
+            if len(self._waiting) >= self._max_queue and not self._make_room(ticket.share):
                 return False
+        share = ticket.share
         self._waiting.add(ticket)
-        heapq.heappush(self._queue, (expires_at(ticket.request), next(self._serial), ticket))
+        share.queued += 1
+        heapq.heappush(share.heap, (expires_at(ticket.request), next(self._serial), ticket))
+        self._turns.setdefault(share)
         return True
 
     def forget(self, ticket: Ticket) -> None:
         """Nobody waits for its answer any more."""
-        self._waiting.discard(ticket)
-        if len(self._queue) > 2 * len(self._waiting) + _SLACK:
-            self._queue = [entry for entry in self._queue if entry[2] in self._waiting]
-            heapq.heapify(self._queue)
+        if self._take_out(ticket):
+            self._tidy(ticket.share)
 
     def leave(self, began: float | None) -> None:
         """A handler that was admitted at ``began`` is done; None if it was ended, which says nothing of its time."""
-        if self._limit is None and not self._queue:
+        if self._limit is None and not self._turns:
             self.running -= 1
             self._left_at = None
             return
         now = self._clock()
         if self._limit is not None and began is not None:
             self._limit.receive_sample(now - began, self.running, now)
-            self._most = min(self._limit.limit, self._max_concurrent)
+            self._set_most(min(self._limit.limit, self._max_concurrent))
         self.running -= 1
         self._measure(now)
-        while self._queue and self.running < self._most:
-            self._start_next(now)
+        while self._turns and self.running < self._most and self._start_next(now):
+            pass
 
     def refusal(self, request: Request) -> Answer | None:
         """Why a call was not admitted; None for a oneway call, which wants no answer."""
@@ -164,28 +199,72 @@ class Admission:
         message = f"the server runs {self._most} calls at once, and {self.queued} wait"
         return refuse(request, message, "Overloaded", retry_after=self._hint())
 
-    def _start_next(self, now: float) -> None:
-        due, _, ticket = heapq.heappop(self._queue)
-        if ticket not in self._waiting:
-            return
-        self._waiting.remove(ticket)
-        if due <= now:
-            ticket.answer(_too_late(ticket.request))
-        else:
-            self.running += 1
-            ticket.start()
+    def _set_most(self, most: int) -> None:
+        self._most = most
+        self._open = most - int(most * self._reserve) if self._sharing else most
+
+    def _leaves_room(self, share: Share) -> bool:
+        """Whether a place of the reserve is for this address: were one more here, it would hold less than its part."""
+        return self.running < self._most and share.holding * (self._holders + 1) < self._most
+
+    def _start_next(self, now: float) -> bool:
+        """Gives a free place to the one whose turn it is; False if nobody may have it."""
+        share = min(self._turns, key=_held_by)
+        if self.running >= self._open and not self._leaves_room(share):
+            return False
+        due, _, ticket = heapq.heappop(share.heap)
+        if self._take_out(ticket):
+            if due <= now:
+                ticket.answer(_too_late(ticket.request))
+            else:
+                self.running += 1
+                ticket.start()
+        # Among those who hold equally many, the others come first next time.
+        self._turns.pop(share, None)
+        if share.heap:
+            self._turns[share] = None
+        return True
 
     def _drop_expired(self) -> None:
         now = self._clock()
-        while self._queue and (self._queue[0][0] <= now or self._queue[0][2] not in self._waiting):
-            ticket = heapq.heappop(self._queue)[2]
-            if ticket in self._waiting:
-                self._waiting.remove(ticket)
-                ticket.answer(_too_late(ticket.request))
+        for share in list(self._turns):
+            heap = share.heap
+            while heap and (heap[0][0] <= now or heap[0][2] not in self._waiting):
+                ticket = heapq.heappop(heap)[2]
+                if self._take_out(ticket):
+                    ticket.answer(_too_late(ticket.request))
+            self._tidy(share)
+
+    def _make_room(self, share: Share) -> bool:
+        """Refuses one who waits already, of the address that has most in the queue, if ``share`` has fewer."""
+        greediest = max(self._turns, key=_queued_by, default=share)
+        if greediest.queued <= share.queued + 1:
+            return False
+        ticket = max(entry for entry in greediest.heap if entry[2] in self._waiting)[2]
+        self.forget(ticket)
+        ticket.answer(self.refusal(ticket.request))
+        return True
+
+    def _take_out(self, ticket: Ticket) -> bool:
+        """The ticket waits no more; False if it did not wait."""
+        if ticket not in self._waiting:
+            return False
+        self._waiting.remove(ticket)
+        ticket.share.queued -= 1
+        return True
+
+    def _tidy(self, share: Share) -> None:
+        """Forgets those in the heap who left early, once they are more than the others."""
+        if share.queued and len(share.heap) <= 2 * share.queued + _SLACK:
+            return
+        share.heap = [entry for entry in share.heap if entry[2] in self._waiting]
+        heapq.heapify(share.heap)
+        if not share.heap:
+            self._turns.pop(share, None)
 
     def _measure(self, now: float) -> None:
         """While there is a queue, the pace of those who leave is the pace at which places become free."""
-        if self._left_at is not None and self._queue:
+        if self._left_at is not None and self._turns:
             self._interval += _SHARE * (now - self._left_at - self._interval)
         self._left_at = now
 
@@ -193,6 +272,14 @@ class Admission:
         """Seconds until those who wait now have been served; None while the pace is not known."""
         seconds = self._interval * (self.queued + 1)
         return min(seconds, _LONGEST_HINT) if 0 < seconds < math.inf else None
+
+
+def _held_by(share: Share) -> int:
+    return share.holding
+
+
+def _queued_by(share: Share) -> int:
+    return share.queued
 
 
 def _too_late(request: Request) -> Answer | None:

@@ -26,6 +26,7 @@ from zkrpc.outbox import Outbox
 from zkrpc.server.admission import Admission
 from zkrpc.server.crew import Crew, Worker
 from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, refuse
+from zkrpc.server.shares import Shares, host_of
 from zkrpc.server.upkeep import Step, Upkeep
 from zkrpc.wire.message import Request
 from zkrpc.wire.server import ServerProtocol
@@ -46,6 +47,7 @@ class ConnectionHost(Protocol):
     dispatcher: Dispatcher
     admission: Admission
     crew: Crew
+    shares: Shares
     is_draining: bool
     """True once connected peers were asked to send their calls elsewhere."""
     attended: set[ServerConnection]
@@ -76,6 +78,7 @@ class ServerConnection:
         self.closed = False
         self.asked_to_end_at: float | None = None
         """When the peer was asked to send no more calls."""
+        self.share = host.shares.join(host_of(peer), self)
         self._host = host
         self._sock = sock
         self._sock.setblocking(False)
@@ -90,8 +93,9 @@ class ServerConnection:
         self._serving: dict[Worker, Request] = {}
         self._queued: dict[Request, _Ticket] = {}
         self._admitted: deque[Request] = deque()
-        self._used_at = self._flushed_at = host.clock()
-        self._upkeep = Upkeep(host.config, host.rng, self._used_at)
+        self.used_at = self._flushed_at = host.clock()
+        """When a call of its was last run; monotonic seconds."""
+        self._upkeep = Upkeep(host.config, host.rng, self.used_at)
         self._work_armed = False
         self._readable.start(self._on_readable)
 
@@ -151,7 +155,7 @@ class ServerConnection:
         if due is not None and due <= now:
             protocol.handle_timer(now)
             self._flush()
-        step = self._upkeep.look(now, protocol, self._used_at)
+        step = self._upkeep.look(now, protocol, self.used_at)
         if step is Step.PING:
             protocol.send_ping()
             self._flush()
@@ -161,7 +165,7 @@ class ServerConnection:
             self.close()
 
     def close(self) -> None:
-        """Frees the socket. Handlers that still run finish, and their answers are dropped."""
+        """Frees the socket, and ends the handlers for whose answers nobody waits any more, if they may be ended."""
         if self.closed:
             return
         self.closed = True
@@ -172,6 +176,10 @@ class ServerConnection:
         for ticket in self._queued.values():
             self._host.admission.forget(ticket)
         self._queued.clear()
+        for worker, request in list(self._serving.items()):
+            # Of the one that is in front there is no waiting to be ended: its handler has not blocked.
+            if not worker.in_front and self._host.dispatcher.may_interrupt(request):
+                self._end(worker)
         self._host.forget(self)
 
     # -- reading ---------------------------------------------------------------------------------
@@ -202,6 +210,7 @@ class ServerConnection:
         protocol, begin = self.protocol, self._host.crew.begin
         while self._admitted or (protocol.has_requests and not self.closed):
             if not begin(self._run_requests):
+                self._host.admission.hold(self.share)
                 self._host.attended.add(self)
         self._flush()
         if not self.closed and (protocol.wants_close or len(self._outbox) > self._host.config.wire.max_unsent):
@@ -220,6 +229,7 @@ class ServerConnection:
     def _run_requests(self, worker: Worker) -> None:
         """In a worker: runs everything there is."""
         next_request, admits, admitted = self.protocol.next_request, self._host.admission.admits, self._admitted
+        share = self.share
         while True:
             if admitted:
                 self._run(admitted.popleft(), worker)
@@ -227,7 +237,7 @@ class ServerConnection:
             request = None if self.closed else next_request()
             if request is None:
                 break
-            if admits():
+            if admits(share):
                 self._run(request, worker)
             else:
                 self._turn_away(request)
@@ -251,9 +261,10 @@ class ServerConnection:
         host = self._host
         self._serving[worker] = request
         if not worker.in_front:
+            host.admission.hold(self.share)
             host.attended.add(self)
         answer = None
-        self._used_at = began = host.clock()
+        self.used_at = began = host.clock()
         if began - self._flushed_at > _FLUSH_AFTER:
             self._flushed_at = began
             self._send()
@@ -266,6 +277,8 @@ class ServerConnection:
             if self._serving.pop(worker, None) is None:
                 # After _end, whose kill may still be on its way and must not hit another call.
                 raise gevent.GreenletExit
+            if not worker.in_front:
+                host.admission.release(self.share)
             host.admission.leave(began)
             self._answer(request, answer)
 
@@ -298,6 +311,7 @@ class ServerConnection:
         """Ends a handler that blocks; its place is free at once."""
         del self._serving[worker]
         worker.kill(block=False)
+        self._host.admission.release(self.share)
         self._host.admission.leave(None)
 
     def _answer(self, request: Request, answer: Answer | None) -> None:
@@ -329,11 +343,12 @@ class ServerConnection:
 class _Ticket:
     """A request of one connection in the admission's queue."""
 
-    __slots__ = ("_connection", "request")
+    __slots__ = ("_connection", "request", "share")
 
     def __init__(self, connection: ServerConnection, request: Request) -> None:
         self._connection = connection
         self.request = request
+        self.share = connection.share
 
     def start(self) -> None:
         """There is a place for it."""

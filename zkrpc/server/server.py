@@ -30,6 +30,7 @@ from zkrpc.server.connection import ServerConnection
 from zkrpc.server.crew import Crew
 from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
+from zkrpc.server.shares import Shares
 from zkrpc.server.stopping import StepAction, walk_down
 from zkrpc.server.upkeep import pace_of
 
@@ -74,6 +75,7 @@ class Server:
         self.admission = self._make_admission()
         self.crew = Crew()
         self._steps = dict(steps or {})
+        self.shares = Shares()
         self._connections: set[ServerConnection] = set()
         self._acceptor: StreamServer | None = None
         self.attended: set[ServerConnection] = set()
@@ -89,6 +91,7 @@ class Server:
             most,
             self._lifecycle,
             max_queue=most if queue is None else queue,
+            reserve=config.reserved_share,
             limit=AdaptiveLimit(most=most) if config.adaptive_limit else None,
             clock=self.clock,
         )
@@ -132,6 +135,7 @@ class Server:
         """Serves a connected non-blocking socket, for as long as the connection or the server lives."""
         connection = ServerConnection(sock, peer, self, watch=watch)
         self._connections.add(connection)
+        self.admission.share_among(len(self.shares))
         return connection
 
     def stop(self, timeout: float | None = None) -> bool:
@@ -162,6 +166,8 @@ class Server:
     def forget(self, connection: ServerConnection) -> None:
         """A connection tells that it is closed."""
         self._connections.discard(connection)
+        self.shares.leave(connection.share, connection)
+        self.admission.share_among(len(self.shares))
         if connection.protocol.failure:
             log.warning("closed %s: %s", connection.peer, connection.protocol.failure)
 
@@ -171,7 +177,7 @@ class Server:
         # StreamServer closes its own object when this returns; the connection lives on under another, which is a plain
         # one: it never waits, and each call of gevent's costs a microsecond more (measured).
         sock = PlainSocket(fileno=accepted.detach())
-        if len(self._connections) >= self.config.max_connections:
+        if len(self._connections) >= self.config.max_connections and not self._make_room(address[0]):
             sock.close()
             log.warning("refused %s:%s: max_connections=%d are open", *address[:2], self.config.max_connections)
             return
@@ -183,6 +189,15 @@ class Server:
             sock.close()
             return
         self.adopt(sock, str(Endpoint(address[0], address[1])))
+
+    def _make_room(self, address: str) -> bool:
+        """Closes a connection of the address that has most, if that is more than its part; True if it did."""
+        spare = self.shares.occupant_to_close(address, self.config.max_connections)
+        if spare is None:
+            return False
+        log.warning("closed %s for %s: max_connections=%d are open", spare.peer, address, self.config.max_connections)
+        spare.close()
+        return True
 
     def _tick(self) -> None:
         while True:
