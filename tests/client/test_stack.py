@@ -14,7 +14,7 @@ from zkrpc.call import Call, Proceed
 from zkrpc.client.following import Routes
 from zkrpc.client.stack import build_stack
 from zkrpc.codec import FailureKind, Payload, encode_failure
-from zkrpc.config import BreakerConfig, ClientConfig
+from zkrpc.config import BreakerConfig, ClientConfig, WireLimits
 from zkrpc.deadline import Deadline
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import (
@@ -49,9 +49,10 @@ def refusal(error: str, executed: str = "no") -> Reply:
     return Reply(MessageKind.EXCEPTION, headers, body, 0, Dialect.HEADER_BINARY)
 
 
-def read_result(buffer: bytes, offset: int, payload: Payload) -> str:
+def read_result(buffer: bytes, offset: int, payload: Payload, max_elements: int) -> str:
     """Plays a method's reader."""
     text = buffer[offset:].decode()
+    assert max_elements == WireLimits().max_elements
     if text == "not found":
         raise NotFound
     if text == "garbage":

@@ -12,7 +12,6 @@ from zkrpc.codec.shape import (
     Field,
     FieldType,
     Kind,
-    can_multiply,
     fields_of,
     is_union,
     mark_union,
@@ -60,21 +59,6 @@ def test_reachable_finds_structs_however_deep() -> None:
     """Inside lists, as keys, as members of unions, and inside themselves."""
     assert set(reachable(fields_of(idl().Rich))) == {idl().Point, idl().Shape, idl().Node}
     assert set(reachable(fields_of(idl().Node))) == {idl().Node}
-
-
-@pytest.mark.parametrize(
-    ("raw", "expected"),
-    [(8, False), ((15, 8), False), ((13, (10, 2)), False), ((15, 11), True), ((15, (15, 8)), True), (11, False)],
-)
-def test_can_multiply_asks_for_containers_of_more_than_scalars(raw: Any, expected: bool) -> None:
-    """Only where many strings, structs or containers fit can a small body become a large heap."""
-    assert can_multiply((Field(id=1, name="some", type=type_of(raw)),)) is expected
-
-
-def test_can_multiply_looks_into_structs() -> None:
-    """A struct counts for what is inside it."""
-    assert can_multiply((Field(id=1, name="tree", type=type_of((12, idl().Node))),))
-    assert not can_multiply((Field(id=1, name="point", type=type_of((12, idl().Point))),))
 
 
 class Odd:

@@ -68,6 +68,20 @@ def bench() -> Bench:
     return Bench()
 
 
+def test_dispatcher_refuses_arguments_of_too_many_elements() -> None:
+    """As many as its limit says, in fields that the method does not know, too; fewer are taken."""
+    calls: list[str] = []
+    dispatcher = Dispatcher(idl.Echo, Handler(), on_failure=lambda *_: calls.append("failed"), max_elements=100)
+    for count, expected in ((97, MessageKind.REPLY), (98, MessageKind.EXCEPTION)):
+        unknown = b"\x0f\0\x63\x0b" + count.to_bytes(4, "big") + bytes(4 * count)
+        answer = dispatcher.dispatch(call_of("echo", unknown + binary(ECHO, "")), "10.0.0.1:5", 0.0)
+        assert answer is not None and answer.kind is expected, count
+    assert failure(answer)[:3] == (
+        "echo: more than 100 elements in one body", FailureKind.PROTOCOL_ERROR, "ProtocolError"
+    )  # fmt: skip
+    assert not calls
+
+
 def failure(answer: Answer | None) -> tuple[str, int, str, str]:
     """Message, kind, error name and executed of an EXCEPTION answer."""
     assert answer is not None and answer.kind is MessageKind.EXCEPTION and answer.headers is not None

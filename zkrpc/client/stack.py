@@ -68,10 +68,11 @@ def build_stack(
 class _Attempt:
     """One attempt: the innermost end of the stack."""
 
-    __slots__ = ("_clock", "_pool", "_routes")
+    __slots__ = ("_clock", "_max_elements", "_pool", "_routes")
 
     def __init__(self, pool: Pool, routes: Routes) -> None:
         self._pool = pool
+        self._max_elements = pool.config.wire.max_elements
         self._routes = routes
         self._clock = pool.clock
 
@@ -120,7 +121,7 @@ class _Attempt:
         if call.route is not None:
             self._routes.receive_reply(call, epoch_of(reply.headers))
         try:
-            return method.read_result(reply.frame, reply.offset, reply.dialect.payload)
+            return method.read_result(reply.frame, reply.offset, reply.dialect.payload, self._max_elements)
         except RemoteProtocolError as error:
             failure = unreadable(method, error)
             failure.endpoint = member.endpoint

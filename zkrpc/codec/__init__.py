@@ -26,8 +26,8 @@ U+FFFD may also have been sent as such. So when ``text`` sees it, the body is de
 bytes, and each is decoded strictly: exact, and paid for by bodies that are odd.
 
 What a hostile body can cost is bounded: nesting by the C module (64 structs), lengths by the bytes that are left, and
-the number of Python objects by :mod:`zkrpc.codec.budget`, a walk over the body that runs only when the body is long
-enough to break the budget and the struct has somewhere to put that many objects.
+the number of values by :mod:`zkrpc.codec.budget`, a walk over the body that runs only when the body is long enough to
+break the budget.
 
 Two kinds of values do not go through the C module, because Python is faster: structs of a single text or of some bytes
 (:mod:`zkrpc.codec.single`), and long texts and bytes (:mod:`zkrpc.codec.bulk`), which it copies byte by byte.
@@ -39,11 +39,13 @@ this IDL, ``binary`` as bytes.
 
 from __future__ import annotations
 
+from zkrpc.codec.budget import MAX_ELEMENTS
 from zkrpc.codec.calls import ArgumentsCodec, ResultCodec
 from zkrpc.codec.failure import FailureKind, decode_failure, encode_failure
 from zkrpc.codec.structs import Payload, StructCodec
 
 __all__ = [
+    "MAX_ELEMENTS",
     "ArgumentsCodec",
     "FailureKind",
     "Payload",

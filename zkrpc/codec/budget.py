@@ -1,9 +1,25 @@
-"""Counts what a body would cost before anything is built: the budget of non-scalar container elements.
+"""Counts what a body would cost before anything is built: the budget of strings, structs, containers and numbers.
 
 A struct of four bytes on the wire becomes some 400 bytes of Python, so a megabyte of empty structs held a hub for a
-second and grew the process a hundredfold (measured). A walk over the bytes counts them first. It knows the two payload
-encodings but no struct: unknown fields cost as little as known ones. It is strict about lengths and types that matter
-for the walk itself, and leaves the rest to the decoder.
+second and grew the process a hundredfold (measured). A walk over the bytes counts them first, and stops where there are
+too many. It knows the two payload encodings but no struct: unknown fields cost as much as known ones. It is strict
+about lengths and types that matter for the walk itself, and leaves the rest to the decoder.
+
+The walk is in Python and costs more for each value than what it guards, so whatever it looks at one by one is paid for:
+
+=====================================================  ============================
+costs                                                  elements
+=====================================================  ============================
+a list, a set or a map                                 2
+a string or a struct, wherever it is                   1
+a number or a bool, in a struct or beside others       1/4
+numbers in a list, a set or a map, looked at together  1 for each 64 bytes
+=====================================================  ============================
+
+A number that takes several bytes of the compact encoding costs a quarter more for each two, and so does a field's id
+that does not fit in its header.
+
+It is one loop with a stack of its own: nesting takes neither Python's stack nor a function call.
 """
 
 from __future__ import annotations
@@ -13,179 +29,239 @@ import struct
 from zkrpc.errors import RemoteProtocolError
 
 MAX_ELEMENTS = 100_000
-"""Strings, structs and containers inside containers that one body may hold: 0.1 to 0.3 s of work at worst."""
+"""What one body may hold where nobody says otherwise: some 50 ms of walking, decoding and checking at worst."""
 MAX_DEPTH = 128
 """Levels of structs and containers together; the C module takes 64 structs, and containers between them."""
 
+_ELEMENT = 4
+"""What an element costs; a number looked at alone costs 1."""
+_BULK = 4
+"""Bits by which the bytes of numbers that are looked at together are shifted to get what they cost."""
+_FEW = 32
+"""Numbers of variable length that are looked at one by one, as it is not worth it to look at them together."""
+_IN_STRUCT = -1
+"""Instead of the values of a container that are still to come: the walk is among the fields of a struct."""
+
 _STOP, _STRING, _STRUCT, _MAP, _SET, _LIST, _UUID = 0, 11, 12, 13, 14, 15, 16
 _WIDTH = {2: 1, 3: 1, 4: 8, 6: 2, 8: 4, 10: 8, _UUID: 16}
-_length = struct.Struct("!i").unpack_from
+_read_length = struct.Struct("!i").unpack_from
 
 _COMPACT_DOUBLE, _COMPACT_BINARY, _COMPACT_LIST, _COMPACT_SET, _COMPACT_MAP, _COMPACT_STRUCT, _COMPACT_UUID = range(
     7, 14
 )
-_COMPACT_BOOLS = (1, 2)
+_COMPACT_LAST_BOOL = 2
+"""Types up to this one are bools, which sit in a field's header."""
 _COMPACT_VARINTS = (4, 5, 6)
+_COMPACT_WIDTH = {1: 1, 2: 1, 3: 1, _COMPACT_DOUBLE: 8, _COMPACT_UUID: 16}
+_LONGEST_VARINT = 10
 _CONTINUED = bytes(range(0x80, 0x100))
 """Bytes of a varint that are not its last."""
-_COMPACT_FIXED = {3: 1, _COMPACT_DOUBLE: 8, _COMPACT_UUID: 16}
+
+Kinds = tuple[int, int]
+"""The types of a container's values, found by the lowest bit of how many are still to come: a map's value and its key,
+or a list's element twice."""
+_NO_KINDS: Kinds = (_STOP, _STOP)
 
 
-def check_binary(buffer: bytes, offset: int) -> None:
+def check_binary(buffer: bytes, offset: int, max_elements: int = MAX_ELEMENTS) -> None:
     """Raises RemoteProtocolError if the struct at ``offset``, in binary, is over the budget or cannot be walked."""
-    _check(_BinaryWalk(buffer), offset)
-
-
-def check_compact(buffer: bytes, offset: int) -> None:
-    """The same for the compact encoding."""
-    _check(_CompactWalk(buffer), offset)
-
-
-def _check(walk: _BinaryWalk | _CompactWalk, offset: int) -> None:
     try:
-        walk.struct(offset, MAX_DEPTH)
+        within = _walk_binary(buffer, offset, _ELEMENT * max_elements)
     except (IndexError, struct.error) as exc:
         raise RemoteProtocolError("the body ends too early") from exc
-    except RecursionError as exc:  # our own caller was deep in its stack already
-        raise RemoteProtocolError("nested too deeply") from exc
+    if not within:
+        raise RemoteProtocolError(f"more than {max_elements} elements in one body")
 
 
-class _Walk:
-    """What both encodings share: the bytes and what is left of the budget."""
-
-    def __init__(self, buffer: bytes) -> None:
-        self.buffer = buffer
-        self.left = MAX_ELEMENTS
-
-    def spend(self, elements: int) -> None:
-        """Takes elements from the budget."""
-        self.left -= elements
-        if self.left < 0:
-            raise RemoteProtocolError(f"more than {MAX_ELEMENTS} elements in one body")
-
-    def past(self, position: int, length: int) -> int:
-        """The position after ``length`` more bytes, which must be there."""
-        if not 0 <= length <= len(self.buffer) - position:
-            raise RemoteProtocolError("a length is negative or beyond the body")
-        return position + length
+def check_compact(buffer: bytes, offset: int, max_elements: int = MAX_ELEMENTS) -> None:
+    """The same for the compact encoding."""
+    try:
+        within = _walk_compact(buffer, offset, _ELEMENT * max_elements)
+    except IndexError as exc:
+        raise RemoteProtocolError("the body ends too early") from exc
+    if not within:
+        raise RemoteProtocolError(f"more than {max_elements} elements in one body")
 
 
-class _BinaryWalk(_Walk):
-    """Over the binary encoding."""
-
-    def struct(self, position: int, depth: int) -> int:
-        """The position after the struct that begins here."""
-        buffer = self.buffer
-        while (kind := buffer[position]) != _STOP:
-            # Field header: one byte of type, two of id. Scalars are most fields, so they are stepped over right here.
-            width = _WIDTH.get(kind)
-            position = position + 3 + width if width else self.value(position + 3, kind, depth)
-        return position + 1
-
-    def value(self, position: int, kind: int, depth: int) -> int:
-        """The position after the value that begins here."""
+def _walk_binary(buffer: bytes, position: int, left: int) -> bool:
+    """Whether the struct at ``position`` costs no more than what is left."""
+    end, widths = len(buffer), _WIDTH
+    values, kinds = _IN_STRUCT, _NO_KINDS
+    around: list[tuple[int, Kinds]] = []
+    while left >= 0:
+        if values < 0:
+            kind = buffer[position]
+            if kind == _STOP:
+                position += 1
+                if not around:
+                    return True
+                values, kinds = around.pop()
+                continue
+            position += 3  # one byte of type, two of id
+        elif values:
+            values -= 1
+            kind = kinds[values & 1]
+        else:
+            values, kinds = around.pop()
+            continue
+        width = widths.get(kind)
+        if width is not None:
+            left -= 1
+            position += width
+            continue
+        left -= _ELEMENT
         if kind == _STRING:
-            return self.past(position + 4, _length(self.buffer, position)[0])
-        if depth <= 0:
+            position = _past(end, position + 4, _read_length(buffer, position)[0])
+            continue
+        if len(around) >= MAX_DEPTH:
             raise RemoteProtocolError("nested too deeply")
+        around.append((values, kinds))
         if kind == _STRUCT:
-            return self.struct(position, depth - 1)
-        if kind not in (_LIST, _SET, _MAP):
-            raise RemoteProtocolError(f"unknown wire type {kind}")
-        kinds = self.buffer[position : position + (2 if kind == _MAP else 1)]
-        position += len(kinds)
-        return self.elements(position + 4, _length(self.buffer, position)[0], kinds, depth - 1)
-
-    def elements(self, position: int, count: int, kinds: bytes, depth: int) -> int:
-        """The position after ``count`` elements, or pairs, that begin here."""
-        if not count:
-            return position
-        self.past(position, count)
-        if all(kind in _WIDTH for kind in kinds):
-            return self.past(position, count * sum(_WIDTH[kind] for kind in kinds))
-        self.spend(count)
-        for _ in range(count):
-            for kind in kinds:
-                width = _WIDTH.get(kind)
-                position = position + width if width else self.value(position, kind, depth)
-        return position
+            values = _IN_STRUCT
+        else:
+            began = position
+            values, kinds, position = _open_binary(buffer, position, kind)
+            # What is to come costs at least this much; numbers that were looked at together are behind us.
+            left -= _ELEMENT + (position - began >> _BULK)
+            if values > left:
+                return False
+    return False
 
 
-class _CompactWalk(_Walk):
-    """Over the compact encoding, whose lengths are varints and whose booleans sit in the field header."""
+def _open_binary(buffer: bytes, position: int, kind: int) -> tuple[int, Kinds, int]:
+    """The values to come of the container that begins here, their types, and where they begin.
 
-    def struct(self, position: int, depth: int) -> int:
-        """The position after the struct that begins here."""
-        buffer = self.buffer
-        while (header := buffer[position]) != _STOP:
+    Plain numbers are no values to come: the position is the one behind them.
+    """
+    if kind == _MAP:
+        parts, kinds = 2, (buffer[position + 1], buffer[position])
+    elif kind in (_LIST, _SET):
+        parts, kinds = 1, (buffer[position], buffer[position])
+    else:
+        raise RemoteProtocolError(f"unknown wire type {kind}")
+    count = _read_length(buffer, position + parts)[0]
+    position += parts + 4
+    _past(len(buffer), position, count)
+    first, second = _WIDTH.get(kinds[0]), _WIDTH.get(kinds[1])
+    if count and first and second:
+        return (0, kinds, _past(len(buffer), position, count * (first + second) * parts // 2))
+    return count * parts, kinds, position
+
+
+def _walk_compact(buffer: bytes, position: int, left: int) -> bool:
+    """The same for the compact encoding, whose lengths are varints and whose booleans sit in the field header."""
+    end, widths = len(buffer), _COMPACT_WIDTH
+    values, kinds = _IN_STRUCT, _NO_KINDS
+    around: list[tuple[int, Kinds]] = []
+    while left >= 0:
+        if values < 0:
+            header = buffer[position]
             position += 1
-            if not header & 0xF0:  # the id did not fit in a difference and follows
-                position = self.after_varint(position)
+            if header == _STOP:
+                if not around:
+                    return True
+                values, kinds = around.pop()
+                continue
+            if header < 0x10:  # the id did not fit in a difference and follows
+                left -= 1
+                position = _past_varint(buffer, position)
             kind = header & 0x0F
-            if kind not in _COMPACT_BOOLS:
-                position = self.value(position, kind, depth)
-        return position + 1
-
-    def value(self, position: int, kind: int, depth: int) -> int:
-        """The position after the value that begins here."""
+            if kind <= _COMPACT_LAST_BOOL and kind:
+                left -= 1
+                continue
+        elif values:
+            values -= 1
+            kind = kinds[values & 1]
+        else:
+            values, kinds = around.pop()
+            continue
         if kind in _COMPACT_VARINTS:
-            return self.after_varint(position)
-        if kind in _COMPACT_FIXED:
-            return self.past(position, _COMPACT_FIXED[kind])
-        if kind == _COMPACT_BINARY:
-            length, position = self.varint(position)
-            return self.past(position, length)
-        if depth <= 0:
-            raise RemoteProtocolError("nested too deeply")
-        if kind == _COMPACT_STRUCT:
-            return self.struct(position, depth - 1)
-        if kind == _COMPACT_MAP:
-            count, position = self.varint(position)
-            kinds = self.buffer[position] if count else 0
-            return self.elements(position + bool(count), count, (kinds >> 4, kinds & 0x0F), depth - 1)
-        if kind not in (_COMPACT_LIST, _COMPACT_SET):
-            raise RemoteProtocolError(f"unknown wire type {kind}")
-        header, position = self.buffer[position], position + 1
-        count, position = self.varint(position) if header >> 4 == 15 else (header >> 4, position)
-        return self.elements(position, count, (header & 0x0F,), depth - 1)
+            began, position = position, position + 1
+            if buffer[began] >= 0x80:
+                position = _past_varint(buffer, began)
+            left -= 1 + (position - began >> 1)
+        elif kind in widths:
+            left -= 1
+            position += widths[kind]
+        else:
+            left -= _ELEMENT
+            if kind == _COMPACT_BINARY:
+                length, position = _varint(buffer, position)
+                position = _past(end, position, length)
+                continue
+            if len(around) >= MAX_DEPTH:
+                raise RemoteProtocolError("nested too deeply")
+            around.append((values, kinds))
+            if kind == _COMPACT_STRUCT:
+                values = _IN_STRUCT
+            else:
+                began = position
+                values, kinds, position = _open_compact(buffer, position, kind)
+                left -= _ELEMENT + (position - began >> _BULK)
+                if values > left:
+                    return False
+    return False
 
-    def elements(self, position: int, count: int, kinds: tuple[int, ...], depth: int) -> int:
-        """The position after ``count`` elements, or pairs, that begin here."""
-        self.past(position, count)
-        if any(kind > _COMPACT_DOUBLE for kind in kinds):
-            self.spend(count)
-        elif len(kinds) == 1:
-            return self.scalars(position, count, kinds[0])
-        for _ in range(count):
-            for kind in kinds:
-                position = position + 1 if kind in _COMPACT_BOOLS else self.value(position, kind, depth)
-        return position
 
-    def scalars(self, position: int, count: int, kind: int) -> int:
-        """The position after ``count`` scalars of one kind, without a step for each."""
-        if kind not in _COMPACT_VARINTS:
-            return self.past(position, count * _COMPACT_FIXED.get(kind, 1))
-        while count:
-            # So many numbers take at least so many bytes, and each number ends in a byte below 0x80.
-            end = self.past(position, count)
-            count -= len(self.buffer[position:end].translate(None, _CONTINUED))
-            position = end
-        return position
+def _open_compact(buffer: bytes, position: int, kind: int) -> tuple[int, Kinds, int]:
+    """What ``_open_binary`` is to the other encoding."""
+    if kind == _COMPACT_MAP:
+        count, position = _varint(buffer, position)
+        if not count:
+            return 0, _NO_KINDS, position
+        _past(len(buffer), position, count)
+        return 2 * count, (buffer[position] & 0x0F, buffer[position] >> 4), position + 1
+    if kind not in (_COMPACT_LIST, _COMPACT_SET):
+        raise RemoteProtocolError(f"unknown wire type {kind}")
+    header = buffer[position]
+    count, position = _varint(buffer, position + 1) if header >= 0xF0 else (header >> 4, position + 1)
+    _past(len(buffer), position, count)
+    kind = header & 0x0F
+    width = _COMPACT_WIDTH.get(kind)
+    if width:
+        return 0, _NO_KINDS, _past(len(buffer), position, count * width)
+    if kind in _COMPACT_VARINTS:
+        count, position = _past_many_varints(buffer, position, count)
+    return count, (kind, kind), position
 
-    def varint(self, position: int) -> tuple[int, int]:
-        """The number that begins here, and the position after it."""
-        number = shift = 0
-        while (byte := self.buffer[position]) & 0x80:
-            number |= (byte & 0x7F) << shift
-            shift += 7
-            position += 1
-            if shift > 63:
-                raise RemoteProtocolError("a number of more than ten bytes")
-        return number | byte << shift, position + 1
 
-    def after_varint(self, position: int) -> int:
-        """The position after the number that begins here."""
-        buffer = self.buffer
-        while buffer[position] & 0x80:
-            position += 1
-        return position + 1
+def _past_many_varints(buffer: bytes, position: int, count: int) -> tuple[int, int]:
+    """How many of the numbers are left to be looked at one by one, and the position of the first of these."""
+    last = position + count * _LONGEST_VARINT
+    while count > _FEW:
+        # So many numbers take at least so many bytes, and each number ends in a byte below 0x80.
+        end = _past(len(buffer), position, count)
+        if end > last:
+            raise RemoteProtocolError("a number of more than ten bytes")
+        count -= len(buffer[position:end].translate(None, _CONTINUED))
+        position = end
+    return count, position
+
+
+def _past(end: int, position: int, length: int) -> int:
+    """The position after ``length`` more bytes, which must be there."""
+    if not 0 <= length <= end - position:
+        raise RemoteProtocolError("a length is negative or beyond the body")
+    return position + length
+
+
+def _varint(buffer: bytes, position: int) -> tuple[int, int]:
+    """The number that begins here, and the position after it."""
+    number = shift = 0
+    while (byte := buffer[position]) & 0x80:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        position += 1
+        if shift > 63:
+            raise RemoteProtocolError("a number of more than ten bytes")
+    return number | byte << shift, position + 1
+
+
+def _past_varint(buffer: bytes, position: int) -> int:
+    """The position after the number that begins here."""
+    last = position + _LONGEST_VARINT
+    while buffer[position] & 0x80:
+        position += 1
+        if position >= last:
+            raise RemoteProtocolError("a number of more than ten bytes")
+    return position + 1

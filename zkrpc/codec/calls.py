@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from zkrpc.codec import visitors
+from zkrpc.codec.budget import MAX_ELEMENTS
 from zkrpc.codec.shape import INTEGER_BITS, Field, FieldType, Kind
 from zkrpc.codec.single import is_single, reader_of, writer_of
 from zkrpc.codec.structs import (
@@ -59,8 +60,8 @@ class ArgumentsCodec:
         bind: ``bind(args, kwargs)`` gives the checked bag of arguments, as Python would bind them to the parameters.
             TypeError for what does not fit, except numbers inside containers and structs: ``encode`` refuses those.
         encode: ``encode(bag, payload)`` gives the bytes. TypeError if the C module refuses a value.
-        decode: ``decode(buffer, offset, payload)`` gives a tuple of values in the order of the parameters.
-            RemoteProtocolError if they cannot be read.
+        decode: ``decode(buffer, offset, payload, max_elements)`` gives a tuple of values in the order of the
+            parameters. RemoteProtocolError if they cannot be read or are too many.
     """
 
     __slots__ = ("bind", "decode", "encode")
@@ -96,9 +97,11 @@ def _encode_single(field: Field, otherwise: Callable[..., bytes]) -> Callable[..
 def _decode_single(field: Field, otherwise: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
     read = reader_of(field)
 
-    def decode(buffer: bytes, offset: int, payload: Payload = BINARY) -> tuple[Any, ...]:
+    def decode(
+        buffer: bytes, offset: int, payload: Payload = BINARY, max_elements: int = MAX_ELEMENTS
+    ) -> tuple[Any, ...]:
         value = read(buffer, offset) if payload is BINARY else None
-        return otherwise(buffer, offset, payload) if value is None else (value,)
+        return otherwise(buffer, offset, payload, max_elements) if value is None else (value,)
 
     return decode
 
@@ -169,21 +172,21 @@ def _compile_decode(
 ) -> Callable[..., tuple[Any, ...]]:
     fresh = _copiers(defaults)
     lines = [] if fields else ["if buffer[offset:] == empty:", "    return ()"]
-    lines += ["it = read(buffer, offset, payload)"]
+    lines += ["it = read(buffer, offset, payload, max_elements)"]
     for field in fields:
         if f"fresh_{field.name}" in fresh:
             lines += [f"if it.{field.name} is None:", f"    it.{field.name} = fresh_{field.name}()"]
     lines += [f"return ({''.join(f'it.{field.name}, ' for field in fields)})"]
     read = Reader(owner, fields, bag).read
     decode: Callable[..., tuple[Any, ...]] = _compile(
-        "decode(buffer, offset, payload=binary)", lines, read=read, **fresh
+        "decode(buffer, offset, payload=binary, max_elements=most)", lines, read=read, **fresh
     )
     return decode
 
 
 def _compile(header: str, lines: Sequence[str], **names: Any) -> Any:
     """A function that sees these names as its own: among the visitors' names, methods would overwrite each other's."""
-    names = {"not_given": _NOT_GIVEN, "empty": _EMPTY_STRUCT, "binary": BINARY, **names}
+    names = {"not_given": _NOT_GIVEN, "empty": _EMPTY_STRUCT, "binary": BINARY, "most": MAX_ELEMENTS, **names}
     body = [f"def {header}:", *visitors.indent(lines), f"return {header.partition('(')[0]}"]
     return visitors.FITS.compile(f"make({', '.join(names)})", body)(**names)
 
@@ -263,7 +266,7 @@ class ResultCodec:
                 return writer.write(outcome, payload)
         return None
 
-    def read(self, buffer: bytes, offset: int, payload: Payload = BINARY) -> Any:
+    def read(self, buffer: bytes, offset: int, payload: Payload = BINARY, max_elements: int = MAX_ELEMENTS) -> Any:
         """Returns the value, or raises the declared exception. RemoteProtocolError if there is neither, or garbage."""
         if self._success is None and buffer[offset:] == _EMPTY_STRUCT:
             return None
@@ -271,7 +274,7 @@ class ResultCodec:
             single = self._read_single(buffer, offset)
             if single is not None:
                 return single
-        outcome = self._reader.read(buffer, offset, payload)
+        outcome = self._reader.read(buffer, offset, payload, max_elements)
         for name in self._thrown_names:
             if getattr(outcome, name) is not None:
                 raise getattr(outcome, name)

@@ -179,13 +179,3 @@ def reachable(fields: tuple[Field, ...]) -> dict[type, tuple[Field, ...]]:
             found[struct] = fields_of(struct)
             waiting += [inner for field in found[struct] for inner in structs_in(field.type)]
     return found
-
-
-def can_multiply(fields: tuple[Field, ...]) -> bool:
-    """Whether some container inside may hold many strings, structs or containers: what the budget is there for."""
-    everything = [fields, *reachable(fields).values()]
-    return any(_holds_many(field.type) for some in everything for field in some)
-
-
-def _holds_many(of: FieldType) -> bool:
-    return any(inner.kind not in SCALARS or _holds_many(inner) for inner in of.inner)

@@ -16,7 +16,7 @@ from thrift.protocol.TProtocol import TProtocolException
 
 from zkrpc.codec import budget, visitors
 from zkrpc.codec.bulk import LONG, Bulk
-from zkrpc.codec.shape import ApacheSpecs, ApacheTypes, Field, can_multiply, fields_of
+from zkrpc.codec.shape import ApacheSpecs, ApacheTypes, Field, fields_of
 from zkrpc.errors import RemoteProtocolError
 
 
@@ -78,27 +78,29 @@ class Reader:
     gives the object to fill. ``owner`` names it in messages.
     """
 
-    __slots__ = ("_check_budget", "_complete", "_make", "_strict", "_strict_types", "_text", "_types")
+    __slots__ = ("_complete", "_make", "_strict", "_strict_types", "_text", "_types")
 
     def __init__(self, owner: str, fields: Sequence[Field], make: type, *, struct: bool = False) -> None:
         fields = tuple(fields)
         self._make = make
         self._types = _types(SPECS, make, fields, struct)
         self._strict_types = _types(STRICT_SPECS, make, fields, struct)
-        self._check_budget = can_multiply(fields)
         self._complete, self._text, self._strict = (
             some.of_class(make) if struct else some.of_fields(owner, fields)
             for some in (visitors.COMPLETE, visitors.TEXT, visitors.STRICT_TEXT)
         )
 
-    def read(self, buffer: bytes, offset: int, payload: Payload = BINARY) -> Any:
-        """The object that fills ``buffer`` from ``offset`` to its end. RemoteProtocolError for anything wrong."""
+    def read(
+        self, buffer: bytes, offset: int, payload: Payload = BINARY, max_elements: int = budget.MAX_ELEMENTS
+    ) -> Any:
+        """The object that fills ``buffer`` from ``offset`` to its end. RemoteProtocolError for anything wrong, and for
+        more than ``max_elements`` as :mod:`zkrpc.codec.budget` counts them."""
         size = len(buffer)
         if not 0 <= offset < size:
             # A BytesIO may stand beyond its end; the C module then computes a negative length and kills the process.
             raise RemoteProtocolError("the body ends too early")
-        if size > budget.MAX_ELEMENTS and self._check_budget:
-            (budget.check_binary if payload is BINARY else budget.check_compact)(buffer, offset)
+        if size > max_elements:  # each element takes a byte at least
+            (budget.check_binary if payload is BINARY else budget.check_compact)(buffer, offset, max_elements)
         source = BytesIO(buffer)
         source.seek(offset)
         it = self._make()

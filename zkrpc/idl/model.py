@@ -37,12 +37,12 @@ class Method:
         place: ``file:line`` of its declaration.
         bind: ``bind(args, kwargs)`` gives the checked arguments. TypeError if they do not fit.
         encode_arguments: ``(bound, payload=BINARY)`` gives their bytes. TypeError if a number inside does not fit.
-        decode_arguments: ``(buffer, offset, payload=BINARY)`` gives a tuple in the order of the parameters.
-            RemoteProtocolError if they cannot be read.
+        decode_arguments: ``(buffer, offset, payload=BINARY, max_elements=…)`` gives a tuple in the order of the
+            parameters. RemoteProtocolError if they cannot be read, or are more than that.
         encode_result: ``(value, payload=BINARY)`` gives the reply's bytes. TypeError if the value does not fit.
         encode_exception: ``(exc, payload=BINARY)`` gives the reply's bytes, or None if no class of it is declared.
-        read_result: ``(buffer, offset, payload=BINARY)`` returns the value or raises the declared exception.
-            RemoteProtocolError if the reply cannot be read.
+        read_result: ``(buffer, offset, payload=BINARY, max_elements=…)`` returns the value or raises the declared
+            exception. RemoteProtocolError if the reply cannot be read, or is more than that.
     """
 
     __slots__ = (

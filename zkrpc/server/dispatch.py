@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from zkrpc.call import Interceptor, ServerCall, compose, enter_call, leave_call, make_server_call, run_handler
-from zkrpc.codec import FailureKind, encode_failure
+from zkrpc.codec import MAX_ELEMENTS, FailureKind, encode_failure
 from zkrpc.errors import CallError, Executed, NotPrimary, Overloaded, RemoteProtocolError, StaleEpoch
 from zkrpc.idl import Interface, Method
 from zkrpc.server.signatures import check_handler
@@ -88,8 +88,10 @@ class Dispatcher:
         *,
         interceptors: Sequence[Interceptor[ServerCall]] = (),
         on_failure: FailureObserver,
+        max_elements: int = MAX_ELEMENTS,
     ) -> None:
         self._table = _table(interface, handler)
+        self._max_elements = max_elements
         self._run = compose(interceptors, run_handler)
         self._on_failure = on_failure
 
@@ -102,7 +104,9 @@ class Dispatcher:
         if request.headers and now >= expires_at(request):
             return _not_run(request, method, "the deadline passed before the handler ran", "DeadlineExceeded")
         try:
-            arguments = method.decode_arguments(request.frame, request.offset, request.dialect.payload)
+            arguments = method.decode_arguments(
+                request.frame, request.offset, request.dialect.payload, self._max_elements
+            )
         except RemoteProtocolError as error:
             message = f"{method.name}: {error}"
             return _not_run(request, method, message, "ProtocolError", FailureKind.PROTOCOL_ERROR)

@@ -64,7 +64,13 @@ class Server:
         rng: Callable[[], float] = random.random,
     ) -> None:
         self.config = config or ServerConfig()
-        self.dispatcher = Dispatcher(interface, handler, interceptors=interceptors, on_failure=_log_failure)
+        self.dispatcher = Dispatcher(
+            interface,
+            handler,
+            interceptors=interceptors,
+            on_failure=_log_failure,
+            max_elements=self.config.wire.max_elements,
+        )
         self.clock = clock
         self.rng = rng
         self.is_draining = False
