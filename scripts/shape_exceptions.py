@@ -6,12 +6,7 @@ is no longer needed.
 
 from __future__ import annotations
 
-LARGER: dict[str, tuple[int, str]] = {
-    "zkrpc.client.connection": (
-        309,
-        "one shell: what wakes a caller, ends its wait or frees the socket shares all fields",
-    ),
-}
+LARGER: dict[str, tuple[int, str]] = {}
 """``package.module``, ``package.module:Class`` or ``package.module:function`` -> (ceiling, why)."""
 
 UNTESTED: dict[str, str] = {

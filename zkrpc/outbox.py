@@ -50,19 +50,23 @@ class Outbox:
         """Its size."""
         return f"<Outbox unsent={len(self._unsent)}>"
 
-    def push(self, chunk: bytes) -> None:
-        """Sends what the socket takes, and keeps the rest."""
+    def push(self, chunk: bytes) -> bool:
+        """Sends what the socket takes, and keeps the rest. False if there is any, or nothing was taken for good."""
         if self._unsent:
             self._unsent += chunk
-        elif chunk:
+            return False
+        if chunk:
             try:
                 sent: int = self._send(chunk)
             except OSError as error:
                 sent = self._tell(error)
-            if sent < len(chunk) and not self._closed:
-                self._unsent += memoryview(chunk)[sent:]
-                self._stalled_at = self._clock()
-                self._writable.start(self._continue)
+            if sent < len(chunk):
+                if not self._closed:
+                    self._unsent += memoryview(chunk)[sent:]
+                    self._stalled_at = self._clock()
+                    self._writable.start(self._continue)
+                return False
+        return True
 
     def has_stalled(self, now: float, longest: float) -> bool:
         """Whether the peer has left bytes unread for more than ``longest`` seconds."""

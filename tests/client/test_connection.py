@@ -236,12 +236,13 @@ def test_socket_that_cannot_be_written_is_a_lost_connection() -> None:
         hub.handle_error = lambda context, kind, value, trace: reported.append(kind)
         try:
             connection._sock.shutdown(socket.SHUT_WR)
-            with pytest.raises(ConnectionLost, match="writing failed"):
+            with pytest.raises(ConnectionLost, match="writing failed") as refused:
                 ask(connection)
             waiting.join(5)
         finally:
             del hub.handle_error
         assert isinstance(waiting.exception, ConnectionLost)
+        assert (waiting.exception.executed, refused.value.executed) == (Executed.MAYBE, Executed.NO)
         # gevent reports the one of its own greenlets, we report the raw one.
         assert reported == [ConnectionLost, ConnectionLost]
 
@@ -382,6 +383,134 @@ def test_stale_connection_is_noticed_before_the_loop_tells() -> None:
         link.sock.shutdown(socket.SHUT_RDWR)
         assert connection.is_stale()
         assert connection.is_stale()
+
+
+UNSEEN = {
+    "hang-up": lambda link: link.sock.shutdown(socket.SHUT_RDWR),
+    "reset": lambda link: link.reset(),
+    "drain": lambda link: link.drain(),
+    "drain and hang-up": lambda link: (link.drain(), link.sock.shutdown(socket.SHUT_RDWR)),
+}
+
+
+def happens_unseen(how: str, peer: Peer, connection: Connection) -> None:
+    """The server does something while the client's hub does not look."""
+    gevent.sleep(0)  # the hub may still be about to send, and looks before that
+    connection._readable.stop()
+    UNSEEN[how](peer.links[0])
+    gevent.sleep(0.01)
+    assert not connection.closed and not connection.draining
+    connection._readable.start(connection._on_readable)
+
+
+@pytest.mark.parametrize("how", UNSEEN)
+@pytest.mark.parametrize("callers", [1, 5])
+def test_call_after_an_end_that_nobody_saw_is_not_executed(how: str, callers: int) -> None:
+    """The hub was kept from its work while the server said that it leaves, or left: what comes then stays here."""
+    with Peer() as peer, connected(peer) as (connection, owner):
+        assert ask(connection) == BODY
+        served = len(peer.requests)
+        happens_unseen(how, peer, connection)
+        waiting = [gevent.spawn(ask, connection) for _ in range(callers - 1)]
+        with pytest.raises(ConnectionLost) as caught:
+            ask(connection)
+        gevent.joinall(waiting, timeout=5)
+        errors = [caught.value, *(one.exception for one in waiting)]
+        assert [error.executed for error in errors] == [Executed.NO] * callers
+        wait_until(lambda: connection.closed and not peer.links)
+        assert len(peer.requests) == served
+        assert owner.events == (["draining", "closed"] if "drain" in how else ["closed"])
+
+
+def test_main_greenlet_that_blocks_between_two_calls_looks_again() -> None:
+    """A program without a loop of its own is woken by the reply, sleeps, and calls from there; nothing ran between."""
+    with Peer() as peer, connected(peer) as (connection, _):
+        for how in ("look", "hang-up"):
+            assert ask(connection) == BODY
+            if how == "hang-up":
+                UNSEEN[how](peer.links[0])
+            time.sleep(0.01)  # not gevent's: it blocks the hub
+        with pytest.raises(ConnectionLost) as caught:
+            ask(connection)
+        assert caught.value.executed is Executed.NO
+
+
+@pytest.mark.parametrize("how", UNSEEN)
+def test_oneway_call_after_an_end_that_nobody_saw_is_not_executed(how: str) -> None:
+    """Nobody would ever tell that it was lost."""
+    with Peer() as peer, connected(peer) as (connection, _):
+        assert ask(connection) == BODY
+        happens_unseen(how, peer, connection)
+        with pytest.raises(ConnectionLost) as caught:
+            connection.call(b"seen", BODY, time.monotonic() + 5, oneway=True)
+        assert caught.value.executed is Executed.NO
+
+
+def test_end_behind_the_last_replies_is_seen_before_the_next_call() -> None:
+    """Replies that waited with the end behind them are handed out; whoever they wake finds the connection closed."""
+    outcomes: list[Any] = []
+
+    def twice(connection: Connection) -> None:
+        outcomes.append(ask(connection))
+        try:
+            ask(connection)
+        except ConnectionLost as error:
+            outcomes.append(error.executed)
+
+    with Peer(lambda link, request: link.held.append(request)) as peer, connected(peer) as (connection, _):
+        callers = [gevent.spawn(twice, connection) for _ in range(3)]
+        wait_until(lambda: len(peer.requests) == 3)
+        [link] = peer.links
+        for request in link.held:
+            echo(link, request)
+        link.flush()
+        happens_unseen("hang-up", peer, connection)
+        gevent.joinall(callers, timeout=5)
+        assert outcomes.count(BODY) == 3 and outcomes.count(Executed.NO) == 3
+
+
+def test_call_that_had_left_before_the_unseen_end_stays_unknown() -> None:
+    """Nobody claims more than is known."""
+    with Peer(silent) as peer, connected(peer) as (connection, _):
+        sent = gevent.spawn(ask, connection)
+        wait_until(lambda: peer.requests)
+        happens_unseen("drain and hang-up", peer, connection)
+        with pytest.raises(ConnectionLost) as caught:
+            ask(connection)
+        sent.join(5)
+        assert (sent.exception.executed, caught.value.executed) == (Executed.MAYBE, Executed.NO)
+
+
+def test_socket_is_looked_at_once_a_millisecond_at_most() -> None:
+    """Calls that follow each other closely cost one read each; after a pause there is one more."""
+    reads: list[int] = []
+    now = 100.0
+    with Peer() as peer:
+        connection = Connection.dial(
+            peer.endpoint, Dialect.HEADER_BINARY, WireLimits(), 1.0, Owner(), zkrpc=True, clock=lambda: now
+        )
+        recv = connection._recv
+        connection._recv = lambda size: reads.append(size) or recv(size)
+        for _ in range(20):
+            connection.call(b"echo", BODY, now + 5)
+        assert len(reads) == 20
+        now += 0.002
+        connection.call(b"echo", BODY, now + 5)
+        assert len(reads) == 22
+        connection.close()
+
+
+def test_calls_that_the_socket_did_not_take_whole_are_not_executed() -> None:
+    """Of those that left together, only the first did: the others lack at least a byte, and nobody runs half a call."""
+    with stuck_peer() as endpoint:
+        connection = Connection.dial(endpoint, Dialect.HEADER_BINARY, WireLimits(), 1.0, Owner(), zkrpc=True)
+        first = gevent.spawn(ask, connection)
+        large = [gevent.spawn(ask, connection, b"x" * 4_000_000) for _ in range(3)]
+        gevent.sleep(0.02)
+        connection.close()
+        gevent.joinall([first, *large], timeout=5)
+        assert first.exception.executed is Executed.MAYBE
+        assert large[-1].exception.executed is large[-2].exception.executed is Executed.NO
 
 
 def test_refused_connection_says_so() -> None:

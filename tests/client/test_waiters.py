@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from zkrpc.client.waiters import Waiter, fail_waiters
-from zkrpc.errors import CallError, ConnectionLost
+import pytest
+from gevent import get_hub, getcurrent
+
+from zkrpc.client.waiters import Waiter, executed_if, fail_soon, fail_waiters
+from zkrpc.errors import CallError, ConnectionLost, Executed
 
 
 class Raw:
@@ -41,3 +44,18 @@ def test_every_waiter_gets_its_error_once() -> None:
     assert (wild.caught, tame.caught) == ([errors[0]], [errors[2]])
     assert hub.errors == [(wild, errors[0])]
     assert [waiter.greenlet for waiter in waiters] == [None] * 3
+
+
+def test_wait_may_be_ended_from_the_greenlet_that_is_about_to_begin_it() -> None:
+    """The hub does it, in its next turn."""
+    hub, error = get_hub(), ConnectionLost("gone")
+    fail_soon(hub, [(Waiter(getcurrent(), False), error)])
+    fail_soon(hub, [])
+    with pytest.raises(ConnectionLost) as caught:
+        hub.switch()
+    assert caught.value is error
+
+
+def test_call_without_an_answer_ran_perhaps_if_it_left() -> None:
+    """Never more is claimed than is known, and no less."""
+    assert (executed_if(True), executed_if(False)) == (Executed.MAYBE, Executed.NO)

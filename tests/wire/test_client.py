@@ -211,7 +211,7 @@ def test_client_starts_its_deadlines_anew_when_idle() -> None:
     client = opened()
     client.cancel_call(call(client, deadline_at=1000.0))
     call(client, deadline_at=5.0)
-    assert client._early == []
+    assert len(client._early) == 0
     assert client.next_timer() == 5.0
 
 

@@ -10,6 +10,12 @@ deadline, a kill or a ``gevent.Timeout`` of its own cannot be woken a second tim
 A peer that falls silent while calls wait is asked for a sign of life. Without one the connection is *silent*: calls
 that may be sent twice leave it with ConnectionLost, to be made elsewhere; the others wait, for they may still be
 answered. It may come back; only after a long silence it is closed.
+
+A process that was stopped, or that kept the hub from its work, has not heard what the server said meanwhile: that it is
+about to stop, or the end. A call sent after that would be lost, and nobody could say whether it ran. So whoever is
+about to send looks first whether something has come, unless the socket was looked at a moment ago: what is found then
+keeps the calls here, as not executed. The rule costs a system call per millisecond at most, and none under load, where
+reads follow each other more closely than that.
 """
 
 from __future__ import annotations
@@ -24,19 +30,26 @@ from typing import Any, Protocol
 from gevent import get_hub, getcurrent
 from gevent.event import Event
 
+from zkrpc.client.alarm import Alarm
 from zkrpc.client.dialling import open_socket
-from zkrpc.client.waiters import Waiter, fail_waiters
+from zkrpc.client.pulse import Pulse
+from zkrpc.client.waiters import Waiter, executed_if, fail_soon, fail_waiters
 from zkrpc.config import WireLimits
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConnectionLost, DeadlineExceeded, Executed, LocalProtocolError
 from zkrpc.outbox import Outbox
 from zkrpc.wire.client import ClientProtocol
-from zkrpc.wire.keepalive import Keepalive, KeepalivePolicy, Verdict
+from zkrpc.wire.keepalive import KeepalivePolicy
 from zkrpc.wire.message import Dialect, ProtocolState, Reply
 
 _READ_SIZE = 64 * 1024
 _CLOSED = ProtocolState.CLOSED
 _READ, _WRITE = 1, 2
+_FRESH = 0.001
+"""Seconds after which one look at the socket says nothing more of it. A read that comes later than that after the last
+look is none: the end may wait right behind the bytes. What happens in less can happen while bytes travel, too."""
+_MOST_READS = 16
+"""Reads in one look; a server that still has not come to an end then is very much alive."""
 
 
 class ConnectionOwner(Protocol):
@@ -66,22 +79,22 @@ class Connection:
     """
 
     __slots__ = (
+        "_alarm",
         "_clock",
         "_closes_when_idle",
         "_flush_armed",
         "_heard",
         "_hub",
-        "_keepalive",
+        "_looked_at",
         "_loop",
         "_outbox",
         "_owner",
         "_protocol",
+        "_pulse",
         "_readable",
         "_recv",
         "_sends_at_once",
         "_sock",
-        "_timer",
-        "_timer_at",
         "_told_draining",
         "closed",
         "endpoint",
@@ -118,16 +131,16 @@ class Connection:
             sock,
             watch(_WRITE),
             clock=clock,
-            on_empty=self._on_written,
-            on_broken=lambda error: self._break(f"writing failed: {error}"),
+            on_empty=self._flush,
+            on_broken=lambda error: self._break(f"writing failed: {error}", len(self._outbox) or math.inf),
         )
-        self._timer: Any = None
-        self._timer_at = math.inf
+        self._alarm = Alarm(self._loop, clock, self._on_timer)
         self._flush_armed = False
         self._sends_at_once = False
         self._told_draining = False
         self._closes_when_idle = False
-        self._keepalive = None if owner.keepalive is None else Keepalive(owner.keepalive, clock())
+        self._looked_at = now = clock()
+        self._pulse = None if owner.keepalive is None else Pulse(self, protocol, owner, owner.keepalive, now)
         self._heard: Event | None = None
         self._readable.start(self._on_readable)
 
@@ -165,7 +178,7 @@ class Connection:
     def is_stale(self) -> bool:
         """True if the peer has closed an idle connection and the loop has not got round to telling us."""
         if not self.closed and not self.pending:
-            self._on_readable()
+            self._look()
         return self.closed
 
     # -- calls
@@ -187,6 +200,8 @@ class Connection:
         LocalProtocolError if the call is over a limit.
         """
         waiter, protocol = Waiter(getcurrent(), movable), self._protocol
+        if oneway and self._clock() - self._looked_at > _FRESH and not self.closed:
+            self._look()  # nobody would ever tell that it came too late
         try:
             call_id = protocol.send_call(
                 name, body, waiter, deadline_at=deadline_at, now=self._clock(), headers=headers, oneway=oneway
@@ -196,15 +211,15 @@ class Connection:
                 raise self._lost(str(error), Executed.NO) from error
             raise
         if oneway:
-            self._push(deadline_at)
+            self._push(call_id, deadline_at)
             return None
-        if deadline_at < self._timer_at:
-            self._arm_timer(deadline_at)
+        if deadline_at < self._alarm.at:
+            self._alarm.set(deadline_at)
         if self._sends_at_once:
             self._sends_at_once = False
             self._flush()
         elif not self._flush_armed:
-            self._flush_soon()
+            self.flush_soon()
         try:
             reply: Reply = self._hub.switch()
             return reply
@@ -219,7 +234,7 @@ class Connection:
         if self._closes_when_idle:
             self._flush()
         else:
-            self._flush_soon()
+            self.flush_soon()
         self._after_step()
 
     def prove(self, timeout: float) -> bool:
@@ -229,13 +244,13 @@ class Connection:
         """
         self._heard = Event()
         self._protocol.send_ping(self._clock())
-        self._flush_soon()
+        self.flush_soon()
         try:
             return bool(self._heard.wait(timeout)) and not self.closed
         finally:
             self._heard = None
 
-    def _push(self, deadline_at: float) -> None:
+    def _push(self, call_id: int, deadline_at: float) -> None:
         """Sends what is buffered, and waits while the socket does not take it: a oneway call has no other brake."""
         self._flush()
         while self._outbox and not self.closed:
@@ -244,26 +259,39 @@ class Connection:
                     "a oneway call did not leave in time; is the peer stuck?", endpoint=self.endpoint
                 )
         if self.closed:
-            raise self._lost("it broke while a oneway call was sent", Executed.MAYBE)
+            raise self._lost("it broke while a oneway call was sent", executed_if(self._protocol.has_left(call_id)))
 
     # -- reading
 
     def _on_readable(self) -> None:
+        replies = self._read()
+        if replies is not None:
+            self._hand_out(replies)
+
+    def _read(self) -> list[tuple[Waiter, Reply]] | None:
+        """Reads once. The replies that came; None if nothing did, or the end."""
         try:
             chunk = self._recv(_READ_SIZE)
         except (BlockingIOError, InterruptedError):
-            return
+            return None
         except OSError as error:
             self._break(f"reading failed: {error}")
-            return
+            return None
         if not chunk:
             self._break(None)
-            return
-        replies = self._protocol.receive_data(chunk, self._clock())
+            return None
+        protocol, now = self._protocol, self._clock()
+        if now - self._looked_at < _FRESH:
+            self._looked_at = now
+        replies = protocol.receive_data(chunk, now)
         if self._heard is not None:
             self._heard.set()
-        if self._protocol.state is _CLOSED:
-            self._break(self._protocol.failure)
+        if not protocol.accepts:
+            self._after_step()
+        return replies
+
+    def _hand_out(self, replies: list[tuple[Waiter, Reply]]) -> None:
+        """In the hub: wakes who waits for these."""
         # Whoever is woken may call again: those calls leave with the flush below, which counts as armed meanwhile.
         self._flush_armed = True
         left = len(replies)
@@ -282,6 +310,16 @@ class Connection:
         self._flush()
         self._after_step()
 
+    def _look(self) -> None:
+        """Reads what has come, to the end or nearly so. Not only in the hub, which alone may wake whoever waits."""
+        for _ in range(_MOST_READS):
+            replies = self._read()
+            if replies is None:
+                break
+            if replies:
+                self._loop.run_callback(self._hand_out, replies)
+        self._looked_at = self._clock()
+
     def _after_step(self) -> None:
         """Looks at what the machine has come to, after anything that may have moved it."""
         protocol = self._protocol
@@ -292,13 +330,15 @@ class Connection:
             return
         if protocol.draining and not self._told_draining:
             self._told_draining = True
+            self.flush_soon()  # what is armed is not closed before our answer has left
+            self.lose([(waiter, False) for waiter in protocol.take_back()], "the server is about to stop")
             self._owner.connection_draining(self)
         if self._closes_when_idle and not protocol.pending and not self._outbox and not self._flush_armed:
             self.close()
 
     # -- writing
 
-    def _flush_soon(self) -> None:
+    def flush_soon(self) -> None:
         if not self._flush_armed and not self.closed:
             self._flush_armed = True
             self._loop.run_callback(self._flush)
@@ -308,72 +348,34 @@ class Connection:
         self._flush_armed = False
         if self.closed or self._outbox:
             return
+        if self._clock() - self._looked_at > _FRESH:
+            self._look()
         chunk = self._protocol.data_to_send()
-        if chunk:
-            self._outbox.push(chunk)
+        if chunk and not self._outbox.push(chunk) and not self.closed:
+            self._protocol.keep_backlog(chunk)
         if self._closes_when_idle:
             self._after_step()
 
-    def _on_written(self) -> None:
-        self._flush()
-        self._after_step()
-
     # -- time
 
-    def _arm_timer(self, at: float) -> None:
-        """Wakes us at ``at``. One timer per connection, moved only when a deadline comes before it: others expire in
-        its turn, and a timer for nothing is cheaper than one per call."""
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-        self._timer_at = at
-        self._timer = self._loop.timer(max(0.0, at - self._clock()))
-        self._timer.start(self._on_timer)
-
     def _on_timer(self) -> None:
-        self._timer_at = math.inf
         expired = self._protocol.handle_timer(self._clock())
-        self._flush_soon()
+        self.flush_soon()
         following = self._protocol.next_timer()
         if following is not None:
-            self._arm_timer(following)
+            self._alarm.set(following)
         # First, so that whoever is woken finds a connection that is of no more use closed.
         self._after_step()
         failures = [
-            (waiter, DeadlineExceeded("no reply in time", executed=_executed(flushed), endpoint=self.endpoint))
+            (waiter, DeadlineExceeded("no reply in time", executed=executed_if(flushed), endpoint=self.endpoint))
             for waiter, flushed in expired
         ]
         fail_waiters(self._hub, failures)
 
     def tick(self, now: float) -> None:
         """In the hub, about ten times a second: looks whether the server is still there."""
-        if self._keepalive is not None and not self.closed:
-            verdict = self._keepalive.look(now, self._protocol.last_heard_at, self._protocol.pending > 0)
-            if verdict is not None:
-                self._act_on(verdict, now)
-
-    def _act_on(self, verdict: Verdict, now: float) -> None:
-        if verdict is Verdict.PING:
-            self._protocol.send_ping(now)
-            self._flush_soon()
-        elif verdict is Verdict.SUSPECT:
-            self.silent = True
-            self._owner.connection_silent(self)
-            self._let_go()
-        elif verdict is Verdict.TRUST:
-            self.silent = False
-            self._owner.connection_heard(self)
-        else:
-            self._break("no sign of life")
-
-    def _let_go(self) -> None:
-        """Ends the waits for calls that may be made elsewhere."""
-        waiting, cancel = self._protocol.waiting(), self._protocol.cancel_call
-        left = [(waiter, cancel(call_id)) for call_id, waiter in waiting if waiter.movable]
-        self._flush_soon()
-        fail_waiters(
-            self._hub, [(waiter, self._lost("no sign of life", _executed(flushed))) for waiter, flushed in left]
-        )
+        if self._pulse is not None and not self.closed:
+            self._pulse.look(now)
 
     # -- the end
 
@@ -385,34 +387,29 @@ class Connection:
     def close(self, reason: str = "the client closed it") -> None:
         """Frees everything at once; calls in flight raise ConnectionLost. Never blocks; may be called twice."""
         if not self.closed:
-            self._end(self._protocol.close(), reason)
+            self._end(self._protocol.close(len(self._outbox)), reason)
 
-    def _break(self, reason: str | None) -> None:
+    def _break(self, reason: str | None, unsent: float = 0) -> None:
         """The other side, or what it sent, ended the connection."""
         if not self.closed:
-            orphans = self._protocol.receive_eof(self._clock())
+            orphans = self._protocol.receive_eof(self._clock(), unsent or len(self._outbox))
             self._end(orphans, reason or self._protocol.failure or "the peer closed it")
 
     def _end(self, orphans: Iterable[tuple[Waiter, bool]], reason: str) -> None:
         self.closed = True
         self._outbox.close()
-        for watcher in filter(None, (self._readable, self._timer)):
-            watcher.stop()
-            watcher.close()
-        self._timer = None
-        self._timer_at = math.inf
+        self._alarm.clear()
+        self._readable.stop()
+        self._readable.close()
         self._sock.close()
         self._owner.connection_closed(self)
         if self._heard is not None:
             self._heard.set()
-        # Not in place: this may run in a greenlet, and only the hub may switch to others and come back.
-        failures = [(waiter, self._lost(reason, _executed(flushed))) for waiter, flushed in orphans]
-        if failures:
-            self._loop.run_callback(fail_waiters, self._hub, failures)
+        self.lose(orphans, reason)
+
+    def lose(self, calls: Iterable[tuple[Waiter, bool]], reason: str) -> None:
+        """Ends the waits for calls, of which each says whether it had left, with ConnectionLost."""
+        fail_soon(self._hub, [(waiter, self._lost(reason, executed_if(left))) for waiter, left in calls])
 
     def _lost(self, reason: str, executed: Executed) -> ConnectionLost:
         return ConnectionLost(f"connection lost: {reason}", executed=executed, endpoint=self.endpoint)
-
-
-def _executed(flushed: bool) -> Executed:
-    return Executed.MAYBE if flushed else Executed.NO

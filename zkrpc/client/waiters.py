@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from zkrpc.errors import CallError
+from zkrpc.errors import CallError, Executed
 
 
 class Waiter:
@@ -29,3 +29,14 @@ def fail_waiters(hub: Any, failures: Iterable[tuple[Waiter, CallError]]) -> None
                 greenlet.throw(error)
             except BaseException:  # of a raw greenlet; one failing must not keep the others from their errors
                 hub.handle_error(greenlet, *sys.exc_info())
+
+
+def fail_soon(hub: Any, failures: Collection[tuple[Waiter, CallError]]) -> None:
+    """The same from anywhere, soon: only the hub may switch to others and come back."""
+    if failures:
+        hub.loop.run_callback(fail_waiters, hub, failures)
+
+
+def executed_if(left: bool) -> Executed:
+    """Whether a call without an answer ran: nobody knows if it has left, and certainly not if it never did."""
+    return Executed.MAYBE if left else Executed.NO

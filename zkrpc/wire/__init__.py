@@ -30,6 +30,8 @@ well-framed message is answered, and the connection lives; what cannot be framed
 ``envelope``            kind, name and id, in binary and compact
 ``message``             one message in any dialect; the shapes that make the common case fast
 ``known``               requests that look like earlier ones, taken without being parsed
+``early``               deadlines that come before those of calls sent earlier
+``leaving``             which calls have left when a socket took only a part
 ``calls``               what precedes a call's body, remembered by name and budget
 ``keepalive``           whether a silent peer is still there
 ``server``, ``client``  the two machines

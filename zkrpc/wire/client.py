@@ -15,7 +15,6 @@ frame left takes the connection with it.
 
 from __future__ import annotations
 
-import heapq
 import math
 import struct
 from collections.abc import Mapping
@@ -24,8 +23,10 @@ from typing import Any
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError, RemoteProtocolError
 from zkrpc.wire.calls import learn_template, templates, write_call_head
+from zkrpc.wire.early import EarlyDeadlines
 from zkrpc.wire.envelope import MessageKind, read_envelope
 from zkrpc.wire.frames import LENGTH_SIZE, FrameBuffer
+from zkrpc.wire.leaving import frames_in, last_that_left
 from zkrpc.wire.message import (
     CANCEL,
     CONTROL_PREFIX,
@@ -51,19 +52,18 @@ _ONEWAY = MessageKind.ONEWAY
 _HEADER_BINARY = Dialect.HEADER_BINARY
 _CLOSED = ProtocolState.CLOSED
 _LAST_ID = 0x7FFFFFFF
-_HEAP_SLACK = 64
 
 
 class ClientProtocol:
     """One outgoing connection.
 
     The table of pending calls is also the queue of their deadlines: it keeps the order of sending, in which deadlines
-    usually rise. Only a call that must end before one sent earlier goes through the heap, where a finished one stays
-    until it is on top or the heap is swept.
+    usually rise. Only a call that must end before one sent earlier goes through a queue of its own.
     """
 
     __slots__ = (
-        "_accepts",
+        "_backlog",
+        "_before",
         "_buffer",
         "_early",
         "_flushed",
@@ -76,6 +76,7 @@ class ClientProtocol:
         "_pending",
         "_serial",
         "_zkrpc",
+        "accepts",
         "dialect",
         "draining",
         "failure",
@@ -95,18 +96,21 @@ class ClientProtocol:
         self.last_heard_at = now
         """When bytes last came."""
         self._zkrpc = zkrpc and dialect.has_header
-        self._accepts = True
+        self.accepts = True
+        """False once no more calls are taken: it is closed, or the server asked for no more."""
         self._has_templates = dialect is _HEADER_BINARY
         self._max_frame = limits.max_frame
         self._buffer = FrameBuffer(limits.max_frame)
         self._known = shapes_of(limits.max_header, limits.max_header_entries).replies
         self._layout = layout_of(0)
-        # Counts every id taken; the id is its lower 31 bits. What is at most ``_flushed`` has left.
+        # Counts every id taken; the id is its lower 31 bits. What is at most ``_flushed`` has left; what is over
+        # ``_before`` went with the last chunk. The backlog is of that chunk, if the socket did not take it at once.
         self._serial = 0
-        self._flushed = 0
+        self._flushed = self._before = 0
+        self._backlog: list[tuple[int, int]] = []
         # By id: token, deadline, serial, and where in ``_out`` its frame is until it has left.
         self._pending: dict[int, tuple[Any, float, int, int]] = {}
-        self._early: list[tuple[float, int, int]] = []
+        self._early = EarlyDeadlines(self._pending)
         self._latest = -math.inf
         self._out: list[bytes] = [control_frame(HELLO)] if self._zkrpc else []
 
@@ -136,7 +140,7 @@ class ClientProtocol:
         can be cancelled no more. Raises LocalProtocolError if the connection is closed or draining, or if the call is
         over a limit; nothing has changed then.
         """
-        if not self._accepts:
+        if not self.accepts:
             reason = self.failure or ("closed" if self.state is _CLOSED else "the server is draining")
             raise LocalProtocolError(f"no calls on this connection: {reason}")
         call_id = (serial := self._serial + 1) & _LAST_ID
@@ -161,23 +165,12 @@ class ClientProtocol:
             if deadline_at >= self._latest or not pending:
                 self._latest = deadline_at
             else:
-                self._queue_early(deadline_at, call_id, serial)
+                self._early.add(deadline_at, call_id, serial)
             pending[call_id] = (token, deadline_at, serial, len(out))
         self._serial = serial
         out.append(head)
         out.append(body)
         return call_id
-
-    def _queue_early(self, deadline_at: float, call_id: int, serial: int) -> None:
-        early = self._early
-        if len(early) > 2 * len(self._pending) + _HEAP_SLACK:
-            early[:] = [entry for entry in early if self._is_pending(entry)]
-            heapq.heapify(early)
-        heapq.heappush(early, (deadline_at, call_id, serial))
-
-    def _is_pending(self, entry: tuple[float, int, int]) -> bool:
-        call = self._pending.get(entry[1])
-        return call is not None and call[2] == entry[2]
 
     def cancel_call(self, call_id: int) -> bool:
         """Forgets a call; unknown and finished ids are ignored. True if its frame had left, so it may be executed.
@@ -209,15 +202,28 @@ class ClientProtocol:
         if self._zkrpc and self.state is not _CLOSED:
             self._out.append(control_frame(PING))
 
+    def take_back(self) -> list[Any]:
+        """Forgets the calls that have not left, and returns their tokens: somebody else may serve them at once."""
+        back = [call_id for call_id, call in self._pending.items() if call[2] > self._flushed]
+        calls = [self._pending.pop(call_id) for call_id in back]
+        for call in calls:
+            self._abandon(call, "taken back")
+        return [call[0] for call in calls]
+
     def data_to_send(self) -> bytes:
-        """Everything written since the last time; from here on it counts as having left."""
+        """Everything written since the last time; from here on it counts as having left, unless ``close`` is told."""
         out = self._out
         if not out:
             return b""
         joined = b"".join(out)
         out.clear()
-        self._flushed = self._serial
+        self._before, self._flushed = self._flushed, self._serial
+        self._backlog = []
         return joined
+
+    def keep_backlog(self, chunk: bytes) -> None:
+        """The socket did not take all of ``chunk``, which ``data_to_send`` gave last: notes which calls are where."""
+        self._backlog = frames_in(chunk, self.dialect)
 
     # -- from the peer
 
@@ -323,20 +329,29 @@ class ClientProtocol:
             self._out.append(control_frame(PONG, seqid))
         elif name == DRAINING and not self.draining:
             self.draining = True
-            self._accepts = False
+            self.accepts = False
             self._out.append(control_frame(DRAINING))
 
-    def receive_eof(self, now: float) -> list[tuple[Any, bool]]:
-        """The peer closed: every pending call's token, and whether its frame had left."""
+    def has_left(self, call_id: int) -> bool:
+        """Whether the call of this id, one of the last that were taken, has left, as far as is known."""
+        return self._serial - ((self._serial - call_id) & _LAST_ID) <= self._flushed
+
+    def receive_eof(self, now: float, unsent: float = 0) -> list[tuple[Any, bool]]:
+        """The peer closed: every pending call's token, and whether its frame had left. ``unsent`` as for ``close``."""
         if self.state is not _CLOSED:
             where = " in the middle of a frame" if self._buffer else ""
             self._become_closed(f"the peer closed the connection{where}")
-        return self.close()
+        return self.close(unsent)
 
-    def close(self) -> list[tuple[Any, bool]]:
-        """Closes, if that has not happened yet: every pending call's token, and whether its frame had left."""
+    def close(self, unsent: float = 0) -> list[tuple[Any, bool]]:
+        """Closes, if that has not happened yet: every pending call's token, and whether its frame had left.
+
+        ``unsent`` is how many bytes of the last chunk that ``data_to_send`` gave never left, infinity if none did.
+        """
         if self.state is not _CLOSED:
             self._become_closed(None)
+        if unsent:
+            self._flushed = last_that_left(self._backlog, unsent, self._before, self._flushed)
         flushed = self._flushed
         ended = [(token, serial <= flushed) for token, _, serial, _ in self._pending.values()]
         self._pending.clear()
@@ -352,11 +367,7 @@ class ClientProtocol:
         # The first call still pending was sent in order, or is in the heap too: nothing sent in order after it can
         # end earlier, as each of those raised the latest deadline known, which this one had not surpassed or had set.
         first: float = next(iter(self._pending.values()))[1]
-        early = self._early
-        while early and not self._is_pending(early[0]):
-            heapq.heappop(early)
-        if early and early[0][0] < first:
-            first = early[0][0]
+        first = self._early.first(first)
         return None if first == math.inf else first
 
     def handle_timer(self, now: float) -> list[tuple[Any, bool]]:
@@ -368,18 +379,14 @@ class ClientProtocol:
             if call[1] > now:
                 break
             expired.append(call_id)
-        early = self._early
-        while early and (early[0][0] <= now or not self._is_pending(early[0])):
-            entry = heapq.heappop(early)
-            if self._is_pending(entry):
-                expired.append(entry[1])
+        expired += self._early.expire(now)
         calls = [self._pending.pop(call_id) for call_id in dict.fromkeys(expired)]
         return [(call[0], self._abandon(call, "timed out")) for call in calls]
 
     def _become_closed(self, failure: str | None) -> None:
         self.state = _CLOSED
         self.failure = failure
-        self._accepts = False
+        self.accepts = False
         self._buffer.clear()
         # What has not left must never leave: its calls are reported as not executed.
         self._out.clear()

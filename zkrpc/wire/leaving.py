@@ -1,0 +1,48 @@
+"""Which calls of a chunk of bytes have left, when the socket took only a part of it and the connection ended.
+
+A call of which one byte is missing cannot have been executed. The chunk is our own, so it is not distrusted; but
+control frames stand in it too, whose ids a peer may have chosen: they may make a call look sent that was not, never the
+reverse.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from zkrpc.wire.envelope import read_envelope
+from zkrpc.wire.frames import LENGTH_SIZE
+from zkrpc.wire.message import Dialect
+
+_read_length = struct.Struct("!I").unpack_from
+_read_header_seqid = struct.Struct("!IIi").unpack_from
+
+
+def frames_in(chunk: bytes, dialect: Dialect) -> list[tuple[int, int]]:
+    """Where each frame of a chunk ends, and its sequence id."""
+    frames: list[tuple[int, int]] = []
+    at, end = 0, len(chunk)
+    while at < end:
+        if dialect.has_header:
+            seqid = _read_header_seqid(chunk, at)[2]
+        else:
+            seqid = read_envelope(dialect.payload, chunk, at + LENGTH_SIZE)[2]
+        at += LENGTH_SIZE + _read_length(chunk, at)[0]
+        frames.append((at, seqid))
+    return frames
+
+
+def last_that_left(frames: list[tuple[int, int]], unsent: float, before: int, last: int) -> int:
+    """The serial of the last call that left whole, ``before`` if none did.
+
+    The frames are those of a chunk of which ``unsent`` bytes did not leave, infinity if none did; its calls have the
+    serials after ``before`` up to ``last``, of which the ids are the lower 31 bits.
+    """
+    left = before
+    size = frames[-1][0] if frames else 0
+    for end, seqid in frames:
+        if end > size - unsent:
+            break
+        serial = before + ((seqid - before) & 0x7FFFFFFF)
+        if serial <= last:
+            left = max(left, serial)
+    return left
