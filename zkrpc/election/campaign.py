@@ -34,7 +34,7 @@ from zkrpc.election.effects import (
     StartHeartbeats,
     StopHeartbeats,
 )
-from zkrpc.election.envoy import Envoy
+from zkrpc.election.envoy import Asks, Envoy
 from zkrpc.election.fencing import Epoch
 from zkrpc.election.gate import Gate
 from zkrpc.election.heart import Heart
@@ -85,7 +85,8 @@ class Campaign:
     """Takes part from ``start`` until ``withdraw``.
 
     ``on_primary`` is told of every change of the group's primary, from whatever greenlet hears of it, and must not
-    wait. ``end_process`` ends the process with a status, without any clean-up.
+    wait. ``end_process`` ends the process with a status, without any clean-up. ``envoy`` makes who carries the
+    requests, given the session and what to set when something watched has changed.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Campaign:
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
         end_process: Callable[[int], object] = os._exit,
+        envoy: Callable[[Session, Event], Asks] = Envoy,
     ) -> None:
         self.session = session
         self.paths = candidate.paths
@@ -125,7 +127,7 @@ class Campaign:
         """Where the group's calls go in and out."""
         self._changed = Event()
         self._nudged = Event()
-        self._envoy = Envoy(session, self._changed)
+        self._envoy = envoy(session, self._changed)
         self._connection: tuple[int | None, float | None] | None = None
         self._session_id = 0
         self._highest: Epoch = NO_EPOCH

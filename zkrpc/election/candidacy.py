@@ -47,7 +47,8 @@ class Candidacy:
         self.service = ""
         if marks:
             self.interceptors = (Primacy(marks, self.campaigns, patience=config.elected_timeout),)
-        self._hooks = HandlerHooks(handler)
+        self.hooks = HandlerHooks(handler)
+        """The handler's ``on_elected`` and ``on_deposed``."""
         self._config = config
         self._spreader: Spreader | None = None
         self._beginning: gevent.Greenlet[..., None] | None = None
@@ -80,7 +81,7 @@ class Candidacy:
         for group in self.groups:
             paths = ElectionPaths(service, group)
             candidate = Candidate(paths=paths, instance=instance.id, endpoint=instance.endpoint, unique=unique)
-            self.campaigns[group] = Campaign(session, heart, candidate, self._hooks, config, on_primary=self._hear)
+            self.campaigns[group] = Campaign(session, heart, candidate, self.hooks, config, on_primary=self._hear)
         if len(self.groups) > 1:
             # Everybody stands for every group, so the queue of one of them tells who is there.
             some = ElectionPaths(service, self.groups[0]).candidates

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 from gevent.event import Event
@@ -75,6 +75,13 @@ def attempt(session: Session, session_id: int, send: Callable[[], Answer]) -> An
         log.exception("a request of an election failed unexpectedly; it will be tried again")
         return Failure.OTHER
     return answer if session.session_id == session_id else Failure.UNKNOWN
+
+
+class Asks(Protocol):
+    """Who carries requests for a campaign."""
+
+    def ask(self, request: Request, session_id: int) -> Answer | Failure:
+        """The answer, or why there is none. ``session_id`` is the session that the request belongs to."""
 
 
 class Envoy:

@@ -2,8 +2,9 @@
 
 Stub, retries, picking, wire machines, server, admission and handler all run; only the kernel's part is left out.
 Replicas can be added, drained and killed, so that a test of an application can see how it behaves when an instance
-goes. Rules of :class:`~zkrpc.testing.faults.Faults` know the replicas as ``replica-0``, ``replica-1`` and so on at the
-server, and as ``memory:0``, ``memory:1`` and so on at the client.
+goes. If the service has primary-only methods, its replicas elect a primary as they do in production, but before a
+referee in memory (:mod:`zkrpc.testing.electorate`). Rules of :class:`~zkrpc.testing.faults.Faults` know the replicas as
+``replica-0``, ``replica-1`` and so on at the server, and as ``memory:0``, ``memory:1`` and so on at the client.
 """
 
 from __future__ import annotations
@@ -19,23 +20,38 @@ from zkrpc.client.connection import Connection, ConnectionOwner
 from zkrpc.client.following import GroupOf
 from zkrpc.client.stub import make_stub
 from zkrpc.config import ClientConfig, WireLimits
-from zkrpc.endpoint import Endpoint, Instance, Snapshot
+from zkrpc.election.candidacy import Candidacy
+from zkrpc.endpoint import DEFAULT_GROUP, Endpoint, Instance, Primary, Snapshot
+from zkrpc.errors import ConfigError
+from zkrpc.server.lifecycle import Step
 from zkrpc.server.server import Server
 from zkrpc.service import Service
+from zkrpc.testing.electorate import Electorate
 from zkrpc.testing.faults import place
 from zkrpc.testing.memory import memory_pair
 from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.message import Dialect
 
 _HOST = "memory"
+_MOVE_TIMEOUT = 10.0
+
+
+def _name(number: int) -> str:
+    return f"replica-{number}"
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("-")[2])
 
 
 class LoopbackMembers:
-    """A resolver whose members are what the test says."""
+    """A resolver whose members are what the test says, and that tells who leads."""
 
     def __init__(self, service: str) -> None:
         self.snapshot = Snapshot(service=service)
+        self.electorate = Electorate(service, self._receive_primary)
         self._callbacks: list[Callable[[Snapshot], None]] = []
+        self._followers: list[tuple[str, Callable[[Primary | None], None]]] = []
 
     def become(self, instances: list[Instance]) -> None:
         """Tells everybody the new list."""
@@ -47,6 +63,18 @@ class LoopbackMembers:
         """Calls back with every list from now on; returns what ends that."""
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback)
+
+    def follow_primary(self, group: str, callback: Callable[[Primary | None], None], /) -> Callable[[], object]:
+        """Calls back with whoever leads the group, now and from now on; returns what ends that."""
+        follower = (group, callback)
+        self._followers.append(follower)
+        self.electorate.follow(group, callback)
+        return lambda: self._followers.remove(follower)
+
+    def _receive_primary(self, group: str, primary: Primary | None) -> None:
+        for followed, callback in list(self._followers):
+            if followed == group:
+                callback(primary)
 
     def wait_ready(self, timeout: float, /) -> Snapshot:
         """The list, at once."""
@@ -82,6 +110,7 @@ class Loopback:
         self.handlers: dict[int, Any] = {}
         """The handler of each replica that lives, by its number."""
         self._servers: dict[int, Server] = {}
+        self._candidacies: dict[int, Candidacy] = {}
         self._listed: dict[int, Instance] = {}
         self._next = 0
         self._members = LoopbackMembers(service.name)
@@ -107,27 +136,62 @@ class Loopback:
         return f"<Loopback {self.service.name!r} replicas={sorted(self._servers)}>"
 
     def add(self) -> int:
-        """Starts one more replica, and lists it; returns its number."""
+        """Starts one more replica, lists it and has it stand for election; returns its number."""
         number, self._next = self._next, self._next + 1
-        handler = self.handlers[number] = self.service.make_handler()
-        name = f"replica-{number}"
-        interceptors = [place(one, name) for one in self.service.interceptors]
-        server = Server(self.service.interface, handler, config=self.service.config, interceptors=interceptors)
+        service, handler, name = self.service, self.service.make_handler(), _name(number)
+        candidacy = Candidacy(service.interface, handler, service.groups, service.election)
+        server = Server(
+            service.interface,
+            handler,
+            config=service.config,
+            interceptors=[*(place(one, name) for one in service.interceptors), *candidacy.interceptors],
+            steps={
+                Step.HAND_OVER: lambda: self._hand_over(number),
+                Step.WITHDRAW: lambda: self._list(number, None),
+                Step.CLOSE_SESSION: lambda: self._end_session(number),
+            },
+        )
         server.begin()
-        self._servers[number] = server
-        self._list(number, Instance(id=name, endpoint=Endpoint(_HOST, number), protocols=("zkrpc",)))
+        self.handlers[number], self._servers[number], self._candidacies[number] = handler, server, candidacy
+        instance = Instance(
+            id=name, endpoint=Endpoint(_HOST, number), protocols=("zkrpc",), primary_only=candidacy.methods
+        )
+        self._list(number, instance)
+        self._members.electorate.stand(candidacy, instance, service.election, lambda: self._end(number))
         return number
 
     def drain(self, number: int) -> None:
-        """Takes a replica off the list and stops it in order; returns when it has stopped."""
-        self._list(number, None)
-        self._servers[number].stop()
+        """Stops a replica in order: it hands over what it leads, leaves the list and finishes its calls. Returns when
+        it has stopped."""
+        self._find(number).stop()
         self._drop(number)
 
     def kill(self, number: int) -> None:
-        """Ends a replica as a crash would: still listed, its connections closed, new ones refused."""
-        self._servers[number].kill()
-        self._drop(number)
+        """Ends a replica as a crash would: still listed, its connections closed, new ones refused. What it led is free
+        at once, as when its supervisor has seen it die, and its ``on_deposed`` is not called."""
+        self._find(number)
+        self._end(number)
+
+    def expire(self, number: int) -> None:
+        """Has the ZooKeeper session of a replica end, as after a silence that was too long: it leads no longer, learns
+        of it, and stands again."""
+        self._find(number)
+        self._members.electorate.expire(_name(number))
+
+    def primary(self, group: str = DEFAULT_GROUP, timeout: float = 10.0) -> int:
+        """The number of the replica that serves as primary, waiting until one does.
+
+        Raises TimeoutError if none does within ``timeout`` seconds, ConfigError if the service has no such group.
+        """
+        return _number(self._members.electorate.wait(group, timeout).instance)
+
+    def step_down(self, group: str = DEFAULT_GROUP, *, to: int | None = None) -> None:
+        """Has the primary finish its calls and hand over, to the replica ``to`` or to who waits longest, as
+        ``zkrpc primary step-down`` does. Returns when the next one serves; TimeoutError if none does within 10 s."""
+        electorate = self._members.electorate
+        before = electorate.wait(group, _MOVE_TIMEOUT)
+        electorate.step_down(before.instance, group, "" if to is None else _name(to))
+        electorate.wait(group, _MOVE_TIMEOUT, above=before.epoch)
 
     def unlist(self, number: int) -> None:
         """Takes a replica off the list, dead or alive."""
@@ -137,10 +201,30 @@ class Loopback:
         """Ends the client and every replica."""
         self._client.close()
         for number in list(self._servers):
-            self.kill(number)
+            self._end(number)
+
+    def _find(self, number: int) -> Server:
+        if number not in self._servers:
+            raise ConfigError(f"there is no replica {number}; there are {', '.join(map(str, self._servers)) or 'none'}")
+        return self._servers[number]
+
+    def _end(self, number: int) -> None:
+        """Once: a replica may be ended by its own ``on_deposed`` that hangs, while a test ends it too."""
+        if number in self._servers:
+            self._candidacies[number].close()
+            self._servers[number].kill()
+            self._drop(number)
+
+    def _hand_over(self, number: int) -> None:
+        self._candidacies[number].withdraw(self.service.election.hand_over_timeout)
+
+    def _end_session(self, number: int) -> None:
+        self._candidacies[number].close()
+        self._members.electorate.end(_name(number))
 
     def _drop(self, number: int) -> None:
-        del self._servers[number], self.handlers[number]
+        for kept in (self._servers, self._candidacies, self.handlers):
+            kept.pop(number, None)
 
     def _list(self, number: int, instance: Instance | None) -> None:
         self._listed.pop(number, None)

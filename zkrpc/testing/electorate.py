@@ -1,0 +1,214 @@
+"""The elections of a Loopback: the real campaigns of every replica, with a referee where ZooKeeper would be.
+
+Machine, gate, hooks, the interceptor in front of the handlers and the following of clients are production's own. Three
+things are replaced, each by less: requests are answered by a :class:`~zkrpc.testing.referee.Referee`; the session of a
+replica is a number that ends when the test says so; and the lease that a heartbeat would earn lasts as long as that.
+Groups stay where they were elected until something moves them: spreading takes its time on purpose, which no test wants
+to wait for.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import time
+from collections.abc import Callable
+from typing import NoReturn, cast
+
+from gevent.event import Event
+
+from zkrpc.config import ElectionConfig
+from zkrpc.election.campaign import Campaign, Candidate
+from zkrpc.election.candidacy import Candidacy
+from zkrpc.election.effects import Answer, Failure, Request
+from zkrpc.election.fencing import Epoch
+from zkrpc.election.heart import Heart, LeaseListener
+from zkrpc.election.lease import Lease
+from zkrpc.election.tree import ElectionPaths
+from zkrpc.endpoint import NO_EPOCH, Instance, Primary
+from zkrpc.errors import ConfigError
+from zkrpc.greenlets import spawn
+from zkrpc.registry.formats import PrimaryRecord
+from zkrpc.registry.operations import SessionState
+from zkrpc.registry.session import Session
+from zkrpc.testing.referee import Referee
+
+_EVER = 10 * 365 * 86400.0
+_ABSENT = (
+    "a Loopback has no ZooKeeper, so leadership.transaction() and what else asks it cannot work there; "
+    "test that with the `zookeeper` fixture of zkrpc.testing"
+)
+
+
+class _Presence:
+    """One replica's session, as far as a campaign looks at it, and the heart that beats in it."""
+
+    def __init__(self, referee: Referee) -> None:
+        self._referee = referee
+        self._watchers: set[Event] = set()
+        self.changed: list[Event] = []
+        """What is set when anything of an election changes: one for each of its campaigns."""
+        self.state = SessionState.CONNECTED
+        self.session_id = referee.enter()
+        self.connected_at = 0.0
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise ConfigError(_ABSENT)
+
+    def watch_state(self, event: Event) -> None:
+        """Has it set when the session becomes another."""
+        self._watchers.add(event)
+
+    def unwatch_state(self, event: Event) -> None:
+        """No more."""
+        self._watchers.discard(event)
+
+    def exists(self, path: str, watch: Event | None = None) -> None:
+        """Nobody petitions for a step-down through ZooKeeper: a test says it to the Loopback."""
+
+    def expire(self) -> None:
+        """The session ends, and another begins."""
+        self._referee.leave(self.session_id)
+        self.session_id = self._referee.enter()
+        self.connected_at += 1.0
+        for event in self._watchers:
+            event.set()
+
+    def end(self) -> None:
+        """For good."""
+        self._referee.leave(self.session_id)
+
+    @property
+    def lease(self) -> Lease:
+        """It lasts as long as the session."""
+        return Lease(session_id=self.session_id, until=time.monotonic() + _EVER)
+
+    def lead(self, group: str, on_lease: LeaseListener) -> None:
+        """A lease is earned at once: whoever asks for it finds it."""
+
+    def rest(self, group: str) -> None:
+        """Nothing has to end."""
+
+
+class Electorate:
+    """The elections of one service. ``on_primary`` is told who leads a group, or that nobody does."""
+
+    def __init__(self, service: str, on_primary: Callable[[str, Primary | None], None]) -> None:
+        self._service = service
+        self._on_primary = on_primary
+        self._referee = Referee(self._change)
+        self._presences: dict[str, _Presence] = {}
+        self._campaigns: dict[str, dict[str, Campaign]] = {}
+        self._told: dict[str, Primary | None] = {}
+        self._serving: dict[str, PrimaryRecord | None] = {}
+        self._turned = Event()
+
+    def __repr__(self) -> str:
+        """Who leads what."""
+        return f"<Electorate {self._service} {self._told}>"
+
+    def stand(
+        self, candidacy: Candidacy, instance: Instance, config: ElectionConfig, end: Callable[[], object]
+    ) -> None:
+        """An instance takes part from now on; ``end`` ends it if its ``on_deposed`` does not return in time."""
+        if not candidacy.groups:
+            return
+        presence = self._presences[instance.id] = _Presence(self._referee)
+        for group in candidacy.groups:
+            self._told.setdefault(group, None)
+            self._serving.setdefault(group, None)
+            candidacy.campaigns[group] = Campaign(
+                # By what they look at; anything else that they might come to ask is refused with a reason.
+                cast(Session, presence),
+                cast(Heart, presence),
+                Candidate(
+                    paths=ElectionPaths(self._service, group),
+                    instance=instance.id,
+                    endpoint=instance.endpoint,
+                    unique="loopback",
+                ),
+                candidacy.hooks,
+                config,
+                on_primary=functools.partial(self._hear, instance.id),
+                rng=random.Random(instance.id),
+                # Beside the campaign, which would end itself half-way.
+                end_process=lambda status: spawn(end),
+                envoy=lambda session, changed: self._make_envoy(presence, changed),
+            )
+        self._campaigns[instance.id] = candidacy.campaigns
+        for campaign in candidacy.campaigns.values():
+            campaign.start()
+
+    def wait(self, group: str, timeout: float, *, above: Epoch = NO_EPOCH) -> PrimaryRecord:
+        """Whoever serves as the group's primary, in an epoch ``above`` this one, once somebody does.
+
+        Raises TimeoutError if nobody did in time, ConfigError if nobody stands for such a group.
+        """
+        if group not in self._serving:
+            known = ", ".join(self._serving) or "none, for want of replicas or of primary-only methods"
+            raise ConfigError(f"nobody stands for the group {group!r}; there are {known}")
+        give_up_at = time.monotonic() + timeout
+        while (record := self._serving[group]) is None or record.epoch <= above:
+            left = give_up_at - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"nobody leads {group!r} after {timeout:g} s; does on_elected fail? the log tells")
+            self._turned.clear()
+            self._turned.wait(left)
+        return record
+
+    def step_down(self, instance: str, group: str, heir: str) -> None:
+        """The primary finishes its calls and hands over."""
+        self._campaigns[instance][group].step_down(heir)
+
+    def expire(self, instance: str) -> None:
+        """ZooKeeper has given an instance's session up; it makes another one."""
+        if instance in self._presences:
+            self._presences[instance].expire()
+
+    def end(self, instance: str) -> None:
+        """An instance is gone, and its session with it."""
+        presence = self._presences.pop(instance, None)
+        for group in self._campaigns.pop(instance, {}):
+            self._hear(instance, group, None)
+        if presence is not None:
+            presence.end()
+
+    def follow(self, group: str, callback: Callable[[Primary | None], None]) -> None:
+        """Tells whom a client asks for, at once."""
+        callback(self._told.get(group))
+
+    def _make_envoy(self, presence: _Presence, changed: Event) -> _Envoy:
+        presence.changed.append(changed)
+        return _Envoy(self._referee)
+
+    def _hear(self, instance: str, group: str, record: PrimaryRecord | None) -> None:
+        """An instance says who leads, as far as it knows; what it says of itself is what counts here."""
+        before = self._serving[group]
+        if record is not None and record.instance == instance:
+            self._serving[group] = record
+        elif before is not None and before.instance == instance:
+            self._serving[group] = None
+        self._turned.set()
+
+    def _change(self) -> None:
+        for group, before in self._told.items():
+            node = self._referee.look(ElectionPaths(self._service, group).primary)
+            record = None if node is None else PrimaryRecord.parse(node.value)
+            now = None if record is None else Primary(endpoint=record.endpoint, epoch=record.epoch)
+            if now != before:
+                self._told[group] = now
+                self._on_primary(group, now)
+        for presence in self._presences.values():
+            for changed in presence.changed:
+                changed.set()
+
+
+class _Envoy:
+    """Takes a campaign's requests to the referee."""
+
+    def __init__(self, referee: Referee) -> None:
+        self._referee = referee
+
+    def ask(self, request: Request, session_id: int) -> Answer | Failure:
+        """The answer, at once."""
+        return self._referee.ask(request, session_id)

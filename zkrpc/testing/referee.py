@@ -1,0 +1,162 @@
+"""Decides an election among replicas in one process: what ZooKeeper is to a campaign, without ZooKeeper.
+
+It answers the requests of :mod:`zkrpc.election.effects`, of which there are a dozen, out of one table. It is no copy of
+ZooKeeper and cannot come to differ from one: what is asked, in what order and what follows from an answer
+stays with the election's own machine, and a request that is not known here does not pass the type checker. What it
+leaves out is everything that makes ZooKeeper slow, late or away: an answer is at once, everybody hears of a change at
+once, and a session ends when it is told to. That is tested on a real one.
+
+A machine without time: ``on_change`` is told of every change.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from typing import assert_never
+
+from zkrpc.election.effects import (
+    Answer,
+    ClaimEpoch,
+    CreateCandidate,
+    CreateEpoch,
+    DeleteCandidate,
+    Failure,
+    InspectCandidate,
+    ListCandidates,
+    MakeParents,
+    Node,
+    Read,
+    ReadEpoch,
+    ReadPrimary,
+    RecordHistory,
+    ReleaseEpoch,
+    Request,
+    Together,
+    WatchPredecessor,
+)
+
+_PERSISTENT = 0
+
+
+class _Refused(Exception):
+    """Nothing of the request was done."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.value)
+        self.failure = failure
+
+
+class Referee:
+    """The table, and who takes part."""
+
+    def __init__(self, on_change: Callable[[], object]) -> None:
+        self._on_change = on_change
+        self._nodes: dict[str, Node] = {}
+        self._sessions: set[int] = set()
+        self._ids = itertools.count(1)
+        self._places = itertools.count()
+
+    def __repr__(self) -> str:
+        """How many take part, and what there is."""
+        return f"<Referee sessions={len(self._sessions)} nodes={len(self._nodes)}>"
+
+    def enter(self) -> int:
+        """A session for one more replica."""
+        session = next(self._ids)
+        self._sessions.add(session)
+        return session
+
+    def leave(self, session: int) -> None:
+        """The session ends, and with it everything that lives by it."""
+        self._sessions.discard(session)
+        self._become({path: node for path, node in self._nodes.items() if node.owner != session})
+
+    def look(self, path: str) -> Node | None:
+        """What is there, for whoever only watches."""
+        return self._nodes.get(path)
+
+    def ask(self, request: Request, session: int) -> Answer | Failure:
+        """The answer, or why there is none. What a request changes, it changes as a whole or not at all."""
+        if session not in self._sessions:
+            return Failure.SESSION_ENDED
+        match request:
+            case Together(reads=reads):
+                return tuple(self._read(read) for read in reads)
+            case ListCandidates() | InspectCandidate() | WatchPredecessor() | ReadPrimary() | ReadEpoch():
+                return self._read(request)
+            case _:
+                nodes = dict(self._nodes)
+                try:
+                    self._write(nodes, request, session)
+                except _Refused as refused:
+                    return refused.failure
+                self._become(nodes)
+                return None
+
+    def _become(self, nodes: dict[str, Node]) -> None:
+        if nodes != self._nodes:
+            self._nodes = nodes
+            self._on_change()
+
+    def _read(self, read: Read) -> Answer:
+        if isinstance(read, ListCandidates):
+            names = tuple(path.rpartition("/")[2] for path in self._nodes if path.rpartition("/")[0] == read.path)
+            return names if read.path in self._nodes else None
+        return self._nodes.get(read.path)
+
+    def _write(
+        self,
+        nodes: dict[str, Node],
+        request: (
+            MakeParents | CreateCandidate | DeleteCandidate | CreateEpoch | ClaimEpoch | ReleaseEpoch | RecordHistory
+        ),
+        session: int,
+    ) -> None:
+        match request:
+            case MakeParents(root=root, candidates=candidates):
+                for path in (root, candidates):
+                    nodes.setdefault(path, Node(owner=_PERSISTENT))
+            case CreateCandidate(prefix=prefix, value=value):
+                _create(nodes, f"{prefix}{next(self._places):010d}", value, session)
+            case DeleteCandidate(path=path):
+                _delete(nodes, path)
+            case CreateEpoch(path=path, value=value):
+                _create(nodes, path, value, _PERSISTENT)
+            case ClaimEpoch():
+                if request.candidate not in nodes:
+                    raise _Refused(Failure.MISSING)
+                _create(nodes, request.primary, request.primary_value, session)
+                _set(nodes, request.epoch, request.epoch_value, request.version)
+            case ReleaseEpoch():
+                _set(nodes, request.epoch, request.epoch_value, request.version)
+                for gone in (request.primary, request.candidate):
+                    if gone is not None:
+                        _delete(nodes, gone)
+            case RecordHistory():
+                """For people, of whom none looks here."""
+            case _:
+                assert_never(request)
+
+
+def _create(nodes: dict[str, Node], path: str, value: bytes, owner: int) -> None:
+    if path in nodes:
+        raise _Refused(Failure.EXISTS)
+    if path.rpartition("/")[0] not in nodes:
+        raise _Refused(Failure.MISSING)
+    nodes[path] = Node(owner=owner, value=value)
+
+
+def _set(nodes: dict[str, Node], path: str, value: bytes, version: int) -> None:
+    node = nodes.get(path)
+    if node is None:
+        raise _Refused(Failure.MISSING)
+    if node.version != version:
+        raise _Refused(Failure.CONFLICT)
+    nodes[path] = dataclasses.replace(node, value=value, version=version + 1)
+
+
+def _delete(nodes: dict[str, Node], path: str) -> None:
+    if nodes.pop(path, None) is None:
+        raise _Refused(Failure.MISSING)
