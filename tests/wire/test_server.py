@@ -6,6 +6,7 @@ import dataclasses
 import json
 import pathlib
 import struct
+import time
 import tracemalloc
 import zlib
 from typing import Any
@@ -537,6 +538,34 @@ def test_server_drops_a_cancelled_request_that_has_not_begun() -> None:
     assert (server.in_flight, server.take_cancelled()) == (1, [])
     server.receive_data(message(seqid=1), 0.0)
     assert only_request(server).seqid == 1
+
+
+def test_server_lets_the_next_of_an_id_run_when_one_is_cancelled() -> None:
+    """Whatever the order in which they came, and however often it was cancelled."""
+    server = started()
+    cancel = control_frame(b"zkrpc:cancel", 1)
+    server.receive_data(message(b"a", 1) + cancel + cancel + message(b"b", 1) + message(b"c", 2), 0.0)
+    assert [request.name for request in requests_of(server)] == [b"c", b"b"]
+    assert (server.in_flight, server.take_cancelled()) == (2, [])
+
+
+def test_server_takes_as_long_for_a_cancel_however_many_wait() -> None:
+    """A flood of them beside a thousand requests costs what it costs beside ten; the best of five, by this thread."""
+    cancels = b"".join(control_frame(b"zkrpc:cancel", 1 + seqid % 8) for seqid in range(1500))
+
+    def seconds(waiting: int) -> float:
+        times = []
+        for _ in range(5):
+            server = started()
+            server.receive_data(b"".join(message(seqid=seqid + 1) for seqid in range(waiting)), 0.0)
+            running = [server.next_request() for _ in range(8)]
+            began = time.thread_time()
+            server.receive_data(cancels, 0.0)
+            times.append(time.thread_time() - began)
+            assert server.take_cancelled() == running and server.in_flight == waiting
+        return min(times)
+
+    assert seconds(1000) < 3 * seconds(10)
 
 
 def test_server_names_a_cancelled_request_that_runs() -> None:

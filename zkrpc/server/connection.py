@@ -290,14 +290,15 @@ class ServerConnection:
 
     def _take_news(self) -> None:
         """The peer sent something about itself or its calls: what runs or waits for nobody is ended."""
-        for request in self.protocol.take_cancelled():
+        cancelled = self.protocol.take_cancelled()
+        workers = {request: worker for worker, request in self._serving.items()} if cancelled else {}
+        for request in cancelled:
             ticket = self._queued.pop(request, None)
             if ticket is not None:
                 self._host.admission.forget(ticket)
                 self.protocol.finish(request)
-            else:
-                for worker in [one for one, other in self._serving.items() if other is request]:
-                    self._interrupt(worker, request)
+            elif request in workers:
+                self._interrupt(workers[request], request)
         if self._host.is_draining:
             self.announce_draining()
 

@@ -98,7 +98,8 @@ class ServerProtocol:
         # Requests whose seqid is in flight already, in order of arrival; the count is kept because it is asked often.
         self._held: dict[int, deque[Request]] = {}
         self._held_count = 0
-        self._cancelled: list[Request] = []
+        # In the order in which they came, each once; a dict, because a peer may cancel much and again and again.
+        self._cancelled: dict[Request, None] = {}
         self._out: list[bytes] = []
         self._peer_is_done = False
 
@@ -135,12 +136,14 @@ class ServerProtocol:
         self.last_heard_at = now
         if self._partial_since is None:
             self._take(data, 0, now)
-            return
-        joined, start = self._buffer.join(data)
-        if joined:
-            self._take(joined, 0, now)
-            if start != len(data) and self.state is not _CLOSED:
-                self._take(data, start, now)
+        else:
+            joined, start = self._buffer.join(data)
+            if joined:
+                self._take(joined, 0, now)
+                if start != len(data) and self.state is not _CLOSED:
+                    self._take(data, start, now)
+        if self._cancelled:
+            self._withdraw_cancelled()
 
     def _take(self, data: bytes, start: int, now: float) -> None:
         """Takes the frames from ``start`` on; the last one is kept if it is incomplete."""
@@ -213,18 +216,17 @@ class ServerProtocol:
             self._out.append(control_frame(PONG, seqid))
         elif name == DRAINING:
             self._peer_is_done = True
-        elif name == CANCEL:
-            self._receive_cancel(seqid)
+        elif name == CANCEL and seqid in self._active:  # else it was answered already, which the caller could not know
+            self._cancelled[self._active[seqid]] = None
 
-    def _receive_cancel(self, seqid: int) -> None:
-        request = self._active.get(seqid)
-        if request is None:
-            return  # answered already, which the caller could not know
-        if request in self._ready:
-            self._ready.remove(request)
-            self.finish(request)
-        else:
-            self._cancelled.append(request)
+    def _withdraw_cancelled(self) -> None:
+        """Takes back what was cancelled before it was handed out: all of it in one go, as there may be much of both."""
+        withdrawn = [request for request in self._ready if request in self._cancelled]
+        if withdrawn:
+            self._ready = deque(request for request in self._ready if request not in self._cancelled)
+            for request in withdrawn:
+                del self._cancelled[request]
+                self.finish(request)
 
     def _refuse(
         self,
@@ -264,8 +266,8 @@ class ServerProtocol:
 
     def take_cancelled(self) -> list[Request]:
         """Requests that were handed out and that nobody waits for any more; ``finish`` those that are given up."""
-        cancelled, self._cancelled = self._cancelled, []
-        return cancelled
+        cancelled, self._cancelled = self._cancelled, {}
+        return list(cancelled)
 
     def send_ping(self) -> None:
         """Asks a zkrpc peer for a sign of life, to be seen in ``last_heard_at``. No effect on others."""
