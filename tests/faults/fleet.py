@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import zkrpc
 from scripts.report import Report
 from tests.faults import target
 from tests.faults.cluster import Replica, members, wait_until
+from tests.faults.spinning import cpu_seconds
 from tests.faults.steady import SteadyLoad, witness
 from zkrpc.dev.zookeeper import DevZooKeeper
 
@@ -27,8 +27,6 @@ RATE = 400.0
 SESSION_TIMEOUT = 10.0
 FAIR = 1 / REPLICAS
 
-_CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
-
 
 def seconds_until(condition: Callable[[], object], bound: float) -> float | None:
     """The seconds until a condition holds, rounded for a report; None if it does not within ``bound``."""
@@ -36,12 +34,6 @@ def seconds_until(condition: Callable[[], object], bound: float) -> float | None
         return round(wait_until(condition, bound, "condition"), 2)
     except TimeoutError:
         return None
-
-
-def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _CLOCK_TICKS
 
 
 class Fleet:

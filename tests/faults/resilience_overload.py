@@ -12,8 +12,9 @@ import time
 
 import gevent
 
-from tests.faults.fleet import REPLICAS, Fleet, Scene, cpu_seconds
+from tests.faults.fleet import REPLICAS, Fleet, Scene
 from tests.faults.load import percentile
+from tests.faults.spinning import cpu_seconds
 from tests.faults.steady import Arrival, SteadyLoad
 from tests.faults.target import QUERIES_PER_SECOND
 

@@ -21,8 +21,8 @@ from gevent.pool import Pool
 
 from scripts.report import Report
 from tests.faults.companion import Companion
-from tests.faults.fleet import cpu_seconds
 from tests.faults.scale_watchers import digest
+from tests.faults.spinning import cpu_seconds
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.endpoint import Endpoint, Instance
 from zkrpc.registry.formats import LAUNCH, PID, dump_serverset

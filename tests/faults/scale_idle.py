@@ -13,7 +13,7 @@ import zkrpc
 from scripts.report import Report
 from tests.faults import memory, scale_target
 from tests.faults.companion import Companion
-from tests.faults.fleet import cpu_seconds
+from tests.faults.spinning import cpu_seconds
 
 CONNECTIONS = 10_000
 _HOLDERS = 2

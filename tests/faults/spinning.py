@@ -5,6 +5,7 @@ A loop that waits for something which has happened already does its work, and no
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -63,9 +64,8 @@ class Spinning:
     def _look(self) -> None:
         while True:
             for name, pid in self._processes():
-                used = processor_time(pid)
-                if used is not None:
-                    self._samples.setdefault((name, pid), []).append((time.monotonic(), used))
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    self._samples.setdefault((name, pid), []).append((time.monotonic(), cpu_seconds(pid)))
             gevent.sleep(_INTERVAL)
 
 
@@ -79,10 +79,7 @@ def windows(samples: Sequence[Sample]) -> Iterable[tuple[float, float, float]]:
             first += 1
 
 
-def processor_time(pid: int) -> float | None:
-    """Seconds that a process has run, in user and in system code; None if there is no such process."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used so far; FileNotFoundError or ProcessLookupError if there is none."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
