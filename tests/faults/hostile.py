@@ -28,111 +28,59 @@ from scripts.report import Report
 from tests.faults import hostile_target, memory
 from tests.faults.cluster import Replica, members, wait_until
 from tests.faults.companion import Companion
-from tests.faults.hostile_attacks import ATTACKS, CANARY, Seen
+from tests.faults.hostile_attacks import ATTACKS, Seen
+from tests.faults.hostile_honest import Honest
+from tests.faults.hostile_reverse import Reverse
+from tests.faults.hostile_servers import SERVERS
+from tests.faults.hostile_watch import BACK, CALM, RECOVERY, SLOWER, Watch
 from tests.faults.load import Outcome, failures, percentile
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.errors import ConfigError
 
 CALLERS = 32
-INTERVAL = 0.03
 SESSION_TIMEOUT = 4.0
 WARM_UP = 4.0
-CALM = 3.0
 ATTACK = 6.0
 """Seconds; some attacks take as long as what they have to send."""
-RECOVERY = 10.0
-"""Seconds after which memory is what it was."""
-SLOWER = 5.0
-"""Times what a call takes in calm."""
-BACK = 20.0
-"""Mebibytes that may stay."""
 LOG = 256 * 1024
 """Bytes that the log may grow by."""
-_LOOK = 0.05
-
-
-class Honest:
-    """Callers who ask for their own text, or for the epoch, and note how long it took."""
-
-    def __init__(self, stub: Any, rng: random.Random) -> None:
-        self.outcomes: list[Outcome] = []
-        self.wrong: list[str] = []
-        """Answers that were not theirs."""
-        self.epochs: set[int] = set()
-        self._stub = stub
-        self._rng = rng
-        self._running = True
-        self._greenlets = [gevent.spawn(self._call_again, number) for number in range(CALLERS)]
-
-    def stop(self) -> None:
-        """Lets each finish its call."""
-        self._running = False
-        gevent.joinall(self._greenlets, timeout=30, raise_error=True)
-
-    def between(self, began: float, ended: float) -> list[Outcome]:
-        """Calls that were made in that time, whenever they ended."""
-        return [one for one in self.outcomes if began <= one.started_at < ended]
-
-    def _call_again(self, number: int) -> None:
-        call = self._ask_for_the_epoch if number % 8 == 0 else self._ask_for_text
-        while self._running:
-            began, error = time.monotonic(), None
-            try:
-                call(number)
-            except zkrpc.CallError as failure:
-                error = failure
-            self.outcomes.append(Outcome(began, time.monotonic(), True, error=error))
-            gevent.sleep(self._rng.uniform(0.5, 1.5) * INTERVAL)
-
-    def _ask_for_text(self, number: int) -> None:
-        text = f"{CANARY.decode()}{number}-{self._rng.getrandbits(64):x}"
-        answer = self._stub.echo(text)
-        if answer != text:
-            self.wrong.append(answer)
-
-    def _ask_for_the_epoch(self, number: int) -> None:
-        self.epochs.add(self._stub.lead())
-
-
-class Watch:
-    """The most memory that a process has held, looked at all the time."""
-
-    def __init__(self, pid: int) -> None:
-        self.most = 0.0
-        self._pid = pid
-        self._greenlet = gevent.spawn(self._look)
-
-    def stop(self) -> float:
-        """Ends the looking; the most, in mebibytes."""
-        self._greenlet.kill()
-        return self.most
-
-    def _look(self) -> None:
-        while True:
-            self.most = max(self.most, memory.now(self._pid))
-            gevent.sleep(_LOOK)
 
 
 def run(seed: int, *, only: Sequence[str] = ()) -> Report:
     """The suite, or the attacks named. Raises ConfigError for a name that is none."""
-    unknown = set(only) - ATTACKS.keys()
+    servers = {f"server-{name}": name for name in SERVERS}
+    unknown = set(only) - ATTACKS.keys() - servers.keys()
     if unknown:
-        raise ConfigError(f"no attack {', '.join(sorted(unknown))}; there are {', '.join(ATTACKS)}")
+        raise ConfigError(f"no attack {', '.join(sorted(unknown))}; there are {', '.join((*ATTACKS, *servers))}")
+    attacks = [name for name in ATTACKS if not only or name in only]
+    kinds = [name for flag, name in servers.items() if not only or flag in only]
     report, rng = Report("hostile", seed), random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="zkrpc-faults-") as folder, DevZooKeeper() as server:
         with zkrpc.Registry(server.hosts) as registry, served(registry, server.hosts, Path(folder)) as replica:
-            with zkrpc.connect(hostile_target.idl.Target, "target", zookeeper=registry) as stub:
-                wait_until(lambda: _leads(stub), 30, "somebody leads")
-                honest = Honest(stub, rng)
-                gevent.sleep(WARM_UP)
-                attacked = Attacked(report, replica, registry, honest)
-                for name in ATTACKS:
-                    if not only or name in only:
-                        with report.guard(name, "runs"):
-                            attacked.by(name, rng.getrandbits(32))
-                honest.stop()
-                attacked.judge()
+            _attack(report, registry, replica, attacks, rng)
+            if kinds:
+                with report.guard("a client", "runs"), contextlib.closing(
+                    Reverse(report, registry, server.hosts, rng.getrandbits(32))
+                ) as reverse:
+                    for name in kinds:
+                        with report.guard(f"server {name}", "runs"):
+                            reverse.by(name)
     return report
+
+
+def _attack(
+    report: Report, registry: zkrpc.Registry, replica: Replica, attacks: Sequence[str], rng: random.Random
+) -> None:
+    with zkrpc.connect(hostile_target.idl.Target, "target", zookeeper=registry) as stub:
+        wait_until(lambda: _leads(stub), 30, "somebody leads")
+        honest = Honest(stub, rng, callers=CALLERS)
+        gevent.sleep(WARM_UP)
+        attacked = Attacked(report, replica, registry, honest)
+        for name in attacks:
+            with report.guard(name, "runs"):
+                attacked.by(name, rng.getrandbits(32))
+        honest.stop()
+        attacked.judge()
 
 
 @contextlib.contextmanager

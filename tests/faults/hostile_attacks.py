@@ -19,11 +19,10 @@ import gevent
 from gevent import socket
 
 from tests.faults import hostile_frames as frames
+from tests.faults.hostile_honest import CANARY
 from zkrpc.wire.message import Dialect
 
 ADDRESS = "127.0.0.66"
-CANARY = b"canary-"
-"""Begins each honest caller's text, and has no business in an attacker's answers."""
 MANGLED = 100_000
 _READ = 65536
 _PATIENCE = 5.0
@@ -60,7 +59,7 @@ class Attack:
         """Reads once; False at the end."""
         chunk = sock.recv(_READ)
         self.answers += len(chunk)
-        self.leaked += CANARY in chunk
+        self.leaked += CANARY.encode() in chunk
         return bool(chunk)
 
     def drain(self, sock: socket.socket) -> None:

@@ -80,9 +80,14 @@ def mangled(rng: random.Random) -> bytes:
     """An honest call that chance has spoilt: bytes changed, cut out, put in, repeated, or its length told wrongly."""
     dialect = rng.choice(list(Dialect))
     good = bytearray(rng.choice(_GOOD)(dialect))
-    for _ in range(rng.randrange(1, 4)):
-        rng.choice(_SPOILERS)(good, rng)
+    spoil(good, rng)
     return bytes(good)
+
+
+def spoil(frame: bytearray, rng: random.Random) -> None:
+    """Does one to three of these things to a frame."""
+    for _ in range(rng.randrange(1, 4)):
+        rng.choice(_SPOILERS)(frame, rng)
 
 
 _GOOD: tuple[Callable[[Dialect], bytes], ...] = (
