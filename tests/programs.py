@@ -47,10 +47,10 @@ class Program:
         return int(self.process.returncode)
 
     def close(self) -> None:
-        """Asks it to end, twice if need be, and then ends it."""
-        for ask in (self.process.terminate, self.process.terminate, self.process.kill):
+        """Asks it to end, then not to wait for anything, and then ends it."""
+        for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL):
             if self.process.poll() is None:
-                ask()
+                self.process.send_signal(number)
                 try:
                     self.process.wait(_END_TIMEOUT)
                 except subprocess.TimeoutExpired:

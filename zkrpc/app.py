@@ -266,6 +266,7 @@ def serve(
     *,
     zookeeper: str | Registry | None = None,
     bind: str = "127.0.0.1:0",
+    listener: int | None = None,
     advertise: str | None = None,
     worker_id: str | None = None,
     launch_id: str | None = None,
@@ -279,6 +280,7 @@ def serve(
         service: what to serve.
         zookeeper: connect string or a shared Registry; None serves without registering.
         bind: ``host:port``; port 0 takes any free one.
+        listener: the descriptor of a socket bound to that address already, which other processes may have, too.
         advertise: ``host`` or ``host:port`` that clients shall use; by default the bound address, or for a wildcard
             address the one this host uses towards ZooKeeper.
         worker_id: the instance's name in the registry, unique in the service.
@@ -293,10 +295,11 @@ def serve(
     app = App(service)
     try:
         registry = app.use_registry(zookeeper)
-        bound = app.server.bind(Endpoint.parse(bind))
+        bound = app.server.bind(Endpoint.parse(bind), listener)
         app.await_readiness()
-        app.server.start()
-        if registry is not None:
+        if registry is None:
+            app.server.start()
+        else:
             worker_id = worker_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
             launch_id = launch_id or secrets.token_hex(8)
             instance = Instance(
@@ -316,7 +319,9 @@ def serve(
                     PID: str(os.getpid()),
                 },
             )
+            # Nothing waits from here on: a signal finds us without calls, or with an app that can be stopped.
             app.register(_FORMATS[record_format](instance, service.name), worker_id, launch_id)
+            app.server.start()
             app.stand(instance)
     except BaseException:
         app.kill()

@@ -69,7 +69,8 @@ def test_serve_gives_each_worker_its_place_and_name(monkeypatch: pytest.MonkeyPa
     assert first[:6] == ["--verbose", "worker", "a.b:c", "--bind=[::1]:9000", "--id=me-0", launch]
     assert second[:6] == ["--verbose", "worker", "a.b:c", "--bind=[::1]:9001", "--id=me-1", launch]
     assert sorted(first[6:]) == sorted(second[6:]) == sorted(given)
-    assert Recorder.made.options == {"zookeeper": "h:1/c", "watched": []}
+    binds = [zkrpc.Endpoint("::1", 9000), zkrpc.Endpoint("::1", 9001)]
+    assert Recorder.made.options == {"zookeeper": "h:1/c", "watched": [], "binds": binds}
 
 
 def test_serve_needs_no_options(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +85,7 @@ def test_serve_needs_no_options(monkeypatch: pytest.MonkeyPatch) -> None:
         assert first[:3] == ["worker", "a:b", "--bind=127.0.0.1:0"] == second[:3] and len(first) == 5
         assert first[3].startswith(f"--id={socket.gethostname()}-")
         names |= {first[3], second[3]}
-        assert Recorder.made.options == {"zookeeper": None, "watched": [Path.cwd()]}
+        assert Recorder.made.options == {"zookeeper": None, "watched": [Path.cwd()], "binds": []}
     assert len(names) == 4
 
 
@@ -154,13 +155,13 @@ def test_serve_drains_when_told(command: Command, zookeeper: str, registry: zkrp
 
 
 @pytest.mark.zookeeper
-def test_serve_kills_when_told_twice(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
-    """The second SIGTERM waits for nobody, and leaves nothing in the registry either."""
+def test_serve_kills_when_told_so(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
+    """SIGQUIT waits for nobody, and leaves nothing in the registry either."""
     program = command.serve(zookeeper, "--linger=30")
     await_registered(registry, 1)
     program.tell(signal.SIGTERM)
     eventually(lambda: registered(registry) == {})
-    program.tell(signal.SIGTERM)
+    program.tell(signal.SIGQUIT)
     assert program.wait(5) == 0
     assert registry.session.children(MEMBERS) == []
 

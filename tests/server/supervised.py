@@ -1,22 +1,27 @@
 """A supervisor of small workers, for tests: ``python -m tests.server.supervised``.
 
-    supervised.py supervise FOLDER WORKERS BEHAVIOUR [--zookeeper HOSTS] [--watch FOLDER]
-    supervised.py work FOLDER SLOT BEHAVIOUR [HOSTS] --channel FD
+    supervised.py supervise FOLDER WORKERS BEHAVIOUR [--zookeeper HOSTS] [--watch FOLDER] [--port PORT]
+    supervised.py work FOLDER SLOT BEHAVIOUR [HOSTS] --channel FD [--listener FD]
 
-Workers write what happens to them as lines ``time slot pid event`` to ``FOLDER/journal``.
+Workers write what happens to them as lines ``time slot pid event`` to ``FOLDER/journal``. One that was given a listener
+greets whoever connects with its process id. While there is a file ``FOLDER/broken``, those that start exit with the
+status in it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 from pathlib import Path
 
+from zkrpc.endpoint import Endpoint
 from zkrpc.server.supervision import EXIT_CONFIG
 from zkrpc.server.supervisor import Supervisor, SupervisorChannel
 
@@ -29,11 +34,13 @@ NODE = "/of-a-worker"
 class Worker:
     """Does as ``behaviour`` says, and otherwise drains in order."""
 
-    def __init__(self, folder: Path, slot: int, behaviour: str, descriptor: int) -> None:
+    def __init__(self, folder: Path, slot: int, behaviour: str, descriptor: int, listener: int | None) -> None:
+        self.folder = folder
         self.slot = slot
         self.behaviour = behaviour
         self.descriptor = descriptor
         self.channel = SupervisorChannel(descriptor)
+        self.listener = None if listener is None else socket.socket(fileno=listener)
         self.asked = threading.Event()
         self._journal = os.open(folder / "journal", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
@@ -50,15 +57,31 @@ class Worker:
             return EXIT_CONFIG
         if self.behaviour == "session":
             return keep_session(hosts, self)
+        if (broken := self.folder / "broken").exists():
+            return int(broken.read_text())
+        self.channel.tell_bound(0.5)
         if self.behaviour == "babbling":
             os.write(self.descriptor, b"".join(line + b"\n" for line in NONSENSE))
+        if self.listener is not None:
+            self.listener.listen()
+        self.note("ready")
         self.channel.tell_ready()
         threading.Thread(target=self._follow_supervisor, daemon=True).start()
         # In slices, for a wait without end would not let Python run the signal handlers.
-        while not self.asked.wait(0.05) or self.behaviour == "stubborn":
-            pass
+        while not self.asked.wait(0.02) or self.behaviour == "stubborn":
+            self._greet()
+        if self.behaviour == "patient":
+            time.sleep(1.0)
         self.note("end")
         return 0
+
+    def _greet(self) -> None:
+        if self.listener is not None:
+            self.listener.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                accepted, _ = self.listener.accept()
+                with accepted:
+                    accepted.sendall(str(os.getpid()).encode())
 
     def _signalled(self, number: int, _frame: object) -> None:
         self.note(signal.Signals(number).name)
@@ -98,9 +121,11 @@ def main() -> int:
     parser.add_argument("--zookeeper", default="")
     parser.add_argument("--watch", type=Path)
     parser.add_argument("--channel", type=int)
+    parser.add_argument("--listener", type=int)
+    parser.add_argument("--port", type=int)
     given = parser.parse_args()
     if given.role == "work":
-        return Worker(given.folder, given.number, given.behaviour, given.channel).run(given.zookeeper)
+        return Worker(given.folder, given.number, given.behaviour, given.channel, given.listener).run(given.zookeeper)
     starts = 0
 
     def command(slot: int) -> list[str]:
@@ -112,7 +137,9 @@ def main() -> int:
         return [*work, given.behaviour, f"--zookeeper={given.zookeeper}"]
 
     watched = [given.watch] if given.watch else []
-    return Supervisor(command, given.number, zookeeper=given.zookeeper or None, watched=watched).run()
+    binds = [Endpoint("127.0.0.1", given.port + slot) for slot in range(given.number)] if given.port else []
+    supervisor = Supervisor(command, given.number, zookeeper=given.zookeeper or None, watched=watched, binds=binds)
+    return supervisor.run()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tests.zookeeper.waiting import eventually
 from zkrpc.registry.session import Session
 from zkrpc.server.supervision import EXIT_CONFIG
 from zkrpc.server.supervisor import Supervisor, SupervisorChannel
+
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Family:
         found = [Entry(float(at), int(slot), int(pid), what) for at, slot, pid, what in fields]
         return [entry for entry in found if entry.event == event]
 
-    def await_entries(self, event: str, count: int, bound: float = 8.0) -> list[Entry]:
+    def await_entries(self, event: str, count: int, bound: float = 60.0) -> list[Entry]:
         """Waits until it happened that often."""
         eventually(lambda: len(self.entries(event)) >= count, bound)
         return self.entries(event)
@@ -92,7 +95,7 @@ def test_supervisor_restarts_a_killed_worker_with_growing_pauses(supervise: Star
 def test_supervisor_ends_with_workers_whose_settings_are_wrong(supervise: Start) -> None:
     """One worker says so: the other one drains, and the exit status tells the caller."""
     family = supervise("misconfigured", 2)
-    assert family.program.wait() == EXIT_CONFIG
+    assert family.program.wait(60) == EXIT_CONFIG
     assert len(family.entries("start")) <= 2 and f"ended with status {EXIT_CONFIG}" in family.program.output
 
 
@@ -102,21 +105,55 @@ def test_supervisor_drains_its_workers_when_told(supervise: Start, number: signa
     family = supervise("draining", 2)
     family.await_ready(2)
     family.program.tell(number)
-    assert family.program.wait() == 0
+    assert family.program.wait(60) == 0
     assert len(family.entries("SIGTERM")) == len(family.entries("end")) == 2
     assert family.entries("SIGINT") == [] and len(family.entries("start")) == 2
 
 
-def test_supervisor_kills_when_told_twice(supervise: Start) -> None:
-    """A worker that does not end by itself is ended by the second signal."""
+def test_supervisor_drains_once_however_often_it_is_told(supervise: Start) -> None:
+    """SIGTERM again and again, SIGINT, SIGHUP: each worker is asked once, nobody is started, and nobody is killed."""
+    family = supervise("patient", 2)
+    family.await_entries("ready", 2)
+    family.program.tell(signal.SIGTERM)
+    family.await_entries("SIGTERM", 2)
+    for _ in range(3):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            family.program.tell(number)
+            time.sleep(0.05)
+    assert family.program.wait(60) == 0
+    assert len(family.entries("SIGTERM")) == len(family.entries("end")) == len(family.entries("start")) == 2
+    output = family.program.output
+    assert "SIGTERM: draining 2 workers; SIGQUIT ends them at once" in output and "stopped after " in output
+    assert output.count("stopping already, waiting for 2 workers") == 1
+
+
+def test_supervisor_kills_when_told_so(supervise: Start) -> None:
+    """SIGQUIT waits for nobody, whether or not a drain was begun."""
     family = supervise("stubborn", 2)
-    family.await_ready(2)
+    family.await_entries("ready", 2)
     family.program.tell(signal.SIGTERM)
     family.await_entries("SIGTERM", 2)
     assert family.program.process.poll() is None
-    family.program.tell(signal.SIGTERM)
-    assert family.program.wait() == 0
+    family.program.tell(signal.SIGQUIT)
+    assert family.program.wait(60) == 0
     assert family.entries("end") == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_supervisor_kills_a_worker_that_does_not_answer(supervise: Start, number: signal.Signals) -> None:
+    """One that is stopped or wedged for good has its bound and a grace; then a stop ends, and a reload goes on."""
+    family = supervise("draining", 2)
+    first = family.await_entries("ready", 2)
+    frozen = next(entry for entry in first if entry.slot == 0)
+    os.kill(frozen.pid, signal.SIGSTOP)
+    family.program.tell(number)
+    if number is signal.SIGHUP:
+        family.await_entries("ready", 4)
+        eventually(lambda: len(family.entries("end")) == 1, 60)
+        family.program.tell(signal.SIGTERM)
+    assert family.program.wait(60) == 0
+    assert f"worker 0 (pid {frozen.pid}) does not end within the time it has, and is killed" in family.program.output
+    assert all(entry.pid != frozen.pid for entry in family.entries("end"))
 
 
 def test_supervisor_keeps_ctrl_c_from_its_workers(supervise: Start) -> None:
@@ -124,21 +161,75 @@ def test_supervisor_keeps_ctrl_c_from_its_workers(supervise: Start) -> None:
     family = supervise("draining")
     family.await_ready(1)
     os.killpg(family.program.process.pid, signal.SIGINT)
-    assert family.program.wait() == 0
+    assert family.program.wait(60) == 0
     assert family.entries("SIGINT") == [] and len(family.entries("SIGTERM")) == 1
 
 
 def test_supervisor_replaces_workers_one_after_another(supervise: Start) -> None:
-    """SIGHUP: at no time is more than one of them away."""
+    """SIGHUP: each is asked to end when its successor is ready, and the next slot is taken when it has."""
     family = supervise("draining", 3)
-    first = family.await_ready(3)
+    first = family.await_entries("ready", 3)
     family.program.tell(signal.SIGHUP)
-    family.await_entries("start", 6)
-    ends, starts = family.entries("end"), family.entries("start")[3:]
+    ends = family.await_entries("end", 3)
     assert sorted(entry.pid for entry in ends) == sorted(entry.pid for entry in first)
-    order = sorted([*ends, *starts], key=lambda entry: entry.at)
-    assert [entry.event for entry in order] == ["end", "start"] * 3
-    assert "ended with" not in family.program.output
+    order = sorted([*ends, *family.entries("ready")[3:]], key=lambda entry: entry.at)
+    assert [entry.event for entry in order] == ["ready", "end"] * 3
+    assert [entry.slot for entry in order] == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("status", [1, EXIT_CONFIG])
+def test_supervisor_keeps_what_runs_when_the_new_code_is_broken(supervise: Start, tmp_path: Path, status: int) -> None:
+    """A successor that does not come up costs nobody anything; once the code is mended the next SIGHUP replaces all."""
+    family = supervise("draining", 2)
+    first = {entry.pid for entry in family.await_entries("ready", 2)}
+    (tmp_path / "broken").write_text(str(status))
+    family.program.tell(signal.SIGHUP)
+    eventually(lambda: f"ended with status {status}" in family.program.output)
+    assert family.entries("SIGTERM") == [] and family.program.process.poll() is None
+    (tmp_path / "broken").unlink()
+    family.program.tell(signal.SIGHUP)
+    assert {entry.pid for entry in family.await_entries("end", 2)} == first
+
+
+def test_supervisor_has_a_worker_and_its_successor_share_a_port(supervise: Start) -> None:
+    """Whoever calls while a worker is replaced is served by the one or the other; without a worker it is refused."""
+    port = free_port()
+    family = supervise("draining", 1, f"--port={port}")
+    first = family.await_entries("ready", 1)[0]
+    greeted = [greeting(port)]
+    family.program.tell(signal.SIGHUP)
+    while not family.entries("end"):
+        greeted.append(greeting(port))
+    last = family.entries("ready")[1]
+    assert greeted[0] == str(first.pid) and greeting(port) == str(last.pid)
+    assert set(greeted) <= {str(first.pid), str(last.pid)}
+    family.program.tell(signal.SIGTERM)
+    assert family.program.wait(60) == 0
+    with pytest.raises(ConnectionRefusedError):
+        greeting(port)
+
+
+def test_supervisor_waits_for_a_port_that_an_earlier_worker_gives_up(supervise: Start) -> None:
+    """A supervisor that was killed alone leaves workers that drain; the next one says so and waits for their port."""
+    with socket.create_server(("127.0.0.1", 0)) as orphan:
+        port = orphan.getsockname()[1]
+        family = supervise("draining", 1, f"--port={port}")
+        eventually(lambda: "an earlier worker may be draining there" in family.program.output, 60)
+        assert family.entries("start") == []
+    (worker,) = family.await_entries("ready", 1)
+    assert greeting(port) == str(worker.pid)
+
+
+def free_port() -> int:
+    """A port that nobody had a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def greeting(port: int) -> str:
+    """Who serves there."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        return client.recv(100).decode()
 
 
 def test_supervisor_replaces_workers_when_their_files_change(supervise: Start, tmp_path: Path) -> None:
@@ -162,7 +253,7 @@ def test_supervisor_leaves_workers_that_drain_by_themselves(supervise: Start) ->
     family = supervise("draining", 2)
     family.await_ready(2)
     family.program.tell(signal.SIGKILL)
-    assert family.program.wait() == -signal.SIGKILL
+    assert family.program.wait(60) == -signal.SIGKILL
     family.await_entries("end", 2)
     assert len(family.entries("orphaned")) == 2 and family.entries("SIGTERM") == []
 
@@ -175,7 +266,7 @@ def test_supervisor_survives_a_worker_that_talks_nonsense(supervise: Start) -> N
     os.kill(worker.pid, signal.SIGKILL)
     family.await_ready(2)
     family.program.tell(signal.SIGTERM)
-    assert family.program.wait() == 0
+    assert family.program.wait(60) == 0
 
 
 def test_supervisor_survives_a_worker_that_cannot_be_started(supervise: Start) -> None:
@@ -184,7 +275,7 @@ def test_supervisor_survives_a_worker_that_cannot_be_started(supervise: Start) -
     assert {entry.slot for entry in family.await_ready(2)} == {0, 1}
     assert "cannot start worker 0" in family.program.output
     family.program.tell(signal.SIGTERM)
-    assert family.program.wait() == 0
+    assert family.program.wait(60) == 0
 
 
 @pytest.mark.zookeeper
@@ -205,10 +296,10 @@ def test_supervisor_closes_the_session_of_a_dead_worker(supervise: Start, zookee
 
 def test_supervisor_puts_signal_handlers_back() -> None:
     """A program that runs one inside itself finds its own handlers afterwards."""
-    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)]
+    before = [signal.getsignal(number) for number in HANDLED]
     supervisor = Supervisor(lambda slot: ["/bin/sh", "-c", f"exit {EXIT_CONFIG}"], 2)
     assert supervisor.run() == EXIT_CONFIG
-    after = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)]
+    after = [signal.getsignal(number) for number in HANDLED]
     assert after == before
 
 
@@ -217,8 +308,9 @@ def test_channel_outlives_its_supervisor() -> None:
     ours, theirs = socket.socketpair()
     channel = SupervisorChannel(theirs.detach())
     channel.tell_session(7, b"\x01")
+    channel.tell_bound(11)
     channel.tell_ready()
-    assert ours.recv(100) == b'{"session": [7, "01"]}\n{"ready": true}\n'
+    assert ours.recv(100) == b'{"session": [7, "01"]}\n{"bound": 11.0}\n{"ready": true}\n'
     ours.close()
     channel.wait_for_end()
     channel.tell_session(8, b"\x02")

@@ -58,8 +58,9 @@ def serve(
 ) -> None:
     """Serve MODULE:SERVICE in worker processes, and keep them alive.
 
-    SIGTERM and Ctrl-C drain: the workers leave the registry, finish their calls and exit; a second one kills. SIGHUP
-    replaces the workers, one after another.
+    SIGTERM and Ctrl-C drain, however often they come: the workers leave the registry, finish their calls and exit.
+    SIGQUIT (Ctrl-\\) ends everything at once. SIGHUP replaces the workers, one after another, each by one that is
+    ready.
     """
     endpoint = Endpoint.parse(bind)
     if not target.partition(":")[2]:
@@ -69,10 +70,12 @@ def serve(
     verbose = ["--verbose"] if context.find_root().params.get("verbose") else []
     handed_on = [f"--{name.replace('_', '-')}={value}" for name, value in shared.items() if value is not None]
 
+    places = [Endpoint(endpoint.host, endpoint.port + slot if endpoint.port else 0) for slot in range(workers)]
+
     def command(slot: int) -> list[str]:
-        place = Endpoint(endpoint.host, endpoint.port + slot if endpoint.port else 0)
-        names = [f"--bind={place}", f"--id={identity}-{slot}", f"--launch={launch}"]
+        names = [f"--bind={places[slot]}", f"--id={identity}-{slot}", f"--launch={launch}"]
         return [sys.executable, "-m", "zkrpc", *verbose, "worker", target, *names, *handed_on]
 
     watched = [Path.cwd()] if reload else []
-    sys.exit(Supervisor(command, workers, zookeeper=shared["zookeeper"], watched=watched).run())
+    binds = places if endpoint.port else []
+    sys.exit(Supervisor(command, workers, zookeeper=shared["zookeeper"], watched=watched, binds=binds).run())

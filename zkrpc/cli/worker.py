@@ -33,10 +33,12 @@ _CONFLICT_PATIENCE = 1.5
 @click.option("--id", "worker_id", required=True)
 @click.option("--launch", "launch_id", required=True)
 @click.option("--channel", "descriptor", type=int, required=True)
+@click.option("--listener", type=int, help="A bound socket's descriptor.")
 @shared_options
 def worker(
     target: str,
     descriptor: int,
+    listener: int | None,
     zookeeper: str | None,
     session_timeout: float | None,
     linger: float | None,
@@ -49,12 +51,16 @@ def worker(
     service = load_service(target)
     override_config(service, linger=linger, drain_timeout=drain_timeout)
     config = RegistryConfig() if session_timeout is None else RegistryConfig(session_timeout=session_timeout)
+    bound = service.config.linger + service.config.drain_timeout
+    channel.tell_bound(bound)
     registry = Registry(zookeeper, config=config, on_new_session=channel.tell_session) if zookeeper else None
     try:
         given = {name: value for name, value in options.items() if value is not None}
-        app = serve_here(service, zookeeper=registry, **given)
-        log.info("%s serves at %s as %s", service.name, app.endpoint, options["worker_id"])
+        app = serve_here(service, zookeeper=registry, listener=listener, **given)
         endings.watch(app, channel)
+        if app.candidacy.methods:
+            channel.tell_bound(bound + service.election.hand_over_timeout)
+        log.info("%s serves at %s as %s", service.name, app.endpoint, options["worker_id"])
         app.wait_stopped()
     finally:
         if registry is not None:
@@ -64,14 +70,19 @@ def worker(
 
 
 class _Endings:
-    """What may end a worker. Signals are taken from the start, so that one during start-up is not lost."""
+    """What may end a worker. Signals are taken from the start, so that one during start-up is not lost.
+
+    Each of them only begins a drain, and none ends one: whoever stops a service may signal each of its processes, and
+    then the supervisor passes on what it got itself. Who does not end in time is the supervisor's business.
+    """
 
     def __init__(self) -> None:
         self.conflict: IdentityConflict | None = None
         self._app: App | None = None
-        self._asked = 0
         for number in (signal.SIGTERM, signal.SIGINT):
-            gevent.signal_handler(number, self._signalled)
+            gevent.signal_handler(number, self._signalled, number.name)
+        # Meant for the supervisor, which replaces us; by itself it would end us in the middle of our calls.
+        gevent.signal_handler(signal.SIGHUP, log.debug, "SIGHUP: left to the supervisor")
 
     def watch(self, app: App, channel: SupervisorChannel) -> None:
         """From now on an ending stops this app."""
@@ -79,20 +90,23 @@ class _Endings:
         gevent.spawn(self._follow_supervisor, channel)
         gevent.spawn(self._follow_registration, app, channel)
 
-    def _signalled(self) -> None:
-        self._asked += 1
+    def _signalled(self, name: str) -> None:
         if self._app is None:
-            log.info("stopping before having served")
+            log.info("%s: stopping before having served", name)
             sys.exit(0)
-        if self._asked > 1:
-            log.warning("second signal: stopping without waiting for calls")
-            sys.exit(1)
-        self._app.begin_stop()
+        self._begin_stop(self._app, name)
+
+    def _begin_stop(self, app: App, reason: str) -> None:
+        if app.is_serving:
+            log.info("%s: draining", reason)
+            app.begin_stop()
+        else:
+            log.debug("%s: draining already", reason)
 
     def _follow_supervisor(self, channel: SupervisorChannel) -> None:
         channel.wait_for_end()
         if self._app is not None:
-            self._app.begin_stop()
+            self._begin_stop(self._app, "the supervisor is gone")
 
     def _follow_registration(self, app: App, channel: SupervisorChannel) -> None:
         """A name that stays somebody else's for longer than a dead session can last will not become ours."""
@@ -107,7 +121,7 @@ class _Endings:
             except IdentityConflict as conflict:
                 if app.is_serving:
                     self.conflict = conflict
-                    app.begin_stop()
+                    self._begin_stop(app, "the name is somebody else's")
             except CoordinationError as error:
                 if app.is_serving:
                     log.warning("serving, but not registered yet: %s", error)

@@ -190,8 +190,8 @@ class Registrar:
                 _log.info("registered %s in session %#x", self._path, self._session.session_id or 0)
             case ReportWithdrawn():
                 _log.info("withdrew %s", self._path)
-            case ReportConflict(text=text):
-                _log.error("%s", text)
+            case ReportConflict(text=text, successor=successor):
+                _log.log(logging.INFO if successor else logging.ERROR, "%s", text)
             case LookUp():
                 self._look_up()
             case Settle():

@@ -20,7 +20,8 @@ Whose node is it? ``ephemeralOwner`` decides, never the name:
 
 - our session's: ours, if its record is the current one; else replaced.
 - another session's with our launch id: left by a previous session of ours, replaced in one transaction, unless it was
-  created *after* a node we made in this session: no earlier session of ours could do that, so it is a live twin.
+  created *after* a node we made in this session: no earlier session of ours could do that, so it is a live twin, as a
+  reload starts one: our successor.
 - anybody else's, or a persistent node: a conflict, reported once per change and never touched; taken over when it goes.
 
 What ZooKeeper cannot give: its transactions check a node's version, which starts again at 0 when a node is re-created,
@@ -106,9 +107,10 @@ class ReportWithdrawn:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReportConflict:
-    """Tell people who holds our node, and who we are."""
+    """Tell people who holds our node, and who we are; a ``successor`` of our own launch may well."""
 
     text: str
+    successor: bool = False
 
 
 Effect = LookUp | CreateNode | ReplaceNode | DeleteNode | Settle | ReportRegistered | ReportWithdrawn | ReportConflict
@@ -256,7 +258,9 @@ class RegistrationMachine:
         elif self._is_previous(node):
             self._become_writing(ReplaceNode(node.version))
         else:
-            self._change_conflict(_describe_conflict(self.path, node, self.record))
+            successor = bool(node.owner and self._launch_id) and launch_of(node.record) == self._launch_id
+            describe = _describe_succession if successor else _describe_conflict
+            self._change_conflict(describe(self.path, node, self.record), successor=successor)
             self._become_settled(now)
 
     def _accept(self, now: float) -> None:
@@ -283,11 +287,11 @@ class RegistrationMachine:
             return False
         return self._made_zxid is None or node.created_zxid < self._made_zxid
 
-    def _change_conflict(self, text: str | None) -> None:
+    def _change_conflict(self, text: str | None, *, successor: bool = False) -> None:
         if text is not None:
             self.registered = False
             if text != self.conflict:
-                self._effects.append(ReportConflict(text))
+                self._effects.append(ReportConflict(text, successor))
         self.conflict = text
 
     def _become_offline(self) -> None:
@@ -324,3 +328,7 @@ def _describe_conflict(path: str, node: Observed, record: bytes) -> str:
         f"{path} is held by {describe_record(node.record)}, {holder}; we are {describe_record(record)}. "
         "Two workers have one id, or a dead one's session has not expired yet; ours is registered when theirs goes"
     )
+
+
+def _describe_succession(path: str, node: Observed, record: bytes) -> str:
+    return f"{path} was taken over by {describe_record(node.record)}, which succeeds us, {describe_record(record)}"

@@ -125,6 +125,12 @@ class ServerConnection:
         self.protocol.send_draining()
         self._flush()
 
+    def close_if_quiet(self) -> None:
+        """Closes, if that costs nobody an answer; one that is only just there is sent first."""
+        self._flush()
+        if self.is_quiet:
+            self.close()
+
     def answer_stragglers(self) -> None:
         """Answers every call that still runs as possibly executed, and ends its greenlet."""
         for ticket in list(self._queued.values()):

@@ -115,12 +115,13 @@ class Server:
         """False before serving and while only stragglers are waited for."""
         return self._lifecycle.accepts_calls
 
-    def bind(self, endpoint: Endpoint) -> Endpoint:
+    def bind(self, endpoint: Endpoint, bound: int | None = None) -> Endpoint:
         """Takes a port (0: any free one) without accepting yet; returns the endpoint with the real port.
 
-        Raises ConfigError if the address cannot be had.
+        ``bound`` is the descriptor of a socket that has it already, and on which others may be listening, too. Raises
+        ConfigError if the address cannot be had.
         """
-        listener = _listen(endpoint, self.config.backlog)
+        listener = _listen(endpoint, self.config.backlog, bound)
         self._acceptor = StreamServer(listener, self._accepted, spawn=None)
         self.endpoint = Endpoint(endpoint.host, listener.getsockname()[1])
         return self.endpoint
@@ -255,12 +256,13 @@ class Server:
         self.crew.dismiss()
 
 
-def _listen(endpoint: Endpoint, backlog: int) -> gevent.socket.socket:
+def _listen(endpoint: Endpoint, backlog: int, bound: int | None) -> gevent.socket.socket:
     family = gevent.socket.AF_INET6 if ":" in endpoint.host else gevent.socket.AF_INET
-    listener = gevent.socket.socket(family, gevent.socket.SOCK_STREAM)
+    listener = gevent.socket.socket(family, gevent.socket.SOCK_STREAM, fileno=bound)
     try:
-        listener.setsockopt(gevent.socket.SOL_SOCKET, gevent.socket.SO_REUSEADDR, 1)
-        listener.bind((endpoint.host, endpoint.port))
+        if bound is None:
+            listener.setsockopt(gevent.socket.SOL_SOCKET, gevent.socket.SO_REUSEADDR, 1)
+            listener.bind((endpoint.host, endpoint.port))
         listener.listen(backlog)
         listener.setblocking(False)
     except OSError as error:

@@ -92,8 +92,8 @@ def _look_for_idleness(server: StoppingServer, lifecycle: Lifecycle) -> None:
     now = server.clock()
     for connection in list(server.connections):
         asked_at = connection.asked_to_end_at
-        if asked_at is not None and connection.is_quiet and lifecycle.gives_up(asked_at, now):
-            connection.close()
+        if asked_at is not None and lifecycle.gives_up(asked_at, now):
+            connection.close_if_quiet()
     if not server.connections and not server.admission.running:
         lifecycle.receive_idle(now)
 

@@ -1,15 +1,19 @@
 """The parent of worker processes: spawns them, hears from them, and closes the ZooKeeper sessions of dead ones.
 
 A plain process without gevent and without a ZooKeeper client of its own, so nothing of a worker's trouble is its
-trouble. Each worker holds one end of a socket pair: it tells its session's id and password over it as JSON lines, and
-when it is ready, and reads end-of-file from it when the supervisor is gone, upon which it drains. What to do is decided
-by :class:`~zkrpc.server.supervision.Supervision`.
+trouble. Each worker holds one end of a socket pair: it tells its session's id and password over it as JSON lines, how
+long finishing its calls may take, and when it is ready, and reads end-of-file from it when the supervisor is gone, upon
+which it drains. What to do is decided by :class:`~zkrpc.server.supervision.Supervision`.
+
+A fixed port is bound here and listened on by the workers, which inherit it: so a worker and its successor have it
+together for a while, and what waits to be accepted is nobody's alone. While a slot has no worker its port refuses.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import logging
 import os
@@ -22,8 +26,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from zkrpc.endpoint import Endpoint
+from zkrpc.errors import ConfigError
 from zkrpc.registry.closing import close_session
-from zkrpc.server.supervision import CloseSession, Effect, Exit, Kill, Spawn, Supervision, Terminate
+from zkrpc.server.port import Port
+from zkrpc.server.supervision import EXIT_CONFIG, CloseSession, Effect, Exit, Kill, Spawn, Supervision, Terminate
 
 log = logging.getLogger(__name__)
 
@@ -31,15 +38,23 @@ _CLOSE_TIMEOUT = 2.0
 _WATCH_INTERVAL = 0.5
 """Seconds between looks at the files that a reloading supervisor watches."""
 _MAX_REPORT = 4096
+_REPEAT_INTERVAL = 5.0
+"""Seconds between lines about a stop that is asked for again."""
 
 
 @dataclasses.dataclass(slots=True)
 class _Worker:
+    number: int
     slot: int
     process: subprocess.Popen[bytes]
     channel: socket.socket
     received: bytes = b""
     session: tuple[int, bytes] | None = None
+    asked_at: float | None = None
+
+    def __str__(self) -> str:
+        """As people know it."""
+        return f"worker {self.slot} (pid {self.process.pid})"
 
 
 class Supervisor:
@@ -50,6 +65,7 @@ class Supervisor:
         workers: how many slots.
         zookeeper: connect string for closing dead workers' sessions; None if they have none.
         watched: folders whose ``.py`` and ``.thrift`` files cause a reload when they change.
+        binds: the address of each slot that has a port of its own; ``--listener FD`` is appended to its command.
     """
 
     def __init__(
@@ -59,25 +75,31 @@ class Supervisor:
         *,
         zookeeper: str | None = None,
         watched: Sequence[Path] = (),
+        binds: Sequence[Endpoint] = (),
     ) -> None:
         self._command = command
         self._machine = Supervision(workers)
         self._zookeeper = zookeeper
         self._watched = tuple(watched)
+        self._ports = [Port(endpoint) for endpoint in binds]
         self._workers: dict[int, _Worker] = {}
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
         self._closers: list[threading.Thread] = []
         self._status: int | None = None
+        self._refusal: str | None = None
+        self._stopping_since: float | None = None
+        self._repeated_at = -_REPEAT_INTERVAL
 
     def run(self) -> int:
         """Supervises until a signal ends it; returns the exit status. Call it from the main thread.
 
-        SIGTERM and SIGINT drain, a second one kills; SIGHUP replaces the workers, one after another.
+        SIGTERM and SIGINT drain, however often they come; SIGQUIT kills; SIGHUP replaces the workers, one after
+        another. Raises ConfigError if a worker's address cannot be had.
         """
         with self._receiving_signals():
             self._machine.start(time.monotonic())
-            self._execute(self._machine.effects())
+            self._carry_out()
             fingerprint, look_at = self._fingerprint(), time.monotonic() + _WATCH_INTERVAL
             while self._status is None:
                 self._wait()
@@ -91,9 +113,15 @@ class Supervisor:
                         log.info("files changed, replacing the workers")
                         self._machine.reload(now)
                 self._machine.handle_timer(now)
-                self._execute(self._machine.effects())
+                self._carry_out()
         for closer in self._closers:
             closer.join(_CLOSE_TIMEOUT)
+        for port in self._ports:
+            port.close()
+        if self._refusal is not None:
+            raise ConfigError(self._refusal)
+        if self._stopping_since is not None:
+            log.info("stopped after %.1f s", time.monotonic() - self._stopping_since)
         return self._status
 
     # -- waiting ---------------------------------------------------------------------------------
@@ -104,7 +132,7 @@ class Supervisor:
         reader.setblocking(False)
         writer.setblocking(False)
         self._selector.register(reader, selectors.EVENT_READ, None)
-        handled = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+        handled = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD)
         before = {
             number: signal.signal(number, lambda number, _frame: self._signals.append(number)) for number in handled
         }
@@ -133,20 +161,46 @@ class Supervisor:
 
     def _handle_signals(self, now: float) -> None:
         signals, self._signals = self._signals, []
+        machine = self._machine
         for number in signals:
-            if number in (signal.SIGTERM, signal.SIGINT):
-                self._machine.stop(now)
+            name, running = signal.Signals(number).name, machine.running
+            if number == signal.SIGQUIT:
+                log.warning("%s: ending %d workers and the calls in flight at once", name, running)
+                machine.kill(now)
+            elif number in (signal.SIGTERM, signal.SIGINT):
+                if machine.stop(now):
+                    self._stopping_since = now
+                    log.info("%s: draining %d workers; SIGQUIT ends them at once", name, running)
+                else:
+                    self._note_repeated(name, now)
             elif number == signal.SIGHUP:
-                self._machine.reload(now)
+                if machine.reload(now):
+                    log.info("%s: replacing the workers, one after another", name)
+                else:
+                    self._note_repeated(name, now)
+
+    def _note_repeated(self, name: str, now: float) -> None:
+        """Once in a while: some send it many times."""
+        if now >= self._repeated_at + _REPEAT_INTERVAL:
+            self._repeated_at = now
+            log.info("%s: stopping already, waiting for %d workers; SIGQUIT ends them", name, self._machine.running)
 
     def _reap(self, now: float) -> None:
-        for slot, worker in list(self._workers.items()):
+        for number, worker in list(self._workers.items()):
             status = worker.process.poll()
             if status is not None:
                 self._hear(worker)
-                if status:
-                    log.warning("worker %d (pid %d) ended with %s", slot, worker.process.pid, _describe(status))
-                self._machine.receive_exit(slot, status, now)
+                self._tell_end(worker, status, now)
+                self._machine.receive_exit(number, status, now)
+
+    def _tell_end(self, worker: _Worker, status: int, now: float) -> None:
+        if worker.asked_at is not None:
+            after = f"{now - worker.asked_at:.1f} s after it was asked"
+            log.log(
+                logging.WARNING if status else logging.INFO, "%s ended with %s, %s", worker, _describe(status), after
+            )
+        else:
+            log.warning("%s ended with %s", worker, _describe(status))
 
     def _hear(self, worker: _Worker) -> None:
         """Takes the lines a worker sent; the last session it told of is the one to close for it."""
@@ -167,50 +221,91 @@ class Supervisor:
             match json.loads(line):
                 case {"session": [int(number), str(password)]}:
                     worker.session = (number, bytes.fromhex(password))
+                case {"bound": float(seconds)} if seconds >= 0:
+                    self._machine.receive_bound(worker.number, seconds)
                 case {"ready": True}:
-                    self._machine.receive_ready(worker.slot)
+                    self._machine.receive_ready(worker.number, time.monotonic())
                 case _:
-                    raise ValueError("neither a session nor ready")
+                    raise ValueError("neither a session, nor a bound, nor ready")
         except (ValueError, RecursionError) as error:
-            log.warning("worker %d sent a line that is no report: %s", worker.slot, error)
+            log.warning("%s sent a line that is no report: %s", worker, error)
 
     # -- acting ----------------------------------------------------------------------------------
 
-    def _execute(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            if isinstance(effect, Spawn):
-                self._spawn(effect.slot)
-            elif isinstance(effect, CloseSession):
-                if (worker := self._workers.pop(effect.slot, None)) is not None:
-                    self._bury(worker)
-            elif isinstance(effect, Terminate):
-                self._workers[effect.slot].process.terminate()
-            elif isinstance(effect, Kill):
-                self._workers[effect.slot].process.kill()
-            elif isinstance(effect, Exit):
-                self._status = effect.status
+    def _carry_out(self) -> None:
+        # What cannot be done comes back as further effects.
+        while effects := self._machine.effects():
+            for effect in effects:
+                self._execute(effect)
 
-    def _spawn(self, slot: int) -> None:
+    def _execute(self, effect: Effect) -> None:
+        match effect:
+            case Spawn(slot=slot, worker=number):
+                self._spawn(slot, number)
+            case CloseSession(worker=number):
+                if (worker := self._workers.pop(number, None)) is not None:
+                    self._bury(worker)
+            case Terminate(worker=number):
+                if (worker := self._workers.get(number)) is not None:
+                    worker.asked_at = time.monotonic()
+                    worker.process.terminate()
+            case Kill(worker=number, overdue=overdue):
+                if (worker := self._workers.get(number)) is not None:
+                    if overdue:
+                        log.warning("%s does not end within the time it has, and is killed", worker)
+                    worker.process.kill()
+            case Exit(status=status):
+                self._status = status
+
+    def _spawn(self, slot: int, number: int) -> None:
+        port = self._ports[slot] if self._ports else None
+        if port is not None and not self._bind(port, number):
+            return
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         arguments = [*self._command(slot), "--channel", str(theirs.fileno())]
+        passed = [theirs.fileno()]
+        if port is not None:
+            arguments += ["--listener", str(port.descriptor)]
+            passed.append(port.descriptor)
         with theirs:
             try:
                 # A session of its own, so that Ctrl-C in the terminal reaches us alone and we stop it in order.
-                process = subprocess.Popen(arguments, pass_fds=[theirs.fileno()], start_new_session=True)
+                process = subprocess.Popen(arguments, pass_fds=passed, start_new_session=True)
             except OSError as error:
                 # No processes or no memory left: that passes, and the other workers still need us.
                 ours.close()
                 log.error("cannot start worker %d: %s", slot, error)
-                self._machine.receive_exit(slot, 1, time.monotonic())
+                self._machine.receive_exit(number, 1, time.monotonic())
                 return
-        worker = self._workers[slot] = _Worker(slot, process, ours)
+        worker = self._workers[number] = _Worker(number, slot, process, ours)
         self._selector.register(ours, selectors.EVENT_READ, worker)
+
+    def _bind(self, port: Port, number: int) -> bool:
+        """Takes the port of a worker that is to be started; tells the machine if that cannot be."""
+        try:
+            port.open()
+        except OSError as error:
+            refusal = f"cannot listen on {port.endpoint}: {error.strerror or error}"
+            self._refusal = f"{refusal}; choose another --bind"
+            if error.errno == errno.EADDRINUSE:
+                if not port.awaited:
+                    port.awaited = True
+                    log.warning("%s; trying again for a while, as an earlier worker may be draining there", refusal)
+                self._machine.receive_port_taken(number, time.monotonic())
+            else:
+                self._machine.receive_exit(number, EXIT_CONFIG, time.monotonic())
+            return False
+        self._refusal = None
+        return True
 
     def _bury(self, worker: _Worker) -> None:
         with contextlib.suppress(KeyError):
             self._selector.unregister(worker.channel)
         worker.channel.close()
+        if self._ports and not any(other.slot == worker.slot for other in self._workers.values()):
+            # Nobody accepts: whoever calls shall be refused, and not wait for the next one.
+            self._ports[worker.slot].close()
         if worker.session is None or self._zookeeper is None or worker.process.returncode == 0:
             return
         # In a thread: an unreachable ZooKeeper must not hold up the restart of this worker or the care of others.
@@ -259,6 +354,10 @@ class SupervisorChannel:
     def tell_session(self, number: int, password: bytes) -> None:
         """Reports a new ZooKeeper session; a supervisor that is gone is no error here."""
         self._tell({"session": [number, password.hex()]})
+
+    def tell_bound(self, seconds: float) -> None:
+        """Reports how long finishing the calls may take once it is asked for; to be said before there are any."""
+        self._tell({"bound": float(seconds)})
 
     def tell_ready(self) -> None:
         """Reports that calls are served and callers can find us."""
