@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.zookeeper.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[1]
-_END_TIMEOUT = 5.0
+_END_TIMEOUT = 20.0
 
 
 class Program:
@@ -41,7 +41,7 @@ class Program:
         """Sends it a signal, and nobody else."""
         self.process.send_signal(number)
 
-    def wait(self, bound: float = 15.0) -> int:
+    def wait(self, bound: float = 60.0) -> int:
         """Waits for its end by itself; the exit status."""
         eventually(lambda: self.process.poll() is not None, bound)
         return int(self.process.returncode)

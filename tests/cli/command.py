@@ -59,7 +59,7 @@ def registered(registry: zkrpc.Registry) -> dict[str, zkrpc.Instance]:
     return found
 
 
-def await_registered(registry: zkrpc.Registry, count: int, bound: float = 15.0) -> dict[str, zkrpc.Instance]:
+def await_registered(registry: zkrpc.Registry, count: int, bound: float = 60.0) -> dict[str, zkrpc.Instance]:
     """Waits until so many are."""
     eventually(lambda: len(registered(registry)) == count, bound)
     return registered(registry)

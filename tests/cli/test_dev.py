@@ -27,7 +27,7 @@ def test_dev_runs_until_told_and_removes_everything(number: signal.Signals, tmp_
     with socket.create_connection((host, int(port)), 5):
         pass
     running.send_signal(number)
-    _, errors = running.communicate(timeout=20)
+    _, errors = running.communicate(timeout=60)
     assert running.returncode == 0, errors
     assert "ended and removed" in errors
     assert list(tmp_path.iterdir()) == []

@@ -128,7 +128,7 @@ class Peer:
         self.close()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Waits for a condition; AssertionError if it does not come."""
     end = time.monotonic() + seconds
     while not condition():

@@ -46,7 +46,7 @@ def listing(*endpoints: Endpoint, speaks: str = "zkrpc") -> Snapshot:
     return Snapshot(service="users", instances=members)
 
 
-def soon(seconds: float = 2.0) -> float:
+def soon(seconds: float = 60.0) -> float:
     """A deadline."""
     return time.monotonic() + seconds
 

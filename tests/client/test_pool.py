@@ -50,7 +50,7 @@ def pool_of(*endpoints: Endpoint, speaks: str = "zkrpc", config: ClientConfig = 
         pool.close()
 
 
-def soon(seconds: float = 3.0) -> float:
+def soon(seconds: float = 60.0) -> float:
     """A deadline."""
     return time.monotonic() + seconds
 

@@ -16,7 +16,7 @@ from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.errors import ConfigError, CoordinationError
 
 
-def eventually(condition: object, bound: float = 10.0) -> bool:
+def eventually(condition: object, bound: float = 60.0) -> bool:
     """Polls until ``condition()`` holds."""
     assert callable(condition)
     give_up_at = time.monotonic() + bound

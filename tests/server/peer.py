@@ -65,7 +65,7 @@ class Peer:
             return kind, message, dict(reply.headers)
         return method.read_result(reply.frame, reply.offset, reply.dialect.payload)
 
-    def wait_closed(self, timeout: float = 5.0) -> None:
+    def wait_closed(self, timeout: float = 60.0) -> None:
         """Returns when the server has closed."""
         with gevent.Timeout(timeout):
             try:

@@ -96,7 +96,7 @@ class Running:
         self.server.kill()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Waits for a condition; AssertionError if it does not come."""
     end = time.monotonic() + seconds
     while not condition():

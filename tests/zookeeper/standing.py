@@ -79,7 +79,7 @@ class Replica:
             self.campaign.gate.leave(epoch)
         return epoch is not None
 
-    def await_primary(self, bound: float = 8.0) -> int:
+    def await_primary(self, bound: float = 60.0) -> int:
         """Waits until it serves; its epoch."""
         eventually(lambda: self.is_primary, bound)
         assert self.leadership is not None

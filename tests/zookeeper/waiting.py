@@ -8,7 +8,7 @@ from collections.abc import Callable
 import gevent
 
 
-def eventually(condition: Callable[[], object], bound: float = 8.0) -> float:
+def eventually(condition: Callable[[], object], bound: float = 60.0) -> float:
     """Waits until ``condition()`` holds; the seconds it took."""
     started_at = time.monotonic()
     while not condition():
