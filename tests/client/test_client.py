@@ -415,7 +415,7 @@ def test_first_call_waits_for_the_list(endpoint: Endpoint) -> None:
 def test_list_that_does_not_come_makes_the_call_unavailable() -> None:
     """Within the deadline, with what to check."""
     with Client(LateResolver(), config=CONFIG) as client:
-        with pytest.raises(Unavailable, match="is ZooKeeper running and reachable") as caught:
+        with pytest.raises(Unavailable, match="of the service are not known yet") as caught:
             client.invoke(WHOAMI)
         assert caught.value.executed is Executed.NO
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import socket
-from collections.abc import Iterator
 
-import gevent
 import pytest
 from kazoo import exceptions
 from kazoo.protocol.connection import ConnectionHandler
@@ -21,7 +18,8 @@ from zkrpc.errors import (
     SessionSuspended,
     VersionConflict,
 )
-from zkrpc.registry.link import Link, _Handler, is_consequence, translated
+from zkrpc.registry.diagnosis import Diagnosis
+from zkrpc.registry.link import Link, is_consequence, translated
 from zkrpc.registry.operations import ConnectString
 
 
@@ -70,55 +68,15 @@ def test_a_transactions_consequences_are_told_from_its_cause() -> None:
 
 def test_a_link_that_was_never_started_is_closed_and_refuses() -> None:
     """Stopping is safe at any moment."""
-    link = Link(ConnectString.parse("127.0.0.1:1"), RegistryConfig(), identity=None, on_change=lambda: None)
+    link = Link(
+        ConnectString.parse("127.0.0.1:1"),
+        RegistryConfig(),
+        identity=None,
+        diagnosis=Diagnosis(()),
+        on_change=lambda: None,
+    )
     assert not (link.connected or link.dead or link.expired) and link.identity is None and link.overdue_in() is None
     with pytest.raises(SessionSuspended, match="get /a: not sent, not connected"):
         link.call("get /a", lambda kazoo: kazoo.get_async("/a"), 1.0)
     link.drop()
     link.stop(0.1)
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Two connected sockets."""
-    left, right = socket.socketpair()
-    with left, right:
-        yield left, right
-
-
-def test_handler_returns_at_once_what_is_ready(pair: tuple[socket.socket, socket.socket]) -> None:
-    """Nobody else gets a turn for it, and an end counts as readable."""
-    left, right = pair
-    handler, turns = _Handler(1.0), list[int]()
-    gevent.spawn(turns.append, 1)
-    assert handler.select([], [left], [], 5.0) == ([], [left], [])
-    right.send(b"x")
-    assert handler.select([left], [], [], 5.0) == ([left], [], [])
-    left.recv(1)
-    right.close()
-    assert handler.select([left], [], [], 5.0) == ([left], [], []) and not turns
-
-
-def test_handler_gives_others_their_turns_between_messages(pair: tuple[socket.socket, socket.socket]) -> None:
-    """There it is asked for two sockets, and asks the hub, also for what is ready."""
-    left, right = pair
-    turns: list[int] = []
-    gevent.spawn(turns.append, 1)
-    right.send(b"x")
-    assert _Handler(1.0).select([left, right], [], [], 5.0) == ([left], [], []) and turns
-
-
-def test_handler_waits_for_what_is_not_ready(pair: tuple[socket.socket, socket.socket]) -> None:
-    """Others go on meanwhile, and it ends with the time."""
-    left, right = pair
-    handler = _Handler(1.0)
-    assert handler.select([left], [], [], 0.01) == ([], [], [])
-    gevent.spawn(right.send, b"x")
-    assert handler.select([left], [], [], 5.0) == ([left], [], [])
-
-
-def test_handler_complains_of_what_is_closed_as_kazoo_expects(pair: tuple[socket.socket, socket.socket]) -> None:
-    """A connection that was closed meanwhile is no failure of ours."""
-    pair[0].close()
-    with pytest.raises(TypeError, match="Invalid file descriptor"):
-        _Handler(1.0).select([pair[0]], [], [], 1.0)

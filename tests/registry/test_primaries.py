@@ -27,6 +27,15 @@ def test_reader_takes_epochs_that_do_not_fall(caplog: pytest.LogCaptureFixture) 
     assert reader.read(record(5)) is not None
 
 
+def test_reader_begins_again_with_another_zookeeper() -> None:
+    """One that lost its data elects from the start, if nobody remembers."""
+    histories = [0]
+    reader = PrimaryReader("/p", max_record=100, histories=lambda: histories[0])
+    reader.read(record(5))
+    histories[0] = 1
+    assert reader.read(record(1)) == Primary(endpoint=Endpoint("h", 1), epoch=1)
+
+
 def test_watches_begin_with_the_first_and_end_with_the_last() -> None:
     """One for each group, and none after the close; a session that was never started tells nobody anything."""
     told: list[Primary | None] = []

@@ -223,6 +223,18 @@ def test_view_of_a_missing_parent_is_confirmed_empty() -> None:
     assert view.next_timer() == 0.5
 
 
+def test_view_believes_what_seems_older_in_another_zookeeper() -> None:
+    """It lost its data or was restored: numbers from before tell nothing, everything is read, the list stays."""
+    view = ready()
+    before = ports(view)
+    view.receive_session(False, 10.0)
+    view.receive_session(True, 11.0, histories=1)
+    view.receive_listing(listing("a", "b", changes=1, parent=3), 11.0)
+    assert view.effects()[-1] == ReadRecords(("member_a", "member_b")) and ports(view) == before
+    view.receive_records({"member_a": record(7), "member_b": record(8)}, 11.0)
+    assert ports(view) == [7, 8]
+
+
 def test_view_passes_on_why_there_is_no_parent() -> None:
     """The remark is told with the empty list, again when it changes, and no longer once the parent is there."""
     view = online()

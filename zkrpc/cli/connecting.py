@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 
 import click
@@ -21,9 +22,23 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 def connected(zookeeper: str, timeout: float) -> Iterator[Registry]:
     """A registry whose session and chroot are there. Raises CoordinationError, with what to try, if one is not within
     ``timeout`` seconds."""
-    with Registry(zookeeper) as registry:
+    with _in_one_line(), Registry(zookeeper) as registry:
         if not registry.session.wait_connected(timeout):
-            raise CoordinationError(f"no ZooKeeper at {zookeeper} within {timeout} s; is it running? try: zkrpc dev")
+            reason = registry.session.explain()
+            raise CoordinationError(f"no ZooKeeper at {zookeeper} within {timeout:g} s: {reason}")
         if missing := registry.session.explain_missing_chroot(timeout=timeout):
             raise CoordinationError(missing)
         yield registry
+
+
+@contextlib.contextmanager
+def _in_one_line() -> Iterator[None]:
+    """What the session says of itself while it waits is in the error that comes of it; ``--verbose`` shows both."""
+    log = logging.getLogger("zkrpc.registry.session")
+    before = log.level
+    if log.getEffectiveLevel() > logging.DEBUG:
+        log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)

@@ -230,11 +230,8 @@ class Client:
         try:
             snapshot = resolver.wait_ready(max(0.0, deadline.remaining(self._clock())))
         except CoordinationError as error:
-            raise Unavailable(
-                f"the instances of the service are not known yet: {error}; is ZooKeeper running and reachable, and is "
-                "the connect string (with its /chroot) right?",
-                executed=Executed.NO,
-            ) from error
+            text = f"the instances of the service are not known yet: {error}"
+            raise Unavailable(text, executed=Executed.NO) from error
         self._has_members = True
         self._pool.receive_snapshot(resolver.snapshot or snapshot)
 

@@ -31,10 +31,10 @@ from gevent import get_hub, getcurrent
 from gevent.event import Event
 
 from zkrpc.client.alarm import Alarm
-from zkrpc.client.dialling import open_socket
 from zkrpc.client.pulse import Pulse
 from zkrpc.client.waiters import Waiter, executed_if, fail_soon, fail_waiters
 from zkrpc.config import WireLimits
+from zkrpc.dialling import open_socket
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConnectionLost, DeadlineExceeded, Executed, LocalProtocolError
 from zkrpc.outbox import Outbox

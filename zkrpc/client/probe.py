@@ -12,9 +12,9 @@ from typing import Any
 import gevent.socket
 from gevent.pool import Pool
 
-from zkrpc.client.dialling import open_socket
 from zkrpc.client.explanation import Probe
 from zkrpc.config import WireLimits
+from zkrpc.dialling import open_socket
 from zkrpc.endpoint import Endpoint, Instance
 from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.message import Dialect

@@ -1,8 +1,8 @@
 """Ends the ZooKeeper session of a process that has died, so that its nodes go at once instead of after the timeout.
 
-For supervisors: the standard library over a plain socket, two frames, no client, no gevent. It knows the four messages
-it needs of ZooKeeper's protocol and nothing else. Call it only once the owner is certainly dead: ZooKeeper lets two
-connections share a session unnoticed, and closing it would take the living one's nodes away (measured).
+For supervisors: the standard library over a plain socket, two frames, no client, no gevent. Call it only once the owner
+is certainly dead: ZooKeeper lets two connections share a session unnoticed, and closing it would take the living one's
+nodes away (measured).
 """
 
 from __future__ import annotations
@@ -11,21 +11,15 @@ import contextlib
 import enum
 import queue
 import socket
-import struct
 import threading
 import time
 from collections.abc import Iterator, Sequence
 
 from zkrpc.endpoint import Endpoint
+from zkrpc.errors import RemoteProtocolError
+from zkrpc.registry.greeting import LENGTH_SIZE, close, greet, is_closed, is_granted, read_length
 from zkrpc.registry.operations import ConnectString
 
-_CONNECT = struct.Struct("!iqiqi")  # protocol version, last zxid seen, timeout in ms, session id, password length
-_CONNECTED = struct.Struct("!iiq")  # protocol version, timeout in ms, session id
-_REQUEST = struct.Struct("!ii")  # request number, request type
-_ANSWER = struct.Struct("!iqi")  # request number, zxid, error
-_CLOSE_SESSION = -11
-_ANY_TIMEOUT_MS = 10_000
-_MOST_BYTES = 4096
 _HEAD_START = 0.1
 """Seconds that a server has for an answer before the next one is asked, too; one that is well takes 10 ms."""
 
@@ -85,8 +79,8 @@ def _ask(server: Endpoint, session_id: int, password: bytes, timeout: float, fat
                 fate = _Fate.CLOSED if exchange.close_session() else fate
             else:
                 fate = _Fate.GONE
-    except OSError:
-        pass
+    except (OSError, ValueError, RemoteProtocolError):
+        pass  # unreachable, no host's name, or no ZooKeeper
     finally:
         fates.put(fate)
 
@@ -96,7 +90,19 @@ class _Exchange:
 
     def __init__(self, server: Endpoint, timeout: float) -> None:
         self._give_up_at = time.monotonic() + timeout
-        self._socket = socket.create_connection((server.host, server.port), timeout)
+        self._socket = self._connect(server, timeout)
+
+    @staticmethod
+    def _connect(server: Endpoint, timeout: float) -> socket.socket:
+        """Each address has its own share of the time: the first one may belong to a machine that is switched off."""
+        found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+        failure = OSError(f"{server.host} has no address")
+        for *_, address in found:
+            try:
+                return socket.create_connection((str(address[0]), int(address[1])), timeout / len(found))
+            except OSError as error:
+                failure = error
+        raise failure
 
     def __enter__(self) -> _Exchange:
         return self
@@ -106,26 +112,20 @@ class _Exchange:
 
     def resume(self, session_id: int, password: bytes) -> bool:
         """Takes the session over; False if the server knows no such session or the password is wrong."""
-        head = _CONNECT.pack(0, 0, _ANY_TIMEOUT_MS, session_id, len(password))
-        self._send(head + password + b"\0")
-        _, timeout, _ = _CONNECTED.unpack_from(self._receive(_CONNECTED.size))
-        return bool(timeout > 0)
+        self._send(greet(session_id, password))
+        return is_granted(self._receive())
 
     def close_session(self) -> bool:
         """Ends the session; True once a quorum has agreed."""
-        self._send(_REQUEST.pack(1, _CLOSE_SESSION))
-        _, _, error = _ANSWER.unpack_from(self._receive(_ANSWER.size))
-        return bool(error == 0)
+        self._send(close())
+        return is_closed(self._receive())
 
-    def _send(self, body: bytes) -> None:
+    def _send(self, frame: bytes) -> None:
         self._arm()
-        self._socket.sendall(struct.pack("!i", len(body)) + body)
+        self._socket.sendall(frame)
 
-    def _receive(self, least: int) -> bytes:
-        (size,) = struct.unpack("!i", self._read(4))
-        if not least <= size <= _MOST_BYTES:
-            raise ConnectionError(f"a ZooKeeper answer of {size} bytes")
-        return self._read(size)
+    def _receive(self) -> bytes:
+        return self._read(read_length(self._read(LENGTH_SIZE)))
 
     def _read(self, size: int) -> bytes:
         received = b""

@@ -6,8 +6,8 @@ Everything here guards against something that was measured on kazoo 2.11 under g
   good while it says CONNECTED; only a gate in front (128 requests unanswered, none while not connected) prevents that.
 - A request counts as a heartbeat when it is *sent*, so with traffic into a black hole it stays CONNECTED for ever. We
   note when the server last acknowledged something, and cut the socket ourselves.
-- It keeps the negotiated timeout to itself, waits up to an hour between connects by default, and gives one dead or
-  mute server a whole session timeout to connect.
+- It keeps the negotiated timeout to itself, waits up to an hour between connects by default, and gives one mute server
+  a whole session timeout to answer.
 - Its timeouts are BaseExceptions. None is ever raised here, because we wait for results instead of getting them.
 
 It knows nothing of sessions as the rest of zkrpc sees them: :mod:`zkrpc.registry.session` builds a new link when one
@@ -23,16 +23,15 @@ import random
 import socket
 import time
 from collections.abc import Callable
-from select import POLLIN, POLLOUT
 from typing import Any
 
 import gevent
-import gevent.monkey
 from gevent.lock import BoundedSemaphore
 from kazoo.client import KazooClient
 from kazoo.exceptions import (
     BadVersionError,
     ConnectionClosedError,
+    ConnectionDropped,
     ConnectionLoss,
     KazooException,
     NodeExistsError,
@@ -44,13 +43,13 @@ from kazoo.exceptions import (
     SessionExpiredError,
     SessionMovedError,
 )
-from kazoo.handlers.gevent import SequentialGeventHandler
 from kazoo.protocol.serialization import Create, Exists
 from kazoo.protocol.states import KazooState, KeeperState
 from kazoo.retry import KazooRetry
 from kazoo.security import CREATOR_ALL_ACL, OPEN_ACL_UNSAFE, READ_ACL_UNSAFE
 
 from zkrpc.config import RegistryConfig
+from zkrpc.endpoint import Endpoint
 from zkrpc.errors import (
     ConfigError,
     CoordinationError,
@@ -61,6 +60,8 @@ from zkrpc.errors import (
     SessionSuspended,
     VersionConflict,
 )
+from zkrpc.registry.diagnosis import Diagnosis
+from zkrpc.registry.handler import Handler
 from zkrpc.registry.operations import ConnectString
 
 # kazoo warns at every attempt to connect, twice a second while a server is down. What matters of it is logged by the
@@ -69,8 +70,11 @@ _kazoo_log = logging.getLogger("zkrpc.registry.kazoo")
 if _kazoo_log.level == logging.NOTSET:
     _kazoo_log.setLevel(logging.ERROR)
 
+_log = logging.getLogger("zkrpc.registry.session")
 _LEAST_CONNECT_TIMEOUT = 0.5
 _KILL_TIMEOUT = 0.3
+# After the hub was blocked, an answer may be waiting in the socket; one turn of the loop lets it be read.
+_WATCHDOG_GRACE = 0.02
 # Order matters: kazoo derives the closed connection from the expired session, but it means less.
 _TRANSLATIONS: tuple[tuple[type[KazooException], type[CoordinationError]], ...] = (
     (NoNodeError, NodeMissing),
@@ -126,13 +130,16 @@ class Acknowledgements:
     kazoo tells neither, so three methods of its connection are wrapped on the instance.
     """
 
-    def __init__(self, connection: Any, handshake_timeout: float) -> None:
+    def __init__(self, connection: Any, handler: Handler, on_hang_up: Callable[[Endpoint], None]) -> None:
         """Starts listening to a connection handler that has not been started.
 
-        ``handshake_timeout`` bounds the first exchange on a connection; kazoo would give a server that accepts and
-        says nothing, as one does for a moment when it starts, a whole session timeout divided by the servers.
+        The first exchange on a connection has the time that ``handler`` has for connecting; kazoo would give a server
+        that accepts and says nothing, as one does for a moment when it starts, a whole session timeout divided by the
+        servers. ``on_hang_up`` is called, from inside kazoo, when a server ends it although we told what we have seen.
         """
-        self._handshake_timeout = handshake_timeout
+        self._handler = handler
+        self._client = connection.client
+        self._on_hang_up = on_hang_up
         self.timeout: float | None = None
         """Seconds, as negotiated with the current or last connection."""
         self.last_at: float | None = None
@@ -160,53 +167,22 @@ class Acknowledgements:
         return header, buffer, offset
 
     def _on_invoke(self, timeout: float, request: Any, xid: int | None = None) -> Any:
-        if xid is not None:
-            return self._invoke(timeout, request, xid)
-        self._sent.clear()
+        if xid is None:
+            self._sent.clear()
+            timeout = min(timeout, self._handler.connect_timeout)
         started_at = time.monotonic()
-        reply = self._invoke(min(timeout, self._handshake_timeout), request, xid)
-        if reply[0].time_out > 0:
+        try:
+            reply = self._invoke(timeout, request, xid)
+        except (Exception, self._handler.timeout_exception) as error:
+            seen_anything = xid is None and bool(self._client.last_zxid)
+            self._handler.receive_greeting_failed(error, seen_anything=seen_anything)
+            if seen_anything and isinstance(error, ConnectionDropped) and self._handler.server is not None:
+                self._on_hang_up(self._handler.server)
+            raise
+        if xid is None and reply[0].time_out > 0:
             self.timeout = reply[0].time_out / 1000
             self.last_at = self.connected_at = started_at
         return reply
-
-
-# The real one, also where a launcher has put gevent's in its place.
-_Poll: Any = gevent.monkey.get_original("select", "poll")
-
-
-def _is_ready(sock: Any, events: int) -> bool:
-    if sock.fileno() < 0:
-        return False
-    poll = _Poll()
-    poll.register(sock, events)
-    return bool(poll.poll(0))
-
-
-class _Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untyped
-    """kazoo's gevent handler, with a bound on each connect so that one dead server does not cost the session.
-
-    The bound includes finding the server's address: the name of a dead container may take a resolver 10 s (measured).
-
-    It also asks the kernel before it asks the hub, where kazoo is in the middle of a message: three times for each
-    request, mostly for what is ready, and each time gevent would make a selector with watchers and close it. Between
-    messages the hub is asked, and others get their turns.
-    """
-
-    def __init__(self, connect_timeout: float) -> None:
-        super().__init__()
-        self._connect_timeout = connect_timeout
-
-    def select(self, rlist: Any, wlist: Any, xlist: Any, timeout: float | None = None) -> Any:
-        socks = (*rlist, *wlist)
-        if len(socks) == 1 and _is_ready(socks[0], POLLIN if rlist else POLLOUT):
-            return rlist, wlist, []
-        return super().select(rlist, wlist, xlist, timeout)
-
-    def create_connection(self, *args: Any, timeout: float, **kwargs: Any) -> Any:
-        bound = min(timeout, self._connect_timeout)
-        with gevent.Timeout(bound, self.timeout_exception(f"no connection within {bound} s")):
-            return super().create_connection(*args, timeout=bound, **kwargs)
 
 
 class Link:
@@ -218,24 +194,28 @@ class Link:
         config: RegistryConfig,
         *,
         identity: tuple[int, bytes] | None,
+        diagnosis: Diagnosis,
         on_change: Callable[[], None],
+        on_hang_up: Callable[[Endpoint], None] = lambda _: None,
+        granted: float | None = None,
     ) -> None:
         """Prepares a client that continues the session ``identity``, or makes a new one.
 
-        ``on_change`` is called at every change of the connection, from inside kazoo: it must neither wait nor ask
-        anything of ZooKeeper.
+        ``on_change`` is called at every change of the connection, ``on_hang_up`` when a server ends a greeting that
+        tells what we have seen, both from inside kazoo: they must neither wait nor ask anything of ZooKeeper.
+        ``granted`` is the session's timeout in seconds, if it is known already.
         """
         self._on_change = on_change
         self._pid = os.getpid()
         self._slots = BoundedSemaphore(config.max_in_flight)
         self._most = config.max_in_flight
         self._admitting = False
-        # A third of the session for a whole round of the servers: two more rounds fit before it expires.
-        one_server = max(_LEAST_CONNECT_TIMEOUT, config.session_timeout / (3 * len(target.servers)))
-        self._client = _build_client(target, config, identity, _Handler(one_server))
-        self._client._connection._expand_client_hosts = self._servers
+        self._servers = [(server.host, server.host, server.port) for server in target.servers]
+        self._handler = Handler(self._time_for_one(granted or config.session_timeout), diagnosis)
+        self._client = _build_client(target, config, identity, self._handler)
+        self._client._connection._expand_client_hosts = self._shuffle_servers
         self._client.add_listener(self._hear)
-        self.acknowledgements = Acknowledgements(self._client._connection, one_server)
+        self.acknowledgements = Acknowledgements(self._client._connection, self._handler, on_hang_up)
 
     def start(self) -> None:
         """Starts connecting, and goes on until :meth:`stop` or death."""
@@ -243,11 +223,13 @@ class Link:
         # A client that never connected dies without telling its listeners.
         self._client._connection._connection_routine.link(lambda _: self._on_change())
 
-    def _servers(self) -> list[tuple[str, str, int]]:
-        """The servers to try, by name. kazoo would resolve all names in advance, and the hub would stand still for the
-        slowest of them; so each is resolved when its turn comes, in gevent's thread pool."""
-        servers = [(host.strip(), host.strip(), port) for host, port in self._client.hosts]
-        return random.sample(servers, len(servers))
+    def _shuffle_servers(self) -> list[tuple[str, str, int]]:
+        """The servers to try in a round, by name: they are looked up one by one."""
+        return random.sample(self._servers, len(self._servers))
+
+    def _time_for_one(self, session_timeout: float) -> float:
+        """A third of the session for a whole round of the servers: two more rounds fit before it expires."""
+        return max(_LEAST_CONNECT_TIMEOUT, session_timeout / (3 * len(self._servers)))
 
     @property
     def connected(self) -> bool:
@@ -266,6 +248,12 @@ class Link:
         return routine is not None and bool(routine.dead)
 
     @property
+    def cause_of_death(self) -> str:
+        """What ended a dead link, as far as it is known."""
+        error = getattr(self._client._connection._connection_routine, "exception", None)
+        return "authentication failed" if error is None else f"{type(error).__name__}: {error}"
+
+    @property
     def identity(self) -> tuple[int, bytes] | None:
         """Session id and password while connected."""
         identity = self._client.client_id
@@ -278,6 +266,8 @@ class Link:
     def _hear(self, state: str) -> None:
         if state != KazooState.CONNECTED:
             self._admitting = False
+        elif self.acknowledgements.timeout is not None:
+            self._handler.connect_timeout = self._time_for_one(self.acknowledgements.timeout)
         self._on_change()
 
     def call(self, action: str, submit: Callable[[Any], Any], timeout: float) -> Any:
@@ -324,6 +314,14 @@ class Link:
             return None
         return heard.last_at + heard.timeout * 2 / 3 - time.monotonic()
 
+    def watch_over(self) -> None:
+        """Cuts a connection that is overdue still after a moment."""
+        gevent.sleep(_WATCHDOG_GRACE)
+        due_in = self.overdue_in()
+        if due_in is not None and due_in <= 0:
+            _log.warning("ZooKeeper acknowledged nothing for 2/3 of the session timeout; reconnecting")
+            self.drop()
+
     def drop(self) -> None:
         """Cuts the connection, so that kazoo looks for another server."""
         current = self._client._connection._socket
@@ -353,7 +351,7 @@ class Link:
 
 
 def _build_client(
-    target: ConnectString, config: RegistryConfig, identity: tuple[int, bytes] | None, handler: _Handler
+    target: ConnectString, config: RegistryConfig, identity: tuple[int, bytes] | None, handler: Handler
 ) -> Any:
     owned = config.username is not None
     return KazooClient(

@@ -57,7 +57,7 @@ class PrimaryWatches:
             return lambda: None
         watch = self._watches.get(group)
         if watch is None:
-            read = PrimaryReader(path, self._config.max_record).read
+            read = PrimaryReader(path, self._config.max_record, lambda: self._session.histories).read
             # Also told if it is the same: a follower that lost the primary from sight wants to know that it stands.
             watch = NodeWatch(self._session, path, read, self._config, rng=self._rng, repeating=True)
             self._watches[group] = watch
@@ -78,16 +78,21 @@ class PrimaryWatches:
 
 
 class PrimaryReader:
-    """Reads what one primary's node says, in the order of epochs."""
+    """Reads what one primary's node says, in the order of epochs; ``histories`` tells when ZooKeeper came back as
+    another one, which may not know how far they were."""
 
-    def __init__(self, path: str, max_record: int) -> None:
+    def __init__(self, path: str, max_record: int, histories: Callable[[], int] = lambda: 0) -> None:
         self._path = path
         self._max_record = max_record
+        self._histories = histories
+        self._history = histories()
         self._highest = NO_EPOCH
 
     def read(self, value: bytes | None) -> Primary | None:
         """Who leads, if anybody does. RemoteProtocolError for what was said before what has been seen."""
         primary = None
+        if self._history != self._histories():
+            self._history, self._highest = self._histories(), NO_EPOCH
         if value is not None:
             record = PrimaryRecord.parse(value, max_record=self._max_record)
             if record is None:

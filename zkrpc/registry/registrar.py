@@ -114,7 +114,8 @@ class Registrar:
             return
         if self._machine.conflict is not None:
             raise IdentityConflict(self._machine.conflict)
-        reason = self._machine.failure or f"the session is {self._session.state.value}"
+        connected = self._session.state is SessionState.CONNECTED
+        reason = (self._machine.failure if connected else None) or self._session.explain()
         raise CoordinationError(f"{self._path} is not registered after {timeout:g} s: {reason}")
 
     def await_registered(self) -> bool:

@@ -132,8 +132,8 @@ class ZooKeeperResolver:
         """
         self._ready.wait(timeout)
         if self._view.snapshot is None:
-            state = self._session.state.value
-            raise CoordinationError(f"no members of {self._service} known after {timeout:g} s; the session is {state}")
+            reason = self._session.explain()
+            raise CoordinationError(f"no members of {self._service} known after {timeout:g} s: {reason}")
         return self._view.snapshot
 
     def close(self) -> None:
@@ -165,7 +165,8 @@ class ZooKeeperResolver:
         self._work()
 
     def _note_session(self) -> None:
-        self._view.receive_session(self._session.state is SessionState.CONNECTED, self._clock())
+        connected = self._session.state is SessionState.CONNECTED
+        self._view.receive_session(connected, self._clock(), histories=self._session.histories)
 
     def _work(self) -> None:
         """Carries out effects until there are none; of those that remain when we close, only the saving."""

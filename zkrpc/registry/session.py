@@ -14,6 +14,11 @@ LOST        ZooKeeper said the session has ended         SessionSuspended, not s
 CLOSED      closed by us                                 SessionSuspended, not sent
 =========== ============================================ ==========================
 
+What is wrong while there is no connection is for :mod:`zkrpc.registry.wellbeing` to say, in the log and wherever an
+error speaks of this session. A session that ZooKeeper neither continues nor ends, because it has come back as another
+one, is given up: ``histories`` counts that, for those who otherwise would not believe what seems to be older than what
+they know.
+
 Watches are one-shot events: set when the node changes, and when the connection is lost, because then the server's
 side of them is gone. Being set means "look again", nothing more.
 """
@@ -21,6 +26,7 @@ side of them is gone. Being set means "look again", nothing more.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -32,13 +38,12 @@ from zkrpc.errors import CoordinationError, SessionSuspended
 from zkrpc.registry.link import Link
 from zkrpc.registry.operations import ConnectString, SessionState
 from zkrpc.registry.requests import Requests
+from zkrpc.registry.wellbeing import Wellbeing
 
 _log = logging.getLogger(__name__)
 
 _CLOSE_TIMEOUT = 1.2
 _REPAIR_PAUSE = 0.5
-# After the hub was blocked, an answer may be waiting in the socket; one turn of the loop lets it be read.
-_WATCHDOG_GRACE = 0.02
 
 
 class Session(Requests):
@@ -60,9 +65,11 @@ class Session(Requests):
         self._on_new_session = on_new_session
         self._state = SessionState.CONNECTING
         self._identity: tuple[int, bytes] | None = None
+        self._histories = 0
         self._watchers: set[Event] = set()
         self._settled = Event()
         self._wake = Event()
+        self._wellbeing = Wellbeing(self._target, config.session_timeout, time.monotonic, self._wake.set)
         self._link: Link | None = None
         self._control: gevent.Greenlet[..., None] | None = None
 
@@ -89,7 +96,17 @@ class Session(Requests):
     @property
     def timeout(self) -> float | None:
         """Seconds of silence after which the server ends the session, as granted; None before the first connection."""
-        return self._link.acknowledgements.timeout if self._link else None
+        return self._wellbeing.granted
+
+    @property
+    def histories(self) -> int:
+        """How often ZooKeeper came back as another one, as far as it showed: what was seen before tells nothing of what
+        is newer now."""
+        return self._histories
+
+    def explain(self) -> str:
+        """How it stands and, while there is no connection, for how long and why: for an error's text."""
+        return self._wellbeing.explain(self._state)
 
     @property
     def last_ack_at(self) -> float | None:
@@ -106,6 +123,7 @@ class Session(Requests):
         """Starts connecting and returns at once; it goes on until :meth:`close`. Does nothing the second time."""
         if self._control is None and self._state is not SessionState.CLOSED:
             self._open_link()
+            self._wellbeing.receive_lost(expired=False)
             self._control = gevent.spawn(self._run)
 
     def close(self) -> None:
@@ -158,15 +176,25 @@ class Session(Requests):
 
     def _hear(self) -> None:
         """Called inside kazoo at every change: shuts the door at once, leaves the rest to the control greenlet."""
-        if self._link is not None and not self._link.connected and self._state is not SessionState.CONNECTING:
-            self._become(SessionState.LOST if self._link.expired else SessionState.SUSPENDED)
+        if self._link is not None and not self._link.connected:
+            self._wellbeing.receive_lost(self._link.expired)
+            if self._state is not SessionState.CONNECTING:
+                self._become(SessionState.LOST if self._link.expired else SessionState.SUSPENDED)
         self._wake.set()
 
     # The control greenlet
 
     def _open_link(self) -> None:
         # A client that died leaves its session behind alive: continuing it keeps the ephemeral nodes.
-        self._link = Link(self._target, self._config, identity=self._identity, on_change=self._hear)
+        self._link = Link(
+            self._target,
+            self._config,
+            identity=self._identity,
+            diagnosis=self._wellbeing.diagnosis,
+            on_change=self._hear,
+            on_hang_up=self._wellbeing.receive_hang_up,
+            granted=self._wellbeing.granted,
+        )
         self._link.start()
 
     def _run(self) -> None:
@@ -186,21 +214,27 @@ class Session(Requests):
         """Does what is due; returns the seconds until it wants to look again, None to wait for a change."""
         link = self._link
         assert link is not None
+        self._wellbeing.tell(self._state)
         if link.dead:
-            self._replace(link)
+            self._rebuild(link, self._wellbeing.receive_death(link.cause_of_death))
         elif not link.connected:
-            if self._state in (SessionState.SUSPENDED, SessionState.LOST):
-                _log.warning("ZooKeeper session %s (%s)", self._state.value, self._target)
+            if self._wellbeing.is_estranged() and not link.connected:
+                # Another ZooKeeper: what this session owned, and what was seen in it, is no more.
+                self._histories += 1
+                self._become(SessionState.LOST)
+                self._identity = None
+                self._rebuild(link)
         elif self._state is not SessionState.CONNECTED:
             self._prepare(link)
         elif (due_in := link.overdue_in()) is not None and due_in <= 0:
-            self._watch_over(link)
-        return link.overdue_in()
+            link.watch_over()
+        due = self._wellbeing.next_timer(link.connected)
+        pauses = (link.overdue_in(), None if due is None else max(0.0, due - time.monotonic()))
+        return min((pause for pause in pauses if pause is not None), default=None)
 
-    def _replace(self, link: Link) -> None:
-        _log.error("the ZooKeeper client died; building another (%s)", self._target)
+    def _rebuild(self, link: Link, pause: float = 0.0) -> None:
         link.stop(0)
-        gevent.sleep(_REPAIR_PAUSE)
+        gevent.sleep(pause)
         self._open_link()
 
     def _prepare(self, link: Link) -> None:
@@ -215,6 +249,7 @@ class Session(Requests):
             self._tell(identity)
         if link.identity == identity:
             link.admit()
+            self._wellbeing.receive_connected(link.acknowledgements.timeout)
             _log.info("ZooKeeper session %#x connected, timeout %s s (%s)", identity[0], self.timeout, self._target)
             self._become(SessionState.CONNECTED)
 
@@ -224,12 +259,3 @@ class Session(Requests):
                 self._on_new_session(*identity)
             except Exception:
                 _log.exception("on_new_session failed")
-
-    def _watch_over(self, link: Link) -> None:
-        gevent.sleep(_WATCHDOG_GRACE)
-        due_in = link.overdue_in()
-        if due_in is not None and due_in <= 0:
-            _log.warning(
-                "ZooKeeper acknowledged nothing for 2/3 of the session timeout; reconnecting (%s)", self._target
-            )
-            link.drop()

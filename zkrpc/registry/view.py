@@ -28,7 +28,8 @@ reconnect after which nothing happened costs one request, a replacement three, h
 below, each refresh reads again a few records that were read longest ago.
 
 **What is older than seen is ignored.** A new session may reach a server that lags behind, and its counter tells. After
-a while it is believed all the same: then the ensemble really was restored from an older state.
+a while it is believed all the same: then the ensemble really was restored from an older state; and at once where the
+session says that it is another ZooKeeper.
 """
 
 from __future__ import annotations
@@ -144,6 +145,7 @@ class ServiceView:
         self._refreshing = False
         self._changed = False
         self._remark = ""
+        self._histories = 0
         self._failures = 0
         self._effects: list[Effect] = []
 
@@ -157,8 +159,12 @@ class ServiceView:
         """Nothing is known, or nobody is there to confirm what is."""
         return self.state is ViewState.OFFLINE or self.snapshot is None or self.snapshot.confirmed_at is None
 
-    def receive_session(self, connected: bool, now: float) -> None:
-        """Whether ZooKeeper can be asked now."""
+    def receive_session(self, connected: bool, now: float, *, histories: int = 0) -> None:
+        """Whether ZooKeeper can be asked now. With another number of ``histories`` it is another ZooKeeper, whose
+        transactions cannot be compared with those that we saw."""
+        if histories != self._histories:
+            self._histories = histories
+            self._parent = self._older_since = None
         if not connected:
             self._become_offline()
         elif self.state is ViewState.OFFLINE:

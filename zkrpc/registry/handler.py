@@ -1,0 +1,124 @@
+"""How kazoo waits and dials, as far as we do it ourselves.
+
+kazoo would resolve all names in advance, while the hub stands still for the slowest of them, give one dead address a
+whole session timeout, and keep to itself what went wrong. So each name is looked up when its turn comes, in gevent's
+thread pool; its addresses are tried beside each other, each time beginning with another one, since one that takes
+connections and then says nothing would otherwise be chosen for ever; and a
+:class:`~zkrpc.registry.diagnosis.Diagnosis` is told of it all.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections import Counter
+from select import POLLIN, POLLOUT
+from typing import Any
+
+import gevent
+import gevent.monkey
+from kazoo.exceptions import AuthFailedError, ConnectionDropped
+from kazoo.handlers.gevent import SequentialGeventHandler
+
+from zkrpc.dialling import SlowName, UnknownName, connect_first, look_up
+from zkrpc.endpoint import Endpoint
+from zkrpc.registry.diagnosis import Diagnosis, Trouble
+from zkrpc.registry.newcomer import cooperative
+
+# The real one, also where a launcher has put gevent's in its place.
+_Poll: Any = gevent.monkey.get_original("select", "poll")
+# What is left of a connection that was hung up on before we looked.
+_HUNG_UP = (errno.EPIPE, errno.ECONNRESET, errno.ECONNABORTED)
+_NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL)
+
+
+class Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untyped
+    """kazoo's gevent handler, with a bound on each connect so that one dead server does not cost the session.
+
+    It also asks the kernel before it asks the hub, where kazoo is in the middle of a message: three times for each
+    request, mostly for what is ready, and each time gevent would make a selector with watchers and close it. Between
+    messages the hub is asked, and others get their turns.
+    """
+
+    def __init__(self, connect_timeout: float, diagnosis: Diagnosis) -> None:
+        """``connect_timeout`` bounds one dial, with finding the server's address: the name of a dead container may
+        take a resolver 10 s (measured)."""
+        super().__init__()
+        self.connect_timeout = connect_timeout
+        self.server: Endpoint | None = None
+        """Who was dialled last."""
+        self._diagnosis = diagnosis
+        self._dialled = Counter[Endpoint]()
+
+    def select(self, rlist: Any, wlist: Any, xlist: Any, timeout: float | None = None) -> Any:
+        """As ``select.select``, for sockets that greenlets wait for."""
+        socks = (*rlist, *wlist)
+        if len(socks) == 1 and _is_ready(socks[0], POLLIN if rlist else POLLOUT):
+            return rlist, wlist, []
+        return super().select(rlist, wlist, xlist, timeout)
+
+    def create_connection(self, address: tuple[str, int], *, timeout: float, **_: Any) -> Any:
+        """A connected socket to one server. Raises OSError."""
+        server = self.server = Endpoint(*address)
+        give_up_at = time.monotonic() + min(timeout, self.connect_timeout)
+        try:
+            return self._dial(server, give_up_at)
+        except OSError as error:
+            trouble = _trouble_of(error)
+            self._diagnosis.receive_failure(server, trouble, time.monotonic(), _detail(trouble, error))
+            raise
+
+    def _dial(self, server: Endpoint, give_up_at: float) -> Any:
+        began = time.monotonic()
+        self._diagnosis.begin(server, Trouble.SLOW_NAME, began)
+        addresses = look_up(server, give_up_at - began)
+        first = self._dialled[server] % len(addresses)
+        self._dialled[server] += 1
+        self._diagnosis.begin(server, Trouble.SILENT, time.monotonic())
+        sock = connect_first([*addresses[first:], *addresses[:first]], give_up_at - time.monotonic())
+        self._diagnosis.begin(server, Trouble.MUTE, time.monotonic())
+        return cooperative(sock)
+
+    def receive_greeting_failed(self, error: BaseException, *, seen_anything: bool) -> None:
+        """The server that was dialled last did not give a session; ``seen_anything`` if we told of transactions."""
+        if self.server is None:
+            return
+        hangs_up = Trouble.HANGS_UP_ON_US if seen_anything else Trouble.HANGS_UP
+        if isinstance(error, AuthFailedError):
+            trouble, detail = Trouble.UNAUTHORIZED, ""
+        elif isinstance(error, self.timeout_exception):
+            trouble, detail = Trouble.MUTE, ""
+        elif isinstance(error, ConnectionDropped) and "invalid" not in str(error):
+            trouble, detail = hangs_up, ""
+        else:
+            trouble, detail = Trouble.OTHER, f"{type(error).__name__}: {error}"
+        self._diagnosis.receive_failure(self.server, trouble, time.monotonic(), detail)
+
+
+def _is_ready(sock: Any, events: int) -> bool:
+    if sock.fileno() < 0:
+        return False
+    poll = _Poll()
+    poll.register(sock, events)
+    return bool(poll.poll(0))
+
+
+def _trouble_of(error: OSError) -> Trouble:
+    if isinstance(error, SlowName):
+        return Trouble.SLOW_NAME
+    if isinstance(error, UnknownName):
+        return Trouble.UNKNOWN_NAME
+    if isinstance(error, TimeoutError):
+        return Trouble.SILENT
+    if isinstance(error, ConnectionRefusedError):
+        return Trouble.REFUSED
+    if error.errno in _HUNG_UP:
+        return Trouble.HANGS_UP
+    return Trouble.NO_ROUTE if error.errno in _NO_ROUTE else Trouble.OTHER
+
+
+def _detail(trouble: Trouble, error: OSError) -> str:
+    """What the system says, where it says more than we do."""
+    if trouble not in (Trouble.UNKNOWN_NAME, Trouble.NO_ROUTE, Trouble.OTHER):
+        return ""
+    return str(getattr(error.__cause__, "strerror", None) or error.strerror or error)
