@@ -399,13 +399,43 @@ def test_connection_of_a_slow_sender_is_cut(start: Any) -> None:
     wait_until(lambda: not running.server._connections)
 
 
+def test_connection_that_has_much_to_do_lets_others_go_first(start: Any) -> None:
+    """What came in one read is run a slice at a time, all of it and in order; a neighbour is served in between."""
+    running = start()
+    greedy, neighbour = running.socket(), running.peer()
+    assert neighbour.call(METHODS["echo"], "before") == "before"
+    method = METHODS["note"]
+    texts = [*["busy"] * 150, "last"]
+    notes = [method.encode_arguments(method.bind((text,), {})) for text in texts]
+    greedy.sendall(b"".join(message(b"note", 1, note, kind=MessageKind.ONEWAY) for note in notes))
+    wait_until(lambda: running.handler.notes)
+    assert neighbour.call(METHODS["echo"], "in between") == "in between"
+    assert len(running.handler.notes) < 75
+    wait_until(lambda: running.handler.notes[-1:] == ["last"])
+    assert running.handler.notes == texts
+
+
+def test_connection_that_is_asked_to_end_serves_what_it_had_no_turn_for(start: Any) -> None:
+    """Calls that came before, and lie in the socket still, are answered before it closes."""
+    running = start(linger=0.3)
+    peer = running.peer(zkrpc=False, dialect=Dialect.HEADER_BINARY)
+    for number in range(40):
+        peer.send(METHODS["large"], 300_000, token=number)
+    wait_until(lambda: running.connection()._intake.is_waiting)
+    running.connection().finish()
+    for number in range(40, 60):
+        peer.send(METHODS["echo"], "more", token=number)
+    assert len(peer.read(60, timeout=60)) == 60
+    peer.wait_closed()
+
+
 def flooded(running: Running) -> tuple[Peer, ServerConnection]:
     """A peer that asks for more than it reads, and the connection that has stopped reading it."""
     peer = running.peer()
     for number in range(60):
         peer.send(METHODS["large"], 256 * 1024, token=number)
     connection = running.connection()
-    wait_until(lambda: connection._paused)
+    wait_until(lambda: connection._intake.is_reading is False)
     return peer, connection
 
 

@@ -12,6 +12,11 @@ costs two greenlet switches. When a handler does block, that is what brings the 
 takes another one for the rest. A slow handler therefore never delays its neighbours, an idle connection needs no
 greenlet, and nothing has to be armed or woken for any of this.
 
+*Turns.* All of this happens in one hub, so what one connection may do at a time is bounded by a slice of some
+milliseconds; then the others go first, and it goes on with its next turn (:mod:`~zkrpc.server.turns`). What cannot be
+cut into slices, one body to decode, is bounded by :class:`~zkrpc.config.WireLimits`; handlers that compute for long
+belong into ``zkrpc.offload``.
+
 *Writing.* All replies of one read leave in one send, unless running the requests takes longer than a fraction of a
 millisecond: then those that are there leave first, so that client and server work at the same time and not in turns.
 

@@ -5,6 +5,9 @@ what came: in place, one request after another, and beside each other where hand
 all that was read has been run, or when that takes longer, a few at a time, so that the peer need not wait for the last
 one to go on with the first.
 
+Whoever has used the hub for a slice of time waits for its turn (:mod:`zkrpc.server.turns`): nothing of it is read or
+run until then.
+
 A request that finds no free place is left to the admission's queue, as a ticket; when its turn comes the hub has it
 run. A handler for whose answer nobody waits any more, because the caller said so or its deadline has passed, is ended
 by killing its greenlet, unless it is marked as not to be interrupted.
@@ -26,13 +29,15 @@ from zkrpc.outbox import Outbox
 from zkrpc.server.admission import Admission
 from zkrpc.server.crew import Crew, Worker
 from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, refuse
+from zkrpc.server.intake import Intake
 from zkrpc.server.shares import Shares, host_of
+from zkrpc.server.turns import NOTABLE, SLICE, Turns
 from zkrpc.server.upkeep import Step, Upkeep
-from zkrpc.wire.message import Request
+from zkrpc.wire.message import ProtocolState, Request
 from zkrpc.wire.server import ServerProtocol
 
 _READ, _WRITE = 1, 2
-_READ_SIZE = 64 * 1024
+_CLOSED = ProtocolState.CLOSED
 _GRACE = 0.05
 """Seconds after its deadline until a handler is ended, for callers that do not say themselves that they have left."""
 _FLUSH_AFTER = 100e-6
@@ -48,6 +53,7 @@ class ConnectionHost(Protocol):
     admission: Admission
     crew: Crew
     shares: Shares
+    turns: Turns
     is_draining: bool
     """True once connected peers were asked to send their calls elsewhere."""
     attended: set[ServerConnection]
@@ -82,11 +88,11 @@ class ServerConnection:
         self._host = host
         self._sock = sock
         self._sock.setblocking(False)
-        self._recv = sock.recv
         self._loop = get_hub().loop
         watch = watch or functools.partial(self._loop.io, sock.fileno())
-        self._readable = watch(_READ)
-        self._paused = False
+        self._max_unsent = host.config.wire.max_unsent
+        self._turn_ends = 0.0
+        self._turn_is_over = False
         self._outbox = Outbox(
             sock, watch(_WRITE), clock=host.clock, on_empty=self._on_written, on_broken=lambda error: self.close()
         )
@@ -97,7 +103,8 @@ class ServerConnection:
         """When a call of its was last run; monotonic seconds."""
         self._upkeep = Upkeep(host.config, host.rng, self.used_at)
         self._work_armed = False
-        self._readable.start(self._on_readable)
+        self.clock = host.clock
+        self._intake = Intake(sock, watch(_READ), host.turns, self)
 
     def __repr__(self) -> str:
         """Peer and load."""
@@ -123,11 +130,11 @@ class ServerConnection:
         if self.asked_to_end_at is None:
             self.asked_to_end_at = self._host.clock()
         self.protocol.send_draining()
-        self._flush()
+        self.flush()
 
     def close_if_quiet(self) -> None:
         """Closes, if that costs nobody an answer; one that is only just there is sent first."""
-        self._flush()
+        self.flush()
         if self.is_quiet:
             self.close()
 
@@ -139,7 +146,7 @@ class ServerConnection:
         for worker, request in list(self._serving.items()):
             self._end(worker)
             self._answer(request, refuse(request, "the server stopped", "Draining", executed=Executed.MAYBE))
-        self._flush()
+        self.flush()
 
     def end_overdue(self, now: float) -> bool:
         """Ends handlers whose deadline has passed, also those of a peer that is gone; False if no other is left to look
@@ -160,11 +167,11 @@ class ServerConnection:
         due = protocol.next_timer()
         if due is not None and due <= now:
             protocol.handle_timer(now)
-            self._flush()
+            self.flush()
         step = self._upkeep.look(now, protocol, self.used_at)
         if step is Step.PING:
             protocol.send_ping()
-            self._flush()
+            self.flush()
         elif step is Step.END:
             self.finish()
         elif step is Step.CLOSE:
@@ -175,8 +182,7 @@ class ServerConnection:
         if self.closed:
             return
         self.closed = True
-        self._readable.stop()
-        self._readable.close()
+        self._intake.close()
         self._outbox.close()
         self._sock.close()
         for ticket in self._queued.values():
@@ -190,15 +196,9 @@ class ServerConnection:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def _on_readable(self) -> None:
-        """In the hub. Reads once: if there is more, the hub looks at other sockets before it comes back."""
-        try:
-            chunk = self._recv(_READ_SIZE)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            chunk = b""
-        protocol, now = self.protocol, self._host.clock()
+    def receive(self, chunk: bytes, now: float, wait: bool) -> None:
+        """In the hub. Takes what the socket gave, and has it run: now, or when there is a turn for it."""
+        protocol = self.protocol
         if not chunk:
             protocol.receive_eof(now)
             self.close()
@@ -208,48 +208,80 @@ class ServerConnection:
             protocol.has_news = False
             self._take_news()
         self._flushed_at = now
-        self._work_off()
+        if wait:
+            self._intake.wait_for_turn()
+        else:
+            self._work_off(now)
 
-    def _work_off(self) -> None:
-        """In the hub. Has everything run that is there to be run, and sends the answers."""
-        self._work_armed = False
-        protocol, begin = self.protocol, self._host.crew.begin
-        while self._admitted or (protocol.has_requests and not self.closed):
-            if not begin(self._run_requests):
-                self._host.admission.hold(self.share)
-                self._host.attended.add(self)
-        self._flush()
-        if not self.closed and (protocol.wants_close or len(self._outbox) > self._host.config.wire.max_unsent):
-            # No room for more answers, or no more requests wanted: on_written goes on, or nobody does.
-            self._paused = True
-            self._readable.stop()
+    def take_turn(self, now: float) -> bool:
+        """In the hub. Others were served in between; False if nothing is left to be run."""
+        if not self._admitted and (self.closed or not self.protocol.has_requests):
+            return self.closed
+        self._flushed_at = now
+        self._work_off(now)
+        return True
+
+    def _work_off(self, began: float | None = None) -> None:
+        """In the hub. Has what is there to be run run until its slice of time is used up, and sends the answers.
+
+        The slice began with what was read; without that, a handler has come back, and may have come between turns.
+        """
+        if began is None:
+            self._work_armed = False
+            if self._intake.is_waiting:
+                self.flush()
+                return
+            began = self._host.clock()
+        self._turn_ends = began + SLICE
+        self._turn_is_over = False
+        protocol, host = self.protocol, self._host
+        while (self._admitted or (protocol.has_requests and not self.closed)) and not self._turn_is_over:
+            if not host.crew.begin(self._run_requests):
+                host.admission.hold(self.share)
+                host.attended.add(self)
+        used = host.clock() - began
+        if used > NOTABLE:
+            host.turns.charge(used)
+        if used > SLICE and (self._admitted or not self.closed):
+            self._intake.wait_for_turn(for_long=True)
+        self.flush()
+        if self.closed:
+            return
+        if protocol.state is _CLOSED or len(self._outbox) > self._max_unsent:
+            # Nothing more is wanted, or there is no room for more answers: on_written goes on, or nobody does.
+            self._intake.stop()
+        elif not self._intake.is_reading:
+            self._intake.go_on()
 
     def _on_written(self) -> None:
-        self._flush()
-        if self._paused and not self.closed and not self._outbox and not self.protocol.wants_close:
-            self._paused = False
-            self._readable.start(self._on_readable)
+        self.flush()
+        if not self.closed and not self._intake.is_reading:
+            self._intake.wait_for_turn()
 
     # -- running requests ------------------------------------------------------------------------
 
     def _run_requests(self, worker: Worker) -> None:
-        """In a worker: runs everything there is."""
+        """In a worker: runs what there is, until the slice of time is used up."""
         next_request, admits, admitted = self.protocol.next_request, self._host.admission.admits, self._admitted
-        share = self.share
+        share, clock = self.share, self._host.clock
         while True:
+            now = clock()
+            if now > self._turn_ends:
+                self._turn_is_over = True
+                break
             if admitted:
-                self._run(admitted.popleft(), worker)
+                self._run(admitted.popleft(), worker, now)
                 continue
             request = None if self.closed else next_request()
             if request is None:
                 break
             if admits(share):
-                self._run(request, worker)
+                self._run(request, worker, now)
             else:
                 self._turn_away(request)
         # Here and not in the hub: a switch before the last send would keep the peer waiting for it.
         if worker.in_front:
-            self._flush()
+            self._send()
         else:
             self._work_soon()
 
@@ -262,7 +294,7 @@ class ServerConnection:
         else:
             self._answer(request, admission.refusal(request))
 
-    def _run(self, request: Request, worker: Worker) -> None:
+    def _run(self, request: Request, worker: Worker, began: float) -> None:
         """Runs an admitted request."""
         host = self._host
         self._serving[worker] = request
@@ -270,7 +302,7 @@ class ServerConnection:
             host.admission.hold(self.share)
             host.attended.add(self)
         answer = None
-        self.used_at = began = host.clock()
+        self.used_at = began
         if began - self._flushed_at > _FLUSH_AFTER:
             self._flushed_at = began
             self._send()
@@ -335,11 +367,19 @@ class ServerConnection:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def _flush(self) -> None:
-        """Sends what the machine has, as far as the socket takes it; never blocks."""
+    def flush(self) -> None:
+        """Sends what the machine has, as far as the socket takes it, and closes if nothing else remains to be done.
+
+        As long as the socket was not looked at, there may be more calls in it; and to close it then would take from the
+        peer what it has not read yet.
+        """
         self._send()
-        if not self.closed and self.protocol.wants_close and not self._outbox:
-            self.close()
+        protocol = self.protocol
+        if not self.closed and protocol.wants_close and not self._outbox and not protocol.has_requests:
+            if self._intake.is_reading or protocol.state is _CLOSED:
+                self.close()
+            else:
+                self._intake.wait_for_turn()
 
     def _send(self) -> None:
         """The same in the middle of what was read, where it would be too early to close."""

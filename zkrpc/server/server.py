@@ -32,6 +32,7 @@ from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
 from zkrpc.server.shares import Shares
 from zkrpc.server.stopping import StepAction, walk_down
+from zkrpc.server.turns import Turns
 from zkrpc.server.upkeep import pace_of
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,8 @@ class Server:
         self._lifecycle = Lifecycle(linger=self.config.linger, drain_timeout=self.config.drain_timeout)
         self.admission = self._make_admission()
         self.crew = Crew()
+        loop = gevent.get_hub().loop
+        self.turns = Turns(loop.timer(0.0), loop.now)
         self._steps = dict(steps or {})
         self.shares = Shares()
         self._connections: set[ServerConnection] = set()
@@ -253,6 +256,7 @@ class Server:
             ticker.kill(block=False)
         for connection in list(self._connections):
             connection.close()
+        self.turns.close()
         self.crew.dismiss()
 
 

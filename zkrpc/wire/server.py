@@ -63,13 +63,13 @@ class ServerProtocol:
         "_known",
         "_max_frame",
         "_out",
-        "_partial_since",
         "_peer_is_done",
         "_ready",
         "failure",
         "has_news",
         "last_heard_at",
         "limits",
+        "partial_since",
         "peer_headers",
         "peer_is_zkrpc",
         "state",
@@ -91,7 +91,8 @@ class ServerProtocol:
         self._max_frame = limits.max_frame
         self._buffer = FrameBuffer(limits.max_frame)
         self._first_frame_by: float | None = now + limits.first_frame_timeout
-        self._partial_since: float | None = None
+        self.partial_since: float | None = None
+        """When bytes came of the frame that is incomplete; None if none is."""
         self._known = KnownRequests(limits)
         self._ready: deque[Request] = deque()
         self._active: dict[int, Request] = {}
@@ -134,7 +135,7 @@ class ServerProtocol:
         if self.state is _CLOSED:
             return
         self.last_heard_at = now
-        if self._partial_since is None:
+        if self.partial_since is None:
             self._take(data, 0, now)
         else:
             joined, start = self._buffer.join(data)
@@ -165,9 +166,9 @@ class ServerProtocol:
             return
         if start != began:
             self._first_frame_by = None
-            self._partial_since = None if start == end else now
-        elif self._partial_since is None and start != end:
-            self._partial_since = now
+            self.partial_since = None if start == end else now
+        elif self.partial_since is None and start != end:
+            self.partial_since = now
 
     def _take_any(self, frame: bytes, now: float) -> None:
         """One frame of any kind. Raises RemoteProtocolError if the connection cannot go on after it."""
@@ -249,7 +250,7 @@ class ServerProtocol:
     def receive_eof(self, now: float) -> None:
         """The peer sends no more. Nobody is left to answer: calls in flight may finish, their replies go nowhere."""
         if self.state is not _CLOSED:
-            partial = self._partial_since is not None
+            partial = self.partial_since is not None
             self._become_closed("the peer closed in the middle of a frame" if partial else None)
 
     # -- from the application
@@ -353,7 +354,7 @@ class ServerProtocol:
         """When to call ``handle_timer``, or None."""
         if self.state is _CLOSED:
             return None
-        partial = None if self._partial_since is None else self._partial_since + self.limits.partial_frame_timeout
+        partial = None if self.partial_since is None else self.partial_since + self.limits.partial_frame_timeout
         if partial is None or (self._first_frame_by is not None and self._first_frame_by < partial):
             return self._first_frame_by
         return partial
@@ -364,14 +365,14 @@ class ServerProtocol:
             return
         if self._first_frame_by is not None and now >= self._first_frame_by:
             self._become_closed(f"no complete frame within {self.limits.first_frame_timeout:g} s of connecting")
-        elif self._partial_since is not None and now >= self._partial_since + self.limits.partial_frame_timeout:
+        elif self.partial_since is not None and now >= self.partial_since + self.limits.partial_frame_timeout:
             self._become_closed(f"a frame stayed incomplete for {self.limits.partial_frame_timeout:g} s")
 
     def _become_closed(self, failure: str | None) -> None:
         self.state = _CLOSED
         self.failure = failure
         self._buffer.clear()
-        self._partial_since = None
+        self.partial_since = None
 
     def __repr__(self) -> str:
         """State and counts."""

@@ -1,0 +1,150 @@
+"""The reading end of a connection: what it reads at once, and when it lets others go first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from zkrpc.server.intake import Intake
+
+KIB = 1024
+
+
+class Bench:
+    """An intake between a socket, a watcher, turns and an owner that the test plays."""
+
+    def __init__(self) -> None:
+        self.protocol: Any = self
+        self.partial_since: float | None = None
+        self.spent = False
+        self.waiting: list[Callable[[], object]] = []
+        self.chunks: list[Any] = []
+        self.asked: list[int] = []
+        self.events: list[Any] = []
+        self.left = False
+        self.readable: Callable[[], object] | None = None
+        self.intake = Intake(self, self, self, self)  # type: ignore[arg-type]  # it plays all of them
+
+    # the socket
+    def recv(self, size: int) -> bytes:
+        self.asked.append(size)
+        if not self.chunks:
+            raise BlockingIOError
+        chunk = self.chunks.pop(0)
+        if isinstance(chunk, Exception):
+            raise chunk
+        return bytes(min(chunk, size))
+
+    # the watcher
+    def start(self, callback: Callable[[], object]) -> None:
+        self.readable = callback
+
+    def stop(self) -> None:
+        self.readable = None
+
+    def close(self) -> None:
+        self.events.append("watcher closed")
+
+    # the turns
+    def wait(self, take_turn: Callable[[], object]) -> None:
+        self.waiting.append(take_turn)
+
+    def is_spent(self) -> bool:
+        return self.spent
+
+    # the owner
+    def receive(self, chunk: bytes, now: float, wait: bool) -> None:
+        self.events.append((len(chunk), wait))
+
+    def take_turn(self, now: float) -> bool:
+        self.events.append("turn")
+        return self.left
+
+    def flush(self) -> None:
+        self.events.append("flush")
+
+    def clock(self) -> float:
+        return 7.0
+
+    # the test
+    def read(self, *chunks: Any) -> None:
+        """The socket has these to give, and is readable for each."""
+        self.chunks += chunks
+        for _ in chunks:
+            assert self.readable is not None
+            self.readable()
+
+    def give_turn(self) -> None:
+        self.waiting.pop(0)()
+
+
+def test_intake_reads_more_from_whoever_sends_much() -> None:
+    """Twice as much after each read that was full, up to a bound; what is less changes nothing."""
+    bench = Bench()
+    bench.read(100, 16 * KIB, 20 * KIB, 32 * KIB, 64 * KIB, 64 * KIB)
+    assert bench.asked == [16 * KIB, 16 * KIB, 32 * KIB, 32 * KIB, 64 * KIB, 64 * KIB]
+    assert bench.events[0] == (100, False) and repr(bench.intake) == "<Intake reading>"
+
+
+def test_intake_reads_less_from_whoever_takes_long() -> None:
+    """Half as much after each time, down to a bound; and nothing before its turn."""
+    bench = Bench()
+    for _ in range(5):
+        bench.intake.wait_for_turn(for_long=True)
+        bench.intake.wait_for_turn()
+        assert (bench.readable, len(bench.waiting), repr(bench.intake)) == (None, 1, "<Intake waiting>")
+        bench.chunks.append(10)
+        bench.give_turn()
+    assert bench.asked == [8 * KIB, 4 * KIB, 4 * KIB, 4 * KIB, 4 * KIB]
+
+
+def test_intake_reads_in_its_turn_if_nothing_is_left_to_do() -> None:
+    """What is left goes first; when there is nothing to be read either, it reads on as everybody does."""
+    bench = Bench()
+    bench.left = True
+    bench.intake.wait_for_turn()
+    bench.give_turn()
+    assert bench.events == ["turn"] and not bench.asked
+    bench.left = False
+    bench.intake.wait_for_turn()
+    bench.give_turn()
+    assert bench.events == ["turn", "turn", "flush"]
+    assert bench.readable is not None and bench.intake.is_reading
+
+
+def test_intake_lets_others_go_first_where_much_was_used_already() -> None:
+    """A large read, or one that may complete something large, waits for its turn; a small one never does, and nobody
+    twice."""
+    bench = Bench()
+    bench.read(5 * KIB)
+    bench.spent = True
+    bench.read(100, 4 * KIB, 4 * KIB + 1)
+    bench.partial_since = 1.0
+    bench.read(100)
+    assert [wait for _, wait in bench.events] == [False, False, False, True, True]
+    bench.intake.wait_for_turn()
+    bench.chunks.append(5 * KIB)
+    bench.give_turn()
+    assert bench.events[-1] == (5 * KIB, False)
+
+
+def test_intake_stops_and_goes_on_as_told() -> None:
+    """Stopped means that not even a turn comes of it; going on while it waits means to wait."""
+    bench = Bench()
+    bench.intake.stop()
+    bench.intake.stop()
+    assert (bench.readable, repr(bench.intake)) == (None, "<Intake stopped>")
+    bench.intake.go_on()
+    assert bench.readable is not None
+    bench.intake.wait_for_turn()
+    bench.intake.go_on()
+    assert bench.readable is None and bench.intake.is_waiting
+    bench.intake.close()
+    assert bench.events == ["watcher closed"]
+
+
+def test_intake_takes_a_broken_socket_for_an_end() -> None:
+    """And passes over what was no event at all."""
+    bench = Bench()
+    bench.read(0, ConnectionResetError(), InterruptedError())
+    assert bench.events == [(0, False), (0, False), "flush"]

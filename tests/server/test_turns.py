@@ -1,0 +1,110 @@
+"""Turns on the hub: first come first served, one in each round, and never before everybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from zkrpc.server.turns import SLICE, Turns
+
+
+class Loop:
+    """An event loop of which the test says when a round is over."""
+
+    def __init__(self) -> None:
+        self.round = 1.0
+        self.armed: Callable[[], object] | None = None
+        self.ended: list[str] = []
+
+    def start(self, callback: Callable[[], object], update: bool) -> None:
+        assert self.armed is None and not update
+        self.armed = callback
+
+    def stop(self) -> None:
+        self.armed = None
+        self.ended.append("stop")
+
+    def close(self) -> None:
+        self.ended.append("close")
+
+    def go_round(self) -> None:
+        """The next round: the timer fires if it was started before."""
+        self.round += 1
+        callback, self.armed = self.armed, None
+        if callback is not None:
+            callback()
+
+
+def made() -> tuple[Turns, Loop, list[Any]]:
+    """Turns on such a loop, and a list for what happens."""
+    loop = Loop()
+    return Turns(loop, lambda: loop.round), loop, []
+
+
+def test_turns_come_one_in_each_round_in_the_order_of_asking() -> None:
+    """And none is lost or given twice."""
+    turns, loop, taken = made()
+    for name in "abc":
+        turns.wait(lambda name=name: taken.append(name))
+    assert (taken, len(turns), repr(turns)) == ([], 3, "<Turns waiting=3>")
+    seen = []
+    for _ in range(4):
+        loop.go_round()
+        seen.append("".join(taken))
+    assert seen == ["a", "ab", "abc", "abc"] and loop.armed is None
+
+
+def test_turn_that_is_asked_for_during_a_turn_comes_behind_the_others() -> None:
+    """Whoever needs several waits between them as often as there are others."""
+    turns, loop, taken = made()
+
+    def greedy() -> None:
+        taken.append("greedy")
+        turns.wait(greedy)
+
+    turns.wait(greedy)
+    turns.wait(lambda: taken.append("other"))
+    for _ in range(4):
+        loop.go_round()
+    assert taken == ["greedy", "other", "greedy", "greedy"]
+
+
+def test_turn_that_fails_keeps_nobody_from_the_next() -> None:
+    """The loop reports what it raised."""
+    turns, loop, taken = made()
+
+    def bad() -> None:
+        raise ValueError("broken")
+
+    turns.wait(bad)
+    turns.wait(lambda: taken.append("good"))
+    try:
+        loop.go_round()
+    except ValueError:
+        pass
+    loop.go_round()
+    assert taken == ["good"]
+
+
+def test_round_is_spent_when_much_was_used_in_it() -> None:
+    """All connections together; the next round is a new one."""
+    turns, loop, _ = made()
+    assert not turns.is_spent()
+    for _ in range(5):
+        turns.charge(SLICE)
+    assert not turns.is_spent()
+    turns.charge(SLICE)
+    assert turns.is_spent()
+    loop.go_round()
+    assert not turns.is_spent()
+    turns.charge(SLICE)
+    assert not turns.is_spent()
+
+
+def test_turns_end_with_their_server() -> None:
+    """Nobody is called afterwards, and the timer is freed."""
+    turns, loop, taken = made()
+    turns.wait(lambda: taken.append("late"))
+    turns.close()
+    loop.go_round()
+    assert (taken, loop.ended, len(turns)) == ([], ["stop", "close"], 0)

@@ -1,0 +1,119 @@
+"""When a connection's socket is read, and how much at once.
+
+=========  =============================================================  ============================================
+it is      because                                                        and goes on
+=========  =============================================================  ============================================
+reading    nothing speaks against it
+waiting    the connection has used the hub for its slice of time, or       with its turn
+           what came may take long and others have had much already
+stopped    there is no room for answers, or nothing more is wanted        when ``go_on`` is called, or never
+=========  =============================================================  ============================================
+
+What was read is parsed in one go. So whoever sends what takes long to parse or to run gets it read in small pieces, and
+whoever sends much that does not, in large ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from zkrpc.server.turns import Turns
+from zkrpc.wire.server import ServerProtocol
+
+_SMALLEST, _FIRST, _LARGEST = 4 * 1024, 16 * 1024, 64 * 1024
+_LIGHT = 4 * 1024
+"""Bytes that may be taken, parsed and run in any round of the loop: a millisecond's work at worst."""
+
+
+class IntakeOwner(Protocol):
+    """The connection that is read for."""
+
+    protocol: ServerProtocol
+
+    def receive(self, chunk: bytes, now: float, wait: bool) -> None:
+        """Bytes came; none are the end. With ``wait``, what they bring is to be run when there is a turn for it."""
+
+    def take_turn(self, now: float) -> bool:
+        """Does what is left to do; False if there is nothing."""
+
+    def flush(self) -> None:
+        """Nothing came: sends what there is, and closes if that was what remained to be done."""
+
+    def clock(self) -> float:
+        """Monotonic seconds."""
+
+
+class Intake:
+    """The reading end of one connection; it reads from the start.
+
+    ``readable`` is a watcher that fires when ``sock`` can be read, ``turns`` the server's.
+    """
+
+    __slots__ = ("_owner", "_readable", "_recv", "_size", "_turns", "is_reading", "is_waiting")
+
+    def __init__(self, sock: Any, readable: Any, turns: Turns, owner: IntakeOwner) -> None:
+        self.is_reading = True
+        self.is_waiting = False
+        """True while it waits for a turn."""
+        self._recv: Callable[[int], bytes] = sock.recv
+        self._readable = readable
+        self._turns = turns
+        self._owner = owner
+        self._size = _FIRST
+        readable.start(self._read)
+
+    def __repr__(self) -> str:
+        """Its state."""
+        return f"<Intake {'waiting' if self.is_waiting else 'reading' if self.is_reading else 'stopped'}>"
+
+    def stop(self) -> None:
+        """Nothing is read until ``go_on``."""
+        if self.is_reading:
+            self.is_reading = False
+            self._readable.stop()
+
+    def go_on(self) -> None:
+        """It may read again."""
+        if not self.is_reading and not self.is_waiting:
+            self.is_reading = True
+            self._readable.start(self._read)
+
+    def wait_for_turn(self, *, for_long: bool = False) -> None:
+        """Nothing is read until there is a turn; ``for_long`` says that what was read took long."""
+        if for_long:
+            self._size = max(self._size // 2, _SMALLEST)
+        if not self.is_waiting:
+            self.is_waiting = True
+            self.stop()
+            self._turns.wait(self._take_turn)
+
+    def close(self) -> None:
+        """Nothing is read any more. A turn that was waited for still comes, for what was read."""
+        self.stop()
+        self._readable.close()
+
+    def _read(self) -> None:
+        """In the hub. Reads once: if there is more, the hub looks at other sockets before it comes back."""
+        owner, wanted = self._owner, self._size
+        may_take_long = owner.protocol.partial_since is not None
+        try:
+            chunk = self._recv(wanted)
+        except (BlockingIOError, InterruptedError):
+            self.go_on()
+            owner.flush()
+            return
+        except OSError:
+            chunk = b""
+        size = len(chunk)
+        if size == wanted < _LARGEST:
+            self._size *= 2
+        # In a turn it was waited for already.
+        wait = (may_take_long or size > _LIGHT) and self.is_reading and self._turns.is_spent()
+        owner.receive(chunk, owner.clock(), wait)
+
+    def _take_turn(self) -> None:
+        self.is_waiting = False
+        owner = self._owner
+        if not owner.take_turn(owner.clock()):
+            self._read()

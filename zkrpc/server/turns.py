@@ -1,0 +1,91 @@
+"""Who may use the hub next, when somebody has just used it for long.
+
+Reading, parsing, decoding and handlers that never block all run in the hub, one connection after another. What one of
+them costs there is bounded by a *slice*: a connection that has used it up stops, and neither reads nor runs anything
+until its turn comes. Those that wait take turns, first come first served, and there is one turn in each round of the
+event loop. So in every round all others are served first, however many wait here and however much they have to do.
+
+::
+
+    a round:   readable | readable | readable | one turn | timers … | readable | …
+
+A connection whose turn was a short one goes on as everybody does. Nobody is punished; whoever needs the hub for longer
+than a slice at a time gets all of what the others leave.
+
+Pure: it is given a timer of the event loop and what tells one round from the next.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+SLICE = 0.002
+"""Seconds that a connection may use the hub for at a time: some hundred quick calls, and not much beside the time that
+a call takes through a network."""
+NOTABLE = SLICE / 8
+"""Seconds that are worth being noted."""
+_MOST = 5 * SLICE
+"""Seconds of one round after which what may take long waits for its turn, whoever it comes from."""
+
+
+class Turns:
+    """The turns of one server.
+
+    Args:
+        timer: calls back in the loop's next round, ``start(callback, update=False)``; there is one callback at most.
+        round_of: a number that is another in each round of the event loop.
+    """
+
+    __slots__ = ("_round", "_round_of", "_spent", "_timer", "_waiting")
+
+    def __init__(self, timer: Any, round_of: Callable[[], float]) -> None:
+        self._timer = timer
+        self._round_of = round_of
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._round = 0.0
+        self._spent = 0.0
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def __repr__(self) -> str:
+        """How many wait."""
+        return f"<Turns waiting={len(self._waiting)}>"
+
+    def wait(self, take_turn: Callable[[], object]) -> None:
+        """Has it called when its turn comes, once."""
+        self._waiting.append(take_turn)
+        if len(self._waiting) == 1:
+            self._arm()
+
+    def charge(self, seconds: float) -> None:
+        """Somebody has used the hub for that long in this round."""
+        now = self._round_of()
+        if now != self._round:
+            self._round = now
+            self._spent = 0.0
+        self._spent += seconds
+
+    def is_spent(self) -> bool:
+        """Whether so much was used in this round that what can wait should."""
+        return self._spent > _MOST and self._round_of() == self._round
+
+    def close(self) -> None:
+        """Nobody gets a turn any more."""
+        self._waiting.clear()
+        self._timer.stop()
+        self._timer.close()
+
+    def _arm(self) -> None:
+        # Without an update: the loop's time is what tells one round from the next.
+        self._timer.start(self._give, update=False)
+
+    def _give(self) -> None:
+        if self._waiting:
+            take_turn = self._waiting.popleft()
+            if self._waiting:
+                self._arm()
+            take_turn()
