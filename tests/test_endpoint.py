@@ -20,7 +20,22 @@ def test_endpoint_reads_what_it_writes(text: str, host: str, port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "host", "host:", ":80", "::1:80", "host:70000", "host:8x", "host:٣", "host:" + "9" * 5000]
+    "text",
+    [
+        "",
+        "host",
+        "host:",
+        ":80",
+        "::1:80",
+        "host:70000",
+        "host:8x",
+        "host:٣",
+        "host:" + "9" * 5000,
+        "a\x1b[2J:1",
+        "a\nb:1",
+        "a b:1",
+        "\u202ea:1",
+    ],
 )
 def test_endpoint_names_what_it_expected(text: str) -> None:
     """Anything else is a ConfigError that shows the form."""

@@ -45,8 +45,11 @@ class Endpoint:
             host = host[1:-1]
         elif ":" in host:
             host = ""
-        if not (colon and host and port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65536):
-            raise ConfigError(f"{text!r} is not an endpoint; write host:port or [ipv6]:port, as in 127.0.0.1:9090")
+        visible = host.isprintable() and " " not in host
+        if not (
+            colon and host and visible and port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65536
+        ):
+            raise ConfigError(f"{text!r:.300} is not an endpoint; write host:port or [ipv6]:port, as in 127.0.0.1:9090")
         return cls(host, int(port))
 
     def __str__(self) -> str:

@@ -137,6 +137,12 @@ def test_message_of_a_peer_is_cut_to_a_sensible_length() -> None:
     assert "no reason given" in str(failure(b"\x00"))
 
 
+def test_message_of_a_peer_is_no_order_to_a_terminal() -> None:
+    """It ends up in logs and on screens; what is visible stays."""
+    error = failure(encode_failure("grüße\x1b[2J\nzkrpc: all is well", 6))
+    assert "grüße\\x1b[2J\\nzkrpc: all is well" in str(error) and str(error).isprintable()
+
+
 def test_unreadable_reply_says_that_the_handler_ran() -> None:
     """It must not be sent again on account of our reading."""
     error = unreadable(METHOD, RemoteProtocolError("truncated"))

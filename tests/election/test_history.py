@@ -70,3 +70,12 @@ def test_history_leaves_out_what_is_no_term() -> None:
         {**good, "ended_at": "x"},
     ]
     assert [term.instance for term in read_history(json.dumps([*bad, {**good, "more": 1}]).encode())] == ["a"]
+
+
+@pytest.mark.parametrize("at", ["NaN", "Infinity", "1e999", "1e300", "-1", "9" * 400, "true"])
+@pytest.mark.parametrize("field", ["began_at", "ended_at"])
+def test_history_leaves_out_terms_at_impossible_times(field: str, at: str) -> None:
+    """They have no date, and some of them are not even JSON."""
+    times = {"began_at": "1.0", "ended_at": "2.0", field: at}
+    entry = f'"epoch": 1, "instance": "w", "endpoint": "h:1", "reason": "", "began_at": {times["began_at"]}'
+    assert read_history(f'[{{{entry}, "ended_at": {times["ended_at"]}}}]'.encode()) == []

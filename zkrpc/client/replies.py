@@ -25,6 +25,7 @@ from zkrpc.errors import (
     UnknownMethod,
 )
 from zkrpc.idl import Method
+from zkrpc.legible import legible
 from zkrpc.wire import headers as keys
 from zkrpc.wire.message import Reply
 
@@ -42,8 +43,6 @@ _ERRORS: dict[str, type[CallError]] = {
     )
 }
 _EXECUTED = {executed.value: executed for executed in Executed}
-_LONGEST_MESSAGE = 1000
-"""Characters of a peer's text that go into our message; it is somebody else's text and may be long."""
 _LONGEST_RETRY_AFTER = 3600.0
 
 
@@ -59,7 +58,7 @@ def failure_of(method: Method, reply: Reply) -> CallError:
     except RemoteProtocolError as error:
         text, kind = f"unreadable failure ({error})", int(FailureKind.UNKNOWN)
     executed = _EXECUTED.get(reply.headers.get(keys.EXECUTED, ""))
-    message = f"{_name(method)}: {(text or 'no reason given')[:_LONGEST_MESSAGE]}"
+    message = f"{_name(method)}: {legible(text or 'no reason given')}"
     error_class = _class_of(reply.headers.get(keys.ERROR, ""), kind, executed)
     headers = reply.headers
     if error_class is Overloaded:

@@ -45,6 +45,7 @@ from zkrpc.election.petition import await_petition
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import NO_EPOCH, Endpoint
 from zkrpc.errors import Executed, NotPrimary, StaleEpoch
+from zkrpc.legible import legible
 from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.operations import SessionState
 from zkrpc.registry.session import Session
@@ -201,7 +202,7 @@ class Campaign:
     def refusal(self, executed: Executed = Executed.NO) -> NotPrimary:
         """Why a call for the primary is not served here, and where to go instead."""
         record = None if self.leadership is not None or self.gate.is_paused else self.primary
-        where = f"{record.instance} at {record.endpoint}" if record is not None else "not known now"
+        where = f"{legible(record.instance)} at {record.endpoint}" if record is not None else "not known now"
         return NotPrimary(
             f"this instance is not the primary of {self._name}; it is {where}",
             primary=None if record is None else record.endpoint,

@@ -16,6 +16,8 @@ from zkrpc.registry.formats import PrimaryRecord
 LENGTH = 32
 """Entries kept."""
 _MAX_HISTORY = 64 * 1024
+_LATEST = 253402214400.0
+"""The last day that has a date of four digits."""
 _UNSAID = "ended without a word"
 
 
@@ -74,13 +76,18 @@ def _dump(terms: list[Term]) -> bytes:
     return json.dumps([dataclasses.asdict(term) for term in kept], separators=(",", ":")).encode()
 
 
+def _is_time(number: Any) -> bool:
+    """Anybody may have written anything: what is no number would not be JSON again, what is far off no date."""
+    return type(number) in (int, float) and 0 <= number < _LATEST
+
+
 def _term(entry: Any) -> Term | None:
     names = [field.name for field in dataclasses.fields(Term)]
     if not isinstance(entry, dict) or any(name not in entry for name in names):
         return None
     texts = [entry["instance"], entry["endpoint"], entry["reason"]]
     numbers = [entry["began_at"], entry["began_at"] if entry["ended_at"] is None else entry["ended_at"]]
-    sound = all(isinstance(text, str) for text in texts) and all(type(number) in (int, float) for number in numbers)
+    sound = all(isinstance(text, str) for text in texts) and all(_is_time(number) for number in numbers)
     if not sound or type(entry["epoch"]) is not int:
         return None
     return Term(**{name: entry[name] for name in names})

@@ -15,6 +15,7 @@ from gevent.event import Event
 from zkrpc.election.placement import PlacementMachine
 from zkrpc.election.tree import instance_of, queue
 from zkrpc.errors import CoordinationError
+from zkrpc.legible import legible
 from zkrpc.registry.session import Session
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class Spreader:
                 self._look()
             self._machine.handle_timer(self._clock())
             for move in self._machine.effects():
-                log.info("handing %s over to %s, which leads fewer groups", move.group, move.heir)
+                log.info("handing %s over to %s, which leads fewer groups", move.group, legible(move.heir))
                 self._move(move.group, move.heir)
             due = self._machine.next_timer()
             timeout = None if due is None else max(0.0, due - self._clock())

@@ -15,6 +15,7 @@ from zkrpc.election.petition import Petition, petition_path
 from zkrpc.election.tree import ElectionPaths, EpochRecord, heartbeat_path, instance_of, queue
 from zkrpc.endpoint import NO_EPOCH
 from zkrpc.errors import ConfigError, CoordinationError, NodeExists, RemoteProtocolError
+from zkrpc.legible import legible
 from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.session import Session
@@ -107,7 +108,7 @@ def ask_to_step_down(session: Session, paths: ElectionPaths, *, heir: str = "", 
         with suppress(CoordinationError):
             session.delete(path)
     if new is None:
-        raise CoordinationError(f"{old.instance} has not handed {paths.group} over within {timeout:g} s")
+        raise CoordinationError(f"{legible(old.instance)} has not handed {paths.group} over within {timeout:g} s")
     return new
 
 

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from zkrpc.endpoint import MAX_EPOCH, NO_EPOCH, Endpoint, Instance
 from zkrpc.errors import ConfigError, RemoteProtocolError
+from zkrpc.legible import legible
 from zkrpc.registry.schema import MEMBER_PREFIX, worker_id_of
 
 MAX_RECORD = 64 * 1024
@@ -155,7 +156,7 @@ def load_object(payload: bytes, max_size: int, what: str = "a record") -> dict[s
             # An escaped half surrogate decodes, and then breaks whoever prints or stores it.
             json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as exc:
-        raise RemoteProtocolError(f"{what} that is not JSON: {str(exc)[:100]}") from exc
+        raise RemoteProtocolError(f"{what} that is not JSON: {legible(exc, 100)}") from exc
     if not isinstance(document, dict):
         _refuse(f"{what} that is not a JSON object")
     return document
@@ -169,7 +170,7 @@ def launch_of(payload: bytes) -> str:
 def describe_record(payload: bytes) -> str:
     """One phrase for people: where and what wrote this record, as far as it can be read."""
     place, launch, pid = _identity(payload)
-    return f"{place} (pid {pid or 'unknown'}, launch {launch or 'unknown'})"
+    return f"{place} (pid {legible(pid or 'unknown', 64)}, launch {legible(launch or 'unknown', 64)})"
 
 
 def _identity(payload: bytes) -> tuple[str, str, str]:

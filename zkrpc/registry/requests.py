@@ -15,6 +15,7 @@ from gevent.event import Event
 
 from zkrpc.config import RegistryConfig
 from zkrpc.errors import ConfigError, NodeExists, NodeMissing
+from zkrpc.legible import legible
 from zkrpc.registry.link import create_anywhere, exists_anywhere, is_consequence, translated
 from zkrpc.registry.operations import Check, ConnectString, Create, Delete, Operation, SetData, Stat
 
@@ -48,13 +49,17 @@ class Requests:
 
     def exists(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> Stat | None:
         """The node's stat, or None. The watch also waits for a node that is not there yet."""
-        found = self._call(f"exists {path}", lambda kazoo: kazoo.exists_async(path, watch=_watcher(watch)), timeout)
+        found = self._call(
+            f"exists {legible(path)}", lambda kazoo: kazoo.exists_async(path, watch=_watcher(watch)), timeout
+        )
         return None if found is None else _stat(found)
 
     def get(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> tuple[bytes, Stat] | None:
         """The node's value and stat; None, and no watch, if there is no such node."""
         try:
-            value, stat = self._call(f"get {path}", lambda kazoo: kazoo.get_async(path, watch=_watcher(watch)), timeout)
+            value, stat = self._call(
+                f"get {legible(path)}", lambda kazoo: kazoo.get_async(path, watch=_watcher(watch)), timeout
+            )
         except NodeMissing:
             return None
         return bytes(value or b""), _stat(stat)
@@ -63,7 +68,7 @@ class Requests:
         """The names of the node's children, in no order; None, and no watch, if there is no such node."""
         try:
             names: list[str] = self._call(
-                f"list {path}", lambda kazoo: kazoo.get_children_async(path, watch=_watcher(watch)), timeout
+                f"list {legible(path)}", lambda kazoo: kazoo.get_children_async(path, watch=_watcher(watch)), timeout
             )
         except NodeMissing:
             return None
@@ -75,7 +80,7 @@ class Requests:
         """Like :meth:`children`, together with the stat that the node had at that very moment."""
         try:
             names, stat = self._call(
-                f"list {path}",
+                f"list {legible(path)}",
                 lambda kazoo: kazoo.get_children_async(path, watch=_watcher(watch), include_data=True),
                 timeout,
             )
@@ -95,7 +100,7 @@ class Requests:
         """Creates a node whose parent exists; returns its path."""
         self._check_size(path, value)
         created = self._call(
-            f"create {path}",
+            f"create {legible(path)}",
             lambda kazoo: kazoo.create_async(path, value, ephemeral=ephemeral, sequence=sequence),
             timeout,
         )
@@ -129,11 +134,11 @@ class Requests:
     def set(self, path: str, value: bytes, version: int = -1, *, timeout: float | None = None) -> Stat:
         """Changes the node's value if it is at ``version`` (-1: at any)."""
         self._check_size(path, value)
-        return _stat(self._call(f"set {path}", lambda kazoo: kazoo.set_async(path, value, version), timeout))
+        return _stat(self._call(f"set {legible(path)}", lambda kazoo: kazoo.set_async(path, value, version), timeout))
 
     def delete(self, path: str, version: int = -1, *, timeout: float | None = None) -> None:
         """Deletes the node if it is at ``version`` (-1: at any) and has no children."""
-        self._call(f"delete {path}", lambda kazoo: kazoo.delete_async(path, version), timeout)
+        self._call(f"delete {legible(path)}", lambda kazoo: kazoo.delete_async(path, version), timeout)
 
     def multi(self, operations: Sequence[Operation], *, timeout: float | None = None) -> list[str | Stat | None]:
         """Does all of the operations or none; returns each one's result (a path, a Stat, or None).
@@ -142,7 +147,7 @@ class Requests:
         """
         values = [operation.value for operation in operations if isinstance(operation, (Create, SetData))]
         self._check_size("a transaction", b"".join(values))
-        action = f"transaction of {len(operations)} ({operations[0].path if operations else ''}, …)"
+        action = f"transaction of {len(operations)} ({legible(operations[0].path) if operations else ''}, …)"
 
         def submit(kazoo: Any) -> Any:
             transaction = kazoo.transaction()
@@ -159,7 +164,7 @@ class Requests:
         """kazoo returns a transaction's errors in its result; the other steps' errors say only "because of that"."""
         errors = [(step, error) for step, error in zip(operations, results) if isinstance(error, Exception)]
         for step, error in sorted(errors, key=lambda pair: is_consequence(pair[1])):
-            raise translated(error, f"transaction, at {type(step).__name__} {step.path}") from error
+            raise translated(error, f"transaction, at {type(step).__name__} {legible(step.path)}") from error
 
     def _check_size(self, path: str, value: bytes) -> None:
         # ZooKeeper answers too large a request by cutting the connection, and a retry would cut it again for ever.

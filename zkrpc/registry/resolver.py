@@ -22,6 +22,7 @@ from gevent.pool import Pool
 from zkrpc.config import RegistryConfig, ServiceConfig
 from zkrpc.endpoint import Primary, Snapshot
 from zkrpc.errors import CoordinationError, SessionSuspended
+from zkrpc.legible import legible
 from zkrpc.registry.config_watch import ConfigWatch
 from zkrpc.registry.listing import Listing
 from zkrpc.registry.operations import SessionState
@@ -238,7 +239,7 @@ class ZooKeeperResolver:
             try:
                 found = self._session.get(f"{self._members_path}/{name}")
             except Exception as error:
-                self._complain(f"read {name} of", error)
+                self._complain(f"read {legible(name)} of", error)
                 return
             records[name] = None if found is None else Record(payload=found[0], created_zxid=found[1].created_zxid)
 

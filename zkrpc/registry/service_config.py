@@ -32,6 +32,7 @@ from zkrpc.config import (
     percentile,
 )
 from zkrpc.errors import ConfigError, RemoteProtocolError
+from zkrpc.legible import legible
 from zkrpc.registry.formats import load_object
 
 _LONGEST = int(LONGEST_TIMEOUT * 1000)
@@ -83,7 +84,7 @@ def _at(path: str, key: str) -> str:
 
 
 def _refuse(path: str, expected: str, value: object) -> NoReturn:
-    raise ConfigError(f"{path} must be {expected}, got {value!r:.80}")
+    raise ConfigError(f"{legible(path, 120)} must be {expected}, got {value!r:.80}")
 
 
 # Values, each with its way from the document and back

@@ -28,6 +28,7 @@ from pathlib import Path
 
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
+from zkrpc.legible import legible
 from zkrpc.registry.closing import close_session
 from zkrpc.server.port import Port
 from zkrpc.server.supervision import EXIT_CONFIG, CloseSession, Effect, Exit, Kill, Spawn, Supervision, Terminate
@@ -228,7 +229,7 @@ class Supervisor:
                 case _:
                     raise ValueError("neither a session, nor a bound, nor ready")
         except (ValueError, RecursionError) as error:
-            log.warning("%s sent a line that is no report: %s", worker, error)
+            log.warning("%s sent a line that is no report: %s", worker, legible(error))
 
     # -- acting ----------------------------------------------------------------------------------
 
