@@ -19,6 +19,7 @@ UNTESTED: dict[str, str] = {
     "zkrpc.election.survey": "tests/cli/test_primary.py, as the command that shows it",
     "zkrpc.registry.node_watch": "tests/zookeeper/test_primaries.py and test_config_watch.py, by its two followers",
     "zkrpc.registry.registrar": "tests/zookeeper/test_registrar.py, on a real server",
+    "zkrpc.registry.removal": "tests/cli/test_rm.py, as the command that removes, on a real server",
     "zkrpc.registry.resolver": "tests/zookeeper/test_resolver.py, on a real server",
     "zkrpc.registry.session": "tests/zookeeper/test_session.py, on a real server through a failing network",
 }

@@ -22,9 +22,9 @@ class Command:
         self._programs = programs
         self._folder = folder
 
-    def python(self, *arguments: str) -> Program:
+    def python(self, *arguments: str, **environment: str) -> Program:
         """Starts this Python with other arguments."""
-        return self._programs.python(*arguments)
+        return self._programs.python(*arguments, **environment)
 
     def start(self, *arguments: str, folder: Path = ROOT, **environment: str) -> Program:
         """Starts a command and returns at once."""

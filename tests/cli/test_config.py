@@ -95,9 +95,19 @@ def test_config_is_set_changed_and_cleared_and_clients_hear(operator: Operator, 
 def test_config_comes_from_standard_input_and_is_told_to_programs(
     operator: Operator, zookeeper: str, registry: zkrpc.Registry
 ) -> None:
-    """For scripts; a service that nobody has served yet may have one, and people are asked whether they meant it."""
+    """For scripts; a service that nobody has served yet may have one, if that is said."""
+    registry.session.ensure_path(Paths("user").members)
     set_ = [sys.executable, "-m", "zkrpc", "config", "set", "users", "-", "--zookeeper", zookeeper]
-    done = subprocess.run([*set_, "--json"], input=b'{"subset_size": 20}', capture_output=True, timeout=30)
+    done = subprocess.run(set_, input=b"{}", capture_output=True, timeout=60)
+    assert (
+        done.returncode == 1
+        and b"there is no service 'users' at" in done.stderr
+        and b"did you mean user?" in done.stderr
+    )
+    assert b"say --force if it is going to be served" in done.stderr and registry.session.exists(PATH) is None
+    done = subprocess.run([*set_, "--dry-run"], input=b'{"subset_size": 20}', capture_output=True, timeout=60)
+    assert done.returncode == 0 and registry.session.exists(Paths("users").root) is None
+    done = subprocess.run([*set_, "--json", "--force"], input=b'{"subset_size": 20}', capture_output=True, timeout=30)
     assert json.loads(done.stdout) == {
         "service": "users",
         "written": True,
@@ -170,13 +180,15 @@ def test_write_without_an_answer_says_how_to_find_out(
     file = tmp_path / "mine.json"
     file.write_text('{"timeout_ms": 2}')
     with pytest.raises(zkrpc.OutcomeUnknown, match="no answer; see what came of it: zkrpc config show users"):
-        module.config.main(["set", "users", str(file), f"--zookeeper={zookeeper}"], standalone_mode=False)
+        module.config.main(["set", "users", str(file), "--force", f"--zookeeper={zookeeper}"], standalone_mode=False)
 
 
-@pytest.mark.parametrize("what", ["no file", "bad name", "nobody there"])
+@pytest.mark.parametrize("what", ["no file", "bad name", "nobody there", "unknown", "unknown too"])
 def test_config_fails_in_one_line(what: str, command: Command, zookeeper: str) -> None:
     """A mistyped command is 2, a mistake 78, what may pass 1."""
     arguments, status, complaint = {
+        "unknown": (["show", "usres"], 1, "there is no service 'usres' at"),
+        "unknown too": (["clear", "usres"], 1, "there is no service 'usres' at"),
         "no file": (["set", "users", "/nowhere.json"], 2, "No such file"),
         "bad name": (["show", "a/b"], 78, "zkrpc: service name 'a/b' must be"),
         "nobody there": (["clear", "u", "--timeout=0.3", "--zookeeper=127.0.0.1:1"], 1, "zkrpc: no ZooKeeper at"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,7 +104,7 @@ def explain(command: Command, zookeeper: str, *arguments: str) -> dict[str, Any]
 
 @pytest.mark.zookeeper
 def test_explain_tells_who_said_what_and_who_answers(
-    command: Command, zookeeper: str, registry: zkrpc.Registry
+    command: Command, zookeeper: str, registry: zkrpc.Registry, tmp_path: Path
 ) -> None:
     """Two live workers, one that is frozen, one that is gone; the IDL, and an operator who overrules it."""
     command.serve(zookeeper, "--id=u", "--workers=3", "--zone=z1")
@@ -134,6 +135,16 @@ def test_explain_tells_who_said_what_and_who_answers(
     assert views["u-2"]["obstacles"] == ["a ping was not answered in time"] and views["u-2"]["connected_in"] < 0.5
     assert views["gone"]["obstacles"] == ["its weight is 0", "no connection: Connection refused"]
     assert any("methods that Users has not: fetch" in note for note in told["notes"])
+    assert not any("another IDL" in note for note in told["notes"])
+    (tmp_path / "users.thrift").write_text("// of yesterday\n" + Path(IDL).read_text())
+    (note,) = [
+        note
+        for note in explain(command, zookeeper, "users", f"--idl={tmp_path}/users.thrift", "--ping-timeout=0.1")[
+            "notes"
+        ]
+        if "another IDL" in note
+    ]
+    assert note.startswith("u-0, u-1, u-2 registered with another IDL than") and found["u-0"].idl_digest[:12] in note
 
 
 @pytest.mark.zookeeper
@@ -141,6 +152,7 @@ def test_explain_does_without_an_idl_and_without_instances(
     command: Command, zookeeper: str, registry: zkrpc.Registry
 ) -> None:
     """It says what it does not know; a config that clients refuse is named."""
+    registry.session.ensure_path(Paths("users").root)
     status, text = command.run("explain", "users", "get", "--zookeeper", zookeeper)
     lines = text.splitlines()
     assert status == 0 and lines[:2] == ["get", "  timeout       5 s          built-in default"]
@@ -151,8 +163,7 @@ def test_explain_does_without_an_idl_and_without_instances(
         "note: client code may say otherwise, with ClientConfig or with the options of a call",
     ]
     path = Paths("users").config
-    registry.session.ensure_path(path)
-    registry.session.set(path, dump_service_config(ServiceConfig(methods={"get": MethodConfig(timeout=1)})))
+    registry.session.create(path, dump_service_config(ServiceConfig(methods={"get": MethodConfig(timeout=1)})))
     assert list(explain(command, zookeeper, "users")["methods"]) == ["(any method)", "get"]
     registry.session.set(path, b'{"timeout": 1}')
     refused, *_ = explain(command, zookeeper, "users")["notes"]
@@ -185,12 +196,16 @@ def test_explain_knows_that_only_a_primary_serves_some_methods(
 
 
 @pytest.mark.zookeeper
-@pytest.mark.parametrize("what", ["no file", "no method", "no service", "nobody there", "bad name"])
+@pytest.mark.parametrize(
+    "what", ["no file", "no method", "like one", "unknown", "no service", "nobody there", "bad name"]
+)
 def test_explain_fails_in_one_line(what: str, command: Command, zookeeper: str) -> None:
     """Mistakes are 78 and say what there is; what may pass is 1."""
     arguments, status, complaint = {
         "no file": (["users", "--idl=nowhere.thrift"], 78, "nowhere.thrift"),
-        "no method": (["users", "fetch", f"--idl={IDL}"], 78, "Users has no method 'fetch'; it has get, find"),
+        "no method": (["users", "fetch", f"--idl={IDL}"], 78, "Users has no method 'fetch'; there are get, find"),
+        "unknown": (["usres", f"--idl={IDL}"], 1, "there is no service 'usres' at "),
+        "like one": (["users", "gett", f"--idl={IDL}"], 78, "Users has no method 'gett'; did you mean get?"),
         "no service": (["users", f"--idl={IDL}:Shop"], 78, f"{IDL} has Users; say which: --idl {IDL}:SERVICE"),
         "nobody there": (["users", "--timeout=0.3", "--zookeeper=127.0.0.1:1"], 1, "no ZooKeeper at"),
         "bad name": (["a/b"], 78, "service name 'a/b' must be"),

@@ -7,6 +7,7 @@ import pytest
 import zkrpc
 from tests.cli.command import Command, await_registered
 from tests.server.echo import EchoHandler, idl
+from zkrpc.registry.formats import dump_serverset
 
 pytestmark = pytest.mark.zookeeper
 
@@ -28,9 +29,12 @@ def test_ls_lists_the_workers_of_a_service(command: Command, zookeeper: str, reg
 
 
 def test_ls_lists_every_service(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
-    """Without a name all are listed; one that nobody serves has no instances."""
+    """Without a name all are listed; one that nobody serves any more has no instances."""
     assert command.run("ls", "--zookeeper", zookeeper) == (0, "")
+    registry.session.ensure_path("/services/ghosts/members")
     assert command.list(zookeeper, "ghosts") == {"ghosts": []}
+    registry.session.delete("/services/ghosts/members")
+    registry.session.delete("/services/ghosts")
     with zkrpc.serve(
         zkrpc.Service(idl.Echo, EchoHandler, config=zkrpc.ServerConfig(linger=0)), zookeeper=registry
     ) as app:
@@ -40,12 +44,35 @@ def test_ls_lists_every_service(command: Command, zookeeper: str, registry: zkrp
     assert status == 0 and table.startswith("echo: 1 instance\n") and str(app.endpoint) in table
 
 
-@pytest.mark.parametrize("what", ["nobody there", "no such chroot", "bad name", "bad connect string"])
+def test_ls_shows_what_others_wrote_without_obeying_it(
+    command: Command, zookeeper: str, registry: zkrpc.Registry
+) -> None:
+    """Directions and breaks are escaped for people and exact for programs; a child that is no service's name is named
+    and left out."""
+    for path in ("/services/users/members", "/services/two words", "/services/\u202eback"):
+        registry.session.ensure_path(path)
+    odd = zkrpc.Instance(
+        id="x", endpoint=zkrpc.Endpoint("127.0.0.1", 7), zone="\x1b[2J\n", protocols=("zkrpc", "\x1b]0;owned\x07")
+    )
+    registry.session.create("/services/users/members/member_\u202ew", dump_serverset(odd), ephemeral=True)
+    program = command.start("ls", "--zookeeper", zookeeper)
+    assert program.wait() == 0 and program.output.isascii() and "\x1b" not in program.output
+    lines = program.output.splitlines()
+    assert "left out, since it is no service's name: 'two words'" in lines
+    assert "left out, since it is no service's name: '\\u202eback'" in lines
+    assert lines[-2] == "users: 1 instance" and "\\u202ew" in lines[-1]
+    assert lines[-1].endswith("zkrpc \\x1b]0;owned\\x07")
+    (one,) = command.list(zookeeper, "users")["users"]
+    assert (one["id"], one["zone"], one["protocols"][1]) == ("\u202ew", "\x1b[2J\n", "\x1b]0;owned\x07")
+
+
+@pytest.mark.parametrize("what", ["nobody there", "no such chroot", "bad name", "bad connect string", "unknown"])
 def test_ls_fails_in_one_line(what: str, command: Command, zookeeper: str) -> None:
     """ZooKeeper away may pass (1); a mistake does not (78)."""
     arguments, status, complaint = {
         "nobody there": (["--zookeeper=127.0.0.1:1", "--timeout=0.3"], 1, "no ZooKeeper at 127.0.0.1:1 within 0.3 s"),
         "no such chroot": ([f"--zookeeper={zookeeper}/prod/zkrp"], 1, "/prod/zkrp in the ZooKeeper at 127.0.0.1:"),
+        "unknown": (["nosuch", f"--zookeeper={zookeeper}"], 1, "there is no service 'nosuch' at"),
         "bad name": (["a/b", f"--zookeeper={zookeeper}"], 78, "service name 'a/b' must be"),
         "bad connect string": (["--zookeeper=:"], 78, "is not an endpoint"),
     }[what]

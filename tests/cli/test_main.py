@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
+import click
 import pytest
 
 import zkrpc
 from tests.cli.command import Command
 from zkrpc.cli import main as main_module
 from zkrpc.cli.main import main
+from zkrpc.cli.naming import missing
 from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict, IdlError
 
-COMMANDS = ["config", "dev", "explain", "ls", "primary", "serve"]
+COMMANDS = ["config", "dev", "explain", "ls", "primary", "rm", "serve"]
 
 
 def test_zkrpc_tells_its_version_and_its_commands(command: Command) -> None:
@@ -26,6 +30,14 @@ def test_zkrpc_tells_its_version_and_its_commands(command: Command) -> None:
     [
         (["nonsense"], "No such command 'nonsense'"),
         (["ls", "--nonsense"], "No such option"),
+        (["ls", "--zookeeper=h", "--timeout=-1"], "-1.0 is not in the range x>0"),
+        (["ls", "--zookeeper=h", "--timeout=0"], "0.0 is not in the range x>0"),
+        (["ls", "--zookeeper=h", "--timeout=nan"], "'nan' is not a number of seconds"),
+        (["primary", "u", "--zookeeper=h", "--timeout=inf"], "'inf' is not a number of seconds"),
+        (["primary", "step-down", "u", "--zookeeper=h", "--timeout=-3"], "-3.0 is not in the range"),
+        (["explain", "u", "--zookeeper=h", "--ping-timeout=-1"], "-1.0 is not in the range"),
+        (["config", "show", "u", "--zookeeper=h", "--timeout=soon"], "'soon' is not a valid float range"),
+        (["rm", "u", "--zookeeper=h", "--unseen=-1"], "-1.0 is not in the range"),
         (["ls"], "Missing option '--zookeeper'"),
         (["serve"], "Missing argument 'MODULE:SERVICE'"),
         (["serve", "a:b", "--workers", "0"], "0 is not in the range"),
@@ -65,6 +77,49 @@ def test_zkrpc_shows_an_expected_error_as_one_line(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == status and capsys.readouterr().err == f"zkrpc: {error}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ConfigError("a field is wrong"), {"kind": "ConfigError", "message": "a field is wrong", "exit_status": 78}),
+        (
+            missing("service", "usres", ["users"], where="here", nothing="none"),
+            {
+                "kind": "NoSuchName",
+                "message": "there is no service 'usres' here; did you mean users?",
+                "exit_status": 1,
+                "alike": ["users"],
+            },
+        ),
+        (click.UsageError("a word too many"), {"kind": "UsageError", "message": "a word too many", "exit_status": 2}),
+    ],
+)
+def test_zkrpc_tells_an_expected_error_to_programs(
+    error: Exception, told: dict[str, object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With ``--json`` standard output holds one object, whatever happened, and standard error nothing."""
+
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(main_module, "cli", fail)
+    monkeypatch.setattr("sys.argv", ["zkrpc", "ls", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    captured = capsys.readouterr()
+    assert ended.value.code == told["exit_status"] and captured.err == ""
+    assert json.loads(captured.out) == {"error": told}
+
+
+def test_zkrpc_ends_quietly_when_its_reader_has_gone(command: Command) -> None:
+    """As ``zkrpc … | head -1`` does; and a terminal without the letters gets their numbers."""
+    program = "import zkrpc.cli.main as m; m.cli = lambda **_: m.tell_error(ValueError('\u2026'), 1, as_json=False)"
+    shown = command.python("-c", f"{program}; m.main()", PYTHONIOENCODING="latin-1")
+    assert shown.wait() == 0 and shown.output == "zkrpc: \\u2026\n"
+    program = "import zkrpc.cli.main as m\ndef cli(**_): raise BrokenPipeError\nm.cli = cli; m.main()"
+    gone = command.python("-c", program)
+    assert gone.wait() == 1 and gone.output == ""
 
 
 def test_zkrpc_leaves_unexpected_errors_alone(monkeypatch: pytest.MonkeyPatch) -> None:

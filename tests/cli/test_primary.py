@@ -68,6 +68,7 @@ def test_primary_shows_who_leads_and_step_down_changes_it(
     shown = show(command, zookeeper)
     first = leader(registry)
     assert first is not None and shown["primary"]["instance"] == first.instance and shown["epoch"] == first.epoch == 1
+    assert shown["primary"]["endpoint"] == shown["history"][0]["endpoint"] == str(first.endpoint)
     assert sorted(shown["candidates"]) == ["l-0", "l-1", "l-2"] and 0 < shown["lease_left"] <= 7
     with stub_of(first) as stub:
         assert stub.open("a", 100) == 100 and stub.open("b") == 0 and stub.transfer("a", "b", 30, "t1") == 70
@@ -78,7 +79,9 @@ def test_primary_shows_who_leads_and_step_down_changes_it(
             stub.transfer("a", "c", 1, "t3")
     heir = next(name for name in shown["candidates"] if name != first.instance)
     status, output = command.run("primary", "step-down", "ledger", f"--to={heir}", "--json", ZKRPC_ZOOKEEPER=zookeeper)
-    assert status == 0 and json.loads(output)["instance"] == heir and json.loads(output)["epoch"] == 2
+    assert status == 0
+    told = json.loads(output)
+    assert (told["instance"], told["epoch"]) == (heir, 2) and told["endpoint"].startswith("127.0.0.1:")
     second = leader(registry)
     assert second is not None and second.instance == heir
     with stub_of(second) as stub:
@@ -114,14 +117,62 @@ def test_killed_worker_is_followed_at_once(registry: zkrpc.Registry, ledger: Pro
     assert time.monotonic() - killed_at < 2.0
 
 
-@pytest.mark.parametrize("what", ["nobody leads", "no heir", "never elected", "bad name", "nobody there"])
+def test_primary_shows_what_others_wrote_without_obeying_it(
+    command: Command, zookeeper: str, registry: zkrpc.Registry
+) -> None:
+    """Strange groups are left out, names and reasons are escaped for people and exact for programs, times that are no
+    times are left out or shown as the numbers that they are."""
+    paths = ElectionPaths("odd")
+    for path in (paths.candidates, f"{paths.root}/../x y".replace("main/../", "")):
+        registry.session.ensure_path(path)
+    term = {"epoch": 1, "instance": "w\n\x1b[2J", "endpoint": "\u202eh:1", "ended_at": None, "reason": "\x07"}
+    times = [1e300, 253402214399.0, float("nan"), float("inf"), -5.0, 1.5]
+    history = [{**term, "epoch": epoch, "began_at": at} for epoch, at in enumerate(times, 1)]
+    registry.session.create(paths.history, json.dumps(history).encode())
+    registry.session.create(paths.epoch, b"7")
+    record = {"epoch": 7, "instance": "a\x1b[31m\nb", "endpoint": "127.0.0.1:1"}
+    registry.session.create(paths.primary, json.dumps(record).encode(), ephemeral=True)
+    status, text = command.run("primary", "odd", "--zookeeper", zookeeper)
+    lines = text.splitlines()
+    assert status == 0 and lines[0].startswith("main: a\\x1b[31m\\nb at 127.0.0.1:1, epoch 7"), text
+    assert [line.split()[1] for line in lines[2:]] == ["6", "2"] and "\x1b" not in text and "\u202e" not in text
+    assert lines[2].endswith("w\\n\\x1b[2J  \\x07") and " 1970-01-01 " in lines[2]
+    status, text = command.run("primary", "odd", "--zookeeper", zookeeper, "--json")
+    told = json.loads(text, parse_constant=pytest.fail)
+    assert status == 0 and list(told) == ["main"] and told["main"]["primary"] == record
+    assert [one["instance"] for one in told["main"]["history"]] == ["w\n\x1b[2J"] * 2
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "nobody leads",
+        "no heir",
+        "never elected",
+        "bad name",
+        "nobody there",
+        "unknown",
+        "like one",
+        "unknown too",
+        "no group",
+    ],
+)
 def test_primary_fails_in_one_line(what: str, command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
     """What may pass is 1, a mistake 78; each says what to look at."""
     registry.session.ensure_path(f"{ElectionPaths('empty').root}/candidates")
+    registry.session.ensure_path("/services/quiet/members")
     arguments, status, complaint = {
         "nobody leads": (["step-down", "empty"], 1, "nobody leads empty/main now"),
-        "no heir": (["step-down", "empty", "--to=x"], 1, "x does not stand for main; there are none"),
-        "never elected": (["ghosts"], 1, "ghosts has never elected a primary"),
+        "no heir": (["step-down", "empty", "--to=x"], 1, "there is no candidate 'x' for main; nobody stands for it"),
+        "never elected": (["quiet"], 1, "quiet has never elected a primary"),
+        "unknown": (["empyt"], 1, "there is no service 'empyt' at"),
+        "like one": (["empyt"], 1, "did you mean empty?"),
+        "unknown too": (["step-down", "empyt"], 1, "there is no service 'empyt' at"),
+        "no group": (
+            ["step-down", "empty", "--group=mian"],
+            1,
+            "there is no group 'mian' of empty; did you mean main?",
+        ),
         "bad name": (["show", "a/b"], 78, "service name 'a/b' must be"),
         "nobody there": (["ledger", "--timeout=0.3", "--zookeeper=127.0.0.1:1"], 1, "no ZooKeeper at"),
     }[what]

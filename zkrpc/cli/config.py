@@ -9,6 +9,8 @@ import click
 
 from zkrpc.app import Registry
 from zkrpc.cli.connecting import connected, json_option, timeout_option, zookeeper_option
+from zkrpc.cli.naming import NoSuchName, no_service, require_service
+from zkrpc.cli.output import tell, tell_json
 from zkrpc.config import ServiceConfig
 from zkrpc.errors import ConfigError, NodeExists, NodeMissing, OutcomeUnknown, VersionConflict
 from zkrpc.registry.operations import Stat
@@ -30,8 +32,8 @@ def config() -> None:
 @json_option
 def show(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
     """The config of SERVICE, as ``set`` reads it."""
-    paths = Paths(service)
     with connected(zookeeper, timeout) as registry:
+        paths = require_service(registry, service)
         stored = _look(registry, paths)
     if stored.refusal:
         raise ConfigError(
@@ -43,39 +45,46 @@ def show(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
         stat = stored.stat
         version, modified_at = (None, None) if stat is None else (stat.version, stat.modified_at)
         told = {"service": service, "version": version, "modified_at": modified_at, "config": document}
-        click.echo(json.dumps(told))
+        tell_json(told)
         return
     if stored.stat is None:
-        click.echo(f"{service} has no config; its clients do what the IDL and their own code say", err=True)
-    click.echo(json.dumps(document, indent=2))
+        tell(f"{service} has no config; its clients do what the IDL and their own code say", err=True)
+    for line in json.dumps(document, indent=2).split("\n"):
+        tell(line)
 
 
 @config.command("set")
 @click.argument("service")
 @click.argument("file", type=click.File("rb"))
 @click.option("--dry-run", is_flag=True, help="Only check FILE and show what would change.")
+@click.option("--force", is_flag=True, help="Also for a service that nobody has served so far.")
 @zookeeper_option
 @timeout_option
 @json_option
-def set_(service: str, file: BinaryIO, dry_run: bool, zookeeper: str, timeout: float, as_json: bool) -> None:
+def set_(
+    service: str, file: BinaryIO, dry_run: bool, force: bool, zookeeper: str, timeout: float, as_json: bool
+) -> None:
     """Have the clients of SERVICE do what FILE (- for standard input) says, from their next call on."""
     paths = Paths(service)
     with connected(zookeeper, timeout) as registry:
         wanted = _read(file, registry.config.max_record)
+        known = registry.session.exists(paths.members) is not None
         stored = _look(registry, paths)
+        if not known and stored.stat is None and not force and not dry_run:
+            unknown = no_service(registry, service)
+            raise NoSuchName(f"{unknown}; say --force if it is going to be served", unknown.alike)
         changes = _changes(stored.config, wanted)
         needed = bool(changes or stored.refusal)
         if needed and not dry_run:
             _write(registry, paths, dump_service_config(wanted), stored.stat)
-        known = registry.session.exists(paths.members) is not None
     if as_json:
         _tell_changes(service, changes, written=needed and not dry_run)
         return
     if stored.refusal:
-        click.echo(f"what was there is refused by clients: {stored.refusal}", err=True)
+        tell(f"what was there is refused by clients: {stored.refusal}", err=True)
     if not known:
-        click.echo(f"no instance of {service} has registered so far; is the name right?", err=True)
-    click.echo(_headline(service, changes, needed, dry_run))
+        tell(f"no instance of {service} has registered so far; is the name right?", err=True)
+    tell(_headline(service, changes, needed, dry_run))
     _print_changes(changes)
 
 
@@ -86,8 +95,8 @@ def set_(service: str, file: BinaryIO, dry_run: bool, zookeeper: str, timeout: f
 @json_option
 def clear(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
     """Leave the clients of SERVICE to the IDL and their own code."""
-    paths = Paths(service)
     with connected(zookeeper, timeout) as registry:
+        paths = require_service(registry, service)
         stored = _look(registry, paths)
         if stored.stat is not None:
             _write(registry, paths, None, stored.stat)
@@ -95,7 +104,7 @@ def clear(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
     if as_json:
         _tell_changes(service, changes, written=stored.stat is not None)
         return
-    click.echo(f"{service}: {'it had no config' if stored.stat is None else 'config cleared'}")
+    tell(f"{service}: {'it had no config' if stored.stat is None else 'config cleared'}")
     _print_changes(changes)
 
 
@@ -169,7 +178,7 @@ def _headline(service: str, changes: list[_Change], needed: bool, dry_run: bool)
 
 def _print_changes(changes: list[_Change]) -> None:
     for path, old, new in changes:
-        click.echo(f"  {path}: {_shown(old)} -> {_shown(new)}")
+        tell(f"  {path}: {_shown(old)} -> {_shown(new)}")
 
 
 def _shown(value: Any) -> str:
@@ -177,6 +186,4 @@ def _shown(value: Any) -> str:
 
 
 def _tell_changes(service: str, changes: list[_Change], *, written: bool) -> None:
-    click.echo(
-        json.dumps({"service": service, "written": written, "changes": [change._asdict() for change in changes]})
-    )
+    tell_json({"service": service, "written": written, "changes": [change._asdict() for change in changes]})

@@ -7,20 +7,23 @@ as well.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
 
 from zkrpc.app import Registry
-from zkrpc.cli.connecting import connected, json_option, timeout_option, zookeeper_option
+from zkrpc.cli.connecting import SECONDS, connected, json_option, timeout_option, zookeeper_option
+from zkrpc.cli.naming import hint, require_service
+from zkrpc.cli.output import tell, tell_json
 from zkrpc.client.explanation import Explanation, InstanceView, view_of, with_obstacle
 from zkrpc.client.policy import Described, Explained, PolicyTable
 from zkrpc.client.probe import probe_all
 from zkrpc.config import ServiceConfig
+from zkrpc.endpoint import Instance
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface, MethodPolicy, interfaces_of, load
 from zkrpc.registry.formats import PrimaryRecord
@@ -35,7 +38,7 @@ _ANY_METHOD = "(any method)"
 @click.argument("method", required=False)
 @click.option("--idl", metavar="FILE[:SERVICE]", help="What the methods are, and what their author says of them.")
 @click.option("--zone", default="", help="Where the caller is.")
-@click.option("--ping-timeout", default=1.0, show_default=True, help="Seconds to wait for each instance.")
+@click.option("--ping-timeout", type=SECONDS, default=1.0, show_default=True, help="Seconds to wait for each instance.")
 @zookeeper_option
 @timeout_option
 @json_option
@@ -50,20 +53,26 @@ def explain(
     as_json: bool,
 ) -> None:
     """Each policy value of SERVICE's methods, or of METHOD, and where it comes from; and each of its instances."""
-    interface = _interface(idl) if idl else None
-    paths = Paths(service)
+    interface = _interface(idl, method) if idl else None
     with connected(zookeeper, timeout) as registry:
+        paths = require_service(registry, service)
         config, notes = _config(registry, paths)
         methods = _methods(interface, config, method)
         led_only = [one.name for one in methods if one.policy.primary]
-        instances = _instances(registry, service, zone, timeout, ping_timeout)
+        found = registry.resolver(service).wait_ready(timeout).instances
+        instances = _views(found, zone, ping_timeout)
         if method in led_only:
             instances = _judge_by_primary(instances, _primaries(registry, paths))
         elif led_only:
             notes.append(f"only a primary serves {', '.join(led_only)}; see who leads: zkrpc primary {service}")
     notes += _doubts(interface, config)
+    notes += _other_idls(interface, found)
     told = Explanation(service, {one.name: _explained(config, one) for one in methods}, tuple(instances), tuple(notes))
-    click.echo(json.dumps(plain(told)) if as_json else "\n".join(render(told)))
+    if as_json:
+        tell_json(plain(told))
+        return
+    for line in render(told):
+        tell(line)
 
 
 def plain(told: Explanation) -> dict[str, Any]:
@@ -123,7 +132,15 @@ class _Unread(NamedTuple):
     policy: MethodPolicy = MethodPolicy()
 
 
-def _interface(text: str) -> Interface:
+def _interface(text: str, method: str | None) -> Interface:
+    """The interface that the option names. Raises ConfigError if it is not there, or lacks the method asked for."""
+    interface = _load_interface(text)
+    if method is not None and method not in interface.methods:
+        raise ConfigError(f"{interface.name} has no method {method!r}; {hint(method, [*interface.methods])}")
+    return interface
+
+
+def _load_interface(text: str) -> Interface:
     file, colon, name = text.rpartition(":")
     if not colon:
         file, name = text, ""
@@ -152,8 +169,6 @@ def _methods(interface: Interface | None, config: ServiceConfig, method: str | N
         return [_Unread(name) for name in ([method] if method else [_ANY_METHOD, *config.methods])]
     if method is None:
         return list(interface.methods.values())
-    if method not in interface.methods:
-        raise ConfigError(f"{interface.name} has no method {method!r}; it has {', '.join(interface.methods)}")
     return [interface.methods[method]]
 
 
@@ -173,13 +188,26 @@ def _doubts(interface: Interface | None, config: ServiceConfig) -> Iterator[str]
     yield "client code may say otherwise, with ClientConfig or with the options of a call"
 
 
+def _other_idls(interface: Interface | None, found: Sequence[Instance]) -> Iterator[str]:
+    """Whoever serves another IDL than the one given may serve other methods, and other rules for them."""
+    if interface is None:
+        return
+    others = collections.defaultdict(list)
+    for one in found:
+        if one.idl_digest and one.idl_digest != interface.digest:
+            others[one.idl_digest].append(one.id)
+    for digest, names in others.items():
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        yield (
+            f"{', '.join(names[:3])}{more} registered with another IDL than {interface.file}: theirs has the digest "
+            f"{digest:.12}, this one {interface.digest:.12}"
+        )
+
+
 # What is known of the instances
 
 
-def _instances(
-    registry: Registry, service: str, zone: str, timeout: float, ping_timeout: float
-) -> Iterable[InstanceView]:
-    found = registry.resolver(service).wait_ready(timeout).instances
+def _views(found: Sequence[Instance], zone: str, ping_timeout: float) -> Iterable[InstanceView]:
     probes = probe_all(found, ping_timeout)
     wall_now = time.time()
     return [view_of(one, probes[one.endpoint], wall_now=wall_now, zone=zone) for one in found]

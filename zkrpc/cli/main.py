@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
+import os
 import sys
 
 import click
 
 from zkrpc import __version__
+from zkrpc.cli.output import LegibleFormatter, tell_error
 from zkrpc.errors import ConfigError, IdentityConflict, IdlError, RpcError
 from zkrpc.server.supervision import EXIT_CONFIG
 
@@ -20,6 +23,7 @@ _COMMANDS = {
     "primary": "zkrpc.cli.primary",
     "config": "zkrpc.cli.config",
     "explain": "zkrpc.cli.explain",
+    "rm": "zkrpc.cli.rm",
 }
 
 _LONG_RUNNING = ("serve", "worker")
@@ -51,24 +55,35 @@ class _LazyGroup(click.Group):
 def cli(context: click.Context, /, verbose: bool) -> None:
     """Highly available RPC, coordinated by ZooKeeper."""
     usual = logging.INFO if context.invoked_subcommand in _LONG_RUNNING else logging.WARNING
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else usual,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s",
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(LegibleFormatter("%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if verbose else usual, handlers=[handler])
     if not verbose:
         logging.getLogger("kazoo").setLevel(logging.WARNING)
 
 
 def main() -> None:
-    """Runs the command line; an expected error becomes one line and an exit status."""
+    """Runs the command line; an expected error becomes one line, or an object, and an exit status."""
+    as_json = "--json" in sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a letter gets its number; that is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
     try:
         cli(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+    except (click.ClickException, RpcError) as error:
+        status = _status_of(error)
+        tell_error(error, status, as_json=as_json)
+        sys.exit(status)
     except click.Abort:
         sys.exit(130)
-    except RpcError as error:
-        click.echo(f"zkrpc: {error}", err=True)
-        sys.exit(EXIT_CONFIG if isinstance(error, (ConfigError, IdlError, IdentityConflict)) else 1)
+    except BrokenPipeError:
+        # Whoever read it has seen enough. What is still in the buffer must not be tried again at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _status_of(error: click.ClickException | RpcError) -> int:
+    if isinstance(error, click.ClickException):
+        return error.exit_code
+    return EXIT_CONFIG if isinstance(error, (ConfigError, IdlError, IdentityConflict)) else 1

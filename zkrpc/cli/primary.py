@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from typing import Any
 
 import click
 
 from zkrpc.app import Registry
-from zkrpc.cli.connecting import connected, timeout_option, zookeeper_option
+from zkrpc.cli.connecting import SECONDS, connected, timeout_option, zookeeper_option
+from zkrpc.cli.naming import missing, require_service
+from zkrpc.cli.output import plain_primary, tell, tell_json
 from zkrpc.election.history import Term
 from zkrpc.election.lease import lease_end
 from zkrpc.election.survey import GroupReport, ask_to_step_down, look
@@ -53,13 +54,14 @@ def primary() -> None:
 def show(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
     """Primary, epoch, lease and history of each group of SERVICE."""
     with connected(zookeeper, timeout) as registry:
+        require_service(registry, service)
         reports = look(registry.session, service)
+        if not reports:
+            raise CoordinationError(f"{service} has never elected a primary at {zookeeper}")
         leases = {report.group: _lease_left(registry, service, report, timeout) for report in reports}
     if as_json:
-        click.echo(json.dumps({report.group: _plain(report, leases[report.group]) for report in reports}))
+        tell_json({report.group: _plain(report, leases[report.group]) for report in reports})
         return
-    if not reports:
-        raise CoordinationError(f"{service} has never elected a primary at {zookeeper}")
     for report in reports:
         _print(report, leases[report.group])
 
@@ -69,24 +71,37 @@ def show(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
 @click.option("--group", default=DEFAULT_GROUP, show_default=True, help="Whose primary.")
 @click.option("--to", "heir", default="", metavar="INSTANCE", help="Who is to lead instead; else who waits longest.")
 @zookeeper_option
-@click.option("--timeout", default=10.0, show_default=True, help="Seconds to wait for ZooKeeper and the next primary.")
+@click.option(
+    "--timeout",
+    type=SECONDS,
+    default=10.0,
+    show_default=True,
+    help="Seconds to wait for ZooKeeper and the next primary.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 def step_down(service: str, group: str, heir: str, zookeeper: str, timeout: float, as_json: bool) -> None:
     """Have the primary of SERVICE finish its calls and hand over."""
     paths = ElectionPaths(service, group)
     with connected(zookeeper, timeout) as registry:
-        _check_heir(registry.session, paths, heir)
+        require_service(registry, service)
+        _check_names(registry.session, paths, heir)
         new = ask_to_step_down(registry.session, paths, heir=heir, timeout=timeout)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(new)))
+        tell_json(plain_primary(new))
     else:
-        click.echo(f"{service}/{group}: {new.instance} at {new.endpoint} leads since epoch {new.epoch}")
+        tell(f"{service}/{group}: {new.instance} at {new.endpoint} leads since epoch {new.epoch}")
 
 
-def _check_heir(session: Session, paths: ElectionPaths, heir: str) -> None:
-    standing = [name for report in look(session, paths.service) for name in report.candidates]
-    if heir and heir not in standing:
-        raise CoordinationError(f"{heir} does not stand for {paths.group}; there are {', '.join(standing) or 'none'}")
+def _check_names(session: Session, paths: ElectionPaths, heir: str) -> None:
+    standing = {report.group: report.candidates for report in look(session, paths.service)}
+    if paths.group not in standing:
+        raise missing(
+            "group", paths.group, standing, where=f"of {paths.service}", nothing="it has elected nobody so far"
+        )
+    if heir and heir not in standing[paths.group]:
+        raise missing(
+            "candidate", heir, standing[paths.group], where=f"for {paths.group}", nothing="nobody stands for it"
+        )
 
 
 def _lease_left(registry: Registry, service: str, report: GroupReport, timeout: float) -> float | None:
@@ -105,14 +120,14 @@ def _lease_left(registry: Registry, service: str, report: GroupReport, timeout: 
 def _print(report: GroupReport, lease_left: float | None) -> None:
     leader = report.primary
     if leader is None:
-        click.echo(f"{report.group}: nobody leads since epoch {report.epoch}")
+        tell(f"{report.group}: nobody leads since epoch {report.epoch}")
     else:
         left = "" if lease_left is None else f", lease about {lease_left:.1f} s"
-        click.echo(f"{report.group}: {leader.instance} at {leader.endpoint}, epoch {leader.epoch}{left}")
+        tell(f"{report.group}: {leader.instance} at {leader.endpoint}, epoch {leader.epoch}{left}")
     waiting = [name for name in report.candidates if leader is None or name != leader.instance]
-    click.echo(f"  waiting: {', '.join(waiting) or 'nobody'}")
+    tell(f"  waiting: {', '.join(waiting) or 'nobody'}")
     for term in reversed(report.history[-_HISTORY_SHOWN:]):
-        click.echo(f"  {_describe(term)}")
+        tell(f"  {_describe(term)}")
 
 
 def _describe(term: Term) -> str:
@@ -122,8 +137,12 @@ def _describe(term: Term) -> str:
 
 
 def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+    except (OverflowError, ValueError, OSError):
+        return f"{at:g} s"
 
 
 def _plain(report: GroupReport, lease_left: float | None) -> dict[str, Any]:
-    return {**dataclasses.asdict(report), "lease_left": lease_left}
+    fields = {**dataclasses.asdict(report), "primary": plain_primary(report.primary)}
+    return {**fields, "lease_left": lease_left}

@@ -5,6 +5,7 @@
     /services/<service>/members/member_<worker id>     ephemeral, one record
     /services/<service>/incarnations/member_<worker id>~<digest>-<token>    ephemeral, empty, made with the record
     /services/<service>/config                         live policy
+    /services/<service>/vacant                         somebody has looked and found no members; zkrpc.registry.removal
     /services/<service>/election/<group>/primary       ephemeral, who leads; what else is there: zkrpc.election.tree
 """
 
@@ -67,6 +68,11 @@ class Paths:
     def config(self) -> str:
         """The live policy."""
         return f"{self.root}/config"
+
+    @property
+    def vacancy(self) -> str:
+        """Where it is noted that the service had no members."""
+        return f"{self.root}/vacant"
 
     @property
     def elections(self) -> str:

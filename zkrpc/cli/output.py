@@ -1,0 +1,79 @@
+"""What commands write: lines for people, one JSON object for programs, and errors as either.
+
+Every line for people passes through :func:`tell`, since nearly all of it holds what others wrote. With ``--json``
+standard output holds exactly one JSON object, whether the command worked or not, and the exit status tells which.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from typing import Any
+
+import click
+
+from zkrpc.legible import legible, legible_lines
+from zkrpc.registry.formats import PrimaryRecord
+
+_LONGEST_LINE = 100_000
+
+
+def tell(line: str, *, err: bool = False) -> None:
+    """One line for people, on standard output or standard error."""
+    click.echo(legible(line, _LONGEST_LINE), err=err)
+
+
+def tell_json(value: object) -> None:
+    """The one object for programs: exact, and JSON as every parser reads it."""
+    click.echo(json.dumps(_finite(value), allow_nan=False))
+
+
+def tell_error(error: Exception, status: int, *, as_json: bool) -> None:
+    """An error that was to be expected: ``zkrpc: what is wrong, what to do``, or the same as an object."""
+    message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+    if as_json:
+        told: dict[str, Any] = {"kind": type(error).__name__, "message": message, "exit_status": status}
+        alike = getattr(error, "alike", None)
+        tell_json({"error": told if alike is None else {**told, "alike": list(alike)}})
+    elif isinstance(error, click.ClickException):
+        error.show()
+    else:
+        # An error of ours may have several lines; foreign text in it was made legible where it came in.
+        click.echo(f"zkrpc: {legible_lines(message)}", err=True)
+
+
+def plain_primary(record: PrimaryRecord | None) -> dict[str, Any] | None:
+    """A primary for programs; an endpoint is ``host:port`` wherever a command shows one."""
+    if record is None:
+        return None
+    return {"epoch": record.epoch, "instance": record.instance, "endpoint": str(record.endpoint)}
+
+
+def _finite(value: object) -> object:
+    """JSON has neither NaN nor infinity; whoever wrote one into ZooKeeper meant nothing by it."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class LegibleFormatter(logging.Formatter):
+    """Writes one line for each record, whatever it holds, and indents the lines of a traceback.
+
+    So nobody's text can pass for a record of its own. Only for zkrpc's records and those of the client below it: what
+    a service of the user's logs is the user's.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As :class:`logging.Formatter`, with the message on one line."""
+        if record.name.partition(".")[0] not in ("zkrpc", "kazoo"):
+            return super().format(record)
+        safe = logging.makeLogRecord(vars(record))
+        safe.msg, safe.args = legible(record.getMessage(), _LONGEST_LINE), None
+        return super().format(safe)
+
+    def formatException(self, ei: Any) -> str:
+        """The traceback, each of its lines after two spaces."""
+        return "\n".join(f"  {line}" for line in legible_lines(super().formatException(ei)).split("\n"))

@@ -1,0 +1,142 @@
+"""Removing what a service that is over has left in ZooKeeper, and never anything of one that lives.
+
+:func:`survey` reads what there is, and :func:`remove` deletes it in one transaction that names every node with its
+version, leaves first. ZooKeeper refuses to delete a node that has a child, so whoever
+registers or stands for election between the look and the transaction makes all of it fail: it happens as a whole to
+what was seen, or not at all. A worker that is merely cut off makes its nodes anew when it is back.
+
+How long a service has been without members, ZooKeeper does not tell; it does tell whether any came or went since an
+earlier look. So the first look is written down beside the members (:class:`Vacancy`), and believed by a later one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from zkrpc.errors import CoordinationError, NodeExists, NodeMissing, VersionConflict
+from zkrpc.registry.operations import Delete, Stat
+from zkrpc.registry.schema import Paths, worker_id_of
+from zkrpc.registry.session import Session
+
+_MOST_NODES = 10_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Vacancy:
+    """Somebody has looked at a service and found it without members."""
+
+    children_zxid: int
+    """The last coming or going of a member until then: another number, and there was one since."""
+    noted_at: float
+    """Wall-clock seconds since 1970, by ZooKeeper's clock."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Remains:
+    """All that is there of one service."""
+
+    paths: Paths
+    nodes: dict[str, Stat]
+    """By path, parents before their children."""
+    epochs: dict[str, bytes]
+    """What each group's epoch node holds."""
+    vacancy: Vacancy | None
+
+    @property
+    def living(self) -> list[str]:
+        """The instances that are registered, or else whatever lives with somebody's session."""
+        living = [path for path, stat in self.nodes.items() if stat.owner]
+        members = [worker_id_of(_tail(path)) for path in living if path.startswith(f"{self.paths.members}/")]
+        return sorted(members or living)
+
+    @property
+    def strange(self) -> list[str]:
+        """The paths that are no part of a service as zkrpc lays it out."""
+        return [path for path, stat in self.nodes.items() if not stat.owner and not self._is_ours(path)]
+
+    @property
+    def is_vacant_since(self) -> float | None:
+        """Since when nobody has come or gone, for certain; None if that is not known."""
+        if self.vacancy is None or self.vacancy.children_zxid != self._children_zxid():
+            return None
+        return self.vacancy.noted_at
+
+    def _children_zxid(self) -> int:
+        members = self.nodes.get(self.paths.members)
+        return 0 if members is None else members.children_zxid
+
+    def _is_ours(self, path: str) -> bool:
+        paths = self.paths
+        if path in (paths.root, paths.members, paths.incarnations, paths.config, paths.elections, paths.vacancy):
+            return True
+        below, _, rest = path.removeprefix(paths.elections).removeprefix("/").partition("/")
+        return path.startswith(f"{paths.elections}/{below}") and "/" not in rest
+
+
+def survey(session: Session, paths: Paths) -> Remains:
+    """Reads everything below the service's node. Raises CoordinationError for more than anybody's service has."""
+    nodes: dict[str, Stat] = {}
+    waiting = [paths.root]
+    while waiting:
+        path = waiting.pop()
+        found = session.listing(path)
+        if found is None:
+            continue
+        names, nodes[path] = found
+        waiting += [f"{path}/{name}" for name in names]
+        if len(nodes) + len(waiting) > _MOST_NODES:
+            raise CoordinationError(f"there are more than {_MOST_NODES} nodes below {paths.root}; look at them first")
+    epochs = {}
+    for path in nodes:
+        if _tail(path) == "epoch" and path.startswith(f"{paths.elections}/"):
+            value = session.get(path)
+            epochs[path.split("/")[-2]] = b"" if value is None else value[0]
+    return Remains(paths=paths, nodes=nodes, epochs=epochs, vacancy=_read_vacancy(session, paths))
+
+
+def note_vacancy(session: Session, remains: Remains) -> None:
+    """Writes down that the service has no members now."""
+    value = json.dumps({"children_zxid": remains._children_zxid()}).encode()
+    try:
+        session.create(remains.paths.vacancy, value)
+    except NodeExists:
+        session.set(remains.paths.vacancy, value)
+
+
+def remove(session: Session, remains: Remains) -> list[str]:
+    """Deletes all that was found and returns the paths, parents first.
+
+    Raises VersionConflict if anything there has changed since; then nothing was removed.
+    """
+    operations = [Delete(path=path, version=stat.version) for path, stat in reversed(remains.nodes.items())]
+    try:
+        session.multi(operations)
+    except (VersionConflict, NodeMissing, NodeExists) as error:
+        raise _changed(remains) from error
+    except CoordinationError as error:
+        if survey(session, remains.paths).nodes.keys() != remains.nodes.keys():
+            raise _changed(remains) from error
+        raise
+    return list(remains.nodes)
+
+
+def _changed(remains: Remains) -> VersionConflict:
+    return VersionConflict(
+        f"somebody came or changed something at {remains.paths.root} meanwhile; nothing was removed, look again"
+    )
+
+
+def _read_vacancy(session: Session, paths: Paths) -> Vacancy | None:
+    found = session.get(paths.vacancy)
+    if found is None:
+        return None
+    try:
+        zxid = json.loads(found[0])["children_zxid"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return None
+    return Vacancy(children_zxid=zxid, noted_at=found[1].modified_at) if type(zxid) is int else None
+
+
+def _tail(path: str) -> str:
+    return path.rpartition("/")[2]
