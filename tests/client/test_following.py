@@ -67,7 +67,7 @@ class Cluster:
         self.host = "memory"
         self.group_of: Callable[[ServerCall], str] = lambda call: "main"
         service = zkrpc.Service(IDL.Ledger, Ledger, "ledger", interceptors=[self.guard])
-        self.loopback = Loopback(service, replicas=replicas, **options)
+        self.loopback = Loopback(service, replicas=replicas, elect=False, **options)
         self.stub = self.loopback.stub
         self.meanwhile: Callable[[int], object] = lambda number: None
 

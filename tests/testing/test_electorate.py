@@ -238,3 +238,14 @@ def test_loopback_explains_groups_that_are_not_there() -> None:
     loopback.add()
     with loopback, pytest.raises(TimeoutError, match="nobody leads 'main' after 0.05 s; does on_elected fail"):
         loopback.primary(timeout=0.05)
+
+
+def test_elections_can_be_left_to_the_service() -> None:
+    """A test of what callers make of refusals says itself who leads: every replica then serves what it is asked."""
+    loopback = Loopback(service(), replicas=1, elect=False)
+    try:
+        with pytest.raises(zkrpc.ConfigError, match="elect=False"):
+            loopback.primary()
+        loopback.drain(0)
+    finally:
+        loopback.close()

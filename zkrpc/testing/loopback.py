@@ -45,13 +45,11 @@ def _number(name: str) -> int:
 
 
 class LoopbackMembers:
-    """A resolver whose members are what the test says, and that tells who leads."""
+    """A resolver whose members are what the test says."""
 
     def __init__(self, service: str) -> None:
         self.snapshot = Snapshot(service=service)
-        self.electorate = Electorate(service, self._receive_primary)
         self._callbacks: list[Callable[[Snapshot], None]] = []
-        self._followers: list[tuple[str, Callable[[Primary | None], None]]] = []
 
     def become(self, instances: list[Instance]) -> None:
         """Tells everybody the new list."""
@@ -63,6 +61,22 @@ class LoopbackMembers:
         """Calls back with every list from now on; returns what ends that."""
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback)
+
+    def wait_ready(self, timeout: float, /) -> Snapshot:
+        """The list, at once."""
+        return self.snapshot
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class ElectingMembers(LoopbackMembers):
+    """Members that elect primaries, and a resolver that tells who leads."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(service)
+        self.electorate = Electorate(service, self._receive_primary)
+        self._followers: list[tuple[str, Callable[[Primary | None], None]]] = []
 
     def follow_primary(self, group: str, callback: Callable[[Primary | None], None], /) -> Callable[[], object]:
         """Calls back with whoever leads the group, now and from now on; returns what ends that."""
@@ -76,13 +90,6 @@ class LoopbackMembers:
             if followed == group:
                 callback(primary)
 
-    def wait_ready(self, timeout: float, /) -> Snapshot:
-        """The list, at once."""
-        return self.snapshot
-
-    def close(self) -> None:
-        """Nothing to free."""
-
 
 class Loopback:
     """Replicas of a service in memory; a context manager that gives a stub.
@@ -94,6 +101,8 @@ class Loopback:
         interceptors: of the client, run around every call, the first one outermost.
         seed: what the client's picking begins with, so that a test can be repeated.
         group_of: names the group of primaries that a call belongs to, as for ``zkrpc.connect``.
+        elect: whether replicas elect a primary, if the service has methods for one. False leaves it to interceptors of
+            the service to say who leads, in tests of what callers make of that.
     """
 
     def __init__(
@@ -105,6 +114,7 @@ class Loopback:
         interceptors: Iterable[Interceptor[Call]] = (),
         seed: int = 0,
         group_of: GroupOf | None = None,
+        elect: bool = True,
     ) -> None:
         self.service = service
         self.handlers: dict[int, Any] = {}
@@ -113,7 +123,13 @@ class Loopback:
         self._candidacies: dict[int, Candidacy] = {}
         self._listed: dict[int, Instance] = {}
         self._next = 0
-        self._members = LoopbackMembers(service.name)
+        self._electorate: Electorate | None = None
+        if elect:
+            electing = ElectingMembers(service.name)
+            self._members: LoopbackMembers = electing
+            self._electorate = electing.electorate
+        else:
+            self._members = LoopbackMembers(service.name)
         for _ in range(replicas):
             self.add()
         rng = random.Random(seed).random
@@ -140,11 +156,12 @@ class Loopback:
         number, self._next = self._next, self._next + 1
         service, handler, name = self.service, self.service.make_handler(), _name(number)
         candidacy = Candidacy(service.interface, handler, service.groups, service.election)
+        guards, methods = (candidacy.interceptors, candidacy.methods) if self._electorate is not None else ((), ())
         server = Server(
             service.interface,
             handler,
             config=service.config,
-            interceptors=[*(place(one, name) for one in service.interceptors), *candidacy.interceptors],
+            interceptors=[*(place(one, name) for one in service.interceptors), *guards],
             steps={
                 Step.HAND_OVER: lambda: self._hand_over(number),
                 Step.WITHDRAW: lambda: self._list(number, None),
@@ -153,11 +170,10 @@ class Loopback:
         )
         server.begin()
         self.handlers[number], self._servers[number], self._candidacies[number] = handler, server, candidacy
-        instance = Instance(
-            id=name, endpoint=Endpoint(_HOST, number), protocols=("zkrpc",), primary_only=candidacy.methods
-        )
+        instance = Instance(id=name, endpoint=Endpoint(_HOST, number), protocols=("zkrpc",), primary_only=methods)
         self._list(number, instance)
-        self._members.electorate.stand(candidacy, instance, service.election, lambda: self._end(number))
+        if self._electorate is not None:
+            self._electorate.stand(candidacy, instance, service.election, lambda: self._end(number))
         return number
 
     def drain(self, number: int) -> None:
@@ -176,19 +192,19 @@ class Loopback:
         """Has the ZooKeeper session of a replica end, as after a silence that was too long: it leads no longer, learns
         of it, and stands again."""
         self._find(number)
-        self._members.electorate.expire(_name(number))
+        self._elections().expire(_name(number))
 
     def primary(self, group: str = DEFAULT_GROUP, timeout: float = 10.0) -> int:
         """The number of the replica that serves as primary, waiting until one does.
 
         Raises TimeoutError if none does within ``timeout`` seconds, ConfigError if the service has no such group.
         """
-        return _number(self._members.electorate.wait(group, timeout).instance)
+        return _number(self._elections().wait(group, timeout).instance)
 
     def step_down(self, group: str = DEFAULT_GROUP, *, to: int | None = None) -> None:
         """Has the primary finish its calls and hand over, to the replica ``to`` or to who waits longest, as
         ``zkrpc primary step-down`` does. Returns when the next one serves; TimeoutError if none does within 10 s."""
-        electorate = self._members.electorate
+        electorate = self._elections()
         before = electorate.wait(group, _MOVE_TIMEOUT)
         electorate.step_down(before.instance, group, "" if to is None else _name(to))
         electorate.wait(group, _MOVE_TIMEOUT, above=before.epoch)
@@ -208,6 +224,11 @@ class Loopback:
             raise ConfigError(f"there is no replica {number}; there are {', '.join(map(str, self._servers)) or 'none'}")
         return self._servers[number]
 
+    def _elections(self) -> Electorate:
+        if self._electorate is None:
+            raise ConfigError("this Loopback holds no elections: it was made with elect=False")
+        return self._electorate
+
     def _end(self, number: int) -> None:
         """Once: a replica may be ended by its own ``on_deposed`` that hangs, while a test ends it too."""
         if number in self._servers:
@@ -220,7 +241,8 @@ class Loopback:
 
     def _end_session(self, number: int) -> None:
         self._candidacies[number].close()
-        self._members.electorate.end(_name(number))
+        if self._electorate is not None:
+            self._electorate.end(_name(number))
 
     def _drop(self, number: int) -> None:
         for kept in (self._servers, self._candidacies, self.handlers):
