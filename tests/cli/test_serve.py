@@ -266,3 +266,35 @@ def test_serve_replaces_its_workers_without_a_failed_call(
         stopped = True
         gevent.joinall(callers, timeout=5, raise_error=True)
     assert done > 100
+
+
+BUSY = """
+import time, zkrpc
+from tests.server.echo import idl, EchoHandler
+from gevent.monkey import get_original
+
+class Handler(EchoHandler):
+    def slow(self, text, milliseconds):
+        get_original("time", "sleep")(milliseconds / 1000)
+        return text
+
+service = zkrpc.Service(idl.Echo, Handler, "echo")
+"""
+
+
+@pytest.mark.zookeeper
+def test_serve_says_that_a_handler_blocked_the_hub_and_lost_the_session(
+    command: Command, tmp_path: Path, zookeeper: str
+) -> None:
+    """The method, how long, what to do; and, when ZooKeeper took the session, that this was why."""
+    (tmp_path / "busy.py").write_text(BUSY)
+    options = ["--session-timeout=1", "--zookeeper", zookeeper]
+    program = command.start("serve", "busy:service", *options, folder=tmp_path, PYTHONPATH=str(ROOT))
+    eventually(lambda: "registered /" in program.output, 60)
+    with zkrpc.connect(echo.Echo, [place(program)], config=zkrpc.ClientConfig(timeout=60.0)) as stub:
+        assert stub.slow("x", 500) == "x"
+        eventually(lambda: "by the method slow (" in program.output, 60)
+        assert "zkrpc.offload(function, arguments)" in program.output and "was lost because" not in program.output
+        assert stub.slow("x", 6000) == "x"
+    eventually(lambda: "was lost because the hub was blocked for 6." in program.output, 60)
+    assert program.output.count("zkrpc.offload") == 1, "once a minute"

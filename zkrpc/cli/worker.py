@@ -19,6 +19,7 @@ from zkrpc.cli.serve import shared_options
 from zkrpc.config import RegistryConfig
 from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict
 from zkrpc.server.supervisor import SupervisorChannel
+from zkrpc.server.watchdog import Watchdog
 from zkrpc.service import Service
 
 log = logging.getLogger(__name__)
@@ -54,15 +55,18 @@ def worker(
     bound = service.config.linger + service.config.drain_timeout
     channel.tell_bound(bound)
     registry = Registry(zookeeper, config=config, on_new_session=channel.tell_session) if zookeeper else None
+    watchdog = Watchdog()
     try:
         given = {name: value for name, value in options.items() if value is not None}
         app = serve_here(service, zookeeper=registry, listener=listener, **given)
         endings.watch(app, channel)
+        watchdog.start(registry.session if registry else None)
         if app.candidacy.methods:
             channel.tell_bound(bound + service.election.hand_over_timeout)
         log.info("%s serves at %s as %s", service.name, app.endpoint, options["worker_id"])
         app.wait_stopped()
     finally:
+        watchdog.stop()
         if registry is not None:
             registry.close()
     if endings.conflict is not None:

@@ -1,0 +1,156 @@
+"""The thread beside the hub, with a hub that is really blocked."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from tests.programs import Programs
+from tests.server.test_server import METHODS, Running, idl
+from tests.zookeeper.waiting import eventually
+from zkrpc.server.dispatch import Dispatcher
+from zkrpc.server.watchdog import Watchdog, find_place
+
+
+@pytest.fixture
+def watchdog() -> Iterator[Watchdog]:
+    """One that watches this hub."""
+    made = Watchdog()
+    made.start()
+    gevent.sleep(0.1)
+    yield made
+    made.stop()
+
+
+def crunch(seconds: float) -> None:
+    """Computes for so long."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+
+
+def test_watchdog_names_the_method_and_the_way_out(watchdog: Watchdog, caplog: pytest.LogCaptureFixture) -> None:
+    """For how long, in which method and where, the stack of what its author wrote, and what to do; once a minute."""
+    running = Running()
+
+    def echo(text: str) -> str:
+        crunch(0.6)
+        return text
+
+    running.handler.echo = echo  # type: ignore[method-assign]
+    running.server.dispatcher = Dispatcher(idl.Echo, running.handler, on_failure=lambda *_: None)
+    try:
+        peer = running.peer()
+        for _ in range(2):
+            assert peer.call(METHODS["echo"], "x") == "x"
+            gevent.sleep(0.1)
+    finally:
+        running.close()
+    (record,) = [one for one in caplog.records if "blocked" in one.message]
+    first, *stack = record.message.splitlines()
+    assert record.levelno == logging.WARNING and "by the method echo (" in first and "zkrpc.offload(" in first
+    assert float(first.split(" for ")[1].split()[0]) >= 0.6
+    text = "\n".join(stack)
+    assert "in echo\n    crunch(0.6)" in text and "in crunch" in text and "zkrpc/server" not in text
+
+
+def test_watchdog_sees_what_keeps_the_lock_of_python(watchdog: Watchdog, caplog: pytest.LogCaptureFixture) -> None:
+    """Compiled code that never lets another thread run: the thread looks in the moment after it."""
+
+    def compress() -> None:
+        ctypes.PyDLL(None).usleep(400_000)
+        crunch(0.02)
+
+    compress()
+    gevent.sleep(0.1)
+    (record,) = [one for one in caplog.records if "blocked" in one.message]
+    assert "in compress" in record.message
+
+
+def test_watchdog_is_quiet_about_a_hub_that_is_only_busy(watchdog: Watchdog, caplog: pytest.LogCaptureFixture) -> None:
+    """Many short pieces of work are what a hub is for."""
+
+    def work() -> None:
+        for _ in range(10):
+            crunch(0.002)
+            gevent.sleep(0.001)
+
+    gevent.joinall([gevent.spawn(work) for _ in range(20)])
+    gevent.sleep(0.1)
+    assert "blocked" not in caplog.text
+
+
+def test_watchdog_leaves_nothing_behind() -> None:
+    """Its thread ends with it; stopping one that never began is no error, nor is stopping twice."""
+    Watchdog().stop()
+    before = set(sys._current_frames())
+    watchdogs = [Watchdog() for _ in range(3)]
+    for one in watchdogs:
+        one.start()
+    eventually(lambda: len(set(sys._current_frames()) - before) == 3)
+    for one in watchdogs:
+        one.stop()
+        one.stop()
+    eventually(lambda: set(sys._current_frames()) <= before)
+
+
+def test_watchdog_knows_nothing_of_a_thread_that_is_gone() -> None:
+    """No frames, or only the library's own, are no reason to guess."""
+    assert "left no trace" in str(find_place(None))
+    found = find_place(sys._getframe())
+    assert found.frames[-1][2] == "test_watchdog_knows_nothing_of_a_thread_that_is_gone"
+    assert threading.current_thread() is threading.main_thread()
+
+
+STUCK = """
+import gevent, os, signal, sys, time
+from zkrpc.server.watchdog import Watchdog
+watchdog = Watchdog()
+watchdog.start()
+def stuck():
+    time.sleep(60)
+gevent.sleep(0.1)
+if sys.argv[1] == "fork":
+    watchdog_of_parent = os.getpid()
+    if os.fork() == 0:
+        gevent.reinit()
+        gevent.sleep(0.5)
+        print("child ends", flush=True)
+        os._exit(0)
+    os.wait()
+    watchdog.stop()
+else:
+    stuck()
+"""
+
+
+def test_watchdog_speaks_up_for_a_hub_that_may_never_run_again(tmp_path: Path) -> None:
+    """After five seconds, on the standard error, as nobody else can."""
+    programs = Programs(tmp_path)
+    try:
+        program = programs.python("-c", STUCK, "stuck")
+        eventually(lambda: "the hub is blocked since 5." in program.output, 60)
+        assert f"pid {program.process.pid}: " in program.output and "in stuck" in program.output
+    finally:
+        program.process.kill()
+        programs.close()
+
+
+def test_watchdog_does_nothing_in_a_child_that_was_forked(tmp_path: Path) -> None:
+    """Its thread stayed with the parent."""
+    programs = Programs(tmp_path)
+    try:
+        program = programs.python("-c", STUCK, "fork")
+        assert program.wait(60) == 0 and "child ends" in program.output and "blocked" not in program.output
+    finally:
+        programs.close()
+    assert os.getpid() != program.process.pid

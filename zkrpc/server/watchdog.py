@@ -1,0 +1,149 @@
+"""A thread beside the hub that sees when it is blocked, and by what; see :mod:`~zkrpc.server.blockage`.
+
+What it costs: the hub runs one timer's callback, and the thread looks at one number, a few times a second; no call
+knows of it. The thread writes no log: the hub may be blocked in the middle of writing one, with its locks. It leaves
+what it saw to the hub, which logs it as soon as it runs. Only of a hub that may never run again it says a word itself,
+on the standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+
+import gevent
+from gevent.event import Event
+from gevent.monkey import get_original
+
+from zkrpc.registry.operations import SessionState
+from zkrpc.registry.session import Session
+from zkrpc.server.blockage import BEAT_INTERVAL, SOMEWHERE, Blockage, Blockages, Place
+from zkrpc.server.dispatch import Dispatcher
+
+log = logging.getLogger(__name__)
+
+_LOOK_INTERVAL = 0.1
+"""Seconds between the thread's looks."""
+_MOST_FRAMES = 12
+_OURS = f"{Path(__file__).parents[1]}{os.sep}"
+_GEVENT = f"{Path(gevent.__file__).parent}{os.sep}"
+_DISPATCH = Dispatcher.dispatch.__code__
+
+_ADVICE = (
+    "no other call was served, and ZooKeeper heard nothing of us; give such work to zkrpc.offload(function, arguments)"
+)
+
+
+class Watchdog:
+    """Watches the hub of the thread that makes it, from ``start`` to ``stop``. One for a process is enough."""
+
+    def __init__(self) -> None:
+        self._machine = Blockages(time.monotonic())
+        self._timer = gevent.get_hub().loop.timer(BEAT_INTERVAL, BEAT_INTERVAL)
+        self._watched = get_original("_thread", "get_ident")()
+        self._process = os.getpid()
+        # Of the native kind: the thread waits until it can have it, which is when we stop.
+        self._running = get_original("_thread", "allocate_lock")()
+        self._follower: gevent.Greenlet[..., None] | None = None
+
+    def __repr__(self) -> str:
+        """What the machine knows."""
+        return f"<Watchdog {self._machine!r}>"
+
+    def start(self, session: Session | None = None) -> None:
+        """Begins; with a session it also says when that was lost because the hub was blocked."""
+        self._machine = Blockages(time.monotonic())
+        self._running.acquire()
+        self._timer.start(self._beat)
+        get_original("_thread", "start_new_thread")(self._look, ())
+        if session is not None:
+            self._follower = gevent.spawn(self._follow, session)
+
+    def stop(self) -> None:
+        """Ends the thread, in a moment, and everything else at once."""
+        self._timer.stop()
+        self._timer.close()
+        if self._running.locked():
+            self._running.release()
+        if self._follower is not None:
+            self._follower.kill(block=False)
+
+    # -- in the hub
+
+    def _beat(self) -> None:
+        if os.getpid() != self._process:
+            # The thread stayed in the process that we were forked from.
+            self._timer.stop()
+            return
+        blockage = self._machine.receive_beat(time.monotonic())
+        if blockage is not None:
+            log.warning("%s", _describe(blockage))
+
+    def _follow(self, session: Session) -> None:
+        changed = Event()
+        session.watch_state(changed)
+        try:
+            while True:
+                changed.wait()
+                changed.clear()
+                timeout = session.timeout
+                if session.state is SessionState.LOST and timeout is not None:
+                    blockage = self._machine.recall(timeout, time.monotonic())
+                    if blockage is not None:
+                        log.warning(
+                            "the ZooKeeper session, whose timeout is %g s, was lost because the hub was blocked for "
+                            "%.1f s by %s",
+                            timeout,
+                            blockage.seconds,
+                            blockage.place,
+                        )
+        finally:
+            session.unwatch_state(changed)
+
+    # -- in the thread
+
+    def _look(self) -> None:
+        machine, running = self._machine, self._running
+        while not running.acquire(timeout=_LOOK_INTERVAL):
+            now = time.monotonic()
+            beat_at = machine.look(now)
+            if beat_at is not None:
+                machine.receive_place(find_place(sys._current_frames().get(self._watched)), beat_at)
+            seconds = machine.long_since(now)
+            if seconds is not None:
+                text = f"zkrpc: pid {self._process}: the hub is blocked since {seconds:.1f} s by {machine.place}\n"
+                with contextlib.suppress(OSError):
+                    os.write(2, text.encode())
+        running.release()
+
+
+def find_place(frame: FrameType | None) -> Place:
+    """What a thread is doing whose innermost frame is this one: the method it serves, and what of the stack is not of
+    the library or of gevent."""
+    frames: list[tuple[str, int, str]] = []
+    method = ""
+    while frame is not None and not method:
+        code = frame.f_code
+        if code is _DISPATCH:
+            method = getattr(frame.f_locals.get("method"), "name", "")
+        elif not code.co_filename.startswith((_OURS, _GEVENT, "src/gevent")):
+            frames.append((code.co_filename, frame.f_lineno, code.co_name))
+        frame = frame.f_back
+    if not frames:
+        return Place(f"the method {method}") if method else SOMEWHERE
+    doing = f"the method {method}" if method else f"{frames[-1][2]}(), which serves no call,"
+    return Place(doing, tuple(reversed(frames[:_MOST_FRAMES])))
+
+
+def _describe(blockage: Blockage) -> str:
+    again = f" (and {blockage.since_last_report} times before that)" if blockage.since_last_report else ""
+    frames = [(file, line, function, None) for file, line, function in blockage.place.frames]
+    stack = "".join(traceback.StackSummary.from_list(frames).format())
+    text = f"the hub was blocked for {blockage.seconds:.2f} s{again} by {blockage.place}: {_ADVICE}"
+    return f"{text}\n{stack}".rstrip()
