@@ -314,7 +314,7 @@ def serve(
                 primary_only=app.candidacy.methods,
                 metadata={
                     **service.metadata,
-                    **({SESSION_TIMEOUT: f"{registry.config.session_timeout:g}"} if app.candidacy.methods else {}),
+                    SESSION_TIMEOUT: f"{registry.config.session_timeout:g}",
                     LAUNCH: launch_id,
                     PID: str(os.getpid()),
                 },

@@ -224,7 +224,7 @@ def test_serve_drains_while_zookeeper_is_away(command: Command) -> None:
 @pytest.mark.zookeeper
 def test_serve_refuses_a_name_that_is_taken(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
     """The second one gives up with status 78 and names both; the first one's entry is not touched."""
-    command.serve(zookeeper, "--id=twin")
+    command.serve(zookeeper, "--id=twin", "--session-timeout=1")
     (first,) = await_registered(registry, 1).values()
     second = command.serve(zookeeper, "--id=twin", "--session-timeout=1")
     assert second.wait() == EXIT_CONFIG
@@ -298,3 +298,19 @@ def test_serve_says_that_a_handler_blocked_the_hub_and_lost_the_session(
         assert stub.slow("x", 6000) == "x"
     eventually(lambda: "was lost because the hub was blocked for 6." in program.output, 60)
     assert program.output.count("zkrpc.offload") == 1, "once a minute"
+
+
+@pytest.mark.zookeeper
+def test_serve_waits_for_the_session_of_a_dead_namesake(
+    command: Command, zookeeper: str, registry: zkrpc.Registry
+) -> None:
+    """The machine died and is started again under its name, with a shorter session timeout than the dead one's session
+    lasts: it serves when that has ended, and never gives up before."""
+    first = command.serve(zookeeper, "--id=node-7", "--session-timeout=6")
+    (dead,) = await_registered(registry, 1).values()
+    first.tell(signal.SIGKILL)
+    os.kill(int(dead.metadata["pid"]), signal.SIGKILL)
+    first.wait()
+    second = command.serve(zookeeper, "--id=node-7", "--session-timeout=1")
+    eventually(lambda: registered(registry).get("node-7-0") not in (None, dead), 60)
+    assert second.process.poll() is None and "which takes 10 s at most" in second.output

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zkrpc.endpoint import Endpoint, Instance
-from zkrpc.registry.formats import LAUNCH, PID, dump_serverset
+from zkrpc.registry.formats import LAUNCH, PID, SESSION_TIMEOUT, dump_serverset
 from zkrpc.registry.registration import (
     CreateNode,
     DeleteNode,
@@ -180,6 +180,57 @@ def test_registration_leaves_a_strangers_node_alone(foreign: Observed) -> None:
     subject.receive_change(3.0)
     subject.effects()
     assert step(subject, None) == [CreateNode()] and subject.conflict is None
+
+
+@pytest.mark.parametrize(
+    ("said", "granted", "patience"),
+    [
+        (6.0, 4.0, 10.0),  # theirs lasts longer
+        (1.0, 4.0, 7.0),  # they asked for less than anybody gets
+        (None, 4.0, 61.0),  # written by somebody who does not say
+        (-5.0, 4.0, 61.0),
+        (float("nan"), 4.0, 61.0),
+    ],
+)
+def test_registration_waits_for_as_long_as_a_dead_ones_session_can_last(
+    said: float | None, granted: float, patience: float
+) -> None:
+    """After that, and one more look, whoever holds the node is alive; before, nobody knows."""
+    metadata = {LAUNCH: "L2"} if said is None else {LAUNCH: "L2", SESSION_TIMEOUT: f"{said:g}"}
+    theirs = dump_serverset(Instance(id="w1", endpoint=Endpoint("10.0.0.3", 7070), metadata=metadata))
+    subject = machine()
+    subject.receive_session(1, 0.0, timeout=granted)
+    subject.receive_observed(seen(99, theirs), 100.0)
+    (report,) = subject.effects()
+    assert isinstance(report, ReportConflict) and f"{patience:.3g} s at most" in report.text
+    asked_at = []
+    while not subject.twin_lives:
+        due = subject.next_timer()
+        assert due is not None
+        subject.handle_timer(due)
+        assert subject.effects() == [LookUp()]
+        subject.receive_observed(seen(99, theirs), due)
+        asked_at.append(due)
+    assert asked_at[-1] == 100.0 + patience and subject.effects() == []
+    subject.receive_change(asked_at[-1] + 1)
+    subject.receive_observed(None, asked_at[-1] + 1)
+    assert not subject.twin_lives and subject.effects() == [LookUp(), CreateNode()]
+
+
+def test_registration_counts_no_time_without_zookeeper() -> None:
+    """Sessions end only where there is somebody to end them, and another holder is another one to wait for."""
+    subject = machine()
+    subject.receive_session(1, 0.0, timeout=4.0)
+    theirs = dump_serverset(Instance(id="w1", endpoint=Endpoint("h", 1), metadata={LAUNCH: "L2", SESSION_TIMEOUT: "4"}))
+    for at, node in ((0.0, seen(99, theirs)), (6.0, seen(98, theirs)), (12.0, seen(98, theirs, zxid=11))):
+        if at:
+            subject.receive_change(at)
+        subject.receive_observed(node, at)
+        assert not subject.twin_lives and subject.next_timer() == at + 7.0
+    subject.receive_session(None, 13.0)
+    subject.receive_session(1, 60.0, timeout=4.0)
+    subject.receive_observed(seen(98, theirs, zxid=11), 60.0)
+    assert not subject.twin_lives and subject.next_timer() == 67.0
 
 
 def test_registration_reports_another_stranger_anew() -> None:

@@ -24,8 +24,8 @@ from zkrpc.service import Service
 
 log = logging.getLogger(__name__)
 
-_CONFLICT_PATIENCE = 1.5
-"""Session timeouts that another owner of our name may last: a dead one's node is gone by then."""
+_REGISTRATION_PATIENCE = 15.0
+"""Seconds between lines that say that a worker is not registered yet."""
 
 
 @click.command(hidden=True)
@@ -119,11 +119,11 @@ class _Endings:
         while app.is_serving:
             try:
                 if registrar is not None and registry is not None:
-                    registrar.wait_registered(registry.config.session_timeout * _CONFLICT_PATIENCE)
+                    registrar.wait_registered(_REGISTRATION_PATIENCE)
                 channel.tell_ready()
                 return
             except IdentityConflict as conflict:
-                if app.is_serving:
+                if app.is_serving and registrar is not None and registrar.twin_lives:
                     self.conflict = conflict
                     self._begin_stop(app, "the name is somebody else's")
             except CoordinationError as error:

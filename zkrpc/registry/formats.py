@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
+from zkrpc.config import LONGEST_TIMEOUT
 from zkrpc.endpoint import MAX_EPOCH, NO_EPOCH, Endpoint, Instance
 from zkrpc.errors import ConfigError, RemoteProtocolError
 from zkrpc.legible import legible
@@ -30,7 +31,8 @@ LAUNCH = "launch"
 PID = "pid"
 """Metadata key of the process id: for people only."""
 SESSION_TIMEOUT = "session_timeout"
-"""Metadata key of the seconds that an instance which elects asks its session to have: for people only."""
+"""Metadata key of the seconds that an instance asks its session to have: who follows it under its name knows by them
+how long it may have to wait."""
 
 _WEIGHT = "zkrpc.weight"
 _ZONE = "zkrpc.zone"
@@ -167,21 +169,32 @@ def launch_of(payload: bytes) -> str:
     return _identity(payload)[1]
 
 
+def session_timeout_of(payload: bytes) -> float | None:
+    """The seconds that the record's writer asked its session to have; None if it does not say."""
+    text = _identity(payload)[3]
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if 0.0 < seconds <= LONGEST_TIMEOUT else None
+
+
 def describe_record(payload: bytes) -> str:
     """One phrase for people: where and what wrote this record, as far as it can be read."""
-    place, launch, pid = _identity(payload)
+    place, launch, pid, _ = _identity(payload)
     return f"{place} (pid {legible(pid or 'unknown', 64)}, launch {legible(launch or 'unknown', 64)})"
 
 
-def _identity(payload: bytes) -> tuple[str, str, str]:
-    """Endpoint, launch id and process id, for comparing and for people."""
+def _identity(payload: bytes) -> tuple[str, str, str, str]:
+    """Endpoint, launch id, process id and session timeout, for comparing and for people."""
     try:
         instance = parse_record("", payload)
     except RemoteProtocolError:
-        return "an unreadable record", "", ""
+        return "an unreadable record", "", "", ""
     if instance is None:
-        return "an instance that is not in service", "", ""
-    return str(instance.endpoint), instance.metadata.get(LAUNCH, ""), instance.metadata.get(PID, "")
+        return "an instance that is not in service", "", "", ""
+    said = instance.metadata.get
+    return str(instance.endpoint), said(LAUNCH, ""), said(PID, ""), said(SESSION_TIMEOUT, "")
 
 
 def _dump(instance: Instance, document: dict[str, Any]) -> bytes:

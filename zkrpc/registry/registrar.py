@@ -99,6 +99,11 @@ class Registrar:
         """Who holds our node, and who we are, while somebody else holds it."""
         return self._machine.conflict
 
+    @property
+    def twin_lives(self) -> bool:
+        """Somebody else has held our node for longer than a dead one's session can last: waiting will not help."""
+        return self._machine.twin_lives
+
     def register(self) -> None:
         """Wants the node to be there from now on, and returns at once."""
         self._machine.want(True, self._clock())
@@ -107,10 +112,11 @@ class Registrar:
     def wait_registered(self, timeout: float) -> None:
         """Waits until the node is there.
 
-        Raises IdentityConflict if somebody else still holds it when the time is out, and CoordinationError with the
-        last failure if ZooKeeper could not be asked.
+        Raises IdentityConflict if somebody else still holds it when the time is out, or once ``twin_lives``; and
+        CoordinationError with the last failure if ZooKeeper could not be asked.
         """
-        if self._wait_until(lambda: self._machine.registered, timeout):
+        self._wait_until(lambda: self._machine.registered or self._machine.twin_lives, timeout)
+        if self._machine.registered:
             return
         if self._machine.conflict is not None:
             raise IdentityConflict(self._machine.conflict)
@@ -174,8 +180,9 @@ class Registrar:
             self._wake.wait(None if due is None else max(0.0, due - self._clock()))
 
     def _note_session(self) -> None:
-        connected = self._session.state is SessionState.CONNECTED
-        self._machine.receive_session(self._session.session_id if connected else None, self._clock())
+        session = self._session
+        number = session.session_id if session.state is SessionState.CONNECTED else None
+        self._machine.receive_session(number, self._clock(), timeout=session.timeout)
 
     def _work(self) -> None:
         """Carries out effects until there are none, or until we close."""

@@ -24,6 +24,12 @@ Whose node is it? ``ephemeralOwner`` decides, never the name:
   reload starts one: our successor.
 - anybody else's, or a persistent node: a conflict, reported once per change and never touched; taken over when it goes.
 
+**A dead worker's node, or a living twin's?** A node whose owner has died goes when its session ends. How long that may
+take is bounded by what both sides know: ZooKeeper grants what was asked for within its limits, the lower of which is at
+most what it granted us, so the other's session lasts no longer than the larger of what its record says that it asked
+for and what we got. Whoever still holds the node when that time, and half of it, has passed on one connection is alive
+(``twin_lives``), and waiting any longer cannot help.
+
 What ZooKeeper cannot give: its transactions check a node's version, which starts again at 0 when a node is re-created,
 not its owner. Between a look and the write it leads to, a stranger would have to create a node in the very moments
 after ours went away, to be deleted by mistake.
@@ -35,10 +41,15 @@ import dataclasses
 import enum
 from collections.abc import Callable
 
-from zkrpc.registry.formats import describe_record, launch_of
+from zkrpc.registry.formats import describe_record, launch_of, session_timeout_of
 
 _FIRST_BACKOFF = 0.1
 _MAX_BACKOFF = 5.0
+_LONGEST_UNSAID = 40.0
+"""Seconds that a session of others may last which do not say: 20 ticks of ZooKeeper's default, 2 s."""
+_PATIENCE = 1.5
+"""Of that time is waited: expiry is rounded up to a tick, and told a moment later."""
+_GRACE = 1.0
 
 
 class RegistrationState(enum.Enum):
@@ -135,6 +146,8 @@ class RegistrationMachine:
         """We want no node, and none of ours was there when we last looked, nor can one still appear."""
         self.conflict: str | None = None
         """Who holds our node, while somebody else does."""
+        self.twin_lives = False
+        """Whoever holds our node has held it for longer than a dead one's session can last."""
         self.failure: str | None = None
         """Why the last request failed, until one succeeds."""
         self._launch_id = launch_id
@@ -142,6 +155,9 @@ class RegistrationMachine:
         self._rng = rng
         self._wanted = False
         self._session_id: int | None = None
+        self._session_timeout = 0.0
+        self._holder: tuple[int, int, float] | None = None
+        """Who holds our node (the session, the node), and until when that may be a dead one's."""
         self._made_zxid: int | None = None
         self._uncertain = False
         self._changed = False
@@ -168,11 +184,13 @@ class RegistrationMachine:
         else:
             self.receive_change(now)
 
-    def receive_session(self, session_id: int | None, now: float) -> None:
-        """The session that is connected now, or None. A new one has lost what the old one owned."""
+    def receive_session(self, session_id: int | None, now: float, *, timeout: float | None = None) -> None:
+        """The session that is connected now, or None. A new one has lost what the old one owned. ``timeout`` is what it
+        was granted, in seconds."""
         if session_id is None:
             self._become_offline()
             return
+        self._session_timeout = timeout or 0.0
         if session_id != self._session_id:
             self._session_id = session_id
             self._made_zxid = None
@@ -258,10 +276,20 @@ class RegistrationMachine:
         elif self._is_previous(node):
             self._become_writing(ReplaceNode(node.version))
         else:
-            successor = bool(node.owner and self._launch_id) and launch_of(node.record) == self._launch_id
-            describe = _describe_succession if successor else _describe_conflict
-            self._change_conflict(describe(self.path, node, self.record), successor=successor)
+            self._judge_holder(node, now)
             self._become_settled(now)
+
+    def _judge_holder(self, node: Observed, now: float) -> None:
+        """Somebody else has our node; how long, if it is a dead one's, is found out from the first look on."""
+        if self._holder is None or self._holder[:2] != (node.owner, node.created_zxid):
+            theirs = session_timeout_of(node.record) or (_LONGEST_UNSAID if node.owner else 0.0)
+            patience = _PATIENCE * max(theirs, self._session_timeout) + _GRACE
+            self._holder = node.owner, node.created_zxid, now + patience
+            if node.owner and self._launch_id and launch_of(node.record) == self._launch_id:
+                self._change_conflict(_describe_succession(self.path, node, self.record), successor=True)
+            else:
+                self._change_conflict(_describe_conflict(self.path, node, self.record, patience))
+        self.twin_lives = now >= self._holder[2]
 
     def _accept(self, now: float) -> None:
         if not self.registered:
@@ -292,11 +320,15 @@ class RegistrationMachine:
             self.registered = False
             if text != self.conflict:
                 self._effects.append(ReportConflict(text, successor))
+        else:
+            self._holder, self.twin_lives = None, False
         self.conflict = text
 
     def _become_offline(self) -> None:
         self.state = RegistrationState.OFFLINE
         self._due = None
+        # Nobody's session ends while there is no ZooKeeper to end it.
+        self._holder, self.twin_lives = None, False
 
     def _become_looking(self) -> None:
         self.state = RegistrationState.LOOKING
@@ -320,13 +352,16 @@ class RegistrationMachine:
             return
         self.state = RegistrationState.SETTLED
         self._due = now + self._audit_interval * (0.8 + 0.4 * self._rng())
+        if self._holder is not None and not self.twin_lives:
+            self._due = min(self._due, self._holder[2])
 
 
-def _describe_conflict(path: str, node: Observed, record: bytes) -> str:
+def _describe_conflict(path: str, node: Observed, record: bytes, patience: float) -> str:
     holder = f"session {node.owner:#x}" if node.owner else "nobody's session (a persistent node)"
     return (
         f"{path} is held by {describe_record(node.record)}, {holder}; we are {describe_record(record)}. "
-        "Two workers have one id, or a dead one's session has not expired yet; ours is registered when theirs goes"
+        "Two workers have one id, or a dead one's session has not expired yet, which takes "
+        f"{patience:.3g} s at most; ours is registered when theirs goes"
     )
 
 
