@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from zkrpc.dev import zookeeper as module
+from zkrpc.dev import folder
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.errors import ConfigError, CoordinationError
 
@@ -30,7 +31,7 @@ def eventually(condition: object, bound: float = 60.0) -> bool:
 @pytest.mark.zookeeper
 def test_one_server_serves_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """start() returns when it serves; close() removes processes and files, and may be repeated."""
-    monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(folder.tempfile, "tempdir", str(tmp_path))
     with DevZooKeeper() as server:
         assert server.modes() == ("standalone",)
         assert server.hosts == f"127.0.0.1:{server.ports[0]}"
@@ -80,6 +81,22 @@ def test_servers_need_no_gevent() -> None:
     program = "import sys, zkrpc.dev.zookeeper; print([m for m in ('gevent', 'kazoo') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.zookeeper
+def test_server_is_where_it_is_wanted() -> None:
+    """At the port that was asked for; one that is taken, or none at all, is said at once."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        taken = listener.getsockname()[1]
+        listener.listen()
+        with pytest.raises(ConfigError, match=f"port {taken} cannot be used .*; choose another --port"):
+            DevZooKeeper(port=taken).start()
+    with DevZooKeeper(port=taken) as server:
+        assert server.hosts == f"127.0.0.1:{taken}" and server.modes() == ("standalone",)
+    for nodes, port in [(1, 0), (1, 65536), (3, 65534), (1, -1)]:
+        with pytest.raises(ConfigError, match="the port must be one from 1 to"):
+            DevZooKeeper(nodes, port=port)
 
 
 def test_two_servers_are_refused() -> None:

@@ -24,12 +24,20 @@ _LOOK_INTERVAL = 0.5
     show_default=True,
     help="Servers to run: 3 survive the loss of one.",
 )
-def dev(ensemble: str) -> None:
-    """Run a throw-away ZooKeeper on this machine until Ctrl-C; nothing stays behind."""
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65533),
+    help="Where clients find it; further servers take the next ports. By default any free ones.",
+)
+def dev(ensemble: str, port: int | None) -> None:
+    """Run a throw-away ZooKeeper on this machine until Ctrl-C; nothing stays behind.
+
+    What one that was killed has left is removed by the next.
+    """
     # One way out for both signals, so that the context manager removes everything either way.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with DevZooKeeper(int(ensemble)) as servers:
+        with DevZooKeeper(int(ensemble), port=port) as servers:
             click.echo(servers.hosts)
             click.echo("a throw-away ZooKeeper is running there; Ctrl-C ends and removes it", err=True)
             while True:

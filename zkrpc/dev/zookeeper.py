@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import atexit
 import random
-import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from zkrpc.dev.folder import Folder
 from zkrpc.dev.jars import find_jars
 from zkrpc.dev.java import find_java
 from zkrpc.dev.node import ServerNode
@@ -32,7 +31,8 @@ class DevZooKeeper:
 
     Servers are numbered from 0. ``tick`` is ZooKeeper's tickTime in milliseconds: sessions may last 2 to 20 of them,
     so 500 allows timeouts from one second on. A server that hears nothing from the leader, or a leader from a quorum,
-    gives up after ``sync_limit`` ticks. A ``directory`` given by the caller is kept at the end.
+    gives up after ``sync_limit`` ticks. A ``directory`` given by the caller is kept at the end. Clients find the first
+    server at ``port`` and each further one at the next port; by default at free ones.
 
     ``reroute(dialler, target, ports)`` lets a test put proxies between the servers: it is told the quorum and the
     election port of server ``target``, and gives the two loopback ports that server ``dialler`` shall dial instead.
@@ -47,6 +47,7 @@ class DevZooKeeper:
         java: str | None = None,
         jars: str | None = None,
         directory: Path | str | None = None,
+        port: int | None = None,
         reroute: Callable[[int, int, tuple[int, int]], tuple[int, int]] | None = None,
     ) -> None:
         """Remembers what to start; raises ConfigError if that cannot be a ZooKeeper."""
@@ -58,6 +59,9 @@ class DevZooKeeper:
         self._reroute = reroute
         self._java = java
         self._jars = jars
+        if port is not None and not 0 < port <= 65536 - nodes:
+            raise ConfigError(f"the port must be one from 1 to {65536 - nodes}, got {port!r}")
+        self._port = port
         self._directory = Path(directory).resolve() if directory is not None else None
         self._nodes: list[ServerNode] = []
         self._cleanup = ExitStack()
@@ -106,11 +110,16 @@ class DevZooKeeper:
         return True
 
     def _lay_out(self, java: str, jars: str) -> None:
-        root = self._directory or Path(tempfile.mkdtemp(prefix="zkrpc-zookeeper-"))
-        if self._directory is None:
-            self._cleanup.callback(shutil.rmtree, root, ignore_errors=True)
+        root = self._directory
+        if root is None:
+            folder = Folder()
+            self._cleanup.callback(folder.close)
+            root = folder.path
         ports = _free_ports(3 * self._count)
         clients, quorum, election = (ports[part::3] for part in range(3))
+        if self._port is not None:
+            clients = [self._port + index for index in range(self._count)]
+            _require_free(clients)
         common = (
             f"tickTime={self._tick}\ninitLimit=20\nsyncLimit={self._sync_limit}\nmaxClientCnxns=0\n"
             "admin.enableServer=false\nclientPortAddress=127.0.0.1\n"
@@ -213,6 +222,18 @@ class DevZooKeeper:
                         f"the ZooKeeper server on port {node.port} {state}; its last words:\n{node.last_words()}"
                     )
                 time.sleep(_POLL)
+
+
+def _require_free(ports: Sequence[int]) -> None:
+    """Raises ConfigError if somebody listens at one of these ports already."""
+    for port in ports:
+        with socket.socket() as listener:
+            # As the server does: a port that only remembers connections of before is free.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError as error:
+                raise ConfigError(f"port {port} cannot be used ({error.strerror}); choose another --port") from error
 
 
 def _free_ports(count: int) -> list[int]:
