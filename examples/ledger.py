@@ -8,13 +8,12 @@ import contextlib
 import os
 import socket
 import sqlite3
-import tempfile
 from pathlib import Path
 
 import zkrpc
 
 idl = zkrpc.load(Path(__file__).parent.parent / "idl" / "ledger.thrift")
-DATABASE = os.environ.get("LEDGER_DATABASE") or Path(tempfile.gettempdir(), "zkrpc-example-ledger.sqlite")
+DATABASE = os.environ.get("LEDGER_DATABASE") or Path.home() / ".zkrpc-example-ledger.sqlite"
 TABLES = """
 CREATE TABLE IF NOT EXISTS accounts (account TEXT PRIMARY KEY, balance INTEGER NOT NULL CHECK (balance >= 0));
 CREATE TABLE IF NOT EXISTS transfers (request_id TEXT PRIMARY KEY, balance INTEGER NOT NULL, epoch INTEGER NOT NULL);

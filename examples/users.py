@@ -6,13 +6,12 @@ zkrpc serve examples.users:service --zookeeper HOSTS --workers 3
 import os
 import socket
 import sqlite3
-import tempfile
 from pathlib import Path
 
 import zkrpc
 
 idl = zkrpc.load(Path(__file__).parent.parent / "idl" / "users.thrift")
-DATABASE = os.environ.get("USERS_DATABASE") or Path(tempfile.gettempdir(), "zkrpc-example-users.sqlite")
+DATABASE = os.environ.get("USERS_DATABASE") or Path.home() / ".zkrpc-example-users.sqlite"
 
 
 class UsersHandler:

@@ -52,6 +52,14 @@ def test_readme_shows_the_service() -> None:
     assert blocks("python")[0] == (ROOT / "examples" / "users.py").read_text()
 
 
+@pytest.mark.parametrize("name", ["users", "ledger"])
+def test_examples_keep_their_data_where_nobody_else_writes(name: str, programs: Programs, tmp_path: Path) -> None:
+    """In the folder for everybody's temporary files anybody could have put a database of that name before."""
+    look = f"import examples.{name} as example; print(example.DATABASE)"
+    program = programs.python("-c", look, HOME=str(tmp_path), **{f"{name.upper()}_DATABASE": ""})
+    assert program.wait() == 0 and Path(program.output.strip()).parent == tmp_path
+
+
 @pytest.mark.zookeeper
 def test_readme_can_be_followed(programs: Programs, zookeeper: str, tmp_path: Path) -> None:
     """Serve and list as written, then the client with this connect string; it prints what its comments say."""

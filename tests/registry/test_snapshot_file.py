@@ -104,3 +104,52 @@ def test_one_bad_member_costs_only_itself(tmp_path: Path) -> None:
     document["members"].update(bad=7, gone={"serviceEndpoint": {}, "status": "DEAD"})
     (tmp_path / "f").write_text(json.dumps(document))
     assert load_snapshot(tmp_path / "f", "users") == MEMBERS
+
+
+@pytest.mark.parametrize(
+    ("file", "folder", "complaint"),
+    [
+        (0o600, 0o700, ""),
+        (0o644, 0o755, ""),
+        (0o600, 0o775, ""),
+        (0o600, 0o1777, ""),
+        (0o666, 0o700, "others may write to {file}; say chmod go-w {file}"),
+        (0o602, 0o700, "others may write to {file}"),
+        (0o660, 0o700, "others may write to {file}"),
+        (0o600, 0o777, "others may write to {folder}; say chmod go-w {folder}"),
+    ],
+)
+def test_saved_members_are_believed_only_if_nobody_else_can_have_written_them(
+    file: int, folder: int, complaint: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who writes the list gets all calls. The log says what to do; a sticky folder, and one of our group's, will do."""
+    path = tmp_path / "cache" / "users.json"
+    save_snapshot(path, SNAPSHOT)
+    assert path.stat().st_mode & 0o777 == 0o600 and path.parent.stat().st_mode & 0o777 == 0o700
+    path.chmod(file)
+    path.parent.chmod(folder)
+    assert load_snapshot(path, "users") == (() if complaint else MEMBERS)
+    assert complaint.format(file=path, folder=path.parent) in caplog.text and bool(caplog.text) == bool(complaint)
+
+
+def test_saving_where_everybody_may_write_is_refused(tmp_path: Path) -> None:
+    """What would not be believed is not written; nothing is left behind."""
+    tmp_path.chmod(0o777)
+    with pytest.raises(PermissionError, match=f"others may write to {tmp_path}; say chmod go-w {tmp_path}"):
+        save_snapshot(tmp_path / "users.json", SNAPSHOT)
+    assert os.listdir(tmp_path) == []
+
+
+def test_saved_members_of_another_user_are_not_believed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As somebody may have put them into a folder for everybody before we did. Root's are."""
+    path = tmp_path / "users.json"
+    save_snapshot(path, SNAPSHOT)
+    owner = path.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    believed = load_snapshot(path, "users") == MEMBERS
+    assert believed == (owner == 0) and (believed or f"belongs to user {owner}, not to {owner + 1}" in caplog.text)
+    if owner == 0:
+        os.chown(path, 4711, -1)
+        assert load_snapshot(path, "users") == () and "belongs to user 4711" in caplog.text

@@ -2,7 +2,8 @@
 
 The file is JSON, one ServerSet record per member under its worker id. It is written whole beside its place and renamed,
 so that a reader sees the old list or the new one. Reading trusts it no more than a znode: it may be missing, torn,
-huge, no regular file, or another service's, and is then as good as absent.
+huge, no regular file, or another service's, and is then as good as absent. So it is if anybody but us and root could
+have written it: who writes the list of instances has all of our calls.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import errno
 import json
 import logging
 import os
+import secrets
 import stat
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -69,30 +70,57 @@ def _instance(name: str, record: object) -> Instance | None:
 
 
 def _replace(path: Path, payload: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    temporary = f".{path.name}.{secrets.token_hex(8)}"
     try:
-        with open(handle, "wb") as file:
-            file.write(payload)
-            file.flush()
-            # Some file systems would otherwise put the new name on disk before what it names.
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
+        if reason := _distrust(os.fstat(folder), path.parent):
+            raise OSError(errno.EPERM, reason)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+        try:
+            with open(handle, "wb") as file:
+                file.write(payload)
+                file.flush()
+                # Some file systems would otherwise put the new name on disk before what it names.
+                os.fsync(file.fileno())
+            os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=folder)
+            raise
+    finally:
+        os.close(folder)
 
 
 def _read(path: Path) -> bytes:
     # A pipe in its place must not make us wait.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
             raise ValueError("not a regular file")
+        reason = _distrust(found, path) or _distrust(os.stat(path.parent), path.parent)
+        if reason:
+            raise ValueError(reason)
         payload = file.read(_MAX_FILE + 1)
     if len(payload) > _MAX_FILE:
         raise ValueError(f"over {_MAX_FILE} bytes")
     return payload
+
+
+def _distrust(found: os.stat_result, path: Path) -> str:
+    """Why somebody else may have written what is there, and what to do about it; empty if nobody can have.
+
+    In a folder where everybody may write, the sticky bit keeps others from replacing what is ours. A folder may belong
+    to our own group, as containers with an arbitrary user have it.
+    """
+    if found.st_uid not in (0, os.geteuid()):
+        return f"{path} belongs to user {found.st_uid}, not to {os.geteuid()}; chown it, or use another snapshot_dir"
+    if stat.S_ISDIR(found.st_mode):
+        writable = found.st_mode & 0o002 or (found.st_mode & 0o020 and found.st_gid != os.getegid())
+        unsafe = writable and not found.st_mode & stat.S_ISVTX
+    else:
+        unsafe = bool(found.st_mode & 0o022)
+    return f"others may write to {path}; say chmod go-w {path}" if unsafe else ""
 
 
 def _members(payload: bytes, service: str) -> dict[str, object]:
