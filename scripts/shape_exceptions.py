@@ -13,6 +13,7 @@ UNTESTED: dict[str, str] = {
     "zkrpc.__main__": "tests/cli/test_main.py, as the command that it is",
     "zkrpc.app": "tests/zookeeper/test_app.py: it composes, and what it composes needs a real ZooKeeper",
     "zkrpc.cli.connecting": "tests/cli/test_ls.py, test_primary.py and test_config.py, by the commands that use it",
+    "zkrpc.coordination": "tests/zookeeper/test_app.py and test_processes.py: it owns what needs a real ZooKeeper",
     "zkrpc.election.candidacy": "tests/zookeeper/test_primary.py: it composes, and its parts elect on a real server",
     "zkrpc.election.envoy": "tests/zookeeper/test_campaign.py: every request is part of an election",
     "zkrpc.election.spread": "tests/zookeeper/test_primary.py, with sixteen groups on a real server",

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zkrpc.app import App as App
-    from zkrpc.app import Registry as Registry
     from zkrpc.app import connect as connect
     from zkrpc.app import serve as serve
     from zkrpc.call import current_call as current_call
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from zkrpc.config import ServerConfig as ServerConfig
     from zkrpc.config import ServiceConfig as ServiceConfig
     from zkrpc.config import WireLimits as WireLimits
+    from zkrpc.coordination import Registry as Registry
     from zkrpc.deadline import Deadline as Deadline
     from zkrpc.election.leadership import Leadership as Leadership
     from zkrpc.election.primary import primary_only as primary_only
@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from zkrpc.errors import Unavailable as Unavailable
     from zkrpc.errors import UnknownMethod as UnknownMethod
     from zkrpc.errors import VersionConflict as VersionConflict
+    from zkrpc.errors import WrongProcess as WrongProcess
+    from zkrpc.errors import WrongThread as WrongThread
     from zkrpc.greenlets import offload as offload
     from zkrpc.greenlets import spawn as spawn
     from zkrpc.idl import Interface as Interface
@@ -80,7 +82,7 @@ _HOMES = {
     "Service": "zkrpc.service",
     "Server": "zkrpc.server.server",
     "uninterruptible": "zkrpc.server.dispatch",
-    "Registry": "zkrpc.app",
+    "Registry": "zkrpc.coordination",
     "App": "zkrpc.app",
     "connect": "zkrpc.app",
     "offload": "zkrpc.greenlets",
@@ -134,6 +136,8 @@ _HOMES = {
             "ConnectionLost",
             "DeadlineExceeded",
             "RemoteError",
+            "WrongThread",
+            "WrongProcess",
         ),
         "zkrpc.errors",
     ),

@@ -6,6 +6,7 @@ by hand, so that what depends on what can be read here from top to bottom.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import random
@@ -13,7 +14,6 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -24,18 +24,16 @@ from zkrpc.client.client import Client
 from zkrpc.client.following import GroupOf
 from zkrpc.client.static import StaticResolver
 from zkrpc.client.stub import make_stub
-from zkrpc.config import ClientConfig, RegistryConfig
+from zkrpc.config import ClientConfig
+from zkrpc.coordination import Registry
 from zkrpc.election.candidacy import Candidacy
-from zkrpc.election.heart import Heart
-from zkrpc.endpoint import Endpoint, Instance, Resolver
+from zkrpc.endpoint import Endpoint, Instance
 from zkrpc.errors import ConfigError, CoordinationError
 from zkrpc.idl import Interface
 from zkrpc.registry.formats import LAUNCH, PID, SESSION_TIMEOUT, dump_curator, dump_serverset
 from zkrpc.registry.operations import ConnectString
 from zkrpc.registry.registrar import Registrar
-from zkrpc.registry.resolver import ZooKeeperResolver
 from zkrpc.registry.schema import Paths
-from zkrpc.registry.session import Session
 from zkrpc.server.lifecycle import LifecycleState, Step
 from zkrpc.server.server import Server
 from zkrpc.service import Service
@@ -44,96 +42,6 @@ log = logging.getLogger(__name__)
 
 _WITHDRAW_TIMEOUT = 2.0
 """Seconds a stop waits for ZooKeeper to forget us; without ZooKeeper the session's end will do it."""
-
-
-class Registry:
-    """A process's connection to ZooKeeper and what it knows from there; share one among services and clients.
-
-    ``hosts`` is a connect string, ``host:port,host:port/chroot``. It connects in the background for ever; nothing that
-    calls through it fails because ZooKeeper is away. ``snapshot_dir`` keeps each service's last members in a file, so
-    that a client can start while ZooKeeper is down.
-    """
-
-    def __init__(
-        self,
-        hosts: str,
-        *,
-        config: RegistryConfig | None = None,
-        snapshot_dir: str | os.PathLike[str] | None = None,
-        on_new_session: Callable[[int, bytes], None] | None = None,
-    ) -> None:
-        self.hosts = hosts
-        self.config = config or RegistryConfig()
-        self.session = Session(hosts, self.config, on_new_session=on_new_session)
-        self._snapshot_dir = Path(snapshot_dir) if snapshot_dir is not None else None
-        self._resolvers: dict[str, ZooKeeperResolver] = {}
-        self._leaving: list[Registrar | Candidacy] = []
-        self._heart: Heart | None = None
-        self._elected: set[str] = set()
-        self.session.start()
-
-    def __repr__(self) -> str:
-        """Place and state."""
-        return f"<Registry {self.hosts} {self.session.state.value} resolvers={len(self._resolvers)}>"
-
-    def __enter__(self) -> Registry:
-        """Itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Closes."""
-        self.close()
-
-    def resolver(self, service: str) -> ZooKeeperResolver:
-        """The members of a service, kept current; one per service and process, closed with the registry."""
-        resolver = self._resolvers.get(service)
-        if resolver is None:
-            file = self._snapshot_dir / f"{service}.json" if self._snapshot_dir is not None else None
-            resolver = ZooKeeperResolver(
-                self.session, service, config=self.config, snapshot_file=file, rng=random.Random()
-            )
-            self._resolvers[service] = resolver
-            resolver.start()
-        return resolver
-
-    def heart(self, service: str, worker_id: str) -> Heart:
-        """What keeps the leases of this session; ``worker_id`` names the first user, whose node is written to.
-
-        Raises ConfigError if an instance of the service elects through this session already: to ZooKeeper the two
-        would be one.
-        """
-        if service in self._elected:
-            raise ConfigError(
-                f"two instances of {service!r} cannot elect through one Registry; give each one of its own"
-            )
-        self._elected.add(service)
-        if self._heart is None:
-            self._heart = Heart(self.session, worker_id)
-            self._heart.start()
-        return self._heart
-
-    def see_off(self, leaving: Registrar | Candidacy) -> None:
-        """Has what a stopped service registered withdrawn, now or as soon as ZooKeeper can be told.
-
-        Our session lives on, and a node left in it would send callers to nobody.
-        """
-        self._leaving.append(leaving)
-        for gone in [one for one in self._leaving if one.withdraw(0)]:
-            gone.close()
-            self._leaving.remove(gone)
-            if isinstance(gone, Candidacy):
-                self._elected.discard(gone.service)
-
-    def close(self) -> None:
-        """Closes the resolvers and the session, and with it every registration made through it."""
-        for leaving in self._leaving:
-            leaving.close()
-        if self._heart is not None:
-            self._heart.close()
-        for resolver in self._resolvers.values():
-            resolver.close()
-        self._resolvers.clear()
-        self.session.close()
 
 
 class App:
@@ -171,7 +79,9 @@ class App:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Drains; after an exception it kills."""
+        """Drains; after an exception it kills. In a forked child it is the parent's business."""
+        if not self.server.home.in_process:
+            return
         if kind is None:
             self.stop()
         else:
@@ -371,9 +281,8 @@ def connect(
     registry, owned = _open_registry(zookeeper, snapshot_dir=snapshot_dir)
     assert registry is not None
     try:
-        resolver: Resolver = registry.resolver(target)
         client = Client(
-            resolver,
+            functools.partial(registry.resolver, target),
             config=config,
             interceptors=interceptors,
             group_of=group_of,

@@ -20,6 +20,7 @@
         │   └── NotPrimary(primary, epoch, group) · StaleEpoch(seen, current)
         ├── ConnectionLost   MAYBE  bytes left us, no answer (NO if the frame was never flushed)
         ├── DeadlineExceeded MAYBE  NO if the frame was never flushed
+        ├── WrongThread · WrongProcess  NO  used where it does not belong (and a ConfigError)
         └── RemoteError      YES    the handler raised something the IDL does not declare
 
 Exceptions that the IDL declares are answers, and are raised as themselves. ``executed`` speaks of one hop only: a
@@ -241,3 +242,17 @@ class RemoteError(CallError):
     """The handler failed in a way the IDL does not declare; the details are in the server's log."""
 
     default_executed = Executed.YES
+
+
+class WrongThread(CallError, ConfigError):
+    """Something that belongs to one thread was used in another; nothing was done. ``docs/programs.md`` says how to use
+    zkrpc from threads."""
+
+    default_executed = Executed.NO
+
+
+class WrongProcess(CallError, ConfigError):
+    """Something that does not survive a fork was used in the forked child; nothing was done. ``docs/programs.md`` says
+    how to use zkrpc in programs that fork."""
+
+    default_executed = Executed.NO

@@ -8,10 +8,13 @@ that belongs to no call uses ``gevent.spawn``.
 from __future__ import annotations
 
 import contextvars
+import os
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 import gevent
+
+from zkrpc.forking import exit_child, status_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,6 +26,22 @@ def spawn(function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> g
 
 
 def offload(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
-    """Runs a blocking or CPU-bound function in a thread, while the hub goes on serving; returns what it returns."""
-    result: T = gevent.get_hub().threadpool.apply(function, arguments, options)
+    """Runs a blocking or CPU-bound function in a thread, while the hub goes on serving; returns what it returns.
+
+    Stubs belong to the thread that made them: make calls before or after this, not in ``function``.
+    """
+    result: T = gevent.get_hub().threadpool.apply(_run_here, (os.getpid(), function, arguments, options))
+    return result
+
+
+def _run_here(pid: int, function: Callable[..., T], arguments: tuple[Any, ...], options: dict[str, Any]) -> T:
+    """In the thread. A forked child that comes back has no one to come back to: its parent's hub is not here."""
+    try:
+        result = function(*arguments, **options)
+    except BaseException as error:
+        if os.getpid() != pid:
+            exit_child(status_of(error))
+        raise
+    if os.getpid() != pid:
+        exit_child()
     return result

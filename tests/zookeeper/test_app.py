@@ -443,3 +443,27 @@ def test_rolling_restart_costs_no_call(serve: Serve, connect: Connect, registry:
     stopped = True
     gevent.joinall(callers, timeout=5, raise_error=True)
     assert done > 300 and len(listed(registry)) == 2
+
+
+@pytest.mark.parametrize("order", ["at once", "one after the other", "registry first", "twice"])
+def test_two_apps_share_a_registry_and_stop(zookeeper: str, serve: Serve, order: str) -> None:
+    """At once, in any order, more than once, also after the registry: both leave, and nothing is raised."""
+    registry = zkrpc.Registry(zookeeper)
+    apps = [serve(zookeeper=registry, service={"name": name}) for name in ("echo", "echo", "other")]
+    for app in apps:
+        assert app.registrar is not None
+        app.registrar.wait_registered(60)
+    if order == "at once":
+        gevent.joinall([gevent.spawn(app.stop) for app in apps], raise_error=True, timeout=60)
+    elif order == "registry first":
+        registry.close()
+    for app in reversed(apps):
+        app.stop()
+    for app in apps if order == "twice" else ():
+        app.stop()
+        app.kill()
+    assert not any(app.is_serving for app in apps)
+    if order != "registry first":
+        assert listed(registry) == [] and registry.session.children("/services/other/members") == []
+    registry.close()
+    registry.close()

@@ -7,11 +7,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 import click
 
-from zkrpc.app import Registry
 from zkrpc.cli.connecting import connected, json_option, timeout_option, zookeeper_option
 from zkrpc.cli.naming import NoSuchName, no_service, require_service
 from zkrpc.cli.output import tell, tell_json
 from zkrpc.config import ServiceConfig
+from zkrpc.coordination import Registry
 from zkrpc.errors import ConfigError, NodeExists, NodeMissing, OutcomeUnknown, VersionConflict
 from zkrpc.registry.operations import Stat
 from zkrpc.registry.schema import Paths

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from zkrpc.app import Registry
+from zkrpc.coordination import Registry
 from zkrpc.errors import CoordinationError
 
 zookeeper_option = click.option(

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import click
 
-from zkrpc.app import Registry
 from zkrpc.cli.connecting import SECONDS, connected, json_option, timeout_option, zookeeper_option
 from zkrpc.cli.naming import hint, require_service
 from zkrpc.cli.output import tell, tell_json
@@ -23,6 +22,7 @@ from zkrpc.client.explanation import Explanation, InstanceView, view_of, with_ob
 from zkrpc.client.policy import Described, Explained, PolicyTable
 from zkrpc.client.probe import probe_all
 from zkrpc.config import ServiceConfig
+from zkrpc.coordination import Registry
 from zkrpc.endpoint import Instance
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface, MethodPolicy, interfaces_of, load

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-from zkrpc.app import Registry
+from zkrpc.coordination import Registry
 from zkrpc.errors import ConfigError, CoordinationError
 from zkrpc.legible import legible
 from zkrpc.registry.schema import SERVICES, Paths, check_name

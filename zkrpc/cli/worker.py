@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Any
 import click
 import gevent
 
-from zkrpc.app import App, Registry
+from zkrpc.app import App
 from zkrpc.app import serve as serve_here
+from zkrpc.belonging import in_child
 from zkrpc.cli.serve import shared_options
 from zkrpc.config import RegistryConfig
+from zkrpc.coordination import Registry
 from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict
 from zkrpc.server.supervisor import SupervisorChannel
 from zkrpc.server.watchdog import Watchdog
@@ -48,6 +51,9 @@ def worker(
 ) -> None:
     """Serve until a signal, the supervisor's death, or a conflict of identity ends it."""
     channel = SupervisorChannel(descriptor)
+    in_child(channel.abandon)
+    if listener is not None:
+        os.set_inheritable(listener, False)  # it was for us to inherit, not for what the handlers start
     endings = _Endings()
     service = load_service(target)
     override_config(service, linger=linger, drain_timeout=drain_timeout)
@@ -87,6 +93,7 @@ class _Endings:
             gevent.signal_handler(number, self._signalled, number.name)
         # Meant for the supervisor, which replaces us; by itself it would end us in the middle of our calls.
         gevent.signal_handler(signal.SIGHUP, log.debug, "SIGHUP: left to the supervisor")
+        in_child(_take_signals_as_usual)
 
     def watch(self, app: App, channel: SupervisorChannel) -> None:
         """From now on an ending stops this app."""
@@ -129,6 +136,13 @@ class _Endings:
             except CoordinationError as error:
                 if app.is_serving:
                     log.warning("serving, but not registered yet: %s", error)
+
+
+def _take_signals_as_usual() -> None:
+    """In a forked child of a worker, which has nothing to drain."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def load_service(target: str) -> Service:

@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from gevent import getcurrent
+
+from zkrpc.belonging import Home, keep, release
 from zkrpc.call import Call, Interceptor, ServerCall, find_current_call, make_call
 from zkrpc.client.connection import Connection
 from zkrpc.client.explanation import Explanation
@@ -26,6 +29,7 @@ from zkrpc.config import ClientConfig, ServiceConfig
 from zkrpc.deadline import Deadline, make_deadline
 from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH, ConfigSource, PrimarySource, Resolver
 from zkrpc.errors import ConfigError, CoordinationError, Executed, Unavailable
+from zkrpc.forking import leave_behind, root_of_thread
 from zkrpc.idl import Method
 from zkrpc.wire.headers import ATTEMPT, DEADLINE_BUDGET, EPOCH
 
@@ -83,13 +87,18 @@ class CallOptions:
 
 DEFAULT_OPTIONS = CallOptions()
 
+_FORKED = object()
+"""In place of the hub, in a forked child that has made no call yet. Not None: that is a main greenlet's parent."""
+
 
 class Client:
     """Calls the instances that a resolver names. Belongs to the hub of the thread that made it.
 
+    In a forked child it begins anew with its first call, in the thread that makes it.
+
     Args:
         resolver: who knows the members, and maybe the primaries. It is not closed with the client, for others may
-            share it.
+            share it. A function is called for it, once here and once in each forked child.
         config: timeouts, attempts and limits.
         interceptors: run around every call, the first one outermost; they see a call once, not its attempts.
         group_of: for a service with several groups of primaries: which one a call belongs to. It is called with the
@@ -101,7 +110,7 @@ class Client:
 
     def __init__(
         self,
-        resolver: Resolver,
+        resolver: Resolver | Callable[[], Resolver],
         *,
         config: ClientConfig | None = None,
         interceptors: Iterable[Interceptor[Call]] = (),
@@ -111,23 +120,43 @@ class Client:
         dial: Dial = Connection.dial,
     ) -> None:
         self.config = config or ClientConfig()
-        self._resolver = resolver
+        self._find_resolver: Callable[[], Resolver] = resolver if callable(resolver) else lambda: resolver
         self._on_close = on_close
         self._clock = time.monotonic
-        client_id = self.config.client_id or f"{os.getpid()}-{rng()}"
-        self._pool = Pool(self.config, rng=rng, clock=self._clock, dial=dial, client_id=client_id)
-        source = resolver if isinstance(resolver, PrimarySource) else None
-        self._routes = Routes(self._pool, source, group_of)
+        self._rng = rng
+        self._dial = dial
         self._interceptors = tuple(interceptors)
+        self._group_of = group_of
+        self._expects_primary = False
+        self._open()
+
+    def _open(self) -> None:
+        """Settles in this thread."""
+        self._home = Home(
+            "a stub",
+            in_child="connect again, in the child",
+            in_thread="call zkrpc.connect() in each thread that makes calls, or leave the calls to the thread that has "
+            "the stub (outside of zkrpc.offload)",
+        )
+        self._hub: Any = self._home.hub
+        self._root: Any = root_of_thread()
+        self._resolver = resolver = self._find_resolver()
+        client_id = self.config.client_id or f"{os.getpid()}-{self._rng()}"
+        self._pool = Pool(self.config, rng=self._rng, clock=self._clock, dial=self._dial, client_id=client_id)
+        keep(self, self._home)
+        source = resolver if isinstance(resolver, PrimarySource) else None
+        self._routes = Routes(self._pool, source, self._group_of)
         self._policies = PolicyTable(self.config)
         self._plans: dict[Method, Plan] = {}
         self._learnt = self._routes.learnt
-        self._has_groups = group_of is not None
+        self._has_groups = self._group_of is not None
         self._has_members = False
         self._unsubscribe = resolver.subscribe(self._pool.receive_snapshot)
         self._unfollow: Callable[[], object] = _nothing
         if isinstance(resolver, ConfigSource):
             self._unfollow = resolver.follow_config(self._receive_service_config)
+        if self._expects_primary:
+            self.expect_primary()
 
     def __repr__(self) -> str:
         """The test surface."""
@@ -144,7 +173,7 @@ class Client:
     @property
     def closed(self) -> bool:
         """True once ``close`` was called."""
-        return self._pool.closed
+        return self._pool.closed and self._hub is not _FORKED
 
     def invoke(
         self,
@@ -157,6 +186,9 @@ class Client:
 
         Raises TypeError for arguments that do not fit, the exceptions that the IDL declares, and CallError.
         """
+        caller = getcurrent()
+        if caller.parent is not self._hub and caller is not self._root:
+            self._come_home()
         plan = self._plans.get(method) or self._make_plan(method)
         self._pool.budget.calls += 1
         call = make_call(
@@ -182,11 +214,13 @@ class Client:
 
     def expect_primary(self) -> None:
         """Finds out ahead of the first call who the primary is, if there is only one and the registry tells."""
+        self._expects_primary = True
         if not self._has_groups:
             self._routes.follow(DEFAULT_GROUP)
 
     def explain(self, methods: Iterable[Method]) -> Explanation:
         """How this client makes calls of these methods, whose word that is, and whom it picks, for people."""
+        self._come_home()
         explained = {method.name: self._policies.explain(method) for method in methods}
         snapshot = self._resolver.snapshot
         if snapshot is not None and not self._has_members:  # before the first call
@@ -198,12 +232,39 @@ class Client:
         """Ends all connections and background work. Calls in flight raise; later ones raise Unavailable."""
         if self.closed:
             return
-        self._unsubscribe()
-        self._unfollow()
-        self._routes.close()
-        self._pool.close()
-        if self._on_close is not None:
-            self._on_close()
+        if self._hub is _FORKED:  # in a forked child that made no call
+            self._hub = self._home.hub
+        else:
+            self._home.require()
+            self._unsubscribe()
+            self._unfollow()
+            self._routes.close()
+            self._pool.close()
+        try:
+            if self._on_close is not None:
+                self._on_close()
+        finally:
+            release(self)
+
+    # -- threads, forks, and the end of the program
+
+    def forked(self) -> None:
+        """In a forked child: closes what is shared with the parent. The next call opens connections of our own."""
+        self._pool.abandon_all()
+        leave_behind(self._pool, self._routes, self._resolver, self._unsubscribe, self._unfollow)
+        self._hub, self._root = _FORKED, None
+
+    def cut(self) -> None:
+        """The interpreter ends."""
+        self._pool.abandon_all()
+
+    def _come_home(self) -> None:
+        """Returns if calls may be made from here. Greenlets that neither are the thread's first nor were started by the
+        hub come here each time."""
+        if self._hub is _FORKED:
+            self._open()
+        elif not self.closed:
+            self._home.require()
 
     @staticmethod
     def _inherit(call: Call, serving: ServerCall) -> None:

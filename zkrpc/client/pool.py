@@ -221,6 +221,14 @@ class Pool:
             connection.close()
         self.tell_news()
 
+    def abandon_all(self) -> None:
+        """Closes the descriptors and nothing else: the hub is not there any more, or shall not run."""
+        self.closed = True
+        for connection in self.connections:
+            # Not its close(), which has the hub tell those who wait.
+            connection.closed = True
+            connection._sock.close()
+
     def _tick(self) -> None:
         now = self.clock()
         for connection in list(self.connections):

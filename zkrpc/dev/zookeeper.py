@@ -7,6 +7,7 @@ the same whether the program is monkey-patched or not.
 from __future__ import annotations
 
 import atexit
+import os
 import random
 import socket
 import time
@@ -63,6 +64,7 @@ class DevZooKeeper:
             raise ConfigError(f"the port must be one from 1 to {65536 - nodes}, got {port!r}")
         self._port = port
         self._directory = Path(directory).resolve() if directory is not None else None
+        self._pid = os.getpid()
         self._nodes: list[ServerNode] = []
         self._cleanup = ExitStack()
 
@@ -197,7 +199,9 @@ class DevZooKeeper:
                 )
 
     def close(self) -> None:
-        """Ends every server and removes the files. May be called more than once."""
+        """Ends every server and removes the files. May be called more than once; in a forked child it does nothing."""
+        if os.getpid() != self._pid:
+            return
         self.stop_all()
         self._nodes = []
         self._cleanup.close()

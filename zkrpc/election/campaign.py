@@ -197,10 +197,11 @@ class Campaign:
 
     def holds(self, epoch: Epoch) -> bool:
         """True while that epoch is ours, the lease is valid, and nothing has ended the term but our own wish."""
-        return not self._closed and self.gate.holds(epoch)
+        return not self._closed and self.session.home.in_process and self.gate.holds(epoch)
 
     def refusal(self, executed: Executed = Executed.NO) -> NotPrimary:
-        """Why a call for the primary is not served here, and where to go instead."""
+        """Why a call for the primary is not served here, and where to go instead. Raises WrongProcess after a fork."""
+        self.session.home.require_process()
         record = None if self.leadership is not None or self.gate.is_paused else self.primary
         where = f"{legible(record.instance)} at {record.endpoint}" if record is not None else "not known now"
         return NotPrimary(

@@ -9,6 +9,7 @@ connections and then says nothing would otherwise be chosen for ever; and a
 
 from __future__ import annotations
 
+import atexit
 import errno
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from typing import Any
 
 import gevent
 import gevent.monkey
+import gevent.socket
 from kazoo.exceptions import AuthFailedError, ConnectionDropped
 from kazoo.handlers.gevent import SequentialGeventHandler
 
@@ -29,6 +31,7 @@ from zkrpc.registry.newcomer import cooperative
 _Poll: Any = gevent.monkey.get_original("select", "poll")
 # What is left of a connection that was hung up on before we looked.
 _HUNG_UP = (errno.EPIPE, errno.ECONNRESET, errno.ECONNABORTED)
+_READ_SIZE = 64 * 1024
 _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 
 
@@ -49,6 +52,12 @@ class Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untype
         """Who was dialled last."""
         self._diagnosis = diagnosis
         self._dialled = Counter[Endpoint]()
+
+    def start(self) -> None:
+        """Starts the workers. What kazoo registers to be done at the end of the program would wait for them, when
+        there may be no hub to run them."""
+        super().start()
+        atexit.unregister(self.stop)
 
     def select(self, rlist: Any, wlist: Any, xlist: Any, timeout: float | None = None) -> Any:
         """As ``select.select``, for sockets that greenlets wait for."""
@@ -93,6 +102,19 @@ class Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untype
         else:
             trouble, detail = Trouble.OTHER, f"{type(error).__name__}: {error}"
         self._diagnosis.receive_failure(self.server, trouble, time.monotonic(), detail)
+
+
+def say_goodbye(sock: Any, message: bytes, timeout: float) -> None:
+    """Sends a last message without the hub, and waits until the server has hung up: to close before could make it
+    drop the message. Raises OSError."""
+    plain = sock._sock
+    plain.send(message)
+    plain.shutdown(gevent.socket.SHUT_WR)
+    poll, give_up_at = _Poll(), time.monotonic() + timeout
+    poll.register(plain, POLLIN)
+    while (left := give_up_at - time.monotonic()) > 0 and poll.poll(left * 1000):
+        if not plain.recv(_READ_SIZE):
+            break
 
 
 def _is_ready(sock: Any, events: int) -> bool:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import random
 import socket
 import time
@@ -48,10 +47,10 @@ from kazoo.protocol.states import KazooState, KeeperState
 from kazoo.retry import KazooRetry
 from kazoo.security import CREATOR_ALL_ACL, OPEN_ACL_UNSAFE, READ_ACL_UNSAFE
 
+from zkrpc.belonging import close_descriptor, release
 from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import (
-    ConfigError,
     CoordinationError,
     NodeExists,
     NodeMissing,
@@ -61,7 +60,8 @@ from zkrpc.errors import (
     VersionConflict,
 )
 from zkrpc.registry.diagnosis import Diagnosis
-from zkrpc.registry.handler import Handler
+from zkrpc.registry.greeting import close
+from zkrpc.registry.handler import Handler, say_goodbye
 from zkrpc.registry.operations import ConnectString
 
 # kazoo warns at every attempt to connect, twice a second while a server is down. What matters of it is logged by the
@@ -73,6 +73,7 @@ if _kazoo_log.level == logging.NOTSET:
 _log = logging.getLogger("zkrpc.registry.session")
 _LEAST_CONNECT_TIMEOUT = 0.5
 _KILL_TIMEOUT = 0.3
+_CUT_TIMEOUT = 0.3
 # After the hub was blocked, an answer may be waiting in the socket; one turn of the loop lets it be read.
 _WATCHDOG_GRACE = 0.02
 # Order matters: kazoo derives the closed connection from the expired session, but it means less.
@@ -206,7 +207,6 @@ class Link:
         ``granted`` is the session's timeout in seconds, if it is known already.
         """
         self._on_change = on_change
-        self._pid = os.getpid()
         self._slots = BoundedSemaphore(config.max_in_flight)
         self._most = config.max_in_flight
         self._admitting = False
@@ -299,8 +299,6 @@ class Link:
             raise translated(error, action) from error
 
     def _require_open(self, action: str) -> None:
-        if os.getpid() != self._pid:
-            raise ConfigError("a ZooKeeper session does not survive a fork; open one in the child")
         if not self.connected or not self._admitting:
             raise SessionSuspended(f"ZooKeeper {action}: not sent, not connected")
 
@@ -343,6 +341,25 @@ class Link:
         stopper.kill(timeout=_KILL_TIMEOUT)
         with contextlib.suppress(Exception):
             self._client.close()
+        release(self)
+
+    def forked(self) -> None:
+        """In a forked child: closes the descriptors. To ZooKeeper the session is the parent's, and goes on."""
+        connection = self._client._connection
+        for sock in (connection._socket, connection._read_sock, connection._write_sock):
+            if sock is not None:
+                close_descriptor(sock)
+
+    def cut(self) -> None:
+        """The interpreter ends: asks ZooKeeper to close the session, without the hub, and closes the descriptors.
+
+        So the session's nodes go at once, and not when it times out. A message that was half sent spoils it.
+        """
+        current = self._client._connection._socket
+        if current is not None and self.connected:
+            with contextlib.suppress(OSError):
+                say_goodbye(current, close(), _CUT_TIMEOUT)
+        self.forked()
 
     def _stop_client(self) -> None:
         # kazoo's stop fails in various ways on a client that is half started or half dead; all of them mean stopped.

@@ -33,6 +33,7 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
+from zkrpc.belonging import Home, keep
 from zkrpc.config import RegistryConfig
 from zkrpc.errors import CoordinationError, SessionSuspended
 from zkrpc.registry.link import Link
@@ -71,6 +72,12 @@ class Session(Requests):
         self._wake = Event()
         self._wellbeing = Wellbeing(self._target, config.session_timeout, time.monotonic, self._wake.set)
         self._link: Link | None = None
+        self.home = Home(
+            "a ZooKeeper session, with what is registered and led through it,",
+            in_child="leave it to the parent, or use a zkrpc.Registry of the child's own",
+            in_thread="use a zkrpc.Registry of this thread's own, or have the thread that made this one do it",
+        )
+        """The thread of the process whose session it is."""
         self._control: gevent.Greenlet[..., None] | None = None
 
     def __repr__(self) -> str:
@@ -80,8 +87,8 @@ class Session(Requests):
 
     @property
     def state(self) -> SessionState:
-        """Where it stands now."""
-        return self._state
+        """Where it stands now. In a forked child it is closed: to ZooKeeper it is the parent's, and goes on."""
+        return self._state if self.home.in_process else SessionState.CLOSED
 
     @property
     def session_id(self) -> int | None:
@@ -121,6 +128,7 @@ class Session(Requests):
 
     def start(self) -> None:
         """Starts connecting and returns at once; it goes on until :meth:`close`. Does nothing the second time."""
+        self.home.require()
         if self._control is None and self._state is not SessionState.CLOSED:
             self._open_link()
             self._wellbeing.receive_lost(expired=False)
@@ -128,8 +136,9 @@ class Session(Requests):
 
     def close(self) -> None:
         """Ends the session, so that its ephemeral nodes go at once; within two seconds even if nobody answers."""
-        if self._state is SessionState.CLOSED:
+        if self.state is SessionState.CLOSED:
             return
+        self.home.require()
         self._become(SessionState.CLOSED)
         if self._control is not None and self._control is not gevent.getcurrent():
             self._control.kill()
@@ -155,6 +164,7 @@ class Session(Requests):
         return self._state is SessionState.CONNECTED
 
     def _call(self, action: str, submit: Callable[[Any], Any], timeout: float | None) -> Any:
+        self.home.require()
         if self._link is None or self._state is not SessionState.CONNECTED:
             raise SessionSuspended(f"ZooKeeper {action}: not sent, the session is {self._state.value}")
         return self._link.call(action, submit, self._config.request_timeout if timeout is None else timeout)
@@ -195,6 +205,7 @@ class Session(Requests):
             on_hang_up=self._wellbeing.receive_hang_up,
             granted=self._wellbeing.granted,
         )
+        keep(self._link, self.home)
         self._link.start()
 
     def _run(self) -> None:

@@ -309,6 +309,8 @@ class ServerConnection:
         try:
             answer = host.dispatcher.dispatch(request, self.peer, began)
         except BaseException as error:  # a gevent.Timeout of the handler's own, for one; or we were ended
+            if host.crew.disbanded:  # the handler forked, and this is its child
+                raise
             if worker in self._serving:
                 answer = host.dispatcher.failed(request, error)
         finally:

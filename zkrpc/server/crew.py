@@ -59,6 +59,8 @@ class Crew:
 
     def __init__(self) -> None:
         self.dismissed = False
+        self.disbanded = False
+        """True in a forked child, where only the worker that forked goes on, to its handler's end."""
         self._free: list[Worker] = []
 
     def __repr__(self) -> str:
@@ -86,6 +88,10 @@ class Crew:
         worker.work = None
         if worker in self._free:
             self._free.remove(worker)
+
+    def disband(self) -> None:
+        """In a forked child: nobody is given anything to do any more."""
+        self.dismissed = self.disbanded = True
 
     def dismiss(self) -> None:
         """Ends those who are free, and lets the others end when they are done."""

@@ -6,6 +6,7 @@ It knows nothing of ZooKeeper: whoever composes it hands in what to do at the st
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 import socket
@@ -19,6 +20,7 @@ from gevent.event import Event
 from gevent.monkey import get_original
 from gevent.server import StreamServer
 
+from zkrpc.belonging import Home, close_descriptor, keep, release
 from zkrpc.call import Interceptor, ServerCall
 from zkrpc.config import ServerConfig
 from zkrpc.endpoint import Endpoint
@@ -65,11 +67,18 @@ class Server:
         rng: Callable[[], float] = random.random,
     ) -> None:
         self.config = config or ServerConfig()
+        self.home = Home(
+            "a server",
+            in_child="leave it to the process that serves, and leave the child with os._exit or sys.exit",
+            in_thread="have the thread that called zkrpc.serve do it",
+        )
+        """The thread of the process in which it serves."""
+        self.crew = Crew()
         self.dispatcher = Dispatcher(
             interface,
             handler,
             interceptors=interceptors,
-            on_failure=_log_failure,
+            on_failure=functools.partial(_receive_failure, self.crew),
             max_elements=self.config.wire.max_elements,
         )
         self.clock = clock
@@ -80,8 +89,7 @@ class Server:
         """Where it listens, once bound."""
         self._lifecycle = Lifecycle(linger=self.config.linger, drain_timeout=self.config.drain_timeout)
         self.admission = self._make_admission()
-        self.crew = Crew()
-        loop = gevent.get_hub().loop
+        loop = self.home.hub.loop
         self.turns = Turns(loop.timer(0.0), loop.now)
         self._steps = dict(steps or {})
         self.shares = Shares()
@@ -124,7 +132,9 @@ class Server:
         ``bound`` is the descriptor of a socket that has it already, and on which others may be listening, too. Raises
         ConfigError if the address cannot be had.
         """
+        self.home.require()
         listener = _listen(endpoint, self.config.backlog, bound)
+        keep(self, self.home)
         self._acceptor = StreamServer(listener, self._accepted, spawn=None)
         self.endpoint = Endpoint(endpoint.host, listener.getsockname()[1])
         return self.endpoint
@@ -138,11 +148,14 @@ class Server:
 
     def begin(self) -> None:
         """Serves the connections that ``adopt`` brings; what ``start`` does, without listening."""
+        self.home.require()
         self._lifecycle.started(self.clock())
+        keep(self, self.home)
         self._tickers = [gevent.spawn(self._tick), gevent.spawn(self._look_round)]
 
     def adopt(self, sock: Any, peer: str, *, watch: Callable[[int], Any] | None = None) -> ServerConnection:
         """Serves a connected non-blocking socket, for as long as the connection or the server lives."""
+        self.home.require()
         connection = ServerConnection(sock, peer, self, watch=watch)
         self._connections.add(connection)
         self.admission.share_among(len(self.shares))
@@ -158,12 +171,14 @@ class Server:
 
     def begin_stop(self) -> None:
         """Starts the drain and returns at once."""
+        self.home.require()
         if self._stopper is None:
             self._lifecycle.drain(self.clock())
             self._stopper = gevent.spawn(self._walk_down)
 
     def kill(self) -> None:
         """Stops without waiting for calls; returns when everything is freed."""
+        self.home.require()
         self._lifecycle.kill(self.clock())
         if self._stopper is None:
             self._stopper = gevent.spawn(self._walk_down)
@@ -171,6 +186,7 @@ class Server:
 
     def wait_stopped(self, timeout: float | None = None) -> bool:
         """Waits up to ``timeout`` seconds for the end of a stop; None waits for as long as it serves."""
+        self.home.require()
         return bool(self._stopped.wait(timeout))
 
     def forget(self, connection: ServerConnection) -> None:
@@ -258,6 +274,23 @@ class Server:
             connection.close()
         self.turns.close()
         self.crew.dismiss()
+        release(self)
+
+    # -- forks, threads, and the end of the program ----------------------------------------------
+
+    def forked(self) -> None:
+        """In a forked child: closes what is shared with the parent. A handler that forked is on its own from now on."""
+        self.crew.disband()
+        self.cut()
+
+    def cut(self) -> None:
+        """The interpreter ends: closes the descriptors."""
+        if self._acceptor is not None and (listener := getattr(self._acceptor, "socket", None)) is not None:
+            close_descriptor(listener)
+        for connection in self._connections:
+            # Not its close(), which has others told.
+            connection.closed = True
+            connection._sock.close()
 
 
 def _listen(endpoint: Endpoint, backlog: int, bound: int | None) -> gevent.socket.socket:
@@ -276,5 +309,7 @@ def _listen(endpoint: Endpoint, backlog: int, bound: int | None) -> gevent.socke
     return listener
 
 
-def _log_failure(method: str, error: BaseException) -> None:
+def _receive_failure(crew: Crew, method: str, error: BaseException) -> None:
+    if crew.disbanded:  # the handler forked, and this is its child: it ends as a program does
+        raise error
     log.error("%s failed with an exception that the IDL does not declare", method, exc_info=error)

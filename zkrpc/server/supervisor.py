@@ -350,6 +350,7 @@ class SupervisorChannel:
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
+        self._descriptor = descriptor
         os.set_inheritable(descriptor, False)
 
     def tell_session(self, number: int, password: bytes) -> None:
@@ -363,6 +364,12 @@ class SupervisorChannel:
     def tell_ready(self) -> None:
         """Reports that calls are served and callers can find us."""
         self._tell({"ready": True})
+
+    def abandon(self) -> None:
+        """In a forked child: leaves the pair to the worker, whose end the supervisor would not see otherwise."""
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, self._descriptor, inheritable=False)
+        os.close(nothing)
 
     def wait_for_end(self) -> None:
         """Returns when the supervisor is gone. Meant for a greenlet of its own."""

@@ -1,0 +1,153 @@
+"""What belongs to one hub, and so to one thread of one process; what becomes of it when that is not where it is used.
+
+Everything of zkrpc's that has a socket or a greenlet has a :class:`Home`, and is *kept* here from the moment it opens
+something until it has closed it. That serves three ends:
+
+========================  =============================================================================================
+in a forked child         whatever is kept lets go of what it shares with the parent (``forked``): descriptors are
+                          closed, which the parent does not notice, and nothing is said to any peer
+in another thread         it is refused before anything is done, in words
+when the interpreter ends what was never closed is cut (``cut``): without the hub, which would have everybody go on
+========================  =============================================================================================
+
+The path of a call pays one comparison for all of this: whether the greenlet that calls lives on the client's hub.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+from collections.abc import Callable
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+import gevent
+from gevent import get_hub, getcurrent
+
+from zkrpc.errors import WrongProcess, WrongThread
+from zkrpc.forking import hub_of_thread, leave_behind, leave_hub
+
+_log = logging.getLogger(__name__)
+
+
+class Belonging(Protocol):
+    """Something that has sockets or greenlets."""
+
+    def forked(self) -> None:
+        """In a forked child: closes the descriptors, without a word to a peer and without the hub. Must not wait."""
+
+    def cut(self) -> None:
+        """The interpreter ends: closes what is open, without the hub; a little waiting is allowed."""
+
+
+class Home:
+    """The hub of the thread, in the process, where something was made.
+
+    Args:
+        what: names it to people, with an article.
+        in_child: what they can do in a forked child instead of using it there.
+        in_thread: what they can do in another thread.
+    """
+
+    __slots__ = ("hub", "_in_child", "_in_thread", "_pid", "_what")
+
+    def __init__(self, what: str, *, in_child: str, in_thread: str) -> None:
+        made = hub_of_thread() is None
+        self.hub: Any = get_hub()
+        self._pid = os.getpid()
+        self._what = what
+        self._in_child = in_child
+        self._in_thread = in_thread
+        if made and not self.hub.main_hub:
+            _made[self.hub] = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is that process and that thread."""
+        return self.in_process and hub_of_thread() is self.hub
+
+    @property
+    def in_process(self) -> bool:
+        """Whether this is that process, and not a forked child of it."""
+        return self._pid == os.getpid()
+
+    def require(self) -> None:
+        """Raises WrongProcess or WrongThread, with the advice, if this is not the place to use it."""
+        self.require_process()
+        if hub_of_thread() is not self.hub:
+            raise WrongThread(
+                f"{self._what} belongs to the thread that made it and this is another one, so nothing was done; "
+                f"{self._in_thread}"
+            )
+
+    def require_process(self) -> None:
+        """Raises WrongProcess, with the advice, if this is a forked child of that process."""
+        if not self.in_process:
+            raise WrongProcess(
+                f"{self._what} does not survive a fork: it belongs to process {self._pid} and this is its forked child "
+                f"{os.getpid()}, so nothing was done; {self._in_child}"
+            )
+
+
+_kept: dict[Belonging, Home] = {}
+_made: WeakKeyDictionary[Any, None] = WeakKeyDictionary()
+"""Hubs that threads have only because of us."""
+_in_child: list[Callable[[], object]] = []
+
+
+def keep(belonging: Belonging, home: Home) -> None:
+    """It has something open from now on."""
+    _kept[belonging] = home
+
+
+def release(belonging: Belonging) -> None:
+    """It has closed everything. A thread that needed a hub only for this, or for others that are closed, is rid of it:
+    it would hold two descriptors and a thread for as long as the process lives."""
+    home = _kept.pop(belonging, None)
+    if home is None or home.hub not in _made or not home.is_here or any(o.hub is home.hub for o in _kept.values()):
+        return
+    if getcurrent().parent is None:
+        gevent.sleep(0)  # those that were killed get their turn
+        gevent.sleep(0)
+        if not home.hub.loop.activecnt:  # nobody else's
+            del _made[home.hub]
+            home.hub.destroy(destroy_loop=True)
+
+
+def in_child(action: Callable[[], object]) -> None:
+    """Has ``action`` done in every forked child, before anything else of ours."""
+    _in_child.append(action)
+
+
+def close_descriptor(sock: Any) -> None:
+    """Closes a socket of gevent's, or any other, without the hub: gevent's own ``close`` asks the loop first."""
+    getattr(sock, "_sock", sock).close()
+
+
+def _settle_child() -> None:
+    """The hook: what is done in a forked child before ``fork`` returns. Costs nothing where nothing is kept."""
+    belongings = list(_kept.items())
+    actions = [*_in_child, *(belonging.forked for belonging, _ in belongings)]
+    for action in actions:
+        try:
+            action()
+        except Exception:
+            _log.exception("a forked child could not let go of what is its parent's")
+    leave_behind(belongings)
+    _in_child.clear()
+    _kept.clear()
+    if any(home.hub is hub_of_thread() for _, home in belongings):
+        leave_hub()
+
+
+def _cut_all() -> None:
+    for belonging in list(_kept):
+        try:
+            belonging.cut()
+        except Exception:
+            _log.exception("could not close %r at the end of the program", belonging)
+
+
+os.register_at_fork(after_in_child=_settle_child)
+atexit.register(_cut_all)

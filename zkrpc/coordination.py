@@ -1,0 +1,141 @@
+"""A process's share in ZooKeeper: one session, and everything that services and clients of the process have through it.
+
+It makes these parts when they are first asked for and ends them together. In a forked child it begins anew, for the
+session is the parent's; what was registered or led through it is the parent's, too.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from zkrpc.belonging import keep, release
+from zkrpc.config import RegistryConfig
+from zkrpc.election.candidacy import Candidacy
+from zkrpc.election.heart import Heart
+from zkrpc.errors import ConfigError
+from zkrpc.forking import leave_behind
+from zkrpc.registry.registrar import Registrar
+from zkrpc.registry.resolver import ZooKeeperResolver
+from zkrpc.registry.session import Session
+
+
+class Registry:
+    """A process's connection to ZooKeeper and what it knows from there; share one among services and clients.
+
+    ``hosts`` is a connect string, ``host:port,host:port/chroot``. It connects in the background for ever; nothing that
+    calls through it fails because ZooKeeper is away. ``snapshot_dir`` keeps each service's last members in a file, so
+    that a client can start while ZooKeeper is down.
+    """
+
+    def __init__(
+        self,
+        hosts: str,
+        *,
+        config: RegistryConfig | None = None,
+        snapshot_dir: str | os.PathLike[str] | None = None,
+        on_new_session: Callable[[int, bytes], None] | None = None,
+    ) -> None:
+        self.hosts = hosts
+        self.config = config or RegistryConfig()
+        self._snapshot_dir = Path(snapshot_dir) if snapshot_dir is not None else None
+        self._open(on_new_session)
+
+    def _open(self, on_new_session: Callable[[int, bytes], None] | None = None) -> None:
+        self._session: Session | None = Session(self.hosts, self.config, on_new_session=on_new_session)
+        self._resolvers: dict[str, ZooKeeperResolver] = {}
+        self._leaving: list[Registrar | Candidacy] = []
+        self._heart: Heart | None = None
+        self._elected: set[str] = set()
+        keep(self, self._session.home)
+        self._session.start()
+
+    @property
+    def session(self) -> Session:
+        """The session; in a forked child one of its own, made when it is first asked for."""
+        if self._session is None:
+            self._open()
+            assert self._session is not None
+        return self._session
+
+    def __repr__(self) -> str:
+        """Place and state."""
+        state = "left to the parent" if self._session is None else self._session.state.value
+        return f"<Registry {self.hosts} {state} resolvers={len(self._resolvers)}>"
+
+    def __enter__(self) -> Registry:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes."""
+        self.close()
+
+    def resolver(self, service: str) -> ZooKeeperResolver:
+        """The members of a service, kept current; one per service and process, closed with the registry."""
+        self.session.home.require()
+        resolver = self._resolvers.get(service)
+        if resolver is None:
+            file = self._snapshot_dir / f"{service}.json" if self._snapshot_dir is not None else None
+            resolver = ZooKeeperResolver(
+                self.session, service, config=self.config, snapshot_file=file, rng=random.Random()
+            )
+            self._resolvers[service] = resolver
+            resolver.start()
+        return resolver
+
+    def heart(self, service: str, worker_id: str) -> Heart:
+        """What keeps the leases of this session; ``worker_id`` names the first user, whose node is written to.
+
+        Raises ConfigError if an instance of the service elects through this session already: to ZooKeeper the two
+        would be one.
+        """
+        self.session.home.require()
+        if service in self._elected:
+            raise ConfigError(
+                f"two instances of {service!r} cannot elect through one Registry; give each one of its own"
+            )
+        self._elected.add(service)
+        if self._heart is None:
+            self._heart = Heart(self.session, worker_id)
+            self._heart.start()
+        return self._heart
+
+    def see_off(self, leaving: Registrar | Candidacy) -> None:
+        """Has what a stopped service registered withdrawn, now or as soon as ZooKeeper can be told.
+
+        Our session lives on, and a node left in it would send callers to nobody.
+        """
+        self._leaving.append(leaving)
+        for gone in [one for one in self._leaving if one.withdraw(0)]:
+            # Each of these waits, and another app may stop meanwhile.
+            if gone in self._leaving:
+                self._leaving.remove(gone)
+                gone.close()
+                if isinstance(gone, Candidacy):
+                    self._elected.discard(gone.service)
+
+    def close(self) -> None:
+        """Closes the resolvers and the session, and with it every registration made through it."""
+        if self._session is None:  # in a forked child that has not used it
+            return
+        self._session.home.require()
+        while self._leaving:
+            self._leaving.pop().close()
+        if self._heart is not None:
+            self._heart.close()
+        while self._resolvers:
+            self._resolvers.popitem()[1].close()
+        self._session.close()
+        release(self)
+
+    def forked(self) -> None:
+        """In a forked child: forgets all that is the parent's."""
+        leave_behind(self._session, self._heart, *self._leaving, *self._resolvers.values())
+        self._session = self._heart = None
+        self._leaving, self._resolvers, self._elected = [], {}, set()
+
+    def cut(self) -> None:
+        """The interpreter ends: the session sees to itself."""

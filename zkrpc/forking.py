@@ -1,0 +1,147 @@
+"""What a forked child does not get from its parent: the hub, and with it every greenlet but the one that forked.
+
+A fork copies the hub with all that is scheduled on it: the handlers in flight would go on in both processes, timers
+would fire in both, and both would read from one socket. gevent's own way (``reinit``) keeps it so, as some programs
+want it. Where something of zkrpc's lives on the hub it is left behind instead, as threads are: in the child only the
+greenlet that called ``fork`` goes on, on a hub of its own that is made when it first waits.
+
+The old hub must never be switched to again, since its loop is gone. The one way there was is the end of the greenlet
+that forked, whose parent it is. So that greenlet gets another parent, which ends the process, as the end of the main
+program would.
+
+What was left behind is never freed: to free a greenlet that waits is to run the rest of it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from typing import Any
+
+from gevent import GreenletExit, getcurrent
+from gevent._greenlet_primitives import SwitchOutGreenletWithLoop
+from gevent._hub_local import get_hub_if_exists, set_hub, set_loop
+from gevent.hub import Hub
+from gevent.monkey import get_original
+
+_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD)
+"""What a loop may have taken over from Python. Its watchers are gone, and nobody would hear the signal."""
+
+_set_signal: Any = get_original("signal", "signal")
+_get_signal: Any = get_original("signal", "getsignal")
+
+_left_behind: list[Any] = []
+
+
+def leave_behind(*objects: object) -> None:
+    """Keeps what belongs to the parent from being freed, which could wake greenlets."""
+    _left_behind.extend(objects)
+
+
+def leave_hub() -> None:
+    """In a forked child: goes on without the hub of this thread.
+
+    In a callback of the hub itself there is no going on without it: then its loop is only made fit for the child.
+    """
+    hub = get_hub_if_exists()
+    if hub is None:
+        return
+    if getcurrent() is hub:
+        hub.loop.reinit()
+        return
+    leave_behind(hub, hub.loop)
+    _restore_signals()
+    _end_with_this_greenlet(hub)
+    hub.loop.destroy()
+    nothing: Any = None
+    set_loop(nothing)
+    set_hub(nothing)
+
+
+def exit_child(status: object = None) -> None:
+    """Ends a forked child as the end of its main program would; what its parent's greenlets had in mind is not done.
+
+    ``status`` is what ``sys.exit`` takes.
+    """
+    if status is not None and not isinstance(status, int):
+        print(status, file=sys.stderr)
+        status = 1
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(status or 0)
+
+
+def status_of(error: BaseException) -> object:
+    """What a program that ends with this exception tells its parent; the exception is printed where Python would."""
+    if isinstance(error, SystemExit):
+        return error.code
+    if isinstance(error, GreenletExit):
+        return None
+    traceback.print_exception(error)
+    return 1
+
+
+def _restore_signals() -> None:
+    for number in _HANDLED:
+        with contextlib.suppress(ValueError, TypeError):  # not in the main thread; not set from Python
+            _set_signal(number, _get_signal(number))
+
+
+def _end_with_this_greenlet(hub: Hub) -> None:
+    """Has the process end when the greenlet that runs now ends, if that would switch to ``hub``."""
+    current = top = getcurrent()
+    while top.parent is not None and top.parent is not hub:
+        top = top.parent
+    if top.parent is hub:
+        end: Any = _End(current, root_of_thread())
+        top.parent = end
+        end.switch()
+
+
+class _Deaf:
+    """Stands for a loop where a greenlet that ends would have others told."""
+
+    def run_callback(self, *_: object) -> None:
+        """Does nothing."""
+
+
+class _End(SwitchOutGreenletWithLoop):
+    """The parent of the greenlet that forked: when that ends the process does, with a status that says how."""
+
+    def __init__(self, greenlet: Any, root: Any) -> None:
+        super().__init__(None, root)
+        self.loop: Any = _Deaf()
+        self._greenlet = greenlet
+        self._status: object = None
+
+    def handle_error(self, context: object, kind: Any, value: Any, trace: Any) -> None:
+        """What a ``gevent.Greenlet`` tells of its end."""
+        self._status = status_of(value if isinstance(value, BaseException) else kind(value))
+
+    def run(self) -> None:
+        """Goes back to the greenlet at once, and comes here when it has ended."""
+        try:
+            self._greenlet.switch()
+        except BaseException as error:  # of a raw greenlet
+            self.handle_error(None, type(error), error, error.__traceback__)
+        exit_child(self._status)
+
+
+def hub_of_thread() -> Hub | None:
+    """This thread's hub, without making one."""
+    hub: Hub | None = get_hub_if_exists()
+    return hub
+
+
+def root_of_thread() -> Any:
+    """The greenlet in which this thread began."""
+    root = getcurrent()
+    while root.parent is not None:
+        root = root.parent
+    return root
