@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from zkrpc.errors import SessionLost as SessionLost
     from zkrpc.errors import SessionSuspended as SessionSuspended
     from zkrpc.errors import StaleEpoch as StaleEpoch
+    from zkrpc.errors import TooLarge as TooLarge
     from zkrpc.errors import Unavailable as Unavailable
     from zkrpc.errors import UnknownMethod as UnknownMethod
     from zkrpc.errors import VersionConflict as VersionConflict
@@ -131,6 +132,7 @@ _HOMES = {
             "Overloaded",
             "Draining",
             "UnknownMethod",
+            "TooLarge",
             "NotPrimary",
             "StaleEpoch",
             "ConnectionLost",

@@ -16,7 +16,7 @@
     └── CallError            .executed  .endpoint  .attempts
         ├── Unavailable      NO     no instance, connect refused, client closed
         ├── Rejected         NO     the server said so before the handler ran
-        │   ├── Overloaded(retry_after) · Draining · UnknownMethod
+        │   ├── Overloaded(retry_after) · Draining · UnknownMethod · TooLarge
         │   └── NotPrimary(primary, epoch, group) · StaleEpoch(seen, current)
         ├── ConnectionLost   MAYBE  bytes left us, no answer (NO if the frame was never flushed)
         ├── DeadlineExceeded MAYBE  NO if the frame was never flushed
@@ -189,6 +189,11 @@ class Draining(Rejected):
 
 class UnknownMethod(Rejected):
     """The server does not implement this method."""
+
+
+class TooLarge(Rejected, LocalProtocolError):
+    """The call, or its headers, are larger than a limit; both sizes are in the text. Raised before a byte is sent where
+    the limit is known, else said by the server. Not repeated, but at an instance that may take more."""
 
 
 class NotPrimary(Rejected):

@@ -131,6 +131,36 @@ def test_call_over_the_frame_limit_is_refused_and_nothing_is_lost() -> None:
         assert ask(connection) == BODY
 
 
+def test_large_call_waits_for_the_servers_word() -> None:
+    """Once, and no longer than its deadline; neighbours do not wait."""
+    big = b"\x0b\x00\x01" + (300_000).to_bytes(4, "big") + b"x" * 300_000 + b"\x00"
+    with Peer() as peer, connected(peer) as (connection, _):
+        peer.freeze()
+        callers = [gevent.spawn(ask, connection, big) for _ in range(3)]
+        small = gevent.spawn(ask, connection)
+        with pytest.raises(DeadlineExceeded, match="whether the server takes a call of 300") as caught:
+            ask(connection, big, seconds=0.05)
+        assert (caught.value.executed, connection.pending) == (Executed.NO, 1)
+        peer.thaw()
+        gevent.joinall([*callers, small], timeout=5)
+        assert [one.value for one in (*callers, small)] == [big, big, big, BODY]
+        peer.freeze()
+        with pytest.raises(DeadlineExceeded) as later:
+            ask(connection, big, seconds=0.05)
+        assert later.value.executed is Executed.MAYBE
+
+
+def test_large_call_whose_connection_ends_before_the_servers_word_was_not_executed() -> None:
+    """It never left."""
+    with Peer() as peer, connected(peer) as (connection, _):
+        peer.freeze()
+        caller = gevent.spawn(ask, connection, b"x" * 300_000)
+        gevent.sleep(0.01)
+        connection.close()
+        caller.join(5)
+        assert isinstance(caller.exception, ConnectionLost) and caller.exception.executed is Executed.NO
+
+
 def test_deadline_ends_the_wait_and_the_late_reply_is_dropped() -> None:
     """A call that expired cannot be answered, nor can its answer reach anyone else."""
     late: list[tuple[Link, Request]] = []
@@ -349,7 +379,7 @@ def stuck_peer() -> Iterator[Endpoint]:
 def test_oneway_calls_to_a_stuck_peer_are_held_back() -> None:
     """Without an answer to wait for, the full socket is what slows a caller down."""
     with stuck_peer() as endpoint:
-        connection = Connection.dial(endpoint, Dialect.HEADER_BINARY, WireLimits(), 1.0, Owner(), zkrpc=True)
+        connection = Connection.dial(endpoint, Dialect.HEADER_BINARY, WireLimits(), 1.0, Owner(), zkrpc=False)
         with pytest.raises(DeadlineExceeded, match="stuck"):
             for _ in range(100):
                 connection.call(b"seen", b"x" * 1_000_000, time.monotonic() + 0.05, oneway=True)
@@ -363,7 +393,7 @@ def test_oneway_calls_to_a_stuck_peer_are_held_back() -> None:
 def test_unsent_call_that_expires_is_taken_back_as_not_executed() -> None:
     """What waits behind a full socket never left."""
     with stuck_peer() as endpoint:
-        connection = Connection.dial(endpoint, Dialect.HEADER_BINARY, WireLimits(), 1.0, Owner(), zkrpc=True)
+        connection = Connection.dial(endpoint, Dialect.HEADER_BINARY, WireLimits(), 1.0, Owner(), zkrpc=False)
         big = gevent.spawn(ask, connection, b"x" * 4_000_000, seconds=0.3)
         more = gevent.spawn(ask, connection, b"x" * 4_000_000, seconds=0.3)
         gevent.sleep(0.02)
@@ -503,7 +533,7 @@ def test_socket_is_looked_at_once_a_millisecond_at_most() -> None:
 def test_calls_that_the_socket_did_not_take_whole_are_not_executed() -> None:
     """Of those that left together, only the first did: the others lack at least a byte, and nobody runs half a call."""
     with stuck_peer() as endpoint:
-        connection = Connection.dial(endpoint, Dialect.HEADER_BINARY, WireLimits(), 1.0, Owner(), zkrpc=True)
+        connection = Connection.dial(endpoint, Dialect.HEADER_BINARY, WireLimits(), 1.0, Owner(), zkrpc=False)
         first = gevent.spawn(ask, connection)
         large = [gevent.spawn(ask, connection, b"x" * 4_000_000) for _ in range(3)]
         gevent.sleep(0.02)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import zlib
 from typing import Any
 
@@ -12,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.wire.peers import BODY, cut, framed, message, split_frames, theader
+from zkrpc.codec import decode_failure
 from zkrpc.config import WireLimits
-from zkrpc.errors import LocalProtocolError
+from zkrpc.errors import Executed, LocalProtocolError, TooLarge
 from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.envelope import MessageKind, read_envelope
+from zkrpc.wire.hello import UNHEARD_FRAME, NotIntroduced, hello_frame
 from zkrpc.wire.message import Dialect, ProtocolState, control_frame, open_frame
 
 LIMITS = WireLimits()
@@ -74,11 +77,11 @@ def test_client_takes_replies_in_any_order_fast_or_slow() -> None:
         stream = (
             reply(ids[2])
             + reply(ids[0], kind=EXCEPTION, headers={"zkrpc-error": "Draining"})
-            + message(b"another-name", ids[1], kind=REPLY)
+            + message(b"another-name", ids[1], kind=EXCEPTION)
         )
         answers = client.receive_data(stream, 0.0)
         assert [token for token, _ in answers] == ["c", "a", "b"]
-        assert [answer.kind for _, answer in answers] == [REPLY, EXCEPTION, REPLY]
+        assert [answer.kind for _, answer in answers] == [REPLY, EXCEPTION, EXCEPTION]
         assert [dict(answer.headers) for _, answer in answers] == [{}, {"zkrpc-error": "Draining"}, {}]
         assert {answer.frame[answer.offset :] for _, answer in answers} == {BODY}
 
@@ -124,7 +127,7 @@ def test_client_is_done_with_a_oneway_call_when_it_is_sent() -> None:
 def test_client_refuses_misuse_and_stays_as_it_was() -> None:
     """A call over a limit never happened: no id is spent, nothing is sent."""
     client = opened(limits=WireLimits(max_frame=200, max_header=64, max_header_entries=2))
-    with pytest.raises(LocalProtocolError, match="call of .* bytes is over max_frame 200"):
+    with pytest.raises(LocalProtocolError, match="call of .* bytes is over this client's max_frame 200"):
         client.send_call(b"echo", bytes(300), None, deadline_at=5.0, now=0.0)
     with pytest.raises(LocalProtocolError, match="over max_header 64"):
         call(client, headers={"k": "v" * 100})
@@ -308,7 +311,8 @@ def test_client_wraps_its_ids_around_those_in_use() -> None:
         (reply(1, Dialect.FRAMED_BINARY), "the server answers in FRAMED_BINARY to HEADER_BINARY"),
         (b"HTTP/1.1 400 Bad Request\r\n", "HTTP, not Thrift"),
         (b"\x15\x03\x01\x00\x02\x02\x46", "TLS on a plain Thrift connection"),
-        (b"\x00\x40\x00\x01", "frame of 4194305 bytes is over max_frame 4194304"),
+        (b"\x04\x00\x00\x01", "frame of 67108865 bytes is over max_frame 4194304"),
+        (message(b"other", 1, kind=REPLY), "a reply to b'other' for a call of echo"),
         (framed(bytes(9)), "unknown dialect: a frame starts with 00 00"),
         (theader(b"\x05"), "unknown THeader protocol id 5; 0 (binary) and 2 (compact) are spoken"),
     ],
@@ -348,9 +352,60 @@ def test_client_inflates_a_reply() -> None:
 
 def test_client_introduces_itself_to_zkrpc_servers_only() -> None:
     """The first frame says hello; a plain dialect has no such thing."""
-    assert opened(zkrpc=True).data_to_send() == control_frame(b"zkrpc:hello")
+    assert opened(zkrpc=True).data_to_send() == hello_frame(LIMITS)
     assert opened().data_to_send() == b""
     assert opened(Dialect.FRAMED_BINARY, zkrpc=True).data_to_send() == b""
+
+
+def test_client_sends_a_server_nothing_large_before_it_has_introduced_itself() -> None:
+    """Then it sends what the server takes; one that answers a ping and says nothing is of an early version."""
+    big = bytes(UNHEARD_FRAME)
+
+    def send(client: ClientProtocol, body: bytes, **options: Any) -> int:
+        return client.send_call(b"echo", body, None, deadline_at=5.0, now=0.0, **options)
+
+    client = opened(zkrpc=True)
+    for oneway in (False, True):
+        with pytest.raises(NotIntroduced, match="whether the server takes a call of 1311"):
+            send(client, big, oneway=oneway)
+    client.receive_data(hello_frame(WireLimits(max_frame=200_000)), 0.0)
+    assert send(client, big) == 1
+    for oneway in (False, True):
+        with pytest.raises(TooLarge, match="call of 2000.. bytes is over the server's max_frame 200000") as caught:
+            send(client, bytes(200_000), oneway=oneway)
+        assert caught.value.executed is Executed.NO
+    early = opened(zkrpc=True)
+    early.receive_data(control_frame(b"zkrpc:pong"), 0.0)
+    assert send(early, bytes(4_000_000)) == 1
+    assert send(opened(), bytes(4_000_000)) == 1
+
+
+def test_client_keeps_to_what_the_server_takes_of_headers() -> None:
+    """They are one call's own fault as well."""
+    client = opened(zkrpc=True)
+    client.receive_data(hello_frame(WireLimits(max_header=300, max_header_entries=9)), 0.0)
+    with pytest.raises(TooLarge, match="over max_header 300"):
+        call(client, headers={"k": "v" * 400})
+    with pytest.raises(TooLarge, match="over max_header_entries 9"):
+        call(client, headers={str(number): "" for number in range(9)})
+    assert (client.pending, call(client, headers={"k": "v"})) == (0, 1)
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+@given(sizes=st.lists(st.integers(1, 9000), max_size=8))
+def test_client_answers_a_call_whose_reply_is_too_large_and_goes_on(dialect: Dialect, sizes: list[int]) -> None:
+    """The call was executed; its reply is let go, however it is cut, and the neighbours' replies are taken."""
+    client = opened(dialect, WireLimits(max_frame=2000, max_header=64))
+    ids = [call(client, token) for token in "abc"]
+    client.data_to_send()
+    stream = reply(ids[0], dialect) + reply(ids[1], dialect, body=bytes(30_000)) + reply(ids[2], dialect)
+    replies = [one for chunk in cut(stream, sizes) for one in client.receive_data(chunk, 0.0)]
+    assert [token for token, _ in replies] == ["a", "b", "c"]
+    assert (client.state, client.pending) == (ProtocolState.OPEN, 0)
+    refusal = replies[1][1]
+    assert (refusal.kind, dict(refusal.headers)) == (EXCEPTION, {"zkrpc-error": "RemoteError", "zkrpc-executed": "yes"})
+    text, _ = decode_failure(refusal.frame, refusal.offset, dialect.payload)
+    assert re.fullmatch(r"the reply of 300\d\d bytes is over this client's max_frame 2000", text)
 
 
 def test_client_pings_and_is_pinged() -> None:

@@ -23,7 +23,7 @@ from zkrpc.wire.frames import FrameBuffer, check_dialect, check_length
         (b"\x80\x01\x00\x01\x00\x00", "unframed binary Thrift"),
         (b"\x82\x21\x07\x04echo", "unframed compact Thrift"),
         (b"\x7f\xff\xff\xff", "frame of 2147483647 bytes is over max_frame 1000"),
-        (b"\x00\x00\x03\xe9", "frame of 1001 bytes is over max_frame 1000"),
+        (b"\x00\x00\x3e\x81", "frame of 16001 bytes is over max_frame 1000"),
         (b"\x00\x00\x00\x00", "frame of 0 bytes is shorter than any message"),
     ],
 )
@@ -66,5 +66,28 @@ def test_buffer_complains_before_a_bad_frame_is_complete() -> None:
     with pytest.raises(RemoteProtocolError, match="unknown dialect"):
         buffer.end_of_frame(framed(b"\x00" * 900)[:6], 0)
     with pytest.raises(RemoteProtocolError, match="max_frame"):
-        buffer.end_of_frame(framed(BODY * 1000)[:4], 0)
+        buffer.end_of_frame(framed(BODY * 2000)[:4], 0)
     assert len(buffer) == 0
+
+
+def test_buffer_gives_the_beginning_of_an_oversized_frame_and_lets_the_rest_go() -> None:
+    """Enough of it to be answered; no more of it is ever held."""
+    buffer = FrameBuffer(1000, 64)
+    frame = message(body=bytes(9000))
+    beginning = 4 + 64 + 1024
+    assert (buffer.end_of_frame(frame[:500], 0), len(buffer), bool(buffer)) == (-1, 500, True)
+    joined, start = buffer.join(frame[500:2000])
+    assert (joined, start, len(buffer)) == (frame[:beginning], beginning - 500, 0)
+    assert (buffer.end_of_frame(joined, 0), buffer.claimed, buffer.is_oversized) == (beginning, len(frame) - 4, True)
+    assert (buffer.skip(frame[500:2000], start), bool(buffer), buffer.join(b"xx")) == (1500, True, (b"", 0))
+    assert buffer.skip(frame[2000:] + b"next", 0) == len(frame) - 2000
+    assert (bool(buffer), buffer.skip(b"next", 0)) == (False, 0)
+    assert buffer.end_of_frame(message(), 0) == len(message())
+    assert not buffer.is_oversized
+
+
+def test_buffer_gives_an_oversized_frame_that_is_all_there() -> None:
+    """There is nothing to let go then."""
+    buffer = FrameBuffer(1000, 64)
+    frame = message(body=bytes(3000))
+    assert (buffer.end_of_frame(frame + b"x", 0), buffer.is_oversized, bool(buffer)) == (len(frame), True, False)

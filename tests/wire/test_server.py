@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import re
 import struct
 import time
 import tracemalloc
@@ -20,6 +21,7 @@ from zkrpc.codec import FailureKind, Payload, decode_failure
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError
 from zkrpc.wire.envelope import MessageKind, read_envelope
+from zkrpc.wire.hello import hello_frame
 from zkrpc.wire.message import Dialect, Opening, ProtocolState, Request, control_frame, open_frame
 from zkrpc.wire.server import ServerProtocol
 
@@ -203,6 +205,56 @@ def test_server_runs_calls_of_one_seqid_one_after_another() -> None:
     assert [name for _, name, _, _, _ in answers_of(server)] == [b"a", b"c"]
 
 
+@pytest.mark.parametrize("dialect", Dialect)
+@given(sizes=st.lists(st.integers(1, 9000), max_size=8))
+def test_server_refuses_an_oversized_request_alone(dialect: Dialect, sizes: list[int]) -> None:
+    """It is answered by its beginning and let go, however it is cut; its neighbours are served, and nobody waits."""
+    limits = WireLimits(max_frame=2000, max_header=64)
+    server = started(limits)
+    stream = message(seqid=1, dialect=dialect) + message(b"put", 2, bytes(30_000), dialect=dialect)
+    stream += message(b"note", 3, bytes(20_000), dialect=dialect, kind=ONEWAY) + message(seqid=4, dialect=dialect)
+    for chunk in cut(stream, sizes):
+        server.receive_data(chunk, 1.0)
+    assert [request.seqid for request in requests_of(server)] == [1, 4]
+    name, seqid, text, kind, opening = only_refusal(server)
+    assert (name, seqid, kind) == (b"put", 2, FailureKind.PROTOCOL_ERROR)
+    assert re.fullmatch(r"request of 300\d\d bytes is over this server's max_frame 2000", text)
+    if dialect.has_header:
+        assert dict(opening.headers) == {"zkrpc-error": "TooLarge", "zkrpc-executed": "no"}
+    assert (server.state, server.next_timer()) == (ProtocolState.OPEN, None)
+
+
+def test_server_cuts_off_who_sends_an_oversized_request_too_slowly() -> None:
+    """The time of a frame is bounded, whether it is kept or let go; and so is its size."""
+    limits = WireLimits(max_frame=2000, max_header=64)
+    server = started(limits)
+    server.receive_data(message(body=bytes(30_000))[:3000], 1.0)
+    server.receive_data(bytes(1000), 5.0)
+    due = server.next_timer()
+    assert due == 1.0 + limits.partial_frame_timeout
+    server.handle_timer(due)
+    assert (server.state, server.failure) == (ProtocolState.CLOSED, "a frame stayed incomplete for 10 s")
+    server = started(limits)
+    server.receive_data(message(body=bytes(32_001))[:3000], 1.0)
+    assert server.failure == "frame of 32031 bytes is over max_frame 2000"
+
+
+def test_server_keeps_to_what_the_caller_takes() -> None:
+    """A reply that is too large for it is an error of one call, not the end of the connection."""
+    server = started()
+    server.receive_data(hello_frame(WireLimits(max_frame=2000, max_header=300)) + message(seqid=1), 0.0)
+    call = only_request(server)
+    with pytest.raises(LocalProtocolError, match="reply of 20.. bytes is over the caller's max_frame 2000"):
+        server.send_reply(call, bytes(2000))
+    with pytest.raises(LocalProtocolError, match="over max_header 300"):
+        server.send_reply(call, BODY, headers={"k": "x" * 400})
+    server.receive_data(hello_frame(LIMITS), 0.0)
+    with pytest.raises(LocalProtocolError, match="caller's max_frame 2000"):
+        server.send_reply(call, bytes(2000))
+    server.send_reply(call, BODY)
+    assert [name for _, name, *_ in answers_of(server)] == [b"zkrpc:hello", b"echo"]
+
+
 def test_server_refuses_misuse_and_stays_as_it_was() -> None:
     """Answering twice, answering a oneway call, or answering too much are errors of ours; the call is still there."""
     server = started(WireLimits(max_frame=200, max_header=64))
@@ -355,6 +407,7 @@ def test_server_answers_pings_and_remembers_introductions() -> None:
     server.receive_data(message(b"zkrpc:hello", 0, b"\0", kind=ONEWAY, headers={"zone": "a"}), 0.0)
     assert server.peer_is_zkrpc
     assert dict(server.peer_headers) == {"zone": "a"}
+    assert server.data_to_send() == hello_frame(LIMITS)
     server.receive_data(control_frame(b"zkrpc:ping", 77) * 2 + control_frame(b"zkrpc:later"), 0.0)
     assert server.data_to_send() == control_frame(b"zkrpc:pong", 77) * 2
     assert (server.next_request(), server.in_flight) == (None, 0)
@@ -587,7 +640,7 @@ def test_server_asks_a_zkrpc_peer_for_a_sign_of_life() -> None:
     server.send_ping()
     server.receive_data(control_frame(b"zkrpc:hello"), 1.0)
     server.send_ping()
-    assert [name for _, name, *_ in answers_of(server)] == [b"zkrpc:ping"]
+    assert [name for _, name, *_ in answers_of(server)] == [b"zkrpc:hello", b"zkrpc:ping"]
     server.receive_data(control_frame(b"zkrpc:pong"), 2.5)
     assert server.last_heard_at == 2.5
     server.receive_eof(3.0)

@@ -25,12 +25,13 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from gevent import get_hub, getcurrent
 from gevent.event import Event
 
 from zkrpc.client.alarm import Alarm
+from zkrpc.client.owner import ConnectionOwner
 from zkrpc.client.pulse import Pulse
 from zkrpc.client.waiters import Waiter, executed_if, fail_soon, fail_waiters
 from zkrpc.config import WireLimits
@@ -39,7 +40,7 @@ from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConnectionLost, DeadlineExceeded, Executed, LocalProtocolError
 from zkrpc.outbox import Outbox
 from zkrpc.wire.client import ClientProtocol
-from zkrpc.wire.keepalive import KeepalivePolicy
+from zkrpc.wire.hello import NotIntroduced
 from zkrpc.wire.message import Dialect, ProtocolState, Reply
 
 _READ_SIZE = 64 * 1024
@@ -50,25 +51,6 @@ _FRESH = 0.001
 look is none: the end may wait right behind the bytes. What happens in less can happen while bytes travel, too."""
 _MOST_READS = 16
 """Reads in one look; a server that still has not come to an end then is very much alive."""
-
-
-class ConnectionOwner(Protocol):
-    """Who wants to know what becomes of a connection. No method may block."""
-
-    keepalive: KeepalivePolicy | None
-    """When its silence means what; None if the peer cannot be asked."""
-
-    def connection_silent(self, connection: Connection, /) -> None:
-        """The server gives no sign of life; said again from time to time."""
-
-    def connection_heard(self, connection: Connection, /) -> None:
-        """A silent server does again."""
-
-    def connection_draining(self, connection: Connection, /) -> None:
-        """The server asked for no more calls; those in flight go on."""
-
-    def connection_closed(self, connection: Connection, /) -> None:
-        """It is closed, by whichever side."""
 
 
 class Connection:
@@ -197,7 +179,7 @@ class Connection:
         A ``movable`` one, which may be sent twice, is lost to a server that gives no sign of life.
 
         Raises ConnectionLost and DeadlineExceeded, both with ``executed`` NO if no byte of the call was sent, and
-        LocalProtocolError if the call is over a limit.
+        TooLarge if the call is over a limit. A large one waits for what the server says of itself, once.
         """
         waiter, protocol = Waiter(getcurrent(), movable), self._protocol
         if oneway and self._clock() - self._looked_at > _FRESH and not self.closed:
@@ -209,7 +191,11 @@ class Connection:
         except LocalProtocolError as error:
             if self.closed or protocol.draining or protocol.state is _CLOSED:
                 raise self._lost(str(error), Executed.NO) from error
-            raise
+            if not isinstance(error, NotIntroduced):
+                raise
+            if not self.prove(deadline_at - self._clock()) and not self.closed:
+                raise DeadlineExceeded(str(error), executed=Executed.NO, endpoint=self.endpoint) from None
+            return self.call(name, body, deadline_at, headers, oneway, movable)
         if oneway:
             self._push(call_id, deadline_at)
             return None
@@ -242,13 +228,10 @@ class Connection:
 
         To be connected proves little: the kernel of a machine accepts for a process that is frozen.
         """
-        self._heard = Event()
+        heard = self._heard = self._heard or Event()
         self._protocol.send_ping(self._clock())
         self.flush_soon()
-        try:
-            return bool(self._heard.wait(timeout)) and not self.closed
-        finally:
-            self._heard = None
+        return bool(heard.wait(max(0.0, timeout))) and not self.closed
 
     def _push(self, call_id: int, deadline_at: float) -> None:
         """Sends what is buffered, and waits while the socket does not take it: a oneway call has no other brake."""
@@ -286,6 +269,7 @@ class Connection:
         replies = protocol.receive_data(chunk, now)
         if self._heard is not None:
             self._heard.set()
+            self._heard = None
         if not protocol.accepts:
             self._after_step()
         return replies

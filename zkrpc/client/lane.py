@@ -25,7 +25,8 @@ from typing import Any, Protocol
 import gevent
 from gevent.lock import BoundedSemaphore
 
-from zkrpc.client.connection import Connection, ConnectionOwner
+from zkrpc.client.connection import Connection
+from zkrpc.client.owner import ConnectionOwner
 from zkrpc.config import ClientConfig, WireLimits
 from zkrpc.endpoint import Endpoint, Instance
 from zkrpc.errors import DeadlineExceeded, Executed, Unavailable

@@ -12,7 +12,8 @@ from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.keepalive import Keepalive, KeepalivePolicy, Verdict
 
 if TYPE_CHECKING:
-    from zkrpc.client.connection import Connection, ConnectionOwner
+    from zkrpc.client.connection import Connection
+    from zkrpc.client.owner import ConnectionOwner
 
 
 class Pulse:

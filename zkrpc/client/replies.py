@@ -22,6 +22,7 @@ from zkrpc.errors import (
     RemoteError,
     RemoteProtocolError,
     StaleEpoch,
+    TooLarge,
     UnknownMethod,
 )
 from zkrpc.idl import Method
@@ -35,6 +36,7 @@ _ERRORS: dict[str, type[CallError]] = {
         Overloaded,
         Draining,
         UnknownMethod,
+        TooLarge,
         NotPrimary,
         StaleEpoch,
         Rejected,
@@ -79,7 +81,7 @@ def epoch_of(headers: Mapping[str, str], key: str = keys.EPOCH) -> int | None:
 
 def is_refusal(error: CallError) -> bool:
     """True if the instance was not well enough to take the call; says nothing good of it, however fast it said so."""
-    return isinstance(error, Rejected) and not isinstance(error, (UnknownMethod, NotPrimary, StaleEpoch))
+    return isinstance(error, Rejected) and not isinstance(error, (UnknownMethod, TooLarge, NotPrimary, StaleEpoch))
 
 
 def _class_of(name: str, kind: int, executed: Executed | None) -> type[CallError]:

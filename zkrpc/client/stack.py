@@ -20,7 +20,7 @@ from zkrpc.client.member import Member
 from zkrpc.client.pool import Pool
 from zkrpc.client.replies import epoch_of, failure_of, is_refusal, unreadable
 from zkrpc.config import DEFAULT_ATTEMPTS
-from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError
+from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError, TooLarge
 from zkrpc.policies.retry import RetryPolicy, retrying
 from zkrpc.wire import headers as keys
 from zkrpc.wire.envelope import MessageKind
@@ -97,7 +97,8 @@ class _Attempt:
                     lane.release(connection)
         except CallError as error:
             now = self._clock()
-            load.fail(now - began, now)
+            # A call that was too large for anybody says nothing of the instance.
+            (load.abandon if isinstance(error, TooLarge) else load.fail)(now - began, now)
             self._receive_failure(call, member, error, now)
             raise
         except BaseException:  # killed, a timeout of the caller's own, a hedge's loser, or arguments that do not fit

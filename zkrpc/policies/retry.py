@@ -15,6 +15,8 @@ the count and, over all calls together, the budget; what protects this process i
 caller is the deadline. A call made for a call that is itself a repetition is not sent again after it reached a server:
 the hop above does that already, and three hops with four attempts each would be 64.
 
+A call that is larger than an instance takes is tried at others, and never again at the same.
+
 Where there is no instance at all, only news can help: the call waits for them, for as long as ``patience`` lasts.
 
 An instance that is not the primary, or not of the epoch that was demanded, reads the call and does nothing: that is not
@@ -41,6 +43,7 @@ from zkrpc.errors import (
     NotPrimary,
     Overloaded,
     StaleEpoch,
+    TooLarge,
     Unavailable,
 )
 from zkrpc.policies.backoff import Backoff
@@ -146,6 +149,8 @@ class RetryPolicy:
             return left if left > 0 else None
         if at_once:
             return 0.0
+        if isinstance(error, TooLarge):
+            return None  # it does not shrink while we wait
         pause = self.backoff.pause(progress.pauses, rng)
         if awaits_primary(error):
             # An election ends when it ends: look again once more in half of what is left, down to the shortest pause.

@@ -16,8 +16,9 @@ from typing import Any
 
 from zkrpc.call import Call, Interceptor
 from zkrpc.client.client import Client
-from zkrpc.client.connection import Connection, ConnectionOwner
+from zkrpc.client.connection import Connection
 from zkrpc.client.following import GroupOf
+from zkrpc.client.owner import ConnectionOwner
 from zkrpc.client.stub import make_stub
 from zkrpc.config import ClientConfig, WireLimits
 from zkrpc.election.candidacy import Candidacy

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from zkrpc.codec import FailureKind, encode_failure
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError
+from zkrpc.wire import headers as keys
 from zkrpc.wire.envelope import MessageKind
-from zkrpc.wire.message import Opening, Request, bare_name, write_head
+from zkrpc.wire.message import Dialect, Opening, Reply, Request, bare_name, write_head
 from zkrpc.wire.theader import write_block
 
 SMALL = 128 * 1024
@@ -49,6 +50,14 @@ def write_refusal(
     kind, name = MessageKind.EXCEPTION, bare_name(name)
     head = write_head(dialect, kind, name, seqid, len(body), block=block, flags=flags, header_seqid=header_seqid)
     return head, body
+
+
+def reply_in_place_of(size: int, limit: int, dialect: Dialect) -> Reply:
+    """What a caller gets for a reply that was too large to be read: the server did its work."""
+    message = f"the reply of {size} bytes is over this client's max_frame {limit}"
+    body = encode_failure(message, FailureKind.PROTOCOL_ERROR, dialect.payload)
+    headers = {keys.ERROR: "RemoteError", keys.EXECUTED: "yes"}
+    return Reply(MessageKind.EXCEPTION, headers, body, 0, dialect)
 
 
 def is_too_heavy(frame: bytes, waiting: Iterable[Request], limits: WireLimits) -> bool:

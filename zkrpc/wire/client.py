@@ -16,16 +16,18 @@ frame left takes the connection with it.
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Mapping
 from typing import Any
 
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError, RemoteProtocolError
+from zkrpc.wire.answers import reply_in_place_of
 from zkrpc.wire.calls import learn_template, templates, write_call_head
 from zkrpc.wire.early import EarlyDeadlines
 from zkrpc.wire.envelope import MessageKind, read_envelope
 from zkrpc.wire.frames import LENGTH_SIZE, FrameBuffer
+from zkrpc.wire.hello import Introduction, hello_frame
+from zkrpc.wire.known import KnownReplies
 from zkrpc.wire.leaving import frames_in, last_that_left
 from zkrpc.wire.message import (
     CANCEL,
@@ -36,19 +38,16 @@ from zkrpc.wire.message import (
     PLAIN_MAGIC,
     PONG,
     Dialect,
+    PendingCall,
     ProtocolState,
     Reply,
+    bare_name,
     check_reply,
     control_frame,
-    layout_at,
-    layout_of,
-    make_tuple,
     open_frame,
-    remember,
-    shapes_of,
 )
 
-_ONEWAY = MessageKind.ONEWAY
+_ONEWAY, _REPLY = MessageKind.ONEWAY, MessageKind.REPLY
 _HEADER_BINARY = Dialect.HEADER_BINARY
 _CLOSED = ProtocolState.CLOSED
 _LAST_ID = 0x7FFFFFFF
@@ -70,11 +69,11 @@ class ClientProtocol:
         "_has_templates",
         "_known",
         "_latest",
-        "_layout",
         "_max_frame",
         "_out",
         "_pending",
         "_serial",
+        "_server",
         "_zkrpc",
         "accepts",
         "dialect",
@@ -99,20 +98,19 @@ class ClientProtocol:
         self.accepts = True
         """False once no more calls are taken: it is closed, or the server asked for no more."""
         self._has_templates = dialect is _HEADER_BINARY
-        self._max_frame = limits.max_frame
-        self._buffer = FrameBuffer(limits.max_frame)
-        self._known = shapes_of(limits.max_header, limits.max_header_entries).replies
-        self._layout = layout_of(0)
+        self._server = Introduction(limits, awaited=self._zkrpc)
+        self._max_frame = self._server.max_frame
+        self._buffer = FrameBuffer(limits.max_frame, limits.max_header)
+        self._known = KnownReplies(limits)
         # Counts every id taken; the id is its lower 31 bits. What is at most ``_flushed`` has left; what is over
         # ``_before`` went with the last chunk. The backlog is of that chunk, if the socket did not take it at once.
         self._serial = 0
         self._flushed = self._before = 0
         self._backlog: list[tuple[int, int]] = []
-        # By id: token, deadline, serial, and where in ``_out`` its frame is until it has left.
-        self._pending: dict[int, tuple[Any, float, int, int]] = {}
+        self._pending: dict[int, PendingCall] = {}
         self._early = EarlyDeadlines(self._pending)
         self._latest = -math.inf
-        self._out: list[bytes] = [control_frame(HELLO)] if self._zkrpc else []
+        self._out: list[bytes] = [hello_frame(limits)] if self._zkrpc else []
 
     # -- what the shell looks at
 
@@ -137,8 +135,8 @@ class ClientProtocol:
         """Takes an encoded argument struct; returns the call's id. ``token`` comes back with the reply.
 
         The remaining time travels as ``Deadline-Budget`` where there is a header. A oneway call is over with this, and
-        can be cancelled no more. Raises LocalProtocolError if the connection is closed or draining, or if the call is
-        over a limit; nothing has changed then.
+        can be cancelled no more. Raises LocalProtocolError if the connection is closed or draining, TooLarge if the
+        call is over a limit, and NotIntroduced if only the server can say that; nothing has changed then.
         """
         if not self.accepts:
             reason = self.failure or ("closed" if self.state is _CLOSED else "the server is draining")
@@ -149,7 +147,9 @@ class ClientProtocol:
             call_id = (serial := serial + 1) & _LAST_ID
         size = len(body)
         if headers or oneway or not self._has_templates:
-            head = write_call_head(self.dialect, self.limits, name, call_id, size, deadline_at, now, headers, oneway)
+            head = write_call_head(
+                self.dialect, self._server.takes, name, call_id, size, deadline_at, now, headers, oneway
+            )
             length = len(head) - LENGTH_SIZE + size
         else:
             try:
@@ -159,14 +159,14 @@ class ClientProtocol:
             length = base + size
             head = pack(length, PLAIN_MAGIC, call_id, shape, call_id)
         if length > self._max_frame:
-            raise LocalProtocolError(f"call of {length} bytes is over max_frame {self._max_frame}")
+            self._server.refuse(length)
         out = self._out
         if not oneway:
             if deadline_at >= self._latest or not pending:
                 self._latest = deadline_at
             else:
                 self._early.add(deadline_at, call_id, serial)
-            pending[call_id] = (token, deadline_at, serial, len(out))
+            pending[call_id] = (token, deadline_at, serial, len(out), name)
         self._serial = serial
         out.append(head)
         out.append(body)
@@ -181,9 +181,9 @@ class ClientProtocol:
         call = self._pending.pop(call_id, None)
         return call is not None and self._abandon(call, "cancelled")
 
-    def _abandon(self, call: tuple[Any, float, int, int], fate: str) -> bool:
+    def _abandon(self, call: PendingCall, fate: str) -> bool:
         """Takes a call's frame back if it is still here; True if it has left."""
-        _, _, serial, place = call
+        _, _, serial, place, _ = call
         if serial > self._flushed:
             self._out[place] = self._out[place + 1] = b""
             return False
@@ -241,6 +241,7 @@ class ClientProtocol:
             if self._buffer:
                 joined, start = self._buffer.join(data)
                 self._take(joined, 0, replies)
+                start = self._buffer.skip(data, start)
             self._take(data, start, replies)
         except RemoteProtocolError as exc:
             self._become_closed(str(exc))
@@ -250,48 +251,15 @@ class ClientProtocol:
         """Takes the frames from ``start`` on; the last one is kept if it is incomplete."""
         end = len(data)
         while start != end:
-            start = self._take_known(data, start, replies)
-            if start == end:
-                break
+            if self._has_templates:
+                start = self._known.take(data, start, self._pending, self._flushed, replies.append)
+                if start == end:
+                    break
             stop = self._buffer.end_of_frame(data, start)
             if stop < 0:
                 break
             self._take_any(data[start + 4 : stop], replies)
             start = stop
-
-    def _take_known(self, data: bytes, start: int, replies: list[tuple[Any, Reply]]) -> int:
-        """The hot loop: takes the frames that have known shapes, and returns where the first other one starts."""
-        if self.dialect is not _HEADER_BINARY:
-            return start
-        unpack, _, offset = self._layout
-        known, pending, add = self._known.get, self._pending, replies.append
-        end, max_frame, flushed = len(data), self._max_frame, self._flushed
-        while start != end:
-            try:
-                length, magic, _, lead, call_id = unpack(data, start)
-                shape = known(lead)
-            except struct.error:
-                shape = None
-            if shape is None:
-                layout = layout_at(data, start)
-                if layout is None or layout is self._layout:
-                    return start
-                unpack, _, offset = self._layout = layout
-                continue
-            stop = start + 4 + length
-            if magic != PLAIN_MAGIC or stop > end or not offset < length <= max_frame:
-                return start
-            call = pending.get(call_id)
-            if call is None or call[2] > flushed:
-                return start
-            del pending[call_id]
-            kind, headers = shape
-            # A read that is one frame, as long ones are, is not copied to lose its length.
-            frame, at = (data, offset + 4) if stop - start == end else (data[start + 4 : stop], offset)
-            reply = make_tuple(Reply, (kind, headers, frame, at, _HEADER_BINARY))
-            add((call[0], reply))
-            start = stop
-        return start
 
     def _take_any(self, frame: bytes, replies: list[tuple[Any, Reply]]) -> None:
         """One frame of any kind. Raises RemoteProtocolError if the connection cannot go on after it."""
@@ -301,36 +269,42 @@ class ClientProtocol:
             raise RemoteProtocolError(f"the server answers in {dialect.name} to {self.dialect.name}")
         kind, name, call_id, offset = read_envelope(dialect.payload, opening.frame, opening.offset)
         if kind == _ONEWAY and self._zkrpc and name.startswith(CONTROL_PREFIX):
-            self._receive_control(name, call_id)
+            self._receive_control(name, call_id, opening.headers)
             return
         if dialect is not self.dialect:
             raise RemoteProtocolError(f"the server answers in {dialect.name} to {self.dialect.name}")
         check_reply(kind, name)
-        shape = opening.shape(offset)
-        if shape is not None:
-            remember(self._known, shape, (MessageKind(kind), opening.headers))
         call = self._pending.get(call_id)
         if call is None:
             self._check_issued(call_id)
             return
+        if kind == _REPLY and name != bare_name(call[4]):
+            raise RemoteProtocolError(f"a reply to {name[:99]!r} for a call of {call[4].decode()}")
         if call[2] > self._flushed:
             raise RemoteProtocolError(f"a reply to call {call_id}, which has not been sent yet")
         del self._pending[call_id]
-        replies.append((call[0], Reply(MessageKind(kind), opening.headers, opening.frame, offset, dialect)))
+        self._known.learn(opening, offset, MessageKind(kind), name)
+        reply = Reply(MessageKind(kind), opening.headers, opening.frame, offset, dialect)
+        if self._buffer.is_oversized:
+            reply = reply_in_place_of(self._buffer.claimed, self._buffer.max_frame, dialect)
+        replies.append((call[0], reply))
 
     def _check_issued(self, call_id: int) -> None:
         """A late reply to a forgotten call is fine; one to a call that never was is not."""
         if call_id < 0 or call_id > self._serial or (call_id == 0 and self._serial <= _LAST_ID):
             raise RemoteProtocolError(f"a reply to call {call_id}, which was never made")
 
-    def _receive_control(self, name: bytes, seqid: int) -> None:
-        # Pongs have done their work by coming; names we do not know are of a later version, and ignored.
+    def _receive_control(self, name: bytes, seqid: int, headers: Mapping[str, str]) -> None:
+        # Names we do not know are of a later version, and ignored.
         if name == PING:
             self._out.append(control_frame(PONG, seqid))
         elif name == DRAINING and not self.draining:
             self.draining = True
             self.accepts = False
             self._out.append(control_frame(DRAINING))
+        elif name in (HELLO, PONG):
+            self._server.receive(headers)
+            self._max_frame = self._server.max_frame
 
     def has_left(self, call_id: int) -> bool:
         """Whether the call of this id, one of the last that were taken, has left, as far as is known."""
@@ -353,7 +327,7 @@ class ClientProtocol:
         if unsent:
             self._flushed = last_that_left(self._backlog, unsent, self._before, self._flushed)
         flushed = self._flushed
-        ended = [(token, serial <= flushed) for token, _, serial, _ in self._pending.values()]
+        ended = [(call[0], call[2] <= flushed) for call in self._pending.values()]
         self._pending.clear()
         self._early.clear()
         return ended

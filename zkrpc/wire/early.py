@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
-from typing import Any
+
+from zkrpc.wire.message import PendingCall
 
 _SLACK = 64
 
 
 class EarlyDeadlines:
-    """``pending`` is the connection's table of calls by id, of each its token, deadline and serial; it is only read."""
+    """``pending`` is the connection's table of calls by id; it is only read."""
 
     __slots__ = ("_heap", "_pending")
 
-    def __init__(self, pending: Mapping[int, tuple[Any, float, int, int]]) -> None:
+    def __init__(self, pending: Mapping[int, PendingCall]) -> None:
         self._pending = pending
         self._heap: list[tuple[float, int, int]] = []
 

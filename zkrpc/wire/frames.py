@@ -12,9 +12,17 @@ import struct
 from zkrpc.errors import RemoteProtocolError
 
 LENGTH_SIZE = 4
+LET_GO = 16
+"""Frames of up to so many times ``max_frame`` are answered by their beginning, and the rest of them is read and let go,
+so that their neighbours on the connection are not lost. Longer ones end it."""
 SHORTEST_FRAME = 5
 """The smallest message there is: a nameless compact one with an empty struct."""
 _SNIFFED = 6
+_ENVELOPE = 1024
+"""Bytes beside a header block within which the envelope must end, for a frame to be answered by its beginning."""
+
+_LONGEST = 0x3BFFFFFF
+"""Lengths above this are words of other protocols, or nobody's."""
 
 _read_length = struct.Struct("!I").unpack_from
 
@@ -44,9 +52,14 @@ def is_theader(buffer: bytes, offset: int) -> bool:
 
 
 def check_length(buffer: bytes, offset: int, max_frame: int) -> int:
-    """The frame's length, from the four bytes at ``offset``. Raises RemoteProtocolError that says what came instead."""
+    """The frame's length, from the four bytes at ``offset``. Raises RemoteProtocolError that says what came instead.
+
+    One over ``max_frame`` passes if it is worth an answer.
+    """
     length: int = _read_length(buffer, offset)[0]
     if SHORTEST_FRAME <= length <= max_frame:
+        return length
+    if max_frame < length <= min(max_frame * LET_GO, _LONGEST):
         return length
     if length < SHORTEST_FRAME:
         raise RemoteProtocolError(f"frame of {length} bytes is shorter than any message")
@@ -74,18 +87,40 @@ class FrameBuffer:
 
     Holds less than one frame beside the chunk being joined. Each byte is copied a bounded number of times however small
     the chunks are: nothing is looked at again before ``_wanted`` bytes are there.
+
+    Of a frame over ``max_frame`` only the beginning is given, as if it ended there; the rest is let go.
     """
 
-    __slots__ = ("_kept", "_wanted", "max_frame")
+    __slots__ = ("_beginning", "_kept", "_wanted", "claimed", "max_frame", "skipping")
 
-    def __init__(self, max_frame: int) -> None:
+    def __init__(self, max_frame: int, max_header: int = 8192) -> None:
         self.max_frame = max_frame
+        self.claimed = 0
+        """The length that the last frame says it has."""
+        self.skipping = 0
+        """Bytes still to come of a frame that is being let go."""
         self._kept = bytearray()
         self._wanted = 0
+        self._beginning = LENGTH_SIZE + max_header + _ENVELOPE
 
     def __len__(self) -> int:
         """Bytes held."""
         return len(self._kept)
+
+    def __bool__(self) -> bool:
+        """True while a frame is incomplete."""
+        return bool(self._kept) or self.skipping > 0
+
+    @property
+    def is_oversized(self) -> bool:
+        """Whether the last frame is longer than it may be: what was given of it may not be all."""
+        return self.claimed > self.max_frame
+
+    def skip(self, chunk: bytes, start: int) -> int:
+        """Lets go what is left of an oversized frame; where something else begins in the chunk, or its end."""
+        gone = min(self.skipping, len(chunk) - start)
+        self.skipping -= gone
+        return start + gone
 
     def join(self, chunk: bytes) -> tuple[bytes, int]:
         """What was kept with the beginning of the chunk behind it, and where the chunk goes on.
@@ -93,6 +128,8 @@ class FrameBuffer:
         That is the frame that was incomplete and no more, so that what follows it need not be copied; or ``b""`` while
         it is still not enough to go on, and the whole chunk is kept.
         """
+        if self.skipping:
+            return b"", 0
         kept = self._kept
         missing = self._wanted - len(kept)
         if len(chunk) < missing:
@@ -107,18 +144,27 @@ class FrameBuffer:
     def end_of_frame(self, data: bytes, start: int) -> int:
         """Where the frame that starts here ends, or -1 if it is incomplete; the rest is kept then.
 
+        Of an oversized frame that is the end of what is there, if that is enough to answer it; the rest is to be
+        skipped.
+
         Raises RemoteProtocolError as soon as the bytes there are show that no good frame can come of them.
         """
         size = len(data) - start
         wanted = LENGTH_SIZE
         if size >= LENGTH_SIZE:
-            wanted += check_length(data, start, self.max_frame)
+            self.claimed = check_length(data, start, self.max_frame)
+            wanted += self.claimed
             if size >= _SNIFFED:
                 check_dialect(data, start + LENGTH_SIZE)
             else:
                 wanted = _SNIFFED
         if size >= wanted:
             return start + wanted
+        if wanted > _SNIFFED and self.is_oversized:
+            if size >= self._beginning:
+                self.skipping = wanted - size
+                return start + size
+            wanted = min(wanted, self._beginning)
         self._kept += data[start:]
         self._wanted = wanted
         return -1
@@ -126,3 +172,4 @@ class FrameBuffer:
     def clear(self) -> None:
         """Forgets what is held, and its memory."""
         self._kept = bytearray()
+        self.skipping = 0

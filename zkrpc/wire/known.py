@@ -1,4 +1,4 @@
-"""Requests that look like earlier ones: cut out of a read and made ready without being parsed.
+"""Requests and replies that look like earlier ones: cut out of a read and made ready without being parsed.
 
 See :mod:`zkrpc.wire.message` for what a shape is. Whatever is new, large, incomplete or wrong is left to the slow path,
 which also teaches what the next ones may look like. A peer speaks one dialect as a rule, so only the loop of the one
@@ -19,6 +19,8 @@ from zkrpc.wire.message import (
     PLAIN_MAGIC,
     Dialect,
     Opening,
+    PendingCall,
+    Reply,
     Request,
     Template,
     bare_name,
@@ -136,3 +138,56 @@ class KnownRequests:
             template = plain_template_of(_REPLY, reply_to) if plain else template_of(_EMPTY_BLOCK, _REPLY, reply_to)
         remember(self._plain_known if plain else self._known, shape, (name, kind, headers, template))
         return template
+
+
+class KnownReplies:
+    """What one connection's replies are compared with. THeader binary only: there is no hurry with a plain connection's
+    single call."""
+
+    __slots__ = ("_known", "_layout", "_max_frame")
+
+    def __init__(self, limits: WireLimits) -> None:
+        self._known = shapes_of(limits.max_header, limits.max_header_entries).replies
+        self._layout = layout_of(0)
+        self._max_frame = limits.max_frame
+
+    def take(
+        self, data: bytes, start: int, pending: dict[int, PendingCall], flushed: int, add: Callable[[Any], Any]
+    ) -> int:
+        """Goes through the frames from ``start`` on as long as they have known shapes and answer a pending call that
+        has left: takes it out of ``pending`` and gives its token, with the reply, to ``add``. Returns where the first
+        other frame starts, or the end of ``data``."""
+        unpack, _, offset = self._layout
+        known, end, max_frame = self._known.get, len(data), self._max_frame
+        while start != end:
+            try:
+                length, magic, _, lead, call_id = unpack(data, start)
+                shape = known(lead)
+            except struct.error:
+                shape = None
+            if shape is None:
+                layout = layout_at(data, start)
+                if layout is None or layout is self._layout:
+                    return start
+                unpack, _, offset = self._layout = layout
+                continue
+            stop = start + 4 + length
+            if magic != PLAIN_MAGIC or stop > end or not offset < length <= max_frame:
+                return start
+            call = pending.get(call_id)
+            kind, headers, name = shape
+            if call is None or call[2] > flushed or (name != call[4] and kind is _REPLY):
+                return start
+            del pending[call_id]
+            # A read that is one frame, as long ones are, is not copied to lose its length.
+            frame, at = (data, offset + 4) if stop - start == end else (data[start + 4 : stop], offset)
+            reply = make_tuple(Reply, (kind, headers, frame, at, _HEADER_BINARY))
+            add((call[0], reply))
+            start = stop
+        return start
+
+    def learn(self, opening: Opening, offset: int, kind: MessageKind, name: bytes) -> None:
+        """A reply of the slow path was fine: remembers its shape."""
+        shape = opening.shape(offset)
+        if shape is not None:
+            remember(self._known, shape, (kind, opening.headers, name))

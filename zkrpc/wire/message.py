@@ -146,8 +146,10 @@ def plain_template_of(kind: int, name: bytes) -> Template | None:
 
 RequestShape = tuple[bytes, MessageKind, Mapping[str, str], Template | None]
 """Name, kind and headers of requests of one shape, and the template of their header-less replies, if any are due."""
-ReplyShape = tuple[MessageKind, Mapping[str, str]]
-"""Kind and headers of replies of one shape."""
+ReplyShape = tuple[MessageKind, Mapping[str, str], bytes]
+"""Kind and headers of replies of one shape, and the name that they repeat."""
+PendingCall = tuple[Any, float, int, int, bytes]
+"""A call without an answer: token, deadline, serial, where its frame stands until it has left, and its name."""
 
 
 class Shapes(NamedTuple):

@@ -23,6 +23,7 @@ from zkrpc.wire import headers as keys
 from zkrpc.wire.answers import is_too_heavy, write_refusal, write_reply_head
 from zkrpc.wire.envelope import EnvelopeError, MessageKind, read_envelope
 from zkrpc.wire.frames import LENGTH_SIZE, FrameBuffer
+from zkrpc.wire.hello import hello_frame, narrowed
 from zkrpc.wire.known import KnownRequests
 from zkrpc.wire.message import (
     CANCEL,
@@ -48,6 +49,7 @@ _CALL, _ONEWAY, _REPLY = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY
 _HEADER_BINARY = Dialect.HEADER_BINARY
 _CLOSED = ProtocolState.CLOSED
 _OVERLOADED = {keys.ERROR: "Overloaded", keys.EXECUTED: "no"}
+_TOO_LARGE = {keys.ERROR: "TooLarge", keys.EXECUTED: "no"}
 
 
 class ServerProtocol:
@@ -65,6 +67,7 @@ class ServerProtocol:
         "_out",
         "_peer_is_done",
         "_ready",
+        "_takes",
         "failure",
         "has_news",
         "last_heard_at",
@@ -88,8 +91,9 @@ class ServerProtocol:
         """Set when the peer said something of itself or of its calls; for the shell to look, and to clear."""
         self.last_heard_at = now
         """When bytes last came."""
+        self._takes = limits  # what the peer takes: what we do, until it says less
         self._max_frame = limits.max_frame
-        self._buffer = FrameBuffer(limits.max_frame)
+        self._buffer = FrameBuffer(limits.max_frame, limits.max_header)
         self._first_frame_by: float | None = now + limits.first_frame_timeout
         self.partial_since: float | None = None
         """When bytes came of the frame that is incomplete; None if none is."""
@@ -141,8 +145,11 @@ class ServerProtocol:
             joined, start = self._buffer.join(data)
             if joined:
                 self._take(joined, 0, now)
-                if start != len(data) and self.state is not _CLOSED:
-                    self._take(data, start, now)
+            start = self._buffer.skip(data, start)
+            if not self._buffer:
+                self.partial_since = None
+            if start != len(data) and self.state is not _CLOSED:
+                self._take(data, start, now)
         if self._cancelled:
             self._withdraw_cancelled()
 
@@ -166,7 +173,7 @@ class ServerProtocol:
             return
         if start != began:
             self._first_frame_by = None
-            self.partial_since = None if start == end else now
+            self.partial_since = None if start == end and not self._buffer.skipping else now
         elif self.partial_since is None and start != end:
             self.partial_since = now
 
@@ -187,6 +194,11 @@ class ServerProtocol:
         elif len(name) > MAX_NAME:
             message = f"method name of {len(name)} bytes is over {MAX_NAME}"
             self._refuse(opening, b"", seqid, message, FailureKind.PROTOCOL_ERROR, kind)
+        elif self._buffer.is_oversized:
+            message = (
+                f"request of {self._buffer.claimed} bytes is over this server's max_frame {self._buffer.max_frame}"
+            )
+            self._refuse(opening, name, seqid, message, FailureKind.PROTOCOL_ERROR, kind, _TOO_LARGE)
         elif self._is_full_for(opening.frame):
             self._refuse(opening, name, seqid, "overloaded", FailureKind.INTERNAL_ERROR, kind, _OVERLOADED)
         else:
@@ -211,6 +223,10 @@ class ServerProtocol:
         # Names we do not know are of a later version, and ignored.
         self.has_news = True
         if name == HELLO:
+            if not self.peer_is_zkrpc:
+                self._out.append(hello_frame(self.limits))
+                self._takes = narrowed(self.limits, headers)
+                self._max_frame = self._takes.max_frame
             self.peer_is_zkrpc = True
             self.peer_headers = headers
         elif name == PING:
@@ -299,10 +315,11 @@ class ServerProtocol:
             else:
                 head = pack(length, shape, seqid)
         else:
-            head = write_reply_head(request, self.limits, kind, headers, size)
+            head = write_reply_head(request, self._takes, kind, headers, size)
             length = len(head) - LENGTH_SIZE + size
         if length > self._max_frame:
-            raise LocalProtocolError(f"reply of {length} bytes is over max_frame {self._max_frame}")
+            whose = "max_frame" if self._max_frame == self.limits.max_frame else "the caller's max_frame"
+            raise LocalProtocolError(f"reply of {length} bytes is over {whose} {self._max_frame}")
         if self._active.get(seqid) is not request:
             raise LocalProtocolError(f"{request!r} was answered or given up before, or has not been handed out")
         del self._active[seqid]

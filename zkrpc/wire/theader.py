@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from zkrpc.codec import Payload
-from zkrpc.errors import LocalProtocolError, RemoteProtocolError
+from zkrpc.errors import LocalProtocolError, RemoteProtocolError, TooLarge
 from zkrpc.wire.varint import read_varint, write_varint
 
 MAGIC = 0x0FFF
@@ -97,7 +97,7 @@ def write_block(
 ) -> bytes:
     """A padded header block. Raises LocalProtocolError for what the limits, or UTF-8, do not allow."""
     if max_entries is not None and len(headers) > max_entries:
-        raise LocalProtocolError(f"{len(headers)} headers are over max_header_entries {max_entries}")
+        raise TooLarge(f"{len(headers)} headers are over max_header_entries {max_entries}")
     parts = [write_varint(_PROTOCOL_IDS[payload]), b"\0"]
     if headers:
         parts += (write_varint(_KEY_VALUE), write_varint(len(headers)))
@@ -106,7 +106,7 @@ def write_block(
     block = b"".join(parts)
     block += bytes(-len(block) % 4)
     if max_size is not None and len(block) > max_size:
-        raise LocalProtocolError(f"headers of {len(block)} bytes are over max_header {max_size}")
+        raise TooLarge(f"headers of {len(block)} bytes are over max_header {max_size}")
     return block
 
 

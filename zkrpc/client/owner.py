@@ -1,0 +1,29 @@
+"""What a connection tells whom it belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from zkrpc.wire.keepalive import KeepalivePolicy
+
+if TYPE_CHECKING:
+    from zkrpc.client.connection import Connection
+
+
+class ConnectionOwner(Protocol):
+    """Who wants to know what becomes of a connection. No method may block."""
+
+    keepalive: KeepalivePolicy | None
+    """When its silence means what; None if the peer cannot be asked."""
+
+    def connection_silent(self, connection: Connection, /) -> None:
+        """The server gives no sign of life; said again from time to time."""
+
+    def connection_heard(self, connection: Connection, /) -> None:
+        """A silent server does again."""
+
+    def connection_draining(self, connection: Connection, /) -> None:
+        """The server asked for no more calls; those in flight go on."""
+
+    def connection_closed(self, connection: Connection, /) -> None:
+        """It is closed, by whichever side."""
