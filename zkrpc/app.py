@@ -28,10 +28,10 @@ from zkrpc.config import ClientConfig
 from zkrpc.coordination import Registry
 from zkrpc.election.candidacy import Candidacy
 from zkrpc.endpoint import Endpoint, Instance
-from zkrpc.errors import ConfigError, CoordinationError
+from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface
+from zkrpc.registry.advertising import choose_endpoint
 from zkrpc.registry.formats import LAUNCH, PID, SESSION_TIMEOUT, dump_curator, dump_serverset
-from zkrpc.registry.operations import ConnectString
 from zkrpc.registry.registrar import Registrar
 from zkrpc.registry.schema import Paths
 from zkrpc.server.lifecycle import LifecycleState, Step
@@ -192,7 +192,8 @@ def serve(
         bind: ``host:port``; port 0 takes any free one.
         listener: the descriptor of a socket bound to that address already, which other processes may have, too.
         advertise: ``host`` or ``host:port`` that clients shall use; by default the bound address, or for a wildcard
-            address the one this host uses towards ZooKeeper.
+            address the one this host uses towards ZooKeeper. One that means this host everywhere is warned of, unless
+            ZooKeeper is on this host as well.
         worker_id: the instance's name in the registry, unique in the service.
         launch_id: says that an earlier session's node of the same worker id was ours; the supervisor gives it.
         zone, weight: published for clients' balancing.
@@ -214,7 +215,7 @@ def serve(
             launch_id = launch_id or secrets.token_hex(8)
             instance = Instance(
                 id=worker_id,
-                endpoint=_advertised(bound, advertise, registry.hosts),
+                endpoint=choose_endpoint(bound, advertise, registry.hosts),
                 weight=weight,
                 zone=zone,
                 protocols=("zkrpc", "theader", "framed"),
@@ -308,26 +309,3 @@ def _open_registry(
         raise ConfigError(f"zookeeper must be a connect string like 'host:port' or a zkrpc.Registry, got {zookeeper!r}")
     made = Registry(zookeeper, snapshot_dir=snapshot_dir)
     return made, made
-
-
-def _advertised(bound: Endpoint, advertise: str | None, hosts: str) -> Endpoint:
-    if advertise:
-        given = advertise if advertise.rpartition(":")[2].isdigit() else f"{advertise}:{bound.port}"
-        return Endpoint.parse(given)
-    if bound.host not in ("0.0.0.0", "::", ""):
-        return bound
-    return Endpoint(_address_towards(hosts), bound.port)
-
-
-def _address_towards(hosts: str) -> str:
-    """This host's own address on the way to the first ZooKeeper server; nothing is sent."""
-    first = ConnectString.parse(hosts).servers[0]
-    try:
-        family, *_, address = socket.getaddrinfo(first.host, first.port, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect(address)
-            return str(probe.getsockname()[0])
-    except OSError as error:
-        raise CoordinationError(
-            f"cannot tell which address to advertise ({error}); give it with --advertise HOST"
-        ) from error

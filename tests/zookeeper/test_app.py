@@ -97,6 +97,18 @@ def test_app_is_called_by_its_name(serve: Serve, connect: Connect, zookeeper: st
         stub.echo("anybody?")
 
 
+@pytest.mark.parametrize("bind", ["[::1]:0", "[::]:0", "localhost:0"])
+def test_app_is_called_over_ipv6_too(bind: str, serve: Serve, connect: Connect, registry: zkrpc.Registry) -> None:
+    """By its name in the registry, and at its address."""
+    app = serve(zookeeper=registry, bind=bind)
+    assert connect(zookeeper=registry).options(timeout=10).echo("by name") == "by name"
+    (listed_as,) = registry.resolver("echo").wait_ready(5).instances
+    assert connect([str(listed_as.endpoint)]).echo("by address") == "by address"
+    assert connect([listed_as.endpoint]).echo("as a value") == "as a value"
+    if bind != "localhost:0":
+        assert connect([f"[::1]:{app.endpoint.port}"]).echo("literal") == "literal"
+
+
 def test_client_says_that_its_chroot_is_not_there_and_finds_it_later(
     serve: Serve, connect: Connect, zookeeper: str, registry: zkrpc.Registry, caplog: pytest.LogCaptureFixture
 ) -> None:
