@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from zkrpc.server.intake import Intake
+from zkrpc.server.turns import SLICE
 
 KIB = 1024
 
@@ -22,6 +23,7 @@ class Bench:
         self.asked: list[int] = []
         self.events: list[Any] = []
         self.left = False
+        self.now = self.cost = 0.0
         self.readable: Callable[[], object] | None = None
         self.intake = Intake(self, self, self, self)  # type: ignore[arg-type]  # it plays all of them
 
@@ -55,6 +57,7 @@ class Bench:
     # the owner
     def receive(self, chunk: bytes, now: float, wait: bool) -> None:
         self.events.append((len(chunk), wait))
+        self.now += self.cost
 
     def take_turn(self, now: float) -> bool:
         self.events.append("turn")
@@ -64,7 +67,7 @@ class Bench:
         self.events.append("flush")
 
     def clock(self) -> float:
-        return 7.0
+        return self.now
 
     # the test
     def read(self, *chunks: Any) -> None:
@@ -79,11 +82,14 @@ class Bench:
 
 
 def test_intake_reads_more_from_whoever_sends_much() -> None:
-    """Twice as much after each read that was full, up to a bound; what is less changes nothing."""
+    """Twice as much after each read that was full and taken in no time, up to a bound; others change nothing."""
     bench = Bench()
+    bench.cost = SLICE / 4
+    bench.read(16 * KIB)
+    bench.cost = 0.0
     bench.read(100, 16 * KIB, 20 * KIB, 32 * KIB, 64 * KIB, 64 * KIB)
-    assert bench.asked == [16 * KIB, 16 * KIB, 32 * KIB, 32 * KIB, 64 * KIB, 64 * KIB]
-    assert bench.events[0] == (100, False) and repr(bench.intake) == "<Intake reading>"
+    assert bench.asked == [16 * KIB, 16 * KIB, 16 * KIB, 32 * KIB, 32 * KIB, 64 * KIB, 64 * KIB]
+    assert bench.events[1] == (100, False) and repr(bench.intake) == "<Intake reading>"
 
 
 def test_intake_reads_less_from_whoever_takes_long() -> None:

@@ -13,6 +13,7 @@ class Loop:
 
     def __init__(self) -> None:
         self.round = 1.0
+        self.now = 0.0
         self.armed: Callable[[], object] | None = None
         self.ended: list[str] = []
 
@@ -38,14 +39,24 @@ class Loop:
 def made() -> tuple[Turns, Loop, list[Any]]:
     """Turns on such a loop, and a list for what happens."""
     loop = Loop()
-    return Turns(loop, lambda: loop.round), loop, []
+    return Turns(loop, lambda: loop.round, lambda: loop.now), loop, []
 
 
-def test_turns_come_one_in_each_round_in_the_order_of_asking() -> None:
+def taking(loop: Loop, taken: list[Any], name: str, seconds: float = SLICE) -> Callable[[], None]:
+    """A turn that takes so long."""
+
+    def take_turn() -> None:
+        taken.append(name)
+        loop.now += seconds
+
+    return take_turn
+
+
+def test_long_turns_come_one_in_each_round_in_the_order_of_asking() -> None:
     """And none is lost or given twice."""
     turns, loop, taken = made()
     for name in "abc":
-        turns.wait(lambda name=name: taken.append(name))
+        turns.wait(taking(loop, taken, name))
     assert (taken, len(turns), repr(turns)) == ([], 3, "<Turns waiting=3>")
     seen = []
     for _ in range(4):
@@ -60,13 +71,33 @@ def test_turn_that_is_asked_for_during_a_turn_comes_behind_the_others() -> None:
 
     def greedy() -> None:
         taken.append("greedy")
+        loop.now += SLICE
         turns.wait(greedy)
 
     turns.wait(greedy)
-    turns.wait(lambda: taken.append("other"))
+    turns.wait(taking(loop, taken, "other"))
     for _ in range(4):
         loop.go_round()
     assert taken == ["greedy", "other", "greedy", "greedy"]
+
+
+def test_short_turns_share_a_round() -> None:
+    """As many as fit into a slice; who comes back for another one waits for the next round, even if it is alone."""
+    turns, loop, taken = made()
+    for name in "abcd":
+        turns.wait(taking(loop, taken, name, SLICE * 0.4))
+    loop.go_round()
+    assert taken == ["a", "b", "c"]
+    loop.go_round()
+    assert taken == ["a", "b", "c", "d"]
+
+    def again() -> None:
+        taken.append("again")
+        turns.wait(again)
+
+    turns.wait(again)
+    loop.go_round()
+    assert taken[4:] == ["again"] and len(turns) == 1
 
 
 def test_turn_that_fails_keeps_nobody_from_the_next() -> None:

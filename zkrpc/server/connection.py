@@ -31,7 +31,7 @@ from zkrpc.server.crew import Crew, Worker
 from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, refuse
 from zkrpc.server.intake import Intake
 from zkrpc.server.shares import Shares, host_of
-from zkrpc.server.turns import NOTABLE, SLICE, Turns
+from zkrpc.server.turns import LONG, NOTABLE, SLICE, Turns
 from zkrpc.server.upkeep import Step, Upkeep
 from zkrpc.wire.message import ProtocolState, Request
 from zkrpc.wire.server import ServerProtocol
@@ -242,8 +242,8 @@ class ServerConnection:
         used = host.clock() - began
         if used > NOTABLE:
             host.turns.charge(used)
-        if used > SLICE and (self._admitted or not self.closed):
-            self._intake.wait_for_turn(for_long=True)
+        if used > LONG and (self._admitted or not self.closed):
+            self._intake.wait_for_turn(for_long=used > SLICE)
         self.flush()
         if self.closed:
             return

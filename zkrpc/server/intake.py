@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from zkrpc.server.turns import Turns
+from zkrpc.server.turns import NOTABLE, Turns
 from zkrpc.wire.server import ServerProtocol
 
 _SMALLEST, _FIRST, _LARGEST = 4 * 1024, 16 * 1024, 64 * 1024
@@ -105,12 +105,12 @@ class Intake:
             return
         except OSError:
             chunk = b""
-        size = len(chunk)
-        if size == wanted < _LARGEST:
-            self._size *= 2
+        now, size = owner.clock(), len(chunk)
         # In a turn it was waited for already.
         wait = (may_take_long or size > _LIGHT) and self.is_reading and self._turns.is_spent()
-        owner.receive(chunk, owner.clock(), wait)
+        owner.receive(chunk, now, wait)
+        if size == wanted < _LARGEST and owner.clock() - now < NOTABLE:
+            self._size *= 2
 
     def _take_turn(self) -> None:
         self.is_waiting = False

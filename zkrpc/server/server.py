@@ -90,7 +90,7 @@ class Server:
         self._lifecycle = Lifecycle(linger=self.config.linger, drain_timeout=self.config.drain_timeout)
         self.admission = self._make_admission()
         loop = self.home.hub.loop
-        self.turns = Turns(loop.timer(0.0), loop.now)
+        self.turns = Turns(loop.timer(0.0), loop.now, clock)
         self._steps = dict(steps or {})
         self.shares = Shares()
         self._connections: set[ServerConnection] = set()

@@ -2,15 +2,16 @@
 
 Reading, parsing, decoding and handlers that never block all run in the hub, one connection after another. What one of
 them costs there is bounded by a *slice*: a connection that has used it up stops, and neither reads nor runs anything
-until its turn comes. Those that wait take turns, first come first served, and there is one turn in each round of the
-event loop. So in every round all others are served first, however many wait here and however much they have to do.
+until its turn comes. Those that wait take turns, first come first served, and all turns together get a slice in each
+round of the event loop, one turn at least. So in every round all others are served first, however many wait here and
+however much they have to do.
 
 ::
 
-    a round:   readable | readable | readable | one turn | timers … | readable | …
+    a round:   readable | readable | readable | a slice of turns | timers … | readable | …
 
-A connection whose turn was a short one goes on as everybody does. Nobody is punished; whoever needs the hub for longer
-than a slice at a time gets all of what the others leave.
+A connection whose turn was a short one goes on as everybody does; one that has used half a slice waits for its turn.
+Nobody is punished; whoever needs the hub for longer than a slice at a time gets all of what the others leave.
 
 Pure: it is given a timer of the event loop and what tells one round from the next.
 """
@@ -24,6 +25,8 @@ from typing import Any
 SLICE = 0.002
 """Seconds that a connection may use the hub for at a time: some hundred quick calls, and not much beside the time that
 a call takes through a network."""
+LONG = SLICE / 2
+"""Seconds after which a connection has had its turn."""
 NOTABLE = SLICE / 8
 """Seconds that are worth being noted."""
 _MOST = 5 * SLICE
@@ -36,12 +39,15 @@ class Turns:
     Args:
         timer: calls back in the loop's next round, ``start(callback, update=False)``; there is one callback at most.
         round_of: a number that is another in each round of the event loop.
+        clock: monotonic seconds.
     """
 
-    __slots__ = ("_round", "_round_of", "_spent", "_timer", "_waiting")
+    __slots__ = ("_clock", "_is_armed", "_round", "_round_of", "_spent", "_timer", "_waiting")
 
-    def __init__(self, timer: Any, round_of: Callable[[], float]) -> None:
+    def __init__(self, timer: Any, round_of: Callable[[], float], clock: Callable[[], float]) -> None:
         self._timer = timer
+        self._clock = clock
+        self._is_armed = False
         self._round_of = round_of
         self._waiting: deque[Callable[[], object]] = deque()
         self._round = 0.0
@@ -58,8 +64,7 @@ class Turns:
     def wait(self, take_turn: Callable[[], object]) -> None:
         """Has it called when its turn comes, once."""
         self._waiting.append(take_turn)
-        if len(self._waiting) == 1:
-            self._arm()
+        self._arm()
 
     def charge(self, seconds: float) -> None:
         """Somebody has used the hub for that long in this round."""
@@ -80,12 +85,19 @@ class Turns:
         self._timer.close()
 
     def _arm(self) -> None:
-        # Without an update: the loop's time is what tells one round from the next.
-        self._timer.start(self._give, update=False)
+        if not self._is_armed:
+            self._is_armed = True
+            # Without an update: the loop's time is what tells one round from the next.
+            self._timer.start(self._give, update=False)
 
     def _give(self) -> None:
-        if self._waiting:
+        self._is_armed = False
+        ends = self._clock() + SLICE
+        # Those who come back for another turn come in another round.
+        for _ in range(len(self._waiting)):
             take_turn = self._waiting.popleft()
             if self._waiting:
                 self._arm()
             take_turn()
+            if self._clock() >= ends:
+                break
