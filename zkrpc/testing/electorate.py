@@ -17,6 +17,7 @@ from typing import NoReturn, cast
 
 from gevent.event import Event
 
+from zkrpc.belonging import Home
 from zkrpc.config import ElectionConfig
 from zkrpc.election.campaign import Campaign, Candidate
 from zkrpc.election.candidacy import Candidacy
@@ -51,6 +52,7 @@ class _Presence:
         self.state = SessionState.CONNECTED
         self.session_id = referee.enter()
         self.connected_at = 0.0
+        self.home = Home("a Loopback", in_child="make one there", in_thread="make one in each thread")
 
     def __getattr__(self, name: str) -> NoReturn:
         raise ConfigError(_ABSENT)
