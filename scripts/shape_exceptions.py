@@ -19,6 +19,7 @@ UNTESTED: dict[str, str] = {
     "zkrpc.election.envoy": "tests/zookeeper/test_campaign.py: every request is part of an election",
     "zkrpc.election.spread": "tests/zookeeper/test_primary.py, with sixteen groups on a real server",
     "zkrpc.election.survey": "tests/cli/test_primary.py, as the command that shows it",
+    "zkrpc.idl.outline": "tests/idl/test_parser.py: values, by what makes them",
     "zkrpc.registry.node_watch": "tests/zookeeper/test_primaries.py and test_config_watch.py, by its two followers",
     "zkrpc.registry.registrar": "tests/zookeeper/test_registrar.py, on a real server",
     "zkrpc.registry.removal": "tests/cli/test_rm.py, as the command that removes, on a real server",

@@ -69,9 +69,8 @@ class Odd:
     ("spec", "message"),
     [
         (None, "no thrift_spec"),
-        ({1: (8, "class", False)}, "cannot be used"),
         ({1: (8, "no good", False)}, "cannot be used"),
-        ({-1: (8, "number", False)}, "cannot be used"),
+        ({-40000: (8, "number", False)}, "cannot be used"),
         ({40000: (8, "number", False)}, "cannot be used"),
         ({1: (-1, "number", False)}, "never defined"),
         ({1: (15, "numbers", -1, False)}, "never defined"),

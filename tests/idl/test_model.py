@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +113,19 @@ def test_idl_holds_what_the_file_defines(users: Any, tmp_path: Path) -> None:
     assert dir(idl) == ["LIMIT", "a"] and idl.LIMIT == 5 and idl.a.E.A == 0
 
 
+def test_idl_has_no_name_that_a_file_could_not_use(tmp_path: Path) -> None:
+    """Whatever it defines is there, also under the name of an included file or with underscores."""
+    files = {
+        "main.thrift": "include 'a.thrift'\nstruct a { 1: a.E e } struct _text {} const i32 _names = 1 enum _a { X }",
+        "a.thrift": "enum E { A }",
+    }
+    idl = load(write(tmp_path, files))
+    assert idl.a(1).e == 1 and idl._text() == idl._text() and idl._names == 1 and idl._a.X == 0
+    assert text_of(idl).endswith("enum _a { X }\n") and file_of(idl) == str(tmp_path / "main.thrift")
+    with pytest.raises(AttributeError):
+        copy.copy(idl)._nothing
+
+
 def test_unknown_name_says_what_there_is(users: Any) -> None:
     """And private names are never looked for in a file."""
     with pytest.raises(AttributeError, match="Idl has no 'Usr'; it has Role, User, UserExists, UserNotFound, Users"):
@@ -119,5 +135,17 @@ def test_unknown_name_says_what_there_is(users: Any) -> None:
 
 def test_load_text_says_where_its_errors_are() -> None:
     """Under the name it was given."""
-    with pytest.raises(IdlError, match="users.thrift:2: no type Missing"):
+    with pytest.raises(IdlError, match="^users.thrift:2: no type Missing"):
         load_text("\nstruct A { 1: Missing x }", name="users.thrift")
+
+
+def test_load_text_leaves_nothing_on_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others can write to, they could change before it is read."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(os, "open", lambda *_args, **_kwargs: pytest.fail("a file was opened"))
+    one, other = "m/a.thrift\nstruct A {}", "m/main.thrift\ninclude 'a.thrift'\nstruct B { 1: a.A a }"
+    text = f"//// zkrpc file {one}\n//// zkrpc file {other}\n"
+    assert load_text(text).B().a is None and not list(tmp_path.iterdir())
+    with pytest.raises(IdlError, match="^m/x.thrift:1: no file '../../etc/passwd.thrift' among those of this text"):
+        load_text("//// zkrpc file m/x.thrift\ninclude '../../etc/passwd.thrift'\n")

@@ -2,12 +2,13 @@
 
 The class of a stub has one function per method of the IDL, with the IDL's parameters as its signature. Nothing else of
 a stub is in the way of a method: ``options`` and ``close`` give way to methods of these names, and are then reached as
-``zkrpc.options(stub, ...)`` and ``zkrpc.close(stub)``. Names that begin with an underscore cannot come from an IDL.
+``zkrpc.options(stub, ...)`` and ``zkrpc.close(stub)``. Its own attributes begin with ``_zkrpc_``.
 """
 
 from __future__ import annotations
 
 import inspect
+import keyword
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -21,16 +22,16 @@ StubT = TypeVar("StubT")
 class Stub:
     """What all stubs share: a client, options, and the end."""
 
-    __slots__ = ("_client", "_options")
-    _interface: Interface
+    __slots__ = ("_zkrpc_client", "_zkrpc_options")
+    _zkrpc_interface: Interface
 
     def __init__(self, client: Client, call_options: CallOptions) -> None:
-        self._client = client
-        self._options = call_options
+        self._zkrpc_client = client
+        self._zkrpc_options = call_options
 
     def __repr__(self) -> str:
         """Interface and client."""
-        return f"<Stub of {self._interface.name} {self._client!r}>"
+        return f"<Stub of {self._zkrpc_interface.name} {self._zkrpc_client!r}>"
 
     def __enter__(self: StubT) -> StubT:
         """Itself."""
@@ -59,25 +60,25 @@ def options(
         min_epoch: the lowest epoch of a primary that may serve the call; a lower one answers StaleEpoch.
     """
     it = _stub(stub)
-    changed = it._options.but(timeout=timeout, idempotent=idempotent, headers=headers, min_epoch=min_epoch)
-    new: Any = type(it)(it._client, changed)
+    changed = it._zkrpc_options.but(timeout=timeout, idempotent=idempotent, headers=headers, min_epoch=min_epoch)
+    new: Any = type(it)(it._zkrpc_client, changed)
     return new  # type: ignore[no-any-return]  # the caller's static type of a stub is not Stub
 
 
 def close(stub: object) -> None:
     """Ends the connections of a stub, and of all stubs made from it."""
-    _stub(stub)._client.close()
+    _stub(stub)._zkrpc_client.close()
 
 
 def explain(stub: object) -> Explanation:
     """How calls of a stub are made, whose word that is, and whom they go to, as its client sees it now."""
     it = _stub(stub)
-    return it._client.explain(it._interface.methods.values())
+    return it._zkrpc_client.explain(it._zkrpc_interface.methods.values())
 
 
 def make_stub(interface: Interface, client: Client) -> Any:
     """A stub of an interface over a client, which it closes."""
-    namespace: dict[str, Any] = {"__slots__": (), "__doc__": f"Calls {interface.name}.", "_interface": interface}
+    namespace: dict[str, Any] = {"__slots__": (), "__doc__": f"Calls {interface.name}.", "_zkrpc_interface": interface}
     namespace["options"] = options
     namespace["close"] = close
     for method in interface.methods.values():
@@ -95,12 +96,13 @@ def _stub(stub: object) -> Stub:
 
 def _function(interface: Interface, method: Method) -> Callable[..., Any]:
     def call(self: Stub, /, *args: Any, **kwargs: Any) -> Any:
-        return self._client.invoke(method, args, kwargs, self._options)
+        return self._zkrpc_client.invoke(method, args, kwargs, self._zkrpc_options)
 
     call.__name__ = method.name
     call.__qualname__ = f"{interface.name}Stub.{method.name}"
     call.__doc__ = _reads_like_the_idl(method)
-    call.__signature__ = _signature(method)  # type: ignore[attr-defined]  # functions may carry one, see inspect
+    if not any(one.name == "self" or keyword.iskeyword(one.name) for one in method.parameters):
+        call.__signature__ = _signature(method)  # type: ignore[attr-defined]  # functions may carry one, see inspect
     return call
 
 

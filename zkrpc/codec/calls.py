@@ -10,7 +10,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import keyword
 import struct
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -22,12 +24,13 @@ from zkrpc.codec.structs import (
     BINARY,
     SPECS,
     Payload,
-    Reader,
     Writer,
     encode_binary,
     encode_compact,
+    make_reader,
     refuse,
 )
+from zkrpc.codec.visitors import attribute
 from zkrpc.errors import RemoteProtocolError
 
 Bind: TypeAlias = Callable[[tuple[Any, ...], Mapping[str, Any]], Any]
@@ -120,12 +123,14 @@ def _copiers(defaults: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
 def _signature(owner: str, fields: Sequence[Field], defaults: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
     """A function that gives back its arguments in order: Python binds them and words the errors.
 
-    Its source holds parameter names and nothing else, so that no name can hide one that the source needs.
+    Its parameters get their names when it is compiled, so that no name can hide one that the source needs, and a word
+    of Python can be one.
     """
-    names = "".join(f"{field.name}, " for field in fields)
+    places = "".join(f"a{place}, " for place in range(len(fields)))
     namespace: dict[str, Any] = {}
-    exec(f"def bound({names}): return ({names})", namespace)  # names were checked to be identifiers
-    bound: Any = namespace["bound"]
+    exec(f"def bound({places}): return ({places})", namespace)
+    code = namespace["bound"].__code__.replace(co_varnames=tuple(field.name for field in fields))
+    bound: Any = types.FunctionType(code, {}, "bound")
     bound.__qualname__ = owner
     # Thrift lets a parameter without default follow one that has it, Python does not: then it is missed one step later.
     first = next((place for place, field in enumerate(fields) if field.name in defaults), len(fields))
@@ -142,7 +147,7 @@ def _compile_bind(owner: str, fields: Sequence[Field], defaults: Mapping[str, An
     lines += ["it = bag()"]
     for place, field in enumerate(fields):
         lines += _bind_lines(owner, field, f"a{place}", optional=field.name in defaults)
-        lines += ["else:", f"    it.{field.name} = fresh_{field.name}()"] if f"fresh_{field.name}" in fresh else []
+        lines += ["else:", f"    {_set(field, f'fresh_{field.name}()')}"] if f"fresh_{field.name}" in fresh else []
     signature = _signature(owner, fields, defaults)
     bind: Bind = _compile("bind(args, kwargs)", [*lines, "return it"], signature=signature, bag=bag, **fresh)
     return bind
@@ -153,7 +158,7 @@ def _bind_lines(owner: str, field: Field, var: str, *, optional: bool) -> list[s
     place = f"{owner}() argument {field.name!r}"
     # A wrong number is the most common mistake, so those that are arguments themselves are checked here and not later.
     rule = visitors.EXPLAIN if field.type.kind in NUMBERS else visitors.FITS
-    checks = [*rule.lines(field.type, var, place), f"it.{field.name} = {var}"]
+    checks = [*rule.lines(field.type, var, place), _set(field, var)]
     lines = [f"if {var} is not None:", *visitors.indent(checks)]
     if optional:
         return lines
@@ -175,13 +180,19 @@ def _compile_decode(
     lines += ["it = read(buffer, offset, payload, max_elements)"]
     for field in fields:
         if f"fresh_{field.name}" in fresh:
-            lines += [f"if it.{field.name} is None:", f"    it.{field.name} = fresh_{field.name}()"]
-    lines += [f"return ({''.join(f'it.{field.name}, ' for field in fields)})"]
-    read = Reader(owner, fields, bag).read
+            lines += [f"if {attribute(field)} is None:", f"    {_set(field, f'fresh_{field.name}()')}"]
+    lines += [f"return ({''.join(f'{attribute(field)}, ' for field in fields)})"]
+    read = make_reader(owner, fields, bag).read
     decode: Callable[..., tuple[Any, ...]] = _compile(
         "decode(buffer, offset, payload=binary, max_elements=most)", lines, read=read, **fresh
     )
     return decode
+
+
+def _set(field: Field, value: str) -> str:
+    """A line that sets a field of ``it``."""
+    is_word = keyword.iskeyword(field.name)
+    return f"setattr(it, {field.name!r}, {value})" if is_word else f"it.{field.name} = {value}"
 
 
 def _compile(header: str, lines: Sequence[str], **names: Any) -> Any:
@@ -226,7 +237,7 @@ class ResultCodec:
         thrown = [dataclasses.replace(field, name=f"thrown_{place}") for place, field in enumerate(exceptions)]
         self._thrown_names = tuple(field.name for field in thrown)
         self._bag = type("_Outcome", (_Outcome,), dict.fromkeys(self._thrown_names))
-        self._reader = Reader(owner, [*value, *thrown], self._bag)
+        self._reader = make_reader(owner, [*value, *thrown], self._bag)
         self._types = [_Outcome, SPECS.specification(tuple(value))]
         self._read_single = reader_of(value[0]) if is_single(value) else None
         self._write_single = writer_of(value[0]) if is_single(value) else None

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import keyword
+import itertools
 from typing import Any, TypeAlias, TypeVar
+
+from zkrpc.errors import IdlError
 
 ClassT = TypeVar("ClassT", bound=type)
 
@@ -28,15 +30,14 @@ class Kind(enum.IntEnum):
     MAP = 13
     SET = 14
     LIST = 15
+    UUID = 16
     BINARY = 18
 
 
 INTEGER_BITS = {Kind.I8: 8, Kind.I16: 16, Kind.I32: 32, Kind.I64: 64}
 """Width of each integer type."""
-SCALARS = frozenset({Kind.BOOL, Kind.DOUBLE, *INTEGER_BITS})
+SCALARS = frozenset({Kind.BOOL, Kind.DOUBLE, Kind.UUID, *INTEGER_BITS})
 """Types whose values take a fixed, small size in memory."""
-HASHABLE = frozenset({*SCALARS, Kind.STRING, Kind.BINARY, Kind.STRUCT})
-"""Types that can be a map's key or a set's member in Python."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +89,12 @@ def type_of(raw: RawType) -> FieldType:
 def fields_of(struct: type) -> tuple[Field, ...]:
     """The fields of a struct class, in the order of the IDL.
 
-    Raises ValueError for a class without ``thrift_spec``, a type that was never defined, and a name or id that cannot
-    work in Python or on the wire.
+    Raises the IdlError of a class that is refused, and ValueError for one without ``thrift_spec``, a type that was
+    never defined, and a name or id that cannot work in Python or on the wire.
     """
+    refusal = refusal_of(struct)
+    if refusal is not None:
+        raise refusal.with_traceback(None)
     spec = getattr(struct, "thrift_spec", None)
     if not isinstance(spec, dict):
         raise ValueError(f"{struct.__name__} is no Thrift struct: it has no thrift_spec")
@@ -99,7 +103,7 @@ def fields_of(struct: type) -> tuple[Field, ...]:
 
 def _field_of(number: int, entry: tuple[Any, ...], struct: type) -> Field:
     kind, name, *inside, required = entry
-    if not name.isidentifier() or keyword.iskeyword(name) or not 0 <= number <= 0x7FFF:
+    if not name.isidentifier() or not -0x8000 <= number <= 0x7FFF:
         raise ValueError(f"{struct.__name__} has a field {number}: {name} that cannot be used")
     try:
         return Field(id=number, name=name, type=type_of((kind, *(inside or [None]))), required=required)
@@ -118,6 +122,21 @@ def mark_union(struct: ClassT) -> ClassT:
     return struct
 
 
+def mark_refused(struct: type, reason: IdlError) -> None:
+    """Says why values of this struct cannot be held by Python; asking for its fields raises that."""
+    struct._refusal = reason  # type: ignore[attr-defined]  # a mark on a class that is not ours
+
+
+def refusal_of(struct: type) -> IdlError | None:
+    """Why this struct is refused, if it is."""
+    return getattr(struct, "_refusal", None)
+
+
+def is_hashable(of: FieldType) -> bool:
+    """Whether a value can be a map's key or a set's member, as which a list is read as tuple and a set as frozenset."""
+    return of.kind is not Kind.MAP and all(map(is_hashable, of.inner))
+
+
 class ApacheSpecs:
     """Apache's tuples for struct classes, each class converted once, so that recursive structs work.
 
@@ -132,28 +151,47 @@ class ApacheSpecs:
         """The type arguments of a struct class."""
         known = self._by_class.get(struct)
         if known is None:
-            known = self._by_class[struct] = [struct, None]
-            # Only now: a field may be of this very class, and must find the list that is being filled.
-            known[1] = self.specification(fields_of(struct))
+            # A field may be of this very class, so the lists are there before any is filled, and no call is inside
+            # another: structs may hold each other a thousand deep.
+            shapes = {struct: fields_of(struct), **reachable(fields_of(struct))}
+            fresh = [some for some in shapes if some not in self._by_class]
+            self._by_class.update({some: [some, None] for some in fresh})
+            for some in fresh:
+                self._by_class[some][1] = self._written(shapes[some])
+            known = self._by_class[struct]
         return known
 
     def specification(self, fields: tuple[Field, ...]) -> tuple[Any, ...]:
-        """The C module finds a field by its id as the index, so ids that are not used leave holes."""
+        """The C module finds a field by its id as the index, so ids that are not used leave holes.
+
+        Negative ones stand behind all others: they are written, and never found.
+        """
+        for struct in reachable(fields):
+            self.of_class(struct)
+        return self._written(fields)
+
+    def _written(self, fields: tuple[Field, ...]) -> tuple[Any, ...]:
         holes: list[Any] = [None] * (max((field.id for field in fields), default=-1) + 1)
         for field in fields:
-            holes[field.id] = (field.id, wire_number(field.type), field.name, self._inside(field.type), None)
+            entry = (field.id, wire_number(field.type), field.name, self._inside(field.type, key=False), None)
+            if field.id < 0:
+                holes.append(entry)
+            else:
+                holes[field.id] = entry
         return tuple(holes)
 
-    def _inside(self, of: FieldType) -> Any:
+    def _inside(self, of: FieldType, *, key: bool) -> Any:
         if of.kind is Kind.STRING:
             return self._text
         if of.kind is Kind.BINARY:
             return "BINARY"
         if of.kind is Kind.STRUCT and of.cls is not None:
-            return self.of_class(of.cls)
+            return self._by_class[of.cls]
         if of.inner:
-            pairs = [part for inner in of.inner for part in (wire_number(inner), self._inside(inner))]
-            return (*pairs, False)
+            # What is hashed is built immutable: tuples for lists, frozensets for sets.
+            hashed = (key or of.kind in (Kind.MAP, Kind.SET), key)
+            pairs = [(wire_number(part), self._inside(part, key=how)) for part, how in zip(of.inner, hashed)]
+            return (*itertools.chain.from_iterable(pairs), key)
         return None
 
 
@@ -179,3 +217,8 @@ def reachable(fields: tuple[Field, ...]) -> dict[type, tuple[Field, ...]]:
             found[struct] = fields_of(struct)
             waiting += [inner for field in found[struct] for inner in structs_in(field.type)]
     return found
+
+
+def has_negative_ids(fields: tuple[Field, ...]) -> bool:
+    """Whether a body of this shape may hold fields that the C module does not find."""
+    return any(field.id < 0 for some in (fields, *reachable(fields).values()) for field in some)

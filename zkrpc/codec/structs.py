@@ -16,7 +16,8 @@ from thrift.protocol.TProtocol import TProtocolException
 
 from zkrpc.codec import budget, visitors
 from zkrpc.codec.bulk import LONG, Bulk
-from zkrpc.codec.shape import ApacheSpecs, ApacheTypes, Field, fields_of
+from zkrpc.codec.plain import Plain
+from zkrpc.codec.shape import ApacheSpecs, ApacheTypes, Field, fields_of, has_negative_ids
 from zkrpc.errors import RemoteProtocolError
 
 
@@ -138,6 +139,40 @@ class Reader:
             self._strict(again)
 
 
+class PlainReader(Reader):
+    """The same without the C module, for shapes that it cannot read."""
+
+    __slots__ = ("_plain",)
+
+    def __init__(self, owner: str, fields: Sequence[Field], make: type, *, struct: bool = False) -> None:
+        super().__init__(owner, fields, make, struct=struct)
+        self._plain = Plain(fields)
+
+    def read(
+        self, buffer: bytes, offset: int, payload: Payload = BINARY, max_elements: int = budget.MAX_ELEMENTS
+    ) -> Any:
+        """Walks over the body first, to find out whether lengths, types and depth are sound."""
+        if not 0 <= offset < len(buffer):
+            raise RemoteProtocolError("the body ends too early")
+        (budget.check_binary if payload is BINARY else budget.check_compact)(buffer, offset, max_elements)
+        it = self._make()
+        try:
+            self._plain.read(it, buffer[offset:], compact=payload is not BINARY)
+            if self._complete is not None:
+                self._complete(it)
+        except RemoteProtocolError:
+            raise
+        except Exception as exc:
+            raise RemoteProtocolError(_reason(exc)) from exc
+        return it
+
+
+def make_reader(owner: str, fields: Sequence[Field], make: type, *, struct: bool = False) -> Reader:
+    """The reader for bodies of this shape, with the arguments of :class:`Reader`."""
+    kind = PlainReader if has_negative_ids(tuple(fields)) else Reader
+    return kind(owner, fields, make, struct=struct)
+
+
 def _types(specs: ApacheSpecs, make: type, fields: tuple[Field, ...], struct: bool) -> ApacheTypes:
     return specs.of_class(make) if struct else [make, specs.specification(fields)]
 
@@ -228,7 +263,7 @@ class StructCodec:
     def __init__(self, struct: type) -> None:
         fields = fields_of(struct)
         self._struct = struct
-        self._reader = Reader(struct.__name__, fields, struct, struct=True)
+        self._reader = make_reader(struct.__name__, fields, struct, struct=True)
         self._writer = Writer(struct.__name__, fields, struct, struct=True)
 
     def __repr__(self) -> str:

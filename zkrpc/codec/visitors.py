@@ -8,7 +8,9 @@ loop over a description at each call, and these functions run at each call. Fiel
 
 from __future__ import annotations
 
+import keyword
 import operator
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -103,6 +105,8 @@ class Fits(Rule):
                 return _neither(var, "list", "(list, tuple)"), f"a list or tuple ({of})"
             case Kind.SET:
                 return _neither(var, "set", "(set, frozenset)"), f"a set or frozenset ({of})"
+            case Kind.UUID:
+                return _neither(var, "UUID", "UUID"), "a uuid.UUID"
             case Kind.MAP:
                 return _neither(var, "dict", "dict"), f"a dict ({of})"
             case _:
@@ -169,8 +173,13 @@ def _neither(var: str, exact: str, allowed: str) -> str:
     return f"type({var}) is not {exact} and not isinstance({var}, {allowed})"
 
 
+def attribute(field: Field) -> str:
+    """A field of ``it`` in generated code; words of Python cannot stand behind a dot."""
+    return f"getattr(it, {field.name!r})" if keyword.iskeyword(field.name) else f"it.{field.name}"
+
+
 def _union_lines(fields: Sequence[Field], wrong: str, error: str) -> list[str]:
-    members = " + ".join(f"(it.{field.name} is not None)" for field in fields) or "0"
+    members = " + ".join(f"({attribute(field)} is not None)" for field in fields) or "0"
     return [f"if {members} {wrong}:", f"    raise {error}"]
 
 
@@ -179,6 +188,7 @@ _VOCABULARY = {
     "fits_integer": fits_integer,
     "fits_double": fits_double,
     "fits_text": fits_text,
+    "UUID": uuid.UUID,
     "RemoteProtocolError": RemoteProtocolError,
     "SuspectText": SuspectText,
 }
@@ -244,10 +254,10 @@ class Visitors:
             place = f"{owner}.{field.name}"
             present, absent = self.lines(field.type, "value", place), self._rule.absent(field, place)
             if present:
-                lines += [f"value = it.{field.name}", "if value is not None:", *indent(present)]
+                lines += [f"value = {attribute(field)}", "if value is not None:", *indent(present)]
                 lines += ["else:", *indent(absent)] if absent else []
             elif absent:
-                lines += [f"if it.{field.name} is None:", *indent(absent)]
+                lines += [f"if {attribute(field)} is None:", *indent(absent)]
         return lines
 
     def _is_needed(self, struct: type) -> bool:

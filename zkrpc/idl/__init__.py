@@ -3,38 +3,42 @@
 ``load(path)`` takes a file and all it includes through five steps, each of which knows nothing of the next:
 
 1. :mod:`~zkrpc.idl.source` reads every file once and finds the included ones;
-2. :mod:`~zkrpc.idl.tokens` and :mod:`~zkrpc.idl.outline` say what is written there, line by line;
+2. :mod:`~zkrpc.idl.parser` says what is written there, line by line, as :mod:`~zkrpc.idl.outline`, which is all that
+   the steps below see of a file;
 3. :mod:`~zkrpc.idl.lint` refuses what would load and break later;
-4. :mod:`~zkrpc.idl.build` lets thriftpy2 make the classes, and puts right what it gets wrong;
+4. :mod:`~zkrpc.idl.build` makes the classes, as thriftpy2 would, with the help of :mod:`~zkrpc.idl.classes` and
+   :mod:`~zkrpc.idl.values`; :mod:`~zkrpc.idl.pickles` finds them again;
 5. :mod:`~zkrpc.idl.model` compiles the methods, with what :mod:`~zkrpc.idl.policy` read in their annotations.
 
-Why not ``thriftpy2.load`` alone: it takes the included file of another project if it has the same name, makes two
-classes of one exception that is included by two paths, drops whatever follows a field called ``async``, and leaves
-``list<User>`` unresolved if User is defined below the service. All of that without a word. Its classes are used as they
-are: they compare, print and pickle as thriftpy2 made them.
+Why not ``thriftpy2.load``: its grammar lacks a fifth of what public files hold; it takes the included file of another
+project if it has the same name, makes two classes of one exception that is included by two paths, drops whatever
+follows a field called ``async``, and leaves ``list<User>`` unresolved if User is defined below the service. Its classes
+are what people know, so they are made here as thriftpy2 makes them: they compare, print and work with its protocols.
 
 Loading a file again gives the same classes, unless its text or the text of a file it includes has changed; then it
 gives new ones, and the old ones go on working. Wrong files raise :class:`~zkrpc.errors.IdlError`, which reads
-``file:line: what is wrong, what was expected``, and leave nothing behind.
+``file:line: what is wrong, what was expected``, and leave nothing behind. What a file says and Python cannot hold is
+refused where it is used.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
-import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from zkrpc.errors import IdlError
 from zkrpc.idl.build import build, built
 from zkrpc.idl.lint import check
-from zkrpc.idl.model import Idl, Interface, Method, Parameter
+from zkrpc.idl.model import Contents, Idl, Interface, Method, Parameter, contents_of
 from zkrpc.idl.names import functions_of
 from zkrpc.idl.outline import Definition
+from zkrpc.idl.pickles import remember
 from zkrpc.idl.policy import MethodPolicy, policy_of
-from zkrpc.idl.source import Source, bundle, digest, read, tree, unpack
-from zkrpc.idl.tokens import thriftpy2_parser
+from zkrpc.idl.source import Bundle, Disk, Files, Source, bundle, digest, read, tree
 
 __all__ = [
     "Idl",
@@ -54,8 +58,8 @@ __all__ = [
 _loaded: dict[ModuleType, Idl] = {}
 """The Idl of each module of classes, so that a file that is loaded twice is one Idl."""
 
-_texts: dict[str, Idl] = {}
-"""The Idl of each text, so that asking for one again makes no new classes."""
+_texts: dict[tuple[str, str], Idl] = {}
+"""The Idl of each text and name, so that asking for one again makes no new classes."""
 
 
 def load(path: str | os.PathLike[str], *, include_dirs: Sequence[str | os.PathLike[str]] = ()) -> Idl:
@@ -63,61 +67,78 @@ def load(path: str | os.PathLike[str], *, include_dirs: Sequence[str | os.PathLi
 
     Raises IdlError for anything wrong with any of the files.
     """
-    with thriftpy2_parser():
-        directories = [os.path.abspath(place) for place in include_dirs]
-        source = read(path, directories)
-        for some in tree(source):
-            check(some)
-            build(some, directories)
-        return _idl(source)
+    return _load(os.fspath(path), Disk([os.path.abspath(place) for place in include_dirs]))
 
 
 def load_text(text: str, *, name: str = "interface.thrift") -> Idl:
-    """Loads what :func:`text_of` gave, or the text of one file. Raises IdlError as :func:`load` does."""
-    if text not in _texts:
-        with tempfile.TemporaryDirectory(prefix="zkrpc-idl-") as directory:
-            path, include_dirs = unpack(text, Path(directory), name)
-            _texts[text] = load(path, include_dirs=include_dirs)
-    return _texts[text]
+    """Loads what :func:`text_of` gave, or the text of one file. Raises IdlError as :func:`load` does.
+
+    Nothing is read from a disk, or written to one: what is included must be in the text.
+    """
+    if (text, name) not in _texts:
+        files = Bundle(text, name)
+        _texts[text, name] = _load(files.main, files)
+    return _texts[text, name]
 
 
 def interfaces_of(idl: Idl) -> Mapping[str, Interface]:
     """The services that a file defines itself."""
-    return {name: some for name, some in idl._names.items() if isinstance(some, Interface)}
+    return {name: some for name, some in contents_of(idl).names.items() if isinstance(some, Interface)}
 
 
 def text_of(idl: Idl) -> str:
     """The text of the file, bundled with those it includes."""
-    return idl._text
+    return contents_of(idl).text
 
 
 def digest_of(idl: Idl) -> str:
     """The SHA-256 of the text, in hex: equal on every machine that has the same files."""
-    return idl._digest
+    return contents_of(idl).digest
 
 
 def file_of(idl: Idl) -> str:
     """The path it was loaded from."""
-    return idl._file
+    return contents_of(idl).file
 
 
 def module_of(idl: Idl) -> ModuleType:
-    """thriftpy2's module behind it."""
-    return idl._module
+    """The module of its classes."""
+    return contents_of(idl).module
+
+
+def _load(given: str, files: Files) -> Idl:
+    try:
+        source = read(given, files)
+        for some in tree(source):
+            check(some)
+            remember(some, build(some))
+        return _idl(source)
+    except RecursionError as exc:  # whoever called was deep in its stack already
+        raise IdlError("too little of the stack is left to load it", file=given) from exc
 
 
 def _idl(source: Source) -> Idl:
-    module = built(source)
-    if module not in _loaded:
+    made = built(source)
+    if made.module not in _loaded:
         text = bundle(source)
-        names: dict[str, Any] = {stem: _idl(child) for stem, child in source.includes.items()}
+        names: dict[str, Any] = {
+            stem: _merged([_idl(home) for home in homes]) for stem, homes in source.includes.items()
+        }
+        names |= made.constants | made.classes
         for definition in source.outline.definitions:
             if definition.kind == "service":
                 names[definition.name] = _interface(source, definition, text)
-            elif definition.kind != "typedef":
-                names[definition.name] = getattr(module, definition.name)
-        _loaded[module] = Idl(source.name, module, names, text=text, digest=digest(text))
-    return _loaded[module]
+        contents = Contents(file=source.name, module=made.module, names=names, text=text, digest=digest(text))
+        _loaded[made.module] = Idl(contents)
+    return _loaded[made.module]
+
+
+def _merged(idls: Sequence[Idl]) -> Idl:
+    """One of several included files that are called alike: what only one of them defines."""
+    every = [contents_of(some) for some in idls]
+    names = Counter(name for some in every for name in some.names)
+    once = {name: found for some in every for name, found in some.names.items() if names[name] == 1}
+    return idls[0] if len(idls) == 1 else Idl(dataclasses.replace(every[0], names=once))
 
 
 def _interface(source: Source, service: Definition, text: str) -> Interface:
@@ -125,7 +146,7 @@ def _interface(source: Source, service: Definition, text: str) -> Interface:
         function.name: Method(
             service.name,
             function,
-            getattr(built(home), owner.name),
+            built(home).classes[owner.name],
             policy_of(function.annotations, home.name),
             file=home.name,
         )

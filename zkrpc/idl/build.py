@@ -1,35 +1,38 @@
-"""Makes the classes: thriftpy2 parses a file that was checked, and what it gets wrong is put right.
+"""Makes the classes and constants of a file that was checked, as those it includes were and are made already.
 
-Files are built from the bottom up, each under a module name of its own, and handed to thriftpy2 as if it had loaded
-them before. So one file is one set of classes, however often and by whatever path it is included; a file of the same
-name elsewhere, or of other contents, is another. Afterwards types are written again from the outline, because thriftpy2
-leaves forward references in services unresolved, and defaults and constants get the type that was declared.
+One file is one set of classes, however often and by whatever path it is included; a file of the same name elsewhere, or
+of other contents, is another. What an IDL can say and Python cannot hold, such as a map as the key of a map, is
+remembered with its line and refused where it is used: when a struct is encoded or decoded, a method called, a constant
+read. A file that holds one such thing in a corner serves for all the rest.
 """
 
 from __future__ import annotations
 
 import copy
-import functools
-import hashlib
-import os
-import re
+import dataclasses
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from thriftpy2.parser import parser
-from thriftpy2.thrift import gen_init
-
 from zkrpc.codec.calls import is_mutable
-from zkrpc.codec.shape import FieldType, Kind, RawType, fields_of, mark_union, type_of
-from zkrpc.codec.visitors import EXPLAIN
+from zkrpc.codec.shape import (
+    FieldType,
+    Kind,
+    RawType,
+    is_hashable,
+    is_union,
+    mark_refused,
+    mark_union,
+    refusal_of,
+    type_of,
+)
 from zkrpc.errors import IdlError
-from zkrpc.idl.names import resolve
-from zkrpc.idl.outline import Definition, FieldOutline, TypeName
+from zkrpc.idl.classes import Entry, add_function, make_enum, make_service, make_struct, set_fields
+from zkrpc.idl.names import constant, parent_of, resolve
+from zkrpc.idl.outline import DEEPEST, Definition, FieldOutline, FunctionOutline, Reference, TypeName, Value
 from zkrpc.idl.source import Source
-
-_grammar: Any = parser
-"""Used below the surface that is typed: its cache, and the lexer it stopped at."""
+from zkrpc.idl.values import Converter
 
 _KINDS = {
     "bool": Kind.BOOL,
@@ -40,203 +43,250 @@ _KINDS = {
     "i64": Kind.I64,
     "double": Kind.DOUBLE,
     "string": Kind.STRING,
+    "slist": Kind.STRING,
     "binary": Kind.BINARY,
+    "uuid": Kind.UUID,
     "list": Kind.LIST,
     "set": Kind.SET,
     "map": Kind.MAP,
 }
 STRUCTS = ("struct", "union", "exception")
 """Definitions that become classes with fields."""
-_built: dict[str, ModuleType] = {}
-"""Modules by name, and so by place and contents: loading a file twice gives the same classes."""
+_SPECIAL = "has a name that means something else in Python; expected one without '__' around it"
+_LARGEST_TYPE = 1000
+"""Base types, structs and containers in one type: typedefs of typedefs can multiply without end."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What was made of a file: classes, and the values of constants. One that is refused is its IdlError."""
+
+    module: ModuleType
+    classes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    constants: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+_built: dict[str, Built] = {}
+"""By a file's identity, and so by place and contents: loading a file twice gives the same classes."""
 
 
 def module_name(source: Source) -> str:
-    """A name that says where a file is and what is in it and in all it includes, so that pickles find their classes.
-
-    The same in every process on the same files.
-    """
-    parts = [str(source.path), source.text, *map(module_name, source.includes.values())]
-    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    return f"zkrpc_idl_{digest[:16]}_{source.stem}_thrift"
+    """A name that says where a file is and what is in it and in all it includes."""
+    return f"zkrpc_idl_{source.identity[:16]}_{source.stem}_thrift"
 
 
-def build(source: Source, include_dirs: list[str]) -> ModuleType:
-    """The module of classes of a file that passed the checks, as its includes did and were built.
-
-    Call it inside :func:`zkrpc.idl.tokens.thriftpy2_parser`. IdlError if thriftpy2 refuses it still, or a value does
-    not fit its type; nothing is kept then.
-    """
-    name = module_name(source)
-    if name not in _built:
-        module = _parse(source, name, include_dirs)
-        _Repair(source, module).everything()
-        _built[name] = sys.modules[name] = module
-    return _built[name]
+def build(source: Source) -> Built:
+    """The classes of a file. IdlError for a value that does not fit its type; nothing is kept then."""
+    if source.identity not in _built:
+        made = _Building(source).everything()
+        # Where two threads load one file, the first to get here has made the classes of it.
+        if _built.setdefault(source.identity, made) is made:
+            sys.modules[made.module.__name__] = made.module
+    return _built[source.identity]
 
 
-def built(source: Source) -> ModuleType:
-    """The module of a file that was built."""
-    return _built[module_name(source)]
+def built(source: Source) -> Built:
+    """What was made of a file that was built."""
+    return _built[source.identity]
 
 
-def _parse(source: Source, name: str, include_dirs: list[str]) -> ModuleType:
-    cache: dict[str, ModuleType] = _grammar._thrift_cache
-    before = set(cache)
-    try:
-        for stem, child in source.includes.items():
-            cache[_child_name(source, name, source.reached[stem])] = built(child)
-        module: ModuleType = _grammar.parse(str(source.path), name, include_dirs=include_dirs)
-    except Exception as exc:  # thriftpy2 lets TypeError, AssertionError and others through for what it cannot cast
-        raise _translated(exc, source) from exc
-    finally:
-        for key in set(cache) - before:
-            del cache[key]
-        for child in source.includes.values():
-            built(child).__name__ = module_name(child)  # thriftpy2 renames what it includes
-    return module
+class _Building:
+    """The making of one file's classes: first all without fields, then types, then values, which need objects."""
 
-
-def _child_name(source: Source, name: str, found: str) -> str:
-    """The name under which thriftpy2 will look for an included file."""
-    prefix = name.removesuffix(f"{source.stem}_thrift")
-    return prefix + os.path.relpath(found, source.path.parent).replace(os.sep, ".").removesuffix(".thrift") + "_thrift"
-
-
-def _translated(exc: Exception, source: Source) -> IdlError:
-    """An error of thriftpy2's with file and line. It says the line, or its lexer still stands there."""
-    said = re.search(r",? at line (\d+)", str(exc))
-    line = int(said[1]) if said else _grammar.lex.lexer.lineno
-    message = re.sub(r",? at line \d+", "", str(exc)) or type(exc).__name__
-    return IdlError(f"thriftpy2 cannot read this: {message}", file=source.name, line=line)
-
-
-class _Repair:
-    """Puts right what one module got wrong. Types first: what values are checked against must be whole."""
-
-    def __init__(self, source: Source, module: ModuleType) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
-        self._module = module
+        self._made = Built(module=ModuleType(module_name(source)))
+        self._structs: dict[type, Definition] = {}
+        self._specs: dict[type, dict[int, Entry]] = {}
+        self._waiting: list[str] = []
+        """What is being made and needs what is made now: structs by defaults, constants by constants."""
+        self._finished: set[type] = set()
+        self._converter = Converter(self._lookup, self._ready)
 
-    def everything(self) -> None:
+    def everything(self) -> Built:
         """All definitions."""
         definitions = self._source.outline.definitions
         for definition in definitions:
-            if definition.kind in STRUCTS:
-                self._types(self._class(definition), definition.fields)
-            elif definition.kind == "service":
-                self._functions(definition)
-            if definition.kind == "union":
-                mark_union(self._class(definition))
+            self._class(definition)
+        for cls, definition in self._structs.items():
+            self._specs[cls] = self._types(cls, definition.fields, f"{definition.name}'s field")
         for definition in definitions:
-            if definition.kind in STRUCTS:
-                self._defaults(self._class(definition), definition.name, definition.fields)
+            if definition.kind == "typedef" and definition.type:
+                self._raw(definition.type)
+        for cls in self._structs:
+            self._ready(cls)
+        for definition in definitions:
+            if definition.kind == "const":
+                self._constant(definition)
             for function in definition.functions:
-                arguments = getattr(self._class(definition), f"{function.name}_args")
-                self._defaults(arguments, f"{definition.name}.{function.name}()", function.parameters)
-            if definition.kind == "const" and definition.type:
-                value = getattr(self._module, definition.name)
-                value = self._value(definition.type, value, f"the constant {definition.name}", definition.line)
-                setattr(self._module, definition.name, value)
+                self._function(self._made.classes[definition.name], definition, function)
+        for name, some in {**self._made.classes, **self._made.constants}.items():
+            if not is_special(name):
+                setattr(self._made.module, name, some)
+        return self._made
 
-    def _class(self, definition: Definition) -> Any:
-        return getattr(self._module, definition.name)
+    def _class(self, definition: Definition) -> None:
+        where = self._made.module.__name__, str(self._source.path)
+        if definition.kind in STRUCTS:
+            cls = make_struct(definition, *where)
+            self._structs[cls] = definition
+            if definition.kind == "union":
+                mark_union(cls)
+        elif definition.kind == "enum":
+            cls = make_enum(definition, *where)
+        elif definition.kind == "service":
+            parent = parent_of(self._source, definition)
+            cls = make_service(definition, parent and self._class_of(*parent), *where)
+        else:
+            return
+        self._made.classes[definition.name] = cls
 
-    def _functions(self, service: Definition) -> None:
-        for function in service.functions:
-            self._types(getattr(self._class(service), f"{function.name}_args"), function.parameters)
-            result = getattr(self._class(service), f"{function.name}_result")
-            self._types(result, function.throws)
-            if function.returns:
-                result.thrift_spec[0] = self._entry(self.raw(self._source, function.returns), "success", False)
+    def _class_of(self, home: Source, definition: Definition) -> Any:
+        return (self._made if home is self._source else built(home)).classes[definition.name]
 
-    def _types(self, cls: Any, fields: tuple[FieldOutline, ...]) -> None:
-        entries = {some.id: self._entry(self.raw(self._source, some.type), some.name, some.required) for some in fields}
-        cls.thrift_spec = entries
+    def _types(self, owner: type, fields: Sequence[FieldOutline], what: str) -> dict[int, Entry]:
+        """The fields' entries; the first that cannot be held makes the owner one that is refused."""
+        spec = {}
+        for field in reversed(fields):
+            raw = self._raw(field.type)
+            spec[field.id] = _entry(raw, field.name, field.required and not is_union(owner))
+            reason = _unusable(field.name, type_of(raw))
+            if reason:
+                mark_refused(owner, self._error(f"{what} {field.name} {reason}", field.line))
+        return dict(reversed(spec.items()))
 
-    def raw(self, source: Source, of: TypeName) -> RawType:
+    def _raw(self, of: TypeName) -> RawType:
         """A type as thriftpy2 writes it."""
-        found = resolve(source, of)
-        assert found is not None, "the checks let no unknown type through"
-        home, target = found
-        if isinstance(target, Definition):
-            module = self._module if home is self._source else built(home)
-            return int(Kind.I32 if target.kind == "enum" else Kind.STRUCT), getattr(module, target.name)
-        inner = tuple(self.raw(home, some) for some in target.inner)
-        number = int(_KINDS[target.name])
-        if not inner:
-            return number
-        return number, inner if target.name == "map" else inner[0]
+        left = _LARGEST_TYPE
 
-    def _entry(self, raw: RawType, name: str, required: bool) -> tuple[Any, ...]:
-        return (raw[0], name, raw[1], required) if isinstance(raw, tuple) else (raw, name, required)
+        def written(source: Source, some: TypeName, depth: int) -> RawType:
+            nonlocal left
+            left -= 1
+            found = resolve(source, some)
+            assert found is not None, "the checks let no unknown type through"
+            if depth > DEEPEST or left < 0:
+                message = f"type {of} is too large; expected at most {DEEPEST} types inside each other, not in a circle"
+                raise self._error(message, of.line)
+            home, target = found
+            if isinstance(target, Definition):
+                kind = Kind.I32 if target.kind == "enum" else Kind.STRUCT
+                return int(kind), self._class_of(home, target)
+            inner = tuple([written(home, part, depth + 1) for part in target.inner])
+            number = int(_KINDS[target.name])
+            return (number, inner if target.name == "map" else inner[0]) if inner else number
 
-    def _defaults(self, cls: Any, owner: str, fields: tuple[FieldOutline, ...]) -> None:
-        """Defaults of the declared types, and for every new object its own copy of those that can change."""
-        given = dict(cls.default_spec)
-        for field in fields:
-            if field.has_default:
-                place = f"the default of {owner}.{field.name}"
-                given[field.name] = self._value(field.type, given[field.name], place, field.line)
-        if any(field.has_default for field in fields):
-            cls.default_spec = list(given.items())
-            gen_init(cls, default_spec=cls.default_spec)
-            _copy_defaults(cls, {name: value for name, value in given.items() if is_mutable(value)})
+        return written(self._source, of, 0)
 
-    def _value(self, of: TypeName, value: Any, place: str, line: int) -> Any:
-        wanted = type_of(self.raw(self._source, of))
+    def _function(self, service: Any, owner: Definition, function: FunctionOutline) -> None:
+        arguments, results = add_function(service, function.name)
+        name = f"{owner.name}.{function.name}()"
+        spec = self._types(arguments, function.parameters, f"{name}'s parameter")
+        set_fields(arguments, spec, self._defaults(arguments, name, function.parameters))
+        spec = self._types(results, function.throws, f"{name}'s exception")
+        if function.returns:
+            raw = self._raw(function.returns)
+            spec = {0: _entry(raw, "success", False), **spec}
+            reason = _unusable("success", type_of(raw))
+            if reason:
+                mark_refused(results, self._error(f"{name}'s result {reason}", function.line))
+        set_fields(results, spec, {})
+        results.oneway = function.oneway
+        if is_special(function.name):
+            mark_refused(results, self._error(f"{name} {_SPECIAL}", function.line))
+        if function.oneway and function.returns:
+            message = f"{name} is oneway, so nobody hears its result; expected 'oneway void'"
+            mark_refused(results, self._error(message, function.line))
+
+    def _ready(self, cls: type) -> None:
+        """Makes a struct of this file one that can be called, with its defaults; those they are made of first."""
+        if cls in self._finished or cls not in self._structs:
+            return
+        definition = self._structs[cls]
+        self._wait(f"default of {definition.name}", definition.line)
+        set_fields(cls, self._specs[cls], self._defaults(cls, definition.name, definition.fields))
+        self._waiting.pop()
+        self._finished.add(cls)
+
+    def _wait(self, what: str, line: int) -> None:
+        if what in self._waiting or len(self._waiting) >= DEEPEST:
+            circle = " of the ".join(self._waiting[-5:])
+            message = f"the {what} is made of itself, or of more than {DEEPEST} others: the {circle}"
+            raise self._error(message, line)
+        self._waiting.append(what)
+
+    def _defaults(self, owner: type, name: str, fields: Sequence[FieldOutline]) -> dict[str, Any]:
+        # A union is what is set in it, so a member's default would be a second one beside it.
+        given = [field for field in fields if field.default is not None and not is_union(owner)]
+        if refusal_of(owner):
+            return {}
+        return {
+            field.name: self._value(field.type, field.default, f"the default of {name}.{field.name}", field.line)
+            for field in given
+        }
+
+    def _constant(self, definition: Definition) -> Any:
+        """The value of a constant of this file, or the IdlError that refuses it."""
+        name = definition.name
+        if name not in self._made.constants:
+            assert definition.type is not None
+            self._wait(f"constant {name}", definition.line)
+            reason = _unusable(name, type_of(self._raw(definition.type)))
+            self._made.constants[name] = (
+                self._error(f"the constant {name} {reason}", definition.line)
+                if reason
+                else self._value(definition.type, definition.value, f"the constant {name}", definition.line)
+            )
+            self._waiting.pop()
+        return self._made.constants[name]
+
+    def _value(self, of: TypeName, value: Value | None, place: str, line: int) -> Any:
         try:
-            value = _converted(wanted, value)
-            check = EXPLAIN.of_value(wanted, place)
-            if check is not None:
-                check(value)
-        except (TypeError, ValueError) as exc:
-            raise IdlError(str(exc), file=self._source.name, line=line) from exc
-        return value
+            return self._converter.convert(type_of(self._raw(of)), value, place)
+        except TypeError as exc:
+            raise self._error(str(exc), line) from exc
+
+    def _lookup(self, reference: Reference, of: FieldType) -> Any:
+        """The value that a name stands for. Where an enum is wanted, its item may stand without the names before it."""
+        found = constant(self._source, reference)
+        item = reference.name.rpartition(".")[2]
+        numbers: dict[str, int] = getattr(of.cls, "_NAMES_TO_VALUES", {})
+        if found is None and item in numbers:
+            return numbers[item]
+        if found is None:
+            message = f"no constant {reference.name}; expected one, or an item such as Enum.ITEM"
+            raise self._error(message, reference.line)
+        home, definition = found[:2]
+        if len(found) == 3:
+            if numbers and self._class_of(home, definition) is not of.cls:
+                raise TypeError(f"{reference.name} is no item of {of}")
+            return found[2].number
+        value = self._constant(definition) if home is self._source else built(home).constants[definition.name]
+        if isinstance(value, IdlError):
+            raise value
+        return copy.deepcopy(value) if is_mutable(value) else value
+
+    def _error(self, message: str, line: int) -> IdlError:
+        return IdlError(message, file=self._source.name, line=line)
 
 
-def _converted(of: FieldType, value: Any) -> Any:
-    """A constant as the declared type; thriftpy2 leaves it as it was written once it is inside a container."""
-    match of.kind, value:
-        case Kind.BINARY, str():
-            return value.encode()
-        case Kind.DOUBLE, int():
-            return float(value)
-        case Kind.BOOL, 0 | 1:
-            return bool(value)
-        case Kind.MAP, dict():
-            return {_converted(of.inner[0], key): _converted(of.inner[1], item) for key, item in value.items()}
-        case Kind.LIST, list():
-            return [_converted(of.inner[0], item) for item in value]
-        case Kind.SET, list() | set():
-            return {_converted(of.inner[0], item) for item in value}
-        case Kind.STRUCT, dict() | object(thrift_spec=_) if of.cls is not None:
-            return _struct(of.cls, value if isinstance(value, dict) else vars(value))
-        case Kind.I32, int() if of.cls is not None and value not in vars(of.cls)["_VALUES_TO_NAMES"]:
-            raise TypeError(f"{value} is no item of {of.cls.__name__}")
-    return value
+def is_special(name: str) -> bool:
+    """Whether Python gives a name a meaning of its own wherever it stands."""
+    return name.startswith("__") and name.endswith("__")
 
 
-def _struct(cls: type, given: dict[str, Any]) -> Any:
-    """A struct out of a constant map."""
-    types = {field.name: field.type for field in fields_of(cls)}
-    unknown = ", ".join(sorted(map(str, given.keys() - types.keys())))
-    if unknown:
-        raise TypeError(f"{cls.__name__} has no field {unknown}")
-    return cls(**{name: _converted(types[name], value) for name, value in given.items()})
+def _unusable(name: str, of: FieldType) -> str | None:
+    """Why Python cannot hold something of this name and type."""
+    if is_special(name):
+        return _SPECIAL
+    if not _can_be_held(of):
+        return f"cannot be held by Python: {of} has keys or members that are maps, or hold maps"
+    return None
 
 
-def _copy_defaults(cls: Any, mutable: dict[str, Any]) -> None:
-    """Makes a class give each object its own copy of its mutable defaults."""
-    if not mutable:
-        return
-    plain = cls.__init__
+def _can_be_held(of: FieldType) -> bool:
+    keys = of.inner[:1] if of.kind in (Kind.MAP, Kind.SET) else ()
+    return all(map(is_hashable, keys)) and all(map(_can_be_held, of.inner))
 
-    @functools.wraps(plain)
-    def own_defaults(self: Any, *args: Any, **kwargs: Any) -> None:
-        plain(self, *args, **kwargs)
-        for name, value in mutable.items():
-            if getattr(self, name) is value:
-                setattr(self, name, copy.deepcopy(value))
 
-    cls.__init__ = own_defaults
+def _entry(raw: RawType, name: str, required: bool) -> Entry:
+    return (raw[0], name, raw[1], required) if isinstance(raw, tuple) else (raw, name, required)

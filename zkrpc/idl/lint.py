@@ -1,19 +1,21 @@
-"""What thriftpy2 lets pass and should not, each with file and line.
+"""What would load and break later, each with file and line.
 
-Every check here stands for something that loads without a word and then breaks: at the first call, in another file, or
-only on the wire (the ones of thriftpy2 0.7.1, all reproduced). The checks see outlines only; values of constants are
-checked where they exist, in :mod:`zkrpc.idl.build`.
+The checks see outlines only, before any class is made; values are checked where they are made, in
+:mod:`zkrpc.idl.values`. What the IDL may say and Python cannot hold is no error here: :mod:`zkrpc.idl.build` refuses it
+where it is used.
 """
 
 from __future__ import annotations
 
-import keyword
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from zkrpc.errors import IdlError
-from zkrpc.idl.names import TYPES, constant_exists, find, functions_of, resolve
+from zkrpc.idl.names import TYPES, find, functions_of, lineage_of, places, resolve
 from zkrpc.idl.outline import (
+    BASE_TYPES,
+    CONTAINERS,
+    DEEPEST,
     Annotation,
     Definition,
     EnumItem,
@@ -25,12 +27,9 @@ from zkrpc.idl.outline import (
 from zkrpc.idl.policy import PREFIX, policy_of
 from zkrpc.idl.source import Source
 
-_TAKEN = frozenset({"self", "thrift_spec", "default_spec"})
-"""Names that thriftpy2 uses inside the classes it makes."""
-_TAKEN_BY_EXCEPTIONS = _TAKEN | {"args", "with_traceback", "add_note"}
-"""Python gives these a meaning of their own on every exception."""
-_UNHASHABLE = ("list", "set", "map")
 _LARGEST_ID = 0x7FFF
+_TYPE_WORDS = frozenset({*BASE_TYPES, *CONTAINERS, "void", "true", "false"})
+"""Nothing can be called by these names, as they mean something else wherever it is used."""
 
 
 def check(source: Source) -> None:
@@ -38,8 +37,8 @@ def check(source: Source) -> None:
     lint = _Lint(source)
     lint.names(source.outline.definitions, "type, constant or service")
     for definition in source.outline.definitions:
-        if definition.name in source.includes:
-            lint.fail(f"{definition.name} is also the name of an included file", definition.line)
+        if definition.name in _TYPE_WORDS:
+            lint.fail(f"nothing can be called {definition.name!r}; expected another name", definition.line)
         _CHECKS[definition.kind](lint, definition)
         if definition.kind != "service":
             lint.no_policy(definition.annotations, *(field.annotations for field in definition.fields))
@@ -50,27 +49,19 @@ class _Lint:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._services: set[str] = set()
 
     def fail(self, message: str, line: int) -> NoReturn:
         """Says where."""
         raise IdlError(message, file=self._source.name, line=line)
 
-    def names(
-        self,
-        named: Iterable[Definition | FieldOutline | EnumItem | FunctionOutline],
-        what: str,
-        taken: frozenset[str] = _TAKEN,
-    ) -> None:
-        """Each name once, and only names that Python can take."""
+    def names(self, named: Iterable[Definition | FieldOutline | EnumItem | FunctionOutline], what: str) -> None:
+        """Each name once."""
         lines: dict[str, int] = {}
         for some in named:
             if some.name in lines:
                 self.fail(f"{what} {some.name} is defined already, in line {lines[some.name]}", some.line)
             lines[some.name] = some.line
-            if keyword.iskeyword(some.name):
-                self.fail(f"{what} {some.name!r} is a word of Python; expected another name", some.line)
-            if "." in some.name or some.name.startswith("_") or some.name in taken:
-                self.fail(f"{what} {some.name!r} cannot be used as a name; expected another one", some.line)
 
     def no_policy(self, *annotations: Sequence[Annotation]) -> None:
         """Policies belong behind functions; anywhere else they would be overlooked."""
@@ -79,49 +70,31 @@ class _Lint:
                 if annotation.name.startswith(PREFIX):
                     self.fail(f"{annotation.name} belongs behind a function", annotation.line)
 
-    def const(self, definition: Definition) -> None:
-        """The type, and the constants that the value is made of."""
-        assert definition.type is not None
-        self.type(definition.type)
-        self.value(definition.value, definition.line)
-
-    def typedef(self, definition: Definition) -> None:
-        """The type."""
+    def typed(self, definition: Definition) -> None:
+        """A constant's or typedef's type."""
         assert definition.type is not None
         self.type(definition.type)
 
     def enum(self, definition: Definition) -> None:
-        """Items that are different in name and number, and fit an i32."""
+        """Items of different names, whose numbers fit an i32."""
         self.names(definition.items, f"{definition.name}'s item")
-        numbers: dict[int, str] = {}
         for item in definition.items:
             self.no_policy(item.annotations)
-            if item.number in numbers:
-                self.fail(f"{item.name} has the number {item.number} of {numbers[item.number]}", item.line)
             if not -(1 << 31) <= item.number < 1 << 31:
                 self.fail(f"{item.name} = {item.number} does not fit in 32 bits", item.line)
-            numbers[item.number] = item.name
 
     def struct(self, definition: Definition) -> None:
         """The fields."""
-        taken = _TAKEN_BY_EXCEPTIONS if definition.kind == "exception" else _TAKEN
-        self.fields(definition.fields, f"{definition.name}'s field", taken)
-        for field in definition.fields:
-            if field.has_default and any(name.name == definition.name for name in _names_in(field.type)):
-                self.fail(f"{definition.name} cannot have a default of itself: {field.name}", field.line)
-
-    def union(self, definition: Definition) -> None:
-        """The members, of which none is always there."""
-        self.struct(definition)
-        for field in definition.fields:
-            if field.required or field.has_default:
-                self.fail(f"a union's member cannot be required or have a default: {field.name}", field.line)
+        self.fields(definition.fields, f"{definition.name}'s field")
 
     def service(self, definition: Definition) -> None:
         """The functions, with those that are inherited, and their policies."""
         self.no_policy(definition.annotations)
         if definition.extends:
             self.parent(definition.extends)
+            if len(lineage_of(self._source, definition)) > DEEPEST:
+                self.fail(f"{definition.name} extends more than {DEEPEST} services", definition.line)
+        self._services.add(definition.name)
         self.names(definition.functions, f"{definition.name}'s function")
         inherited = {
             function.name: f"{service.name} ({home.name}:{function.line})"
@@ -138,18 +111,18 @@ class _Lint:
         place = find(self._source, extends.name)
         if place is None or place[1].kind != "service":
             self.fail(f"{extends.name} is no service", extends.line)
-        if place[0] is self._source and place[1].line >= extends.line:
+        if place[0] is self._source and extends.name not in self._services:
             self.fail(f"{extends.name} must be defined before it is extended", extends.line)
 
     def function(self, function: FunctionOutline) -> None:
         """Parameters, result and exceptions."""
         name, line = function.name, function.line
-        if function.oneway and (function.returns or function.throws):
-            self.fail(f"{name} is oneway, so nobody hears its result; expected 'oneway void' without throws", line)
+        if function.oneway and function.throws:
+            self.fail(f"{name} is oneway, so nobody hears of its exceptions; expected no throws", line)
         if function.returns:
             self.type(function.returns)
         self.fields(function.parameters, f"{name}()'s parameter")
-        self.fields(function.throws, f"{name}()'s exception", frozenset({*_TAKEN, "success"}))
+        self.fields(function.throws, f"{name}()'s exception")
         for thrown in function.throws:
             found = resolve(self._source, thrown.type)
             if found is None or not isinstance(found[1], Definition) or found[1].kind != "exception":
@@ -157,84 +130,52 @@ class _Lint:
         self.no_policy(*(field.annotations for field in (*function.parameters, *function.throws)))
         policy_of(function.annotations, self._source.name)
 
-    def fields(self, fields: Sequence[FieldOutline], what: str, taken: frozenset[str] = _TAKEN) -> None:
-        """Names, ids, types and the constants in defaults."""
-        self.names(fields, what, taken)
+    def fields(self, fields: Sequence[FieldOutline], what: str) -> None:
+        """Names, ids and types."""
+        self.names(fields, what)
         ids: dict[int, str] = {}
         for field in fields:
-            if field.id is None:
-                self.fail(
-                    f"{what} {field.name} has no id; expected one, such as '1: {field.type} {field.name}'", field.line
-                )
-            if not 1 <= field.id <= _LARGEST_ID:
+            if not -_LARGEST_ID <= field.id <= _LARGEST_ID:
                 self.fail(f"{what} {field.name} has the id {field.id}, expected 1 to {_LARGEST_ID}", field.line)
             if field.id in ids:
                 self.fail(f"{what} {field.name} has the id {field.id} of {ids[field.id]}", field.line)
             ids[field.id] = field.name
             self.type(field.type)
-            if field.has_default:
-                self.default(field)
-
-    def default(self, field: FieldOutline) -> None:
-        """A default needs its type at once: thriftpy2 would keep a note to itself as the value."""
-        for name in _names_in(field.type):
-            place = find(self._source, name.name)
-            if place and place[0] is self._source and place[1].line > name.line:
-                self.fail(f"{name} must be defined before a default of it is written", name.line)
-        self.value(field.default, field.line)
 
     def type(self, of: TypeName) -> None:
-        """Every name in a type stands for a type, and what must be hashed can be."""
+        """Every name in a type stands for a type."""
         for name in _names_in(of):
             if resolve(self._source, name) is None:
+                self.fail(self._no_type(name.name), name.line)
+
+    def _no_type(self, name: str) -> str:
+        found = places(self._source, name)
+        match found:
+            case []:
                 known = [some.name for some in self._source.outline.definitions if some.kind in TYPES]
                 known += [f"{stem}.…" for stem in self._source.includes]
-                self.fail(f"no type {name}; expected a base type or one of {', '.join(known) or 'none yet'}", name.line)
-        for some in _all_in(of):
-            if some.name in ("map", "set"):
-                self.hashable(some)
-
-    def hashable(self, of: TypeName) -> None:
-        """Python cannot hold lists as keys: the type would load and fail at the first value."""
-        found = resolve(self._source, of.inner[0])
-        if found and isinstance(found[1], TypeName) and found[1].name in _UNHASHABLE:
-            what = "a map's key" if of.name == "map" else "a set's member"
-            self.fail(f"{what} cannot be a {found[1].name}: {of}", of.line)
-
-    def value(self, value: Any, line: int) -> None:
-        """Every constant in a value is there, and defined before."""
-        if isinstance(value, Reference):
-            if not constant_exists(self._source, value.name, line):
-                message = (
-                    f"no constant {value.name}; expected one, or an item such as Enum.ITEM, defined before this line"
-                )
-                self.fail(message, value.line)
-        elif isinstance(value, list):
-            for item in value:
-                self.value(item, line)
-        elif isinstance(value, tuple):
-            for item in (some for pair in value for some in pair):
-                self.value(item, line)
+                return f"no type {name}; expected a base type or one of {', '.join(known) or 'none yet'}"
+            case [(_, definition)] if definition.kind == "typedef":
+                return f"no type {name}: its typedef leads to nothing, in a circle, or over more than {DEEPEST} others"
+            case [(_, definition)]:
+                return f"no type {name}: it is a {definition.kind}"
+        return f"{name} is defined in {' and in '.join(home.name for home, _ in found)}; expected files of other names"
 
 
 _CHECKS: dict[str, Callable[[_Lint, Definition], None]] = {
-    "const": _Lint.const,
-    "typedef": _Lint.typedef,
+    "const": _Lint.typed,
+    "typedef": _Lint.typed,
     "enum": _Lint.enum,
     "struct": _Lint.struct,
-    "union": _Lint.union,
+    "union": _Lint.struct,
     "exception": _Lint.struct,
     "service": _Lint.service,
 }
 
 
-def _all_in(of: TypeName) -> Iterator[TypeName]:
-    """A type and the types inside it."""
-    yield of
-    for inner in of.inner:
-        yield from _all_in(inner)
-
-
 def _names_in(of: TypeName) -> Iterator[TypeName]:
     """The names in a type, without the containers around them."""
-    return (some for some in _all_in(of) if not some.inner)
+    if not of.inner:
+        yield of
+    for inner in of.inner:
+        yield from _names_in(inner)

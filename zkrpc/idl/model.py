@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from zkrpc.codec import ArgumentsCodec, ResultCodec
 from zkrpc.codec.shape import fields_of
+from zkrpc.errors import IdlError
 from zkrpc.idl.outline import FunctionOutline
 from zkrpc.idl.policy import MethodPolicy
 
@@ -43,6 +44,7 @@ class Method:
         encode_exception: ``(exc, payload=BINARY)`` gives the reply's bytes, or None if no class of it is declared.
         read_result: ``(buffer, offset, payload=BINARY, max_elements=…)`` returns the value or raises the declared
             exception. RemoteProtocolError if the reply cannot be read, or is more than that.
+        refusal: why it cannot be called, as Python cannot hold what it takes or gives. All of the above raise this.
     """
 
     __slots__ = (
@@ -58,6 +60,7 @@ class Method:
         "place",
         "policy",
         "read_result",
+        "refusal",
         "returns",
         "throws",
         "void",
@@ -67,28 +70,50 @@ class Method:
     def __init__(
         self, interface: str, function: FunctionOutline, service: type, policy: MethodPolicy, *, file: str
     ) -> None:
-        arguments: Any = getattr(service, f"{function.name}_args")
-        outcomes = fields_of(getattr(service, f"{function.name}_result"))
-        success = next((field.type for field in outcomes if field.id == 0), None)
         self.name = function.name
         self.wire_name = function.name.encode()
         self.interface = interface
         self.place = f"{file}:{function.line}"
         self.oneway = function.oneway
-        self.void = success is None
+        self.void = function.returns is None
         self.policy = policy
+        self.refusal: IdlError | None = None
+        arguments, results = (getattr(service, f"{function.name}_{part}") for part in ("args", "result"))
+        try:
+            self._compile(f"{interface}.{function.name}", arguments, results)
+        except IdlError as refusal:
+            self._refuse(function, refusal)
+
+    def _compile(self, owner: str, arguments: Any, results: Any) -> None:
+        outcomes = fields_of(results)
+        success = next((field.type for field in outcomes if field.name == "success" and field.id == 0), None)
+        thrown = [field for field in outcomes if field.id]
         self.returns = "void" if success is None else str(success)
-        self.throws: tuple[type, ...] = tuple(field.type.cls for field in outcomes if field.id and field.type.cls)
+        self.throws: tuple[type, ...] = tuple(field.type.cls for field in thrown if field.type.cls)
         self.parameters = _parameters(arguments)
-        owner = f"{interface}.{function.name}"
         codec = ArgumentsCodec(owner, fields_of(arguments), dict(arguments.default_spec))
         self.bind: Callable[[tuple[Any, ...], Mapping[str, Any]], Any] = codec.bind
         self.encode_arguments: Callable[..., bytes] = codec.encode
         self.decode_arguments: Callable[..., tuple[Any, ...]] = codec.decode
-        results = ResultCodec(owner, success, [field for field in outcomes if field.id])
-        self.encode_result: Callable[..., bytes] = results.encode_value
-        self.encode_exception: Callable[..., bytes | None] = results.encode_exception
-        self.read_result: Callable[..., Any] = results.read
+        answers = ResultCodec(owner, success, thrown)
+        self.encode_result: Callable[..., bytes] = answers.encode_value
+        self.encode_exception: Callable[..., bytes | None] = answers.encode_exception
+        self.read_result: Callable[..., Any] = answers.read
+
+    def _refuse(self, function: FunctionOutline, refusal: IdlError) -> None:
+        """Leaves a method that says why it cannot be called to whoever tries."""
+
+        def refused(*_args: Any, **_kwargs: Any) -> NoReturn:
+            raise refusal.with_traceback(None)
+
+        self.refusal = refusal
+        self.returns = str(function.returns or "void")
+        self.throws = ()
+        self.parameters = tuple(
+            Parameter(name=field.name, type=str(field.type), required=field.required) for field in function.parameters
+        )
+        self.bind = self.encode_arguments = self.decode_arguments = refused
+        self.encode_result = self.encode_exception = self.read_result = refused
 
     def __repr__(self) -> str:
         """Reads like the IDL."""
@@ -126,33 +151,53 @@ class Interface:
         return f"<Interface {self.name}({', '.join(self.methods)}) {self.digest[:12]}>"
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What is known of a loaded file."""
+
+    file: str
+    """The path it was loaded from."""
+    module: ModuleType
+    """Holds its classes."""
+    names: Mapping[str, Any]
+    """What it defines and includes; the IdlError of what Python cannot hold."""
+    text: str
+    digest: str
+
+
 class Idl:
     """A loaded file: structs, unions, exceptions, enums, constants and included files by name, services as interfaces.
 
     It has no other public attribute, so that no name of a file can hide one; see the functions beside
-    :func:`zkrpc.idl.load` for the rest.
+    :func:`zkrpc.idl.load` for the rest. What is called by a word of Python, or included from a file with dots in its
+    name, is there for ``getattr``.
     """
 
-    __slots__ = ("_digest", "_file", "_module", "_names", "_text")
+    __slots__ = ("__contents",)
 
-    def __init__(self, file: str, module: ModuleType, names: Mapping[str, Any], *, text: str, digest: str) -> None:
-        self._file = file
-        self._module = module
-        self._names = dict(names)
-        self._text = text
-        self._digest = digest
+    def __init__(self, contents: Contents) -> None:
+        self.__contents = contents
 
     def __getattr__(self, name: str) -> Any:
-        """What the file defines or includes under this name."""
-        if name.startswith("_") or name not in self._names:
-            known = "" if name.startswith("_") else f"; it has {', '.join(sorted(self._names))}"
+        """What the file defines or includes under this name. IdlError if Python cannot hold it."""
+        names = contents_of(self).names
+        if name not in names:
+            known = "" if name.startswith("_") else f"; it has {', '.join(sorted(names))}"
             raise AttributeError(f"{type(self).__name__} has no {name!r}{known}")
-        return self._names[name]
+        if isinstance(names[name], IdlError):
+            raise names[name].with_traceback(None)
+        return names[name]
 
     def __dir__(self) -> list[str]:
         """What the file defines and includes."""
-        return sorted(self._names)
+        return sorted(contents_of(self).names)
 
     def __repr__(self) -> str:
         """The file, and enough of the digest to compare."""
-        return f"<Idl {self._file} {self._digest[:12]}>"
+        return f"<Idl {contents_of(self).file} {contents_of(self).digest[:12]}>"
+
+
+def contents_of(idl: Idl) -> Contents:
+    """What is known of a file; a function, since a file may define anything."""
+    contents: Contents = object.__getattribute__(idl, "_Idl__contents")
+    return contents

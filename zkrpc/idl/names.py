@@ -1,6 +1,7 @@
 """What a name in an IDL file stands for, across the files it includes.
 
-Only looks; a name that stands for nothing is None here and an error in :mod:`zkrpc.idl.lint`.
+Only looks; a name that stands for nothing is None here and an error in :mod:`zkrpc.idl.lint`. A name of another file is
+split at its last dot, as a file's name may hold dots: ``acme.base.Cat`` is the Cat of ``acme.base.thrift``.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from zkrpc.idl.outline import BASE_TYPES, Definition, FunctionOutline, TypeName
+from zkrpc.idl.outline import BASE_TYPES, DEEPEST, Definition, EnumItem, FunctionOutline, Reference, TypeName
 from zkrpc.idl.source import Source
 
 Place: TypeAlias = tuple[Source, Definition]
@@ -18,12 +19,20 @@ TYPES = ("typedef", "enum", "struct", "union", "exception")
 """Definitions that are types."""
 
 
+def places(source: Source, name: str) -> list[Place]:
+    """The definitions that a name in this file stands for: its own, or ``file.Name`` of an included one.
+
+    Two if two included files are called alike and both define it.
+    """
+    stem, dot, rest = name.rpartition(".")
+    homes = source.includes.get(stem, ()) if dot else (source,)
+    return [(home, home.definitions[rest]) for home in homes if rest in home.definitions]
+
+
 def find(source: Source, name: str) -> Place | None:
-    """The definition that a name in this file stands for: its own, or ``file.Name`` of an included one."""
-    stem, dot, rest = name.partition(".")
-    home = source.includes.get(stem) if dot else source
-    found = home.definition(rest if dot else name) if home else None
-    return (home, found) if home and found else None
+    """The one definition that a name in this file stands for."""
+    found = places(source, name)
+    return found[0] if len(found) == 1 else None
 
 
 def resolve(source: Source, of: TypeName) -> tuple[Source, TypeName | Definition] | None:
@@ -31,22 +40,17 @@ def resolve(source: Source, of: TypeName) -> tuple[Source, TypeName | Definition
 
     None if a name on the way stands for nothing, for something that is no type, or for itself.
     """
-    followed = set()
-    while not of.inner and (source.path, of.name) not in followed:
+    for _ in range(DEEPEST):
+        if of.inner or of.name in BASE_TYPES:
+            return source, of
         place = find(source, of.name)
-        if place is None:
-            return None if _is_name(of) else (source, of)
-        followed.add((source.path, of.name))
+        if place is None or place[1].kind not in TYPES:
+            return None
         source, definition = place
-        if definition.kind != "typedef" or definition.type is None:
-            return place if definition.kind in TYPES else None
+        if definition.type is None:
+            return place
         of = definition.type
-    return (source, of) if of.inner else None
-
-
-def _is_name(of: TypeName) -> bool:
-    """Whether this can only be the name of a definition. Base types are keywords, so nothing is defined as one."""
-    return of.name not in BASE_TYPES
+    return None
 
 
 def parent_of(source: Source, service: Definition) -> Place | None:
@@ -55,23 +59,29 @@ def parent_of(source: Source, service: Definition) -> Place | None:
     return place if place and place[1].kind == "service" else None
 
 
+def lineage_of(source: Source, service: Definition) -> list[Place]:
+    """A service and those it extends, the first of all first."""
+    lineage, parent = [(source, service)], parent_of(source, service)
+    while parent:
+        lineage.insert(0, parent)
+        parent = parent_of(*parent)
+    return lineage
+
+
 def functions_of(source: Source, service: Definition) -> Iterator[tuple[Source, Definition, FunctionOutline]]:
     """Every function of a service with where it was written, its parents' first."""
-    parent = parent_of(source, service)
-    if parent:
-        yield from functions_of(*parent)
-    for function in service.functions:
-        yield source, service, function
+    for home, owner in lineage_of(source, service):
+        for function in owner.functions:
+            yield home, owner, function
 
 
-def constant_exists(source: Source, name: str, line: int | None = None) -> bool:
-    """Whether a name stands for a constant or an enum's item, defined before ``line`` if that is in this file."""
-    first, _, rest = name.partition(".")
-    if line is not None and first in source.includes and rest:
-        return constant_exists(source.includes[first], rest)
-    definition = source.definition(first)
-    if definition is None or (line is not None and definition.line > line):
-        return False
-    if definition.kind == "enum":
-        return any(item.name == rest for item in definition.items)
-    return definition.kind == "const" and not rest
+def constant(source: Source, reference: Reference) -> Place | tuple[Source, Definition, EnumItem] | None:
+    """What a name in a value stands for: a constant, or an enum's item as ``Enum.ITEM``."""
+    place = find(source, reference.name)
+    if place and place[1].kind == "const":
+        return place
+    owner, _, item = reference.name.rpartition(".")
+    place = find(source, owner)
+    if place is None or place[1].kind != "enum":
+        return None
+    return next(((*place, some) for some in place[1].items if some.name == item), None)

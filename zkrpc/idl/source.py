@@ -1,7 +1,8 @@
 """IDL files as text and outline, with everything they include, each file read once however it is reached.
 
-Finds the files and reads them; whether they make sense is decided elsewhere. Also writes all of them into one text, so
-that a registry can hold an interface under its digest, and unpacks that text again.
+Finds the files and reads them, on the disk or in a text that holds several; whether they make sense is decided
+elsewhere. Such a text, a bundle, is how a registry holds an interface under its digest. A bundle may come from anybody:
+what it includes is looked for in the bundle and nowhere else, and nothing of it is written to a disk.
 """
 
 from __future__ import annotations
@@ -9,15 +10,23 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from zkrpc.errors import IdlError
-from zkrpc.idl.outline import Definition, Include, Outline, parse
-from zkrpc.idl.tokens import tokens_of
+from zkrpc.idl.outline import DEEPEST, Definition, Include, Outline
+from zkrpc.idl.parser import parse
 
 _MARK = "//// zkrpc file "
 """Begins each file in a text of several; a comment to Thrift."""
+_LINK = "//// zkrpc include "
+"""Follows that line where an include could not be found, or could be taken for another, by its path alone."""
+_BOM = "\ufeff"
+_QUOTED = re.compile(r"""//[^\n]*|\#[^\n]*|/\*[\s\S]*?\*/|("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')""")
+"""Comments, and in a group strings."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,29 +34,118 @@ class Source:
     """One file. The same object stands for it wherever it is included."""
 
     path: Path
-    """Absolute, without symbolic links."""
+    """Absolute, without symbolic links; in a bundle as if its top were the root."""
     name: str
     """As messages call it: the path that was given or included."""
     text: str
     outline: Outline
-    includes: dict[str, Source]
-    """By the name that types of it are called with: the file's name without ``.thrift``."""
-    reached: dict[str, str]
-    """The path by which each include was found, links and all; thriftpy2 names its modules after that."""
+    definitions: Mapping[str, Definition]
+    includes: Mapping[str, tuple[Source, ...]]
+    """By the name that types of it are called with: the file's name without ``.thrift``. Rarely two have the same."""
+    included: Mapping[str, Source]
+    """By the path that is written behind ``include``."""
+    identity: str
+    """A digest of place and contents, and of those of all it includes: the same in every process on the same files."""
 
     @property
     def stem(self) -> str:
         """The file's name without ``.thrift``."""
         return self.path.stem
 
-    def definition(self, name: str) -> Definition | None:
-        """What the file defines under this name."""
-        return next((some for some in self.outline.definitions if some.name == name), None)
+    @property
+    def children(self) -> Iterator[Source]:
+        """The included files, each once."""
+        return iter(dict.fromkeys(some for homes in self.includes.values() for some in homes))
 
 
-def read(path: str | os.PathLike[str], include_dirs: Sequence[str]) -> Source:
+class Files(Protocol):
+    """Where files are looked for."""
+
+    @property
+    def origin(self) -> str:
+        """What tells this place from others."""
+
+    def find(self, include: Include, includer: Path, name: str) -> str:
+        """The file that is included. IdlError if there is none; ``name`` is the includer's in messages."""
+
+    def real(self, given: str) -> Path:
+        """The one path of a file that may have several."""
+
+    def bytes_of(self, path: Path) -> bytes:
+        """Its contents. OSError if it cannot be read."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Disk:
+    """Beside the file that includes, then in the directories given."""
+
+    include_dirs: Sequence[str] = ()
+    origin: str = ""
+
+    def find(self, include: Include, includer: Path, name: str) -> str:
+        """An absolute path is that file."""
+        places = [os.path.join(place, include.path) for place in (str(includer.parent), *self.include_dirs)]
+        found = next((place for place in places if os.path.exists(place)), None)
+        if found is None:
+            raise IdlError(f"no file {include.path!r}; looked for {', '.join(places)}", file=name, line=include.line)
+        return found
+
+    def real(self, given: str) -> Path:
+        """Without symbolic links."""
+        return Path(os.path.realpath(given))
+
+    def bytes_of(self, path: Path) -> bytes:
+        """The file's."""
+        return path.read_bytes()
+
+
+class Bundle:
+    """The files of one text. One that stands alone is called ``name``."""
+
+    def __init__(self, text: str, name: str) -> None:
+        self.origin = digest(text)
+        self.main = name
+        self.files: dict[str, str] = {}
+        self._links: dict[tuple[str, str], str] = {}
+        parts = text.split(_MARK)[1:] if text.startswith(_MARK) else [f"{name}\n{text}"]
+        for part in parts:
+            given, _, body = part.partition("\n")
+            self.main = str(self.real(given))[1:]
+            while body.startswith(_LINK):
+                link, _, body = body.removeprefix(_LINK).partition("\n")
+                target, _, written = link.partition(" <- ")
+                self._links[self.main, written] = target
+            if self.main in self.files:
+                raise IdlError("the text holds this file twice", file=self.main)
+            self.files[self.main] = body
+
+    def find(self, include: Include, includer: Path, name: str) -> str:
+        """Beside the file that includes, then in every directory of the bundle."""
+        linked = self._links.get((str(includer)[1:], include.path))
+        found = linked if linked in self.files else _found_among(self.files, include.path, str(includer.parent))
+        if found is None:
+            raise IdlError(f"no file {include.path!r} among those of this text", file=name, line=include.line)
+        return found
+
+    def real(self, given: str) -> Path:
+        """As if the bundle's top were the root."""
+        return Path("/" + given)
+
+    def bytes_of(self, path: Path) -> bytes:
+        """The text's."""
+        return self.files[str(path)[1:]].encode("utf-8", "surrogatepass")
+
+
+def _found_among(files: Mapping[str, str], wanted: str, directory: str) -> str | None:
+    """The file of a bundle that an include means, as far as its path tells."""
+    places = [directory, *sorted({posixpath.dirname("/" + name) for name in files})]
+    paths = [posixpath.normpath(posixpath.join(place, wanted))[1:] for place in places if not wanted.startswith("/")]
+    return next((path for path in paths if path in files), None)
+
+
+def read(given: str | os.PathLike[str], files: Files) -> Source:
     """The file and all it includes. IdlError if one cannot be read, breaks the grammar, or includes itself."""
-    return _Reading(tuple(map(os.fspath, include_dirs))).source(os.fspath(path), None, ())
+    return _Reading(files).source(os.fspath(given), None, ())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,55 +159,69 @@ class _Place:
 class _Reading:
     """One reading of a tree of files."""
 
-    def __init__(self, include_dirs: tuple[str, ...]) -> None:
-        self._include_dirs = include_dirs
+    def __init__(self, files: Files) -> None:
+        self._files = files
         self._known: dict[Path, Source] = {}
 
     def source(self, given: str, asked: _Place | None, above: tuple[Path, ...]) -> Source:
-        path = Path(os.path.realpath(given))
+        """The file, read once."""
+        path = self._files.real(given)
         if path in above:
             circle = " -> ".join(some.name for some in (*above[above.index(path) :], path))
             raise _failure(f"files include each other in a circle: {circle}", given, asked)
+        if len(above) >= DEEPEST:
+            raise _failure(f"files include each other more than {DEEPEST} deep", given, asked)
         if path not in self._known:
             self._known[path] = self._read(path, given, asked, above)
         return self._known[path]
 
     def _read(self, path: Path, given: str, asked: _Place | None, above: tuple[Path, ...]) -> Source:
-        text = _text(path, given, asked)
-        outline = parse(tokens_of(text, given), given)
-        if not outline.definitions and not outline.includes:
-            raise IdlError("the file defines nothing; expected at least one definition", file=given)
-        includes: dict[str, Source] = {}
-        reached: dict[str, str] = {}
+        text = self._text(path, given, asked)
+        outline = parse(text, given)
+        included: dict[str, Source] = {}
         for include in outline.includes:
-            found = self._find(include, path, given)
-            child = self.source(found, _Place(given, include.line), (*above, path))
-            if includes.setdefault(child.stem, child) is not child:
-                message = f"two included files are called {child.stem}; types of both would be {child.stem}.Name"
-                raise IdlError(message, file=given, line=include.line)
-            reached[child.stem] = found
-        return Source(path=path, name=given, text=text, outline=outline, includes=includes, reached=reached)
+            if not include.path.isprintable():
+                raise IdlError(f"{include.path!r} is no path", file=given, line=include.line)
+            found = self._files.find(include, path, given)
+            included[include.path] = self.source(found, _Place(given, include.line), (*above, path))
+        includes: dict[str, tuple[Source, ...]] = {}
+        for child in dict.fromkeys(included.values()):
+            includes[child.stem] = (*includes.get(child.stem, ()), child)
+        parts = (self._files.origin, str(path), text, *(child.identity for child in included.values()))
+        return Source(
+            path=path,
+            name=given,
+            text=text,
+            outline=outline,
+            definitions={some.name: some for some in outline.definitions},
+            includes=includes,
+            included=included,
+            identity=digest("\0".join(parts)),
+        )
 
-    def _find(self, include: Include, path: Path, given: str) -> str:
-        places = [os.path.join(place, include.path) for place in (str(path.parent), *self._include_dirs)]
-        found = next((place for place in places if os.path.exists(place)), None)
-        if found is None:
-            raise IdlError(f"no file {include.path}; looked for {', '.join(places)}", file=given, line=include.line)
-        return found
+    def _text(self, path: Path, given: str, asked: _Place | None) -> str:
+        if path.suffix != ".thrift":
+            raise _failure("expected a file whose name ends in .thrift", given, asked)
+        try:
+            found = self._files.bytes_of(path)
+        except OSError as exc:
+            raise _failure(f"cannot be read: {exc.strerror}", given, asked) from exc
+        return _decoded(found, given).removeprefix(_BOM).replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _text(path: Path, given: str, asked: _Place | None) -> str:
-    if path.suffix != ".thrift":
-        raise _failure("expected a file whose name ends in .thrift", given, asked)
+def _decoded(found: bytes, name: str) -> str:
+    """As UTF-8. Old files may hold other bytes in comments, which nobody reads; elsewhere U+FFFD is no word."""
+    if found.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise IdlError("the file is UTF-16; expected UTF-8", file=name, line=1)
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as exc:
-        raise _failure(f"cannot be read: {exc.strerror}", given, asked) from exc
+        return found.decode()
     except UnicodeDecodeError as exc:
-        raise _failure("is not UTF-8", given, asked) from exc
-    if text.startswith("\ufeff"):
-        raise IdlError("the file begins with a byte order mark; expected UTF-8 without one", file=given, line=1)
-    return text
+        text = found.decode(errors="replace")
+        strings = (match for match in _QUOTED.finditer(text) if match[1] and "\ufffd" in match[1])
+        wrong = next(strings, None)
+        if wrong is not None:
+            raise IdlError("a string is not UTF-8", file=name, line=text.count("\n", 0, wrong.start()) + 1) from exc
+        return text
 
 
 def _failure(message: str, given: str, asked: _Place | None) -> IdlError:
@@ -121,12 +233,12 @@ def _failure(message: str, given: str, asked: _Place | None) -> IdlError:
 
 def tree(source: Source) -> Iterator[Source]:
     """Every file of a tree once, included ones before those that include them."""
-    seen: dict[int, Source] = {}
+    seen: dict[Source, None] = {}
 
     def visit(some: Source) -> Iterator[Source]:
-        if id(some) not in seen:
-            seen[id(some)] = some
-            for child in some.includes.values():
+        if some not in seen:
+            seen[some] = None
+            for child in some.children:
                 yield from visit(child)
             yield some
 
@@ -139,26 +251,21 @@ def bundle(source: Source) -> str:
     if len(files) == 1:
         return source.text
     top = os.path.commonpath([some.path.parent for some in files])
-    return "".join(f"{_MARK}{os.path.relpath(some.path, top)}\n{some.text.rstrip()}\n" for some in files)
+    names = {some: os.path.relpath(some.path, top) for some in files}
+    texts = {name: some.text for some, name in names.items()}
+    return "".join(f"{_MARK}{name}\n{_links(some, names, texts)}{some.text.rstrip()}\n" for some, name in names.items())
+
+
+def _links(source: Source, names: Mapping[Source, str], texts: Mapping[str, str]) -> str:
+    """Lines that say which files are meant where that does not follow from the paths."""
+    directory = posixpath.dirname("/" + names[source])
+    return "".join(
+        f"{_LINK}{names[child]} <- {written}\n"
+        for written, child in source.included.items()
+        if _found_among(texts, written, directory) != names[child]
+    )
 
 
 def digest(text: str) -> str:
     """The name of a text: its SHA-256 in hex."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def unpack(text: str, directory: Path, name: str) -> tuple[Path, list[str]]:
-    """Writes a bundle's files under a directory; gives the main file and where to look for included ones.
-
-    ``name`` is for a main file that stands alone. IdlError if the bundle would write elsewhere.
-    """
-    parts = text.split(_MARK)[1:] if text.startswith(_MARK) else [f"{name}\n{text}"]
-    main = directory
-    for part in parts:
-        name, _, body = part.partition("\n")
-        main = directory / name
-        if not main.resolve().is_relative_to(directory.resolve()):
-            raise IdlError(f"a bundled file would be written outside of its directory: {name}")
-        main.parent.mkdir(parents=True, exist_ok=True)
-        main.write_text(body, encoding="utf-8")
-    return main, sorted({str(path.parent) for path in directory.rglob("*.thrift")})
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

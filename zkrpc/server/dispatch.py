@@ -240,6 +240,8 @@ def _table(interface: Interface, handler: object) -> dict[bytes, _Entry]:
     check_handler(interface, handler)
     table = {}
     for method in interface.methods.values():
+        if method.refusal:
+            continue  # as a method that nobody knows
         function = getattr(handler, method.name)
         entry = _Entry(method, function, not (method.oneway or getattr(function, _UNINTERRUPTIBLE, False)))
         table[method.wire_name] = entry

@@ -50,7 +50,7 @@ def check_handler(interface: Interface, handler: object) -> None:
                 raise ConfigError(f"the handler is the class {owner} itself, not an instance of it; write {owner}()")
     faults: list[str] = []
     for method in interface.methods.values():
-        faults += _faults(method, handler, owner)
+        faults += () if method.refusal else _faults(method, handler, owner)
     if faults:
         lines = "".join(f"\n  {fault}" for fault in faults)
         raise ConfigError(f"{owner} does not fit {interface.name}:{lines}")
@@ -194,6 +194,9 @@ def _equal(one: Any, other: Any) -> bool:
 
 def _warnings(interface: Interface, handler: object, owner: str) -> Iterator[str]:
     for method in interface.methods.values():
+        if method.refusal:
+            yield f"{interface.name}.{method.name} is not served: {method.refusal}"
+            continue
         function = getattr(handler, method.name)
         signature = _signature(function)
         named = [one for one in signature.parameters.values() if one.kind in _NAMED] if signature is not None else []

@@ -1,0 +1,161 @@
+"""Classes as thriftpy2 makes them: structs, exceptions, enums and services. The only module that knows thriftpy2.
+
+They are thriftpy2's in all that it looks at: its base classes, ``thrift_spec``, ``default_spec``, ``thrift_services``
+and the ``*_args`` and ``*_result`` of a service. What differs: a field may have any name, the words of Python too;
+every object has its own copy of a default that can change; and classes are pickled by the name of their IDL.
+"""
+
+from __future__ import annotations
+
+import copy
+import copyreg
+import functools
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from thriftpy2.thrift import TException, TPayload, TPayloadMeta
+
+from zkrpc.codec.calls import is_mutable
+from zkrpc.codec.shape import Kind
+from zkrpc.idl.outline import Annotation, Definition
+
+Entry = tuple[Any, ...]
+"""One field in a ``thrift_spec``."""
+
+
+class StructMeta(TPayloadMeta):
+    """The class of the classes, so that :mod:`zkrpc.idl.pickles` can tell them."""
+
+
+class EnumMeta(type):
+    """The same for enums, which thriftpy2 makes as plain classes."""
+
+
+def make_struct(definition: Definition, module: str, file: str) -> Any:
+    """A class without fields, so that fields of other classes may be of it."""
+    exception = definition.kind == "exception"
+    attributes = {
+        "_ttype": int(Kind.STRUCT),
+        "__thrift_annotations__": _values(definition.annotations),
+        "__thrift_field_annotations__": {field.name: _values(field.annotations) for field in definition.fields},
+        "__setstate__": _set_state,
+        **_origin(definition, module, file),
+    }
+    if exception:
+        attributes["__reduce__"] = _reduce_exception
+        # Exceptions have this attribute with a meaning of its own; a field of the name stands in front of it.
+        attributes |= {field.name: None for field in definition.fields if field.name == "args"}
+    return StructMeta(definition.name, (TException if exception else TPayload,), attributes)
+
+
+def make_enum(definition: Definition, module: str, file: str) -> Any:
+    """A class with an int for every item. Of several names for a number, the first is the number's name."""
+    numbers = {item.name: item.number for item in definition.items}
+    return EnumMeta(
+        definition.name,
+        (),
+        {
+            **numbers,
+            "_ttype": int(Kind.I32),
+            "_VALUES_TO_NAMES": {number: name for name, number in reversed(numbers.items())},
+            "_NAMES_TO_VALUES": numbers,
+            "__thrift_annotations__": _values(definition.annotations),
+            "__thrift_item_annotations__": {item.name: _values(item.annotations) for item in definition.items},
+            **_origin(definition, module, file),
+        },
+    )
+
+
+def make_service(definition: Definition, parent: type | None, module: str, file: str) -> Any:
+    """A class without its functions' classes, which :func:`add_function` adds."""
+    inherited = list(getattr(parent, "thrift_services", ()))
+    annotations = {function.name: _values(function.annotations) for function in definition.functions}
+    return type(
+        definition.name,
+        (parent or object,),
+        {
+            "thrift_services": [function.name for function in definition.functions] + inherited,
+            "__thrift_annotations__": _values(definition.annotations),
+            "__thrift_function_annotations__": annotations,
+            **_origin(definition, module, file),
+        },
+    )
+
+
+def add_function(service: Any, name: str) -> tuple[Any, Any]:
+    """Adds the classes of a function's arguments and results, without fields."""
+    for kind in ("args", "result"):
+        made = StructMeta(f"{name}_{kind}", (TPayload,), {"__module__": service.__module__})
+        setattr(service, made.__name__, made)
+    return getattr(service, f"{name}_args"), getattr(service, f"{name}_result")
+
+
+def set_fields(cls: Any, spec: Mapping[int, Entry], defaults: Mapping[str, Any]) -> None:
+    """Gives a class its fields, and a constructor that takes them by place or name."""
+    cls.thrift_spec = dict(spec)
+    cls.default_spec = [(entry[1], defaults.get(entry[1])) for entry in spec.values()]
+    cls.__init__ = _initializer([name for name, _ in cls.default_spec], tuple(value for _, value in cls.default_spec))
+    mutable = {name: value for name, value in defaults.items() if is_mutable(value)}
+    if mutable:
+        _copy_defaults(cls, mutable)
+
+
+def _initializer(names: Sequence[str], defaults: tuple[Any, ...]) -> Any:
+    code = _template(len(names))
+    it = next(some for some in ("self", "it", *(f"it{place}" for place in range(len(names)))) if some not in names)
+    code = code.replace(co_varnames=(it, *names), co_names=tuple(names))
+    return types.FunctionType(code, {}, "__init__", defaults)
+
+
+@functools.cache
+def _template(fields: int) -> types.CodeType:
+    """The code of a constructor of so many fields, under names that their own take the place of: in a source, some
+    could not stand, and to compile one for each class takes longer than all the rest."""
+    names = [f"a{place}" for place in range(fields)]
+    lines = [
+        f"def __init__({', '.join(['it', *names])}):",
+        *(f"    it.{name} = {name}" for name in names),
+        "    return",
+    ]
+    made: dict[str, Any] = {}
+    exec("\n".join(lines), made)
+    code: types.CodeType = made["__init__"].__code__
+    return code
+
+
+def _copy_defaults(cls: Any, mutable: Mapping[str, Any]) -> None:
+    """Makes a class give each object its own copy of its mutable defaults."""
+    plain = cls.__init__
+
+    @functools.wraps(plain)
+    def own_defaults(*args: Any, **kwargs: Any) -> None:
+        plain(*args, **kwargs)
+        for name, value in mutable.items():
+            if getattr(args[0], name) is value:
+                setattr(args[0], name, copy.deepcopy(value))
+
+    cls.__init__ = own_defaults
+
+
+def _set_state(it: Any, state: Any) -> None:
+    """A pickle may be of an IDL that lacks some of these fields: they get their defaults."""
+    state, slots = state if isinstance(state, tuple) else (state, {})  # so if a derived class has slots
+    made: Any = next(cls for cls in type(it).__mro__ if "thrift_spec" in vars(cls))
+    made.__init__(it)
+    vars(it).update(state or {})
+    for name, value in slots.items():
+        setattr(it, name, value)
+
+
+def _reduce_exception(it: Any) -> tuple[Any, ...]:
+    """Exceptions are otherwise pickled by calling the class with what it was called with, whatever its fields are."""
+    return copyreg.__newobj__, (type(it), *BaseException.args.__get__(it)), vars(it)  # type: ignore[attr-defined]
+
+
+def _origin(definition: Definition, module: str, file: str) -> dict[str, Any]:
+    return {"__module__": module, "__thrift_file__": file, "__thrift_lineno__": definition.line}
+
+
+def _values(annotations: Sequence[Annotation]) -> dict[str, str | None]:
+    return {some.name: some.value for some in annotations}
