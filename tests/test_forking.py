@@ -109,6 +109,30 @@ def test_child_has_no_socket_of_its_parent(address: str) -> None:
     assert lines == ["set()", "a b"]
 
 
+def test_attempt_to_connect_stays_with_the_parent() -> None:
+    """A fork in the middle of it leaves the child no half of a connection."""
+    lines = run_program(
+        """
+        import contextlib, socket
+        full = socket.socket(); full.bind(("127.0.0.1", 0)); full.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for one in fillers:
+            one.setblocking(False)
+            with contextlib.suppress(BlockingIOError): one.connect(full.getsockname())
+        stub = zkrpc.connect(idl.Counting, ["127.0.0.1:%d" % full.getsockname()[1]])
+        before = sockets()
+        gevent.spawn(refused, lambda: stub.echo("x"))
+        gevent.sleep(0.2)
+        attempts = sockets() - before
+        assert attempts
+        assert status(child(lambda: say(attempts & sockets()))) == 0
+        say(attempts <= sockets())
+        """,
+        "nowhere",
+    )
+    assert lines == ["set()", "True"]
+
+
 def test_other_programs_inherit_nothing(address: str) -> None:
     """Every descriptor is closed in what a process starts, also if that was told to close nothing."""
     lines = run_program(

@@ -90,29 +90,30 @@ class Home:
             )
 
 
-_kept: dict[Belonging, Home] = {}
+_kept: dict[Belonging, Any] = {}
+"""What is open, and the hub on which it is."""
 _made: WeakKeyDictionary[Any, None] = WeakKeyDictionary()
 """Hubs that threads have only because of us."""
 _in_child: list[Callable[[], object]] = []
 
 
-def keep(belonging: Belonging, home: Home) -> None:
-    """It has something open from now on."""
-    _kept[belonging] = home
+def keep(belonging: Belonging, hub: Any) -> None:
+    """It has something open on that hub from now on."""
+    _kept[belonging] = hub
 
 
 def release(belonging: Belonging) -> None:
     """It has closed everything. A thread that needed a hub only for this, or for others that are closed, is rid of it:
     it would hold two descriptors and a thread for as long as the process lives."""
-    home = _kept.pop(belonging, None)
-    if home is None or home.hub not in _made or not home.is_here or any(o.hub is home.hub for o in _kept.values()):
+    hub: Any = _kept.pop(belonging, None)
+    if hub is None or hub not in _made or hub is not hub_of_thread() or hub in _kept.values():
         return
     if getcurrent().parent is None:
         gevent.sleep(0)  # those that were killed get their turn
         gevent.sleep(0)
-        if not home.hub.loop.activecnt:  # nobody else's
-            del _made[home.hub]
-            home.hub.destroy(destroy_loop=True)
+        if not hub.loop.activecnt:  # nobody else's
+            del _made[hub]
+            hub.destroy(destroy_loop=True)
 
 
 def in_child(action: Callable[[], object]) -> None:
@@ -137,7 +138,7 @@ def _settle_child() -> None:
     leave_behind(belongings)
     _in_child.clear()
     _kept.clear()
-    if any(home.hub is hub_of_thread() for _, home in belongings):
+    if any(hub is hub_of_thread() for _, hub in belongings):
         leave_hub()
 
 

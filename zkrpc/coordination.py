@@ -49,7 +49,7 @@ class Registry:
         self._leaving: list[Registrar | Candidacy] = []
         self._heart: Heart | None = None
         self._elected: set[str] = set()
-        keep(self, self._session.home)
+        keep(self, self._session.home.hub)
         self._session.start()
 
     @property

@@ -21,6 +21,7 @@ import gevent.monkey
 import gevent.socket
 from gevent.event import Event
 
+from zkrpc.belonging import keep, release
 from zkrpc.endpoint import Endpoint
 
 # The system's own class: a monkey-patched one would wrap each recv of the hot path in a loop that we do not need.
@@ -129,12 +130,21 @@ class _Attempts:
         self._failures: dict[Address, OSError] = {}
 
     def __enter__(self) -> _Attempts:
+        keep(self, gevent.get_hub())
         return self
 
     def __exit__(self, *_: object) -> None:
         for sock in tuple(self._open):
             self._forget(sock)
             sock.close()
+        release(self)
+
+    def forked(self) -> None:
+        """In a forked child: the attempts are the parent's."""
+        for sock in self._open:
+            sock.close()
+
+    cut = forked
 
     def begin(self, address: Address) -> None:
         try:

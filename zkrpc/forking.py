@@ -133,10 +133,9 @@ class _End(SwitchOutGreenletWithLoop):
         exit_child(self._status)
 
 
-def hub_of_thread() -> Hub | None:
-    """This thread's hub, without making one."""
-    hub: Hub | None = get_hub_if_exists()
-    return hub
+def hub_of_thread() -> Any:
+    """This thread's hub, or None; without making one."""
+    return get_hub_if_exists()
 
 
 def root_of_thread() -> Any:

@@ -143,7 +143,7 @@ class Client:
         self._resolver = resolver = self._find_resolver()
         client_id = self.config.client_id or f"{os.getpid()}-{self._rng()}"
         self._pool = Pool(self.config, rng=self._rng, clock=self._clock, dial=self._dial, client_id=client_id)
-        keep(self, self._home)
+        keep(self, self._home.hub)
         source = resolver if isinstance(resolver, PrimarySource) else None
         self._routes = Routes(self._pool, source, self._group_of)
         self._policies = PolicyTable(self.config)

@@ -205,7 +205,7 @@ class Session(Requests):
             on_hang_up=self._wellbeing.receive_hang_up,
             granted=self._wellbeing.granted,
         )
-        keep(self._link, self.home)
+        keep(self._link, self.home.hub)
         self._link.start()
 
     def _run(self) -> None:

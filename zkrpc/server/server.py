@@ -134,7 +134,7 @@ class Server:
         """
         self.home.require()
         listener = _listen(endpoint, self.config.backlog, bound)
-        keep(self, self.home)
+        keep(self, self.home.hub)
         self._acceptor = StreamServer(listener, self._accepted, spawn=None)
         self.endpoint = Endpoint(endpoint.host, listener.getsockname()[1])
         return self.endpoint
@@ -150,7 +150,7 @@ class Server:
         """Serves the connections that ``adopt`` brings; what ``start`` does, without listening."""
         self.home.require()
         self._lifecycle.started(self.clock())
-        keep(self, self.home)
+        keep(self, self.home.hub)
         self._tickers = [gevent.spawn(self._tick), gevent.spawn(self._look_round)]
 
     def adopt(self, sock: Any, peer: str, *, watch: Callable[[int], Any] | None = None) -> ServerConnection:
