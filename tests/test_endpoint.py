@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zkrpc.endpoint import MAX_EPOCH, Endpoint, read_epoch
+from zkrpc.endpoint import MAX_EPOCH, Endpoint, is_host, read_epoch
 from zkrpc.errors import ConfigError
 
 
@@ -35,12 +35,31 @@ def test_endpoint_reads_what_it_writes(text: str, host: str, port: int) -> None:
         "a\nb:1",
         "a b:1",
         "\u202ea:1",
+        "a..b:1",
+        ".:1",
+        ".a:1",
+        "x" * 64 + ".example:1",
+        "a." * 127 + "a:1",
+        "\u00e4" * 64 + ":1",
+        "a/b:1",
+        "[::g]:1",
+        "[::1%e th]:1",
+        "[a]:b]:1",
     ],
 )
 def test_endpoint_names_what_it_expected(text: str) -> None:
     """Anything else is a ConfigError that shows the form."""
     with pytest.raises(ConfigError, match="write host:port"):
         Endpoint.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a", "a.b.", "my_box", "x" * 63, "10.0.0.3", "::1", "fe80::1%eth0", "b\u00fccher.example", "-", "a." * 126 + "a"],
+)
+def test_what_may_be_a_host_is_left_to_the_resolver(text: str) -> None:
+    """Names as people have them, in their own script too, and addresses of both families."""
+    assert is_host(text)
 
 
 @pytest.mark.parametrize(

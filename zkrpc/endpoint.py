@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from zkrpc.config import ServiceConfig
 
 _NO_METADATA: Mapping[str, str] = MappingProxyType({})
+
+_LABEL = re.compile("[A-Za-z0-9_-]{1,63}")
+_LONGEST_HOST = 253
 
 NO_EPOCH = 0
 """Before a group's first primary; every primary's epoch is greater than those before it."""
@@ -30,6 +35,31 @@ def read_epoch(text: str) -> int | None:
     return number if number <= MAX_EPOCH else None
 
 
+def is_host(text: str) -> bool:
+    """Whether this can be a host's name or address, as far as its shape tells.
+
+    A name's labels have 1 to 63 characters: letters, digits, hyphens and, as people's networks have them, underscores.
+    Names in other scripts are judged by what they become in the domain name system. A resolver would refuse anything
+    else with an error of its own kind.
+    """
+    if ":" in text:
+        return _is_ipv6(text)
+    try:
+        name = (text if text.isascii() else text.encode("idna").decode()).removesuffix(".")
+    except UnicodeError:
+        return False
+    return 0 < len(name) <= _LONGEST_HOST and all(_LABEL.fullmatch(label) for label in name.split("."))
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    # The scope, after a percent sign, is free text to Python.
+    return text.isascii() and text.isprintable() and " " not in text
+
+
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class Endpoint:
     """A host and a TCP port. ``str()`` gives ``host:port``, with brackets around an IPv6 address."""
@@ -45,10 +75,7 @@ class Endpoint:
             host = host[1:-1]
         elif ":" in host:
             host = ""
-        visible = host.isprintable() and " " not in host
-        if not (
-            colon and host and visible and port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65536
-        ):
+        if not (colon and is_host(host) and port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65536):
             raise ConfigError(f"{text!r:.300} is not an endpoint; write host:port or [ipv6]:port, as in 127.0.0.1:9090")
         return cls(host, int(port))
 

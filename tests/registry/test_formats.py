@@ -150,6 +150,15 @@ def test_an_instance_out_of_service_is_no_instance(payload: bytes) -> None:
         (_edited(TWITTER, serviceEndpoint={"host": "a b", "port": 1}), "host"),
         (_edited(TWITTER, serviceEndpoint={"host": "h" * 256, "port": 1}), "host"),
         (_edited(TWITTER, serviceEndpoint={"host": "h\n", "port": 1}), "host"),
+        (_edited(TWITTER, serviceEndpoint={"host": "a..b", "port": 1}), "host"),
+        (_edited(TWITTER, serviceEndpoint={"host": "x" * 64 + ".example", "port": 1}), "host"),
+        (_edited(TWITTER, serviceEndpoint={"host": "b\u00fccher.example", "port": 1}), "host"),
+        (_edited(TWITTER, serviceEndpoint={"host": "h/1", "port": 1}), "host"),
+        (_edited(TWITTER, serviceEndpoint={"host": "::g", "port": 1}), "host"),
+        (_edited(TWITTER, serviceEndpoint={"host": "10.0.0.3:80", "port": 1}), "host"),
+        (_edited(TWITTER, serviceEndpoint={"host": ["h"], "port": 1}), "host"),
+        (_edited(TWITTER, serviceEndpoint={"host": "h", "port": -1}), "port"),
+        (_edited(TWITTER, serviceEndpoint={"host": "h", "port": 1.5}), "port"),
         (_edited(TWITTER, serviceEndpoint={"host": "h", "port": 0}), "port"),
         (_edited(TWITTER, serviceEndpoint={"host": "h", "port": True}), "port"),
         (_edited(TWITTER, serviceEndpoint={"host": "h", "port": 65536}), "port"),
@@ -231,10 +240,12 @@ def test_a_record_tells_people_who_wrote_it() -> None:
 LETTERS = "aZ09 /:{}\"'\\<&=\n\x00\x7fß€😀\u2028"
 texts = st.text(LETTERS + ",", max_size=12)
 names = st.text(LETTERS, min_size=1, max_size=8)
+labels = st.lists(st.text("abc-_0123", min_size=1, max_size=63), min_size=1, max_size=3)
+hosts = labels.map(".".join) | st.ip_addresses().map(str)
 instances = st.builds(
     Instance,
     id=st.text("abc0123-_.", min_size=1, max_size=10),
-    endpoint=st.builds(Endpoint, st.text("abc.:-0123", min_size=1, max_size=20), st.integers(1, 65535)),
+    endpoint=st.builds(Endpoint, hosts, st.integers(1, 65535)),
     weight=st.floats(0, 1_000_000),
     zone=texts,
     protocols=st.lists(names, max_size=3).map(tuple),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import MappingProxyType
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from zkrpc.registry.view import (
     Publish,
     ReadRecords,
     Record,
+    ReportBad,
     Save,
     ServiceView,
     ViewState,
@@ -233,6 +235,25 @@ def test_view_believes_what_seems_older_in_another_zookeeper() -> None:
     assert view.effects()[-1] == ReadRecords(("member_a", "member_b")) and ports(view) == before
     view.receive_records({"member_a": record(7), "member_b": record(8)}, 11.0)
     assert ports(view) == [7, 8]
+
+
+def test_view_tells_of_a_bad_record_once() -> None:
+    """By its node's name and with the reason; of another bad record under the same name only after a while; of many at
+    once only a few by name."""
+    view = ready()
+
+    def read(at: float, **payloads: bytes) -> list[ReportBad]:
+        names = {f"member_{name}": Record(payload=payload, created_zxid=9) for name, payload in payloads.items()}
+        view.receive_records(MappingProxyType(names), at)
+        return [effect for effect in view.effects() if isinstance(effect, ReportBad)]
+
+    (report,) = read(1.0, a=b"?")
+    assert report.count == 1 and report.reasons[0][0] == "member_a" and "not JSON" in report.reasons[0][1]
+    assert read(2.0, a=b"?") == read(3.0, a=b"??") == read(60.0, a=b"???") == []
+    assert [one.count for one in read(61.0, a=b"????")] == [1]
+    (report,) = read(62.0, **{f"n{number}": b"!" for number in range(9)})
+    assert report.count == 10 and len(report.reasons) == 5
+    assert ports(view) == [2]
 
 
 def test_view_passes_on_why_there_is_no_parent() -> None:

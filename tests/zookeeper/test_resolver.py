@@ -213,7 +213,11 @@ def test_resolver_skips_what_it_cannot_read(
     operator.create(MEMBERS + "/member_huge", b" " * 70_000, ephemeral=True)
     snapshot = resolver_maker(session_opener()).wait_ready(5)
     assert [instance.id for instance in snapshot.instances] == ["b"] and snapshot.skipped == 2
-    assert "2 members of users" in caplog.text
+    (record,) = (record for record in caplog.records if "bad records" in record.message)
+    assert record.message.startswith("2 bad records below /services/users/members are left out; ")
+    assert (
+        "member_bad: a record that is not JSON" in record.message and "member_huge: a record of 70000" in record.message
+    )
 
 
 def test_resolver_reads_lists_that_others_keep(

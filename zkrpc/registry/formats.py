@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from zkrpc.config import LONGEST_TIMEOUT
-from zkrpc.endpoint import MAX_EPOCH, NO_EPOCH, Endpoint, Instance
+from zkrpc.endpoint import MAX_EPOCH, NO_EPOCH, Endpoint, Instance, is_host
 from zkrpc.errors import ConfigError, RemoteProtocolError
 from zkrpc.legible import legible
 from zkrpc.registry.schema import MEMBER_PREFIX, worker_id_of
@@ -263,12 +263,11 @@ def _read_curator(worker_id: str, document: dict[str, Any]) -> Instance | None:
 
 
 def _read_endpoint(host: object, port: object) -> Endpoint:
-    usable = isinstance(host, str) and 0 < len(host) <= 255 and host.isascii() and host.isprintable()
-    if not usable or " " in str(host):
-        _refuse("no usable host")
+    if not isinstance(host, str) or not host.isascii() or not is_host(host):
+        _refuse(f"no usable host, but {host!r:.100}")
     if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
-        _refuse("no usable port")
-    return Endpoint(str(host), port)
+        _refuse(f"no usable port, but {port!r:.100}")
+    return Endpoint(host, port)
 
 
 def _strings(metadata: object) -> dict[str, str]:

@@ -30,7 +30,17 @@ from zkrpc.registry.primaries import PrimaryWatches
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.session import Session
 from zkrpc.registry.snapshot_file import load_snapshot, save_snapshot
-from zkrpc.registry.view import Effect, ListMembers, LoadSaved, Publish, ReadRecords, Record, Save, ServiceView
+from zkrpc.registry.view import (
+    Effect,
+    ListMembers,
+    LoadSaved,
+    Publish,
+    ReadRecords,
+    Record,
+    ReportBad,
+    Save,
+    ServiceView,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -184,6 +194,9 @@ class ZooKeeperResolver:
                 self._read_records(names)
             case Publish(snapshot=snapshot):
                 self._publish(snapshot)
+            case ReportBad(reasons=reasons, count=count):
+                told = "; ".join(f"{legible(name, 200)}: {legible(reason, 200)}" for name, reason in reasons)
+                _log.warning("%d bad records below %s are left out; %s", count, self._members_path, told)
             case LoadSaved():
                 if self._file is not None:
                     self._view.receive_saved(load_snapshot(self._file, self._service), self._clock())
@@ -249,8 +262,6 @@ class ZooKeeperResolver:
 
     def _publish(self, snapshot: Snapshot) -> None:
         self._ready.set()
-        if snapshot.skipped:
-            _log.warning("%d members of %s have records that cannot be read", snapshot.skipped, self._service)
         for callback in tuple(self._callbacks.values()):
             self._tell(callback, snapshot)
 

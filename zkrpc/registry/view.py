@@ -36,6 +36,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from collections.abc import Callable, Iterable, Mapping
 
 from zkrpc.config import RegistryConfig
@@ -57,6 +58,10 @@ _PAUSE_PER_MEMBER = 0.0005
 """Seconds between listings for each member: two hundred times what listing and publishing one takes (measured)."""
 _FIRST_BACKOFF = 0.1
 _MAX_BACKOFF = 5.0
+_TELL_AGAIN_AFTER = 60.0
+"""Seconds after which a node is told of again whose record is bad in another way: somebody may write all the time."""
+_MOST_TOLD = 5
+"""Bad nodes told of one by one."""
 _NOT_MEMBERS = "vector_"
 """Finagle keeps weights beside the members in nodes of this prefix."""
 
@@ -98,6 +103,14 @@ class Publish:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ReportBad:
+    """Tell people which nodes are left out that were not told of lately, and why; ``count`` are left out in all."""
+
+    reasons: tuple[tuple[str, str], ...]
+    count: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class LoadSaved:
     """Read the saved list, if there is one, and give it to ``receive_saved``."""
 
@@ -109,17 +122,36 @@ class Save:
     snapshot: Snapshot
 
 
-Effect = ListMembers | ReadRecords | Publish | LoadSaved | Save
+Effect = ListMembers | ReadRecords | Publish | ReportBad | LoadSaved | Save
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Member:
-    """What is known of one name. No instance means that it is not in service, or (bad) cannot be read."""
+    """What is known of one name. No instance means that it is not in service, or cannot be read for a reason."""
 
     instance: Instance | None
     created_zxid: int
     digest: str
-    bad: bool
+    bad: str = ""
+
+
+class _Complaints:
+    """Which bad records people were told of, and when."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[str, float]] = {}
+
+    def about(self, bad: Mapping[str, _Member], now: float) -> list[Effect]:
+        """What to tell of those that are bad now: the ones that are new, or were told of long ago and have changed."""
+        told, self._told = self._told, {}
+        news = []
+        for name, member in bad.items():
+            digest, at = told.get(name, ("", -math.inf))
+            if digest != member.digest and now >= at + _TELL_AGAIN_AFTER:
+                news.append((name, member.bad))
+                digest, at = member.digest, now
+            self._told[name] = digest, at
+        return [ReportBad(tuple(news[:_MOST_TOLD]), len(bad))] if news else []
 
 
 class ServiceView:
@@ -144,6 +176,7 @@ class ServiceView:
         self._older_since: float | None = None
         self._refreshing = False
         self._changed = False
+        self._complaints = _Complaints()
         self._remark = ""
         self._histories = 0
         self._failures = 0
@@ -286,9 +319,9 @@ class ServiceView:
     def _parse(self, name: str, record: Record) -> _Member:
         try:
             instance = parse_record(name, record.payload, max_record=self._config.max_record)
-        except RemoteProtocolError:
-            return _Member(None, record.created_zxid, digest_of(record.payload), True)
-        return _Member(instance, record.created_zxid, digest_of(record.payload), False)
+        except RemoteProtocolError as error:
+            return _Member(None, record.created_zxid, digest_of(record.payload), str(error))
+        return _Member(instance, record.created_zxid, digest_of(record.payload))
 
     def _complete(self, now: float) -> None:
         self._failures = 0
@@ -305,9 +338,10 @@ class ServiceView:
             # Not nobody: only nobody that we managed to read. The last good list is better than that.
             return
         before = self.snapshot
-        skipped = sum(member.bad for member in members)
+        bad = {name: member for name, member in self._members.items() if member.bad}
+        self._effects += self._complaints.about(bad, now)
         self.snapshot = Snapshot(
-            service=self._service, instances=instances, confirmed_at=now, skipped=skipped, remark=self._remark
+            service=self._service, instances=instances, confirmed_at=now, skipped=len(bad), remark=self._remark
         )
         if before is None or before.instances != instances:
             # An empty list is not worth saving: the last addresses known are a better start than none.
