@@ -58,6 +58,7 @@ class App:
         self.server = Server(
             service.interface,
             handler,
+            name=service.name,
             config=service.config,
             # Innermost, so that nothing waits between the look at the lease and the handler.
             interceptors=(*service.interceptors, *self.candidacy.interceptors),

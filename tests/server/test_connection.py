@@ -108,7 +108,7 @@ def mark_uninterruptible(running: Running) -> None:
     """Has the handler of ``slow`` be one that must not be interrupted."""
     uninterruptible(Handler.slow)
     try:
-        running.server.dispatcher = Dispatcher(idl.Echo, running.handler, on_failure=lambda method, error: None)
+        running.server.dispatcher = Dispatcher(idl.Echo, running.handler, on_failure=lambda failure: None)
     finally:
         del Handler.slow.zkrpc_uninterruptible  # type: ignore[attr-defined]
 

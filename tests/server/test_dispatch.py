@@ -15,6 +15,7 @@ from zkrpc.errors import ConfigError, Draining, Executed, NotPrimary, Overloaded
 from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, uninterruptible
 from zkrpc.wire.message import Dialect, MessageKind, Request
 
+PEER = "10.0.0.1:5"
 ECHO, PAIR, FAIL, NOTE = (idl.Echo.methods[name] for name in ("echo", "pair", "fail", "note"))
 
 
@@ -54,12 +55,12 @@ class Bench:
             idl.Echo,
             self.handler,
             interceptors=interceptors,
-            on_failure=lambda name, error: self.failures.append((name, error)),
+            on_failure=lambda failure: self.failures.append((failure.method, failure.error)),
         )
 
     def dispatch(self, request: Request, now: float = 0.0) -> Answer | None:
         """One request from some peer."""
-        return self.dispatcher.dispatch(request, "10.0.0.1:5", now)
+        return self.dispatcher.dispatch(request, PEER, now)
 
 
 @pytest.fixture
@@ -146,11 +147,11 @@ def test_dispatcher_lets_only_base_exceptions_out(bench: Bench) -> None:
     with pytest.raises(Strongest):
         bench.dispatch(request)
     assert current_call() is None
-    _, kind, name, executed = failure(bench.dispatcher.failed(request, error))
+    _, kind, name, executed = failure(bench.dispatcher.failed(request, PEER, error))
     assert (kind, name, executed) == (FailureKind.INTERNAL_ERROR, "RemoteError", "yes")
     assert bench.failures == [("fail", error)]
-    assert bench.dispatcher.failed(call_of("note", binary(NOTE, "x")), error) is None
-    assert bench.dispatcher.failed(oneway_of("fail", binary(FAIL, "x")), error) is None
+    assert bench.dispatcher.failed(call_of("note", binary(NOTE, "x")), PEER, error) is None
+    assert bench.dispatcher.failed(oneway_of("fail", binary(FAIL, "x")), PEER, error) is None
 
 
 @pytest.mark.parametrize("result", [7, None, b"bytes", "\udc80"])
@@ -379,7 +380,7 @@ def test_dispatcher_wants_a_complete_handler() -> None:
     with pytest.raises(
         ConfigError, match=r"(?s)Half does not fit Echo:.*Half\.slow is missing; write def slow\(self, text, milli"
     ):
-        Dispatcher(idl.Echo, Half(), on_failure=lambda name, error: None)
+        Dispatcher(idl.Echo, Half(), on_failure=lambda failure: None)
 
 
 def test_dispatcher_knows_which_handlers_may_be_interrupted() -> None:
@@ -391,7 +392,7 @@ def test_dispatcher_knows_which_handlers_may_be_interrupted() -> None:
             """Moves money in two steps."""
             return pair
 
-    dispatcher = Dispatcher(idl.Echo, Careful(), on_failure=lambda method, error: None)
+    dispatcher = Dispatcher(idl.Echo, Careful(), on_failure=lambda failure: None)
     assert dispatcher.may_interrupt(call_of("echo"))
     assert not dispatcher.may_interrupt(call_of("pair"))
     assert not dispatcher.may_interrupt(call_of("Echo:pair"))

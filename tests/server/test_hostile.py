@@ -56,7 +56,7 @@ class Handler:
         return s * min(max(n, 0), 3)
 
 
-DISPATCHER = Dispatcher(IDL.S, Handler(), on_failure=lambda name, error: None)
+DISPATCHER = Dispatcher(IDL.S, Handler(), on_failure=lambda failure: None)
 
 
 class Link:

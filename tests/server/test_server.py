@@ -82,7 +82,7 @@ def test_server_keeps_the_details_of_a_failure(start: Any, how: str, caplog: pyt
         kind, message, headers = peer.call(METHODS["fail"], how)
     assert kind == 6 and "secret" not in message
     assert headers["zkrpc-executed"] == "yes" and headers["zkrpc-error"] == "RemoteError"
-    assert "fail failed" in caplog.text and caplog.records[0].exc_info
+    assert "Echo: fail (call " in caplog.text and caplog.records[0].exc_info
     assert peer.call(METHODS["echo"], "next") == "next"
 
 
@@ -167,7 +167,7 @@ def test_server_runs_oneway_calls_without_an_answer(start: Any, caplog: pytest.L
     with caplog.at_level(logging.ERROR):
         peer.send(METHODS["note"], "bad")
         assert peer.call(METHODS["echo"], "after") == "after"
-    assert running.handler.notes == ["good", "bad"] and "note failed" in caplog.text
+    assert running.handler.notes == ["good", "bad"] and "Echo: note (call " in caplog.text
 
 
 def test_server_shows_the_handler_its_call(start: Any) -> None:

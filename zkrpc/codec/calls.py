@@ -37,6 +37,8 @@ Bind: TypeAlias = Callable[[tuple[Any, ...], Mapping[str, Any]], Any]
 _EMPTY_STRUCT = b"\x00"
 """A struct without fields, the same in both payloads."""
 _NOT_GIVEN = object()
+_UNFINISHED = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
+"""What a function returns that has not done anything yet."""
 NUMBERS = frozenset({*INTEGER_BITS, Kind.DOUBLE})
 
 
@@ -246,8 +248,11 @@ class ResultCodec:
         self._thrown = {field.type.cls: (field.name, Writer(owner, [field], self._bag)) for field in thrown}
 
     def encode_value(self, value: Any, payload: Payload = BINARY) -> bytes:
-        """The bytes of a value. TypeError if it does not fit, as None does not; a void method's value is dropped."""
+        """The bytes of a value. TypeError if it does not fit, as None does not; a void method's value is dropped, but
+        for one that says that the method has not run yet."""
         if self._success is None:
+            if value is not None and isinstance(value, _UNFINISHED):
+                raise TypeError(f"{self._owner}() returned a {type(value).__name__}, which nobody will run")
             return _EMPTY_STRUCT
         if value is None:
             raise TypeError(f"{self._owner}() returned None and must return {self._success}")

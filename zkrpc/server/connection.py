@@ -312,7 +312,7 @@ class ServerConnection:
             if host.crew.disbanded:  # the handler forked, and this is its child
                 raise
             if worker in self._serving:
-                answer = host.dispatcher.failed(request, error)
+                answer = host.dispatcher.failed(request, self.peer, error)
         finally:
             if self._serving.pop(worker, None) is None:
                 # After _end, whose kill may still be on its way and must not hit another call.

@@ -31,6 +31,7 @@ from zkrpc.call import Interceptor, ServerCall, compose, enter_call, leave_call,
 from zkrpc.codec import MAX_ELEMENTS, FailureKind, encode_failure
 from zkrpc.errors import CallError, Executed, NotPrimary, Overloaded, RemoteProtocolError, StaleEpoch
 from zkrpc.idl import Interface, Method
+from zkrpc.server.failures import Failure, forget
 from zkrpc.server.signatures import check_handler
 from zkrpc.wire import headers as keys
 from zkrpc.wire.envelope import MessageKind
@@ -47,8 +48,8 @@ _LONGEST_BUDGET = 10
 
 _UNINTERRUPTIBLE = "zkrpc_uninterruptible"
 
-FailureObserver = Callable[[str, BaseException], None]
-"""Told of every undeclared exception: the method's name and the exception with its traceback."""
+FailureObserver = Callable[[Failure], None]
+"""Told of everything that a handler did and should not have done."""
 
 
 class Answer(NamedTuple):
@@ -115,18 +116,19 @@ class Dispatcher:
         try:
             value = self._run(call)
         except Exception as error:
-            return self._raised(request, method, call, error)
+            return self._raised(request, entry, call, error)
         finally:
             leave_call(token)
         if method.oneway or request.kind is _ONEWAY:
+            if value is not None and method.oneway:
+                self._drop(request, peer, entry, value)
             return None
         if call.revoked is not None:
             return _refused(request, call.revoked, call.revoked.executed)
         try:
             body = method.encode_result(value, request.dialect.payload)
         except TypeError as error:
-            self._on_failure(method.name, error)
-            return _internal(request)
+            return self._refuse_result(request, peer, entry, value, error)
         answer: Answer = make_tuple(Answer, (_REPLY, body, None if call.epoch is None else _epoch(call.epoch)))
         return answer
 
@@ -136,32 +138,45 @@ class Dispatcher:
         entry = self._table.get(request.name)
         return entry is None or (entry.interruptible and request.kind is not _ONEWAY)
 
-    def failed(self, request: Request, error: BaseException) -> Answer | None:
+    def failed(self, request: Request, peer: str, error: BaseException) -> Answer | None:
         """The answer for a handler that was ended by something stronger than an Exception, a timeout for one."""
-        self._on_failure(request.name.decode("ascii", "replace"), error)
         entry = self._table.get(request.name)
+        name, handler = request.name.decode("ascii", "replace"), None if entry is None else entry.handler
+        self._on_failure(Failure(name, request, peer, handler, error))
         return None if entry is not None and entry.method.oneway else _internal(request)
 
-    def _raised(self, request: Request, method: Method, call: ServerCall, error: Exception) -> Answer | None:
+    def _refuse_result(
+        self, request: Request, peer: str, entry: _Entry, value: Any, misfit: TypeError
+    ) -> Answer | None:
+        self._on_failure(Failure(entry.method.name, request, peer, entry.handler, misfit, returned=True))
+        forget(value)
+        return None if entry.method.oneway else _internal(request)
+
+    def _drop(self, request: Request, peer: str, entry: _Entry, value: Any) -> None:
+        """What a oneway method returns goes nowhere; that it has not run yet would be noticed by nobody else."""
+        try:
+            entry.method.encode_result(value)
+        except TypeError as error:
+            self._refuse_result(request, peer, entry, value, error)
+
+    def _raised(self, request: Request, entry: _Entry, call: ServerCall, error: Exception) -> Answer | None:
+        method = entry.method
         if isinstance(error, CallError) and not call.entered:
             return None if method.oneway else _refused(request, error)
+        failure = Failure(method.name, request, call.peer, entry.handler, error)
         if call.revoked is not None:
             if not isinstance(error, (CallError, *method.throws)):
-                self._on_failure(method.name, error)
+                self._on_failure(failure)
             return None if method.oneway else _refused(request, call.revoked, call.revoked.executed)
         if not method.oneway and request.kind is not _ONEWAY:
-            body = self._declared(request, method, error)
+            try:
+                body = method.encode_exception(error, request.dialect.payload)
+            except TypeError as misfit:
+                body, failure = None, failure._replace(misfit=misfit)
             if body is not None:
                 return Answer(_REPLY, body, None if call.epoch is None else _epoch(call.epoch))
-        self._on_failure(method.name, error)
+        self._on_failure(failure)
         return None if method.oneway else _internal(request)
-
-    def _declared(self, request: Request, method: Method, error: Exception) -> bytes | None:
-        try:
-            return method.encode_exception(error, request.dialect.payload)
-        except TypeError as misfit:
-            self._on_failure(method.name, misfit)
-            return None
 
     def _unknown(self, request: Request) -> Answer | None:
         name = request.name.decode("utf-8", "replace")

@@ -31,6 +31,7 @@ from zkrpc.server.admission import Admission
 from zkrpc.server.connection import ServerConnection
 from zkrpc.server.crew import Crew
 from zkrpc.server.dispatch import Dispatcher
+from zkrpc.server.failures import Failure, describe, traceback_of
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
 from zkrpc.server.shares import Shares
 from zkrpc.server.stopping import StepAction, walk_down
@@ -50,8 +51,9 @@ PlainSocket: type[socket.socket] = get_original("socket", "socket")
 class Server:
     """Serves one interface with one handler object.
 
-    ``steps`` maps lifecycle steps that the server does not own (HAND_OVER, MARK_NOT_READY, WITHDRAW, CLOSE_CLIENTS,
-    CLOSE_SESSION) to actions, each of which must be bounded in time. ``clock`` gives monotonic seconds.
+    ``name`` is the service's, for the log; the interface's if not given. ``steps`` maps lifecycle steps
+    that the server does not own (HAND_OVER, MARK_NOT_READY, WITHDRAW, CLOSE_CLIENTS, CLOSE_SESSION) to actions, each of
+    which must be bounded in time. ``clock`` gives monotonic seconds.
     Raises ConfigError if the handler does not fit the interface.
     """
 
@@ -60,6 +62,7 @@ class Server:
         interface: Interface,
         handler: object,
         *,
+        name: str = "",
         config: ServerConfig | None = None,
         interceptors: Sequence[Interceptor[ServerCall]] = (),
         steps: Mapping[Step, StepAction] | None = None,
@@ -78,7 +81,7 @@ class Server:
             interface,
             handler,
             interceptors=interceptors,
-            on_failure=functools.partial(_receive_failure, self.crew),
+            on_failure=functools.partial(_receive_failure, self.crew, name or interface.name),
             max_elements=self.config.wire.max_elements,
         )
         self.clock = clock
@@ -309,7 +312,7 @@ def _listen(endpoint: Endpoint, backlog: int, bound: int | None) -> gevent.socke
     return listener
 
 
-def _receive_failure(crew: Crew, method: str, error: BaseException) -> None:
+def _receive_failure(crew: Crew, service: str, failure: Failure) -> None:
     if crew.disbanded:  # the handler forked, and this is its child: it ends as a program does
-        raise error
-    log.error("%s failed with an exception that the IDL does not declare", method, exc_info=error)
+        raise failure.error
+    log.error("%s", describe(service, failure), exc_info=traceback_of(failure))

@@ -64,21 +64,21 @@ def _faults(method: Method, handler: object, owner: str) -> Iterator[str]:
         function = getattr(handler, method.name, None)
     except Exception as error:  # a property of the handler's own
         reason = f" cannot be read: {type(error).__name__}: {error}"
-        yield f"{_place_of(handler)}{owner}.{method.name}{reason}{_declared(method)}"
+        yield f"{place_of(handler)}{owner}.{method.name}{reason}{_declared(method)}"
         return
     if not callable(function):
         yield _missing(method, handler, owner, function)
         return
     reason = _never_run(function) or _misfit(method, function)
     if reason:
-        yield f"{_place_of(function, handler)}{owner}.{method.name}{reason}{_declared(method)}"
+        yield f"{place_of(function, handler)}{owner}.{method.name}{reason}{_declared(method)}"
 
 
 def _missing(method: Method, handler: object, owner: str, found: object) -> str:
     there = "is missing" if found is None else f"is {found!r:.60}, which cannot be called"
     alike = _alike(method.name, [name for name in _public_methods(handler) if name != method.name])
     hint = f"; is {owner}.{alike} meant?" if alike else f"; write def {method.name}({_list(method, first='self')})"
-    return f"{_place_of(handler)}{owner}.{method.name} {there}{hint}{_declared(method)}"
+    return f"{place_of(handler)}{owner}.{method.name} {there}{hint}{_declared(method)}"
 
 
 def _declared(method: Method) -> str:
@@ -204,7 +204,7 @@ def _warnings(interface: Interface, handler: object, owner: str) -> Iterator[str
             unset = ours.default is _NO_DEFAULT or ours.default is None
             if not unset and theirs.default is None and not theirs.required:
                 yield (
-                    f"{_place_of(function, handler)}the default {ours.default!r:.60} of {owner}.{method.name}'s "
+                    f"{place_of(function, handler)}the default {ours.default!r:.60} of {owner}.{method.name}'s "
                     f"{ours.name} is never used, it is None when a caller leaves it out; write the default into the "
                     f"IDL{_declared(method)}"
                 )
@@ -219,7 +219,7 @@ def _strangers(interface: Interface, handler: object, owner: str) -> Iterator[st
         for name in own:
             alike = "" if name in known or name.startswith("_") else _alike(name, known)
             if alike and alike not in own:
-                place = _place_of(getattr(handler, name, None), handler)
+                place = place_of(getattr(handler, name, None), handler)
                 yield f"{place}{owner}.{name} is never called by zkrpc; is {alike} meant?"
 
 
@@ -246,7 +246,7 @@ def _parameter_names(function: object) -> tuple[str, ...]:
         return ()
 
 
-def _place_of(subject: object, otherwise: object = None) -> str:
+def place_of(subject: object, otherwise: object = None) -> str:
     """``file:line: `` of what the author wrote, of the handler's class if it cannot be told, or nothing."""
     while isinstance(subject, functools.partial):
         subject = subject.func
@@ -263,4 +263,4 @@ def _place_of(subject: object, otherwise: object = None) -> str:
     try:
         return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}: "
     except (OSError, TypeError):
-        return _place_of(otherwise) if otherwise is not None else ""
+        return place_of(otherwise) if otherwise is not None else ""

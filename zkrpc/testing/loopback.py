@@ -161,6 +161,7 @@ class Loopback:
         server = Server(
             service.interface,
             handler,
+            name=service.name,
             config=service.config,
             interceptors=[*(place(one, name) for one in service.interceptors), *guards],
             steps={
