@@ -25,5 +25,6 @@ UNTESTED: dict[str, str] = {
     "zkrpc.registry.removal": "tests/cli/test_rm.py, as the command that removes, on a real server",
     "zkrpc.registry.resolver": "tests/zookeeper/test_resolver.py, on a real server",
     "zkrpc.registry.session": "tests/zookeeper/test_session.py, on a real server through a failing network",
+    "zkrpc.server.host": "tests/server/test_connection.py: it says what a host has, and does nothing",
 }
 """``package.module`` -> where it is tested instead, and why there."""

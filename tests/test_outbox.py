@@ -130,3 +130,54 @@ def test_outbox_tells_of_a_broken_socket_and_frees_whoever_waits(bench: Bench) -
     other.sock.broken = True
     other.outbox.push(b"abc")
     assert (other.events, len(other.outbox)) == (["broken: gone"], 0)
+
+
+def full_bench() -> Bench:
+    """With a capacity of ten bytes, of which four must leave within the time that is asked about."""
+    bench = Bench()
+    bench.outbox = Outbox(
+        bench.sock,
+        bench.watcher,
+        clock=lambda: bench.now,
+        on_empty=lambda: bench.events.append(f"{len(bench.outbox)} left"),
+        on_broken=bench._break,
+        capacity=10,
+        pace=4,
+    )
+    return bench
+
+
+def test_outbox_is_full_beyond_its_capacity_until_half_has_left() -> None:
+    """It tells when there is room again and when it is empty, each once; below its capacity only the latter."""
+    bench = full_bench()
+    bench.outbox.push(b"x" * 10)
+    assert not bench.outbox.is_full
+    bench.outbox.push(b"x")
+    assert bench.outbox.is_full
+    bench.make_room(5)
+    assert bench.outbox.is_full and not bench.events
+    bench.make_room(1)
+    assert not bench.outbox.is_full and bench.events == ["5 left"]
+    bench.make_room(1)
+    bench.make_room(4)
+    assert bench.events == ["5 left", "0 left"]
+    bench.outbox.push(b"x" * 12)
+    assert bench.outbox.is_full
+    bench.make_room(12)
+    assert not bench.outbox.is_full and bench.events[-1] == "0 left"
+
+
+def test_outbox_has_stalled_when_the_peer_takes_less_than_it_must() -> None:
+    """A byte now and then is no reading; enough of them start the time anew."""
+    bench = full_bench()
+    bench.outbox.push(b"x" * 10)
+    for bench.now, taken, stalled in ((1.0, 2, False), (1.9, 1, False), (2.1, 0, True), (2.2, 1, False)):
+        bench.make_room(taken)
+        assert bench.outbox.has_stalled(bench.now, 2.0) is stalled, bench.now
+    bench.now = 4.0
+    bench.make_room(3)
+    assert not bench.outbox.has_stalled(4.1, 2.0) and bench.outbox.has_stalled(4.3, 2.0)
+    bench.make_room(9)
+    bench.now = 9.0
+    bench.outbox.push(b"x")
+    assert not bench.outbox.has_stalled(10.0, 2.0)

@@ -116,7 +116,8 @@ class WireLimits:
     max_in_flight_bytes: int = 64 * 1024 * 1024
     """Bytes of unanswered calls beyond which one connection's large calls (over 128 KiB) are answered Overloaded."""
     max_unsent: int = 16 * 1024 * 1024
-    """Bytes of replies kept for a peer that does not read them; beyond it we stop reading from that peer."""
+    """Bytes of replies kept for a peer that does not read them; beyond it no more of its calls are read or begun, until
+    half of them have left."""
     first_frame_timeout: float = 10.0
     """Seconds from accept to the first complete frame; cuts off port scanners and stuck peers."""
     partial_frame_timeout: float = 10.0
@@ -167,6 +168,8 @@ class ServerConfig:
     """Seconds that calls in flight may still take while we stop."""
     max_write_stall: float = 30.0
     """Seconds a peer may leave its replies unread before its connection is cut."""
+    min_read_rate: float = 16 * 1024
+    """Bytes a second that a peer must read, on average over ``max_write_stall``, as long as replies wait for it."""
     max_connection_age: float = math.inf
     """Seconds after which a connection is asked to end, so that clients spread anew; jittered by a tenth. Infinite as
     in gRPC: with a registry, new instances are found without it."""
@@ -183,7 +186,15 @@ class ServerConfig:
         """Checks every field."""
         _require(self, "positive", "max_connections", "max_concurrent", "backlog", "max_write_stall")
         _require(self, "positive", "max_connection_age", "max_connection_idle", "keepalive_time", "keepalive_timeout")
-        _require(self, "non-negative", "linger", "drain_timeout", "max_connection_age_grace", "reserved_share")
+        _require(
+            self,
+            "non-negative",
+            "linger",
+            "drain_timeout",
+            "max_connection_age_grace",
+            "reserved_share",
+            "min_read_rate",
+        )
         if self.reserved_share >= 1:
             raise ConfigError(f"ServerConfig.reserved_share must be less than 1, got {self.reserved_share!r}")
         if self.max_queue is not None:

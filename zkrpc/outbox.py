@@ -6,6 +6,7 @@ takes some.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +20,11 @@ class Outbox:
         sock: non-blocking.
         writable: a watcher that fires when the socket takes bytes.
         clock: monotonic seconds.
-        on_empty: called when everything has left that had to wait.
+        on_empty: called when everything has left that had to wait, and before that, if it was full, when half of its
+            ``capacity`` is left.
         on_broken: called with the reason when the socket takes nothing any more.
+        capacity: bytes beyond which it is full. It keeps what comes nevertheless; whoever fills it has to stop.
+        pace: bytes that must leave, while any wait, within the time that ``has_stalled`` is asked about.
     """
 
     def __init__(
@@ -31,14 +35,21 @@ class Outbox:
         clock: Callable[[], float],
         on_empty: Callable[[], object],
         on_broken: Callable[[OSError], object],
+        capacity: float = math.inf,
+        pace: float = 1,
     ) -> None:
+        self.is_full = False
+        """True from more than its capacity until no more than half of it is left."""
         self._send = sock.send
         self._writable = writable
         self._clock = clock
         self._on_empty = on_empty
         self._on_broken = on_broken
         self._unsent = bytearray()
+        self._capacity = capacity
+        self._pace = pace
         self._stalled_at = 0.0
+        self._taken = 0
         self._progress: Event | None = None
         self._closed = False
 
@@ -54,6 +65,7 @@ class Outbox:
         """Sends what the socket takes, and keeps the rest. False if there is any, or nothing was taken for good."""
         if self._unsent:
             self._unsent += chunk
+            self.is_full = self.is_full or len(self._unsent) > self._capacity
             return False
         if chunk:
             try:
@@ -63,13 +75,14 @@ class Outbox:
             if sent < len(chunk):
                 if not self._closed:
                     self._unsent += memoryview(chunk)[sent:]
-                    self._stalled_at = self._clock()
+                    self.is_full = len(self._unsent) > self._capacity
+                    self._stalled_at, self._taken = self._clock(), 0
                     self._writable.start(self._continue)
                 return False
         return True
 
     def has_stalled(self, now: float, longest: float) -> bool:
-        """Whether the peer has left bytes unread for more than ``longest`` seconds."""
+        """Whether bytes have waited for ``longest`` seconds in which the peer took less than it must."""
         return bool(self._unsent) and now - self._stalled_at > longest
 
     def await_progress(self, timeout: float) -> bool:
@@ -92,10 +105,16 @@ class Outbox:
         if self._closed or not sent:
             return
         del self._unsent[:sent]
-        self._stalled_at = self._clock()
+        self._taken += sent
+        if self._taken >= self._pace:
+            self._stalled_at, self._taken = self._clock(), 0
         self._tell_progress()
         if not self._unsent:
+            self.is_full = False
             self._writable.stop()
+            self._on_empty()
+        elif self.is_full and 2 * len(self._unsent) <= self._capacity:
+            self.is_full = False
             self._on_empty()
 
     def _tell_progress(self) -> None:

@@ -448,6 +448,58 @@ def test_connection_that_waits_for_room_goes_on_when_there_is_some(start: Any) -
     assert connection.is_quiet and not connection.closed
 
 
+def test_connection_begins_no_call_while_its_replies_wait_to_be_read(start: Any) -> None:
+    """What came in one read is not all run: no more is kept than the bound, a slice's work and a reply."""
+    running = start(wire=WireLimits(max_unsent=1024 * 1024), max_write_stall=60.0)
+    peer, neighbour = running.peer(), running.peer()
+    calls = [message(b"large", seqid, METHODS["large"].encode_arguments(METHODS["large"].bind((262_144,), {})))
+             for seqid in range(1, 401)]  # fmt: skip
+    peer.socket.sendall(b"".join(calls))
+    connection = running.connection()
+    wait_until(lambda: connection._outbox.is_full)
+    for _ in range(20):
+        assert neighbour.call(METHODS["echo"], "meanwhile") == "meanwhile"
+    assert len(connection._outbox) < 16 * 1024 * 1024
+    assert connection.protocol.in_flight > 200
+    received = 0
+    with gevent.Timeout(60):
+        while received < 400 * 262_144:
+            received += len(peer.socket.recv(1 << 20))
+    wait_until(lambda: connection.is_quiet)
+
+
+def test_connection_gives_its_place_away_while_its_replies_wait_to_be_read(start: Any) -> None:
+    """A call that waited for a place is refused, not executed, when its turn comes to nobody who reads."""
+    running = start(wire=WireLimits(max_unsent=64 * 1024), max_write_stall=60.0, max_concurrent=1, max_queue=8)
+    neighbour, greedy = running.peer(), running.peer()
+    neighbour.send(METHODS["slow"], "holds the place", 0, token="slow")
+    wait_until(lambda: running.handler.inside)
+    greedy.send(METHODS["note"], "waits for it")
+    greedy.send(METHODS["echo"], "so does this", token="echo")
+    wait_until(lambda: running.server.admission.queued == 2)
+    (connection,) = [one for one in running.server.connections if one._queued]
+    connection._outbox.push(b"\0" * 20_000_000)
+    assert connection._outbox.is_full
+    running.handler.go_on.set()
+    neighbour.read()
+    assert neighbour.call(METHODS["echo"], "has it now") == "has it now"
+    assert not running.handler.notes and not connection.protocol.in_flight
+
+
+def test_connection_that_is_read_too_slowly_is_cut(start: Any) -> None:
+    """Some kilobytes now and then hold it for no longer than nothing at all would."""
+    running = start(max_write_stall=0.5, min_read_rate=1_000_000.0)
+    sock = running.socket()
+    sock.setsockopt(cooperative.SOL_SOCKET, cooperative.SO_RCVBUF, 4096)
+    body = METHODS["large"].encode_arguments(METHODS["large"].bind((4_000_000,), {}))
+    sock.sendall(b"".join(message(b"large", seqid, body) for seqid in range(1, 11)))
+    connection = running.connection()
+    with gevent.Timeout(60):
+        while not connection.closed:
+            sock.recv(1024)
+            gevent.sleep(0.01)
+
+
 def test_connection_that_waits_for_room_is_freed_at_once(start: Any) -> None:
     """Closing it leaves nothing waiting for a socket that is gone."""
     running = start(wire=WireLimits(max_unsent=64 * 1024), max_write_stall=60.0)

@@ -18,20 +18,19 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import gevent
 from gevent import get_hub
 
-from zkrpc.config import ServerConfig
 from zkrpc.errors import Executed, LocalProtocolError
 from zkrpc.outbox import Outbox
-from zkrpc.server.admission import Admission
-from zkrpc.server.crew import Crew, Worker
-from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, refuse
+from zkrpc.server.crew import Worker
+from zkrpc.server.dispatch import Answer, expires_at, refuse
+from zkrpc.server.host import ConnectionHost
 from zkrpc.server.intake import Intake
-from zkrpc.server.shares import Shares, host_of
-from zkrpc.server.turns import LONG, NOTABLE, SLICE, Turns
+from zkrpc.server.shares import host_of
+from zkrpc.server.turns import LONG, NOTABLE, SLICE
 from zkrpc.server.upkeep import Step, Upkeep
 from zkrpc.wire.message import ProtocolState, Request
 from zkrpc.wire.server import ServerProtocol
@@ -43,30 +42,6 @@ _GRACE = 0.05
 _FLUSH_AFTER = 100e-6
 """Seconds of running requests after which the replies so far are sent: some fifteen quick ones, which is enough for
 the price of a send, and leaves the peer's core something to do while this one goes on."""
-
-
-class ConnectionHost(Protocol):
-    """What a connection needs of the server it belongs to."""
-
-    config: ServerConfig
-    dispatcher: Dispatcher
-    admission: Admission
-    crew: Crew
-    shares: Shares
-    turns: Turns
-    is_draining: bool
-    """True once connected peers were asked to send their calls elsewhere."""
-    attended: set[ServerConnection]
-    """Where those join on which a handler blocks, to have their ``end_overdue`` called until there is none."""
-
-    def rng(self) -> float:
-        """A float in [0, 1)."""
-
-    def clock(self) -> float:
-        """Monotonic seconds."""
-
-    def forget(self, connection: ServerConnection) -> None:
-        """The connection is closed."""
 
 
 class ServerConnection:
@@ -90,11 +65,16 @@ class ServerConnection:
         self._sock.setblocking(False)
         self._loop = get_hub().loop
         watch = watch or functools.partial(self._loop.io, sock.fileno())
-        self._max_unsent = host.config.wire.max_unsent
         self._turn_ends = 0.0
         self._turn_is_over = False
         self._outbox = Outbox(
-            sock, watch(_WRITE), clock=host.clock, on_empty=self._on_written, on_broken=lambda error: self.close()
+            sock,
+            watch(_WRITE),
+            clock=host.clock,
+            on_empty=self._on_written,
+            on_broken=lambda error: self.close(),
+            capacity=host.config.wire.max_unsent,
+            pace=max(1, host.config.min_read_rate * host.config.max_write_stall),
         )
         self._serving: dict[Worker, Request] = {}
         self._queued: dict[Request, _Ticket] = {}
@@ -215,6 +195,8 @@ class ServerConnection:
 
     def take_turn(self, now: float) -> bool:
         """In the hub. Others were served in between; False if nothing is left to be run."""
+        if self._outbox.is_full and not self.closed:
+            return True
         if not self._admitted and (self.closed or not self.protocol.has_requests):
             return self.closed
         self._flushed_at = now
@@ -228,7 +210,11 @@ class ServerConnection:
         """
         if began is None:
             self._work_armed = False
-            if self._intake.is_waiting:
+            while self._outbox.is_full and self._admitted:  # others get the place that waited for
+                request = self._admitted.popleft()
+                self._answer(request, refuse(request, "the replies to you wait to be read", "Overloaded"))
+                self._host.admission.leave(None)
+            if self._intake.is_waiting or self._outbox.is_full:
                 self.flush()
                 return
             began = self._host.clock()
@@ -247,7 +233,7 @@ class ServerConnection:
         self.flush()
         if self.closed:
             return
-        if protocol.state is _CLOSED or len(self._outbox) > self._max_unsent:
+        if protocol.state is _CLOSED or self._outbox.is_full:
             # Nothing more is wanted, or there is no room for more answers: on_written goes on, or nobody does.
             self._intake.stop()
         elif not self._intake.is_reading:
@@ -306,6 +292,8 @@ class ServerConnection:
         if began - self._flushed_at > _FLUSH_AFTER:
             self._flushed_at = began
             self._send()
+            if self._outbox.is_full:
+                self._turn_ends = 0.0
         try:
             answer = host.dispatcher.dispatch(request, self.peer, began)
         except BaseException as error:  # a gevent.Timeout of the handler's own, for one; or we were ended

@@ -1,0 +1,39 @@
+"""What a connection needs of the server it belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from zkrpc.config import ServerConfig
+from zkrpc.server.admission import Admission
+from zkrpc.server.crew import Crew
+from zkrpc.server.dispatch import Dispatcher
+from zkrpc.server.shares import Shares
+from zkrpc.server.turns import Turns
+
+if TYPE_CHECKING:
+    from zkrpc.server.connection import ServerConnection
+
+
+class ConnectionHost(Protocol):
+    """A server, as its connections see it. Nothing of it may block."""
+
+    config: ServerConfig
+    dispatcher: Dispatcher
+    admission: Admission
+    crew: Crew
+    shares: Shares
+    turns: Turns
+    is_draining: bool
+    """True once connected peers were asked to send their calls elsewhere."""
+    attended: set[ServerConnection]
+    """Where those join on which a handler blocks, to have their ``end_overdue`` called until there is none."""
+
+    def rng(self) -> float:
+        """A float in [0, 1)."""
+
+    def clock(self) -> float:
+        """Monotonic seconds."""
+
+    def forget(self, connection: ServerConnection) -> None:
+        """The connection is closed."""
