@@ -7,6 +7,7 @@ the names of ``_PREFACE``; what it writes is for its test to judge.
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import subprocess
 import sys
@@ -95,6 +96,14 @@ class CountingHandler:
             gevent.sleep(0.01)
         return os.waitstatus_to_exitcode(ended[1])
 
+    def inheritable(self) -> int:
+        """How many descriptors of this process a program that it starts could have, beside the three of everybody."""
+        found = 0
+        for name in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):  # the one that lists them
+                found += int(name) > 2 and os.get_inheritable(int(name))
+        return found
+
 
 service = zkrpc.Service(idl.Counting, CountingHandler, name="counting")
 
@@ -129,7 +138,8 @@ def run_program(source: str, address: str, *words: str, options: tuple[str, ...]
         text=True,
         timeout=120,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        # Python 3.12 and later warn of every fork beside threads, of gevent's pool for one.
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore:This process:DeprecationWarning"},
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     return done.stdout.splitlines()

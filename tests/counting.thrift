@@ -4,4 +4,5 @@ service Counting {
   string echo(1: string text)
   void nap(1: i32 milliseconds)
   i32 fork(1: string how)
+  i32 inheritable()
 }

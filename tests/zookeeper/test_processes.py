@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -261,11 +262,16 @@ def test_end_without_closing_is_quick_where_nobody_answers() -> None:
 def test_child_of_a_served_worker_outlives_it(zookeeper: str, programs: Programs) -> None:
     """It answers nobody, holds up neither the drain nor the supervisor, and a signal ends it as it ends any program."""
     arguments = ("-m", "zkrpc", "serve", "tests.counting:service", "--zookeeper", zookeeper, "--session-timeout=4")
-    served = programs.python(*arguments, "--linger=0.1")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    # A port that is given is bound by the supervisor and inherited by the worker, but no further.
+    served = programs.python(*arguments, "--linger=0.1", f"--bind=127.0.0.1:{port}")
     with zkrpc.connect(idl.Counting, "counting", zookeeper=zookeeper) as stub:
         pid = _first(stub)
         try:
             assert [stub.add("x") for _ in range(50)] == list(range(1, 51))
+            assert stub.inheritable() == 0
             assert stub.fork("exits") == 3
             assert stub.add("x") == 51
             served.tell(signal.SIGTERM)
