@@ -21,6 +21,7 @@ from zkrpc.cli.serve import shared_options
 from zkrpc.config import RegistryConfig
 from zkrpc.coordination import Registry
 from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict
+from zkrpc.server.descriptors import provide_descriptors
 from zkrpc.server.supervisor import SupervisorChannel
 from zkrpc.server.watchdog import Watchdog
 from zkrpc.service import Service
@@ -58,6 +59,8 @@ def worker(
     service = load_service(target)
     override_config(service, linger=linger, drain_timeout=drain_timeout)
     config = RegistryConfig() if session_timeout is None else RegistryConfig(session_timeout=session_timeout)
+    if (warning := provide_descriptors(service.config.max_connections)) is not None:
+        log.warning("%s", warning)
     bound = service.config.linger + service.config.drain_timeout
     channel.tell_bound(bound)
     registry = Registry(zookeeper, config=config, on_new_session=channel.tell_session) if zookeeper else None

@@ -24,12 +24,12 @@ from zkrpc.endpoint import Primary, Snapshot
 from zkrpc.errors import CoordinationError, SessionSuspended
 from zkrpc.legible import legible
 from zkrpc.registry.config_watch import ConfigWatch
+from zkrpc.registry.keeper import SnapshotKeeper
 from zkrpc.registry.listing import Listing
 from zkrpc.registry.operations import SessionState
 from zkrpc.registry.primaries import PrimaryWatches
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.session import Session
-from zkrpc.registry.snapshot_file import load_snapshot, save_snapshot
 from zkrpc.registry.view import (
     Effect,
     ListMembers,
@@ -79,7 +79,7 @@ class ZooKeeperResolver:
         # Only our own registrars make marks.
         self._marks_path = None if members_path else Paths(service).incarnations
         self._session = session
-        self._file = snapshot_file
+        self._keeper = None if snapshot_file is None else SnapshotKeeper(snapshot_file, service)
         self._clock = clock
         self._view = ServiceView(service, config, rng=dice.random, now=clock())
         self._primaries = PrimaryWatches(session, service, config, rng=dice.random)
@@ -198,10 +198,11 @@ class ZooKeeperResolver:
                 told = "; ".join(f"{legible(name, 200)}: {legible(reason, 200)}" for name, reason in reasons)
                 _log.warning("%d bad records below %s are left out; %s", count, self._members_path, told)
             case LoadSaved():
-                if self._file is not None:
-                    self._view.receive_saved(load_snapshot(self._file, self._service), self._clock())
+                if self._keeper is not None:
+                    self._view.receive_saved(self._keeper.load(), self._clock())
             case Save(snapshot=snapshot):
-                self._save(snapshot)
+                if self._keeper is not None:
+                    self._keeper.save(snapshot)
 
     def _list_members(self) -> None:
         # Whatever woke us until here is answered by this listing.
@@ -270,14 +271,6 @@ class ZooKeeperResolver:
             callback(snapshot)
         except (Exception, gevent.Timeout):
             _log.exception("a subscriber to the members of %s failed", self._service)
-
-    def _save(self, snapshot: Snapshot) -> None:
-        if self._file is not None:
-            try:
-                # Waiting for the disk would hold up every greenlet of this hub.
-                gevent.get_hub().threadpool.apply(save_snapshot, (self._file, snapshot))
-            except OSError as error:
-                _log.warning("the members of %s are not saved: %s", self._service, error)
 
     def _complain(self, action: str, error: Exception) -> None:
         """Every failure is retried for ever, also one of our own making: a silent end would freeze the list."""

@@ -15,10 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gevent
-import gevent.socket
 from gevent.event import Event
-from gevent.monkey import get_original
-from gevent.server import StreamServer
 
 from zkrpc.belonging import Home, close_descriptor, keep, release
 from zkrpc.call import Interceptor, ServerCall
@@ -27,6 +24,7 @@ from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError, LocalProtocolError
 from zkrpc.idl import Interface
 from zkrpc.policies.limit import AdaptiveLimit
+from zkrpc.server.acceptor import Acceptor, PlainSocket
 from zkrpc.server.admission import Admission
 from zkrpc.server.connection import ServerConnection
 from zkrpc.server.crew import Crew
@@ -44,8 +42,6 @@ _TICK = 0.25
 """Seconds between looks at handlers that block, and the least between two at the same peer."""
 _AT_ONCE = 250
 """Peers looked at without a pause: about a millisecond's work, in which nobody is served."""
-
-PlainSocket: type[socket.socket] = get_original("socket", "socket")
 
 
 class Server:
@@ -97,7 +93,7 @@ class Server:
         self._steps = dict(steps or {})
         self.shares = Shares()
         self._connections: set[ServerConnection] = set()
-        self._acceptor: StreamServer | None = None
+        self._acceptor: Acceptor | None = None
         self.attended: set[ServerConnection] = set()
         """Connections on which a handler blocks, and perhaps some on which one did."""
         self._tickers: list[gevent.Greenlet[..., None]] = []
@@ -138,7 +134,7 @@ class Server:
         self.home.require()
         listener = _listen(endpoint, self.config.backlog, bound)
         keep(self, self.home.hub)
-        self._acceptor = StreamServer(listener, self._accepted, spawn=None)
+        self._acceptor = Acceptor(listener, self._accepted, self.clock)
         self.endpoint = Endpoint(endpoint.host, listener.getsockname()[1])
         return self.endpoint
 
@@ -202,18 +198,15 @@ class Server:
 
     # -- accepting -------------------------------------------------------------------------------
 
-    def _accepted(self, accepted: gevent.socket.socket, address: tuple[str, int]) -> None:
-        # StreamServer closes its own object when this returns; the connection lives on under another, which is a plain
-        # one: it never waits, and each call of gevent's costs a microsecond more (measured).
-        sock = PlainSocket(fileno=accepted.detach())
+    def _accepted(self, sock: socket.socket, address: tuple[str, int]) -> None:
         if len(self._connections) >= self.config.max_connections and not self._make_room(address[0]):
             sock.close()
             log.warning("refused %s:%s: max_connections=%d are open", *address[:2], self.config.max_connections)
             return
         try:
-            sock.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             # For peers that understand no ping of ours: the system finds out within hours, not never.
-            sock.setsockopt(gevent.socket.SOL_SOCKET, gevent.socket.SO_KEEPALIVE, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         except OSError:  # the peer is gone already
             sock.close()
             return
@@ -288,20 +281,21 @@ class Server:
 
     def cut(self) -> None:
         """The interpreter ends: closes the descriptors."""
-        if self._acceptor is not None and (listener := getattr(self._acceptor, "socket", None)) is not None:
-            close_descriptor(listener)
+        if self._acceptor is not None:
+            close_descriptor(self._acceptor.socket)
         for connection in self._connections:
             # Not its close(), which has others told.
             connection.closed = True
             connection._sock.close()
 
 
-def _listen(endpoint: Endpoint, backlog: int, bound: int | None) -> gevent.socket.socket:
-    family = gevent.socket.AF_INET6 if ":" in endpoint.host else gevent.socket.AF_INET
-    listener = gevent.socket.socket(family, gevent.socket.SOCK_STREAM, fileno=bound)
+def _listen(endpoint: Endpoint, backlog: int, bound: int | None) -> socket.socket:
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    # Plain ones: they never wait, and each call of gevent's costs a microsecond more (measured).
+    listener = PlainSocket(family, socket.SOCK_STREAM, fileno=bound)
     try:
         if bound is None:
-            listener.setsockopt(gevent.socket.SOL_SOCKET, gevent.socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((endpoint.host, endpoint.port))
         listener.listen(backlog)
         listener.setblocking(False)

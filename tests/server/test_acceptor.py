@@ -1,0 +1,64 @@
+"""Accepting over real sockets, with a process that runs out of descriptors."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import socket
+import time
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from tests.server.test_server import METHODS, Running
+from tests.zookeeper.waiting import eventually
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    """A server that ends with the test."""
+    made = Running()
+    yield made
+    made.close()
+
+
+def test_acceptor_pauses_without_descriptors_and_goes_on_by_itself(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says so once, in one line and without a traceback; whoever is connected is served; nothing spins; and those
+    who waited are accepted when there is room."""
+    peer = running.peer()
+    assert peer.call(METHODS["echo"], "before") == "before"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    waiting = []
+    with socket.socket() as probe:
+        highest = probe.fileno()
+    try:
+        # One more descriptor, for the client's side of a connection that the server then has none for.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+        waiting.append(socket.create_connection((running.endpoint.host, running.endpoint.port), timeout=5))
+        eventually(lambda: "cannot accept connections" in caplog.text, 60)
+        began, busy = time.monotonic(), time.process_time()
+        while time.monotonic() - began < 1.0:
+            assert peer.call(METHODS["echo"], "meanwhile") == "meanwhile"
+            gevent.sleep(0.1)
+        assert time.process_time() - busy < 0.5
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    eventually(lambda: "accepting connections again" in caplog.text, 60)
+    for sock in waiting:
+        sock.close()
+    records = [record for record in caplog.records if record.name == "zkrpc.server.acceptor"]
+    assert [record.levelno for record in records] == [logging.ERROR, logging.WARNING]
+    assert "Too many open files" in records[0].message and records[0].exc_info is None
+
+
+def test_acceptor_gives_each_connection_its_turn(running: Running) -> None:
+    """Many who connect at once are all served."""
+    socks = [socket.create_connection((running.endpoint.host, running.endpoint.port), timeout=5) for _ in range(250)]
+    eventually(lambda: len(running.server.connections) == 250, 60)
+    for sock in socks:
+        sock.close()
+    eventually(lambda: not running.server.connections, 60)
+    assert "Acceptor" in repr(running.server._acceptor)

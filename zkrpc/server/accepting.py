@@ -1,0 +1,66 @@
+"""What to do when a connection cannot be accepted: a machine that is told of each failure, and of the next success.
+
+========  =============================================  ===========================================================
+state     means                                          left by
+========  =============================================  ===========================================================
+OPEN      whoever connects is accepted                   no descriptor or no memory left, or anything else that would
+                                                         turn in circles: PAUSED, said once
+PAUSED    nobody is, as it would only fail again; those  the pause is over: one try. If it fails the pause doubles,
+          who connect wait in the kernel's backlog       else OPEN, said once
+========  =============================================  ===========================================================
+
+A peer that has left between connecting and being accepted is its own trouble: the next one is accepted.
+"""
+
+from __future__ import annotations
+
+import errno
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds. A descriptor is free as soon as any connection or file is closed, so trying costs little and helps soon."""
+
+_PEERS = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.ECONNRESET,
+        errno.EPROTO,
+        errno.ENOPROTOOPT,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ETIMEDOUT,
+    }
+)
+"""Errors of the one connection that was to be accepted, which Linux reports in the place of it."""
+
+
+class Accepting:
+    """The machine."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._pause = FIRST_PAUSE
+
+    def __repr__(self) -> str:
+        """The state."""
+        return f"<Accepting {'open' if self._since is None else f'paused since {self._since:.1f}'}>"
+
+    def receive_failure(self, number: int | None, now: float) -> float | None:
+        """An error's ``errno``: seconds to pause, or None to go on with the next connection."""
+        if number in _PEERS:
+            return None
+        if self._since is None:
+            self._since = now
+        pause, self._pause = self._pause, min(LONGEST_PAUSE, 2 * self._pause)
+        return pause
+
+    def receive_accepted(self, now: float) -> float | None:
+        """One was accepted. If that is news, the seconds for which none was."""
+        since, self._since, self._pause = self._since, None, FIRST_PAUSE
+        return None if since is None else now - since
+
+    @property
+    def paused(self) -> bool:
+        """True from the first failure until the next success."""
+        return self._since is not None

@@ -1,0 +1,43 @@
+"""Whether this process may have as many descriptors as its config lets it need."""
+
+from __future__ import annotations
+
+import resource
+from typing import NamedTuple
+
+RESERVE = 100
+"""Descriptors beside those of connections: ZooKeeper, the log, the handler's own files and what it calls."""
+
+
+class Plan(NamedTuple):
+    """The soft limit to set, if another one, and what people should know."""
+
+    soft: int
+    warning: str | None
+
+
+def plan_limit(max_connections: int, soft: int, hard: int) -> Plan:
+    """What to do about the limits that a process has; ``resource.RLIM_INFINITY`` is none."""
+    wanted = max_connections + RESERVE
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return Plan(soft, None)
+    if hard == resource.RLIM_INFINITY or hard >= wanted:
+        return Plan(wanted, None)
+    return Plan(
+        hard,
+        f"max_connections={max_connections} needs {wanted} descriptors, and this process may have {hard}: beyond some "
+        f"{max(0, hard - RESERVE)} connections nobody is accepted; raise the limit (ulimit -Hn, LimitNOFILE=) or lower "
+        "max_connections",
+    )
+
+
+def provide_descriptors(max_connections: int) -> str | None:
+    """Raises the soft limit of this process as far as it may and needs to be; the warning, if that does not suffice."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    plan = plan_limit(max_connections, soft, hard)
+    if plan.soft != soft:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (plan.soft, hard))
+        except (OSError, ValueError) as error:  # some systems allow less than they say
+            return f"cannot have {plan.soft} descriptors for max_connections={max_connections}, only {soft}: {error}"
+    return plan.warning
