@@ -244,6 +244,40 @@ def test_service_config_holds_for_calls_from_then_on(endpoint: Endpoint) -> None
     assert resolver.callback is None
 
 
+def test_what_was_learnt_outlives_a_change_of_other_things(endpoint: Endpoint) -> None:
+    """The latencies of a hedged method, the figures and breakers of instances, and what retries have spent."""
+
+    class Resolver(StaticResolver):
+        """Knows the service's config."""
+
+        callback: Any = None
+
+        def follow_config(self, callback: Callable[[ServiceConfig], None], /) -> Callable[[], object]:
+            self.callback = callback
+            return lambda: None
+
+    def config(**fields: Any) -> ServiceConfig:
+        return ServiceConfig(methods={"get": MethodConfig(idempotent=True, hedge="p95", **fields)})
+
+    resolver = Resolver([endpoint])
+    with Client(resolver) as client:
+        resolver.callback(config())
+        client.invoke(GET, (1,))
+        former = client._plans[GET].hedge
+        [member] = client._pool._roster.members.values()
+        budget = client._pool.budget
+        resolver.callback(config(timeout=3.0))
+        resolver.callback(config(timeout=4.0))
+        client.invoke(GET, (1,))
+        hedge = client._plans[GET].hedge
+        assert hedge is not former and hedge.latency is former.latency
+        assert list(client._pool._roster.members.values()) == [member]
+        assert client._pool.budget is budget
+        resolver.callback(ServiceConfig(methods={"get": MethodConfig(idempotent=True, hedge="p50")}))
+        client.invoke(GET, (1,))
+        assert client._plans[GET].hedge.latency is not former.latency
+
+
 def test_equal_arguments_are_served_by_the_same_instance(handler: Handler) -> None:
     """As long as it is well."""
     handlers = [Handler(), Handler()]

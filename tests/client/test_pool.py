@@ -207,6 +207,12 @@ def test_budget_and_picking_follow_the_service_config_unless_the_client_says_oth
         assert not pool.may_repeat(time.monotonic())
         pool.budget.calls += 4
         assert pool.may_repeat(time.monotonic() + 0.001)
+    with pool_of(Endpoint("h", 1)) as pool:
+        while pool.may_repeat(time.monotonic()):
+            pass
+        for subset in range(1, 9):  # a change of other things refills nothing
+            pool.receive_service_config(ServiceConfig(subset_size=subset))
+        assert pool.budget.balance(time.monotonic()) < 5
     own = ClientConfig(retry_reserve=1.0, balancing="p2c", subset_size=3)
     with pool_of(Endpoint("h", 1), config=own) as pool:
         pool.receive_service_config(ServiceConfig(retry_reserve=0.0, balancing="round_robin", subset_size=7))

@@ -113,3 +113,50 @@ def test_budget_never_overdraws(
         allowed = balance + ratio * (budget.calls - calls) + reserve * (now - began)
         assert taken - before <= allowed + 1e-6
         assert budget.balance(now) >= -1e-6
+
+
+def test_budget_keeps_what_it_has_when_its_rates_change() -> None:
+    """A spent one is not refilled, an unspent one not emptied, and what comes from then on comes at the new rates."""
+    spent, unspent = RetryBudget(now=0.0), RetryBudget(now=0.0)
+    withdraw_all(spent, 0.0)
+    for budget in (spent, unspent):
+        for _ in range(5):
+            budget.change(ratio=0.3, reserve=10.0, now=0.0)
+            budget.change(ratio=0.4, reserve=10.0, now=0.0)
+        budget.calls += 10
+    assert (spent.balance(0.0), unspent.balance(0.0)) == (4.0, 104.0)
+
+
+def test_budget_with_a_smaller_reserve_gives_back_what_that_had_given() -> None:
+    """A reserve of nothing is nothing at once; a debt is never made of it."""
+    budget = RetryBudget(now=0.0)
+    budget.calls += 100
+    budget.change(ratio=0.2, reserve=0.0, now=0.0)
+    assert math.isclose(budget.balance(0.0), 20.0)
+    withdraw_all(budget, 0.0)
+    budget.change(ratio=0.5, reserve=3.0, now=0.0)
+    budget.change(ratio=0.5, reserve=0.0, now=0.0)
+    assert budget.balance(0.0) == 0.0
+    budget.calls += 4
+    assert budget.withdraw(0.0) and budget.withdraw(0.0) and not budget.withdraw(0.0)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 1), st.floats(0, 50), st.integers(0, 50), st.floats(0, 5), st.integers(0, 50)),
+        max_size=20,
+    )
+)
+def test_budget_makes_no_tokens_out_of_changes(steps: list[tuple[float, float, int, float, int]]) -> None:
+    """However often the rates change: withdrawals are at most what was there at first and what was earned since."""
+    budget, now, ratio, reserve = RetryBudget(now=0.0), 0.0, 0.2, 10.0
+    allowed, taken = 100.0, 0
+    for new_ratio, new_reserve, calls, pause, wanted in steps:
+        budget.calls += calls
+        now += pause
+        allowed += ratio * calls + reserve * pause
+        taken += sum(budget.withdraw(now) for _ in range(wanted))
+        assert taken <= allowed + 1e-6
+        ratio, reserve = new_ratio, new_reserve
+        budget.change(ratio=ratio, reserve=reserve, now=now)
+        assert budget.balance(now) > -1e-6

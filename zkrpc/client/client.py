@@ -20,6 +20,7 @@ from zkrpc.call import Call, Interceptor, ServerCall, find_current_call, make_ca
 from zkrpc.client.connection import Connection
 from zkrpc.client.explanation import Explanation
 from zkrpc.client.following import GroupOf, Routes
+from zkrpc.client.hedging import Hedge
 from zkrpc.client.lane import Dial
 from zkrpc.client.plan import Plan
 from zkrpc.client.policy import PolicyTable
@@ -148,6 +149,7 @@ class Client:
         self._routes = Routes(self._pool, source, self._group_of)
         self._policies = PolicyTable(self.config)
         self._plans: dict[Method, Plan] = {}
+        self._former_hedges: dict[Method, Hedge] = {}
         self._learnt = self._routes.learnt
         self._has_groups = self._group_of is not None
         self._has_members = False
@@ -275,11 +277,16 @@ class Client:
 
     def _make_plan(self, method: Method) -> Plan:
         plan = self._plans[method] = Plan(method, self._policies, self.config)
+        former = self._former_hedges.pop(method, None)
+        if plan.hedge is not None and former is not None:
+            plan.hedge.inherit(former)
         plan.proceed = build_stack(self._pool, self._routes, self._interceptors, hedges=plan.hedge is not None)
         return plan
 
     def _receive_service_config(self, service: ServiceConfig) -> None:
         self._policies.receive_service_config(service)
+        # What was learnt of a method outlives a change of other things; it is kept for methods that are not called, too.
+        self._former_hedges.update((method, plan.hedge) for method, plan in self._plans.items() if plan.hedge)
         self._plans.clear()
         self._pool.receive_service_config(service)
 

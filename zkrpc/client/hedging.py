@@ -37,6 +37,11 @@ class Hedge:
         """Seconds until the second copy; None while too little is known."""
         return self._setting.delay(None if self.latency is None else self.latency.value)
 
+    def inherit(self, former: Hedge) -> None:
+        """Goes on with the latencies of the hedge whose place it takes, if it goes by the same quantile."""
+        if former._setting == self._setting:
+            self.latency = former.latency
+
     def record(self, seconds: float) -> None:
         """A call was answered after so long."""
         if self.latency is not None:

@@ -58,7 +58,7 @@ class Pool:
         self.dial = dial
         self.closed = False
         self.connections: set[Connection] = set()
-        self.budget = self._make_budget(ServiceConfig())
+        self.budget = RetryBudget(**self._rates(ServiceConfig()), now=clock())
         """What retries and hedges draw on; a call adds to it by incrementing ``calls``."""
         self._news = Event()
         self._roster: Roster[Lane] = Roster(
@@ -80,14 +80,14 @@ class Pool:
         self._roster.receive_picking(
             Picking(balancing=balancing, subset_size=config.subset_size or service.subset_size)
         )
-        self.budget = self._make_budget(service)
+        self.budget.change(**self._rates(service), now=self.clock())
 
-    def _make_budget(self, service: ServiceConfig) -> RetryBudget:
+    def _rates(self, service: ServiceConfig) -> dict[str, float]:
         config = self.config
         ratios = (config.retry_ratio, service.retry_ratio, DEFAULT_RETRY_RATIO)
         reserves = (config.retry_reserve, service.retry_reserve, DEFAULT_RETRY_RESERVE)
         ratio, reserve = (next(one for one in words if one is not None) for words in (ratios, reserves))
-        return RetryBudget(ratio=ratio, reserve=reserve, now=self.clock())
+        return {"ratio": ratio, "reserve": reserve}
 
     def _make_lane(self, instance: Instance) -> Lane:
         return make_lane(instance, self)

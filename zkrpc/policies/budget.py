@@ -36,14 +36,18 @@ class RetryBudget:
         now: monotonic seconds.
     """
 
-    __slots__ = ("_began", "_ratio", "_reserve", "_tokens", "calls")
+    __slots__ = ("_earned", "_earned_at", "_ratio", "_reserve", "_seen", "_tokens", "_window", "calls")
 
     def __init__(self, *, ratio: float = 0.2, reserve: float = 10.0, window: float = 10.0, now: float) -> None:
         self.calls = 0
         """Logical calls made; whoever makes one increments it, and that is all a call costs."""
         self._ratio = ratio
         self._reserve = reserve
-        self._began = now
+        self._window = window
+        # What had been earned, and of how many calls, when it was last changed at what rate.
+        self._earned = 0.0
+        self._earned_at = now
+        self._seen = 0
         self._tokens = DecayingCount(window, now, count=reserve * window)
 
     def __repr__(self) -> str:
@@ -52,7 +56,21 @@ class RetryBudget:
 
     def balance(self, now: float) -> float:
         """Tokens there are, as a metric shows them; less than one is none."""
-        return self._tokens.fold(self._ratio * self.calls + self._reserve * (now - self._began), now)
+        return self._tokens.fold(self._earnings(now), now)
+
+    def change(self, *, ratio: float, reserve: float, now: float) -> None:
+        """Other rates from now on. What was earned and not spent stays, less what a smaller reserve would not have
+        given; nothing is given at once."""
+        if (ratio, reserve) == (self._ratio, self._reserve):
+            return
+        surplus = max(0.0, (self._reserve - reserve) * self._window)
+        self._tokens.add(-min(surplus, max(0.0, self.balance(now))), now)
+        self._earned, self._earned_at, self._seen = self._earnings(now), now, self.calls
+        self._ratio, self._reserve = ratio, reserve
+
+    def _earnings(self, now: float) -> float:
+        """All tokens since the beginning, spent ones and those that have leaked included."""
+        return self._earned + self._ratio * (self.calls - self._seen) + self._reserve * (now - self._earned_at)
 
     def withdraw(self, now: float) -> bool:
         """Takes a token for one more attempt; False if there is none, and the attempt must not be made."""
