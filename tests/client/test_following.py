@@ -70,6 +70,7 @@ class Cluster:
         self.loopback = Loopback(service, replicas=replicas, elect=False, **options)
         self.stub = self.loopback.stub
         self.meanwhile: Callable[[int], object] = lambda number: None
+        self.at_first: Callable[[int], object] = lambda number: None
 
     def replica(self, number: int) -> Ledger:
         """One replica's handler."""
@@ -85,10 +86,11 @@ class Cluster:
 
     def guard(self, call: ServerCall, proceed: Any) -> Any:
         """What the server's side does for primary-only methods."""
-        if call.method == "balance":
-            return proceed(call)
         handler = getattr(call.handler, "__self__")
         number = next(number for number, one in self.loopback.handlers.items() if one is handler)
+        self.at_first(number)
+        if call.method == "balance":
+            return proceed(call)
         handler.asked.append(call.method)
         self.meanwhile(number)
         group = self.group_of(call)
@@ -123,8 +125,10 @@ Make = Callable[..., Cluster]
 
 @pytest.mark.parametrize("method", ["transfer", "undeclared"], ids=["annotated", "learnt"])
 def test_call_finds_the_primary_by_one_redirect_and_goes_there_from_then_on(make: Make, method: str) -> None:
-    """Whether the IDL says so or an instance did; the caller never sees a refusal."""
+    """Whether the IDL says so, or the registry's records and an instance; the caller never sees a refusal."""
     cluster = make()
+    if method == "undeclared":
+        cluster.loopback._members.become(members(0, 1, 2, primary_only=("undeclared",)))
     del cluster.leaders["main"]
     # Whoever is asked first is not the one that leads.
     cluster.meanwhile = lambda number: cluster.leaders.setdefault("main", ((number + 1) % 3, 1))
@@ -333,9 +337,71 @@ def test_primary_that_is_overloaded_is_waited_for(make: Make) -> None:
     assert cluster.asked() == [3, 0, 0]
 
 
-def members(*numbers: int) -> list[zkrpc.Instance]:
+def members(*numbers: int, **fields: Any) -> list[zkrpc.Instance]:
     """A list of these replicas."""
-    return [zkrpc.Instance(id=str(n), endpoint=Endpoint("memory", n), protocols=("zkrpc",)) for n in numbers]
+    return [zkrpc.Instance(id=str(n), endpoint=Endpoint("memory", n), protocols=("zkrpc",), **fields) for n in numbers]
+
+
+def test_method_that_nobody_marked_is_led_call_by_call(make: Make) -> None:
+    """An instance that refuses one as not being the primary leads that call, and no other one."""
+    cluster = make()
+    cluster.leaders["main"] = (2, 1)
+    for number in range(30):
+        assert cluster.stub.undeclared(str(number)) == f"done {number}"
+    asked = cluster.asked()
+    assert asked[2] == 30 and 0 < asked[0] + asked[1] <= 30
+    assert repr(cluster.stub._client._routes) == "<Routes [] <Primaries nobody>>"
+
+
+LIES = [
+    {"primary": Endpoint("memory", 0), "epoch": 2**63 - 1},
+    {"primary": Endpoint("memory", 9), "epoch": 2**63 - 1},
+    {"primary": None, "epoch": 2**63 - 1},
+    {"primary": Endpoint("memory", 0), "epoch": None},
+    {"primary": Endpoint("memory", 0), "epoch": 2**63 - 1, "group": "evil"},
+]
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("informs", [True, False], ids=["registry", "list"])
+def test_member_that_lies_about_primaries_gains_nothing_for_long(make: Make, lie: Any, informs: bool) -> None:
+    """Replica 0 answers every method by naming itself, or nobody, with the highest epoch: the others are used on."""
+    cluster = make()
+    cluster.leaders["main"] = (2, 4)
+    registry, stub = informed(cluster) if informs else (None, cluster.stub)
+    if registry is not None:
+        registry.tell(Primary(endpoint=Endpoint("memory", 2), epoch=4))
+
+    def lying(number: int) -> None:
+        if not number:
+            raise NotPrimary("go there", **lie)
+
+    cluster.at_first = lying
+    for number in range(30):
+        assert stub.balance(str(number)) == f"balance {number}"
+        assert stub.transfer(str(number)) == f"transferred {number}"
+    assert len(cluster.replica(1).read) + len(cluster.replica(2).read) == 30
+    if registry is not None:
+        assert cluster.asked() == [0, 0, 30]
+        cluster.leaders["main"] = (1, 5)
+        registry.tell(Primary(endpoint=Endpoint("memory", 1), epoch=5))
+        assert stub.transfer("next") == "transferred next"
+        stub.close()
+
+
+def test_member_that_serves_as_a_false_primary_does_not_outrank_the_registry(make: Make) -> None:
+    """It answers with the highest epoch while nobody leads; whom the registry names then is asked nevertheless."""
+    cluster = make()
+    cluster.leaders["main"] = (0, 2**63 - 1)
+    registry, stub = informed(cluster)
+    registry.tell(None)
+    assert stub.transfer("a") == "transferred a"
+    registry.tell(Primary(endpoint=Endpoint("memory", 1), epoch=5))
+    cluster.asked()
+    cluster.leaders["main"] = (1, 5)
+    assert stub.transfer("b") == "transferred b"
+    assert cluster.asked() == [0, 1, 0]
+    stub.close()
 
 
 def test_primary_that_is_not_in_the_list_yet_is_waited_for(make: Make) -> None:
@@ -482,7 +548,6 @@ def test_registry_ends_the_wait_for_an_election(make: Make) -> None:
     registry.tell(Primary(endpoint=Endpoint("memory", 1), epoch=2))
     assert waiting.get(timeout=2) == "transferred a"
     assert cluster.asked() == [1, 1, 0]
-    registry.tell(Primary(endpoint=Endpoint("memory", 0), epoch=1))
     stub.transfer("b")
     assert cluster.asked() == [0, 1, 0]
     stub.close()

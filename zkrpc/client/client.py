@@ -285,7 +285,7 @@ class Client:
 
     def _receive_service_config(self, service: ServiceConfig) -> None:
         self._policies.receive_service_config(service)
-        # What was learnt of a method outlives a change of other things; it is kept for methods that are not called, too.
+        # What was learnt of a method outlives a change of other things, whether or not it is called in between.
         self._former_hedges.update((method, plan.hedge) for method, plan in self._plans.items() if plan.hedge)
         self._plans.clear()
         self._pool.receive_service_config(service)

@@ -1,7 +1,8 @@
 """Which calls go to a primary, to that of which group, and where it is at the moment.
 
-A call gets a *route* if its method says that only the primary serves it, or once an instance has said so; the method is
-remembered, so that later calls go there directly. A call without a route never comes here, except with its failure.
+A call gets a *route* if its method says that only the primary serves it: in the IDL, or in the registry's records of
+its members and once an instance has said so as well; then the method is remembered. Of any other method an instance
+that says so leads only the call that it refused. A call without a route never comes here, except with its failure.
 
 Where the primary is, :mod:`zkrpc.client.primaries` knows. It is told by the registry, if the resolver follows primaries
 there, and by every answer; the registry is a short cut and never a condition. Only members are called: a primary that
@@ -28,7 +29,7 @@ from zkrpc.client.lane import Lane
 from zkrpc.client.member import Member
 from zkrpc.client.pool import Pool
 from zkrpc.client.primaries import Primaries
-from zkrpc.endpoint import DEFAULT_GROUP, Primary, PrimarySource
+from zkrpc.endpoint import DEFAULT_GROUP, Endpoint, Primary, PrimarySource
 from zkrpc.errors import CallError, ConfigError, ConnectionLost, Draining, NotPrimary, Unavailable
 from zkrpc.policies.retry import awaits_primary
 
@@ -44,10 +45,14 @@ _MOST_AT_ONCE = 8
 class Route:
     """How one call is led to a primary."""
 
-    __slots__ = ("asked", "group", "primary")
+    __slots__ = ("asked", "group", "hint", "passing", "primary")
 
-    def __init__(self, group: str) -> None:
+    def __init__(self, group: str, *, passing: bool = False) -> None:
         self.group = group
+        self.passing = passing
+        """True for a call of a method that nobody marked as the primary's: it learns and teaches nothing."""
+        self.hint: Endpoint | None = None
+        """Where the last refusal sends such a call."""
         self.primary: Primary | None = None
         """The primary that the current attempt went to as such; None if it went to anybody."""
         self.asked: set[Primary] = set()
@@ -102,9 +107,10 @@ class Routes:
     def pick(self, call: Call, now: float) -> Member[Lane]:
         """The member for the next attempt of a routed call: the primary, else any that might know it."""
         route: Route = call.route
-        primary = self._primaries.known(route.group)
-        member = None if primary is None else self._pool.find(primary.endpoint)
-        route.primary = None if member is None else primary
+        if route.passing:
+            hint, route.hint = route.hint, None
+            return (hint and self._pool.find(hint)) or self._pool.pick(call, now)
+        route.primary, member = self._find(route, now)
         if member is None and call.oneway:
             # Nobody answers a oneway call, so nobody would tell that it was dropped.
             raise NotPrimary(
@@ -117,16 +123,18 @@ class Routes:
         route: Route | None = call.route
         if route is None:
             return self._pool.has_untried(call)
-        primary = self._primaries.known(route.group)
-        if primary is not None and self._pool.find(primary.endpoint) is not None:
+        if route.passing:
+            return route.hint is not None or (self._pool.has_untried(call) and len(call.tried) < _MOST_AT_ONCE)
+        primary, member = self._find(route, self._pool.clock())
+        if member is not None:
             return primary not in route.asked and len(route.asked) < _MOST_AT_ONCE
         return not awaits_primary(error) and self._pool.has_untried(call)
 
     def receive_reply(self, call: Call, epoch: int | None) -> None:
         """A routed call was answered; ``epoch`` is what the primary said of itself."""
         route: Route = call.route
-        if epoch is not None and call.endpoint is not None:
-            if self._primaries.receive_reply(route.group, call.endpoint, epoch):
+        if not route.passing and call.endpoint is not None and (epoch is not None or route.primary is not None):
+            if self._primaries.receive_reply(route.group, call.endpoint, epoch, self._pool.clock()):
                 self._pool.tell_news()
 
     def receive_failure(self, call: Call, error: CallError) -> None:
@@ -135,19 +143,42 @@ class Routes:
         if route is None:
             if not isinstance(error, NotPrimary):
                 return
-            self.learnt.setdefault(call.method, DEFAULT_GROUP)
-            self.lead(call)
+            if self._pool.is_marked(call.method):
+                self.learnt.setdefault(call.method, DEFAULT_GROUP)
+                self.lead(call)
+            else:
+                call.route = Route("", passing=True)
             route = call.route
+        if route.passing:
+            told = error.primary if isinstance(error, NotPrimary) else None
+            asked = told is None or told == call.endpoint or told in call.tried or self._pool.find(told) is None
+            route.hint = None if asked else told
+            return
+        now = self._pool.clock()
         if route.primary is not None:
             route.asked.add(route.primary)
         if isinstance(error, NotPrimary) and error.group not in (None, route.group):
             # It spoke of another group; what we believe of ours stands.
             self._regroup(call, error.group)
         elif route.primary is not None and isinstance(error, (NotPrimary, Unavailable, ConnectionLost, Draining)):
-            self._primaries.forget(route.group, route.primary)
+            self._primaries.forget(route.group, route.primary, now)
         if isinstance(error, NotPrimary):
-            if self._primaries.receive_redirect(route.group, error.primary, error.epoch):
-                self._pool.tell_news()
+            hint, before = self._primaries.hint(route.group, now), self._find(route, now)
+            if hint is not None and self._pool.find(hint.endpoint) is None:
+                self._primaries.drop_hint(route.group)  # of no use, whatever its epoch
+            # One that refuses and names itself says nothing.
+            told = None if error.primary == call.endpoint else error.primary
+            if self._primaries.receive_redirect(route.group, told, error.epoch, now):
+                if self._find(route, now) != before:
+                    self._pool.tell_news()
+
+    def _find(self, route: Route, now: float) -> tuple[Primary | None, Member[Lane] | None]:
+        """The most credible primary that is a member."""
+        for primary in self._primaries.believed(route.group, now):
+            member = self._pool.find(primary.endpoint)
+            if member is not None:
+                return primary, member
+        return None, None
 
     def close(self) -> None:
         """Ends the watching."""

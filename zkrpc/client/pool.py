@@ -121,6 +121,12 @@ class Pool:
         """The member at this place; None if there is none, or none any more."""
         return None if self.closed else self._roster.find(endpoint)
 
+    def is_marked(self, method: str) -> bool:
+        """Whether the registry's records say that only a primary runs this method: those of half of the members."""
+        members = self._roster.members.values()
+        marked = sum(1 for one in members if method in one.instance.primary_only)
+        return 0 < len(members) <= 2 * marked
+
     def has_untried(self, call: Call) -> bool:
         """Whether there is a member worth asking at once that this call has not asked."""
         return not self.closed and self._roster.has_untried(call.tried, self.clock())

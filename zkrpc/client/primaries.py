@@ -1,49 +1,50 @@
-"""Who leads each group of a service, as far as one client can tell. A machine without time; it knows no calls.
+"""Who leads each group of a service, as far as one client can tell. A machine that is given the time; knows no calls.
 
-What it hears comes from three sides, none of them in step with the others: the registry's record, the redirects of
-instances that refused, and the replies of primaries. One number puts them in order, the epoch: what is told of a lower
-one than has been seen is old news and ignored. Within one epoch there is only one primary, so there the better source
-counts: a reply proves what a record claims, and a record is better than somebody's hint.
+What it hears comes from three sides, none of them in step with the others, and they are not equally credible. The
+registry's record is what was decided. A reply shows that somebody served the call, which a hostile or confused member
+may do as well. What a member that refused says of others is a hint and nothing more. So epochs of replies and hints
+never outrank a record, whatever they are: a member that names itself with the highest epoch there is gains nothing
+against the registry, and what it gains without one ends.
 
-=========  ==========================================================================================
-a group    means
-=========  ==========================================================================================
-unknown    nobody was told yet, or whoever was has refused or was lost: ask anybody
-known      the endpoint of the highest epoch seen, from the best source
-=========  ==========================================================================================
+==========  ================================================  =====================================================
+believed    because                                           until
+==========  ================================================  =====================================================
+record      the registry says so                              it says something else; *doubted* for a while, and then
+                                                              asked again, if that primary refused or was lost
+reply       it served a call as primary                       it refuses or is lost, or a record is newer
+hint        somebody said so that is not primary              the same, and :data:`HINT_LIFE`
+==========  ================================================  =====================================================
 
-A primary that refused or was lost is forgotten, until something newer is told, or the same once more: after a broken
-connection the record still stands, and may be right. How fast to ask one again that refused is the caller's business.
+The first of them that is a member is asked. How fast to ask one again that refused is the caller's business.
 """
 
 from __future__ import annotations
 
-import enum
+import math
 
 from zkrpc.endpoint import NO_EPOCH, Endpoint, Primary
 
+HINT_LIFE = 5.0
+"""Seconds for which a hint counts, and for which a record is doubted whose primary refused or was lost. Long enough for
+an election and for a registry that lags behind; after it one call asks again, and is led back by a redirect if need be.
+"""
+
 _MOST_GROUPS = 1024
-
-
-class _Source(enum.IntEnum):
-    """Who told, the more believable the higher."""
-
-    HINT = 0
-    RECORD = 1
-    REPLY = 2
 
 
 class _Group:
     """What is known of one group."""
 
-    __slots__ = ("epoch", "primary", "recorded", "source")
+    __slots__ = ("doubted_until", "hint", "hint_until", "record", "recorded", "reply")
 
     def __init__(self) -> None:
-        self.epoch = NO_EPOCH
-        self.primary: Primary | None = None
-        self.source = _Source.HINT
+        self.record: Primary | None = None
         self.recorded = NO_EPOCH
-        """The highest epoch among the registry's records, which may lag behind what others told."""
+        """The epoch of the last record, also after the registry said that nobody leads."""
+        self.doubted_until = -math.inf
+        self.reply: Primary | None = None
+        self.hint: Primary | None = None
+        self.hint_until = -math.inf
 
 
 class Primaries:
@@ -57,53 +58,86 @@ class Primaries:
         self._most = most_groups
         self._groups: dict[str, _Group] = {}
 
-    def known(self, group: str) -> Primary | None:
-        """The primary, if there is one that has not refused since."""
+    def believed(self, group: str, now: float) -> list[Primary]:
+        """Who may lead now, the most credible first."""
         known = self._groups.get(group)
-        return None if known is None else known.primary
+        if known is None:
+            return []
+        found = [known.record] if known.record is not None and now >= known.doubted_until else []
+        if known.reply is not None:
+            found.append(known.reply)
+        if known.hint is not None and now < known.hint_until:
+            found.append(known.hint)
+        return found
 
-    def epoch(self, group: str) -> int:
-        """The highest epoch seen; it never falls."""
+    def hint(self, group: str, now: float) -> Primary | None:
+        """The hint that counts now."""
         known = self._groups.get(group)
-        return NO_EPOCH if known is None else known.epoch
+        return None if known is None or now >= known.hint_until else known.hint
+
+    def drop_hint(self, group: str) -> None:
+        """The hint counts no longer."""
+        self._group(group).hint = None
 
     def receive_record(self, group: str, primary: Primary | None) -> bool:
         """The registry says who leads; None if nobody does."""
         known = self._group(group)
-        if primary is not None:
-            known.recorded = max(known.recorded, primary.epoch)
-            return self._adopt(known, primary, _Source.RECORD)
-        # One that the registry has not told of yet is not ended by the end of an earlier one.
-        if known.epoch <= known.recorded:
-            known.primary = None
-        return False
-
-    def receive_redirect(self, group: str, endpoint: Endpoint | None, epoch: int | None) -> bool:
-        """An instance that refused says who leads, since which epoch, or one of both."""
-        known = self._group(group)
-        if epoch is None:
-            # Without an epoch it says nothing against what is known.
-            if endpoint is None or known.primary is not None:
-                return False
-            epoch = known.epoch
-        elif epoch > known.epoch:
-            known.epoch, known.primary = epoch, None
-        return endpoint is not None and self._adopt(known, Primary(endpoint=endpoint, epoch=epoch), _Source.HINT)
-
-    def receive_reply(self, group: str, endpoint: Endpoint, epoch: int) -> bool:
-        """A primary of ``epoch`` served a call at ``endpoint``, which is the name it is reached by from here."""
-        known = self._group(group)
-        primary = known.primary
-        if primary is not None and primary.epoch == epoch and primary.endpoint == endpoint:
-            known.source = _Source.REPLY
+        before, known.record = known.record, primary
+        if primary is None:
+            # One that the registry has not told of yet is not ended by the end of an earlier one.
+            known.reply = _later(known.reply, known.recorded)
             return False
-        return self._adopt(known, Primary(endpoint=endpoint, epoch=epoch), _Source.REPLY)
+        was_doubted, known.doubted_until = known.doubted_until > -math.inf, -math.inf
+        known.recorded = primary.epoch
+        if primary == before:
+            return was_doubted
+        known.reply = _later(known.reply, primary.epoch - 1)
+        known.hint = _later(known.hint, primary.epoch)
+        return True
 
-    def forget(self, group: str, primary: Primary) -> None:
-        """``primary`` refused a call that was sent to it as such, or was lost. Nothing happens if another is known."""
+    def receive_redirect(self, group: str, endpoint: Endpoint | None, epoch: int | None, now: float) -> bool:
+        """An instance that refused says who leads, maybe since which epoch."""
+        if endpoint is None:
+            return False
+        known, before = self._group(group), self.believed(group, now)
+        hint = Primary(endpoint=endpoint, epoch=NO_EPOCH if epoch is None else epoch)
+        standing = self.hint(group, now)
+        if standing is not None and standing.epoch > hint.epoch:
+            return False
+        if NO_EPOCH < hint.epoch < known.recorded:
+            return False
+        known.hint, known.hint_until = hint, now + HINT_LIFE
+        return self.believed(group, now) != before
+
+    def receive_reply(self, group: str, endpoint: Endpoint, epoch: int | None, now: float) -> bool:
+        """A primary served a call at ``endpoint``, which is the name it is reached by from here, and said its epoch."""
+        known = self._group(group)
+        if known.record is not None and known.record.endpoint == endpoint:
+            known.doubted_until, known.reply = -math.inf, None
+            return False
+        if known.reply is not None and known.reply.endpoint == endpoint and known.reply.epoch == epoch:
+            return False
+        before = self.believed(group, now)
+        if epoch is None:
+            epoch = known.hint.epoch if known.hint is not None and known.hint.endpoint == endpoint else NO_EPOCH
+        reply = Primary(endpoint=endpoint, epoch=epoch)
+        if epoch and epoch < known.recorded:  # an answer that was long on its way
+            return False
+        if known.reply is None or known.reply.epoch <= epoch:
+            known.reply, known.hint = reply, _later(known.hint, epoch)
+        return self.believed(group, now) != before
+
+    def forget(self, group: str, primary: Primary, now: float) -> None:
+        """``primary`` refused a call that was sent to it as such, or was lost. What is newer than that stands."""
         known = self._groups.get(group)
-        if known is not None and known.primary == primary:
-            known.primary = None
+        if known is None:
+            return
+        if _is_about(known.record, primary):
+            known.doubted_until = now + HINT_LIFE
+        if _is_about(known.reply, primary):
+            known.reply = None
+        if _is_about(known.hint, primary):
+            known.hint = None
 
     def _group(self, name: str) -> _Group:
         known = self._groups.get(name)
@@ -113,19 +147,18 @@ class Primaries:
             known = self._groups[name] = _Group()
         return known
 
-    def _adopt(self, known: _Group, primary: Primary, source: _Source) -> bool:
-        if primary.epoch < known.epoch:
-            return False
-        outranked = known.primary is not None and source < known.source
-        if primary == known.primary or (primary.epoch == known.epoch and outranked):
-            known.source = max(known.source, source)
-            return False
-        known.epoch, known.primary, known.source = primary.epoch, primary, source
-        return True
-
     def __repr__(self) -> str:
-        """The test surface: the groups with their primaries."""
+        """The test surface: the groups, and what was said of each, by whom."""
         told = ", ".join(
-            f"{name}={known.primary or f'? (epoch {known.epoch})'}" for name, known in self._groups.items()
+            f"{name}={' '.join(f'{how}:{one}' for how in ('record', 'reply', 'hint') if (one := getattr(known, how)))}"
+            for name, known in self._groups.items()
         )
         return f"<Primaries {told or 'nobody'}>"
+
+
+def _later(primary: Primary | None, epoch: int) -> Primary | None:
+    return primary if primary is not None and primary.epoch > epoch else None
+
+
+def _is_about(believed: Primary | None, primary: Primary) -> bool:
+    return believed is not None and believed.endpoint == primary.endpoint and believed.epoch <= primary.epoch
