@@ -186,6 +186,9 @@ struct Dunder { 1: i32 __class__ }
 exception Oops { 1: set<list<map<i32, i32>>> x }
 const set<map<i32, i32>> MAPS = [{1: 2}]
 const Good FINE = {'x': 1}
+const list<Holder> HELD = [{'bad': [{'b': {{1: 2}: 3}}]}]
+struct Filled { 1: i32 x = 1, 2: Bad bad = {'b': {{1: 2}: 3}}, 3: Good good = {'x': 2} }
+const Good GOOD = FINE
 service S {
   Good fine(1: Good g),
   void takes(1: Holder h),
@@ -206,10 +209,10 @@ def test_what_python_cannot_hold_is_refused_where_it_is_used(tmp_path: Path) -> 
     why = {
         "takes": "main.thrift:4: Bad's field b cannot be held by Python: map<map<i32, i32>, i32> has keys or members",
         "gives": "main.thrift:4: Bad's field b cannot be held by Python",
-        "inside": r"main.thrift:15: S.inside\(\)'s parameter x cannot be held by Python",
+        "inside": r"main.thrift:18: S.inside\(\)'s parameter x cannot be held by Python",
         "fails": "main.thrift:8: Oops's field x cannot be held by Python",
-        "never": r"main.thrift:17: S.never\(\) is oneway, so nobody hears its result; expected 'oneway void'",
-        "__init__": r"main.thrift:18: S.__init__\(\) has a name that means something else in Python",
+        "never": r"main.thrift:20: S.never\(\) is oneway, so nobody hears its result; expected 'oneway void'",
+        "__init__": r"main.thrift:21: S.__init__\(\) has a name that means something else in Python",
     }
     for name, message in why.items():
         method = idl.S.methods[name]
@@ -225,6 +228,9 @@ def test_what_python_cannot_hold_is_refused_where_it_is_used(tmp_path: Path) -> 
                 StructCodec(struct)
     with pytest.raises(IdlError, match="main.thrift:9: the constant MAPS cannot be held by Python: set<map<i32, i32>>"):
         print(idl.MAPS)
+    with pytest.raises(IdlError, match="main.thrift:4: Bad's field b cannot be held by Python"):
+        print(idl.HELD)
+    assert (idl.Filled().good.x, idl.Filled().bad, idl.GOOD.x) == (2, None, 1)
     assert StructCodec(idl.Good).decode(StructCodec(idl.Good).encode(idl.Good(1))) == idl.Good(1)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from zkrpc.codec.calls import is_mutable
 from zkrpc.codec.shape import (
+    Field,
     FieldType,
     Kind,
     RawType,
@@ -24,6 +25,7 @@ from zkrpc.codec.shape import (
     is_union,
     mark_refused,
     mark_union,
+    reachable,
     refusal_of,
     type_of,
 )
@@ -96,8 +98,7 @@ class _Building:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._made = Built(module=ModuleType(module_name(source)))
-        self._structs: dict[type, Definition] = {}
-        self._specs: dict[type, dict[int, Entry]] = {}
+        self._structs: dict[Any, Definition] = {}
         self._waiting: list[str] = []
         """What is being made and needs what is made now: structs by defaults, constants by constants."""
         self._finished: set[type] = set()
@@ -109,7 +110,7 @@ class _Building:
         for definition in definitions:
             self._class(definition)
         for cls, definition in self._structs.items():
-            self._specs[cls] = self._types(cls, definition.fields, f"{definition.name}'s field")
+            cls.thrift_spec = self._types(cls, definition.fields, f"{definition.name}'s field")
         for definition in definitions:
             if definition.kind == "typedef" and definition.type:
                 self._raw(definition.type)
@@ -197,13 +198,13 @@ class _Building:
             message = f"{name} is oneway, so nobody hears its result; expected 'oneway void'"
             mark_refused(results, self._error(message, function.line))
 
-    def _ready(self, cls: type) -> None:
+    def _ready(self, cls: Any) -> None:
         """Makes a struct of this file one that can be called, with its defaults; those they are made of first."""
         if cls in self._finished or cls not in self._structs:
             return
         definition = self._structs[cls]
         self._wait(f"default of {definition.name}", definition.line)
-        set_fields(cls, self._specs[cls], self._defaults(cls, definition.name, definition.fields))
+        set_fields(cls, cls.thrift_spec, self._defaults(cls, definition.name, definition.fields))
         self._waiting.pop()
         self._finished.add(cls)
 
@@ -216,12 +217,12 @@ class _Building:
 
     def _defaults(self, owner: type, name: str, fields: Sequence[FieldOutline]) -> dict[str, Any]:
         # A union is what is set in it, so a member's default would be a second one beside it.
-        given = [field for field in fields if field.default is not None and not is_union(owner)]
-        if refusal_of(owner):
+        if is_union(owner) or refusal_of(owner):
             return {}
         return {
             field.name: self._value(field.type, field.default, f"the default of {name}.{field.name}", field.line)
-            for field in given
+            for field in fields
+            if field.default is not None and self._refusal(field.type) is None
         }
 
     def _constant(self, definition: Definition) -> Any:
@@ -231,13 +232,22 @@ class _Building:
             assert definition.type is not None
             self._wait(f"constant {name}", definition.line)
             reason = _unusable(name, type_of(self._raw(definition.type)))
+            refusal = self._error(f"the constant {name} {reason}", definition.line) if reason else None
             self._made.constants[name] = (
-                self._error(f"the constant {name} {reason}", definition.line)
-                if reason
-                else self._value(definition.type, definition.value, f"the constant {name}", definition.line)
+                refusal
+                or self._refusal(definition.type)
+                or self._value(definition.type, definition.value, f"the constant {name}", definition.line)
             )
             self._waiting.pop()
         return self._made.constants[name]
+
+    def _refusal(self, of: TypeName) -> IdlError | None:
+        """Why values of this type cannot be held, if a struct inside is refused."""
+        try:
+            reachable((Field(id=1, name="value", type=type_of(self._raw(of))),))
+            return None
+        except IdlError as refusal:
+            return refusal
 
     def _value(self, of: TypeName, value: Value | None, place: str, line: int) -> Any:
         try:
