@@ -291,3 +291,24 @@ def test_decorator_that_changes_the_parameters_says_so() -> None:
         return run
 
     check_handler(idl.Shapes, with_area(with_database(lambda self, database, width, height: 1)))
+
+
+def test_names_that_python_has_no_room_for_can_be_served(tmp_path: Path) -> None:
+    """``self``, words of the language and names with underscores; the advice for them is one that can be followed."""
+    file = tmp_path / "odd.thrift"
+    file.write_text("service Odd { i32 import(1: i32 self, 2: i32 class, 3: i32 _id, 4: i32 id) }")
+    odd = zkrpc.load(file).Odd
+
+    class Handler:
+        def import_(self, self_: int, class_: int, _id: int, id: int) -> int:
+            return self_ + class_ + _id - id
+
+    with pytest.raises(zkrpc.ConfigError) as caught:
+        check_handler(odd, Handler())
+    advice = "write def import_(self, self_, class_, _id, id), and below the class: setattr(Handler, 'import', "
+    assert f"Handler.import is missing; {advice}Handler.import_) [" in str(caught.value)
+    setattr(Handler, "import", Handler.import_)
+    check_handler(odd, Handler())
+    setattr(Handler, "import", lambda self, self_, class_, id, _id: 0)
+    with pytest.raises(zkrpc.ConfigError, match="another order than the IDL: id would be given _id"):
+        check_handler(odd, Handler())

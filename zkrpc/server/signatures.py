@@ -24,6 +24,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import keyword
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -77,8 +78,17 @@ def _faults(method: Method, handler: object, owner: str) -> Iterator[str]:
 def _missing(method: Method, handler: object, owner: str, found: object) -> str:
     there = "is missing" if found is None else f"is {found!r:.60}, which cannot be called"
     alike = _alike(method.name, [name for name in _public_methods(handler) if name != method.name])
-    hint = f"; is {owner}.{alike} meant?" if alike else f"; write def {method.name}({_list(method, first='self')})"
+    named = alike and not keyword.iskeyword(method.name)
+    hint = f"; is {owner}.{alike} meant?" if named else f"; {_advice(method, owner)}"
     return f"{place_of(handler)}{owner}.{method.name} {there}{hint}{_declared(method)}"
+
+
+def _advice(method: Method, owner: str) -> str:
+    name, parameters = method.name, _list(method, first="self")
+    if keyword.iskeyword(name):
+        # Python's grammar has no room for it, but its objects have.
+        return f"write def {name}_({parameters}), and below the class: setattr({owner}, {name!r}, {owner}.{name}_)"
+    return f"write def {name}({parameters})"
 
 
 def _declared(method: Method) -> str:
@@ -86,7 +96,12 @@ def _declared(method: Method) -> str:
 
 
 def _list(method: Method, *, first: str = "") -> str:
-    return ", ".join([*([first] if first else []), *(one.name for one in method.parameters)])
+    names = (f"{one.name}_" if first and not _is_usable(one.name) else one.name for one in method.parameters)
+    return ", ".join([*([first] if first else []), *names])
+
+
+def _is_usable(name: str) -> bool:
+    return not keyword.iskeyword(name) and name != "self"
 
 
 def _never_run(function: Callable[..., Any]) -> str:
@@ -151,7 +166,7 @@ def _shown(signature: inspect.Signature) -> str:
 def _wrong_names(method: Method, wanted: Sequence[Parameter], named: Sequence[inspect.Parameter]) -> str:
     """Arguments are handed over by position, so one of another name gets what it was not meant to get."""
     for place, (theirs, ours) in enumerate(zip(wanted, named, strict=False)):
-        if _same(theirs.name, ours.name):
+        if theirs.name == ours.name or (_same(theirs.name, ours.name) and not _is_of_another(method, ours.name)):
             continue
         if any(_same(one.name, ours.name) for one in method.parameters):
             return f"has another order than the IDL: {ours.name} would be given {theirs.name}"
@@ -159,6 +174,11 @@ def _wrong_names(method: Method, wanted: Sequence[Parameter], named: Sequence[in
             alike = "" if _alike(ours.name, [theirs.name]) else "; if another name is meant, end the parameters with /"
             return f"calls parameter {place + 1} {ours.name}, and the IDL {theirs.name}{alike}"
     return ""
+
+
+def _is_of_another(method: Method, name: str) -> bool:
+    """``id_`` may stand for ``id``, unless the IDL has both."""
+    return any(one.name == name for one in method.parameters)
 
 
 def _same(theirs: str, ours: str) -> bool:

@@ -1,0 +1,69 @@
+"""What the pages in docs/ say of flags, variables and code is so."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import pytest
+
+import zkrpc
+from tests.programs import ROOT
+from tests.server.echo import EchoHandler, idl
+from zkrpc.cli.serve import serve
+from zkrpc.testing.loopback import Loopback
+
+SERVICES = (ROOT / "docs" / "services.md").read_text()
+FAST = zkrpc.ServerConfig(linger=0, drain_timeout=2)
+
+
+def interceptors(**names: Any) -> dict[str, Any]:
+    """The functions of the page's section about interceptors, as written there."""
+    section = SERVICES.partition("\n## Interceptors\n")[2].partition("\n## ")[0]
+    (code,) = re.findall(r"^```python\n(.*?)^```$", section, flags=re.DOTALL | re.MULTILINE)
+    namespace = {"zkrpc": zkrpc, "time": time, **names}
+    exec(code, namespace)
+    return namespace
+
+
+def test_page_names_every_flag_of_serve() -> None:
+    """And none that is not there."""
+    flags = {flag for option in serve.params for flag in option.opts if flag.startswith("--")}
+    section = SERVICES.partition("\n## Settings from outside\n")[2]
+    assert flags - {"--reload"} <= set(re.findall(r"`(--[a-z-]+)`", section)) <= flags
+
+
+def test_page_names_every_variable() -> None:
+    """Everything in the code that begins like one of ours."""
+    read = {name for path in (ROOT / "zkrpc").rglob("*.py") for name in re.findall(r"ZKRPC_[A-Z]+", path.read_text())}
+    assert read and read == set(re.findall(r"`(ZKRPC_[A-Z]+)`", SERVICES))
+
+
+def test_pages_are_reached_from_the_readme() -> None:
+    """Each of them."""
+    readme = (ROOT / "README.md").read_text()
+    pages = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+    assert pages and [page for page in pages if f"docs/{page}" not in readme] == []
+
+
+def test_interceptors_of_the_page_do_what_it_says() -> None:
+    """One refuses before the handler ran, one measures the whole call, one hands a header on."""
+    seen: list[tuple[str, int]] = []
+    shown = interceptors(TOKENS={"good"}, observe=lambda method, seconds, attempt: seen.append((method, attempt)))
+    inner_service = zkrpc.Service(idl.Echo, EchoHandler, name="inner", config=FAST)
+    inner = Loopback(inner_service, interceptors=[shown["forward_tenant"]])
+
+    class Outer(EchoHandler):
+        def echo(self, text: str) -> str:
+            return str(inner.stub.echo(text))
+
+    service = zkrpc.Service(idl.Echo, Outer, name="outer", config=FAST, interceptors=[shown["authenticate"]])
+    with inner, Loopback(service, interceptors=[shown["timed"]]) as stub:
+        with pytest.raises(zkrpc.Rejected, match="no valid token") as caught:
+            stub.echo("x")
+        assert caught.value.executed is zkrpc.Executed.NO
+        assert stub.options(headers={"token": "good", "tenant": "blue"}).echo("x") == "x"
+        (call,) = inner.handlers[0].seen
+        assert call.headers["tenant"] == "blue" and "token" not in call.headers
+    assert [method for method, _ in seen] == ["echo", "echo"] and seen[1][1] == 1
