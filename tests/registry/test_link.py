@@ -56,8 +56,9 @@ def test_errors_are_translated_by_what_they_mean(theirs: type[Exception], ours: 
     """The message says what was asked and what ZooKeeper called it."""
     error = translated(theirs("why"), "get /a")
     assert type(error) is ours
-    assert str(error) == f"ZooKeeper get /a: {theirs.__name__.removesuffix('Error')} (why)"
-    assert str(translated(theirs(), "get /a")).endswith(theirs.__name__.removesuffix("Error"))
+    assert str(error).startswith(f"ZooKeeper get /a: {theirs.__name__.removesuffix('Error')} (why)")
+    assert ("RegistryConfig.username" in str(error)) == (theirs is exceptions.NoAuthError)
+    assert str(translated(theirs(), "get /a")).partition(": ")[2].startswith(theirs.__name__.removesuffix("Error"))
 
 
 def test_a_transactions_consequences_are_told_from_its_cause() -> None:

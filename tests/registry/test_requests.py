@@ -149,7 +149,7 @@ def test_credentials_keep_others_from_changing_nodes(opened: Opener) -> None:
     stranger, same = opened(), opened(config=RegistryConfig(username="svc", password="secret"))
     assert (stranger.get("/mine") or (b"",))[0] == b"v"
     for request in (lambda: stranger.set("/mine", b""), lambda: stranger.delete("/mine/too")):
-        with pytest.raises(CoordinationError, match="NoAuth"):
+        with pytest.raises(CoordinationError, match="NoAuth: the node is others'; look at RegistryConfig.username"):
             request()
     same.delete("/mine/too")
 

@@ -20,6 +20,7 @@ from tests.client.peers import closed_port
 from tests.zookeeper.waiting import eventually
 from zkrpc.config import RegistryConfig
 from zkrpc.dev.zookeeper import DevZooKeeper
+from zkrpc.errors import CoordinationError
 from zkrpc.registry.operations import SessionState
 from zkrpc.registry.session import Session
 from zkrpc.testing.proxy import Proxy, ProxyMode
@@ -104,6 +105,33 @@ def test_a_mute_server_is_told_while_it_is_waited_for(
     opened(f"127.0.0.1:{mute}", timeout=30.0)
     eventually(lambda: complaints(caplog), 60)
     assert "takes connections and says nothing: it hangs, has just started, or is no ZooKeeper" in complaints(caplog)[0]
+
+
+def test_a_server_that_wants_credentials_says_so(
+    opened: Opener, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It gives a session and takes it back at the first request, on and on: one trouble, told once, in every error."""
+    with DevZooKeeper(directory=tmp_path) as server:
+        server.stop_all()
+        with (tmp_path / "0" / "zoo.cfg").open("a") as settings:
+            settings.write("enforce.auth.enabled=true\nenforce.auth.schemes=digest\n")
+        server.start_all()
+        session, told = opened(server.hosts), set()
+        give_up_at = time.monotonic() + 60
+        while not complaints(caplog):
+            assert time.monotonic() < give_up_at
+            try:
+                session.children("/")
+            except CoordinationError as error:
+                told.add(str(error))
+            gevent.sleep(0.05)
+        assert "authentication failed, or is demanded" in complaints(caplog)[0]
+        assert any(
+            "SessionClosedRequireSasl: it wants to know who we are; look at RegistryConfig" in one for one in told
+        )
+        suspended = sum("session suspended" in record.message for record in caplog.records)
+        gevent.sleep(2.0)
+        assert sum("session suspended" in record.message for record in caplog.records) <= suspended + 1
 
 
 @contextlib.contextmanager

@@ -59,7 +59,9 @@ class Trouble(enum.Enum):
         f"{_HANGS_UP}or does not know a higher transaction id that we have seen: it lost its data, was restored from "
         "an older backup, or is another ensemble"
     )
-    UNAUTHORIZED = "authentication failed: look at RegistryConfig.username and .password, and at what it demands"
+    UNAUTHORIZED = (
+        "authentication failed, or is demanded: look at RegistryConfig.username and .password, and at its settings"
+    )
     OTHER = "it failed"
 
 

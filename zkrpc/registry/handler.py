@@ -19,7 +19,7 @@ from typing import Any
 import gevent
 import gevent.monkey
 import gevent.socket
-from kazoo.exceptions import AuthFailedError, ConnectionDropped
+from kazoo.exceptions import AuthFailedError, ConnectionDropped, SessionClosedRequireSaslError
 from kazoo.handlers.gevent import SequentialGeventHandler
 
 from zkrpc.dialling import SlowName, UnknownName, connect_first, look_up
@@ -89,11 +89,12 @@ class Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untype
         return cooperative(sock)
 
     def receive_greeting_failed(self, error: BaseException, *, seen_anything: bool) -> None:
-        """The server that was dialled last did not give a session; ``seen_anything`` if we told of transactions."""
+        """The server that was dialled last gave no session, or took it back at once; ``seen_anything`` if we told of
+        transactions."""
         if self.server is None:
             return
         hangs_up = Trouble.HANGS_UP_ON_US if seen_anything else Trouble.HANGS_UP
-        if isinstance(error, AuthFailedError):
+        if isinstance(error, (AuthFailedError, SessionClosedRequireSaslError)):
             trouble, detail = Trouble.UNAUTHORIZED, ""
         elif isinstance(error, self.timeout_exception):
             trouble, detail = Trouble.MUTE, ""

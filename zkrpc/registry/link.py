@@ -28,17 +28,20 @@ import gevent
 from gevent.lock import BoundedSemaphore
 from kazoo.client import KazooClient
 from kazoo.exceptions import (
+    AuthFailedError,
     BadVersionError,
     ConnectionClosedError,
     ConnectionDropped,
     ConnectionLoss,
     KazooException,
+    NoAuthError,
     NodeExistsError,
     NoNodeError,
     OperationTimeoutError,
     RequestTimeoutError,
     RolledBackError,
     RuntimeInconsistency,
+    SessionClosedRequireSaslError,
     SessionExpiredError,
     SessionMovedError,
 )
@@ -90,6 +93,9 @@ _TRANSLATIONS: tuple[tuple[type[KazooException], type[CoordinationError]], ...] 
 )
 
 
+_UNAUTHORIZED = (AuthFailedError, SessionClosedRequireSaslError)
+
+
 def translated(error: KazooException, action: str) -> CoordinationError:
     """Our exception for one of kazoo's; what has no name of its own is a plain CoordinationError."""
     for theirs, ours in _TRANSLATIONS:
@@ -100,7 +106,12 @@ def translated(error: KazooException, action: str) -> CoordinationError:
 
 def _reason(error: KazooException) -> str:
     name = type(error).__name__.removesuffix("Error")
-    return f"{name} ({error})" if str(error) else name
+    text = f"{name} ({error})" if str(error) else name
+    if isinstance(error, NoAuthError):
+        return f"{text}: the node is others'; look at RegistryConfig.username and .password"
+    if isinstance(error, _UNAUTHORIZED):
+        return f"{text}: it wants to know who we are; look at RegistryConfig.username and .password"
+    return text
 
 
 def is_consequence(error: object) -> bool:
@@ -296,6 +307,8 @@ class Link:
         try:
             return result.get(block=False)
         except KazooException as error:
+            if isinstance(error, _UNAUTHORIZED):
+                self._handler.receive_greeting_failed(error, seen_anything=False)
             raise translated(error, action) from error
 
     def _require_open(self, action: str) -> None:

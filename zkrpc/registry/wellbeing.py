@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 
 from zkrpc.endpoint import Endpoint
-from zkrpc.registry.diagnosis import Complain, Diagnosis
+from zkrpc.registry.diagnosis import Complain, Diagnosis, DiagnosisState
 from zkrpc.registry.estrangement import Estrangement
 from zkrpc.registry.newcomer import takes_newcomers
 from zkrpc.registry.operations import ConnectString, SessionState
@@ -82,7 +82,8 @@ class Wellbeing:
         self.diagnosis.handle_timer(self._clock())
         for effect in self.diagnosis.effects():
             _log.log(logging.ERROR if isinstance(effect, Complain) else logging.WARNING, "%s", effect.text)
-        if state is not self._told and state in (SessionState.SUSPENDED, SessionState.LOST):
+        is_known = state is SessionState.SUSPENDED and self.diagnosis.state is DiagnosisState.COMPLAINING
+        if state is not self._told and state in (SessionState.SUSPENDED, SessionState.LOST) and not is_known:
             _log.warning("ZooKeeper session %s (%s)", state.value, self._target)
         self._told = state
 
