@@ -60,9 +60,9 @@ def logged(name: str, message: str, *arguments: object, error: Exception | None 
     return stream.getvalue()
 
 
-def test_record_of_ours_is_one_line() -> None:
-    """Nobody's text forges another one, not in an exception either: the lines of a traceback are indented."""
-    assert logged("zkrpc.client", "from %s", ODD) == "INFO zkrpc.client: from a\\x1b[2Jb\\nc\\u202ed\n"
+def test_record_of_ours_begins_one_line() -> None:
+    """Nobody's text forges another one, not in an exception either: what is not the first line is indented."""
+    assert logged("zkrpc.client", "from %s", ODD) == "INFO zkrpc.client: from a\\x1b[2Jb\n  c\\u202ed\n"
     text = logged("zkrpc.server", "it failed", error=ValueError("x\nINFO zkrpc.server: all is well\x1b[8m"))
     assert text.splitlines() == [
         "INFO zkrpc.server: it failed",

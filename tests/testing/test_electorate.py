@@ -154,6 +154,21 @@ def test_primary_whose_session_ends_is_deposed(story: list[str]) -> None:
         assert stub.add(0) == 3 and loopback.primary() == first
 
 
+def test_replica_that_does_not_lead_says_who_does(story: list[str]) -> None:
+    """To a caller that cannot reach the primary: nothing was done, and where and since when it leads."""
+    loopback = Loopback(service(), replicas=2)
+    with loopback as stub:
+        assert stub.add(1) == 1
+        leader = loopback.primary()
+        loopback.unlist(leader)
+        with pytest.raises(zkrpc.NotPrimary) as caught:
+            stub.options(timeout=0.5).add(1)
+        refused = caught.value
+        assert (refused.executed, refused.primary) == (zkrpc.Executed.NO, zkrpc.Endpoint("memory", leader))
+        assert (refused.epoch, refused.group) == (1, "main") and loopback.handlers[1 - leader].count == 0
+        assert stub.options(timeout=5.0).seen() == 0
+
+
 def test_replica_whose_on_elected_fails_lets_another_lead(story: list[str]) -> None:
     """It is told that its term is over, and whoever comes next has a higher epoch."""
 

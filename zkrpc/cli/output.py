@@ -60,18 +60,18 @@ def _finite(value: object) -> object:
 
 
 class LegibleFormatter(logging.Formatter):
-    """Writes one line for each record, whatever it holds, and indents the lines of a traceback.
+    """Begins one line for each record, whatever it holds, and indents what follows: a traceback, or a stack.
 
     So nobody's text can pass for a record of its own. Only for zkrpc's records and those of the client below it: what
     a service of the user's logs is the user's.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """As :class:`logging.Formatter`, with the message on one line."""
+        """As :class:`logging.Formatter`, with the message made legible."""
         if record.name.partition(".")[0] not in ("zkrpc", "kazoo"):
             return super().format(record)
         safe = logging.makeLogRecord(vars(record))
-        safe.msg, safe.args = legible(record.getMessage(), _LONGEST_LINE), None
+        safe.msg, safe.args = legible_lines(record.getMessage()).replace("\n", "\n  "), None
         return super().format(safe)
 
     def formatException(self, ei: Any) -> str:
