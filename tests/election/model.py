@@ -3,7 +3,8 @@
 What it keeps of the real thing is what could make two primaries: sessions that the leader ends by what it has *heard*,
 which a server passes on only every half tick; servers that lag behind, and servers cut off from the leader that go on
 answering pings and reads; requests and replies that take their time or never come; clients that learn late, or never,
-that their session is over; processes that freeze; clocks that run at different speeds.
+that their session is over; processes that freeze; clocks that run at different speeds; and people who write and delete
+nodes.
 
 The ensemble's clock is the true one. Everything random comes from one ``random.Random``, so a seed is a run.
 """
@@ -89,6 +90,9 @@ Write = Callable[[Tree], Failure | None]
 class World:
     """The ensemble, the network and the processes."""
 
+    punctual = True
+    """Whether to check that nobody wants to be woken in the past."""
+
     def __init__(
         self, rng: random.Random, *, processes: int = 3, timeout: float = 6.0, ticks: float = 3.0, steady: bool = False
     ) -> None:
@@ -116,6 +120,8 @@ class World:
         self.sessions: dict[int, ServerSession] = {}
         self.epochs: list[tuple[int, int]] = []
         """(epoch, session) of every claim that ZooKeeper committed."""
+        self.born_at = 0 if steady else 1_700_000_000_000
+        """Milliseconds since 1970 at the beginning, by ZooKeeper's clock; 0 if steady, so that epochs begin at 1."""
         self.acts: list[tuple[int, Process]] = []
         """What primaries did, with the epoch they did it in."""
         self.processes = [Process(self, f"p{number}") for number in range(processes)]
@@ -166,6 +172,10 @@ class World:
             assert self.now - begin < limit, f"not within {limit} s: {self.processes}"
             self.advance(0.005)
         return self.now - begin
+
+    def made_at(self) -> int:
+        """What ZooKeeper's clock says."""
+        return self.born_at and self.born_at + int(1000 * self.now)
 
     # The ensemble
 
@@ -291,9 +301,9 @@ class World:
 
     def to_server(self, connection: Connection, action: Callable[[], None]) -> None:
         """Something that a client sent arrives, if the network lets it."""
-        at = max(self.now + self.latency(), connection.inbound_at)
-        connection.inbound_at = at
         process = connection.client.process
+        at = max(self.now + self.latency() + process.delay, connection.inbound_at)
+        connection.inbound_at = at
 
         def arrive() -> None:
             if not process.holed and connection.server.alive:
@@ -304,9 +314,9 @@ class World:
 
     def to_client(self, connection: Connection, action: Callable[[], None]) -> None:
         """Something that a server sent arrives, if the network lets it, and is handled when the process runs."""
-        at = max(self.now + self.latency(), connection.outbound_at)
-        connection.outbound_at = at
         process = connection.client.process
+        at = max(self.now + self.latency() + process.delay, connection.outbound_at)
+        connection.outbound_at = at
         life = process.life
 
         def arrive() -> None:
@@ -365,6 +375,30 @@ class World:
         if len(serving) > 1 and self.guarded:
             raise Violation(f"{self.now:.3f}: two valid leases: {serving}")
 
+    # What people do
+
+    def write_epoch(self, value: bytes | None) -> None:
+        """Somebody writes the epoch's node, whatever is there; None deletes it. What is already there: touches it."""
+
+        def write(tree: Tree) -> Failure | None:
+            if value is None:
+                return _delete(tree, PATHS.epoch)
+            return _set(tree, PATHS.epoch, value) if PATHS.epoch in tree else _create(tree, PATHS.epoch, value, 0)
+
+        if self.has_quorum():
+            self.commit(write)
+
+    def delete_tree(self, *, with_primary: bool = False) -> None:
+        """Somebody deletes all that the election has, but for the primary's node, unless that is wanted too."""
+
+        def delete(tree: Tree) -> None:
+            for path in [path for path in tree if path.startswith(PATHS.root)]:
+                if with_primary or path != PATHS.primary:
+                    del tree[path]
+
+        if self.has_quorum():
+            self.commit(delete)
+
     def granted(self, epoch: int, session_id: int) -> None:
         """A claim was committed."""
         if self.epochs and epoch <= self.epochs[-1][0]:
@@ -398,6 +432,7 @@ class Client:
         self.sent_at = 0.0
         self.acknowledged_at = 0.0
         """Send time of the newest message that was answered, on the process's clock."""
+        self._attempt = 0
         self._unanswered: dict[int, Callable[[do.Answer | Failure], None]] = {}
         self._numbers = itertools.count()
 
@@ -406,6 +441,8 @@ class Client:
         process, world = self.process, self.world
         if self.connection is not None:
             return
+        self._attempt += 1
+        attempt = self._attempt
         server = world.rng.choice(world.servers)
         asked_at = process.clock()
         life = process.life
@@ -422,7 +459,10 @@ class Client:
                 world.to_client(connection, lambda: self._connected(connection, session_id, asked_at))
             else:
                 world.to_client(connection, self._lost)
-        world.after(0.05 + world.rng.random() * 0.45, lambda: process.run(self.connect, life))
+        # Over a slow link the answer is waited for: another attempt would only take the session away from this one.
+        pause = 0.05 + world.rng.random() * 0.45
+        again = max(pause, 3 * process.delay)
+        world.after(again, lambda: process.run(self.connect, life) if attempt == self._attempt else None)
 
     def _connected(self, connection: Connection, session_id: int, asked_at: float) -> None:
         if self.connection is not None or self.session_id not in (0, session_id):
@@ -490,12 +530,19 @@ class Client:
 
         self.world.to_client(connection, arrive)
 
-    def read(self, look: Callable[[Tree], Any], watch: str | None, done: Callable[[Any], None]) -> None:
+    def read(
+        self,
+        look: Callable[[Tree], Any],
+        watch: str | None,
+        done: Callable[[Any], None],
+        *,
+        only_if_there: bool = False,
+    ) -> None:
         """A read, answered by the server alone, from what it has applied."""
 
         def serve(connection: Connection, answer: Callable[[int, Any], None]) -> None:
             server = connection.server
-            if watch is not None:
+            if watch is not None and (not only_if_there or watch in self.world.trees[server.applied]):
                 server.watches.setdefault(watch, []).append(connection)
             answer(server.applied, look(self.world.trees[server.applied]))
 
@@ -560,6 +607,10 @@ class Process:
         self.alive = False
         self.frozen = False
         self.holed = False
+        self.delay = 0.0
+        """Seconds that its link to ZooKeeper takes, each way, beside the usual."""
+        self.failing = False
+        """Whether ``on_elected`` raises."""
         self.rate = 1.0 if world.steady else 1 + 0.014 * (2 * world.rng.random() - 1)
         self.offset = world.rng.random() * 1000
         self._held_back: list[tuple[Callable[[], None], int]] = []
@@ -651,7 +702,7 @@ class Process:
         """A (re)connect."""
         now = self.clock()
         self.heartbeat.receive_connected(session_id, self.world.timeout, asked_at, now)
-        self.machine.receive_connected(session_id, now)
+        self.machine.receive_connected(session_id, now, timeout=self.world.timeout)
 
     def disconnected(self, *, lost: bool) -> None:
         """The connection is gone, and perhaps the session."""
@@ -692,6 +743,9 @@ class Process:
             self.heartbeat.receive_acknowledged(self.client.acknowledged_at, now)
         self.heartbeat.handle_timer(now)
         self.machine.handle_timer(now)
+        timer = self.machine.next_timer()
+        if self.world.punctual and timer is not None and timer <= now:
+            raise Violation(f"{self} wants to be woken at {timer:.3f}, which it has been")
 
     def _execute(self, effect: Any) -> None:
         now = self.clock()
@@ -712,7 +766,7 @@ class Process:
             case do.Elect(epoch=epoch):
                 self.elected = epoch
                 self.loaded = len(self.world.acts)
-                succeeds = self.world.steady or self.world.rng.random() < 0.95
+                succeeds = not self.failing and (self.world.steady or self.world.rng.random() < 0.95)
                 self._later(self._effort(), lambda: self._synchronise(epoch, succeeds))
             case do.Depose(epoch=epoch):
                 self.elected = None
@@ -799,7 +853,7 @@ class Process:
             case do.InspectCandidate(path=path) | do.WatchPredecessor(path=path) | do.ReadPrimary(path=path):
                 self.client.read(lambda tree: tree.get(path), path, done)
             case do.ReadEpoch(path=path):
-                self.client.read(lambda tree: tree.get(path), None, done)
+                self.client.read(lambda tree: tree.get(path), path, done, only_if_there=True)
 
     def _read_together(self, reads: tuple[do.Read, ...], done: Callable[[Any], None]) -> None:
         answers: dict[int, Any] = {}
@@ -822,7 +876,8 @@ class Process:
             case do.CreateCandidate(prefix=prefix, value=value):
                 if PATHS.candidates not in tree:
                     return Failure.MISSING
-                return _create(tree, f"{prefix}{next(self.world._sequence):010}", value, session_id)
+                path = f"{prefix}{next(self.world._sequence):010}"
+                return _create(tree, path, value, session_id, self.world.made_at())
             case do.DeleteCandidate(path=path):
                 return _delete(tree, path)
             case do.CreateEpoch(path=path, value=value):
@@ -833,6 +888,11 @@ class Process:
                 failure = _set(tree, request.epoch, request.epoch_value, request.version)
                 failure = failure or _delete(tree, request.primary)
                 return failure or (_delete(tree, request.candidate) if request.candidate else None)
+            case do.RaiseEpoch(epoch=path, epoch_value=value, version=version):
+                return _set(tree, path, value, version)
+            case do.RecordTrouble(path=path, value=value):
+                tree.pop(path, None)
+                return None if value is None else _create(tree, path, value, session_id)
             case do.RecordHistory(path=path, record=record, reason=reason):
                 value = tree[path].value if path in tree else b""
                 at = self.world.now
@@ -860,10 +920,10 @@ def _children(tree: Tree, path: str) -> tuple[str, ...] | None:
     return tuple(name[len(path) + 1 :] for name in tree if name.startswith(f"{path}/"))
 
 
-def _create(tree: Tree, path: str, value: bytes, owner: int) -> Failure | None:
+def _create(tree: Tree, path: str, value: bytes, owner: int, made_at: int = 0) -> Failure | None:
     if path in tree:
         return Failure.EXISTS
-    tree[path] = Node(owner=owner, value=value)
+    tree[path] = Node(owner=owner, value=value, made_at=made_at)
     return None
 
 
@@ -877,5 +937,5 @@ def _set(tree: Tree, path: str, value: bytes, version: int = -1) -> Failure | No
         return Failure.MISSING
     if version not in (-1, node.version):
         return Failure.CONFLICT
-    tree[path] = Node(owner=node.owner, version=node.version + 1, value=value)
+    tree[path] = dataclasses.replace(node, version=node.version + 1, value=value)
     return None

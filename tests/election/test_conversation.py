@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zkrpc.election.conversation import Conversation, Finished
+from zkrpc.election.conversation import Conversation, Failed, Finished
 from zkrpc.election.effects import Answer, Failure, ListCandidates, Node, ReadEpoch, Request
 from zkrpc.election.procedures import Procedure, RequestFailed
 from zkrpc.errors import RemoteProtocolError
@@ -15,7 +15,7 @@ FIRST, SECOND = ListCandidates("/c"), ReadEpoch("/e")
 def talk() -> tuple[Conversation, list[Request]]:
     """A connected conversation and what it asks."""
     asked: list[Request] = []
-    conversation = Conversation(asked.append, lambda: 1.0)
+    conversation = Conversation(lambda request, now: asked.append(request), lambda: 1.0)
     conversation.connect()
     return conversation, asked
 
@@ -37,7 +37,7 @@ def two_questions() -> Procedure[str]:
 def test_conversation_hands_answers_in_until_the_procedure_returns() -> None:
     """One request at a time; the last answer gives the result."""
     conversation, asked = talk()
-    conversation.begin(two_questions())
+    conversation.begin(two_questions(), 0.0)
     assert asked == [FIRST] and not conversation.is_free(0.0)
     assert conversation.receive_answer(("a",), 0.0) is None and asked == [FIRST, SECOND]
     assert conversation.receive_answer(None, 0.0) == Finished("('a',) None")
@@ -47,7 +47,7 @@ def test_conversation_hands_answers_in_until_the_procedure_returns() -> None:
 def test_conversation_throws_failures_in() -> None:
     """A refusal that the procedure handles is an answer like any other."""
     conversation, _ = talk()
-    conversation.begin(two_questions())
+    conversation.begin(two_questions(), 0.0)
     conversation.receive_answer((), 0.0)
     assert conversation.receive_answer(Failure.CONFLICT, 0.0) == Finished("() None")
 
@@ -57,9 +57,9 @@ def test_conversation_pauses_after_a_failure_and_longer_after_the_next(answer: A
     """Whether ZooKeeper failed or what it held; a success, or a new connection, ends that."""
     conversation, _ = talk()
     for pause in (0.1, 0.2):
-        conversation.begin(two_questions())
+        conversation.begin(two_questions(), 0.0)
         conversation.receive_answer((), 1.0)
-        assert conversation.receive_answer(answer, 1.0) is None
+        assert conversation.receive_answer(answer, 1.0) == Failed(text)
         assert conversation.failure == text
         assert not conversation.is_free(1.0) and conversation.next_timer() == pytest.approx(1.0 + pause)
         assert conversation.is_free(1.0 + pause + 0.01)
@@ -75,7 +75,7 @@ def test_conversation_waits_for_the_answer_of_what_it_abandoned() -> None:
     """The request is out there: nothing new begins before its answer, which is then thrown away."""
     conversation, asked = talk()
     conversation.abandon()
-    conversation.begin(two_questions())
+    conversation.begin(two_questions(), 0.0)
     conversation.abandon()
     assert not conversation.is_free(0.0)
     assert "unanswered=True" in repr(conversation)
@@ -99,3 +99,22 @@ def test_conversation_lets_a_few_repeats_pass_before_it_pauses() -> None:
         assert conversation.is_free(0.0)
     conversation.pause_if_repeated(0.0)
     assert not conversation.is_free(0.0)
+
+
+def test_conversation_that_has_nothing_to_begin_after_its_pause_wakes_nobody_again() -> None:
+    """A pause that is over is no time to wait for: whoever asks for the next timer would spin."""
+    conversation, _ = talk()
+    conversation.pause(0.0, 1.0)
+    conversation.handle_timer(0.9)
+    assert conversation.next_timer() == 1.0
+    conversation.handle_timer(1.0)
+    assert conversation.next_timer() is None and conversation.is_free(1.0)
+
+
+def test_conversation_knows_how_long_the_answer_has_taken() -> None:
+    """Of the request that is out, not of the procedure."""
+    conversation, _ = talk()
+    conversation.begin(two_questions(), 1.0)
+    assert conversation.asked_for(1.5) == 0.5
+    conversation.receive_answer((), 2.0)
+    assert conversation.asked_for(2.25) == 0.25

@@ -11,7 +11,11 @@ from zkrpc.election.effects import Depose, Elect, Reason, Serve
 
 def test_reason_knows_which_ends_are_voluntary() -> None:
     """Only who leaves on purpose leaves a tombstone."""
-    assert [reason for reason in Reason if reason.is_voluntary] == [Reason.HANDED_OVER, Reason.WITHDRAWN]
+    assert [reason for reason in Reason if reason.is_voluntary] == [
+        Reason.HANDED_OVER,
+        Reason.WITHDRAWN,
+        Reason.UNLISTED,
+    ]
 
 
 def test_effects_are_values() -> None:

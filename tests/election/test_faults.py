@@ -12,6 +12,7 @@ import pytest
 
 from tests.election.model import PATHS, Process, Violation, World
 from zkrpc.election.fencing import Fence
+from zkrpc.election.tree import EpochRecord
 
 T, TICK = 6.0, 2.0
 
@@ -324,3 +325,160 @@ def test_claim_whose_reply_and_session_are_lost_is_not_adopted() -> None:
     assert [epoch for epoch, _ in world.epochs] == [1, 2]
     assert world.epochs[0][1] == first_session != world.epochs[1][1]
     assert world.story() == ["p0 Elect 2", "p0 Serve 2"]
+
+
+# What people do, and links that are too slow
+
+
+def behind(world: World, former: Process) -> Process:
+    """The one that is next in the queue after ``former``."""
+    names = sorted(
+        (name for name in world.tree if name.startswith(f"{PATHS.candidates}/")), key=lambda name: name[-10:]
+    )
+    order = [name.rpartition("/")[2].partition(".")[0] for name in names]
+    return next(process for process in world.processes if process.name == order[order.index(former.name) + 1])
+
+
+@pytest.mark.parametrize("part", [0.15, 0.3])
+def test_candidate_with_a_slow_link_lets_the_next_one_lead(part: float) -> None:
+    """Its round trip is longer than a heartbeat may take: it sees so before it claims, and goes to the queue's end."""
+    world, former = leading()
+    slow = behind(world, former)
+    slow.delay = part * T
+    former.kill(supervised=True)
+    new, gap = successor(world, slow, 2 * T)
+    assert new is not former and gap < 6 * part * T
+    assert world.story() == [f"{new.name} Elect 2", f"{new.name} Serve 2"]
+    world.advance(3 * T)
+    assert world.primary() is new and world.story() == []
+
+
+def test_claim_over_a_link_that_becomes_slow_is_given_up() -> None:
+    """It commits, and no heartbeat is ever answered in time: after half a timeout it lets go, and others lead."""
+    world, former = leading()
+    slow = behind(world, former)
+    former.kill(supervised=True)
+    while slow.machine.state.value != "claiming":
+        world.advance(0.001)
+    slow.delay = 0.15 * T
+    gap = world.wait(lambda: world.primary() not in (None, former, slow), 3 * T)
+    assert gap < 2 * T and [epoch for epoch, _ in world.epochs] == [1, 2, 3]
+
+
+def test_primary_whose_link_becomes_slow_is_succeeded() -> None:
+    """Its lease ends, and what it gives up is gone before its session is."""
+    world, former = leading()
+    former.delay = 0.15 * T
+    new, gap = successor(world, former, 3 * T)
+    assert gap < 2 * T and new.serving_epoch() == 2
+    former.delay = 0.0
+    world.advance(2 * T)
+    assert world.primary() is new and former.machine.state.value == "waiting"
+
+
+def test_sick_instances_are_elected_ever_less_often_and_lead_soon_after_they_are_well() -> None:
+    """All of them raise from ``on_elected``: not as fast as they can, for as long as that lasts."""
+    world, former = leading()
+    for process in world.processes:
+        process.failing = True
+    former.kill(supervised=True)
+    former.start()
+    world.advance(20.0)
+    early = len(world.epochs)
+    world.advance(60.0)
+    assert len(world.epochs) - early < 50
+    for process in world.processes:
+        process.failing = False
+    assert world.wait(lambda: world.primary() is not None, T + 5.0) < 6.1
+
+
+def test_touched_epoch_changes_nothing() -> None:
+    """Somebody writes its own value into the node again: the version is learnt, and the term goes on."""
+    world, former = leading()
+    for _ in range(3):
+        world.write_epoch(world.tree[PATHS.epoch].value)
+        world.advance(0.1)
+    assert world.primary() is former and world.story() == []
+    assert former.machine.ballot.epoch_version == world.tree[PATHS.epoch].version
+    former.run(lambda: former.machine.step_down(former.clock()), former.life)
+    _, gap = successor(world, former, 1.0)
+    assert gap <= 0.06
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, b"", b"\xff", EpochRecord(epoch=2**63 - 1).dump(), EpochRecord(epoch=1, instance="somebody").dump()],
+    ids=["deleted", "empty", "unreadable", "exhausted", "foreign"],
+)
+def test_epoch_that_is_not_ours_any_more_ends_the_term_and_is_put_right(value: bytes | None) -> None:
+    """Whoever leads knows what it should say: it stops in order, says so, and the next epoch is above."""
+    world, former = leading()
+    world.write_epoch(value)
+    new, gap = successor(world, former, 1.0)
+    assert gap < 0.2
+    story = world.story()
+    assert story[0] == f"{former.name} Depose 1 the epoch's node was changed" and story[-1] == f"{new.name} Serve 2"
+    world.advance(2 * T)
+    assert world.primary() is new and world.story() == []
+
+
+def test_higher_epoch_that_somebody_writes_is_gone_above() -> None:
+    """An operator who knows of one: the term ends, and the next is above it."""
+    world, former = leading()
+    world.write_epoch(EpochRecord(epoch=40).dump())
+    world.wait(lambda: world.primary() not in (None, former), 1.0)
+    assert world.epochs[-1][0] == 41 and world.story()[0] == f"{former.name} Depose 1 a higher epoch was seen"
+
+
+@pytest.mark.parametrize("value", [b"\xff", EpochRecord(epoch=2**63 - 1).dump()])
+@pytest.mark.parametrize("remedy", [None, EpochRecord(epoch=1).dump()])
+def test_unreadable_epoch_without_a_primary_is_waited_for(value: bytes, remedy: bytes | None) -> None:
+    """Nobody claims, nobody spins, and as soon as it is put right, or deleted, somebody leads in a new epoch."""
+    world, former = leading()
+    former.kill(supervised=True)
+    world.write_epoch(value)
+    world.advance(5 * T)
+    assert world.primary() is None and world.story() == []
+    waiting = [process for process in world.processes if process is not former]
+    assert any("epoch" in (process.machine.conversation.failure or "") for process in waiting)
+    steps = world.steps
+    world.advance(T)
+    assert world.steps - steps < 600
+    world.write_epoch(remedy)
+    assert world.wait(lambda: world.primary() is not None, T + 5.0) < 5.5
+    assert world.epochs[-1][0] == 2
+
+
+def test_deleted_election_goes_on_above_what_was() -> None:
+    """All its nodes but the primary's: it stops, and who comes next remembers."""
+    world, former = leading()
+    world.delete_tree()
+    world.wait(lambda: world.primary() is not None and world.primary().serving_epoch() == 2, 2.0)
+    assert world.story()[0].startswith(f"{former.name} Depose 1 ")
+
+
+def test_candidate_that_knows_better_ends_a_term_that_repeats_an_epoch() -> None:
+    """The nodes came back as they were long ago, and a new process was elected by them: an old one says so."""
+    world, former = leading()
+    for _ in range(3):
+        primary = world.primary()
+        primary.run(lambda: primary.machine.step_down(primary.clock()), primary.life)
+        world.wait(lambda: world.primary() not in (None, primary), 1.0)
+        world.advance(1.0)
+    knows = next(process for process in world.processes if process is not world.primary())
+    for process in world.processes:
+        if process is not knows:
+            process.kill(supervised=True)
+    knows.freeze()
+    world.advance(0.5)
+    assert world.epochs[-1][0] == 4
+    world.commit(lambda tree: [tree.pop(name) for name in [*tree] if name.startswith(PATHS.candidates)] and None)
+    world.write_epoch(EpochRecord(epoch=1).dump())
+    world.epochs.clear()
+    world.acts.clear()
+    fresh = next(process for process in world.processes if process is not knows)
+    fresh.start()
+    world.wait(lambda: world.primary() is fresh, T)
+    assert fresh.serving_epoch() == 2
+    knows.thaw()
+    world.wait(lambda: world.primary() is not None and world.primary().serving_epoch() >= 5, 2 * T)

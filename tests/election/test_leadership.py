@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from zkrpc.election.leadership import GuardedTransaction, Leadership
+from zkrpc.election.leadership import Guard, GuardedTransaction, Leadership
 from zkrpc.election.tree import ElectionPaths, EpochRecord
-from zkrpc.errors import NodeExists, NodeMissing, NotPrimary, OutcomeUnknown, StaleEpoch, VersionConflict
+from zkrpc.errors import (
+    CoordinationError,
+    NodeExists,
+    NodeMissing,
+    NotPrimary,
+    OutcomeUnknown,
+    StaleEpoch,
+    VersionConflict,
+)
 from zkrpc.registry.operations import Check, Create, Delete, Operation, SetData, Stat
 
 PATHS = ElectionPaths("ledger", "g1")
+CANDIDATE = PATHS.candidate("w1.u-0000000005")
 
 
-class OneNode:
-    """The epoch's node, and transactions that it lets pass or not."""
+class TwoNodes:
+    """The epoch's node and our candidate, and transactions that they let pass or not."""
 
     def __init__(self) -> None:
-        self.record: EpochRecord | None = EpochRecord(epoch=3, instance="w1")
+        self.record: EpochRecord | bytes | None = EpochRecord(epoch=3, instance="w1")
         self.version = 7
+        self.candidate = True
         self.reads = 0
         self.written: list[Operation] = []
         self.error: Exception | None = None
+        self.before: list[Callable[[], object]] = []
 
     def get(self, path: str) -> tuple[bytes, Stat] | None:
         """The epoch."""
@@ -31,19 +42,30 @@ class OneNode:
         self.reads += 1
         if self.record is None:
             return None
-        return self.record.dump(), Stat(version=self.version, owner=0, created_zxid=1, modified_zxid=1, size=0)
+        value = self.record if isinstance(self.record, bytes) else self.record.dump()
+        return value, Stat(version=self.version, owner=0, created_zxid=1, modified_zxid=1, size=0)
 
-    def multi(self, operations: Sequence[Operation], *, timeout: float | None = None) -> list[Any]:
-        """All or nothing, as far as the epoch's version goes."""
-        guard = operations[0]
-        assert isinstance(guard, Check) and guard.path == PATHS.epoch
-        if self.record is None:
+    def exists(self, path: str) -> object | None:
+        """The candidate."""
+        assert path == CANDIDATE
+        return self.candidate or None
+
+    def multi(
+        self, operations: Sequence[Operation], *, timeout: float | None = None, before: Callable[[], object]
+    ) -> list[Any]:
+        """All or nothing, as far as the two nodes go."""
+        for wait in self.before:
+            wait()
+        before()
+        ours, guard = operations[:2]
+        assert ours == Check(path=CANDIDATE) and isinstance(guard, Check) and guard.path == PATHS.epoch
+        if self.record is None or not self.candidate:
             raise NodeMissing("gone")
         if guard.version != self.version:
             raise VersionConflict("moved")
         if self.error is not None:
             raise self.error
-        self.written += operations[1:]
+        self.written += operations[2:]
         return [None] * len(operations)
 
 
@@ -52,13 +74,23 @@ class Holder:
 
     def __init__(self) -> None:
         self.paths = PATHS
-        self.session: Any = OneNode()
+        self.session: Any = TwoNodes()
         self.held = True
+        self.version: int | None = 7
         self.seen: list[int] = []
+        self.looks = 0
 
     def holds(self, epoch: int) -> bool:
         """What the test says."""
         return self.held and epoch == 3
+
+    def guard(self, epoch: int) -> Guard | None:
+        """Ours, while it is held."""
+        return Guard(candidate=CANDIDATE, instance="w1", version=self.version) if self.holds(epoch) else None
+
+    def look_again(self) -> None:
+        """Counted."""
+        self.looks += 1
 
     def refusal(self) -> NotPrimary:
         """Recognisable."""
@@ -95,8 +127,10 @@ def test_leadership_says_whether_it_counts(holder: Holder) -> None:
     assert holder.session.written == [] and not leadership.is_valid
 
 
-def test_transaction_is_guarded_by_the_epochs_version(holder: Holder) -> None:
-    """Read once for the whole term; everything asked for follows the guard, in its order."""
+@pytest.mark.parametrize("version", [7, None])
+def test_transaction_is_guarded_by_our_candidate_and_the_epochs_version(version: int | None, holder: Holder) -> None:
+    """Known from the claim, or read if that was not answered; everything asked for follows the guards, in its order."""
+    holder.version = version
     leadership = Leadership(holder, 3)
     with leadership.transaction() as one:
         one.create("/a", b"1", ephemeral=True)
@@ -110,7 +144,51 @@ def test_transaction_is_guarded_by_the_epochs_version(holder: Holder) -> None:
         Delete(path="/c"),
         Check(path="/d", version=1),
     ]
-    assert holder.session.reads == 1 and "operations=4" in repr(one)
+    assert holder.session.reads == (0 if version else 2) and "operations=4" in repr(one)
+
+
+def test_transaction_asks_whether_we_lead_when_it_is_sent(holder: Holder) -> None:
+    """It may have waited for its turn for as long as an election takes, and a deleted tree made anew looks the same."""
+    holder.session.before.append(lambda: setattr(holder, "held", False))
+    with pytest.raises(NotPrimary, match="not now"):
+        transaction(holder).commit()
+    assert holder.session.written == []
+
+
+def test_transaction_learns_the_version_when_somebody_has_touched_the_epochs_node(holder: Holder) -> None:
+    """Our own record at another version: nothing was done, nobody has claimed, and the next try holds."""
+    holder.session.version = 9
+    transaction(holder).commit()
+    assert len(holder.session.written) == 1 and holder.looks == 1 and holder.seen == []
+
+
+def test_transaction_gives_up_when_the_epochs_node_is_touched_again_and_again(holder: Holder) -> None:
+    """Refused as ZooKeeper refused it, and nothing was done."""
+    holder.session.before.append(lambda: setattr(holder.session, "version", holder.session.version + 1))
+    with pytest.raises(VersionConflict):
+        transaction(holder).commit()
+    assert holder.session.written == []
+
+
+@pytest.mark.parametrize("value", [b"?", b"\xff", EpochRecord(epoch=2**63 - 1).dump()])
+@pytest.mark.parametrize("version", [7, None])
+def test_transaction_says_so_when_the_epochs_node_cannot_be_read(
+    version: int | None, value: bytes, holder: Holder
+) -> None:
+    """As an error of coordination that names the node; whatever may be in there, it is no epoch that was seen."""
+    holder.version = version
+    holder.session.record, holder.session.version = value, 9
+    with pytest.raises(CoordinationError, match=f"nothing was written, since {PATHS.epoch} cannot be read"):
+        transaction(holder).commit()
+    assert holder.looks == 1 and holder.seen == [] and holder.session.written == []
+
+
+def test_transaction_without_our_candidate_is_refused(holder: Holder) -> None:
+    """The node of the epoch was deleted and made anew, and is at the same version: our candidate went with the tree."""
+    holder.session.candidate = False
+    with pytest.raises(NotPrimary, match="not now"):
+        transaction(holder).commit()
+    assert holder.looks == 1 and holder.session.written == []
 
 
 def test_transaction_of_a_block_that_fails_is_dropped(holder: Holder) -> None:
@@ -120,29 +198,36 @@ def test_transaction_of_a_block_that_fails_is_dropped(holder: Holder) -> None:
     assert holder.session.written == [] and holder.session.reads == 0
 
 
-@pytest.mark.parametrize("known_before", [True, False])
-def test_transaction_after_a_later_claim_is_stale(known_before: bool, holder: Holder) -> None:
+@pytest.mark.parametrize("version", [7, None])
+def test_transaction_after_a_later_claim_is_stale(version: int | None, holder: Holder) -> None:
     """Whether the version was known by then or not; the campaign is told, because ZooKeeper can be trusted."""
-    leadership = Leadership(holder, 3)
-    if known_before:
-        leadership.transaction().commit()
+    holder.version = version
     holder.session.record, holder.session.version = EpochRecord(epoch=5, instance="w2"), 9
     with pytest.raises(StaleEpoch) as stale:
-        leadership.transaction().commit()
+        transaction(holder).commit()
     assert (stale.value.seen, stale.value.current) == (5, 3) and holder.seen == [5]
 
 
-@pytest.mark.parametrize("record", [EpochRecord(epoch=3, handed_over=True), EpochRecord(epoch=2), None])
-def test_transaction_after_our_own_end_is_refused(record: EpochRecord | None, holder: Holder) -> None:
+@pytest.mark.parametrize(
+    "record",
+    [
+        EpochRecord(epoch=3, instance="w1", handed_over=True),
+        EpochRecord(epoch=3, instance="w2"),
+        EpochRecord(epoch=2, instance="w1"),
+        None,
+    ],
+    ids=["given up", "another's", "lower", "gone"],
+)
+@pytest.mark.parametrize("version", [7, None])
+def test_transaction_after_our_own_end_is_refused(
+    version: int | None, record: EpochRecord | None, holder: Holder
+) -> None:
     """We gave the epoch up, or somebody took the counter away: there is no later one to speak of."""
-    leadership = Leadership(holder, 3)
-    leadership.transaction().commit()
+    holder.version = version
     holder.session.record, holder.session.version = record, 8
     with pytest.raises(NotPrimary):
-        leadership.transaction().commit()
-    with pytest.raises(NotPrimary):
-        Leadership(holder, 3).transaction().commit()
-    assert holder.seen == []
+        transaction(holder).commit()
+    assert holder.seen == [] and holder.looks == 1
 
 
 @pytest.mark.parametrize("error", [NodeExists("a"), NodeMissing("a"), VersionConflict("a"), OutcomeUnknown("a")])

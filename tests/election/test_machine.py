@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from zkrpc.election.effects import (
@@ -21,6 +23,7 @@ from zkrpc.election.effects import (
     ReadPrimary,
     Reason,
     RecordHistory,
+    RecordTrouble,
     ReleaseEpoch,
     ReportPrimary,
     ReportWithdrawn,
@@ -62,6 +65,9 @@ class Table:
         self.owner = 7
         self.primary: Node | None = None
         self.epoch = 2
+        self.newest = "w0"
+        self.counter: Node | None = None
+        self.troubles: list[bytes | None] = []
         self.history: list[tuple[int, str]] = []
         self.asked: list[Effect] = []
 
@@ -90,18 +96,26 @@ class Table:
             case ReadPrimary():
                 return self.primary
             case ReadEpoch():
-                return Node(owner=0, value=EpochRecord(epoch=self.epoch, instance="w0").dump())
-            case ClaimEpoch(primary_value=value):
+                return self.counter or Node(owner=0, value=EpochRecord(epoch=self.epoch, instance=self.newest).dump())
+            case ClaimEpoch(primary_value=value, epoch_value=counter):
                 self.primary = Node(owner=self.session, value=value)
+                self.epoch, self.newest, self.counter = EpochRecord.parse(counter).epoch, "w1", None
             case ReleaseEpoch():
                 self.primary = None
                 self.names = ()
-                self.epoch = 3
+            case DeleteCandidate(path=path):
+                self.names = tuple(name for name in self.names if not path.endswith(name))
+            case RecordTrouble(value=value):
+                self.troubles.append(value)
             case CreateCandidate():
                 self.names = (OURS,)
             case RecordHistory(record=record, reason=reason):
                 self.history.append((record.epoch, reason.value if reason else "began"))
         return None
+
+    def commit_claim(self) -> None:
+        """The claim of epoch 3, whose answer is lost, was committed."""
+        self.primary, self.epoch, self.newest = Node(owner=7, value=RECORD.dump()), 3, "w1"
 
     def connect(self, session: int = 7) -> None:
         """Connected, in this session."""
@@ -125,6 +139,7 @@ REQUESTS = (
     CreateCandidate,
     DeleteCandidate,
     RecordHistory,
+    RecordTrouble,
 )
 
 
@@ -194,7 +209,7 @@ def test_claim_that_vanished_ends_the_term_that_it_began() -> None:
     table.machine.receive_answer(None, 1.0)
     table.renew()
     assert table.orders() == [ReportPrimary(None), Elect(3), Depose(3, Reason.NODE_REMOVED)]
-    assert [type(effect) for effect in table.asked] == [InspectCandidate, ReadPrimary]
+    assert [type(effect) for effect in table.asked] == [Together]
     assert table.machine.serving_epoch(1.0) is None
 
 
@@ -277,7 +292,7 @@ def test_claim_without_an_answer_is_adopted_after_the_reconnect() -> None:
     answer_until_claim(table)
     table.machine.receive_disconnected(1.0)
     table.machine.receive_answer(Failure.UNKNOWN, 1.0)
-    table.primary = Node(owner=7, value=RECORD.dump())
+    table.commit_claim()
     table.connect()
     table.renew()
     assert table.orders() == [Elect(3)]
@@ -292,7 +307,7 @@ def test_claim_that_appears_late_starts_the_heartbeats_again() -> None:
     table.primary = Node(owner=3, value=THEIRS.dump())
     table.machine.receive_answer(Failure.CONFLICT, 1.0)
     assert StopHeartbeats() in table.orders() and table.machine.state is ElectionState.WAITING
-    table.primary = Node(owner=7, value=RECORD.dump())
+    table.commit_claim()
     table.machine.receive_change(2.0)
     assert StartHeartbeats() in table.orders() and table.machine.state is ElectionState.CONFIRMING
 
@@ -334,7 +349,7 @@ def test_suspension_alone_changes_nothing() -> None:
     assert table.orders() == [] and table.asked == [] and table.machine.serving_epoch(10.0) == 3
     table.connect()
     assert table.orders() == []
-    assert [type(effect) for effect in table.asked] == [InspectCandidate, ReadPrimary]
+    assert [type(effect) for effect in table.asked] == [Together]
 
 
 @pytest.mark.parametrize("lost", [True, False])
@@ -470,7 +485,7 @@ def test_synchronisation_that_fails_is_deposed_without_a_history() -> None:
     table.asked.clear()
     table.machine.receive_deposed(3, 1.1)
     assert table.orders() == [StopHeartbeats()]
-    assert [type(effect) for effect in table.asked] == [ReleaseEpoch]
+    assert [type(effect) for effect in table.asked] == [ReleaseEpoch, RecordTrouble]
     due = table.machine.next_timer()
     assert due == pytest.approx(1.85) and table.history == []
     table.now = 2.0
@@ -520,15 +535,189 @@ def test_failures_pause_and_are_told() -> None:
     assert table.machine.effects() == [ListCandidates(PATHS.candidates)]
 
 
+@pytest.mark.parametrize("make", [waiting, leading])
+def test_look_that_failed_is_repeated(make: Callable[[], Table]) -> None:
+    """It has seen nothing, and no watch need be left that would tell: it is begun again after a pause, as long as it
+    fails; and nobody is woken for a pause that is over."""
+    table = make()
+    table.machine.receive_change(1.0)
+    assert table.orders(answering=False) == [] and len(table.asked) == 1
+    for times in range(1, 5):
+        table.machine.receive_answer(Failure.OTHER, table.now)
+        assert table.orders(answering=False) == []
+        due = table.machine.next_timer()
+        assert due is not None and table.now < due <= table.now + 5.0
+        table.now = due
+        table.machine.handle_timer(due)
+        assert table.orders(answering=False) == [] and len(table.asked) == 1 + times
+        again = table.machine.next_timer()
+        assert again is None or again > due
+    assert table.machine.conversation.failure == "refused"
+
+
+@pytest.mark.parametrize("value", [b"\xff", EpochRecord(epoch=2**63 - 1).dump()])
+def test_epoch_that_cannot_be_read_is_waited_for_with_words(value: bytes) -> None:
+    """Nobody leads, and it is our turn: the node is named, the look repeated, and what is put right is seen."""
+    table = waiting()
+    table.names, table.primary, table.counter = (OURS,), None, Node(owner=0, value=value)
+    table.machine.receive_change(1.0)
+    assert table.orders() == [] and PATHS.epoch in (table.machine.conversation.failure or "")
+    for _ in range(20):
+        due = table.machine.next_timer()
+        assert due is not None and due > table.now
+        table.now = due
+        table.machine.handle_timer(due)
+        assert table.orders() == []
+    table.counter = None
+    due = table.machine.next_timer()
+    assert due is not None and due - table.now <= 5.0
+    table.machine.handle_timer(due)
+    assert table.orders() == [StartHeartbeats(), ReportPrimary(None)]
+    assert table.machine.conversation.failure is None
+
+
+def test_claim_that_earns_no_lease_in_time_is_given_up() -> None:
+    """Every answer takes longer than a heartbeat may: half a timeout after the claim it lets go, without heartbeats,
+    which would only cut the connection, says why, and stands again later."""
+    table = Table()
+    table.machine.campaign(0.0)
+    table.machine.receive_connected(7, 0.0, timeout=4.0)
+    answer_until_claim(table)
+    assert table.machine.next_timer() == 2.0
+    table.machine.receive_disconnected(1.0)
+    table.machine.receive_answer(Failure.UNKNOWN, 1.0)
+    table.commit_claim()
+    table.machine.receive_connected(7, 1.5, timeout=4.0)
+    table.now = 2.0
+    table.machine.handle_timer(2.0)
+    assert table.machine.state is ElectionState.RESIGNING and StopHeartbeats() in table.orders(answering=False)
+    table.asked.clear()
+    table.machine.receive_answer(Failure.UNKNOWN, 2.1)
+    table.machine.handle_timer(2.3)
+    assert table.orders() == [] and table.primary is None
+    assert table.machine.state is ElectionState.ENROLLING and b"slow" in (table.troubles[-1] or b"")
+    assert not any(isinstance(effect, CreateCandidate) for effect in table.asked)
+    due = table.machine.next_timer()
+    assert due is not None and 0.4 < due - table.now < 1.0
+
+
+def test_confirmation_without_a_lease_is_given_up_in_time() -> None:
+    """The claim was answered, and no heartbeat ever is."""
+    table = Table()
+    table.machine.campaign(0.0)
+    table.machine.receive_connected(7, 0.0, timeout=4.0)
+    table.orders()
+    assert table.machine.state is ElectionState.CONFIRMING and table.machine.next_timer() == 2.0
+    table.now = 2.0
+    table.machine.handle_timer(2.0)
+    assert StopHeartbeats() in table.orders() and table.primary is None
+
+
+def test_candidate_whose_answers_are_slow_goes_to_the_queues_end() -> None:
+    """It sees so when its turn comes: no claim, its candidate deleted, and another one made later."""
+    table = waiting()
+    table.machine.receive_connected(7, 0.0, timeout=4.0)
+    table.orders()
+    table.names, table.primary = (OURS,), None
+    table.asked.clear()
+    table.machine.receive_change(1.0)
+    (glance,) = table.machine.effects()
+    table.now = 2.1
+    table.machine.receive_answer(table.answer(glance), 2.1)
+    assert table.orders() == [ReportPrimary(None)] or table.machine.state is ElectionState.ENROLLING
+    kinds = [type(effect) for effect in table.asked]
+    assert DeleteCandidate in kinds and ClaimEpoch not in kinds and CreateCandidate not in kinds
+    table.now = 3.2
+    table.machine.handle_timer(3.2)
+    table.orders()
+    assert CreateCandidate in [type(effect) for effect in table.asked]
+
+
+def test_synchronisation_that_fails_again_and_again_waits_ever_longer_and_says_why() -> None:
+    """Until it succeeds: then the word is taken back, and the next failure is a first one."""
+    table = synchronising()
+    pauses = []
+    for epoch in range(3, 7):
+        table.machine.receive_synchronised(epoch, table.now, succeeded=False, why="ValueError: no such table")
+        table.orders()
+        table.machine.receive_deposed(epoch, table.now)
+        table.orders()
+        due = table.machine.next_timer()
+        assert due is not None
+        pauses.append(due - table.now)
+        table.now = due
+        table.machine.handle_timer(due)
+        table.renew(table.now + 100.0)
+        assert Elect(epoch + 1) in table.orders()
+    assert pauses == [0.75, 1.5, 3.0, 4.5]
+    assert b'on_elected failed: ValueError: no such table","times":4' in (table.troubles[-1] or b"")
+    table.machine.receive_synchronised(7, table.now)
+    table.orders()
+    assert table.troubles[-1] is None
+    assert table.machine.absence.times(Reason.SYNCHRONISATION_FAILED) == 0
+
+
+def test_synchronisation_that_hangs_says_so() -> None:
+    """``zkrpc primary`` is to tell why nobody leads."""
+    table = synchronising()
+    table.now = 20.0
+    table.machine.handle_timer(20.0)
+    table.machine.receive_deposed(3, 20.0)
+    table.orders()
+    assert b"on_elected took longer than 20 s" in (table.troubles[-1] or b"")
+
+
+def test_primary_learns_the_version_of_an_epoch_that_somebody_touched() -> None:
+    """The same record: the term goes on, and what it gives up later is given up in one transaction."""
+    table = leading()
+    table.counter = Node(owner=0, version=9, value=EpochRecord(epoch=3, instance="w1").dump())
+    table.machine.receive_change(5.0)
+    assert table.orders() == [] and table.machine.ballot.epoch_version == 9
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"\xff", Reason.EPOCH_LOST),
+        (b"", Reason.EPOCH_LOST),
+        (EpochRecord(epoch=2, instance="w1").dump(), Reason.EPOCH_LOST),
+        (EpochRecord(epoch=3, instance="w0").dump(), Reason.EPOCH_LOST),
+        (EpochRecord(epoch=4, instance="w0").dump(), Reason.SUPERSEDED),
+    ],
+)
+def test_primary_whose_epoch_is_not_there_any_more_stops(value: bytes, reason: Reason) -> None:
+    """In order: gate, application, nodes; and it puts right what it knows."""
+    table = leading()
+    table.counter = Node(owner=0, version=9, value=value)
+    table.machine.receive_change(5.0)
+    assert table.orders() == [Depose(3, reason), ReportPrimary(None)]
+
+
+def test_store_whose_epoch_none_could_follow_is_not_believed() -> None:
+    """A wrong number there must not keep everybody from leading for ever."""
+    table = leading()
+    table.machine.receive_epoch(2**63 - 1, 5.0)
+    assert table.orders() == [] and table.machine.ballot.highest == 3
+
+
+def test_candidate_claims_out_of_turn_when_those_before_it_do_not() -> None:
+    """The first in the queue neither claims nor goes: safety does not rest on the queue, so nobody waits for ever."""
+    table = waiting()
+    table.machine.receive_connected(7, 0.0, timeout=4.0)
+    table.orders()
+    table.primary = None
+    table.machine.receive_change(1.0)
+    assert table.orders() == [ReportPrimary(None)] and table.machine.next_timer() == 2.5
+    table.now = 2.5
+    table.machine.handle_timer(2.5)
+    assert table.orders() == [StartHeartbeats()] and table.machine.state is ElectionState.CONFIRMING
+
+
 def test_heir_is_waited_for_a_second() -> None:
     """Then the first in the queue claims."""
     table = Table()
     table.names = (OURS, "w2.u-0000000009")
-    table.answer = lambda request: (
-        Node(owner=0, value=EpochRecord(epoch=2, handed_over=True, heir="w2").dump())
-        if isinstance(request, ReadEpoch)
-        else Table.answer(table, request)
-    )
+    table.counter = Node(owner=0, value=EpochRecord(epoch=2, handed_over=True, heir="w2").dump())
     table.machine.campaign(0.0)
     table.connect()
     assert table.orders() == [] and table.machine.state is ElectionState.WAITING

@@ -15,10 +15,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.election.model import SERVERS, Process, Violation, World
+from tests.election.model import PATHS, SERVERS, Process, Violation, World
 from zkrpc.election import heartbeat
+from zkrpc.election.absence import Absence
+from zkrpc.election.ballot import Ballot
 from zkrpc.election.lease import Lease
-from zkrpc.election.procedures import Ballot
+from zkrpc.election.tree import EpochRecord
 
 TIMEOUTS, TICKS = (2.0, 6.0, 10.0), (2.0, 2.5, 3.0, 4.0, 5.0)
 
@@ -83,6 +85,31 @@ def set_lag(world: World, number: int) -> None:
     world.servers[number].lag = world.rng.choice((0.01, 0.01, 1.0))
 
 
+def slow_down(process: Process, part: float) -> None:
+    """The link to ZooKeeper takes so long each way, in parts of T; 0: it is quick again."""
+    process.delay = part * process.world.timeout
+
+
+def meddle(world: World, how: str) -> None:
+    """Somebody writes the epoch's node: its own value again, nonsense, an old value, a wrong one; or deletes it."""
+    node = world.tree.get(PATHS.epoch)
+    newest = world.epochs[-1][0] if world.epochs else 0
+    values = {
+        "touch": node.value if node is not None else None,
+        "garble": b"\xffnot a record",
+        "exhaust": EpochRecord(epoch=2**63 - 1).dump(),
+        "lower": EpochRecord(epoch=max(0, newest - 2), instance="p0").dump(),
+        "right": EpochRecord(epoch=newest).dump(),
+        "delete": None,
+    }
+    world.write_epoch(values[how])
+
+
+def sicken(process: Process) -> None:
+    """``on_elected`` raises from now on, or does no more."""
+    process.failing = not process.failing
+
+
 FAULTS: list[tuple[float, Fault]] = [
     (5, lambda world, process, number: process.freeze()),
     (7, lambda world, process, number: process.thaw()),
@@ -102,6 +129,16 @@ FAULTS: list[tuple[float, Fault]] = [
     (1, lambda world, process, number: rebuild(process)),
     (1, lambda world, process, number: remove_candidate(world, process)),
     (0.5, lambda world, process, number: hang(world, process)),
+    (1, lambda world, process, number: slow_down(process, world.rng.choice((0.05, 0.15, 0.4)))),
+    (2, lambda world, process, number: slow_down(process, 0.0)),
+    (0.5, lambda world, process, number: sicken(process)),
+    (0.5, lambda world, process, number: meddle(world, "touch")),
+    (0.3, lambda world, process, number: meddle(world, "garble")),
+    (0.2, lambda world, process, number: meddle(world, "exhaust")),
+    (0.5, lambda world, process, number: meddle(world, "lower")),
+    (1, lambda world, process, number: meddle(world, "right")),
+    (0.3, lambda world, process, number: meddle(world, "delete")),
+    (0.3, lambda world, process, number: world.delete_tree()),
 ]
 
 
@@ -165,9 +202,12 @@ class Elections(RuleBasedStateMachine):
             world.link_server(number)
             world.servers[number].lag = 0.01
         for process in world.processes:
-            process.deposed_hangs = process.holed = False
+            process.deposed_hangs = process.holed = process.failing = False
+            process.delay = 0.0
             process.thaw()
             revive(world, process)
+        meddle(world, "right")
+        for process in world.processes:
             process.run(lambda process=process: process.machine.campaign(process.clock()), process.life)
         world.wait(lambda: world.primary() is not None, 8 * world.timeout + 20.0)
 
@@ -216,6 +256,7 @@ def test_elections_hold_for_ten_thousand_steps_from_fixed_seeds() -> None:
 def test_model_without_the_lease_check_goes_red(monkeypatch: pytest.MonkeyPatch) -> None:
     """A primary that believes in itself for ever is caught beside its successor."""
     monkeypatch.setattr(Lease, "is_valid", lambda self, now: True)
+    monkeypatch.setattr(World, "punctual", False)
     assert "two valid leases" in caught(range(20), 150)
 
 
@@ -254,3 +295,22 @@ def test_model_without_the_owner_check_goes_red(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Ballot, "is_ours", lambda self, node: node is not None and self.instance.encode() in node.value)
     with pytest.raises(Violation, match="two valid leases"):
         lose_a_claim_and_its_session(World(random.Random(5), timeout=6.0, ticks=5.0, steady=True))
+
+
+def test_model_without_memory_and_clock_goes_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever believes the epoch's node alone repeats an epoch when somebody has deleted or lowered it."""
+    monkeypatch.setattr(Ballot, "note", lambda self, epoch: setattr(self, "highest", epoch))
+    monkeypatch.setattr(Ballot, "next_epoch", lambda self: self.highest + 1)
+    assert "was granted after" in caught(range(60), 150)
+
+
+def test_elections_hold_without_memory_as_long_as_the_clock_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody alive need remember: whoever claims enrolled after the loss, so its epoch is above all that was lost."""
+    monkeypatch.setattr(Ballot, "note", lambda self, epoch: setattr(self, "highest", epoch))
+    assert caught(range(20), 150) == ""
+
+
+def test_model_without_an_end_to_absences_goes_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An absence that is over and goes on being waited for keeps a driver spinning."""
+    monkeypatch.setattr(Absence, "handle_timer", lambda self, now: None)
+    assert "wants to be woken" in caught(range(20), 150)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from zkrpc.election.ballot import Ballot
 from zkrpc.election.effects import (
     Answer,
     ClaimEpoch,
@@ -17,8 +18,10 @@ from zkrpc.election.effects import (
     ListCandidates,
     MakeParents,
     Node,
+    RaiseEpoch,
     ReadEpoch,
     ReadPrimary,
+    Reason,
     RecordHistory,
     ReleaseEpoch,
     Request,
@@ -26,21 +29,22 @@ from zkrpc.election.effects import (
     WatchPredecessor,
 )
 from zkrpc.election.procedures import (
-    Ballot,
     Contested,
     Procedure,
     Queued,
     Recorded,
     RequestFailed,
     Resigned,
+    Unfit,
     Won,
     campaign,
-    record_history,
+    record,
     resign,
     verify,
 )
 from zkrpc.election.tree import ElectionPaths, EpochRecord
 from zkrpc.endpoint import Endpoint
+from zkrpc.errors import RemoteProtocolError
 from zkrpc.registry.formats import PrimaryRecord
 
 PATHS = ElectionPaths("ledger")
@@ -51,6 +55,8 @@ LIST, PRIMARY, EPOCH = ListCandidates(PATHS.candidates), ReadPrimary(PATHS.prima
 INSPECT = InspectCandidate(OWN)
 CREATE = CreateCandidate(PATHS.candidate_prefix("w1.u"), b"w1")
 GLANCE = Together((LIST, INSPECT, PRIMARY, EPOCH))
+LAST_LOOK = Together((LIST, EPOCH, PRIMARY))
+AUDIT = Together((INSPECT, EPOCH, PRIMARY))
 MINE = Node(owner=7)
 
 
@@ -64,9 +70,9 @@ def primary(epoch: int, owner: int = 7, instance: str = "w1") -> Node:
     return Node(owner=owner, value=PrimaryRecord(epoch=epoch, instance=instance, endpoint=HERE).dump())
 
 
-def epoch(number: int, version: int = 3, *, heir: str | None = None) -> Node:
+def epoch(number: int, version: int = 3, *, heir: str | None = None, instance: str = "w0") -> Node:
     """The epoch's node, with a tombstone if there is an heir."""
-    record = EpochRecord(epoch=number, instance="w0", handed_over=heir is not None, heir=heir or "")
+    record = EpochRecord(epoch=number, instance=instance, handed_over=heir is not None, heir=heir or "")
     return Node(owner=0, version=version, value=record.dump())
 
 
@@ -123,6 +129,7 @@ def test_candidate_behind_another_watches_it_and_the_primary() -> None:
         (INSPECT, MINE),
         (WatchPredecessor(PATHS.candidate(OTHER)), Node(owner=3)),
         (PRIMARY, primary(2, owner=3, instance="w0")),
+        (EPOCH, epoch(2)),
     )
     assert told == Queued(primary=PrimaryRecord(epoch=2, instance="w0", endpoint=HERE))
 
@@ -145,7 +152,9 @@ def test_enrolled_candidate_behind_another_watches_it_again() -> None:
     assert told == Queued(primary=PrimaryRecord(epoch=2, instance="w0", endpoint=HERE))
     assert play(campaign(ballot(candidate=OWN)), glance, (behind, None)) == Contested()
     vacant = (GLANCE, ((OURS, OTHER), MINE, None, epoch(2)))
-    assert play(campaign(ballot(candidate=OWN)), vacant, (behind, Node(owner=3))) == Queued()
+    assert play(campaign(ballot(candidate=OWN)), vacant, (behind, Node(owner=3))) == Queued(place=1)
+    impatient = ballot(candidate=OWN, polite=False)
+    assert play(campaign(impatient), vacant, (behind, Node(owner=3)), (claim(3), None)) == Won(epoch=3)
 
 
 @pytest.mark.parametrize(
@@ -166,8 +175,8 @@ def test_enrolled_candidate_makes_the_epoch_if_somebody_deleted_it() -> None:
         campaign(ballot(candidate=OWN, highest=5)),
         (GLANCE, ((OURS,), MINE, None, None)),
         (EPOCH, None),
-        (CreateEpoch(PATHS.epoch, EpochRecord().dump()), None),
-        (EPOCH, epoch(0, 0)),
+        (CreateEpoch(PATHS.epoch, EpochRecord(epoch=5).dump()), None),
+        (EPOCH, epoch(5, 0)),
         (claim(6, 0), None),
     )
     assert told == Won(epoch=6)
@@ -189,7 +198,7 @@ def test_candidate_behind_another_does_not_claim_a_vacant_lead() -> None:
         (PRIMARY, None),
         (EPOCH, epoch(2)),
     )
-    assert told == Queued()
+    assert told == Queued(place=1)
 
 
 def test_candidate_of_an_earlier_session_is_not_ours() -> None:
@@ -209,6 +218,7 @@ def test_candidate_made_twice_keeps_the_first_place() -> None:
             (InspectCandidate(PATHS.candidate(twin)), MINE),
             (DeleteCandidate(PATHS.candidate(twin)), gone),
             (PRIMARY, primary(2, owner=3)),
+            (EPOCH, None),
         )
         assert isinstance(told, Queued)
 
@@ -217,7 +227,7 @@ def test_deletion_without_an_answer_ends_the_procedure() -> None:
     """Only a refusal says something."""
     told = resign(ballot(), heir="", handed_over=False)
     with pytest.raises(RequestFailed, match="no answer"):
-        play(told, (LIST, (OURS,)), (DeleteCandidate(OWN), Failure.UNKNOWN))
+        play(told, (LAST_LOOK, ((OURS,), None, None)), (DeleteCandidate(OWN), Failure.UNKNOWN))
 
 
 def test_first_candidate_claims_and_believes_the_answer() -> None:
@@ -264,14 +274,15 @@ def test_claim_without_an_answer_is_found_by_reading() -> None:
 def test_claim_of_an_earlier_session_is_not_adopted() -> None:
     """The epoch is the pending one and the name is ours; the owner is not."""
     ours = ballot(pending=3)
-    told = play(campaign(ours), (LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, primary(3, owner=6)))
+    told = play(campaign(ours), (LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, primary(3, owner=6)), (EPOCH, epoch(3)))
     assert isinstance(told, Queued)
 
 
 @pytest.mark.parametrize("left", [primary(2), Node(owner=7, value=b"?")])
 def test_leftover_of_ours_is_given_up(left: Node) -> None:
     """Ours, but no epoch that we may still adopt: released under the epoch's version, then looked at again."""
-    lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, left), (EPOCH, epoch(2)), (PRIMARY, left))
+    again = Together((EPOCH, PRIMARY))
+    lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, left), (EPOCH, epoch(2)), (again, (epoch(2), left)))
     for answer in (None, Failure.CONFLICT):
         assert play(campaign(ballot()), *lines, (release(2, 3), answer)) == Contested()
     with pytest.raises(RequestFailed):
@@ -281,7 +292,8 @@ def test_leftover_of_ours_is_given_up(left: Node) -> None:
 def test_leftover_that_went_meanwhile_needs_no_release() -> None:
     """Somebody else's is there now."""
     lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, primary(2)), (EPOCH, epoch(3)))
-    assert play(campaign(ballot()), *lines, (PRIMARY, primary(3, owner=4))) == Contested()
+    again = Together((EPOCH, PRIMARY))
+    assert play(campaign(ballot()), *lines, (again, (epoch(3), primary(3, owner=4)))) == Contested()
 
 
 def test_heir_claims_out_of_turn() -> None:
@@ -317,24 +329,111 @@ def test_epoch_that_goes_away_is_an_error() -> None:
         play(campaign(ballot()), *lines)
 
 
+def test_epoch_that_another_has_made_meanwhile_is_as_good_as_ours() -> None:
+    """Two candidates find that there is none and make it at the same time: the later one reads what is there."""
+    create = CreateEpoch(PATHS.epoch, EpochRecord().dump())
+    lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, None), (EPOCH, None), (create, Failure.EXISTS))
+    assert play(campaign(ballot()), *lines, (EPOCH, epoch(0, 0)), (claim(1, 0), None)) == Won(epoch=1)
+    with pytest.raises(RequestFailed, match="no such node"):
+        play(campaign(ballot()), *lines[:-1], (create, Failure.MISSING))
+
+
 @pytest.mark.parametrize(
-    ("candidate", "node", "holds"),
+    "value", [b"\xff", b"[]", b'{"epoch": "7"}', b'{"epoch": -1}', b'{"epoch": 9223372036854775808}']
+)
+def test_epoch_that_cannot_be_read_stops_the_election_in_words(value: bytes) -> None:
+    """Guessing would break the one thing it is for; the words name the node and what is to be done."""
+    ours = ballot(candidate=OWN)
+    with pytest.raises(RemoteProtocolError, match=f"^{PATHS.epoch}: .*deletes that node or puts it right"):
+        play(campaign(ours), (GLANCE, ((OURS,), MINE, None, Node(owner=0, value=value))))
+    assert ours.highest == 0
+
+
+@pytest.mark.parametrize("number", [2**53, 2**62, 2**63 - 2, 2**63 - 1])
+def test_epoch_that_no_election_has_reached_is_not_followed(number: int) -> None:
+    """It is refused in words and not remembered, so that what is put in its place counts."""
+    ours = ballot(candidate=OWN, highest=7)
+    with pytest.raises(RemoteProtocolError, match=f"no election comes as far as {number}"):
+        play(campaign(ours), (GLANCE, ((OURS,), MINE, None, epoch(number))))
+    assert play(campaign(ours), (GLANCE, ((OURS,), MINE, None, epoch(5))), (claim(8), None)) == Won(epoch=8)
+
+
+def test_epoch_of_a_group_that_nobody_knows_anything_of_begins_at_the_clock() -> None:
+    """At the time when our candidate was made, so it is none that a lost tree has seen."""
+    made = Node(owner=7, made_at=1_700_000_000_123)
+    lines = ((GLANCE, ((OURS,), made, None, epoch(0))), (claim(1_700_000_000_124), None))
+    assert play(campaign(ballot(candidate=OWN)), *lines) == Won(epoch=1_700_000_000_124)
+    stepwise = ((LIST, (OURS,)), (INSPECT, made), (PRIMARY, None), (EPOCH, epoch(0)))
+    assert play(campaign(ballot()), *stepwise, (claim(1_700_000_000_124), None)) == Won(epoch=1_700_000_000_124)
+
+
+@pytest.mark.parametrize(
+    ("newest", "claimed"),
     [
-        (MINE, primary(3), True),
-        (None, None, False),
-        (Node(owner=6), None, False),
-        (MINE, None, False),
-        (MINE, primary(3, owner=6), False),
-        (MINE, primary(4), False),
-        (MINE, Node(owner=7, value=b"?"), False),
+        (1_700_000_000_050, 1_700_000_000_124),
+        (1_700_000_000_123, 1_700_000_000_124),
+        (1_800_000_000_000, 1_800_000_000_001),
+        (7, 8),
+    ],
+    ids=["later than it", "as late", "before it: the clock was wrong", "counted from 1"],
+)
+def test_epoch_is_above_the_newest_and_the_clock(newest: int, claimed: int) -> None:
+    """Except that a group which began when epochs were counted from 1 goes on like that."""
+    made = Node(owner=7, made_at=1_700_000_000_123)
+    lines = ((GLANCE, ((OURS,), made, None, epoch(newest))), (claim(claimed), None))
+    assert play(campaign(ballot(candidate=OWN)), *lines) == Won(epoch=claimed)
+
+
+@pytest.mark.parametrize("known_candidate", [True, False])
+def test_candidate_that_knows_of_a_higher_epoch_says_so(known_candidate: bool) -> None:
+    """ZooKeeper came back without its data, or with older ones, and somebody leads who cannot know."""
+    told = RaiseEpoch(epoch=PATHS.epoch, epoch_value=EpochRecord(epoch=9).dump(), version=3)
+    behind = (WatchPredecessor(PATHS.candidate(OTHER)), Node(owner=3))
+    leader = primary(2, owner=3, instance="w0")
+    for answer in (None, Failure.CONFLICT):
+        if known_candidate:
+            lines = ((GLANCE, ((OURS, OTHER), MINE, leader, epoch(2))), behind)
+        else:
+            lines = ((LIST, (OURS, OTHER)), (INSPECT, MINE), behind, (PRIMARY, leader), (EPOCH, epoch(2)))
+        known = ballot(candidate=OWN if known_candidate else None, highest=9)
+        assert isinstance(play(campaign(known), *lines, (told, answer)), Queued)
+    with pytest.raises(RequestFailed):
+        play(campaign(known), *((GLANCE, ((OURS, OTHER), MINE, leader, epoch(2))), behind), (told, Failure.UNKNOWN))
+
+
+def test_candidate_whose_answers_are_slow_does_not_claim() -> None:
+    """It could not keep a lease; others can."""
+    told = play(campaign(ballot(candidate=OWN, slow=True)), (GLANCE, ((OURS,), MINE, None, epoch(2))))
+    assert told == Unfit()
+
+
+@pytest.mark.parametrize(
+    ("candidate", "node", "counter", "reason"),
+    [
+        (MINE, primary(3), epoch(3, 8, instance="w1"), None),
+        (None, primary(3), epoch(3, instance="w1"), Reason.NODE_REMOVED),
+        (Node(owner=6), primary(3), epoch(3, instance="w1"), Reason.NODE_REMOVED),
+        (MINE, None, epoch(3, instance="w1"), Reason.NODE_REMOVED),
+        (MINE, primary(3, owner=6), epoch(3, instance="w1"), Reason.NODE_REMOVED),
+        (MINE, primary(4), epoch(3, instance="w1"), Reason.NODE_REMOVED),
+        (MINE, Node(owner=7, value=b"?"), epoch(3, instance="w1"), Reason.NODE_REMOVED),
+        (MINE, primary(3), None, Reason.EPOCH_LOST),
+        (MINE, primary(3), epoch(2, instance="w1"), Reason.EPOCH_LOST),
+        (MINE, primary(3), epoch(3, instance="w0"), Reason.EPOCH_LOST),
+        (MINE, primary(3), epoch(3, heir="w2", instance="w1"), Reason.EPOCH_LOST),
+        (MINE, primary(3), Node(owner=0, value=b"?"), Reason.EPOCH_LOST),
+        (MINE, primary(3), epoch(2**63 - 1, instance="w1"), Reason.EPOCH_LOST),
+        (MINE, primary(3), epoch(4), Reason.SUPERSEDED),
     ],
 )
-def test_verification_wants_both_nodes(candidate: Node | None, node: Node | None, holds: bool) -> None:
-    """Ours by owner, and the primary's with our epoch."""
-    lines: list[tuple[Request, Answer | Failure]] = [(INSPECT, candidate)]
-    if candidate == MINE:
-        lines.append((PRIMARY, node))
-    assert play(verify(ballot(candidate=OWN), 3), *lines) is holds
+def test_verification_wants_all_three_nodes(
+    candidate: Node | None, node: Node | None, counter: Node | None, reason: Reason | None
+) -> None:
+    """Ours by owner, the primary's with our epoch, and the epoch's with our name; its version is learnt."""
+    ours = ballot(candidate=OWN, epoch_version=4)
+    assert play(verify(ours, 3), (AUDIT, (candidate, counter, node))) is reason
+    assert ours.epoch_version == (8 if reason is None else 4)
+    assert ours.highest == (4 if reason is Reason.SUPERSEDED else ours.highest)
 
 
 def test_nothing_is_ours_without_a_session() -> None:
@@ -358,11 +457,10 @@ def test_resignation_that_is_refused_goes_step_by_step() -> None:
     told = play(
         resign(ours, heir="", handed_over=False),
         (release(3, 4, candidate=OWN, instance="w1"), Failure.MISSING),
-        (LIST, (OURS, OTHER, GHOST)),
-        (DeleteCandidate(PATHS.candidate(GHOST)), Failure.MISSING),
         (DeleteCandidate(OWN), None),
-        (EPOCH, epoch(3, version=4)),
-        (PRIMARY, primary(3)),
+        (LAST_LOOK, ((OTHER, GHOST), epoch(3, version=4), primary(3))),
+        (DeleteCandidate(PATHS.candidate(GHOST)), Failure.MISSING),
+        (LAST_LOOK, ((OTHER,), epoch(3, version=4), primary(3))),
         (release(3, 4), None),
     )
     assert told == Resigned()
@@ -376,14 +474,36 @@ def test_resignation_without_an_answer_is_tried_again_step_by_step() -> None:
             resign(ours, heir="", handed_over=False),
             (release(3, 4, candidate=OWN, instance="w1"), Failure.UNKNOWN),
         )
-    lines = ((LIST, None), (EPOCH, epoch(3)), (PRIMARY, None))
+    lines = ((DeleteCandidate(OWN), Failure.MISSING), (LAST_LOOK, (None, epoch(3), None)))
     assert play(resign(ours, heir="", handed_over=False), *lines) == Resigned()
+
+
+@pytest.mark.parametrize(
+    "found", [None, Node(owner=0, version=5, value=b"?"), epoch(2, version=5), epoch(2**62, version=5)]
+)
+def test_resignation_puts_the_epoch_right(found: Node | None) -> None:
+    """Whoever holds the primary's node knows the epoch: gone, unreadable, too low or incredible, it is written anew."""
+    ours = ballot(candidate=OWN, highest=3)
+    lines: list[tuple[Request, Answer | Failure]] = [(DeleteCandidate(OWN), None), (LAST_LOOK, ((), found, primary(3)))]
+    if found is None:
+        lines.append((CreateEpoch(PATHS.epoch, EpochRecord(epoch=3).dump()), None))
+        lines.append((LAST_LOOK, ((), epoch(3, version=5), primary(3))))
+    written = release(3, 5, instance="w0" if found is None else "w1")
+    assert play(resign(ours, heir="", handed_over=False), *lines, (written, None)) == Resigned()
+
+
+def test_resignation_that_is_refused_again_and_again_pauses() -> None:
+    """Somebody writes the epoch's node whenever we have read it; the node of the primary must not stay for that."""
+    ours = ballot(candidate=OWN, highest=3)
+    round_trip = ((LAST_LOOK, ((), epoch(3, version=5), primary(3))), (release(3, 5), Failure.CONFLICT))
+    with pytest.raises(RequestFailed, match="another version"):
+        play(resign(ours, heir="", handed_over=False), (DeleteCandidate(OWN), None), *(4 * round_trip))
 
 
 def test_history_is_given_up_when_it_is_refused_and_tried_again_without_an_answer() -> None:
     """Nothing depends on it."""
     line = RecordHistory(path=PATHS.history, record=ballot().primary_record(1), reason=None)
-    assert play(record_history(line), (line, None)) == Recorded(line)
-    assert play(record_history(line), (line, Failure.OTHER)) == Recorded(line)
+    assert play(record(line), (line, None)) == Recorded(line)
+    assert play(record(line), (line, Failure.OTHER)) == Recorded(line)
     with pytest.raises(RequestFailed):
-        play(record_history(line), (line, Failure.UNKNOWN))
+        play(record(line), (line, Failure.UNKNOWN))

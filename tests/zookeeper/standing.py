@@ -22,6 +22,27 @@ PATHS = ElectionPaths("ledger")
 SWIFT = ElectionConfig(elected_timeout=3.0, deposed_timeout=0.8, finish_timeout=0.5, audit_interval=30.0)
 
 
+class Terms:
+    """The epochs of one election, numbered in the order in which they came: each must be above those before it."""
+
+    _of: dict[str, Terms] = {}
+
+    def __init__(self) -> None:
+        self.epochs: list[int] = []
+
+    @classmethod
+    def at(cls, hosts: str) -> Terms:
+        """Those of the election under the chroot that ``hosts`` ends with."""
+        return cls._of.setdefault(hosts.partition("/")[2], cls())
+
+    def number(self, epoch: int) -> int:
+        """1 for the first epoch, 2 for the second."""
+        if epoch not in self.epochs:
+            assert not self.epochs or epoch > self.epochs[-1], f"epoch {epoch} after {self.epochs[-1]}"
+            self.epochs.append(epoch)
+        return self.epochs.index(epoch) + 1
+
+
 class Replica:
     """One instance: a session, a heart, a campaign, and an application that notes what it is told."""
 
@@ -39,7 +60,8 @@ class Replica:
         self.name = name
         self.told: list[str] = []
         self.served_since: dict[int, float] = {}
-        """When ``on_elected`` had returned, by epoch."""
+        """When ``on_elected`` had returned, by the term's number."""
+        self.terms = Terms.at(hosts)
         self.exits: list[int] = []
         self.leadership: Leadership | None = None
         self._elected = on_elected
@@ -51,24 +73,26 @@ class Replica:
         candidate = Candidate(paths=paths, instance=name, endpoint=f"10.0.0.1:{1000 + ord(name[-1])}", unique=unique)
         self.campaign = Campaign(self.session, self.heart, candidate, self, config, end_process=self.exits.append)
 
-    def start(self) -> Replica:
-        """Stands from now on, and is in the queue when this returns."""
+    def start(self, *, wait: bool = True) -> Replica:
+        """Stands from now on, and is in the queue when this returns, if that is waited for."""
         assert self.session.wait_connected(10)
         self.campaign.start()
         waiting = (ElectionState.IDLE, ElectionState.ENROLLING)
-        eventually(lambda: self.campaign.state not in waiting)
+        if wait:
+            eventually(lambda: self.campaign.state not in waiting)
         return self
 
     def on_elected(self, leadership: Leadership) -> None:
         """Notes it, and does what the test wants."""
-        self.told.append(f"elected {leadership.epoch}")
+        number = self.terms.number(leadership.epoch)
+        self.told.append(f"elected {number}")
         self.leadership = leadership
         self._elected(leadership)
-        self.served_since[leadership.epoch] = time.monotonic()
+        self.served_since[number] = time.monotonic()
 
     def on_deposed(self, leadership: Leadership) -> None:
         """Notes it, and does what the test wants."""
-        self.told.append(f"deposed {leadership.epoch}")
+        self.told.append(f"deposed {self.terms.number(leadership.epoch)}")
         self._deposed(leadership)
 
     @property
@@ -80,8 +104,13 @@ class Replica:
         return epoch is not None
 
     def await_primary(self, bound: float = 60.0) -> int:
-        """Waits until it serves; its epoch."""
+        """Waits until it serves; its term's number."""
         eventually(lambda: self.is_primary, bound)
+        return self.terms.number(self.epoch)
+
+    @property
+    def epoch(self) -> int:
+        """Of the newest term."""
         assert self.leadership is not None
         return self.leadership.epoch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 
@@ -16,7 +17,8 @@ from zkrpc.election.history import read_history
 from zkrpc.election.leadership import Leadership
 from zkrpc.election.machine import ElectionState
 from zkrpc.election.petition import Petition, petition_path
-from zkrpc.errors import Executed, NodeExists, NotPrimary, StaleEpoch
+from zkrpc.election.trouble import Trouble
+from zkrpc.errors import CoordinationError, Executed, NodeExists, NodeMissing, NotPrimary, StaleEpoch
 from zkrpc.registry.closing import close_session
 from zkrpc.registry.session import Session
 from zkrpc.testing.proxy import Proxy, ProxyMode
@@ -28,12 +30,12 @@ Stand = Callable[..., Replica]
 
 @pytest.fixture
 def stand(zookeeper: str) -> Iterator[Stand]:
-    """Has replicas stand for election, and ends them."""
+    """Has replicas stand for election, and ends them; they are in the queue then, unless nobody is to wait for that."""
     made: list[Replica] = []
 
-    def make(name: str, hosts: str = zookeeper, **options: object) -> Replica:
+    def make(name: str, hosts: str = zookeeper, *, wait: bool = True, **options: object) -> Replica:
         made.append(Replica(name, hosts, **options))  # type: ignore[arg-type]
-        return made[-1].start()
+        return made[-1].start(wait=wait)
 
     yield make
     for replica in made:
@@ -54,17 +56,18 @@ def the_primary(replicas: list[Replica]) -> Replica | None:
 
 
 def test_campaign_elects_the_first_and_the_others_know_it(stand: Stand, observer: Session) -> None:
-    """One serves, with the epoch 1; the others say who, and its history has begun."""
+    """One serves, in an epoch that begins at ZooKeeper's clock; the others say who, and its history has begun."""
     first, second, third = stand("w1"), stand("w2"), stand("w3")
     assert first.await_primary() == 1
     eventually(lambda: second.campaign.primary and third.campaign.primary)
     assert the_primary([first, second, third]) is first and first.told == ["elected 1"]
+    assert abs(time.time() - first.epoch / 1000) < 60
     refusal = second.campaign.refusal()
-    assert (str(refusal.primary), refusal.epoch, refusal.group) == ("10.0.0.1:1049", 1, "main")
+    assert (str(refusal.primary), refusal.epoch, refusal.group) == ("10.0.0.1:1049", first.epoch, "main")
     assert refusal.executed is Executed.NO and "it is w1 at" in str(refusal)
     eventually(lambda: [term.instance for term in history(observer)] == ["w1"])
     assert first.campaign.leadership is first.leadership and second.campaign.leadership is None
-    assert "primary epoch=1" in repr(first.campaign) and "beating groups=1" in repr(first.heart)
+    assert f"primary epoch={first.epoch}" in repr(first.campaign) and "beating groups=1" in repr(first.heart)
 
 
 def history(observer: Session) -> list:  # type: ignore[type-arg]
@@ -83,7 +86,7 @@ def test_death_of_the_primary_makes_the_next_one_serve(stand: Stand, observer: S
     print(f"takeover {1000 * (second.served_since[2] - died_at):.1f} ms")
     assert second.served_since[2] - died_at < 1.0
     assert the_primary([first, second, third]) is second and not first.is_primary
-    eventually(lambda: [(term.epoch, term.reason) for term in history(observer)][-1:] == [(2, "")])
+    eventually(lambda: [(term.epoch, term.reason) for term in history(observer)][-1:] == [(second.epoch, "")])
     assert history(observer)[0].reason == "ended without a word"
 
 
@@ -105,7 +108,7 @@ def test_hand_over_takes_no_timeout(stand: Stand, observer: Session) -> None:
     assert sorted(gaps)[len(gaps) // 2] < 0.5  # tens of milliseconds, and other tests run beside this one
     assert first.told[:3] == ["elected 1", "deposed 1", "elected 3"]
     eventually(lambda: [term.reason for term in history(observer)] == ["handed over"] * 10 + [""])
-    assert [term.epoch for term in history(observer)] == list(range(1, 12))
+    assert [term.epoch for term in history(observer)] == first.terms.epochs and len(first.terms.epochs) == 11
 
 
 def test_short_suspension_does_not_end_the_term(stand: Stand, network: Proxy, behind_network: str) -> None:
@@ -196,7 +199,7 @@ def test_slow_on_elected_keeps_calls_waiting(stand: Stand) -> None:
     assert gate.enter(time.monotonic() + 0.1) is None
     began = time.monotonic()
     epoch = gate.enter(began + 3)
-    assert epoch == 1 and time.monotonic() - began < 1.5 and "elected 1" in first.told and gate.leave(1)
+    assert epoch == first.epoch and time.monotonic() - began < 1.5 and "elected 1" in first.told and gate.leave(epoch)
 
 
 @pytest.mark.parametrize("how", ["raises", "times out", "never returns"])
@@ -222,11 +225,14 @@ def test_store_that_knows_a_later_epoch_is_believed(stand: Stand) -> None:
     """ZooKeeper's counter began anew, the store's did not: the next election goes above what the store has seen."""
 
     def claim(leadership: Leadership) -> None:
-        if leadership.epoch < 41:
-            raise StaleEpoch("the store", seen=41, current=leadership.epoch)
+        store.append(leadership.epoch + 40)
+        if leadership.epoch <= store[0]:
+            raise StaleEpoch("the store", seen=store[0], current=leadership.epoch)
 
+    store: list[int] = []
     first = stand("w1", on_elected=claim)
-    assert first.await_primary() == 42 and first.told == ["elected 1", "deposed 1", "elected 42"]
+    assert first.await_primary() == 2 and first.told == ["elected 1", "deposed 1", "elected 2"]
+    assert first.epoch == store[0] + 1
 
 
 def test_slow_on_deposed_holds_the_successor_back(stand: Stand) -> None:
@@ -262,7 +268,7 @@ def test_running_calls_are_finished_before_a_hand_over(stand: Stand) -> None:
     first, second = stand("w1"), stand("w2")
     first.await_primary()
     epoch = first.campaign.gate.enter(0)
-    assert epoch == 1
+    assert epoch == first.epoch
     stepping = gevent.spawn(first.campaign.step_down)
     settle(0.1)
     assert first.campaign.gate.enter(time.monotonic() + 1) is None and first.campaign.refusal().primary is None
@@ -286,9 +292,10 @@ def test_higher_epoch_seen_by_a_store_ends_the_term(stand: Stand) -> None:
     """Whoever is told that its time is over stops; no epoch up to the one seen is ever used again."""
     first = stand("w1")
     first.await_primary()
-    first.campaign.receive_epoch(41)
-    assert not first.is_primary and not first.campaign.holds(1)
-    assert first.await_primary() == 42
+    epoch = first.epoch
+    first.campaign.receive_epoch(epoch + 40)
+    assert not first.is_primary and not first.campaign.holds(epoch)
+    assert first.await_primary() == 2 and first.epoch == epoch + 41
 
 
 def test_look_without_a_reason_changes_nothing(stand: Stand) -> None:
@@ -316,6 +323,168 @@ def test_withdrawal_leaves_nothing_behind(stand: Stand, observer: Session) -> No
     assert first.told == ["elected 1", "deposed 1"] and third.told == []
 
 
+# -- what people do to an election, and links that are too slow
+
+
+def test_candidate_behind_a_slow_link_lets_another_lead(stand: Stand, network: Proxy, behind_network: str) -> None:
+    """Its round trip is above a quarter of the timeout: it cannot keep a lease, so it goes to the queue's end."""
+    first, slow, third = stand("w1"), stand("w2", behind_network), stand("w3")
+    first.await_primary()
+    settle()
+    network.delay = 0.15 * TIMEOUT
+    first.die()
+    died_at = time.monotonic()
+    third.await_primary()
+    print(f"another served after {time.monotonic() - died_at:.2f} s")
+    assert time.monotonic() - died_at < 2 * TIMEOUT and slow.served_since == {}
+    settle(TIMEOUT)
+    assert third.is_primary and slow.served_since == {}
+    network.delay = 0.0
+    eventually(lambda: slow.campaign.state is ElectionState.WAITING, 60)
+    third.campaign.step_down()
+    slow.await_primary(60)
+
+
+def test_claim_over_a_link_that_becomes_slow_is_given_up(stand: Stand, network: Proxy, behind_network: str) -> None:
+    """It was committed, and no heartbeat is: within a timeout or two another one leads."""
+    first, slow, third = stand("w1"), stand("w2", behind_network), stand("w3")
+    first.await_primary()
+    settle()
+    first.die()
+    give_up_at = time.monotonic() + 60
+    while slow.campaign.state is ElectionState.WAITING and time.monotonic() < give_up_at:
+        gevent.sleep(0)
+    network.delay = 0.13 * TIMEOUT
+    began = time.monotonic()
+    third.await_primary(60)
+    print(f"another served after {time.monotonic() - began:.2f} s")
+    assert time.monotonic() - began < 20 * TIMEOUT
+
+
+def test_touched_epoch_changes_nothing(stand: Stand, observer: Session) -> None:
+    """Somebody writes its own value into the node: the term goes on, and so do the transactions that it guards."""
+    first, second = stand("w1"), stand("w2")
+    first.await_primary()
+    assert first.leadership is not None
+    for number in range(5):
+        found = observer.get(PATHS.epoch)
+        assert found is not None
+        observer.set(PATHS.epoch, found[0])
+        with first.leadership.transaction() as transaction:
+            transaction.create(f"/{number}")
+    settle()
+    assert first.is_primary and second.told == [] and first.told == ["elected 1"]
+
+
+@pytest.mark.parametrize("value", [b"", b"\xff", b'{"epoch": 9223372036854775807}', None])
+def test_epoch_that_somebody_spoils_under_a_primary_is_put_right(
+    value: bytes | None, stand: Stand, observer: Session
+) -> None:
+    """The term ends in order, since what guards its transactions is gone, and the next one is above it."""
+    first, second = stand("w1"), stand("w2")
+    first.await_primary()
+    if value is None:
+        observer.delete(PATHS.epoch)
+    else:
+        observer.set(PATHS.epoch, value)
+    assert second.await_primary(60) == 2
+    assert first.told[:2] == ["elected 1", "deposed 1"]
+    eventually(lambda: history(observer)[0].reason == "the epoch's node was changed")
+    with second.leadership.transaction() as transaction:  # type: ignore[union-attr]
+        transaction.create("/written")
+
+
+@pytest.mark.parametrize("value", [b"\xff", b'{"epoch": 9223372036854775807}'])
+@pytest.mark.parametrize("remedy", ["put right", "deleted"])
+def test_epoch_that_is_spoilt_while_nobody_leads_is_waited_for_and_not_feared_for_ever(
+    value: bytes, remedy: str, stand: Stand, observer: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Said once, with the node's name; as soon as it is put right somebody leads."""
+    first = stand("w1")
+    first.await_primary()
+    right = (observer.get(PATHS.epoch) or (b"",))[0]
+    first.campaign.begin_withdrawal()
+    assert first.campaign.wait_withdrawn(10)
+    observer.set(PATHS.epoch, value)
+    second = stand("w2", wait=False)
+    eventually(lambda: "the election of ledger/main has to wait" in caplog.text, 60)
+    settle(1.0)
+    said = [record.getMessage() for record in caplog.records if "has to wait" in record.getMessage()]
+    assert len(said) == 1 and PATHS.epoch in said[0] and not second.is_primary
+    if remedy == "deleted":
+        observer.delete(PATHS.epoch)
+    else:
+        observer.set(PATHS.epoch, right)
+    assert second.await_primary(60) == 2
+
+
+def delete_tree(session: Session, path: str) -> None:
+    """All of it, whatever comes in between."""
+    for name in session.children(path) or ():
+        delete_tree(session, f"{path}/{name}")
+    with contextlib.suppress(NodeMissing):
+        session.delete(path)
+
+
+@pytest.mark.parametrize("path", [PATHS.root, "/services/ledger", "/services"])
+def test_deleted_election_goes_on_above_what_was(path: str, stand: Stand, observer: Session) -> None:
+    """All its nodes, those of the living included: they make it anew, and remember."""
+    first, second = stand("w1"), stand("w2")
+    first.await_primary()
+    late = first.leadership
+    assert late is not None
+    for number in range(2, 4):
+        with contextlib.suppress(CoordinationError):
+            delete_tree(observer, path)
+        eventually(lambda: len(first.terms.epochs) >= number, 60)
+        eventually(lambda: the_primary([first, second]), 60)
+    with pytest.raises((NotPrimary, StaleEpoch)):
+        late.transaction().commit()
+
+
+def test_deleted_election_without_anybody_who_remembers_goes_on_above_what_was(stand: Stand, observer: Session) -> None:
+    """Whoever comes after it enrols later, by ZooKeeper's clock, than any epoch was given out."""
+    first = stand("w1")
+    first.await_primary()
+    for _ in range(3):
+        first.campaign.step_down()
+        eventually(lambda: first.is_primary)
+    first.die()
+    delete_tree(observer, PATHS.root)
+    assert stand("w1").await_primary() == len(first.terms.epochs) > 4 - 1
+
+
+def test_candidate_that_knows_of_a_higher_epoch_ends_a_lower_term(stand: Stand, observer: Session) -> None:
+    """ZooKeeper came back with an older counter, and somebody was elected who cannot know: one who can says so."""
+    first, second = stand("w1"), stand("w2")
+    first.await_primary()
+    second.campaign.receive_epoch(first.epoch + 1000)
+    second.campaign.look_again()
+    eventually(lambda: "deposed 1" in first.told, 60)
+    eventually(lambda: the_primary([first, second]), 60)
+    assert first.terms.epochs[-1] > first.terms.epochs[0] + 1000
+
+
+def test_sick_instance_backs_off_and_says_why(stand: Stand, observer: Session) -> None:
+    """Not about three times a second; and the reason is in ZooKeeper, for people, until it is well."""
+    sick = [True]
+
+    def fail(leadership: object) -> None:
+        if sick:
+            raise ValueError("no such table")
+
+    first = stand("w1", on_elected=fail)
+    eventually(lambda: len(first.told) >= 2)
+    settle(2.5)
+    assert len([one for one in first.told if one.startswith("elected")]) <= 4
+    found = observer.get(PATHS.trouble("w1"))
+    trouble = Trouble.parse(found[0]) if found is not None else None
+    assert trouble is not None and trouble.why == "on_elected failed: ValueError: no such table"
+    sick.clear()
+    first.await_primary(60)
+    eventually(lambda: observer.exists(PATHS.trouble("w1")) is None)
+
+
 # -- petitions
 
 
@@ -324,7 +493,7 @@ def test_petition_makes_the_primary_hand_over_to_the_one_it_names(stand: Stand, 
     first, second, third = stand("w1"), stand("w2"), stand("w3")
     first.await_primary()
     settle()
-    observer.create(petition_path(PATHS), Petition(epoch=1, heir="w3").dump(), ephemeral=True)
+    observer.create(petition_path(PATHS), Petition(epoch=first.epoch, heir="w3").dump(), ephemeral=True)
     assert third.await_primary() == 2 and second.told == []
 
 
@@ -337,7 +506,7 @@ def test_petition_against_another_epoch_or_without_sense_is_left_alone(stand: St
         observer.set(petition_path(PATHS), value)
         settle(0.03)
     assert first.is_primary and second.told == []
-    observer.set(petition_path(PATHS), Petition(epoch=1).dump())
+    observer.set(petition_path(PATHS), Petition(epoch=first.epoch).dump())
     assert second.await_primary() == 2
 
 
@@ -350,7 +519,7 @@ def test_petition_is_seen_after_a_reconnect(
     settle()
     network.cut()
     eventually(lambda: first.session.state.value != "connected")
-    observer.create(petition_path(PATHS), Petition(epoch=1).dump(), ephemeral=True)
+    observer.create(petition_path(PATHS), Petition(epoch=first.epoch).dump(), ephemeral=True)
     assert second.await_primary() == 2
 
 
@@ -362,7 +531,9 @@ def test_leadership_writes_only_while_its_epoch_is_the_newest(stand: Stand, obse
     first, second = stand("w1"), stand("w2")
     first.await_primary()
     leadership = first.leadership
-    assert leadership is not None and leadership.group == "main" and "epoch=1 valid=True" in repr(leadership)
+    assert (
+        leadership is not None and leadership.group == "main" and f"epoch={first.epoch} valid=True" in repr(leadership)
+    )
     with leadership.transaction() as transaction:
         transaction.create("/state", b"1")
         transaction.create("/log")
@@ -399,7 +570,9 @@ def test_leadership_without_its_lease_check_is_stopped_by_the_epoch(
     leadership = first.leadership
     assert leadership is not None
     leadership.transaction().commit()
+    guard = first.campaign.guard(leadership.epoch)
     monkeypatch.setattr(first.campaign, "holds", lambda epoch: True)
+    monkeypatch.setattr(first.campaign, "guard", lambda epoch: guard)
     late = leadership.transaction()
     late.create("/state")
     first.campaign.step_down()
@@ -409,5 +582,5 @@ def test_leadership_without_its_lease_check_is_stopped_by_the_epoch(
     second.await_primary()
     with pytest.raises(StaleEpoch) as refused:
         late.commit()
-    assert (refused.value.seen, refused.value.current) == (2, 1)
+    assert (refused.value.seen, refused.value.current) == (second.epoch, first.epoch)
     assert second.session.exists("/state") is None

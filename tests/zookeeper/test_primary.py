@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 import zkrpc
 from tests.programs import Programs
+from tests.zookeeper.standing import Terms
 from tests.zookeeper.waiting import eventually
 from zkrpc.election.campaign import EXIT_DEPOSED
 from zkrpc.registry.schema import Paths
@@ -26,17 +28,18 @@ SWIFT = zkrpc.ElectionConfig(elected_timeout=3.0, finish_timeout=0.5, settle=0.1
 
 
 class Board:
-    """Says in which epoch it was asked."""
+    """Says in which epoch it was asked, by the number of the term."""
 
-    def __init__(self, name: str = "") -> None:
+    def __init__(self, name: str = "", terms: dict[str, Terms] | None = None) -> None:
         self.name = name
+        self.terms = collections.defaultdict(Terms) if terms is None else terms
         self.notes: list[str] = []
         self.told: list[str] = []
         self.held: gevent.event.Event | None = None
         self.raises: Exception | None = None
 
     def on_elected(self, leadership: zkrpc.Leadership) -> None:
-        self.told.append(f"{leadership.group} {leadership.epoch}")
+        self.told.append(f"{leadership.group} {self.terms[leadership.group].number(leadership.epoch)}")
 
     def on_deposed(self) -> None:
         self.told.append("deposed")
@@ -69,7 +72,8 @@ class Board:
     def _say(self, text: str) -> str:
         call = zkrpc.current_call()
         assert call is not None
-        return f"{self.name} {call.epoch} {text}"
+        numbers = [terms.number(call.epoch) for terms in self.terms.values() if call.epoch in terms.epochs]
+        return f"{self.name} {numbers[0] if numbers else call.epoch} {text}"
 
 
 class Cluster:
@@ -78,6 +82,8 @@ class Cluster:
     def __init__(self, hosts: str) -> None:
         self.hosts = hosts
         self.apps: list[zkrpc.App] = []
+        self.terms: dict[str, Terms] = collections.defaultdict(Terms)
+        """By group."""
         self._closing: list[Any] = []
 
     def registry(self, hosts: str = "") -> zkrpc.Registry:
@@ -91,7 +97,7 @@ class Cluster:
 
     def begin(self, name: str, hosts: str = "", **service: Any) -> tuple[zkrpc.App, Board]:
         """One more instance; its name is its worker id."""
-        board = Board(name)
+        board = Board(name, self.terms)
         settings = {"config": QUICK, "election": SWIFT, "groups": ["main"], **service}
         app = zkrpc.serve(zkrpc.Service(idl.Board, board, **settings), zookeeper=self.registry(hosts), worker_id=name)
         self.apps.append(app)
@@ -150,7 +156,8 @@ def test_primary_serves_and_the_others_say_who(cluster: Cluster) -> None:
     for call in (cluster.stub(second).write, cluster.stub(second).marked):
         with pytest.raises(zkrpc.NotPrimary) as refused:
             call("x")
-        assert (refused.value.primary, refused.value.epoch, refused.value.group) == (first.endpoint, 1, "main")
+        (epoch,) = cluster.terms["main"].epochs
+        assert (refused.value.primary, refused.value.epoch, refused.value.group) == (first.endpoint, epoch, "main")
         assert refused.value.executed is zkrpc.Executed.NO
     assert board.told == ["main 1"] and other.told == []
     (one,) = [each for each in first.registry.resolver("board").wait_ready(5).instances if each.id == "w1"]
@@ -161,11 +168,16 @@ def test_replies_say_the_epoch_and_demands_are_met(cluster: Cluster) -> None:
     """A caller that has seen a later epoch is not served by this one; an earlier one is."""
     first, _ = cluster.serve("w1")
     eventually(lambda: leads(first))
+    (epoch,) = cluster.terms["main"].epochs
     assert cluster.stub(first, demand="1").write("x") == "w1 1 x"
+    assert cluster.stub(first, demand=str(epoch)).write("x") == "w1 1 x"
     assert cluster.stub(first, demand="nonsense").write("x") == "w1 1 x"
     with pytest.raises(zkrpc.StaleEpoch) as refused:
-        cluster.stub(first, demand="7").write("x")
-    assert (refused.value.seen, refused.value.current) == (7, 1) and refused.value.executed is zkrpc.Executed.NO
+        cluster.stub(first, demand=str(epoch + 1)).write("x")
+    assert (refused.value.seen, refused.value.current) == (
+        epoch + 1,
+        epoch,
+    ) and refused.value.executed is zkrpc.Executed.NO
     assert leads(first) and cluster.stub(first).write("x") == "w1 1 x"
 
 
@@ -235,7 +247,7 @@ def test_kill_leaves_nothing_in_a_shared_session(cluster: Cluster) -> None:
     second, _ = cluster.serve("w2")
     first.kill()
     eventually(lambda: leads(second))
-    assert second.candidacy.campaigns["main"].leadership.epoch == 2
+    assert cluster.terms["main"].number(second.candidacy.campaigns["main"].leadership.epoch) == 2
 
 
 def test_outcome_is_unknown_when_the_lease_ended_meanwhile(
@@ -264,10 +276,14 @@ def test_declared_exceptions_are_answers_only_while_the_epoch_holds(cluster: Clu
     board.raises = idl.Refused(why="no")
     with pytest.raises(idl.Refused):
         cluster.stub(first).write("x")
-    board.raises = zkrpc.StaleEpoch("the store", seen=9, current=1)
+    epoch = first.candidacy.campaigns["main"].leadership.epoch
+    board.raises = zkrpc.StaleEpoch("the store", seen=epoch + 8, current=epoch)
     with pytest.raises(zkrpc.StaleEpoch) as stale:
         cluster.stub(first).write("x")
-    assert stale.value.executed is zkrpc.Executed.MAYBE and (stale.value.seen, stale.value.current) == (9, 1)
+    assert stale.value.executed is zkrpc.Executed.MAYBE and (stale.value.seen, stale.value.current) == (
+        epoch + 8,
+        epoch,
+    )
     board.raises = None
     eventually(lambda: leads(first))
     assert cluster.stub(first).write("x") == "w1 10 x"

@@ -16,12 +16,13 @@ import os
 import random
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import gevent
 from gevent.event import Event
 
 from zkrpc.config import ElectionConfig
+from zkrpc.election.application import Announcer, Application, run_hook
 from zkrpc.election.effects import (
     Depose,
     Effect,
@@ -38,13 +39,14 @@ from zkrpc.election.envoy import Asks, Envoy
 from zkrpc.election.fencing import Epoch
 from zkrpc.election.gate import Gate
 from zkrpc.election.heart import Heart
-from zkrpc.election.leadership import Leadership
+from zkrpc.election.leadership import Guard, Leadership
 from zkrpc.election.lease import Lease
-from zkrpc.election.machine import ElectionMachine, ElectionState
+from zkrpc.election.machine import ElectionMachine
 from zkrpc.election.petition import await_petition
+from zkrpc.election.states import ElectionState
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import NO_EPOCH, Endpoint
-from zkrpc.errors import Executed, NotPrimary, StaleEpoch
+from zkrpc.errors import Executed, NotPrimary
 from zkrpc.legible import legible
 from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.operations import SessionState
@@ -57,16 +59,6 @@ EXIT_DEPOSED = 70
 
 _AT_REST = (ElectionState.IDLE, ElectionState.EXITING)
 _DEPOSED_TIMEOUT = 2.0
-
-
-class Application(Protocol):
-    """What is told of being primary. Both may wait; what they raise is logged."""
-
-    def on_elected(self, leadership: Leadership) -> None:
-        """Make ready to serve; raising, or taking too long, gives the term up."""
-
-    def on_deposed(self, leadership: Leadership) -> None:
-        """Stop; must return soon, because the process is ended if it does not."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +98,7 @@ class Campaign:
     ) -> None:
         self.session = session
         self.paths = candidate.paths
+        self._name = f"{candidate.paths.service}/{candidate.paths.group}"
         self.primary: PrimaryRecord | None = None
         """Who leads, as far as we know."""
         self._heart = heart
@@ -134,6 +127,7 @@ class Campaign:
         self._highest: Epoch = NO_EPOCH
         self._leadership: Leadership | None = None
         self._shown = self.state
+        self._announcer = Announcer(self._name)
         self._carrying_out = False
         self._closed = False
         self._greenlets: dict[str, gevent.Greenlet[..., None]] = {}
@@ -199,6 +193,13 @@ class Campaign:
         """True while that epoch is ours, the lease is valid, and nothing has ended the term but our own wish."""
         return not self._closed and self.session.home.in_process and self.gate.holds(epoch)
 
+    def guard(self, epoch: Epoch) -> Guard | None:
+        """What in ZooKeeper says that this epoch is ours; None if it is not, or if nothing is known of it yet."""
+        ballot = self._machine.ballot
+        if not self.holds(epoch) or ballot.candidate is None:
+            return None
+        return Guard(candidate=ballot.candidate, instance=ballot.instance, version=ballot.epoch_version)
+
     def refusal(self, executed: Executed = Executed.NO) -> NotPrimary:
         """Why a call for the primary is not served here, and where to go instead. Raises WrongProcess after a fork."""
         self.session.home.require_process()
@@ -245,7 +246,7 @@ class Campaign:
         if connected and connection != self._connection:
             assert session.session_id is not None
             self._session_id = session.session_id
-            self._machine.receive_connected(session.session_id, self._clock())
+            self._machine.receive_connected(session.session_id, self._clock(), timeout=session.timeout)
         elif not connected:
             ended = session.state in (SessionState.LOST, SessionState.CLOSED)
             self._machine.receive_disconnected(self._clock(), lost=ended)
@@ -268,6 +269,7 @@ class Campaign:
         if self.state is not self._shown:
             self._shown = self.state
             self.gate.turn()
+        self._announcer.hear(self._machine.conversation.failure)
 
     def _execute(self, effect: Effect) -> None:
         match effect:
@@ -298,10 +300,6 @@ class Campaign:
             case _:
                 self._spawn("errand", self._ask, effect, self._session_id)
 
-    @property
-    def _name(self) -> str:
-        return f"{self.paths.service}/{self.paths.group}"
-
     def _report(self, record: PrimaryRecord | None) -> None:
         self.primary = record
         if record is not None:
@@ -320,8 +318,8 @@ class Campaign:
         self._carry_out()
 
     def _synchronise(self, leadership: Leadership) -> None:
-        succeeded = self._call("on_elected", self._application.on_elected, leadership)
-        self._machine.receive_synchronised(leadership.epoch, self._clock(), succeeded=succeeded)
+        why = run_hook("on_elected", self._application.on_elected, leadership, self._name, self.receive_epoch)
+        self._machine.receive_synchronised(leadership.epoch, self._clock(), succeeded=why is None, why=why or "")
         self._carry_out()
 
     def _stop(self) -> None:
@@ -331,26 +329,10 @@ class Campaign:
             petitions.kill(block=False)
         if synchronising is not None:
             synchronising.kill()
-        self._call("on_deposed", self._application.on_deposed, leadership)
+        run_hook("on_deposed", self._application.on_deposed, leadership, self._name, self.receive_epoch)
         self.gate.departing = None
         self._machine.receive_deposed(leadership.epoch, self._clock())
         self._carry_out()
-
-    def _call(self, name: str, hook: Callable[[Leadership], None], leadership: Leadership) -> bool:
-        try:
-            hook(leadership)
-        except gevent.GreenletExit:
-            raise
-        except StaleEpoch as error:
-            log.exception("%s failed for %s, epoch %d", name, self._name, leadership.epoch)
-            if error.current == leadership.epoch:
-                # A store knows of a later primary than ZooKeeper does: the next epoch will be above it.
-                self.receive_epoch(error.seen)
-            return False
-        except BaseException:  # also a gevent.Timeout of the hook's own
-            log.exception("%s failed for %s, epoch %d", name, self._name, leadership.epoch)
-            return False
-        return True
 
     def _spawn(self, name: str, function: Callable[..., None], *arguments: Any) -> None:
         self._greenlets[name] = gevent.spawn(function, *arguments)

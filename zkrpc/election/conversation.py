@@ -25,10 +25,17 @@ class Finished:
     value: Any
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Failed:
+    """A procedure came to nothing: what it was to look at has not been looked at."""
+
+    reason: str
+
+
 class Conversation:
     """At most one procedure, at most one request without an answer."""
 
-    def __init__(self, emit: Callable[[Request], None], rng: Callable[[], float]) -> None:
+    def __init__(self, emit: Callable[[Request, float], None], rng: Callable[[], float]) -> None:
         self.connected = False
         self.failure: str | None = None
         """Why the last procedure failed, until one succeeds."""
@@ -36,6 +43,7 @@ class Conversation:
         self._rng = rng
         self._procedure: Procedure[Any] | None = None
         self._unanswered = False
+        self._asked_at = 0.0
         self._failures = 0
         self._repeats = 0
         self._retry_at: float | None = None
@@ -62,11 +70,20 @@ class Conversation:
         """When it will be free again after a pause."""
         return self._retry_at if self.connected and not self._unanswered else None
 
-    def begin(self, procedure: Procedure[Any]) -> None:
+    def handle_timer(self, now: float) -> None:
+        """Ends the pause when it is over, whether or not there is anything to begin."""
+        if self._retry_at is not None and now >= self._retry_at:
+            self._retry_at = None
+
+    def asked_for(self, now: float) -> float:
+        """Seconds since the request that is out was made."""
+        return now - self._asked_at
+
+    def begin(self, procedure: Procedure[Any], now: float) -> None:
         """Starts a procedure; it must ask for something before it returns."""
         self._procedure = procedure
         self._retry_at = None
-        self._ask(next(procedure))
+        self._ask(next(procedure), now)
 
     def abandon(self) -> None:
         """Forgets the procedure; the answer to its last request will be of no interest."""
@@ -84,17 +101,17 @@ class Conversation:
         """Begins nothing for about so long."""
         self._retry_at = now + seconds * (0.5 + 0.5 * self._rng())
 
-    def receive_answer(self, answer: Answer | Failure, now: float) -> Finished | None:
-        """Goes on with the answer; the procedure's result if that was the last."""
+    def receive_answer(self, answer: Answer | Failure, now: float) -> Finished | Failed | None:
+        """Goes on with the answer; what the procedure came to, if that was the last."""
         self._unanswered = False
         procedure = self._procedure
         if procedure is None:
             return None
         try:
             if isinstance(answer, Failure):
-                self._ask(procedure.throw(RequestFailed(answer)))
+                self._ask(procedure.throw(RequestFailed(answer)), now)
             else:
-                self._ask(procedure.send(answer))
+                self._ask(procedure.send(answer), now)
         except StopIteration as finished:
             self._procedure = None
             return Finished(finished.value)
@@ -102,6 +119,7 @@ class Conversation:
             self._procedure = None
             self.failure = str(error)
             self._back_off(now)
+            return Failed(self.failure)
         return None
 
     def settle(self) -> None:
@@ -109,9 +127,10 @@ class Conversation:
         self._failures = self._repeats = 0
         self.failure = None
 
-    def _ask(self, request: Request) -> None:
+    def _ask(self, request: Request, now: float) -> None:
         self._unanswered = True
-        self._emit(request)
+        self._asked_at = now
+        self._emit(request, now)
 
     def _back_off(self, now: float) -> None:
         self.pause(now, _BACKOFF.bound(self._failures))

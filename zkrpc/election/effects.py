@@ -48,11 +48,15 @@ class Reason(enum.Enum):
     HANDED_OVER = "handed over"
     WITHDRAWN = "withdrawn"
     SYNCHRONISATION_FAILED = "synchronisation failed"
+    NO_LEASE = "no lease in time"
+    """It had the epoch, and could not have a heartbeat committed, or knew that it could not: it never led."""
+    EPOCH_LOST = "the epoch's node was changed"
+    UNLISTED = "its registration was lost"
 
     @property
     def is_voluntary(self) -> bool:
         """True for leaving on purpose, with a tombstone."""
-        return self in (Reason.HANDED_OVER, Reason.WITHDRAWN)
+        return self in (Reason.HANDED_OVER, Reason.WITHDRAWN, Reason.UNLISTED)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,8 @@ class Node:
     """The session it lives with; 0 for a persistent node."""
     version: int = 0
     value: bytes = b""
+    made_at: int = 0
+    """Milliseconds since 1970, by ZooKeeper's clock, at which it was made; known of candidates only."""
 
 
 # Requests
@@ -124,8 +130,9 @@ class ReadPrimary:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReadEpoch:
-    """Read the epoch; the answer is a Node or None. Must come after the read that found no primary, and before the
-    claim that relies on its version."""
+    """Read the epoch's node, and watch it if it is there; the answer is a Node or None. Must come after the read that
+    found no primary, and before the claim that relies on its version. Claims change it together with the primary's
+    node, so its watch wakes nobody whom that one's does not."""
 
     path: str
 
@@ -145,7 +152,7 @@ class Together:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CreateEpoch:
-    """Create the persistent epoch node; done once in a group's life."""
+    """Create the persistent epoch node; done once in a group's life, and again by whoever finds it gone."""
 
     path: str
     value: bytes
@@ -156,7 +163,7 @@ class ClaimEpoch:
     """One transaction, in this order: check ``candidate``, create ``primary`` ephemeral, set ``epoch`` at ``version``.
 
     All of it or nothing: the check keeps out a session that has ended, the create a second primary, the version a
-    second claim of the same epoch. Success is not believed either: the primary's node is read afterwards.
+    second claim of the same epoch. Success is not believed either: all three nodes are read afterwards.
     """
 
     candidate: str
@@ -183,6 +190,25 @@ class ReleaseEpoch:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RaiseEpoch:
+    """Set ``epoch`` at ``version``, because we know of a higher one than it says: ZooKeeper has forgotten some. Whoever
+    leads in a lower one stops over it, and the next claim is above it."""
+
+    epoch: str
+    epoch_value: bytes
+    version: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RecordTrouble:
+    """Write why this instance cannot lead into an ephemeral node of its own, with its parent if that is missing; delete
+    the node if ``value`` is None. For people only."""
+
+    path: str
+    value: bytes | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RecordHistory:
     """Read the history, apply ``history.record_began`` (no reason) or ``history.record_ended`` with the wall clock, and
     write it at the version read. For people only, so it comes after everything else."""
@@ -201,6 +227,8 @@ Request: TypeAlias = (
     | CreateEpoch
     | ClaimEpoch
     | ReleaseEpoch
+    | RaiseEpoch
+    | RecordTrouble
     | RecordHistory
 )
 Answer: TypeAlias = tuple[Any, ...] | Node | None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import gevent
@@ -25,10 +26,12 @@ from zkrpc.election.effects import (
     ListCandidates,
     MakeParents,
     Node,
+    RaiseEpoch,
     Read,
     ReadEpoch,
     ReadPrimary,
     RecordHistory,
+    RecordTrouble,
     ReleaseEpoch,
     Request,
     Together,
@@ -106,37 +109,43 @@ class Envoy:
                 self._write(request)
                 return None
 
-    def _look(self, request: Read) -> Answer:
+    def _look(self, request: Read, before: Sequence[gevent.Greenlet[..., Any]] = ()) -> Answer:
         match request:
             case ListCandidates(path=path):
                 names = self._session.children(path)
                 return None if names is None else tuple(names)
             case ReadPrimary(path=path):
-                return self._read_watched(path)
+                return self._read_watched(path, before)
             case ReadEpoch(path=path):
-                return self._read(path)
+                return self._read(path, self._watch)
             case InspectCandidate(path=path) | WatchPredecessor(path=path):
                 stat = self._session.exists(path, self._watch)
-                return None if stat is None else Node(owner=stat.owner, version=stat.version)
+                if stat is None:
+                    return None
+                # A candidate is never written to, so the time of its last change is that of its making.
+                return Node(owner=stat.owner, version=stat.version, made_at=round(1000 * stat.modified_at))
 
     def _send_together(self, reads: tuple[Read, ...]) -> tuple[Answer, ...]:
         """Each in a greenlet of its own, which ends with its request; they send in the order in which they began."""
-        greenlets = [gevent.spawn(_caught, self._look, read) for read in reads]
+        greenlets: list[gevent.Greenlet[..., Any]] = []
+        for read in reads:
+            greenlets.append(gevent.spawn(_caught, self._look, read, tuple(greenlets)))
         answers = [greenlet.get() for greenlet in greenlets]
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
         return tuple(answers)
 
-    def _read_watched(self, path: str) -> Node | None:
+    def _read_watched(self, path: str, before: Sequence[gevent.Greenlet[..., Any]]) -> Node | None:
         """Only exists leaves a watch where there is no node, and only get tells the value. One after the other: whoever
-        is waited for finds no node, and then needs no second answer."""
+        is waited for finds no node, and then needs no second answer. What was to be read before has been by then."""
         if self._session.exists(path, self._watch) is None:
             return None
+        gevent.joinall(before)
         return self._read(path)
 
-    def _read(self, path: str) -> Node | None:
-        found = self._session.get(path)
+    def _read(self, path: str, watch: Event | None = None) -> Node | None:
+        found = self._session.get(path, watch)
         if found is None:
             return None
         value, stat = found
@@ -158,10 +167,23 @@ class Envoy:
                 session.multi(_claim(request))
             case ReleaseEpoch():
                 session.multi(_release(request))
+            case RaiseEpoch(epoch=path, epoch_value=value, version=version):
+                session.set(path, value, version)
+            case RecordTrouble(path=path, value=None):
+                session.delete(path)
+            case RecordTrouble(path=path, value=bytes(value)):
+                self._write_trouble(path, value)
             case RecordHistory():
                 self._record(request)
             case _:
                 raise AssertionError(f"not a write: {request!r}")
+
+    def _write_trouble(self, path: str, value: bytes) -> None:
+        """One that an earlier session of ours left goes with it; this one must not."""
+        self._session.ensure_path(path.rpartition("/")[0])
+        with suppress(NodeMissing):
+            self._session.delete(path)
+        self._session.create(path, value, ephemeral=True)
 
     def _record(self, line: RecordHistory) -> None:
         """Predecessor and successor write at about the same time, so another version is tried again at once."""
@@ -185,10 +207,10 @@ class Envoy:
             self._session.set(line.path, value, found.version)
 
 
-def _caught(look: Callable[[Any], Any], subject: Any) -> Any:
+def _caught(look: Callable[..., Any], *subject: Any) -> Any:
     """What ``look`` returns or raises: the hub would print what leaves a greenlet."""
     try:
-        return look(subject)
+        return look(*subject)
     except Exception as error:
         return error
 

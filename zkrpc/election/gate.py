@@ -10,7 +10,8 @@ from collections.abc import Callable
 from gevent.event import Event
 
 from zkrpc.election.fencing import Epoch
-from zkrpc.election.machine import ElectionMachine, ElectionState
+from zkrpc.election.machine import ElectionMachine
+from zkrpc.election.states import ElectionState
 
 # From the claim on: callers read our record in the registry before we have the answer that it is there.
 _ABOUT_TO_SERVE = (ElectionState.CLAIMING, ElectionState.CONFIRMING, ElectionState.SYNCHRONISING)

@@ -172,7 +172,8 @@ class HeartbeatMachine:
 
     def next_timer(self) -> float | None:
         """When to call ``handle_timer``."""
-        if self._out is not None and not self._dropped and self._timeout is not None:
+        beating = self.state is not HeartbeatState.QUIET
+        if self._out is not None and beating and not self._dropped and self._timeout is not None:
             return self._out_at + drop_after(self._timeout)
         return self._due if self._out is None else None
 

@@ -5,14 +5,36 @@ It asks whoever gave it, and ZooKeeper; it decides nothing.
 
 from __future__ import annotations
 
+import dataclasses
 from types import TracebackType
 from typing import Protocol
 
 from zkrpc.election.fencing import Epoch
 from zkrpc.election.tree import ElectionPaths, EpochRecord
-from zkrpc.errors import NodeMissing, NotPrimary, StaleEpoch, VersionConflict
+from zkrpc.errors import (
+    CoordinationError,
+    NodeMissing,
+    NotPrimary,
+    RemoteProtocolError,
+    StaleEpoch,
+    VersionConflict,
+)
 from zkrpc.registry.operations import Check, Create, Delete, Operation, SetData, Stat
 from zkrpc.registry.session import Session
+
+_TRIES = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """What says in ZooKeeper that a term lasts."""
+
+    candidate: str
+    """Our candidate's path: it goes with our session, and nobody else's has ever had it while we lived."""
+    instance: str
+    """Our name in the epoch's node."""
+    version: int | None
+    """The version at which that node has our epoch; None if it is not known yet."""
 
 
 class TermHolder(Protocol):
@@ -30,6 +52,12 @@ class TermHolder(Protocol):
     def receive_epoch(self, epoch: Epoch) -> None:
         """That epoch has been seen where it can be trusted."""
 
+    def guard(self, epoch: Epoch) -> Guard | None:
+        """What in ZooKeeper says that this epoch is ours; None if it is not."""
+
+    def look_again(self) -> None:
+        """Something in ZooKeeper is not as it should be."""
+
 
 class Leadership:
     """One term as the primary of one group. Given to ``on_elected``; it may be kept, and then says when it is over."""
@@ -39,7 +67,6 @@ class Leadership:
         """The fencing token: greater than that of every primary before. A store that remembers the highest one it has
         seen can refuse a primary whose time is over; see ``zkrpc.SqlFence``."""
         self._term = term
-        self._version: int | None = None
 
     def __repr__(self) -> str:
         """Group, epoch, and whether it counts."""
@@ -65,21 +92,48 @@ class Leadership:
         self.check()
         return GuardedTransaction(self)
 
-    def _guard(self) -> Check:
-        """The first step of a transaction: whoever claims the epoch after us, or gives ours up, changes this node."""
-        if self._version is None:
-            found = self._term.session.get(self._term.paths.epoch)
-            record = EpochRecord.parse(found[0]) if found is not None else EpochRecord()
-            self._require_current(record)
-            self._version = found[1].version if found is not None else None
-        return Check(path=self._term.paths.epoch, version=-1 if self._version is None else self._version)
+    def _commit(self, operations: list[Operation], timeout: float | None) -> list[str | Stat | None]:
+        """Behind two checks: that our candidate lives, and that nobody has claimed since or given our epoch up, which
+        would have changed the epoch's node. Whether we lead is asked again at the moment of sending.
 
-    def _explain(self) -> None:
-        """Raises StaleEpoch or NotPrimary if it was the guard that refused a transaction."""
-        found = self._term.session.get(self._term.paths.epoch)
-        self._require_current(EpochRecord.parse(found[0]) if found is not None else EpochRecord())
+        Somebody may have written our own record into that node again, by hand; nothing was done then, and the next try
+        knows the version.
+        """
+        term, version = self._term, None
+        for left in reversed(range(_TRIES)):
+            guard = term.guard(self.epoch)
+            if guard is None:
+                raise term.refusal()
+            version = guard.version if version is None else version
+            version = self._find_version(guard) if version is None else version
+            checks = [Check(path=guard.candidate), Check(path=term.paths.epoch, version=version)]
+            try:
+                return term.session.multi([*checks, *operations], timeout=timeout, before=self.check)[len(checks) :]
+            except (VersionConflict, NodeMissing):
+                found = self._find_version(guard)
+                if found == version or not left:
+                    raise
+                version = found
+                term.look_again()
+        raise AssertionError("unreachable")
 
-    def _require_current(self, record: EpochRecord) -> None:
+    def _find_version(self, guard: Guard) -> int:
+        """The version at which the epoch's node has our epoch. Raises StaleEpoch or NotPrimary if it has not, or our
+        candidate is gone, and CoordinationError if it says nothing that can be read."""
+        term = self._term
+        found = term.session.get(term.paths.epoch)
+        try:
+            record = EpochRecord.parse_credible(found[0]) if found is not None else EpochRecord()
+        except RemoteProtocolError as error:
+            term.look_again()
+            raise CoordinationError(f"nothing was written, since {term.paths.epoch} cannot be read: {error}") from error
+        self._require_current(record, guard)
+        if found is None or term.session.exists(guard.candidate) is None:
+            term.look_again()
+            raise term.refusal()
+        return found[1].version
+
+    def _require_current(self, record: EpochRecord, guard: Guard) -> None:
         if record.epoch > self.epoch:
             self._term.receive_epoch(record.epoch)
             raise StaleEpoch(
@@ -87,7 +141,8 @@ class Leadership:
                 seen=record.epoch,
                 current=self.epoch,
             )
-        if record.epoch < self.epoch or record.handed_over:
+        if record != EpochRecord(epoch=self.epoch, instance=guard.instance):
+            self._term.look_again()
             raise self._term.refusal()
 
 
@@ -126,16 +181,11 @@ class GuardedTransaction:
         """Does it all and returns each operation's result: a path, a Stat, or None.
 
         Raises StaleEpoch if a later primary has begun, NotPrimary if this one has ended, what the first refused
-        operation raises alone (NodeExists, NodeMissing, VersionConflict), and OutcomeUnknown if no answer came: read
-        then before you repeat it.
+        operation raises alone (NodeExists, NodeMissing, VersionConflict), OutcomeUnknown if no answer came: read then
+        before you repeat it, and CoordinationError if it could not be done and nothing was.
         """
         self._leadership.check()
-        guard = self._leadership._guard()
-        try:
-            return self._leadership._term.session.multi([guard, *self.operations], timeout=timeout)[1:]
-        except (VersionConflict, NodeMissing):
-            self._leadership._explain()
-            raise
+        return self._leadership._commit(self.operations, timeout)
 
     def __enter__(self) -> GuardedTransaction:
         """Itself."""

@@ -41,6 +41,7 @@ _SUPPORT_AGE = 0.25
 _INTERVAL = 2 / 15
 _WEAK_INTERVAL = 1 / 15
 _DROP = 0.25
+_CLAIM = 0.5
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,3 +88,8 @@ def drop_after(timeout: float) -> float:
     T/4: then there is time to reach another server, and to have a heartbeat committed there, within the lease.
     """
     return _DROP * timeout
+
+
+def claim_patience(timeout: float) -> float:
+    """Seconds from a claim within which there must be a lease: one connection may be given up on the way, not two."""
+    return _CLAIM * timeout

@@ -7,10 +7,12 @@ A machine: it refuses to know ZooKeeper's client, greenlets, clocks and other gr
 state         means                                          left by
 ============= ============================================== ==========================================================
 IDLE          no wish to lead, nothing of ours there         ``campaign``: ENROLLING
-ENROLLING     our candidate's node is being made             queued: WAITING; it is our turn: CLAIMING
+ENROLLING     our candidate's node is being made, or will    queued: WAITING; it is our turn: CLAIMING
+              be when others have had their turn
 WAITING       in the queue, with watches set                 a change that makes it our turn: CLAIMING
-CLAIMING      the transaction was sent                       it won: CONFIRMING; it did not: WAITING
-CONFIRMING    the epoch is ours, the lease not yet           a lease: SYNCHRONISING
+CLAIMING      the transaction was sent                       it won: CONFIRMING; it did not: WAITING; no lease in time:
+                                                             RESIGNING
+CONFIRMING    the epoch is ours, the lease not yet           a lease: SYNCHRONISING; none in time: RESIGNING
 SYNCHRONISING ``on_elected`` runs                            it returned: PRIMARY; it failed or took too long: DEPOSING
 PRIMARY       calls are served while the lease is valid      any reason to stop: DEPOSING
 DEPOSING      the gate is shut, ``on_deposed`` runs          it returned: RESIGNING; too long: EXITING
@@ -18,20 +20,28 @@ RESIGNING     our nodes are being deleted                    done, or their sess
 EXITING       the process must end                           never
 ============= ============================================== ==========================================================
 
-Reasons to stop, from CONFIRMING on: the lease ended; the session is another; our candidate or the primary's node is not
-ours any more; a higher epoch was seen; a hand-over or withdrawal. Losing the connection is none: every request waits
-until it is back, the lease runs on, and afterwards all is looked at again because the watches are gone.
+Reasons to stop, from CONFIRMING on: the lease ended; the session is another; our candidate, the primary's node or the
+epoch's is not as we left it; a higher epoch was seen; a hand-over or withdrawal. Losing the connection is none: every
+request waits until it is back, the lease runs on, and afterwards all is looked at again because the watches are gone.
+
+Every state that keeps others from leading ends by itself. Who has claimed must have a lease within half a session
+timeout, counted from the claim; who sees by the answers before it that none could be had does not claim, and goes to
+the queue's end. Whoever failed stands again the later the more often it did.
+
+A look that failed is as good as none: it is repeated, after a pause. The timer, once handled, is never in the past.
 
 Every election has a fresh epoch. Only an epoch that was asked for and not given up since may be found to be ours.
 """
 
 from __future__ import annotations
 
-import enum
+import math
 from collections.abc import Callable
 
+from zkrpc.election.absence import Absence
+from zkrpc.election.ballot import Ballot
 from zkrpc.election.chronicle import Chronicle
-from zkrpc.election.conversation import Conversation, Finished
+from zkrpc.election.conversation import Conversation, Failed, Finished
 from zkrpc.election.effects import (
     Answer,
     ClaimEpoch,
@@ -48,49 +58,29 @@ from zkrpc.election.effects import (
     StopHeartbeats,
 )
 from zkrpc.election.fencing import Epoch
-from zkrpc.election.lease import Lease
+from zkrpc.election.lease import Lease, claim_patience, drop_after
 from zkrpc.election.procedures import (
-    Ballot,
     Contested,
     Queued,
     Recorded,
     Resigned,
+    Unfit,
     Won,
     campaign,
-    record_history,
+    record,
     resign,
     verify,
 )
-from zkrpc.election.tree import ElectionPaths, candidate_id
+from zkrpc.election.states import HOLDING, LEADING, STANDING, WITHOUT_LEASE
+from zkrpc.election.states import ElectionState as ElectionState
+from zkrpc.election.tree import INCREDIBLE_EPOCH, ElectionPaths, candidate_id
+from zkrpc.election.vigil import Vigil
 from zkrpc.endpoint import Endpoint
 from zkrpc.registry.formats import PrimaryRecord
 
-# Seconds that a named heir may take to come and claim.
-_HEIR_GRACE = 1.0
-# Seconds until an instance stands again. Others in the queue go first anyway; after a hand-over they are busy electing,
-# and somebody who enrols is in their way.
-_PAUSES = {Reason.SYNCHRONISATION_FAILED: 1.0, Reason.HANDED_OVER: 0.15}
-
-
-class ElectionState(enum.Enum):
-    """See the module's table."""
-
-    IDLE = "idle"
-    ENROLLING = "enrolling"
-    WAITING = "waiting"
-    CLAIMING = "claiming"
-    CONFIRMING = "confirming"
-    SYNCHRONISING = "synchronising"
-    PRIMARY = "primary"
-    DEPOSING = "deposing"
-    RESIGNING = "resigning"
-    EXITING = "exiting"
-
-
-_STANDING = (ElectionState.ENROLLING, ElectionState.WAITING, ElectionState.CLAIMING)
-_HOLDING = (ElectionState.CONFIRMING, ElectionState.SYNCHRONISING, ElectionState.PRIMARY)
-_WITHOUT_LEASE = (ElectionState.IDLE, ElectionState.ENROLLING, ElectionState.WAITING, ElectionState.EXITING)
-_LEADING = (ElectionState.SYNCHRONISING, ElectionState.PRIMARY)
+# Over a link that kept heartbeats from being answered, more of them would only cut short what is being said.
+_LINK_FAILED = (Reason.NO_LEASE, Reason.LEASE_ENDED)
+_SLOW_LINK = "no heartbeat of it was committed in time: its link to ZooKeeper is slow, or its process was blocked"
 
 
 class ElectionMachine:
@@ -115,16 +105,21 @@ class ElectionMachine:
         self.state = ElectionState.IDLE
         self._elected_timeout = elected_timeout
         self._deposed_timeout = deposed_timeout
-        self._audit_interval = audit_interval
-        self._rng = rng
         self._effects: list[Effect] = []
         self.conversation = Conversation(self._ask, rng)
         """What is being said to ZooKeeper, and why it last failed."""
-        self.chronicle = Chronicle(paths.history, self._effects.append)
+        self.chronicle = Chronicle(paths, instance, self._effects.append)
         """Who leads, as far as we know."""
-        self._ballot = Ballot(
+        self.ballot = Ballot(
             paths=paths, candidate_id=candidate_id(instance, unique), instance=instance, endpoint=endpoint
         )
+        """What we know of ourselves in ZooKeeper."""
+        self.vigil = Vigil(audit_interval, rng)
+        """When we look again without a reason."""
+        self.absence = Absence(rng)
+        """Why, and until when, we stay out of the queue."""
+        self._claim_patience = elected_timeout
+        self._slow_answer = math.inf
         self._wanted = False
         self._stale = False
         self._beating = False
@@ -134,12 +129,11 @@ class ElectionMachine:
         self._reason = Reason.WITHDRAWN
         self._heir = ""
         self._deadline: float | None = None
-        self._look_at: float | None = None
 
     def __repr__(self) -> str:
         """State, epoch and what is going on."""
         epoch = f" epoch={self._term.epoch}" if self._term else ""
-        return f"<ElectionMachine {self._ballot.paths.root} {self.state.value}{epoch} {self.conversation!r}>"
+        return f"<ElectionMachine {self.ballot.paths.root} {self.state.value}{epoch} {self.conversation!r}>"
 
     def effects(self) -> list[Effect]:
         """What is to be done, each once, in this order."""
@@ -169,30 +163,30 @@ class ElectionMachine:
             self._become(ElectionState.ENROLLING)
         self._continue(now)
 
-    def withdraw(self, now: float) -> None:
+    def withdraw(self, now: float, reason: Reason = Reason.WITHDRAWN) -> None:
         """Take part no longer; hand over what is ours. ``ReportWithdrawn`` follows, at once if there is nothing."""
         self._wanted = False
-        if self.state in _HOLDING:
-            self._depose(Reason.WITHDRAWN, now)
-        elif self.state in _STANDING:
-            self.conversation.abandon()
-            self._become(ElectionState.RESIGNING)
-        if self.state is ElectionState.IDLE or (self.state is ElectionState.RESIGNING and not self._ballot.session_id):
+        if self.state in (*STANDING, *HOLDING):
+            self._depose(reason, now)
+        if self.state is ElectionState.IDLE or (self.state is ElectionState.RESIGNING and not self.ballot.session_id):
             self._leave(now)
         self._continue(now)
 
     def step_down(self, now: float, heir: str = "") -> None:
         """If we lead: hand over, to the instance ``heir`` if it is in the queue, and enrol again at the queue's end."""
-        if self.state in _HOLDING:
+        if self.state in HOLDING:
             self._heir = heir
             self._depose(Reason.HANDED_OVER, now)
         self._continue(now)
 
     # What happened
 
-    def receive_connected(self, session_id: int, now: float) -> None:
-        """Connected, in this session; to be told of every reconnect, because watches die with the connection."""
-        if session_id != self._ballot.session_id:
+    def receive_connected(self, session_id: int, now: float, *, timeout: float | None = None) -> None:
+        """Connected, in this session, with this negotiated timeout, if there is one; to be told of every reconnect,
+        because watches die with the connection."""
+        if timeout is not None:
+            self._claim_patience, self._slow_answer = claim_patience(timeout), drop_after(timeout)
+        if session_id != self.ballot.session_id:
             self._change_session(session_id, now)
         self.conversation.connect()
         self._stale = True
@@ -210,6 +204,8 @@ class ElectionMachine:
         epoch = self.held_epoch(now)
         if self.state is ElectionState.CONFIRMING and epoch is not None:
             self._become(ElectionState.SYNCHRONISING)
+            self._deadline = now + self._elected_timeout
+            self.absence.forgive(Reason.NO_LEASE)
             self._effects.append(Elect(epoch))
 
     def receive_change(self, now: float) -> None:
@@ -219,14 +215,14 @@ class ElectionMachine:
 
     def receive_epoch(self, epoch: Epoch, now: float) -> None:
         """A store or a replica, which is trusted, has seen this epoch: ours is over if it is lower, and none at or
-        below it is asked for again."""
-        self._ballot.note(epoch)
-        if self._term is not None and self.state in _HOLDING and epoch > self._term.epoch:
+        below it is asked for again. One that none could follow for long is not believed."""
+        self.ballot.note(epoch)
+        if self._term is not None and self.state in HOLDING and self._term.epoch < epoch < INCREDIBLE_EPOCH:
             self._depose(Reason.SUPERSEDED, now)
             self._continue(now)
 
-    def receive_synchronised(self, epoch: Epoch, now: float, *, succeeded: bool = True) -> None:
-        """``on_elected`` returned, or raised."""
+    def receive_synchronised(self, epoch: Epoch, now: float, *, succeeded: bool = True, why: str = "") -> None:
+        """``on_elected`` returned, or raised, and ``why``."""
         term = self._term
         if self.state is not ElectionState.SYNCHRONISING or term is None or term.epoch != epoch:
             return
@@ -234,10 +230,12 @@ class ElectionMachine:
             self._become(ElectionState.PRIMARY)
             self._deadline = None
             self._effects.append(Serve(epoch))
+            self.absence.forgive(Reason.SYNCHRONISATION_FAILED)
+            self.chronicle.recover()
             self.chronicle.note(term, None)
             self.chronicle.report(term)
         else:
-            self._depose(Reason.SYNCHRONISATION_FAILED, now)
+            self._depose(Reason.SYNCHRONISATION_FAILED, now, f"on_elected failed: {why or 'no reason given'}")
         self._continue(now)
 
     def receive_deposed(self, epoch: Epoch, now: float) -> None:
@@ -245,52 +243,60 @@ class ElectionMachine:
         if self.state is ElectionState.DEPOSING and self._term is not None and self._term.epoch == epoch:
             self._deadline = None
             self._become(ElectionState.RESIGNING)
-            if self._ballot.session_id != self._term_session:
+            if self.ballot.session_id != self._term_session:
                 self._leave(now)
             self._continue(now)
 
     def receive_answer(self, answer: Answer | Failure, now: float) -> None:
         """The answer to the request that is out, or why there is none."""
-        finished = self.conversation.receive_answer(answer, now)
-        if finished is not None:
-            self._conclude(finished, now)
+        self.ballot.slow = self.conversation.asked_for(now) > self._slow_answer
+        match self.conversation.receive_answer(answer, now):
+            case Finished() as finished:
+                self._conclude(finished, now)
+            case Failed():
+                self._stale = True
         self._continue(now)
 
     def next_timer(self) -> float | None:
         """When to call ``handle_timer``."""
-        lease_ends_at = self._lease.until if self._lease is not None and self.state in _LEADING else None
-        times = (lease_ends_at, self._deadline, self._look_at, self.conversation.next_timer())
+        lease_ends_at = self._lease.until if self._lease is not None and self.state in LEADING else None
+        stands_at = self.absence.until if self.state is ElectionState.ENROLLING else None
+        times = (lease_ends_at, self._deadline, self.vigil.at, stands_at, self.conversation.next_timer())
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
         """Stops when the lease has ended or a limit has passed; looks again when it is time."""
+        self.conversation.handle_timer(now)
+        self.absence.handle_timer(now)
         out_of_time = self._deadline is not None and now >= self._deadline
         if out_of_time and self.state is ElectionState.DEPOSING and self._term is not None:
             self._become(ElectionState.EXITING)
             self._deadline = None
             self._effects.append(ExitProcess(self._term.epoch))
+        elif out_of_time and self.state is ElectionState.SYNCHRONISING:
+            why = f"on_elected took longer than {self._elected_timeout:g} s"
+            self._depose(Reason.SYNCHRONISATION_FAILED, now, why)
         elif out_of_time:
-            self._depose(Reason.SYNCHRONISATION_FAILED, now)
-        elif self.state in _LEADING and self.held_epoch(now) is None:
+            self._depose(Reason.NO_LEASE, now, _SLOW_LINK)
+        elif self.state in LEADING and self.held_epoch(now) is None:
             self._depose(Reason.LEASE_ENDED, now)
-        if self._look_at is not None and now >= self._look_at:
-            self._look_at = None
-            self._stale = True
-            self._ballot.patient = False
+        self._stale = self.vigil.is_over(self.ballot, now) or self._stale
         self._continue(now)
 
     # The inside
 
-    def _ask(self, request: Request) -> None:
-        if isinstance(request, ClaimEpoch):
+    def _ask(self, request: Request, now: float) -> None:
+        if isinstance(request, ClaimEpoch) and self.state is not ElectionState.CLAIMING:
+            self._deadline = now + self._claim_patience
             self._become(ElectionState.CLAIMING)
         self._effects.append(request)
 
     def _become(self, state: ElectionState) -> None:
         """The only writer of the state. The lease is earned from the claim on, beside it, so that it costs no time."""
         self.state = state
-        beating = state is ElectionState.CLAIMING or state in _HOLDING
-        beating = beating or (self._beating and state not in _WITHOUT_LEASE)
+        beating = state is ElectionState.CLAIMING or state in HOLDING
+        gives_up = state is ElectionState.RESIGNING and self._reason in _LINK_FAILED
+        beating = beating or (self._beating and state not in WITHOUT_LEASE and not gives_up)
         if beating != self._beating:
             self._beating = beating
             self._effects.append(StartHeartbeats() if beating else StopHeartbeats())
@@ -300,19 +306,20 @@ class ElectionMachine:
         if not self.conversation.is_free(now):
             return
         line = self.chronicle.pending()
-        due = self._stale or self.state in (ElectionState.ENROLLING, ElectionState.CLAIMING)
-        if due and self.state in (*_STANDING, *_HOLDING):
+        absent = self.absence.lasts(now) and self.state is ElectionState.ENROLLING
+        due = not absent and (self._stale or self.state in (ElectionState.ENROLLING, ElectionState.CLAIMING))
+        if due and self.state in (*STANDING, *HOLDING):
             self._stale = False
-            self._look_at = now + self._audit_interval * (0.8 + 0.4 * self._rng())
+            self.vigil.begin(now)
         if self.state is ElectionState.RESIGNING:
-            self.conversation.begin(resign(self._ballot, heir=self._heir, handed_over=self._reason.is_voluntary))
-        elif due and self.state in _STANDING:
-            self.conversation.begin(campaign(self._ballot))
-        elif due and self.state in _HOLDING and self._term is not None:
-            self.conversation.begin(verify(self._ballot, self._term.epoch))
+            self.conversation.begin(resign(self.ballot, heir=self._heir, handed_over=self._reason.is_voluntary), now)
+        elif due and self.state in STANDING:
+            self.conversation.begin(campaign(self.ballot), now)
+        elif due and self.state in HOLDING and self._term is not None:
+            self.conversation.begin(verify(self.ballot, self._term.epoch), now)
         elif line is not None and self.state not in (ElectionState.DEPOSING, ElectionState.EXITING):
             # Not while on_deposed runs: what comes right after it is what a successor waits for.
-            self.conversation.begin(record_history(line))
+            self.conversation.begin(record(line), now)
 
     def _conclude(self, finished: Finished, now: float) -> None:
         """Acts on what a conversation came to."""
@@ -325,71 +332,80 @@ class ElectionMachine:
             case Won(epoch=epoch):
                 # Nothing watches what is ours yet.
                 self._stale = True
-                self._term = self._ballot.primary_record(epoch)
-                self._term_session = self._ballot.session_id
-                self._deadline = now + self._elected_timeout
+                self._term = self.ballot.primary_record(epoch)
+                self._term_session = self.ballot.session_id
                 self.chronicle.report(None)
                 self._become(ElectionState.CONFIRMING)
                 if self._lease is not None:
                     self.receive_lease(self._lease, now)
-            case Queued(primary=record, for_heir=for_heir):
+            case Unfit():
+                self._depose(Reason.NO_LEASE, now, _SLOW_LINK)
+            case Queued(primary=leader, for_heir=for_heir, place=place):
                 self._become(ElectionState.WAITING)
-                self._ballot.patient = self._ballot.patient or not for_heir
-                self._look_at = now + _HEIR_GRACE if for_heir else self._look_at
-                self.chronicle.report(record)
+                self._deadline = None
+                patience = self._claim_patience
+                self.vigil.wait(self.ballot, now, for_heir=for_heir, place=place, patience=patience)
+                self.chronicle.report(leader)
             case Resigned():
                 self._leave(now)
             case Recorded(line=line):
                 self.chronicle.strike(line)
-            case False:
-                self._depose(Reason.NODE_REMOVED, now)
+                return
+            case Reason() as reason:
+                self._depose(reason, now)
+            case None:
+                self.absence.forgive(Reason.EPOCH_LOST)
         self.conversation.settle()
 
-    def _depose(self, reason: Reason, now: float) -> None:
-        """Ends our term: the gate is shut from here on, and our epoch can never be found to be ours again."""
-        term = self._term
-        assert term is not None
+    def _depose(self, reason: Reason, now: float, complaint: str = "") -> None:
+        """Ends our term or candidacy: the gate is shut from here on, and no epoch that we asked for can be found to be
+        ours again."""
+        term, held = self._term, self.state in HOLDING
         self.conversation.abandon()
-        self._ballot.pending = None
+        self.ballot.pending = None
         self._reason = reason
-        self._look_at = None
-        if self.state is ElectionState.PRIMARY:
+        self._deadline = None
+        self.vigil.end()
+        if complaint:
+            self.chronicle.complain(complaint, self.absence.times(reason) + 1)
+        if term is not None and self.state is ElectionState.PRIMARY:
             self.chronicle.note(term, reason)
-        if self.state is ElectionState.CONFIRMING:
-            self._deadline = None
-            self._become(ElectionState.RESIGNING)
-        else:
+        if term is not None and self.state in LEADING:
             self._deadline = now + self._deposed_timeout
             self._effects.append(Depose(term.epoch, reason))
             self._become(ElectionState.DEPOSING)
-        self.chronicle.report(None)
+        else:
+            self._become(ElectionState.RESIGNING)
+        if held:
+            self.chronicle.report(None)
 
     def _change_session(self, session_id: int, now: float) -> None:
         """What an earlier session owned is not ours; it is gone, or will be without us."""
-        self._ballot.session_id = session_id
-        self._ballot.candidate = None
-        self._ballot.epoch_version = None
+        self.ballot.session_id = session_id
+        self.ballot.candidate = None
+        self.ballot.epoch_version = None
         self._lease = None
         self.conversation.abandon()
-        if self.state in _HOLDING:
+        if self.state in HOLDING:
             self._depose(Reason.SESSION_ENDED, now)
         if self.state is ElectionState.RESIGNING:
             self._leave(now)
-        elif self.state in _STANDING:
+        elif self.state in STANDING:
+            self._deadline = None
             self._become(ElectionState.ENROLLING)
 
     def _leave(self, now: float) -> None:
         """Nothing is ours any more: begin again, or rest."""
         self.conversation.abandon()
-        if self._reason in _PAUSES:
-            self.conversation.pause(now, _PAUSES[self._reason])
+        self.absence.begin(self._reason, now)
         self._term = None
-        self._ballot.pending = None
-        self._ballot.candidate = None
-        self._ballot.epoch_version = None
+        self.ballot.pending = None
+        self.ballot.candidate = None
+        self.ballot.epoch_version = None
         self._heir = ""
         self._reason = Reason.WITHDRAWN
         self._become(ElectionState.ENROLLING if self._wanted else ElectionState.IDLE)
         if not self._wanted:
-            self._look_at = None
+            self.vigil.end()
+            self.chronicle.recover()
             self._effects.append(ReportWithdrawn())

@@ -2,8 +2,8 @@
 
 They know what to ask next; they refuse to know when to begin, what a result means for the application, and time. Any of
 them may be abandoned between two requests: nothing is remembered that a fresh start does not read again, except what
-:class:`Ballot` holds. A refusal or a missing answer is thrown in as :class:`RequestFailed`; what a procedure does not
-handle ends it, and it is begun again later.
+the :class:`~zkrpc.election.ballot.Ballot` holds. A refusal or a missing answer is thrown in as :class:`RequestFailed`;
+what a procedure does not handle ends it, and it is begun again later.
 
 Whose node is it? ``ephemeralOwner`` decides, never a name: a node that our earlier session made carries our name too,
 and belongs to nobody who is alive (kazoo's lock and Curator's latch each had two leaders over this, CURATOR-696).
@@ -15,6 +15,7 @@ import dataclasses
 from collections.abc import Generator
 from typing import Any, TypeAlias, TypeVar
 
+from zkrpc.election.ballot import Ballot
 from zkrpc.election.effects import (
     Answer,
     ClaimEpoch,
@@ -26,23 +27,26 @@ from zkrpc.election.effects import (
     ListCandidates,
     MakeParents,
     Node,
+    RaiseEpoch,
     ReadEpoch,
     ReadPrimary,
+    Reason,
     RecordHistory,
+    RecordTrouble,
     ReleaseEpoch,
     Request,
     Together,
     WatchPredecessor,
 )
 from zkrpc.election.fencing import Epoch
-from zkrpc.election.tree import ElectionPaths, EpochRecord, candidate_id_of, instance_of, queue
-from zkrpc.endpoint import NO_EPOCH, Endpoint
+from zkrpc.election.tree import EpochRecord, candidate_id_of, instance_of, queue
 from zkrpc.registry.formats import PrimaryRecord
 
 Result = TypeVar("Result")
 Procedure: TypeAlias = Generator[Request, Answer, Result]
 
 _REFUSALS = (Failure.MISSING, Failure.EXISTS, Failure.CONFLICT)
+_TRIES = 4
 
 
 class RequestFailed(Exception):
@@ -51,40 +55,6 @@ class RequestFailed(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.value)
         self.failure = failure
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class Ballot:
-    """What a candidate knows of itself, from one conversation to the next."""
-
-    paths: ElectionPaths
-    candidate_id: str
-    """Unique to this process and group, so that a candidate whose create had no answer is found again."""
-    instance: str
-    endpoint: Endpoint
-    session_id: int = 0
-    candidate: str | None = None
-    """The path of our candidate in this session, as far as we know."""
-    pending: Epoch | None = None
-    """The epoch last asked for and not given up since: the only one that a read may show to be ours."""
-    epoch_version: int | None = None
-    """The epoch node's version as our successful claim left it."""
-    highest: Epoch = NO_EPOCH
-    """No epoch at or below this is asked for: somebody has seen it, even if ZooKeeper has lost it."""
-    patient: bool = True
-    """Whether to let a named heir go first; False once it has had its time."""
-
-    def is_ours(self, node: Node | None) -> bool:
-        """True if the node lives with our session."""
-        return node is not None and node.owner == self.session_id != 0
-
-    def primary_record(self, epoch: Epoch) -> PrimaryRecord:
-        """What we write into the primary's node."""
-        return PrimaryRecord(epoch=epoch, instance=self.instance, endpoint=self.endpoint)
-
-    def note(self, epoch: Epoch) -> None:
-        """Remembers an epoch that somebody has seen."""
-        self.highest = max(self.highest, epoch)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +71,13 @@ class Queued:
     primary: PrimaryRecord | None = None
     for_heir: bool = False
     """We could claim, but another was named: claim if it has not come in time."""
+    place: int = 0
+    """Nobody leads, and so many are before us: claim if none of them has in time. Safety does not rest on the queue."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unfit:
+    """It is our turn, and we could not keep a lease."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,19 +92,22 @@ class Resigned:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Recorded:
-    """The history has this line, or will never have it."""
+    """ZooKeeper has this line, or will never have it."""
 
-    line: RecordHistory
+    line: RecordHistory | RecordTrouble
 
 
-def campaign(ballot: Ballot) -> Procedure[Won | Queued | Contested]:
+Outcome: TypeAlias = Won | Queued | Contested | Unfit
+
+
+def campaign(ballot: Ballot) -> Procedure[Outcome]:
     """Enrols if need be, and claims the epoch if it is our turn."""
     if ballot.candidate is not None:
         return (yield from _look_again(ballot, ballot.candidate))
     return (yield from _enrol(ballot))
 
 
-def _enrol(ballot: Ballot) -> Procedure[Won | Queued | Contested]:
+def _enrol(ballot: Ballot) -> Procedure[Outcome]:
     """What ``campaign`` does when no candidate of ours is known: step by step, as one depends on the other."""
     names = yield from _enrolled(ballot)
     if ballot.candidate is None:
@@ -137,11 +117,11 @@ def _enrol(ballot: Ballot) -> Procedure[Won | Queued | Contested]:
         return Contested()
     primary = yield from read_primary(ballot)
     if primary is not None:
-        return (yield from _wait_for(ballot, primary))
+        return (yield from _wait_for(ballot, primary, _node((yield ReadEpoch(ballot.paths.epoch)))))
     return (yield from _claim_in_turn(ballot, names))
 
 
-def _look_again(ballot: Ballot, candidate: str) -> Procedure[Won | Queued | Contested]:
+def _look_again(ballot: Ballot, candidate: str) -> Procedure[Outcome]:
     """What ``campaign`` does when our candidate is known: it reads all at once, since somebody may be waiting."""
     paths = ballot.paths
     reads = (
@@ -158,14 +138,15 @@ def _look_again(ballot: Ballot, candidate: str) -> Procedure[Won | Queued | Cont
         # Gone, or one too many: enrolling puts it in order.
         ballot.candidate = None
         return Contested()
+    ballot.enrolled_at = own.made_at
     place = names.index(ours[0])
     if place and (yield WatchPredecessor(paths.candidate(names[place - 1]))) is None:
         return Contested()
     if primary is not None:
-        return (yield from _wait_for(ballot, primary))
+        return (yield from _wait_for(ballot, primary, epoch))
     if epoch is None:
         return (yield from _claim_in_turn(ballot, names))
-    return (yield from _claim_if_next(ballot, names, epoch, _noted(ballot, epoch)))
+    return (yield from _claim_if_next(ballot, names, epoch, ballot.read_or_refuse(epoch)))
 
 
 def _enrolled(ballot: Ballot) -> Procedure[list[str]]:
@@ -180,11 +161,12 @@ def _enrolled(ballot: Ballot) -> Procedure[list[str]]:
     for name in names:
         if candidate_id_of(name) != ballot.candidate_id:
             continue
-        seen = yield InspectCandidate(paths.candidate(name))
-        if not ballot.is_ours(_node(seen)):
+        seen = _node((yield InspectCandidate(paths.candidate(name))))
+        if seen is None or not ballot.is_ours(seen):
             continue
         if ballot.candidate is None:
             ballot.candidate = paths.candidate(name)
+            ballot.enrolled_at = seen.made_at
         else:
             yield from delete_candidate(paths.candidate(name))
     if ballot.candidate is None:
@@ -192,42 +174,58 @@ def _enrolled(ballot: Ballot) -> Procedure[list[str]]:
     return names
 
 
-def _wait_for(ballot: Ballot, primary: Node) -> Procedure[Won | Queued | Contested]:
+def _wait_for(ballot: Ballot, primary: Node, epoch: Node | None) -> Procedure[Outcome]:
     """Somebody's primary node is there: a claim of ours that we had no answer to, a leftover of ours, or another's."""
     record = PrimaryRecord.parse(primary.value)
     if record is not None:
         ballot.note(record.epoch)
     if not ballot.is_ours(primary):
+        yield from _raise_epoch(ballot, epoch)
         return Queued(primary=record)
     if record is not None and record.epoch == ballot.pending:
         return Won(epoch=record.epoch)
-    yield from _release(ballot, heir="", handed_over=False)
+    answers: Any = yield Together((ReadEpoch(ballot.paths.epoch), ReadPrimary(ballot.paths.primary)))
+    yield from _release(ballot, *answers, heir="", handed_over=False)
     return Contested()
 
 
-def _claim_in_turn(ballot: Ballot, names: list[str]) -> Procedure[Won | Queued | Contested]:
+def _raise_epoch(ballot: Ballot, node: Node | None) -> Procedure[None]:
+    """Says so if we know of a higher epoch than ZooKeeper does. A node that is gone, or cannot be read, is for the one
+    who leads to see to."""
+    record = ballot.read(node)
+    if node is None or record is None or record.epoch >= ballot.highest:
+        return
+    value = EpochRecord(epoch=ballot.highest).dump()
+    try:
+        yield RaiseEpoch(epoch=ballot.paths.epoch, epoch_value=value, version=node.version)
+    except RequestFailed as failed:
+        if failed.failure not in _REFUSALS:
+            raise
+
+
+def _claim_in_turn(ballot: Ballot, names: list[str]) -> Procedure[Outcome]:
     """Nobody leads: read the epoch, and claim it if we are next."""
     node, record = yield from _read_epoch(ballot)
     return (yield from _claim_if_next(ballot, names, node, record))
 
 
-def _claim_if_next(
-    ballot: Ballot, names: list[str], node: Node, record: EpochRecord
-) -> Procedure[Won | Queued | Contested]:
+def _claim_if_next(ballot: Ballot, names: list[str], node: Node, record: EpochRecord) -> Procedure[Outcome]:
     """Claim, if we are first or the named heir."""
     heir_waits = record.handed_over and record.heir in map(instance_of, names)
     named = record.heir if heir_waits and ballot.patient else ""
-    first = names[0] == _name(ballot.candidate)
-    if named != ballot.instance and (named or not first):
-        return Queued(for_heir=bool(named))
+    place = names.index(_name(ballot.candidate))
+    if named != ballot.instance and (named or (place and ballot.polite)):
+        return Queued(for_heir=bool(named), place=place)
+    if ballot.slow:
+        return Unfit()
     return (yield from _claim(ballot, node.version))
 
 
-def _claim(ballot: Ballot, version: int) -> Procedure[Won | Queued | Contested]:
+def _claim(ballot: Ballot, version: int) -> Procedure[Outcome]:
     """One transaction. Its success is proof: the node was made in the session that asked, so it is ours. Whether it is
     still there, and a watch on it, is for ``verify``, which costs nobody time: calls wait for what comes next."""
     assert ballot.candidate is not None
-    epoch = ballot.highest + 1
+    epoch = ballot.next_epoch()
     ballot.pending = epoch
     ballot.epoch_version = None
     try:
@@ -248,22 +246,36 @@ def _claim(ballot: Ballot, version: int) -> Procedure[Won | Queued | Contested]:
     return Won(epoch=epoch)
 
 
-def verify(ballot: Ballot, epoch: Epoch) -> Procedure[bool]:
-    """Looks whether our candidate and the primary's node are still ours, and watches both."""
+def verify(ballot: Ballot, epoch: Epoch) -> Procedure[Reason | None]:
+    """Looks whether our candidate, the primary's node and the epoch are still ours, and watches all three; why the term
+    is over, if it is.
+
+    The epoch before the primary's node: if that is ours after it, nobody has claimed since, and the version found is
+    one that only we, or somebody by hand, can have left. Somebody who writes our record again changes nothing.
+    """
     assert ballot.candidate is not None
-    candidate = yield InspectCandidate(ballot.candidate)
-    if not ballot.is_ours(_node(candidate)):
-        return False
-    primary = yield from read_primary(ballot)
-    record = PrimaryRecord.parse(primary.value) if primary is not None else None
-    return ballot.is_ours(primary) and record is not None and record.epoch == epoch
+    paths = ballot.paths
+    answers: Any = yield Together(
+        (InspectCandidate(ballot.candidate), ReadEpoch(paths.epoch), ReadPrimary(paths.primary))
+    )
+    candidate, counter, primary = answers
+    record = PrimaryRecord.parse(primary.value) if ballot.is_ours(primary) else None
+    if not ballot.is_ours(candidate) or record is None or record.epoch != epoch:
+        return Reason.NODE_REMOVED
+    newest = ballot.read(counter)
+    if newest is not None and newest.epoch > epoch:
+        return Reason.SUPERSEDED
+    if newest is None or newest != EpochRecord(epoch=epoch, instance=ballot.instance):
+        return Reason.EPOCH_LOST
+    ballot.epoch_version = counter.version
+    return None
 
 
 def resign(ballot: Ballot, *, heir: str, handed_over: bool) -> Procedure[Resigned]:
     """Gives up whatever is ours: with one transaction if we know it all, step by step if that is refused.
 
     Step by step the candidates go first: a claim of ours that is still on its way fails without its candidate, so what
-    the read after it shows of the primary's node is final.
+    the reads after it show of the primary's node is final. Few steps: over a slow link each is somebody else's wait.
     """
     if ballot.epoch_version is not None and ballot.candidate is not None:
         known = ballot.highest
@@ -275,15 +287,23 @@ def resign(ballot: Ballot, *, heir: str, handed_over: bool) -> Procedure[Resigne
         except RequestFailed as failed:
             if failed.failure not in _REFUSALS:
                 raise
-    listed = yield ListCandidates(ballot.paths.candidates)
-    for name in queue(_names(listed or ())):
-        if candidate_id_of(name) == ballot.candidate_id:
-            yield from delete_candidate(ballot.paths.candidate(name))
-    yield from _release(ballot, heir=heir, handed_over=handed_over)
-    return Resigned()
+    if ballot.candidate is not None:
+        yield from delete_candidate(ballot.candidate)
+    paths = ballot.paths
+    for _ in range(_TRIES):
+        answers: Any = yield Together(
+            (ListCandidates(paths.candidates), ReadEpoch(paths.epoch), ReadPrimary(paths.primary))
+        )
+        listed, epoch, primary = answers
+        left = [name for name in queue(_names(listed or ())) if candidate_id_of(name) == ballot.candidate_id]
+        for name in left:
+            yield from delete_candidate(paths.candidate(name))
+        if not left and (yield from _release(ballot, epoch, primary, heir=heir, handed_over=handed_over)):
+            return Resigned()
+    raise RequestFailed(Failure.CONFLICT)
 
 
-def record_history(request: RecordHistory) -> Procedure[Recorded]:
+def record(request: RecordHistory | RecordTrouble) -> Procedure[Recorded]:
     """Has one line written for people; given up if ZooKeeper refuses it, because nothing depends on it."""
     try:
         yield request
@@ -293,19 +313,31 @@ def record_history(request: RecordHistory) -> Procedure[Recorded]:
     return Recorded(request)
 
 
-def _release(ballot: Ballot, *, heir: str, handed_over: bool) -> Procedure[None]:
-    """Gives up the primary's node, if it is ours. The epoch is read first: were the node to become another's after we
-    looked at it, the epoch would have moved, and the transaction fails."""
-    node, record = yield from _read_epoch(ballot)
-    primary = yield from read_primary(ballot)
+def _release(
+    ballot: Ballot, epoch: Node | None, primary: Node | None, *, heir: str, handed_over: bool
+) -> Procedure[bool]:
+    """Gives up the primary's node, if it was ours; whether there is nothing of ours left.
+
+    The epoch was read before it: were that node to become another's after we looked at it, the epoch would have moved,
+    and the transaction fails. What the epoch's node should say whoever holds the primary's knows best, so one that is
+    gone or cannot be read is written anew.
+    """
     if not ballot.is_ours(primary):
-        return
+        return True
+    if epoch is None:
+        yield from _create_epoch(ballot)
+        return False
+    record = ballot.read(epoch)
+    if record is None or record.epoch < ballot.highest:
+        record = EpochRecord(epoch=ballot.highest, instance=ballot.instance)
     tombstone = dataclasses.replace(record, handed_over=handed_over, heir=heir)
     try:
-        yield _release_request(ballot, tombstone, node.version, None)
+        yield _release_request(ballot, tombstone, epoch.version, None)
     except RequestFailed as failed:
         if failed.failure not in _REFUSALS:
             raise
+        return False
+    return True
 
 
 def _release_request(ballot: Ballot, record: EpochRecord, version: int, candidate: str | None) -> ReleaseEpoch:
@@ -319,21 +351,24 @@ def _release_request(ballot: Ballot, record: EpochRecord, version: int, candidat
 
 
 def _read_epoch(ballot: Ballot) -> Procedure[tuple[Node, EpochRecord]]:
-    """The epoch as it is; created if this is the group's first election."""
+    """The epoch as it is; created if this is the group's first election, or somebody has deleted it."""
     seen = yield ReadEpoch(ballot.paths.epoch)
     if seen is None:
-        yield CreateEpoch(ballot.paths.epoch, EpochRecord().dump())
+        yield from _create_epoch(ballot)
         seen = yield ReadEpoch(ballot.paths.epoch)
     node = _node(seen)
     if node is None:
         raise RequestFailed(Failure.MISSING)
-    return node, _noted(ballot, node)
+    return node, ballot.read_or_refuse(node)
 
 
-def _noted(ballot: Ballot, node: Node) -> EpochRecord:
-    record = EpochRecord.parse(node.value)
-    ballot.note(record.epoch)
-    return record
+def _create_epoch(ballot: Ballot) -> Procedure[None]:
+    """With what we know, lest it be forgotten; or somebody else was faster."""
+    try:
+        yield CreateEpoch(ballot.paths.epoch, EpochRecord(epoch=ballot.highest).dump())
+    except RequestFailed as failed:
+        if failed.failure is not Failure.EXISTS:
+            raise
 
 
 def read_primary(ballot: Ballot) -> Procedure[Node | None]:

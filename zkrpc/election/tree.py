@@ -6,10 +6,12 @@
     /services/<service>/election/<group>/primary                                ephemeral, PrimaryRecord
     /services/<service>/election/<group>/epoch                                  persistent, EpochRecord; never deleted
     /services/<service>/election/<group>/history                                persistent, see ``history``
+    /services/<service>/election/<group>/troubles/<worker id>                   ephemeral, see ``trouble``
     /heartbeats/<worker id>                                                     ephemeral, empty
 
 What a primary's node says is read by every client too, so :mod:`zkrpc.registry.formats` has its record. Everything read
-is untrusted. An epoch that cannot be read stops the election, because guessing would break the one thing it is for.
+is untrusted. An epoch that cannot be read stops the election, because guessing would break the one thing it is for; so
+does one that elections cannot have reached, because none could follow it for long.
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ from zkrpc.election.fencing import Epoch
 from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH
 from zkrpc.errors import ConfigError, RemoteProtocolError
 from zkrpc.registry.schema import Paths, check_name
+
+INCREDIBLE_EPOCH = 2**53
+"""No election comes this far: epochs begin at a number of milliseconds since 1970, and this one is in the year 287 396.
+A node that says so was written by mistake, and to follow it would leave no room for those who come after."""
 
 _MAX_RECORD = 16 * 1024
 _SEQUENCE_DIGITS = 10
@@ -64,6 +70,15 @@ class ElectionPaths:
     def history(self) -> str:
         """The former primaries."""
         return f"{self.root}/history"
+
+    @property
+    def troubles(self) -> str:
+        """The parent of what instances say about why they cannot lead."""
+        return f"{self.root}/troubles"
+
+    def trouble(self, instance: str) -> str:
+        """Where one instance says it."""
+        return f"{self.troubles}/{instance}"
 
     def candidate(self, name: str) -> str:
         """The path of the candidate whose node is called ``name``."""
@@ -137,6 +152,14 @@ class EpochRecord:
             handed_over=fields.get("handed_over") is True,
             heir=_text(fields, "heir"),
         )
+
+    @classmethod
+    def parse_credible(cls, value: bytes) -> EpochRecord:
+        """Like ``parse``; raises RemoteProtocolError also for an epoch that no election can have reached."""
+        record = cls.parse(value)
+        if record.epoch >= INCREDIBLE_EPOCH:
+            raise RemoteProtocolError(f"no election comes as far as {record.epoch}")
+        return record
 
 
 def _dump(fields: Mapping[str, Any]) -> bytes:

@@ -140,16 +140,24 @@ class Requests:
         """Deletes the node if it is at ``version`` (-1: at any) and has no children."""
         self._call(f"delete {legible(path)}", lambda kazoo: kazoo.delete_async(path, version), timeout)
 
-    def multi(self, operations: Sequence[Operation], *, timeout: float | None = None) -> list[str | Stat | None]:
+    def multi(
+        self,
+        operations: Sequence[Operation],
+        *,
+        timeout: float | None = None,
+        before: Callable[[], object] = lambda: None,
+    ) -> list[str | Stat | None]:
         """Does all of the operations or none; returns each one's result (a path, a Stat, or None).
 
-        Raises what the first operation that failed by itself would raise alone.
+        ``before`` is called right before they are sent, however long that had to wait; what it raises is raised, and
+        nothing is sent. Raises what the first operation that failed by itself would raise alone.
         """
         values = [operation.value for operation in operations if isinstance(operation, (Create, SetData))]
         self._check_size("a transaction", b"".join(values))
         action = f"transaction of {len(operations)} ({legible(operations[0].path) if operations else ''}, …)"
 
         def submit(kazoo: Any) -> Any:
+            before()
             transaction = kazoo.transaction()
             for operation in operations:
                 _add(transaction, operation)

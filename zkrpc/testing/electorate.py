@@ -52,6 +52,7 @@ class _Presence:
         self.state = SessionState.CONNECTED
         self.session_id = referee.enter()
         self.connected_at = 0.0
+        self.timeout: float | None = None
         self.home = Home("a Loopback", in_child="make one there", in_thread="make one in each thread")
 
     def __getattr__(self, name: str) -> NoReturn:

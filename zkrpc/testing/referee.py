@@ -27,10 +27,12 @@ from zkrpc.election.effects import (
     ListCandidates,
     MakeParents,
     Node,
+    RaiseEpoch,
     Read,
     ReadEpoch,
     ReadPrimary,
     RecordHistory,
+    RecordTrouble,
     ReleaseEpoch,
     Request,
     Together,
@@ -110,7 +112,15 @@ class Referee:
         self,
         nodes: dict[str, Node],
         request: (
-            MakeParents | CreateCandidate | DeleteCandidate | CreateEpoch | ClaimEpoch | ReleaseEpoch | RecordHistory
+            MakeParents
+            | CreateCandidate
+            | DeleteCandidate
+            | CreateEpoch
+            | ClaimEpoch
+            | ReleaseEpoch
+            | RaiseEpoch
+            | RecordTrouble
+            | RecordHistory
         ),
         session: int,
     ) -> None:
@@ -134,7 +144,9 @@ class Referee:
                 for gone in (request.primary, request.candidate):
                     if gone is not None:
                         _delete(nodes, gone)
-            case RecordHistory():
+            case RaiseEpoch(epoch=path, epoch_value=value, version=version):
+                _set(nodes, path, value, version)
+            case RecordHistory() | RecordTrouble():
                 """For people, of whom none looks here."""
             case _:
                 assert_never(request)
