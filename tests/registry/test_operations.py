@@ -6,7 +6,7 @@ import pytest
 
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
-from zkrpc.registry.operations import ConnectString
+from zkrpc.registry.operations import ConnectString, granted_to
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,23 @@ def test_connect_string_is_taken_apart(text: str, servers: list[tuple[str, int]]
     assert parsed.servers == tuple(Endpoint(*server) for server in servers)
     assert parsed.chroot == chroot
     assert ConnectString.parse(str(parsed)) == parsed
+
+
+@pytest.mark.parametrize(
+    ("theirs", "asked", "granted", "expected"),
+    [
+        (10.0, 10.0, 10.0, 10.0),
+        (60.0, 60.0, 40.0, 40.0),
+        (5.0, 60.0, 40.0, 5.0),
+        (1.0, 1.0, 4.0, 4.0),
+        (9.0, 1.0, 4.0, 9.0),
+    ],
+)
+def test_what_others_were_granted_shows_by_what_we_were(
+    theirs: float, asked: float, granted: float, expected: float
+) -> None:
+    """ZooKeeper's limits are the same for all; the one that we met is known."""
+    assert granted_to(theirs, asked, granted) == expected
 
 
 @pytest.mark.parametrize("text", ["", "/x", "a:x", "a:1,", "a:1/../b", "::1", "a:70000"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import zkrpc
 from tests.server.echo import EchoHandler, idl
 from tests.zookeeper.test_primary import Board
 from tests.zookeeper.test_primary import idl as board
+from tests.zookeeper.test_registrar import delete_tree
 from tests.zookeeper.waiting import eventually
 from zkrpc.config import RegistryConfig
 from zkrpc.dev.zookeeper import DevZooKeeper
@@ -139,6 +141,36 @@ def test_a_primary_is_elected_by_another_zookeeper(make_other: Callable[..., Oth
                     answer = stub.options(timeout=1).write("after" if serving.session.histories else "meanwhile")
                 except zkrpc.CallError:
                     gevent.sleep(0.05)
+            stub.close()
+
+
+def test_everything_is_back_when_the_chroot_was_deleted(make_other: Callable[..., Other]) -> None:
+    """An operator's slip under living sessions: registered, elected and called again, in the same sessions."""
+    other = make_other()
+    with (
+        zkrpc.Registry(other.hosts, config=CONFIG) as serving,
+        zkrpc.Registry(other.hosts, config=CONFIG) as calling,
+        zkrpc.Registry(other.server.hosts, config=CONFIG) as operator,
+    ):
+        service = zkrpc.Service(
+            board.Board, lambda: Board("only"), groups=["main"], config=zkrpc.ServerConfig(linger=0.0)
+        )
+        with zkrpc.serve(service, zookeeper=serving):
+            stub = zkrpc.connect(board.Board, "board", zookeeper=calling)
+            assert stub.options(timeout=20).write("before").endswith("before")
+            sessions = serving.session.session_id, calling.session.session_id
+            for _ in range(3):
+                assert operator.session.wait_connected(20)
+                delete_tree(operator.session, "/app")
+                members = "/app/zkrpc/services/board/members"
+                eventually(lambda: operator.session.children(members), 60)
+                eventually(lambda: operator.session.exists("/app/zkrpc/services/board/election/main/primary"), 60)
+                answer, give_up_at = "", time.monotonic() + 60
+                while not answer.endswith("after"):
+                    assert time.monotonic() < give_up_at
+                    with contextlib.suppress(zkrpc.CallError):
+                        answer = stub.options(timeout=1).write("after")
+            assert sessions == (serving.session.session_id, calling.session.session_id)
             stub.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -107,6 +108,23 @@ def test_app_is_called_over_ipv6_too(bind: str, serve: Serve, connect: Connect, 
     assert connect([listed_as.endpoint]).echo("as a value") == "as a value"
     if bind != "localhost:0":
         assert connect([f"[::1]:{app.endpoint.port}"]).echo("literal") == "literal"
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example", "", "two words", "b\u00fccher", "h\x1b[2J"])
+def test_one_bad_record_is_one_bad_member(
+    host: str, serve: Serve, connect: Connect, registry: zkrpc.Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Beside three healthy members it costs no call anything; the log names its node once, as it can be shown."""
+    for number in range(3):
+        serve(zookeeper=registry, worker_id=f"w-{number}")
+    eventually(lambda: len(listed(registry)) == 3)
+    record = {"serviceEndpoint": {"host": host, "port": 9090}, "additionalEndpoints": {}, "status": "ALIVE"}
+    registry.session.create(f"{MEMBERS}/member_odd", json.dumps(record).encode(), ephemeral=True)
+    stub = connect(zookeeper=registry)
+    for number in range(40):
+        assert stub.echo(f"{number}") == f"{number}"
+    (told,) = (record.message for record in caplog.records if "member_odd" in record.message)
+    assert "no usable host" in told and told.isprintable()
 
 
 def test_client_says_that_its_chroot_is_not_there_and_finds_it_later(

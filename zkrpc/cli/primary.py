@@ -18,7 +18,8 @@ from zkrpc.election.survey import GroupReport, ask_to_step_down, look
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import DEFAULT_GROUP
 from zkrpc.errors import CoordinationError
-from zkrpc.registry.formats import SESSION_TIMEOUT
+from zkrpc.registry.formats import SESSION_TIMEOUT, read_session_timeout
+from zkrpc.registry.operations import granted_to
 from zkrpc.registry.session import Session
 
 _HISTORY_SHOWN = 5
@@ -110,11 +111,12 @@ def _lease_left(registry: Registry, service: str, report: GroupReport, timeout: 
         return None
     instances = registry.resolver(service).wait_ready(timeout).instances
     said = [one.metadata.get(SESSION_TIMEOUT, "") for one in instances if one.id == report.primary.instance]
-    try:
-        session_timeout = float(said[0])
-    except (IndexError, ValueError):
+    asked = read_session_timeout(said[0]) if said else None
+    if asked is None:
         return None
-    return max(0.0, lease_end(0.0, 0.0, session_timeout) - report.heartbeat_age)
+    ours = registry.config.session_timeout
+    granted = granted_to(asked, ours, registry.session.timeout or ours)
+    return max(0.0, lease_end(0.0, 0.0, granted) - report.heartbeat_age)
 
 
 def _print(report: GroupReport, lease_left: float | None) -> None:

@@ -171,7 +171,11 @@ def launch_of(payload: bytes) -> str:
 
 def session_timeout_of(payload: bytes) -> float | None:
     """The seconds that the record's writer asked its session to have; None if it does not say."""
-    text = _identity(payload)[3]
+    return read_session_timeout(_identity(payload)[3])
+
+
+def read_session_timeout(text: str) -> float | None:
+    """The seconds that an instance's metadata says under ``SESSION_TIMEOUT``; None if they cannot be."""
     try:
         seconds = float(text)
     except ValueError:

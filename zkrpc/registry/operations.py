@@ -90,6 +90,14 @@ class Check:
 Operation: TypeAlias = Create | Delete | SetData | Check
 
 
+def granted_to(theirs: float, asked: float, granted: float) -> float:
+    """The session timeout that whoever asked for ``theirs`` got, as far as what we ``asked`` for and were ``granted``
+    tells: less than asked is ZooKeeper's upper limit, more is its lower one. Seconds."""
+    if granted < asked:
+        return min(theirs, granted)
+    return max(theirs, granted) if granted > asked else theirs
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class ConnectString:
     """ZooKeeper's ``host:port,host:port/chroot``, taken apart."""
