@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 import sys
@@ -234,13 +235,28 @@ def test_what_python_cannot_hold_is_refused_where_it_is_used(tmp_path: Path) -> 
     assert StructCodec(idl.Good).decode(StructCodec(idl.Good).encode(idl.Good(1))) == idl.Good(1)
 
 
-def test_unions_are_marked_and_have_no_default() -> None:
-    """What is set is all there is in one; Apache's compiler takes the words that would say otherwise."""
-    idl = load_text("union U { 1: required i32 a = 5, 2: string b } service S { U f() }")
-    f = idl.S.methods["f"]
-    assert f.read_result(f.encode_result(idl.U(b="x")), 0) == idl.U(b="x") and idl.U().a is None
+@pytest.mark.parametrize("payload", Payload)
+def test_default_of_a_union_is_what_it_holds_when_nothing_is_set(payload: Payload) -> None:
+    """Not a second member beside one that is set, or that came; required members are not."""
+    idl = load_text(
+        "union U { 1: required list<i32> a = [5], 2: string b } union N { i32 c, 2: U u = {'b': 'x'} }"
+        "service S { U f(1: map<string, list<U>> x), N g() } union Newer { 1: list<i32> a, 3: string c }"
+    )
+    assert idl.U() == idl.U([5]) and idl.U(b="x").a is None and idl.U().a is not idl.U().a
+    assert idl.N() == idl.N(u=idl.U(b="x")) and copy.deepcopy(idl.U(b="x")) == idl.U(b="x")
+    f, g = idl.S.methods["f"], idl.S.methods["g"]
+    for value in (idl.U(b="x"), idl.U(), idl.U([])):
+        again = f.read_result(f.encode_result(value, payload), 0, payload)
+        assert again == value and type(again) is idl.U
+        args = ({"k": [value]},)
+        assert f.decode_arguments(f.encode_arguments(f.bind(args, {}), payload), 0, payload) == args
+        again = StructCodec(idl.U).decode(StructCodec(idl.U).encode(value, payload), 0, payload)
+        assert again == value and type(again) is idl.U
+    assert g.read_result(g.encode_result(idl.N(7), payload), 0, payload) == idl.N(7)
+    unknown = StructCodec(idl.Newer).encode(idl.Newer(c="later"), payload)
+    assert vars(StructCodec(idl.U).decode(unknown, 0, payload)) == {"a": None, "b": None}
     with pytest.raises(TypeError, match="U is a union: set exactly one of a, b"):
-        f.encode_result(idl.U(1, "b"))
+        f.encode_result(idl.U([1], "b"))
 
 
 @pytest.mark.parametrize(
@@ -333,6 +349,6 @@ def test_modules_have_names_of_their_own(tmp_path: Path) -> None:
     """Of place and contents, as thriftpy2 ends them; what a file includes is an attribute of its module."""
     main = load(write(tmp_path, {"main.thrift": "include 'a.thrift'", "a.thrift": "struct A { 1: i32 x }"}))
     module = module_of(main.a)
-    assert module.__name__ == main.a.A.__module__ and module.A is main.a.A
+    assert module.__name__ == main.a.A.__module__ and module.A is main.a.A and module_of(main).a is module
     assert module.__name__.startswith("zkrpc_idl_") and module.__name__.endswith("_a_thrift")
     assert digest_of(load(tmp_path / "a.thrift")) == digest_of(main.a)

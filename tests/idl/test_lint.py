@@ -77,6 +77,7 @@ def lint(directory: Path, text: str) -> None:
             3,
             "other.Thing is defined in .*/other.thrift and in .*/sub/other.thrift; expected files of other names",
         ),
+        ("union U { 1: i32 x = 1,\n 2: i32 y = 2 }", 2, "U has two members with a default; expected one at most"),
         # Policies.
         ("service S { void f() (zkrpc.idempotnet = 'true') }", 1, "unknown annotation zkrpc.idempotnet"),
         ("service S { void f() } (zkrpc.idempotent = 'true')", 1, "zkrpc.idempotent belongs behind a function"),

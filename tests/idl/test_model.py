@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.idl.test_source import write
-from zkrpc.codec import Payload
+from zkrpc.codec import Payload, StructCodec
 from zkrpc.errors import IdlError, RemoteProtocolError
 from zkrpc.idl import (
     MethodPolicy,
@@ -137,6 +139,60 @@ def test_load_text_says_where_its_errors_are() -> None:
     """Under the name it was given."""
     with pytest.raises(IdlError, match="^users.thrift:2: no type Missing"):
         load_text("\nstruct A { 1: Missing x }", name="users.thrift")
+
+
+def _containers(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    one = st.sampled_from(["list<{}>", "set<{}>"])
+    return st.builds(str.format, one, inner) | st.builds("map<{},{}>".format, inner, inner)
+
+
+def _braces(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    pairs = st.lists(st.builds("{}:{}".format, inner, inner) | inner.map("'a':{}".format), max_size=3)
+    return st.lists(inner, max_size=3).map(lambda some: f"[{','.join(some)}]") | pairs.map("{{{0}}}".format)
+
+
+WORDS = ["i32", "string", "binary", "uuid", "A", "B", "E", "T", "bool", "double"]
+NAMES = ["a", "b", "self", "class", "__class__", "_x"]
+TYPES = st.recursive(st.sampled_from(WORDS), _containers, max_leaves=4)
+VALUES = st.recursive(
+    st.sampled_from(["1", "-0x5", "1.5", "'x'", "true", "E.X", "X", "C", "Q", "[]"]), _braces, max_leaves=4
+)
+DEFAULTS = st.sampled_from([""] * 9) | VALUES.map(" = {}".format)
+IDS = st.sampled_from(["", "-1:", "0:"])
+CONSTANTS = st.sampled_from([("i32", "1"), ("T", "[]"), ("E", "X"), ("A", "{}"), ("set<B>", "[]")]) | st.tuples(
+    TYPES, VALUES
+)
+FIELDS = st.lists(st.tuples(IDS, st.sampled_from(["", "required"]), TYPES, DEFAULTS), max_size=4).flatmap(
+    lambda some: st.permutations(NAMES).map(
+        lambda names: ", ".join(
+            f"{at} {need} {of} {name}{default}" for (at, need, of, default), name in zip(some, names)
+        )
+    )
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(FIELDS, FIELDS, FIELDS, TYPES, CONSTANTS, CONSTANTS, TYPES)
+def test_whatever_is_written_loads_or_is_an_idl_error(
+    a: str, b: str, f: str, t: str, c: tuple[str, str], d: tuple[str, str], r: str
+) -> None:
+    """Types in circles, values of other types, names and ids of all kinds; what loads can be used, or says why not."""
+    text = (
+        f"struct A {{ {a} }} union B {{ {b} }} typedef {t} T enum E {{ X, Y = 1, Z = 1 }} const {' C = '.join(c)}\n"
+        f"const {' D = '.join(d)} exception O {{ {a} }} service S {{ {r} f({f}) throws (1: O o), oneway void g({b}) }}"
+    )
+    try:
+        idl = load_text(text)
+    except IdlError as error:
+        assert error.line and str(error).isprintable()
+        return
+    for use in (lambda: idl.C, lambda: StructCodec(idl.A), lambda: idl.S.methods["f"].decode_arguments(b"\0", 0)):
+        try:
+            use()
+        except (IdlError, RemoteProtocolError):
+            pass
+    for method in idl.S.methods.values():
+        assert method.refusal is None or method.refusal.line
 
 
 def test_load_text_leaves_nothing_on_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.protocol.TCompactProtocol import TCompactProtocol
 from thrift.transport.TTransport import TMemoryBuffer
 
-from zkrpc.codec.shape import Field, FieldType, Kind, reachable, wire_number
+from zkrpc.codec.shape import Field, FieldType, Kind, bare_of, reachable, wire_number
 from zkrpc.errors import RemoteProtocolError
 
 _READ = {
@@ -63,7 +63,7 @@ class Plain:
         if of.kind in _READ:
             return getattr(protocol, _READ[of.kind])()
         if of.cls is not None:
-            it = of.cls()
+            it = bare_of(of.cls)()
             self._struct(protocol, it, self._structs[of.cls])
             return it
         if of.kind is Kind.MAP:

@@ -122,6 +122,18 @@ def mark_union(struct: ClassT) -> ClassT:
     return struct
 
 
+def mark_bare(struct: type, bare: type) -> None:
+    """Says that decoding begins with an object of ``bare``, a class derived from this union: one that holds nothing,
+    where the union itself would hold its default."""
+    struct._bare = bare  # type: ignore[attr-defined]  # marks on classes that are not ours
+    struct._whole = struct  # type: ignore[attr-defined]
+
+
+def bare_of(struct: type) -> type:
+    """The class of objects to decode into."""
+    return getattr(struct, "_bare", struct)
+
+
 def mark_refused(struct: type, reason: IdlError) -> None:
     """Says why values of this struct cannot be held by Python; asking for its fields raises that."""
     struct._refusal = reason  # type: ignore[attr-defined]  # a mark on a class that is not ours
@@ -155,7 +167,7 @@ class ApacheSpecs:
             # another: structs may hold each other a thousand deep.
             shapes = {struct: fields_of(struct), **reachable(fields_of(struct))}
             fresh = [some for some in shapes if some not in self._by_class]
-            self._by_class.update({some: [some, None] for some in fresh})
+            self._by_class.update({some: [bare_of(some), None] for some in fresh})
             for some in fresh:
                 self._by_class[some][1] = self._written(shapes[some])
             known = self._by_class[struct]

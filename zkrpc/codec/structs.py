@@ -17,7 +17,7 @@ from thrift.protocol.TProtocol import TProtocolException
 from zkrpc.codec import budget, visitors
 from zkrpc.codec.bulk import LONG, Bulk
 from zkrpc.codec.plain import Plain
-from zkrpc.codec.shape import ApacheSpecs, ApacheTypes, Field, fields_of, has_negative_ids
+from zkrpc.codec.shape import ApacheSpecs, ApacheTypes, Field, bare_of, fields_of, has_negative_ids
 from zkrpc.errors import RemoteProtocolError
 
 
@@ -83,7 +83,7 @@ class Reader:
 
     def __init__(self, owner: str, fields: Sequence[Field], make: type, *, struct: bool = False) -> None:
         fields = tuple(fields)
-        self._make = make
+        self._make = bare_of(make)
         self._types = _types(SPECS, make, fields, struct)
         self._strict_types = _types(STRICT_SPECS, make, fields, struct)
         self._complete, self._text, self._strict = (

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from zkrpc.codec.shape import INTEGER_BITS, Field, FieldType, Kind, fields_of, is_union, reachable, structs_in
+from zkrpc.codec.shape import INTEGER_BITS, Field, FieldType, Kind, bare_of, fields_of, is_union, reachable, structs_in
 from zkrpc.errors import RemoteProtocolError
 
 Visitor: TypeAlias = Callable[[Any], None]
@@ -134,8 +134,9 @@ class Complete(Rule):
         return [f"raise RemoteProtocolError({place + ' is required and did not come'!r})"] if field.required else []
 
     def union(self, struct: type, fields: Sequence[Field]) -> list[str]:
-        """Not more than one member may have come."""
-        return _union_lines(fields, "> 1", f"RemoteProtocolError({f'{struct.__name__} came with two members'!r})")
+        """Not more than one member may have come. What was decoded into is made the union that it stands for."""
+        lines = _union_lines(fields, "> 1", f"RemoteProtocolError({f'{struct.__name__} came with two members'!r})")
+        return lines if bare_of(struct) is struct else [*lines, "it.__class__ = type(it)._whole"]
 
 
 class Text(Rule):

@@ -30,7 +30,7 @@ from zkrpc.codec.shape import (
     type_of,
 )
 from zkrpc.errors import IdlError
-from zkrpc.idl.classes import Entry, add_function, make_enum, make_service, make_struct, set_fields
+from zkrpc.idl.classes import Entry, add_function, make_enum, make_service, make_struct, set_default_member, set_fields
 from zkrpc.idl.names import constant, parent_of, resolve
 from zkrpc.idl.outline import DEEPEST, Definition, FieldOutline, FunctionOutline, Reference, TypeName, Value
 from zkrpc.idl.source import Source
@@ -121,8 +121,9 @@ class _Building:
                 self._constant(definition)
             for function in definition.functions:
                 self._function(self._made.classes[definition.name], definition, function)
-        for name, some in {**self._made.classes, **self._made.constants}.items():
-            if not is_special(name):
+        included = {child.stem: built(child).module for child in self._source.children}
+        for name, some in {**included, **self._made.classes, **self._made.constants}.items():
+            if not is_special(name) and not isinstance(some, IdlError):
                 setattr(self._made.module, name, some)
         return self._made
 
@@ -204,7 +205,11 @@ class _Building:
             return
         definition = self._structs[cls]
         self._wait(f"default of {definition.name}", definition.line)
-        set_fields(cls, cls.thrift_spec, self._defaults(cls, definition.name, definition.fields))
+        defaults = self._defaults(cls, definition.name, definition.fields)
+        set_fields(cls, cls.thrift_spec, {} if is_union(cls) else defaults)
+        if is_union(cls):
+            for name, value in defaults.items():
+                set_default_member(cls, name, value)
         self._waiting.pop()
         self._finished.add(cls)
 
@@ -216,8 +221,7 @@ class _Building:
         self._waiting.append(what)
 
     def _defaults(self, owner: type, name: str, fields: Sequence[FieldOutline]) -> dict[str, Any]:
-        # A union is what is set in it, so a member's default would be a second one beside it.
-        if is_union(owner) or refusal_of(owner):
+        if refusal_of(owner):
             return {}
         return {
             field.name: self._value(field.type, field.default, f"the default of {name}.{field.name}", field.line)

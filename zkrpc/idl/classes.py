@@ -17,7 +17,7 @@ from typing import Any
 from thriftpy2.thrift import TException, TPayload, TPayloadMeta
 
 from zkrpc.codec.calls import is_mutable
-from zkrpc.codec.shape import Kind
+from zkrpc.codec.shape import Kind, mark_bare
 from zkrpc.idl.outline import Annotation, Definition
 
 Entry = tuple[Any, ...]
@@ -99,6 +99,20 @@ def set_fields(cls: Any, spec: Mapping[int, Entry], defaults: Mapping[str, Any])
     mutable = {name: value for name, value in defaults.items() if is_mutable(value)}
     if mutable:
         _copy_defaults(cls, mutable)
+
+
+def set_default_member(union: Any, name: str, value: Any) -> None:
+    """Makes a union that is given nothing hold this member, and one that is decoded only what came."""
+    plain = union.__init__
+    mark_bare(union, StructMeta(union.__name__, (union,), {"__init__": plain, "__module__": union.__module__}))
+
+    @functools.wraps(plain)
+    def with_default(*args: Any, **kwargs: Any) -> None:
+        plain(*args, **kwargs)
+        if all(member is None for member in vars(args[0]).values()):
+            setattr(args[0], name, copy.deepcopy(value) if is_mutable(value) else value)
+
+    union.__init__ = with_default
 
 
 def _initializer(names: Sequence[str], defaults: tuple[Any, ...]) -> Any:

@@ -87,6 +87,12 @@ class _Lint:
         """The fields."""
         self.fields(definition.fields, f"{definition.name}'s field")
 
+    def union(self, definition: Definition) -> None:
+        """The members, of which one may be what the union holds when nothing is set."""
+        self.struct(definition)
+        for second in [field for field in definition.fields if field.default is not None][1:]:
+            self.fail(f"{definition.name} has two members with a default; expected one at most", second.line)
+
     def service(self, definition: Definition) -> None:
         """The functions, with those that are inherited, and their policies."""
         self.no_policy(definition.annotations)
@@ -167,7 +173,7 @@ _CHECKS: dict[str, Callable[[_Lint, Definition], None]] = {
     "typedef": _Lint.typed,
     "enum": _Lint.enum,
     "struct": _Lint.struct,
-    "union": _Lint.struct,
+    "union": _Lint.union,
     "exception": _Lint.struct,
     "service": _Lint.service,
 }
