@@ -166,6 +166,9 @@ class ServerConfig:
     """Seconds to keep serving after withdrawing, for clients whose watch has not fired yet."""
     drain_timeout: float = 10.0
     """Seconds that calls in flight may still take while we stop."""
+    max_buffered: int = 256 * 1024 * 1024
+    """Bytes that all connections together may hold: frames that are incomplete or in flight, and replies that wait to
+    be read. Beyond it whoever holds most is cut; what one read and one slice of work add may be held on top."""
     max_write_stall: float = 30.0
     """Seconds a peer may leave its replies unread before its connection is cut."""
     min_read_rate: float = 16 * 1024
@@ -184,7 +187,7 @@ class ServerConfig:
 
     def __post_init__(self) -> None:
         """Checks every field."""
-        _require(self, "positive", "max_connections", "max_concurrent", "backlog", "max_write_stall")
+        _require(self, "positive", "max_buffered", "max_connections", "max_concurrent", "backlog", "max_write_stall")
         _require(self, "positive", "max_connection_age", "max_connection_idle", "keepalive_time", "keepalive_timeout")
         _require(
             self,

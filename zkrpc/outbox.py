@@ -13,6 +13,10 @@ from typing import Any
 from gevent.event import Event
 
 
+def _nobody(*_: object) -> None:
+    """Who is told what becomes of a closed one."""
+
+
 class Outbox:
     """The unsent bytes of one connection.
 
@@ -91,8 +95,10 @@ class Outbox:
         return bool(self._progress.wait(timeout)) and not self._closed
 
     def close(self) -> None:
-        """Nothing more is sent; the watcher is freed."""
+        """Nothing more is sent; the watcher, the bytes and whoever was to be told are freed."""
         self._closed = True
+        self._unsent = bytearray()
+        self._on_empty = self._on_broken = _nobody
         self._writable.stop()
         self._writable.close()
         self._tell_progress()

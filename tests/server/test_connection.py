@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import socket
 import struct
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -477,7 +479,7 @@ def test_connection_gives_its_place_away_while_its_replies_wait_to_be_read(start
     greedy.send(METHODS["note"], "waits for it")
     greedy.send(METHODS["echo"], "so does this", token="echo")
     wait_until(lambda: running.server.admission.queued == 2)
-    (connection,) = [one for one in running.server.connections if one._queued]
+    (connection,) = [one for one in running.server.connections if [*one._queue]]
     connection._outbox.push(b"\0" * 20_000_000)
     assert connection._outbox.is_full
     running.handler.go_on.set()
@@ -498,6 +500,50 @@ def test_connection_that_is_read_too_slowly_is_cut(start: Any) -> None:
         while not connection.closed:
             sock.recv(1024)
             gevent.sleep(0.01)
+
+
+def test_connections_hold_no_more_together_than_the_server_has_room_for(start: Any) -> None:
+    """Halves of large frames on many connections: the greediest are cut, and a neighbour's calls are served."""
+    running = start(max_buffered=4 * 1024 * 1024)
+    neighbour = running.peer()
+    assert neighbour.call(METHODS["echo"], "before") == "before"
+    half = message(b"echo", 1, METHODS["echo"].encode_arguments(METHODS["echo"].bind(("x" * 1_000_000,), {})))[:-9]
+    socks = [running.socket() for _ in range(20)]
+    for sock in socks:
+        with contextlib.suppress(ConnectionError):
+            sock.sendall(half)
+        assert neighbour.call(METHODS["echo"], "meanwhile") == "meanwhile"
+        assert running.server.buffers.total <= 4 * 1024 * 1024
+    wait_until(lambda: len(running.server.connections) <= 6)
+    assert neighbour.call(METHODS["echo"], "y" * 500_000) == "y" * 500_000
+    for sock in socks:
+        sock.close()
+    wait_until(lambda: running.server.buffers.total == 0)
+
+
+def test_connection_is_freed_without_a_collection_when_it_closes(start: Any) -> None:
+    """With half a frame, replies that nobody has read, calls in the queue, and one that runs."""
+    running = start(max_concurrent=1, max_write_stall=60.0)
+    peer = running.peer()
+    for number in range(2):
+        peer.send(METHODS["large"], 4_000_000, token=number)
+    wait_until(lambda: running.connection()._outbox)
+    for number in range(8, 12):
+        peer.send(METHODS["slow"], "waits", 0, token=number)
+    wait_until(lambda: running.handler.inside)
+    peer.socket.sendall(message(b"echo", 99, b"x" * 100_000)[:-1])
+    wait_until(lambda: running.connection().protocol.held_bytes > 50_000)
+    gc.collect()
+    gc.disable()
+    try:
+        connection = weakref.ref(running.connection())
+        peer.close()
+        wait_until(lambda: not running.server.connections)
+        running.server.attended.clear()
+        wait_until(lambda: connection() is None)
+    finally:
+        gc.enable()
+    assert running.server.buffers.total == 0 and running.server.admission.running == 0
 
 
 def test_connection_that_waits_for_room_is_freed_at_once(start: Any) -> None:

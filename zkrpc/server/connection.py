@@ -16,7 +16,6 @@ by killing its greenlet, unless it is marked as not to be interrupted.
 from __future__ import annotations
 
 import functools
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +24,8 @@ from gevent import get_hub
 
 from zkrpc.errors import Executed, LocalProtocolError
 from zkrpc.outbox import Outbox
+from zkrpc.server.buffers import Holding
+from zkrpc.server.call_queue import CallQueue
 from zkrpc.server.crew import Worker
 from zkrpc.server.dispatch import Answer, expires_at, refuse
 from zkrpc.server.host import ConnectionHost
@@ -60,6 +61,7 @@ class ServerConnection:
         self.asked_to_end_at: float | None = None
         """When the peer was asked to send no more calls."""
         self.share = host.shares.join(host_of(peer), self)
+        self._holding = Holding(host.buffers, self.share.address, self.close)
         self._host = host
         self._sock = sock
         self._sock.setblocking(False)
@@ -77,8 +79,7 @@ class ServerConnection:
             pace=max(1, host.config.min_read_rate * host.config.max_write_stall),
         )
         self._serving: dict[Worker, Request] = {}
-        self._queued: dict[Request, _Ticket] = {}
-        self._admitted: deque[Request] = deque()
+        self._queue = CallQueue(host.admission, self.share, self._answer, self._work_soon)
         self.used_at = self._flushed_at = host.clock()
         """When a call of its was last run; monotonic seconds."""
         self._upkeep = Upkeep(host.config, host.rng, self.used_at)
@@ -97,7 +98,7 @@ class ServerConnection:
 
     def unfinished(self) -> list[bytes]:
         """The method of each call that runs or waits for its turn; also of those whose caller is gone."""
-        return [request.name for request in (*self._serving.values(), *self._queued, *self._admitted)]
+        return [request.name for request in (*self._serving.values(), *self._queue)]
 
     def announce_draining(self) -> None:
         """Tells a zkrpc peer to send its calls elsewhere; plain peers have no word for it."""
@@ -120,9 +121,7 @@ class ServerConnection:
 
     def answer_stragglers(self) -> None:
         """Answers every call that still runs as possibly executed, and ends its greenlet."""
-        for ticket in list(self._queued.values()):
-            self._host.admission.forget(ticket)
-            ticket.answer(refuse(ticket.request, "the server stopped", "Draining"))
+        self._queue.answer_waiting(lambda request: refuse(request, "the server stopped", "Draining"))
         for worker, request in list(self._serving.items()):
             self._end(worker)
             self._answer(request, refuse(request, "the server stopped", "Draining", executed=Executed.MAYBE))
@@ -157,17 +156,19 @@ class ServerConnection:
         elif step is Step.CLOSE:
             self.close()
 
-    def close(self) -> None:
-        """Frees the socket, and ends the handlers for whose answers nobody waits any more, if they may be ended."""
+    def close(self, failure: str | None = None) -> None:
+        """Frees the socket and all that was received, and ends the handlers for whose answers nobody waits any more, if
+        they may be ended. ``failure`` is for the log."""
         if self.closed:
             return
         self.closed = True
+        # From here on nothing leads from its parts back to it, so that nothing waits for a collection to be freed.
         self._intake.close()
         self._outbox.close()
         self._sock.close()
-        for ticket in self._queued.values():
-            self._host.admission.forget(ticket)
-        self._queued.clear()
+        self.protocol.abandon(failure)
+        self._holding.release()
+        self._queue.close()
         for worker, request in list(self._serving.items()):
             # Of the one that is in front there is no waiting to be ended: its handler has not blocked.
             if not worker.in_front and self._host.dispatcher.may_interrupt(request):
@@ -184,12 +185,14 @@ class ServerConnection:
             self.close()
             return
         protocol.receive_data(chunk, now)
+        self._holding.received += len(chunk)
         if protocol.has_news:
             protocol.has_news = False
             self._take_news()
         self._flushed_at = now
         if wait:
             self._intake.wait_for_turn()
+            self._holding.update(protocol, len(self._outbox))
         else:
             self._work_off(now)
 
@@ -197,7 +200,7 @@ class ServerConnection:
         """In the hub. Others were served in between; False if nothing is left to be run."""
         if self._outbox.is_full and not self.closed:
             return True
-        if not self._admitted and (self.closed or not self.protocol.has_requests):
+        if not self._queue.admitted and not self.protocol.ready:
             return self.closed
         self._flushed_at = now
         self._work_off(now)
@@ -210,25 +213,24 @@ class ServerConnection:
         """
         if began is None:
             self._work_armed = False
-            while self._outbox.is_full and self._admitted:  # others get the place that waited for
-                request = self._admitted.popleft()
-                self._answer(request, refuse(request, "the replies to you wait to be read", "Overloaded"))
-                self._host.admission.leave(None)
+            if self._outbox.is_full:
+                self._queue.turn_out(lambda request: refuse(request, "replies wait for you to be read", "Overloaded"))
             if self._intake.is_waiting or self._outbox.is_full:
                 self.flush()
+                self._holding.update(self.protocol, len(self._outbox))
                 return
             began = self._host.clock()
         self._turn_ends = began + SLICE
         self._turn_is_over = False
-        protocol, host = self.protocol, self._host
-        while (self._admitted or (protocol.has_requests and not self.closed)) and not self._turn_is_over:
+        protocol, host, admitted = self.protocol, self._host, self._queue.admitted
+        while (admitted or protocol.ready) and not self._turn_is_over:
             if not host.crew.begin(self._run_requests):
                 host.admission.hold(self.share)
                 host.attended.add(self)
         used = host.clock() - began
         if used > NOTABLE:
             host.turns.charge(used)
-        if used > LONG and (self._admitted or not self.closed):
+        if used > LONG and not self.closed:
             self._intake.wait_for_turn(for_long=used > SLICE)
         self.flush()
         if self.closed:
@@ -238,17 +240,19 @@ class ServerConnection:
             self._intake.stop()
         elif not self._intake.is_reading:
             self._intake.go_on()
+        self._holding.update(protocol, len(self._outbox))
 
     def _on_written(self) -> None:
         self.flush()
         if not self.closed and not self._intake.is_reading:
             self._intake.wait_for_turn()
+        self._holding.update(self.protocol, len(self._outbox))
 
     # -- running requests ------------------------------------------------------------------------
 
     def _run_requests(self, worker: Worker) -> None:
         """In a worker: runs what there is, until the slice of time is used up."""
-        next_request, admits, admitted = self.protocol.next_request, self._host.admission.admits, self._admitted
+        next_request, admits, admitted = self.protocol.next_request, self._host.admission.admits, self._queue.admitted
         share, clock = self.share, self._host.clock
         while True:
             now = clock()
@@ -258,27 +262,18 @@ class ServerConnection:
             if admitted:
                 self._run(admitted.popleft(), worker, now)
                 continue
-            request = None if self.closed else next_request()
+            request = next_request()
             if request is None:
                 break
             if admits(share):
                 self._run(request, worker, now)
             else:
-                self._turn_away(request)
+                self._queue.turn_away(request)
         # Here and not in the hub: a switch before the last send would keep the peer waiting for it.
         if worker.in_front:
             self._send()
         else:
             self._work_soon()
-
-    def _turn_away(self, request: Request) -> None:
-        """Has a request wait that was not admitted, or refuses it."""
-        admission = self._host.admission
-        ticket = _Ticket(self, request)
-        if admission.enqueue(ticket):
-            self._queued[request] = ticket
-        else:
-            self._answer(request, admission.refusal(request))
 
     def _run(self, request: Request, worker: Worker, began: float) -> None:
         """Runs an admitted request."""
@@ -321,9 +316,7 @@ class ServerConnection:
         cancelled = self.protocol.take_cancelled()
         workers = {request: worker for worker, request in self._serving.items()} if cancelled else {}
         for request in cancelled:
-            ticket = self._queued.pop(request, None)
-            if ticket is not None:
-                self._host.admission.forget(ticket)
+            if self._queue.forget(request):
                 self.protocol.finish(request)
             elif request in workers:
                 self._interrupt(workers[request], request)
@@ -345,7 +338,7 @@ class ServerConnection:
 
     def _answer(self, request: Request, answer: Answer | None) -> None:
         protocol = self.protocol
-        if answer is None:
+        if answer is None or self.closed:
             protocol.finish(request)
             return
         try:
@@ -365,7 +358,7 @@ class ServerConnection:
         """
         self._send()
         protocol = self.protocol
-        if not self.closed and protocol.wants_close and not self._outbox and not protocol.has_requests:
+        if not self.closed and protocol.wants_close and not self._outbox and not protocol.ready:
             if self._intake.is_reading or protocol.state is _CLOSED:
                 self.close()
             else:
@@ -375,28 +368,3 @@ class ServerConnection:
         """The same in the middle of what was read, where it would be too early to close."""
         if not self.closed:
             self._outbox.push(self.protocol.data_to_send())
-
-
-class _Ticket:
-    """A request of one connection in the admission's queue."""
-
-    __slots__ = ("_connection", "request", "share")
-
-    def __init__(self, connection: ServerConnection, request: Request) -> None:
-        self._connection = connection
-        self.request = request
-        self.share = connection.share
-
-    def start(self) -> None:
-        """There is a place for it."""
-        connection = self._connection
-        del connection._queued[self.request]
-        connection._admitted.append(self.request)
-        connection._work_soon()
-
-    def answer(self, answer: Answer | None) -> None:
-        """It will not be run."""
-        connection = self._connection
-        del connection._queued[self.request]
-        connection._answer(self.request, answer)
-        connection._work_soon()

@@ -50,6 +50,8 @@ class Worker(gevent.Greenlet):  # type: ignore[type-arg]  # its class cannot be 
                     break
                 while self.work is None and not crew.dismissed:
                     hub.switch()
+        except gevent.GreenletExit:
+            pass  # as a result it would be kept, and with its traceback the connection, until a collection
         finally:
             crew.lose(self)
 

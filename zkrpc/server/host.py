@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from zkrpc.config import ServerConfig
 from zkrpc.server.admission import Admission
+from zkrpc.server.buffers import Buffers
 from zkrpc.server.crew import Crew
 from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.shares import Shares
@@ -24,6 +25,7 @@ class ConnectionHost(Protocol):
     crew: Crew
     shares: Shares
     turns: Turns
+    buffers: Buffers
     is_draining: bool
     """True once connected peers were asked to send their calls elsewhere."""
     attended: set[ServerConnection]

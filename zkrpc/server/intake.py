@@ -59,7 +59,7 @@ class Intake:
         self._recv: Callable[[int], bytes] = sock.recv
         self._readable = readable
         self._turns = turns
-        self._owner = owner
+        self._owner: IntakeOwner | None = owner
         self._size = _FIRST
         readable.start(self._read)
 
@@ -89,13 +89,15 @@ class Intake:
             self._turns.wait(self._take_turn)
 
     def close(self) -> None:
-        """Nothing is read any more. A turn that was waited for still comes, for what was read."""
+        """Nothing is read any more, and a turn that was waited for is nobody's."""
         self.stop()
         self._readable.close()
+        self._owner = None
 
     def _read(self) -> None:
         """In the hub. Reads once: if there is more, the hub looks at other sockets before it comes back."""
         owner, wanted = self._owner, self._size
+        assert owner is not None
         may_take_long = owner.protocol.partial_since is not None
         try:
             chunk = self._recv(wanted)
@@ -115,5 +117,5 @@ class Intake:
     def _take_turn(self) -> None:
         self.is_waiting = False
         owner = self._owner
-        if not owner.take_turn(owner.clock()):
+        if owner is not None and not owner.take_turn(owner.clock()):
             self._read()

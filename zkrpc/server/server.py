@@ -26,6 +26,7 @@ from zkrpc.idl import Interface
 from zkrpc.policies.limit import AdaptiveLimit
 from zkrpc.server.acceptor import Acceptor, PlainSocket
 from zkrpc.server.admission import Admission
+from zkrpc.server.buffers import Buffers
 from zkrpc.server.connection import ServerConnection
 from zkrpc.server.crew import Crew
 from zkrpc.server.dispatch import Dispatcher
@@ -92,6 +93,7 @@ class Server:
         self.turns = Turns(loop.timer(0.0), loop.now, clock)
         self._steps = dict(steps or {})
         self.shares = Shares()
+        self.buffers = Buffers(self.config.max_buffered)
         self._connections: set[ServerConnection] = set()
         self._acceptor: Acceptor | None = None
         self.attended: set[ServerConnection] = set()

@@ -23,6 +23,7 @@ from zkrpc.wire import headers as keys
 from zkrpc.wire.answers import is_too_heavy, write_refusal, write_reply_head
 from zkrpc.wire.envelope import EnvelopeError, MessageKind, read_envelope
 from zkrpc.wire.frames import LENGTH_SIZE, FrameBuffer
+from zkrpc.wire.held import HeldRequests
 from zkrpc.wire.hello import hello_frame, narrowed
 from zkrpc.wire.known import KnownRequests
 from zkrpc.wire.message import (
@@ -61,12 +62,10 @@ class ServerProtocol:
         "_cancelled",
         "_first_frame_by",
         "_held",
-        "_held_count",
         "_known",
         "_max_frame",
         "_out",
         "_peer_is_done",
-        "_ready",
         "_takes",
         "failure",
         "has_news",
@@ -75,6 +74,7 @@ class ServerProtocol:
         "partial_since",
         "peer_headers",
         "peer_is_zkrpc",
+        "ready",
         "state",
     )
 
@@ -98,11 +98,10 @@ class ServerProtocol:
         self.partial_since: float | None = None
         """When bytes came of the frame that is incomplete; None if none is."""
         self._known = KnownRequests(limits)
-        self._ready: deque[Request] = deque()
+        self.ready: deque[Request] = deque()
+        """Requests that ``next_request`` has to give."""
         self._active: dict[int, Request] = {}
-        # Requests whose seqid is in flight already, in order of arrival; the count is kept because it is asked often.
-        self._held: dict[int, deque[Request]] = {}
-        self._held_count = 0
+        self._held = HeldRequests()
         # In the order in which they came, each once; a dict, because a peer may cancel much and again and again.
         self._cancelled: dict[Request, None] = {}
         self._out: list[bytes] = []
@@ -113,12 +112,13 @@ class ServerProtocol:
     @property
     def in_flight(self) -> int:
         """Requests received and neither answered nor given up."""
-        return len(self._active) + self._held_count
+        return len(self._active) + self._held.count
 
     @property
-    def has_requests(self) -> bool:
-        """True if ``next_request`` has one to give."""
-        return bool(self._ready)
+    def held_bytes(self) -> int:
+        """Bytes of frames that are incomplete or in flight; takes as long as there are many."""
+        waiting = itertools.chain(self._active.values(), self._held)
+        return len(self._buffer) + sum(len(request.frame) for request in waiting)
 
     @property
     def wants_close(self) -> bool:
@@ -155,8 +155,8 @@ class ServerProtocol:
 
     def _take(self, data: bytes, start: int, now: float) -> None:
         """Takes the frames from ``start`` on; the last one is kept if it is incomplete."""
-        active, add = self._active, self._ready.append
-        room = self.limits.max_in_flight - self._held_count
+        active, add = self._active, self.ready.append
+        room = self.limits.max_in_flight - self._held.count
         end, began = len(data), start
         try:
             while True:
@@ -199,25 +199,22 @@ class ServerProtocol:
                 f"request of {self._buffer.claimed} bytes is over this server's max_frame {self._buffer.max_frame}"
             )
             self._refuse(opening, name, seqid, message, FailureKind.PROTOCOL_ERROR, kind, _TOO_LARGE)
-        elif self._is_full_for(opening.frame):
+        elif self.in_flight >= self.limits.max_in_flight or is_too_heavy(
+            opening.frame, itertools.chain(self._active.values(), self._held), self.limits
+        ):
             self._refuse(opening, name, seqid, "overloaded", FailureKind.INTERNAL_ERROR, kind, _OVERLOADED)
         else:
             self._admit(opening, MessageKind(kind), name, seqid, offset, now)
-
-    def _is_full_for(self, frame: bytes) -> bool:
-        waiting = itertools.chain(self._active.values(), *self._held.values())
-        return self.in_flight >= self.limits.max_in_flight or is_too_heavy(frame, waiting, self.limits)
 
     def _admit(self, opening: Opening, kind: MessageKind, name: bytes, seqid: int, offset: int, now: float) -> None:
         dialect, frame, _, headers, flags, header_seqid, _ = opening
         template = self._known.learn(opening, offset, name, kind, headers)
         request = Request(name, seqid, kind, headers, frame, offset, dialect, now, header_seqid, flags, template)
         if seqid in self._active:
-            self._held.setdefault(seqid, deque()).append(request)
-            self._held_count += 1
+            self._held.add(request)
         else:
             self._active[seqid] = request
-            self._ready.append(request)
+            self.ready.append(request)
 
     def _receive_control(self, name: bytes, seqid: int, headers: Mapping[str, str]) -> None:
         # Names we do not know are of a later version, and ignored.
@@ -238,9 +235,9 @@ class ServerProtocol:
 
     def _withdraw_cancelled(self) -> None:
         """Takes back what was cancelled before it was handed out: all of it in one go, as there may be much of both."""
-        withdrawn = [request for request in self._ready if request in self._cancelled]
+        withdrawn = [request for request in self.ready if request in self._cancelled]
         if withdrawn:
-            self._ready = deque(request for request in self._ready if request not in self._cancelled)
+            self.ready = deque(request for request in self.ready if request not in self._cancelled)
             for request in withdrawn:
                 del self._cancelled[request]
                 self.finish(request)
@@ -277,7 +274,7 @@ class ServerProtocol:
         Ask again after ``send_reply`` and ``finish`` as well: they let a request of the same seqid run.
         """
         try:
-            return self._ready.popleft()
+            return self.ready.popleft()
         except IndexError:
             return None
 
@@ -327,7 +324,7 @@ class ServerProtocol:
             out = self._out
             out.append(head)
             out.append(body)
-        if self._held:
+        if self._held.count:
             self._release(seqid)
 
     def finish(self, request: Request) -> None:
@@ -335,19 +332,15 @@ class ServerProtocol:
         seqid = request.seqid
         if self._active.get(seqid) is request:
             del self._active[seqid]
-            if self._held:
+            if self._held.count:
                 self._release(seqid)
 
     def _release(self, seqid: int) -> None:
         """Lets the next request with this seqid run."""
-        waiting = self._held.get(seqid)
-        if waiting is None:
-            return
-        request = self._active[seqid] = waiting.popleft()
-        self._held_count -= 1
-        if not waiting:
-            del self._held[seqid]
-        self._ready.append(request)
+        request = self._held.pop(seqid)
+        if request is not None:
+            self._active[seqid] = request
+            self.ready.append(request)
 
     def send_draining(self) -> None:
         """Asks the peer, if it is one that understands, to send no more calls; starts DRAINING."""
@@ -390,6 +383,14 @@ class ServerProtocol:
         self.failure = failure
         self._buffer.clear()
         self.partial_since = None
+
+    def abandon(self, failure: str | None = None) -> None:
+        """The connection is gone, or to be closed for ``failure``: forgets all that was received and not answered."""
+        if self.state is not _CLOSED:
+            self._become_closed(failure)
+        for some in (self._active, self.ready, self._cancelled, self._out):
+            some.clear()
+        self._held.clear()
 
     def __repr__(self) -> str:
         """State and counts."""

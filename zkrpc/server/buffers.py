@@ -1,0 +1,125 @@
+"""What all connections of a server hold in memory together, and who goes when it is too much.
+
+Held are frames that are incomplete, requests that are in flight, and replies that their peers have not read. Each
+connection has bounds of its own for these, but there may be many connections. So all of it is counted against one
+budget, and when that is used up somebody is cut: of the peer address that holds most the connection that holds most,
+and of several that hold about as much the one that has done so for longest. Whoever holds little is never chosen while
+somebody holds more, and small calls are not even counted.
+
+Pure bookkeeping: a connection says what it holds whenever that may have changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zkrpc.wire.server import ServerProtocol
+
+_SMALL = 4 * 1024
+"""Bytes that a connection may hold without being counted; it costs about as much itself."""
+_PRECISION = 64 * 1024
+"""Bytes that may come until it is looked again how many are still in flight; up to then all that came are."""
+
+
+class Holding:
+    """What one connection holds; ``evict`` is called with the reason when it must go."""
+
+    __slots__ = ("_buffers", "_evict", "_exact", "address", "received", "size")
+
+    def __init__(self, buffers: Buffers, address: str, evict: Callable[[str], object]) -> None:
+        self.address = address
+        self.size = 0
+        """Bytes that count."""
+        self.received = 0
+        """Bytes that came since it was last looked; for the connection to add to."""
+        self._exact = 0
+        self._buffers = buffers
+        self._evict: Callable[[str], object] | None = evict
+
+    def __repr__(self) -> str:
+        """Whose and how much."""
+        return f"<Holding {self.address} size={self.size}>"
+
+    def update(self, protocol: ServerProtocol, unsent: int) -> None:
+        """Something came, left or was answered. Whoever holds most may be evicted by it, this one too."""
+        if not unsent and protocol.partial_since is None and not protocol.in_flight:
+            self.received = self._exact = 0
+            if self.size:
+                self._buffers.change(self, 0)
+            return
+        if self.received > _PRECISION:
+            self._exact, self.received = protocol.held_bytes, 0
+        size = self._exact + self.received + unsent
+        if size < _SMALL:
+            size = 0
+        if size != self.size:
+            self._buffers.change(self, size)
+
+    def evict(self, reason: str) -> None:
+        """Has the connection close."""
+        if self._evict is not None:
+            self._evict(reason)
+
+    def release(self) -> None:
+        """The connection is closed, and holds nothing."""
+        self._evict = None
+        self._buffers.change(self, 0)
+
+
+class _Account:
+    """What one address holds: its holdings by the number of bits of their size, in the order in which they got it."""
+
+    __slots__ = ("classes", "total")
+
+    def __init__(self) -> None:
+        self.classes: dict[int, dict[Holding, None]] = {}
+        self.total = 0
+
+    def change(self, holding: Holding, size: int) -> None:
+        before, after = holding.size.bit_length(), size.bit_length()
+        self.total += size - holding.size
+        if before == after:
+            return
+        if before:
+            del self.classes[before][holding]
+            if not self.classes[before]:
+                del self.classes[before]
+        if after:
+            self.classes.setdefault(after, {})[holding] = None
+
+
+class Buffers:
+    """The budget of one server: at ``most`` so many bytes."""
+
+    __slots__ = ("_accounts", "most", "total")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.total = 0
+        """Bytes held by all."""
+        self._accounts: dict[str, _Account] = {}
+
+    def __repr__(self) -> str:
+        """How much of how much."""
+        return f"<Buffers {self.total}/{self.most}>"
+
+    def change(self, holding: Holding, size: int) -> None:
+        """A connection holds so many bytes from now on. Evicts until all together hold no more than they may."""
+        account = self._accounts.get(holding.address)
+        if account is None:
+            account = self._accounts[holding.address] = _Account()
+        account.change(holding, size)
+        self.total += size - holding.size
+        holding.size = size
+        if not account.total:
+            del self._accounts[holding.address]
+        if self.total > self.most:
+            self._evict()
+
+    def _evict(self) -> None:
+        while self.total > self.most:
+            account = max(self._accounts.values(), key=lambda one: one.total)
+            greediest = next(iter(account.classes[max(account.classes)]))
+            greediest.evict(f"held {greediest.size} bytes when max_buffered {self.most} was used up")
+            if greediest.size:  # it did not go; whoever comes next tries again
+                break

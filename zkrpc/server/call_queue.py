@@ -1,0 +1,125 @@
+"""The requests of one connection that found no free place: in the admission's queue, and on their way out of it.
+
+======== =====================================================  ==================================================
+a call   is                                                      and leaves by
+======== =====================================================  ==================================================
+waiting  one of the admission's tickets                          a place: admitted; an answer, without being run
+admitted counted as running, and taken by the next worker        being taken; ``turn_out``, which frees its place
+======== =====================================================  ==================================================
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from zkrpc.server.admission import Admission
+from zkrpc.server.dispatch import Answer
+from zkrpc.server.shares import Share
+from zkrpc.wire.message import Request
+
+AnswerCall = Callable[[Request, Answer | None], object]
+
+
+class CallQueue:
+    """One connection's part of the queue.
+
+    Args:
+        admission: the server's.
+        share: the connection's.
+        answer: sends what a request is answered without having been run.
+        wake: has the connection look for what was admitted, and send what was answered, soon.
+    """
+
+    __slots__ = ("_admission", "_answer", "_share", "_wake", "_waiting", "admitted")
+
+    def __init__(self, admission: Admission, share: Share, answer: AnswerCall, wake: Callable[[], object]) -> None:
+        self.admitted: deque[Request] = deque()
+        """Those that have a place; whoever takes one runs it."""
+        self._waiting: dict[Request, _Ticket] = {}
+        self._admission = admission
+        self._share = share
+        self._answer = answer
+        self._wake = wake
+
+    def __repr__(self) -> str:
+        """How many."""
+        return f"<CallQueue waiting={len(self._waiting)} admitted={len(self.admitted)}>"
+
+    def __iter__(self) -> Iterator[Request]:
+        """All that is in it."""
+        yield from self._waiting
+        yield from self.admitted
+
+    def turn_away(self, request: Request) -> None:
+        """Has a request wait that was not admitted, or refuses it."""
+        ticket = _Ticket(self, request, self._share)
+        if self._admission.enqueue(ticket):
+            self._waiting[request] = ticket
+        else:
+            self._answer(request, self._admission.refusal(request))
+
+    def forget(self, request: Request) -> bool:
+        """Nobody waits for it any more; False if it is not waiting here."""
+        ticket = self._waiting.pop(request, None)
+        if ticket is not None:
+            self._admission.forget(ticket)
+        return ticket is not None
+
+    def answer_waiting(self, answer: Callable[[Request], Answer | None]) -> None:
+        """None of those that wait will be run."""
+        for request in list(self._waiting):
+            self.forget(request)
+            self._answer(request, answer(request))
+
+    def turn_out(self, answer: Callable[[Request], Answer | None]) -> None:
+        """None of those that were admitted will be run; others get their places."""
+        while self.admitted:
+            request = self.admitted.popleft()
+            self._answer(request, answer(request))
+            self._admission.leave(None)
+
+    def close(self) -> None:
+        """Nobody waits for any of them, and nobody is to be told."""
+        self._answer, self._wake = _nobody, _nobody
+        self.answer_waiting(_nothing)
+        self.turn_out(_nothing)
+
+    def start(self, request: Request) -> None:
+        """The admission has a place for one that waits."""
+        del self._waiting[request]
+        self.admitted.append(request)
+        self._wake()
+
+    def answer(self, request: Request, answer: Answer | None) -> None:
+        """The admission will not have it run."""
+        del self._waiting[request]
+        self._answer(request, answer)
+        self._wake()
+
+
+class _Ticket:
+    """One request that waits, as the admission knows it."""
+
+    __slots__ = ("_queue", "request", "share")
+
+    def __init__(self, queue: CallQueue, request: Request, share: Share) -> None:
+        self._queue = queue
+        self.request = request
+        self.share = share
+
+    def start(self) -> None:
+        """There is a place for it."""
+        self._queue.start(self.request)
+
+    def answer(self, answer: Answer | None) -> None:
+        """It will not be run."""
+        self._queue.answer(self.request, answer)
+
+
+def _nobody(*_: object) -> None:
+    """Who answers and wakes for a closed connection."""
+
+
+def _nothing(request: Request) -> None:
+    """What is answered there."""
