@@ -12,7 +12,7 @@ import zkrpc
 from zkrpc.client.client import CallOptions
 from zkrpc.client.stub import close, explain, make_stub, options
 from zkrpc.errors import ConfigError
-from zkrpc.idl import load
+from zkrpc.idl import load, load_text
 
 IDL = """
 exception Missing { 1: string key }
@@ -157,6 +157,18 @@ def test_stub_has_no_other_attributes(idl: Any, client: Any) -> None:
         stub.gte(4)
     with pytest.raises(AttributeError):
         stub.cache = {}
+
+
+def test_any_name_of_an_idl_works(client: Any) -> None:
+    """Words of Python, and names that a stub or its client uses itself."""
+    odd = load_text("service S { i32 import(1: i32 class, 2: i32 self), i32 _client(1: i32 args), i32 _options() }")
+    stub = make_stub(odd.S, client)
+    assert getattr(stub, "import")(1, **{"self": 2}) == "answer of import"
+    assert stub._client(args=3) == "answer of _client" and options(stub, timeout=1.0)._options() == "answer of _options"
+    assert [call[1:3] for call in client.calls] == [((1,), {"self": 2}), ((), {"args": 3}), ((), {})]
+    assert str(inspect.signature(getattr(stub, "import"))) == "(*args: 'Any', **kwargs: 'Any') -> 'Any'"
+    close(stub)
+    assert client.closed == 1
 
 
 def test_options_and_close_want_a_stub() -> None:

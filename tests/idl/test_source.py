@@ -188,6 +188,16 @@ def test_bundle_includes_nothing_from_a_disk(tmp_path: Path, path: str, monkeypa
     assert {some.name for some in tmp_path.rglob("*")} == {"secret.thrift", "x", "y"}
 
 
+@pytest.mark.parametrize("name", ["\x1b[2Jx.thrift", "a\0.thrift", "\u202ex.thrift"])
+def test_name_that_cannot_be_read_is_an_error(name: str) -> None:
+    """One that a terminal would obey, too."""
+    with pytest.raises(IdlError, match=" is no path") as caught:
+        Bundle(f"//// zkrpc file {name}\n{STRUCT}", "x.thrift")
+    assert str(caught.value).isprintable()
+    with pytest.raises(IdlError, match=" is no path|cannot be read"):
+        source(name)
+
+
 def test_bundle_with_a_file_twice_is_an_error() -> None:
     """One of them would be the other."""
     with pytest.raises(IdlError, match="a.thrift: the text holds this file twice"):

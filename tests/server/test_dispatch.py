@@ -12,6 +12,7 @@ from zkrpc import current_call
 from zkrpc.codec import FailureKind, Payload, decode_failure
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError, Draining, Executed, NotPrimary, Overloaded, Rejected, StaleEpoch, Unavailable
+from zkrpc.idl import load_text
 from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, uninterruptible
 from zkrpc.wire.message import Dialect, MessageKind, Request
 
@@ -67,6 +68,25 @@ class Bench:
 def bench() -> Bench:
     """Without interceptors."""
     return Bench()
+
+
+def test_dispatcher_does_not_know_a_method_that_python_cannot_hold(caplog: pytest.LogCaptureFixture) -> None:
+    """The handler need not have it; the log says which line of the IDL is to blame, and the others are served."""
+    odd = load_text("service S { i32 bad(1: map<map<i32, i32>, i32> x), i32 good(1: i32 from) }")
+
+    class Good:
+        """Has the other one."""
+
+        def good(self, from_: int) -> int:
+            """Echoes."""
+            return from_
+
+    dispatcher = Dispatcher(odd.S, Good(), on_failure=pytest.fail)
+    assert "S.bad is not served: interface.thrift:1: S.bad()'s parameter x cannot be held by Python" in caplog.text
+    good = odd.S.methods["good"]
+    answer = dispatcher.dispatch(call_of("good", binary(good, 7)), PEER, 0.0)
+    assert answer is not None and good.read_result(answer.body, 0) == 7
+    assert failure(dispatcher.dispatch(call_of("bad", b"\0"), PEER, 0.0))[1] == FailureKind.UNKNOWN_METHOD
 
 
 def test_dispatcher_refuses_arguments_of_too_many_elements() -> None:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -110,6 +110,8 @@ class Bundle:
         parts = text.split(_MARK)[1:] if text.startswith(_MARK) else [f"{name}\n{text}"]
         for part in parts:
             given, _, body = part.partition("\n")
+            if not given.isprintable():
+                raise IdlError(f"{given!r} is no path")
             self.main = str(self.real(given))[1:]
             while body.startswith(_LINK):
                 link, _, body = body.removeprefix(_LINK).partition("\n")
@@ -118,11 +120,16 @@ class Bundle:
             if self.main in self.files:
                 raise IdlError("the text holds this file twice", file=self.main)
             self.files[self.main] = body
+        self._directories = _directories(self.files)
 
     def find(self, include: Include, includer: Path, name: str) -> str:
         """Beside the file that includes, then in every directory of the bundle."""
         linked = self._links.get((str(includer)[1:], include.path))
-        found = linked if linked in self.files else _found_among(self.files, include.path, str(includer.parent))
+        found = (
+            linked
+            if linked in self.files
+            else _found_among(self.files, self._directories, include.path, str(includer.parent))
+        )
         if found is None:
             raise IdlError(f"no file {include.path!r} among those of this text", file=name, line=include.line)
         return found
@@ -136,10 +143,15 @@ class Bundle:
         return self.files[str(path)[1:]].encode("utf-8", "surrogatepass")
 
 
-def _found_among(files: Mapping[str, str], wanted: str, directory: str) -> str | None:
+def _directories(files: Iterable[str]) -> list[str]:
+    return sorted({posixpath.dirname("/" + name) for name in files})
+
+
+def _found_among(files: Collection[str], directories: Sequence[str], wanted: str, directory: str) -> str | None:
     """The file of a bundle that an include means, as far as its path tells."""
-    places = [directory, *sorted({posixpath.dirname("/" + name) for name in files})]
-    paths = [posixpath.normpath(posixpath.join(place, wanted))[1:] for place in places if not wanted.startswith("/")]
+    if wanted.startswith("/"):
+        return None
+    paths = (posixpath.normpath(posixpath.join(place, wanted))[1:] for place in (directory, *directories))
     return next((path for path in paths if path in files), None)
 
 
@@ -165,6 +177,8 @@ class _Reading:
 
     def source(self, given: str, asked: _Place | None, above: tuple[Path, ...]) -> Source:
         """The file, read once."""
+        if "\0" in given:
+            raise IdlError(f"{given!r} is no path")
         path = self._files.real(given)
         if path in above:
             circle = " -> ".join(some.name for some in (*above[above.index(path) :], path))
@@ -252,17 +266,17 @@ def bundle(source: Source) -> str:
         return source.text
     top = os.path.commonpath([some.path.parent for some in files])
     names = {some: os.path.relpath(some.path, top) for some in files}
-    texts = {name: some.text for some, name in names.items()}
-    return "".join(f"{_MARK}{name}\n{_links(some, names, texts)}{some.text.rstrip()}\n" for some, name in names.items())
+    return "".join(f"{_MARK}{name}\n{_links(some, names)}{some.text.rstrip()}\n" for some, name in names.items())
 
 
-def _links(source: Source, names: Mapping[Source, str], texts: Mapping[str, str]) -> str:
+def _links(source: Source, names: Mapping[Source, str]) -> str:
     """Lines that say which files are meant where that does not follow from the paths."""
-    directory = posixpath.dirname("/" + names[source])
+    every, directory = set(names.values()), posixpath.dirname("/" + names[source])
+    directories = _directories(every)
     return "".join(
         f"{_LINK}{names[child]} <- {written}\n"
         for written, child in source.included.items()
-        if _found_among(texts, written, directory) != names[child]
+        if _found_among(every, directories, written, directory) != names[child]
     )
 
 
