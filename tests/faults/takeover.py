@@ -129,13 +129,21 @@ def _measure(scene: Scene, journals: Journals, fault: Fault) -> Round:
     ended = scene.calls[-1].ended
     answers = [one.ended for one in scene.calls if one.balance is not None]
     return Round(
-        elections=scene.primary()[1] - epoch,
+        elections=_elections_since(scene, epoch),
         without_primary=gap_after(journals.take(), epoch),
         without_answer=silence(answers, began - 0.1, ended),
         calm=silence(answers, answers[0], began),
         failed=sum(one.balance is None for one in scene.calls),
         repeated=len(scene.repeated),
     )
+
+
+def _elections_since(scene: Scene, epoch: int) -> int:
+    """How many terms began after that epoch's, the newest included whether or not it has been written down yet."""
+    newest = scene.primary()[1]
+    seen = scene.report()
+    epochs = {newest} | {term.epoch for term in (seen.history if seen is not None else ())}
+    return sum(one > epoch for one in epochs)
 
 
 def judge(report: Report, rounds: Rounds) -> None:

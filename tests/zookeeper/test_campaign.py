@@ -225,7 +225,7 @@ def test_store_that_knows_a_later_epoch_is_believed(stand: Stand) -> None:
     """ZooKeeper's counter began anew, the store's did not: the next election goes above what the store has seen."""
 
     def claim(leadership: Leadership) -> None:
-        store.append(leadership.epoch + 40)
+        store.append(leadership.epoch + 10**7)
         if leadership.epoch <= store[0]:
             raise StaleEpoch("the store", seen=store[0], current=leadership.epoch)
 
@@ -293,9 +293,9 @@ def test_higher_epoch_seen_by_a_store_ends_the_term(stand: Stand) -> None:
     first = stand("w1")
     first.await_primary()
     epoch = first.epoch
-    first.campaign.receive_epoch(epoch + 40)
+    first.campaign.receive_epoch(epoch + 10**7)
     assert not first.is_primary and not first.campaign.holds(epoch)
-    assert first.await_primary() == 2 and first.epoch == epoch + 41
+    assert first.await_primary() == 2 and first.epoch == epoch + 10**7 + 1
 
 
 def test_look_without_a_reason_changes_nothing(stand: Stand) -> None:
@@ -458,11 +458,11 @@ def test_candidate_that_knows_of_a_higher_epoch_ends_a_lower_term(stand: Stand, 
     """ZooKeeper came back with an older counter, and somebody was elected who cannot know: one who can says so."""
     first, second = stand("w1"), stand("w2")
     first.await_primary()
-    second.campaign.receive_epoch(first.epoch + 1000)
+    second.campaign.receive_epoch(first.epoch + 10**7)
     second.campaign.look_again()
     eventually(lambda: "deposed 1" in first.told, 60)
     eventually(lambda: the_primary([first, second]), 60)
-    assert first.terms.epochs[-1] > first.terms.epochs[0] + 1000
+    assert first.terms.epochs[-1] > first.terms.epochs[0] + 10**7
 
 
 def test_sick_instance_backs_off_and_says_why(stand: Stand, observer: Session) -> None:

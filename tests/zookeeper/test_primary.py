@@ -16,6 +16,7 @@ from tests.programs import Programs
 from tests.zookeeper.standing import Terms
 from tests.zookeeper.waiting import eventually
 from zkrpc.election.campaign import EXIT_DEPOSED
+from zkrpc.registry.operations import Create, Delete
 from zkrpc.registry.schema import Paths
 from zkrpc.testing.proxy import Proxy, ProxyMode
 
@@ -277,16 +278,17 @@ def test_declared_exceptions_are_answers_only_while_the_epoch_holds(cluster: Clu
     with pytest.raises(idl.Refused):
         cluster.stub(first).write("x")
     epoch = first.candidacy.campaigns["main"].leadership.epoch
-    board.raises = zkrpc.StaleEpoch("the store", seen=epoch + 8, current=epoch)
+    board.raises = zkrpc.StaleEpoch("the store", seen=epoch + 10**7, current=epoch)
     with pytest.raises(zkrpc.StaleEpoch) as stale:
         cluster.stub(first).write("x")
     assert stale.value.executed is zkrpc.Executed.MAYBE and (stale.value.seen, stale.value.current) == (
-        epoch + 8,
+        epoch + 10**7,
         epoch,
     )
     board.raises = None
     eventually(lambda: leads(first))
-    assert cluster.stub(first).write("x") == "w1 10 x"
+    assert cluster.stub(first).write("x") == "w1 2 x"
+    assert first.candidacy.campaigns["main"].leadership.epoch == epoch + 10**7 + 1
 
 
 def test_another_services_stale_epoch_is_a_plain_failure(cluster: Cluster) -> None:
@@ -439,3 +441,65 @@ def test_client_follows_the_primary_through_hand_overs_and_deaths(cluster: Clust
         later[1]: 1000 * (later[0] - earlier[0]) for earlier, later in zip(seen, seen[1:]) if later[1] != earlier[1]
     }
     print("no primary for", ", ".join(f"{gap:.0f} ms" for gap in gaps.values()))
+
+
+# -- only who is listed leads
+
+
+def squat(session: Any, name: str) -> str:
+    """A persistent node that nobody owns takes the instance's place among the members; its path."""
+    path = Paths("board").member(name)
+    session.multi([Delete(path=path), Create(path=path, value=b"squatter")])
+    return path
+
+
+def test_primary_whose_place_is_taken_steps_down_and_comes_back(cluster: Cluster) -> None:
+    """Callers are sent to whoever is in its place, so another one leads; when the place is free it stands again."""
+    first, _ = cluster.serve("w1")
+    eventually(lambda: leads(first), 60)
+    second, _ = cluster.serve("w2")
+    session = cluster.registry().session
+    path = squat(session, "w1")
+    eventually(lambda: leads(second), 60)
+    assert not leads(first)
+    # Also if its turn comes again while the place is taken.
+    second.candidacy.campaigns["main"].step_down()
+    eventually(lambda: leads(second), 60)
+    assert not leads(first) and first.candidacy.campaigns["main"].state.value == "idle"
+    session.delete(path)
+    eventually(lambda: first.candidacy.campaigns["main"].state.value == "waiting", 60)
+    second.candidacy.campaigns["main"].step_down()
+    eventually(lambda: leads(first), 60)
+
+
+def test_instance_that_wakes_up_beside_its_namesake_is_not_elected(cluster: Cluster) -> None:
+    """It slept for longer than its session; meanwhile another one of its name was started and took its place."""
+    first, board = cluster.serve("w1")
+    eventually(lambda: leads(first), 60)
+    network = Proxy(("127.0.0.1", int(cluster.hosts.partition("/")[0].rpartition(":")[2])))
+    try:
+        sleeper, _ = cluster.serve("w2", f"{network.hosts}/{cluster.hosts.partition('/')[2]}")
+        network.mode = ProxyMode.HOLE
+        members = cluster.registry().session
+        path = Paths("board").member("w2")
+        eventually(lambda: members.exists(path) is None, 60)
+        twin, _ = cluster.begin("w2")
+        eventually(lambda: twin.registrar.registered, 60)
+        network.mode = ProxyMode.FORWARD
+        eventually(lambda: sleeper.registrar.conflict, 60)
+        first.candidacy.campaigns["main"].step_down()
+        eventually(lambda: leads(twin) or leads(first), 60)
+        for _ in range(50):
+            assert not leads(sleeper)
+            gevent.sleep(0.01)
+    finally:
+        network.close()
+
+
+def test_primary_whose_node_somebody_deletes_leads_on(cluster: Cluster) -> None:
+    """Its registration comes back within milliseconds."""
+    first, board = cluster.serve("w1")
+    eventually(lambda: leads(first), 60)
+    cluster.registry().session.delete(Paths("board").member("w1"))
+    eventually(lambda: first.registrar.registered, 60)
+    assert leads(first) and board.told == ["main 1"]

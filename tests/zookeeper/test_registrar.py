@@ -9,6 +9,7 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from tests.zookeeper.conftest import SessionOpener
 from tests.zookeeper.waiting import eventually
@@ -192,20 +193,29 @@ def test_registrar_leaves_a_strangers_node_and_takes_over_when_it_goes(
     assert registrar.conflict is None and stranger.conflict is None and not stranger.registered
 
 
-def test_registrar_is_waited_for_without_a_limit(session_opener: SessionOpener, registrar_maker: Maker) -> None:
-    """Until the node is there, or the keeper closed."""
-    stranger = registrar_maker(session_opener(), 7070, "L2")
+def test_registrar_tells_whoever_watches_that_something_has_changed(
+    session_opener: SessionOpener, registrar_maker: Maker
+) -> None:
+    """That the node came, in which session, and that somebody else has it; not any more once nobody watches."""
+    session, stranger = session_opener(), registrar_maker(session_opener(), 7070, "L2")
+    registrar, told = registrar_maker(session), Event()
+    registrar.watch(told)
+    registrar.register()
+    assert told.wait(10)
+    eventually(lambda: registrar.registered_in)
+    assert registrar.registered_in == session.session_id
+    assert registrar.withdraw(5)
     stranger.register()
-    assert stranger.await_registered()
-    registrars = [registrar_maker(session_opener(), audit_interval=0.05) for _ in range(2)]
-    for registrar in registrars:
-        registrar.register()
-    waits = [gevent.spawn(registrar.await_registered) for registrar in registrars]
-    eventually(lambda: all(registrar.conflict for registrar in registrars))
-    registrars[1].close()
-    assert waits[1].get(timeout=2) is False and not waits[0].ready()
-    assert stranger.withdraw(2)
-    assert waits[0].get(timeout=2) is True
+    stranger.wait_registered(5)
+    told.clear()
+    registrar.register()
+    eventually(lambda: registrar.conflict)
+    assert told.wait(10) and registrar.registered_in is None
+    registrar.unwatch(told)
+    told.clear()
+    assert stranger.withdraw(5)
+    registrar.wait_registered(10)
+    assert not told.is_set()
 
 
 def test_registrar_yields_to_a_live_twin(

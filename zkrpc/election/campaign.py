@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import os
 import random
 import time
@@ -28,6 +29,7 @@ from zkrpc.election.effects import (
     Effect,
     Elect,
     ExitProcess,
+    Reason,
     ReportPrimary,
     ReportWithdrawn,
     Request,
@@ -41,6 +43,7 @@ from zkrpc.election.gate import Gate
 from zkrpc.election.heart import Heart
 from zkrpc.election.leadership import Guard, Leadership
 from zkrpc.election.lease import Lease
+from zkrpc.election.listing import Eligibility, Listing
 from zkrpc.election.machine import ElectionMachine
 from zkrpc.election.petition import await_petition
 from zkrpc.election.states import ElectionState
@@ -74,8 +77,12 @@ class Candidate:
     """A text without a dot that no other process ever used."""
 
 
+def _or_never(time: float | None) -> float:
+    return math.inf if time is None else time
+
+
 class Campaign:
-    """Takes part from ``start`` until ``withdraw``.
+    """Takes part from ``start`` until ``withdraw``, while it has a place in ``listing``; always if that is None.
 
     ``on_primary`` is told of every change of the group's primary, from whatever greenlet hears of it, and must not
     wait. ``end_process`` ends the process with a status, without any clean-up. ``envoy`` makes who carries the
@@ -90,6 +97,7 @@ class Campaign:
         application: Application,
         config: ElectionConfig,
         *,
+        listing: Listing | None = None,
         on_primary: Callable[[str, PrimaryRecord | None], None] = lambda group, record: None,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
@@ -127,6 +135,9 @@ class Campaign:
         self._highest: Epoch = NO_EPOCH
         self._leadership: Leadership | None = None
         self._shown = self.state
+        self._listing = listing
+        self._eligibility = Eligibility()
+        self._wanted = False
         self._announcer = Announcer(self._name)
         self._carrying_out = False
         self._closed = False
@@ -148,8 +159,12 @@ class Campaign:
 
     def start(self) -> None:
         """Takes part from now on."""
+        self._wanted = True
         self.session.watch_state(self._nudged)
-        self._machine.campaign(self._clock())
+        if self._listing is None:
+            self._machine.campaign(self._clock())
+        else:
+            self._listing.watch(self._nudged)
         self._spawn("driver", self._run)
 
     def step_down(self, heir: str = "") -> None:
@@ -170,6 +185,7 @@ class Campaign:
 
     def begin_withdrawal(self) -> None:
         """Hands over what is ours and takes part no longer; returns when that has begun."""
+        self._wanted = False
         self.gate.close()
         self.gate.wait_until(lambda: not self.gate.running, self._finish_timeout)
         self._machine.withdraw(self._clock())
@@ -183,6 +199,8 @@ class Campaign:
         """Ends everything at once. Our nodes stay for as long as the session does."""
         self._closed = True
         self.session.unwatch_state(self._nudged)
+        if self._listing is not None:
+            self._listing.unwatch(self._nudged)
         self._heart.rest(self.paths.root)
         for greenlet in self._greenlets.values():
             if greenlet is not gevent.getcurrent():
@@ -229,12 +247,13 @@ class Campaign:
         while True:
             self._nudged.clear()
             self._note_session()
+            self._note_listing()
             if self._changed.is_set():
                 self._changed.clear()
                 self._machine.receive_change(self._clock())
             self._machine.handle_timer(self._clock())
             self._carry_out()
-            due = self._machine.next_timer()
+            due = min((self._machine.next_timer(), self._eligibility.next_timer()), key=_or_never)
             timeout = None if due is None else max(0.0, due - self._clock())
             gevent.wait([self._changed, self._nudged], timeout, count=1)
 
@@ -251,6 +270,18 @@ class Campaign:
             ended = session.state in (SessionState.LOST, SessionState.CLOSED)
             self._machine.receive_disconnected(self._clock(), lost=ended)
         self._connection = connection
+
+    def _note_listing(self) -> None:
+        """Begins to stand when callers can find us, and stops when they cannot any more."""
+        if self._listing is None or not self._wanted:
+            return
+        stood, connected = self._eligibility.may_stand, self.session.state is SessionState.CONNECTED
+        self._eligibility.observe(self._listing, self.session.session_id if connected else None, self._clock())
+        if self._eligibility.may_stand and not stood:
+            self._machine.campaign(self._clock())
+        elif stood and not self._eligibility.may_stand:
+            log.warning("not registered, so not standing for %s: %s", self._name, self._listing.conflict or "not yet")
+            self._machine.withdraw(self._clock(), Reason.UNLISTED)
 
     def _carry_out(self) -> None:
         """Does what the machine wants done, without waiting. What this causes is done by the outermost turn of it."""

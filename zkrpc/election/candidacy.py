@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import gevent
 
@@ -16,6 +16,7 @@ from zkrpc.call import Interceptor, ServerCall
 from zkrpc.config import ElectionConfig, RegistryConfig
 from zkrpc.election.campaign import Campaign, Candidate
 from zkrpc.election.heart import Heart
+from zkrpc.election.listing import Listing
 from zkrpc.election.primary import HandlerHooks, Primacy, find_marks, groups_of
 from zkrpc.election.spread import Spreader
 from zkrpc.election.tree import ElectionPaths
@@ -51,7 +52,6 @@ class Candidacy:
         """The handler's ``on_elected`` and ``on_deposed``."""
         self._config = config
         self._spreader: Spreader | None = None
-        self._beginning: gevent.Greenlet[..., None] | None = None
         self._leaving: gevent.Greenlet[..., None] | None = None
 
     def __repr__(self) -> str:
@@ -66,10 +66,10 @@ class Candidacy:
         service: str,
         instance: Instance,
         registry: RegistryConfig,
-        await_listing: Callable[[], bool],
+        listing: Listing,
     ) -> None:
-        """Takes part as soon as ``await_listing`` returns True, which may take its time: callers reach a primary by its
-        registration, so one that is not listed would lead and serve nobody.
+        """Takes part while it is listed, which may take its time and may end: callers reach a primary by its
+        registration, so one that is not there would lead and serve nobody.
 
         Raises ConfigError for a service that cannot be a node's name.
         """
@@ -81,21 +81,24 @@ class Candidacy:
         for group in self.groups:
             paths = ElectionPaths(service, group)
             candidate = Candidate(paths=paths, instance=instance.id, endpoint=instance.endpoint, unique=unique)
-            self.campaigns[group] = Campaign(session, heart, candidate, self.hooks, config, on_primary=self._hear)
+            self.campaigns[group] = Campaign(
+                session, heart, candidate, self.hooks, config, listing=listing, on_primary=self._hear
+            )
         if len(self.groups) > 1:
             # Everybody stands for every group, so the queue of one of them tells who is there.
             some = ElectionPaths(service, self.groups[0]).candidates
             self._spreader = Spreader(session, some, instance.id, self._move, settle=config.settle)
             for group in self.groups:
                 self._spreader.receive_holder(group, None)
-        self._beginning = gevent.spawn(self._begin, await_listing)
+            self._spreader.start()
+        for campaign in self.campaigns.values():
+            campaign.start()
 
     def withdraw(self, timeout: float) -> bool:
         """Hands over whatever is led here and stands no longer; True once that is done, False if the time ran out.
 
         Even then it goes on, until ``close``.
         """
-        self._end_beginning()
         if self._spreader is not None:
             self._spreader.close()
         if self._leaving is None:
@@ -106,25 +109,12 @@ class Candidacy:
 
     def close(self) -> None:
         """Ends everything at once; what is ours stays for as long as the session does."""
-        self._end_beginning()
         if self._spreader is not None:
             self._spreader.close()
         if self._leaving is not None:
             self._leaving.kill(block=False)
         for campaign in self.campaigns.values():
             campaign.close()
-
-    def _begin(self, await_listing: Callable[[], bool]) -> None:
-        if not await_listing():
-            return
-        if self._spreader is not None:
-            self._spreader.start()
-        for campaign in self.campaigns.values():
-            campaign.start()
-
-    def _end_beginning(self) -> None:
-        if self._beginning is not None:
-            self._beginning.kill(block=False)
 
     def _begin_withdrawal(self) -> None:
         # All at once: each of them waits for its own calls.

@@ -83,6 +83,7 @@ class Registrar:
         self._greenlet: gevent.Greenlet[..., None] | None = None
         self._closing = False
         self._dice = dice
+        self._watchers: set[Event] = set()
         self._marks: list[str] = []
 
     def __repr__(self) -> str:
@@ -124,11 +125,18 @@ class Registrar:
         reason = (self._machine.failure if connected else None) or self._session.explain()
         raise CoordinationError(f"{self._path} is not registered after {timeout:g} s: {reason}")
 
-    def await_registered(self) -> bool:
-        """Waits until the node is there, however long that takes; False if this was closed before."""
-        while not self._machine.registered and not self._closing:
-            self._stepped.wait()
-        return self._machine.registered
+    @property
+    def registered_in(self) -> int | None:
+        """The session that our node lives with, while it is there."""
+        return self._machine.session_id if self._machine.registered else None
+
+    def watch(self, event: Event) -> None:
+        """Has ``event`` set whenever something of this may have changed."""
+        self._watchers.add(event)
+
+    def unwatch(self, event: Event) -> None:
+        """Ends ``watch``."""
+        self._watchers.discard(event)
 
     def withdraw(self, timeout: float) -> bool:
         """Wants the node to be absent from now on; True once it is, False if the time ran out before.
@@ -176,6 +184,8 @@ class Registrar:
             self._work()
             stepped, self._stepped = self._stepped, Event()
             stepped.set()
+            for event in tuple(self._watchers):
+                event.set()
             due = self._machine.next_timer()
             self._wake.wait(None if due is None else max(0.0, due - self._clock()))
 

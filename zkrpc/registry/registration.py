@@ -154,7 +154,8 @@ class RegistrationMachine:
         self._audit_interval = audit_interval
         self._rng = rng
         self._wanted = False
-        self._session_id: int | None = None
+        self.session_id: int | None = None
+        """The session that was connected last."""
         self._session_timeout = 0.0
         self._holder: tuple[int, int, float] | None = None
         """Who holds our node (the session, the node), and until when that may be a dead one's."""
@@ -191,8 +192,8 @@ class RegistrationMachine:
             self._become_offline()
             return
         self._session_timeout = timeout or 0.0
-        if session_id != self._session_id:
-            self._session_id = session_id
+        if session_id != self.session_id:
+            self.session_id = session_id
             self._made_zxid = None
             self.registered = False
             self._changed = True
@@ -266,7 +267,7 @@ class RegistrationMachine:
         if node is None:
             self._change_conflict(None)
             self._become_writing(CreateNode())
-        elif node.owner == self._session_id:
+        elif node.owner == self.session_id:
             self._change_conflict(None)
             self._made_zxid = node.created_zxid
             if node.record == self.record:
@@ -298,7 +299,7 @@ class RegistrationMachine:
         self._become_settled(now)
 
     def _decide_absent(self, node: Observed | None, now: float) -> None:
-        if node is not None and node.owner == self._session_id:
+        if node is not None and node.owner == self.session_id:
             self.gone = False
             self._become_writing(DeleteNode(node.version))
         elif self._uncertain:
