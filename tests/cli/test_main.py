@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import click
 import pytest
@@ -142,3 +145,27 @@ def test_zkrpc_patches_where_services_run(name: str, patched: bool, command: Com
     look += "; c.main = lambda: print('gevent.monkey' in sys.modules); m.main()"
     program = command.python("-c", look)
     assert program.wait() == 0 and program.output.strip() == str(patched)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["ls"],
+        ["ls", "users"],
+        ["primary", "users"],
+        ["primary", "step-down", "users"],
+        ["config", "show", "users"],
+        ["config", "set", "users", os.devnull],
+        ["config", "clear", "users"],
+        ["explain", "users", "get"],
+        ["rm", "users", "--force"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_tells_its_failure_to_programs(asked: list[str]) -> None:
+    """One object on standard output, nothing on standard error, and the status that is in the object."""
+    command = [sys.executable, "-m", "zkrpc", *asked, "--json", "--zookeeper=127.0.0.1:1", "--timeout=0.3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    told = json.loads(done.stdout)["error"]
+    assert (done.returncode, told["exit_status"], told["kind"]) == (1, 1, "CoordinationError")
+    assert told["message"].startswith("no ZooKeeper at 127.0.0.1:1 within 0.3 s") and done.stderr == ""
