@@ -350,7 +350,7 @@ def test_method_that_nobody_marked_is_led_call_by_call(make: Make) -> None:
         assert cluster.stub.undeclared(str(number)) == f"done {number}"
     asked = cluster.asked()
     assert asked[2] == 30 and 0 < asked[0] + asked[1] <= 30
-    assert repr(cluster.stub._client._routes) == "<Routes [] <Primaries nobody>>"
+    assert repr(cluster.loopback._client._routes) == "<Routes [] <Primaries nobody>>"
 
 
 LIES = [
