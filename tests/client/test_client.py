@@ -278,6 +278,40 @@ def test_what_was_learnt_outlives_a_change_of_other_things(endpoint: Endpoint) -
         assert client._plans[GET].hedge.latency is not former.latency
 
 
+NOWHERE = [
+    Endpoint("a..b", 9090),
+    Endpoint("x" * 64 + ".example", 9090),
+    Endpoint("no\0thing", 9090),
+    Endpoint("\ud800", 9090),
+    Endpoint("", 9090),
+    Endpoint("127.0.0.1", 70_000),
+    Endpoint("127.0.0.1", -1),
+]
+
+
+@pytest.mark.parametrize("nowhere", NOWHERE)
+@pytest.mark.parametrize("protocols", [("zkrpc",), ()], ids=["zkrpc", "plain"])
+def test_member_that_cannot_be_dialled_costs_the_others_nothing(
+    nowhere: Endpoint, protocols: tuple[str, ...], endpoint: Endpoint
+) -> None:
+    """One bad record is one bad member: it is avoided, whatever is wrong with it; alone it is Unavailable, in words."""
+    good = Instance(id="good", endpoint=endpoint, protocols=("zkrpc",))
+    bad = Instance(id="bad", endpoint=nowhere, protocols=protocols)
+
+    def knowing(*instances: Instance) -> StaticResolver:
+        resolver = StaticResolver([endpoint])
+        resolver._snapshot = Snapshot(service="users", instances=instances)
+        return resolver
+
+    with Client(knowing(bad, good), config=CONFIG) as client:
+        for _ in range(20):
+            assert client.invoke(WHOAMI) == "it is me"
+    with Client(knowing(bad), config=ClientConfig(timeout=0.2)) as client:
+        with pytest.raises(Unavailable, match="cannot connect to") as caught:
+            client.invoke(WHOAMI)
+        assert caught.value.executed is Executed.NO
+
+
 def test_equal_arguments_are_served_by_the_same_instance(handler: Handler) -> None:
     """As long as it is well."""
     handlers = [Handler(), Handler()]

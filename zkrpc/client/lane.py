@@ -29,7 +29,7 @@ from zkrpc.client.connection import Connection
 from zkrpc.client.owner import ConnectionOwner
 from zkrpc.config import ClientConfig, WireLimits
 from zkrpc.endpoint import Endpoint, Instance
-from zkrpc.errors import DeadlineExceeded, Executed, Unavailable
+from zkrpc.errors import DeadlineExceeded, Executed, RpcError, Unavailable
 from zkrpc.policies.backoff import Backoff
 from zkrpc.wire.keepalive import KeepalivePolicy
 from zkrpc.wire.message import Dialect
@@ -181,9 +181,15 @@ class Lane:
 
     def _connect(self, timeout: float) -> Connection:
         host = self._host
-        connection = host.dial(
-            self.endpoint, self.dialect, host.config.wire, timeout, self, zkrpc=self.zkrpc, clock=host.clock
-        )
+        try:
+            connection = host.dial(
+                self.endpoint, self.dialect, host.config.wire, timeout, self, zkrpc=self.zkrpc, clock=host.clock
+            )
+        except (OSError, RpcError):
+            raise
+        except Exception as error:
+            # Whatever a member's record says that the system has no use for is this member's failure.
+            raise OSError(f"{type(error).__name__}: {error}") from error
         if host.closed:
             connection.close()
             raise ConnectionAbortedError("the client was closed meanwhile")
