@@ -11,7 +11,7 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.client.peers import Peer, closed_port, echo, silent, wait_until
+from tests.client.peers import Link, Peer, closed_port, echo, silent, wait_until
 from zkrpc.call import Call
 from zkrpc.client.member import Member
 from zkrpc.client.pool import Pool, speaks_against
@@ -19,6 +19,7 @@ from zkrpc.config import ClientConfig, ServiceConfig
 from zkrpc.deadline import Deadline
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import ConnectionLost, DeadlineExceeded, Executed, Overloaded, RemoteError, Unavailable
+from zkrpc.wire.message import Request
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -120,6 +121,55 @@ def test_quiet_member_answers_pings_and_keeps_its_slow_calls() -> None:
 # -- lists that collapse
 
 
+@pytest.mark.parametrize("speaks", ["framed", "theader"])
+def test_mute_member_that_cannot_be_asked_loses_the_calls_that_can_move(speaks: str) -> None:
+    """What listens there has never sent a byte: others do the work, and it is left alone longer each time."""
+    with Peer(silent) as mute, Peer() as well, pool_of(mute.endpoint, well.endpoint, speaks=speaks) as pool:
+        began = time.monotonic()
+        stays = gevent.spawn(call_by, pool, mute.endpoint, movable=False, seconds=1.5)
+        with pytest.raises(ConnectionLost, match="no sign of life") as caught:
+            call_by(pool, mute.endpoint, movable=True)
+        assert caught.value.executed is Executed.MAYBE and 0.25 < time.monotonic() - began < 1.4
+        assert member_of(pool, mute.endpoint).silent and picks(pool) == {well.endpoint}
+        stays.join(5)
+        assert isinstance(stays.exception, DeadlineExceeded)
+        wait_until(lambda: picks(pool) == {mute.endpoint, well.endpoint})
+        with pytest.raises(ConnectionLost):
+            call_by(pool, mute.endpoint, movable=True)
+        assert member_of(pool, mute.endpoint).lane._unheard > 1
+
+
+@pytest.mark.parametrize("speaks", ["framed", "theader"])
+def test_slow_member_that_cannot_be_asked_keeps_its_calls_where_nobody_else_could_take_them(speaks: str) -> None:
+    """It may only be slow; and once it has sent a byte, it may be as slow as it likes."""
+
+    def slow(link: Link, request: Request) -> None:
+        gevent.sleep(0.6)
+        echo(link, request)
+
+    with Peer(slow) as peer, pool_of(peer.endpoint, speaks=speaks) as pool:
+        assert call_by(pool, peer.endpoint, movable=True) is not None
+        member_of(pool, peer.endpoint).breaker.successes += 1  # as whoever made the call counts
+        with Peer() as other:
+            pool.receive_snapshot(listing(peer.endpoint, other.endpoint, speaks=speaks))
+            assert call_by(pool, peer.endpoint, movable=True) is not None
+        assert not member_of(pool, peer.endpoint).silent
+
+
+def test_late_first_byte_ends_the_doubt() -> None:
+    """Of one that was only slow and kept a call that cannot move."""
+
+    def slow(link: Link, request: Request) -> None:
+        gevent.sleep(0.8)
+        echo(link, request)
+
+    with Peer(slow) as peer, Peer() as other, pool_of(peer.endpoint, other.endpoint, speaks="theader") as pool:
+        stays = gevent.spawn(call_by, pool, peer.endpoint, movable=False)
+        wait_until(lambda: member_of(pool, peer.endpoint).silent)
+        assert stays.get(timeout=5) is not None
+        wait_until(lambda: not member_of(pool, peer.endpoint).silent)
+
+
 def test_vanished_members_stay_in_use_while_they_answer() -> None:
     """Connected or not; one that nobody can reach leaves, and so does each when it refuses."""
     with Peer() as one, Peer() as other:
@@ -204,11 +254,11 @@ def test_budget_and_picking_follow_the_service_config_unless_the_client_says_oth
     """Live."""
     with pool_of(Endpoint("h", 1)) as pool:
         pool.receive_service_config(ServiceConfig(retry_reserve=0.0, retry_ratio=0.5, balancing="round_robin"))
-        assert not pool.may_repeat(time.monotonic())
+        assert not pool.budget.withdraw(time.monotonic())
         pool.budget.calls += 4
-        assert pool.may_repeat(time.monotonic() + 0.001)
+        assert pool.budget.withdraw(time.monotonic() + 0.001)
     with pool_of(Endpoint("h", 1)) as pool:
-        while pool.may_repeat(time.monotonic()):
+        while pool.budget.withdraw(time.monotonic()):
             pass
         for subset in range(1, 9):  # a change of other things refills nothing
             pool.receive_service_config(ServiceConfig(subset_size=subset))
@@ -216,5 +266,5 @@ def test_budget_and_picking_follow_the_service_config_unless_the_client_says_oth
     own = ClientConfig(retry_reserve=1.0, balancing="p2c", subset_size=3)
     with pool_of(Endpoint("h", 1), config=own) as pool:
         pool.receive_service_config(ServiceConfig(retry_reserve=0.0, balancing="round_robin", subset_size=7))
-        assert pool.may_repeat(time.monotonic())
+        assert pool.budget.withdraw(time.monotonic())
         assert (pool._roster._picking.balancing, pool._roster._picking.subset_size) == ("p2c", 3)

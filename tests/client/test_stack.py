@@ -131,6 +131,7 @@ class Scene:
         self.movable: list[bool] = []
         self.heard: list[Any] = []
         self.tokens = 100
+        self.budget = SimpleNamespace(withdraw=self.withdraw)
 
     def pick(self, call: Call, now: float) -> Any:
         if self.nobody:
@@ -144,7 +145,7 @@ class Scene:
         self.now += seconds
         return True
 
-    def may_repeat(self, now: float) -> bool:
+    def withdraw(self, now: float) -> bool:
         self.tokens -= 1
         return self.tokens >= 0
 

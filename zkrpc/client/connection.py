@@ -32,7 +32,7 @@ from gevent.event import Event
 
 from zkrpc.client.alarm import Alarm
 from zkrpc.client.owner import ConnectionOwner
-from zkrpc.client.pulse import Pulse
+from zkrpc.client.pulse import make_pulse
 from zkrpc.client.waiters import Waiter, executed_if, fail_soon, fail_waiters
 from zkrpc.config import WireLimits
 from zkrpc.dialling import open_socket
@@ -122,7 +122,7 @@ class Connection:
         self._told_draining = False
         self._closes_when_idle = False
         self._looked_at = now = clock()
-        self._pulse = None if owner.keepalive is None else Pulse(self, protocol, owner, owner.keepalive, now)
+        self._pulse = make_pulse(self, protocol, owner, now)
         self._heard: Event | None = None
         self._readable.start(self._on_readable)
 

@@ -35,6 +35,10 @@ from zkrpc.wire.keepalive import KeepalivePolicy
 from zkrpc.wire.message import Dialect
 
 
+_LONGEST_DOUBT = 60.0
+"""Seconds for which a server that does not send a byte is left alone at most."""
+
+
 class Dial(Protocol):
     """Opens a connection, as :meth:`zkrpc.client.connection.Connection.dial` does over TCP."""
 
@@ -77,6 +81,9 @@ class LaneHost(Protocol):
     def trust(self, lane: Lane, /) -> None:
         """It does again."""
 
+    def may_leave_unheard(self, lane: Lane, /) -> bool:
+        """Whether it has never answered a call, and another member looks well."""
+
 
 class Lane:
     """The way to one endpoint: dials, and remembers whether dialling is any use at the moment."""
@@ -92,10 +99,12 @@ class Lane:
         self.endpoint = endpoint
         self.refused: str | None = None
         """Why the last dial failed; None when there is no reason to expect the next one to."""
-        self.keepalive = host.keepalive if self.zkrpc else None
+        self.keepalive: KeepalivePolicy | None = host.keepalive
         self._host = host
         self._retired = False
         self._background: Any = None
+        self._unheard = 0
+        """Connections in a row that ended before a byte came."""
 
     def __repr__(self) -> str:
         """The test surface: place and condition."""
@@ -130,8 +139,13 @@ class Lane:
         if not self._retired:
             self._host.suspect(self)
 
+    def may_leave_unheard(self, connection: Connection) -> bool:
+        """Yes, if the endpoint has never answered a call and somebody else looks well."""
+        return self._host.may_leave_unheard(self)
+
     def connection_heard(self, connection: Connection) -> None:
         """It was only late."""
+        self._unheard = 0
         if not self._retired:
             self._host.trust(self)
 
@@ -141,7 +155,11 @@ class Lane:
         self._drop(connection)
         if self._retired or self._host.closed:
             return
-        if connection.silent:
+        if connection.silent and not self.zkrpc:
+            # To connect again would prove nothing. It stays a suspect for a while, and then gets another call.
+            self._unheard += 1
+            self._start_background(self._doubt)
+        elif connection.silent:
             self.refused = "it gave no sign of life"
             self._host.avoid(self)
             self._start_background(self._redial)
@@ -255,6 +273,13 @@ class Lane:
         gevent.sleep(self._host.backoff.longest)
         self._background = None
         self._host.readmit(self)
+
+
+    def _doubt(self) -> None:
+        """In the background: a server that was mute is worth another call after this pause, a longer one each time."""
+        gevent.sleep(min(_LONGEST_DOUBT, self._host.backoff.longest * 2**self._unheard))
+        self._background = None
+        self._host.trust(self)
 
 
 class SharedLane(Lane):

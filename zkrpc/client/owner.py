@@ -14,10 +14,13 @@ class ConnectionOwner(Protocol):
     """Who wants to know what becomes of a connection. No method may block."""
 
     keepalive: KeepalivePolicy | None
-    """When its silence means what; None if the peer cannot be asked."""
+    """When its silence means what; None if nobody minds."""
 
     def connection_silent(self, connection: Connection, /) -> None:
         """The server gives no sign of life; said again from time to time."""
+
+    def may_leave_unheard(self, connection: Connection, /) -> bool:
+        """Whether calls may leave a server that has not sent a byte yet and cannot be asked: others could take them."""
 
     def connection_heard(self, connection: Connection, /) -> None:
         """A silent server does again."""

@@ -170,10 +170,6 @@ class Pool:
         if member.breaker.troubled:
             self._roster.abandon(member, now)
 
-    def may_repeat(self, now: float) -> bool:
-        """Whether one more attempt may be made, of whatever call; it is counted then."""
-        return self.budget.withdraw(now)
-
     # -- pauses
 
     def pause(self, seconds: float) -> bool:
@@ -207,6 +203,14 @@ class Pool:
         """A lane's endpoint does again."""
         if self._roster.trust(lane.endpoint, lane):
             self.tell_news()
+
+    def may_leave_unheard(self, lane: Lane) -> bool:
+        """Whether a lane's member has never answered a call, and another one looks well."""
+        member, now = self._roster.find(lane.endpoint), self.clock()
+        if member is not None and member.breaker.successes:
+            return False
+        well = self._roster.candidates(now)
+        return any(one.lane is not lane and not one.down and not one.is_suspect(now) for one in well)
 
     def _let_go(self, member: Member[Lane] | None) -> None:
         """A member that only stayed because it answered does so no more."""

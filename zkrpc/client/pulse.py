@@ -2,6 +2,10 @@
 
 The machine in :mod:`zkrpc.wire.keepalive` concludes; this carries it out: it asks, tells the owner, and lets go of the
 calls that may be made elsewhere. It knows nothing of sockets.
+
+A server that is not zkrpc's cannot be asked, and may take as long as it likes for an answer. Only one that has never
+sent a byte on the connection, though it owes one, is taken for silent when nothing comes: what listens there may not
+speak Thrift at all. That is only a suspicion, so it is left where somebody else can do the work, and not given up.
 """
 
 from __future__ import annotations
@@ -14,6 +18,15 @@ from zkrpc.wire.keepalive import Keepalive, KeepalivePolicy, Verdict
 if TYPE_CHECKING:
     from zkrpc.client.connection import Connection
     from zkrpc.client.owner import ConnectionOwner
+
+
+def make_pulse(
+    connection: Connection, protocol: ClientProtocol, owner: ConnectionOwner, now: float
+) -> Pulse | FirstByte | None:
+    """What looks after the silence of a connection; None if its owner does not mind."""
+    if owner.keepalive is None:
+        return None
+    return (Pulse if protocol.is_zkrpc else FirstByte)(connection, protocol, owner, owner.keepalive, now)
 
 
 class Pulse:
@@ -61,3 +74,37 @@ class Pulse:
         left = [(waiter, cancel(call_id)) for call_id, waiter in waiting if waiter.movable]
         self._connection.flush_soon()
         self._connection.lose(left, "no sign of life")
+
+
+class FirstByte(Pulse):
+    """The same for a server that cannot be asked, until its first byte."""
+
+    __slots__ = ("_opened_at",)
+
+    def __init__(
+        self,
+        connection: Connection,
+        protocol: ClientProtocol,
+        owner: ConnectionOwner,
+        policy: KeepalivePolicy,
+        now: float,
+    ) -> None:
+        super().__init__(connection, protocol, owner, policy, now)
+        self._opened_at = protocol.last_heard_at
+
+    def look(self, now: float) -> None:
+        """In the hub, as for others. Silence only counts while something is owed."""
+        protocol, connection = self._protocol, self._connection
+        heard = protocol.last_heard_at != self._opened_at
+        if not connection.silent and (heard or not protocol.pending):
+            return
+        verdict = self._keepalive.look(now, protocol.last_heard_at, protocol.pending > 0)
+        if verdict in (Verdict.SUSPECT, Verdict.CLOSE) and self._owner.may_leave_unheard(connection):
+            connection.silent = True
+            self._owner.connection_silent(connection)
+            self._let_go()
+            if not protocol.pending:
+                connection.close("not a byte came")
+        elif verdict is Verdict.TRUST:
+            connection.silent = False
+            self._owner.connection_heard(connection)

@@ -51,11 +51,11 @@ def build_stack(
                 sleep=pool.pause,
                 rng=pool.rng,
                 is_worth_asking=routes.is_worth_asking,
-                may_repeat_now=pool.may_repeat,
+                may_repeat_now=pool.budget.withdraw,
             ),
             # Hedges: inside retries, for each copy is an attempt and draws on the same budget, and what both copies met
             # is one failure to the retry; outside what picks an instance, for a copy must go to another one.
-            *([hedging(clock=pool.clock, may_repeat_now=pool.may_repeat)] if hedges else []),
+            *([hedging(clock=pool.clock, may_repeat_now=pool.budget.withdraw)] if hedges else []),
             # Traces of attempts would come here: they want to see each one, and the instance it went to.
         ),
         # Pick, connect, send, wait. A breaker belongs to what is picked and must see the attempt's timeout, so it has

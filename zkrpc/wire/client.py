@@ -74,11 +74,11 @@ class ClientProtocol:
         "_pending",
         "_serial",
         "_server",
-        "_zkrpc",
         "accepts",
         "dialect",
         "draining",
         "failure",
+        "is_zkrpc",
         "last_heard_at",
         "limits",
         "state",
@@ -94,11 +94,12 @@ class ClientProtocol:
         """True once the server asked for no more calls. Those in flight are still answered."""
         self.last_heard_at = now
         """When bytes last came."""
-        self._zkrpc = zkrpc and dialect.has_header
+        self.is_zkrpc = zkrpc and dialect.has_header
+        """Whether the server understands control messages."""
         self.accepts = True
         """False once no more calls are taken: it is closed, or the server asked for no more."""
         self._has_templates = dialect is _HEADER_BINARY
-        self._server = Introduction(limits, awaited=self._zkrpc)
+        self._server = Introduction(limits, awaited=self.is_zkrpc)
         self._max_frame = self._server.max_frame
         self._buffer = FrameBuffer(limits.max_frame, limits.max_header)
         self._known = KnownReplies(limits)
@@ -110,7 +111,7 @@ class ClientProtocol:
         self._pending: dict[int, PendingCall] = {}
         self._early = EarlyDeadlines(self._pending)
         self._latest = -math.inf
-        self._out: list[bytes] = [hello_frame(limits)] if self._zkrpc else []
+        self._out: list[bytes] = [hello_frame(limits)] if self.is_zkrpc else []
 
     # -- what the shell looks at
 
@@ -187,7 +188,7 @@ class ClientProtocol:
         if serial > self._flushed:
             self._out[place] = self._out[place + 1] = b""
             return False
-        if self._zkrpc:
+        if self.is_zkrpc:
             self._out.append(control_frame(CANCEL, serial & _LAST_ID))
         elif not self.dialect.has_header:
             self._become_closed(f"a call {fate}, and a plain Thrift server's late answer could be taken for the next")
@@ -199,7 +200,7 @@ class ClientProtocol:
 
     def send_ping(self, now: float) -> None:
         """Asks a zkrpc server for a sign of life, to be seen in ``last_heard_at``. No effect on others."""
-        if self._zkrpc and self.state is not _CLOSED:
+        if self.is_zkrpc and self.state is not _CLOSED:
             self._out.append(control_frame(PING))
 
     def take_back(self) -> list[Any]:
@@ -268,7 +269,7 @@ class ClientProtocol:
         if dialect.has_header is not self.dialect.has_header:
             raise RemoteProtocolError(f"the server answers in {dialect.name} to {self.dialect.name}")
         kind, name, call_id, offset = read_envelope(dialect.payload, opening.frame, opening.offset)
-        if kind == _ONEWAY and self._zkrpc and name.startswith(CONTROL_PREFIX):
+        if kind == _ONEWAY and self.is_zkrpc and name.startswith(CONTROL_PREFIX):
             self._receive_control(name, call_id, opening.headers)
             return
         if dialect is not self.dialect:
