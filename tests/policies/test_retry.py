@@ -99,9 +99,37 @@ def test_not_executed_goes_to_another_instance_at_once() -> None:
 
 def test_not_executed_pauses_once_everybody_was_asked() -> None:
     """After the last instance the backoff begins, doubling."""
-    scene = Scene(Draining, Draining, Draining, "ok", instances=1)
+    scene = Scene(Overloaded, Overloaded, Overloaded, "ok", instances=1)
     assert scene.run() == "ok"
     assert scene.pauses == [0.05, 0.1, 0.2]
+
+
+@pytest.mark.parametrize("error", [ConnectionLost, Draining])
+def test_attempts_are_spent_over_the_deadline_where_connections_break(error: type[CallError]) -> None:
+    """One that comes up again within half of the time is found, whatever happens within milliseconds."""
+    scene = Scene(error, instances=1, idempotent=True, timeout=8.0)
+    with pytest.raises(error) as caught:
+        scene.run()
+    assert (caught.value.attempts, scene.pauses[0]) == (4, 0.05)
+    assert 0.5 < scene.pauses[1] < 1.0 < 2.0 < scene.pauses[2] < 4.0
+    assert scene.now < 108.0
+
+
+def test_attempts_at_a_primary_whose_link_breaks_are_spent_over_the_deadline() -> None:
+    """Others lead back to it between them, which makes none of its attempts come sooner."""
+    outcomes = (LOST, NotPrimary, LOST, NotPrimary, LOST, NotPrimary, LOST)
+    scene = Scene(*outcomes, instances=1, idempotent=True, timeout=8.0)
+    with pytest.raises(ConnectionLost) as caught:
+        scene.run()
+    assert caught.value.attempts == 7
+    assert sum(scene.pauses[:2]) < 0.3 and sum(scene.pauses) > 3.0 and scene.now < 108.0
+
+
+def test_two_lost_connections_do_not_hold_a_call_up_while_there_are_others() -> None:
+    """Two instances have died: the third one is asked at once."""
+    scene = Scene(LOST, LOST, "ok", idempotent=True)
+    assert scene.run() == "ok"
+    assert scene.pauses == []
 
 
 def test_maybe_executed_is_final_for_a_method_that_is_not_idempotent() -> None:

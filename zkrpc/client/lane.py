@@ -34,7 +34,6 @@ from zkrpc.policies.backoff import Backoff
 from zkrpc.wire.keepalive import KeepalivePolicy
 from zkrpc.wire.message import Dialect
 
-
 _LONGEST_DOUBT = 60.0
 """Seconds for which a server that does not send a byte is left alone at most."""
 
@@ -273,7 +272,6 @@ class Lane:
         gevent.sleep(self._host.backoff.longest)
         self._background = None
         self._host.readmit(self)
-
 
     def _doubt(self) -> None:
         """In the background: a server that was mute is worth another call after this pause, a longer one each time."""

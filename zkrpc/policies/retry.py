@@ -17,6 +17,11 @@ the hop above does that already, and three hops with four attempts each would be
 
 A call that is larger than an instance takes is tried at others, and never again at the same.
 
+Connections that break, and instances that say they stop, fail within milliseconds, while what comes in their place
+takes a second or more. So the attempts that remain are spent over the deadline: the first repetition is made after the
+usual pause, the last but one after about an eighth of the time that is left, the last one after half of it, or as soon
+as there is news.
+
 Where there is no instance at all, only news can help: the call waits for them, for as long as ``patience`` lasts.
 
 An instance that is not the primary, or not of the epoch that was demanded, reads the call and does nothing: that is not
@@ -47,6 +52,9 @@ from zkrpc.errors import (
     Unavailable,
 )
 from zkrpc.policies.backoff import Backoff
+
+_KEPT = {2: 1 / 8, 1: 1 / 2}
+"""By how many attempts are left: the share of the time left after which the next one is made, at most."""
 
 
 def may_repeat(error: CallError, idempotent: bool) -> bool:
@@ -79,6 +87,8 @@ class Progress:
 
     counted: int = 0
     """Attempts that reached a server which might have run them."""
+    broken: int = 0
+    """Those of them that ended because the connection broke, or the instance was about to stop."""
     pauses: int = 0
     """Pauses made, which drive the backoff."""
     alone_since: float | None = None
@@ -92,6 +102,7 @@ class Progress:
         After an attempt that may have run, a later one that was refused must not claim that nothing happened.
         """
         self.counted += counts(error)
+        self.broken += counts(error) and isinstance(error, (ConnectionLost, Draining))
         if error.executed is not Executed.NO:
             self.executed = error.executed
         error.executed = self.executed
@@ -152,6 +163,9 @@ class RetryPolicy:
         if isinstance(error, TooLarge):
             return None  # it does not shrink while we wait
         pause = self.backoff.pause(progress.pauses, rng)
+        if progress.broken > 1:
+            left = (most or self.max_attempts) - progress.counted
+            pause = max(pause, remaining * _KEPT.get(left, 0.0) * (1 + rng()) / 2)
         if awaits_primary(error):
             # An election ends when it ends: look again once more in half of what is left, down to the shortest pause.
             return min(pause, remaining / 2) if remaining > self.backoff.first else None
