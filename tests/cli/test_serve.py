@@ -109,14 +109,62 @@ def test_serve_explains_wrong_settings_in_one_line(arguments: list[str], complai
     assert complaint.format(taken=taken) in line and "Traceback" not in program.output
 
 
-def test_serve_shows_where_the_users_module_failed(command: Command, tmp_path: Path) -> None:
-    """A module that raises may do better later, so it is tried again; its traceback is there to be read."""
-    (tmp_path / "failing.py").write_text("import os\nos.stat('/not/mounted/yet')\n")
-    program = command.start("serve", "failing:service", folder=tmp_path)
-    eventually(lambda: program.output.count('/failing.py", line 2') >= 2, 15)
+def test_serve_shows_once_where_the_users_module_failed(command: Command, tmp_path: Path) -> None:
+    """A module that raises may do better later, so it is tried again, ever more slowly; its author's frames are there
+    to be read, once for all workers and all tries."""
+    source = "import os\nopen('tries', 'a').write('x')\nos.stat('/not/mounted/yet')\n"
+    (tmp_path / "failing.py").write_text(source)
+    program = command.start("serve", "failing:service", "--workers=2", folder=tmp_path)
+    tries = tmp_path / "tries"
+    eventually(lambda: tries.exists() and len(tries.read_text()) >= 6, 60)
     program.tell(signal.SIGTERM)
-    assert program.wait() == 0
-    assert "FileNotFoundError" in program.output and errors(program) == []
+    assert program.wait(60) == 0
+    output = program.output
+    assert output.count('/failing.py", line 3') == output.count("Traceback") == 1
+    assert "importing failing failed: FileNotFoundError" in output and "tried again, with growing pauses" in output
+    assert "importlib" not in output and "zkrpc/cli" not in output and errors(program) == []
+
+
+def test_serve_goes_on_with_a_constructor_that_fails_now_and_then(command: Command, tmp_path: Path) -> None:
+    """The worker that failed comes up at a later try."""
+    flaky = (
+        f"{ECHO}import os\nclass Handler(EchoHandler):\n    def __init__(self):\n        super().__init__()\n"
+        "        open('tries', 'a').write('x')\n        if os.path.getsize('tries') < 4:\n"
+        "            raise OSError('the database is away')\n"
+        "service = zkrpc.Service(idl.Echo, Handler, 'flaky')\n"
+    )
+    (tmp_path / "flaky.py").write_text(flaky)
+    program = command.start("serve", "flaky:service", folder=tmp_path, PYTHONPATH=str(ROOT))
+    place(program)
+    output = program.output
+    assert (
+        output.count("Traceback") == output.count("failed: OSError: the database is away") == 1
+        and "in __init__" in output
+    )
+    assert "starting flaky failed" in output and "make_handler" not in output
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("def broken(:\n", "SyntaxError"),
+        ("import not_installed_anywhere\n", "ModuleNotFoundError"),
+        (
+            f"{ECHO}class Handler(EchoHandler):\n    def __init__(self, database):\n        pass\n"
+            "service = zkrpc.Service(idl.Echo, Handler)\n",
+            "the handler Handler wants arguments",
+        ),
+    ],
+)
+def test_serve_gives_up_at_code_that_cannot_work(command: Command, tmp_path: Path, source: str, complaint: str) -> None:
+    """Exit status 78, with the reason once for all workers, and none of our own frames."""
+    (tmp_path / "wrong.py").write_text(source)
+    program = command.start("serve", "wrong:service", "--workers=3", folder=tmp_path, PYTHONPATH=str(ROOT))
+    assert program.wait(60) == EXIT_CONFIG, program.output
+    (line,) = errors(program)
+    assert complaint in line
+    assert program.output.count("Traceback") <= 1 and program.output.count(complaint) <= 2
+    assert "importlib" not in program.output and "make_handler" not in program.output
 
 
 @pytest.mark.zookeeper

@@ -17,7 +17,7 @@ from tests.server.supervised import NODE, NONSENSE
 from tests.zookeeper.waiting import eventually
 from zkrpc.registry.session import Session
 from zkrpc.server.supervision import EXIT_CONFIG
-from zkrpc.server.supervisor import Supervisor, SupervisorChannel
+from zkrpc.server.supervisor import Supervisor
 
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD)
 
@@ -301,17 +301,3 @@ def test_supervisor_puts_signal_handlers_back() -> None:
     assert supervisor.run() == EXIT_CONFIG
     after = [signal.getsignal(number) for number in HANDLED]
     assert after == before
-
-
-def test_channel_outlives_its_supervisor() -> None:
-    """Telling somebody who is gone is no error, and the end is noticed at once."""
-    ours, theirs = socket.socketpair()
-    channel = SupervisorChannel(theirs.detach())
-    channel.tell_session(7, b"\x01")
-    channel.tell_bound(11)
-    channel.tell_ready()
-    assert ours.recv(100) == b'{"session": [7, "01"]}\n{"bound": 11.0}\n{"ready": true}\n'
-    ours.close()
-    channel.wait_for_end()
-    channel.tell_session(8, b"\x02")
-    channel._socket.close()

@@ -11,7 +11,8 @@ import sys
 import click
 
 from zkrpc import __version__
-from zkrpc.cli.output import LegibleFormatter, tell_error
+from zkrpc.cli.logs import Verbosity, level_option, set_up_logs, verbose_option
+from zkrpc.cli.output import tell_error
 from zkrpc.errors import ConfigError, IdentityConflict, IdlError, RpcError
 from zkrpc.server.supervision import EXIT_CONFIG
 
@@ -50,16 +51,13 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="zkrpc")
-@click.option("-v", "--verbose", is_flag=True, help="Log everything.")
+@verbose_option
+@level_option
 @click.pass_context
-def cli(context: click.Context, /, verbose: bool) -> None:
+def cli(context: click.Context, /, verbose: int, log_level: str | None) -> None:
     """Highly available RPC, coordinated by ZooKeeper."""
-    usual = logging.INFO if context.invoked_subcommand in _LONG_RUNNING else logging.WARNING
-    handler = logging.StreamHandler()
-    handler.setFormatter(LegibleFormatter("%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.DEBUG if verbose else usual, handlers=[handler])
-    if not verbose:
-        logging.getLogger("kazoo").setLevel(logging.WARNING)
+    context.obj = Verbosity(verbose, log_level)
+    set_up_logs(context.obj, logging.INFO if context.invoked_subcommand in _LONG_RUNNING else logging.WARNING)
 
 
 def main() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import logging
+import os
+import platform
 import secrets
 import socket
 import sys
@@ -11,9 +15,13 @@ from typing import Any
 
 import click
 
+from zkrpc import __version__
+from zkrpc.cli.logs import Verbosity, level_option, set_up_logs, verbose_option
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
 from zkrpc.server.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
 
 _SHARED = (
     click.option(
@@ -45,15 +53,19 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--id", "identity", help="Name of these workers in the registry; unique in the service.")
 @click.option("--reload", is_flag=True, help="Replace the workers when files below the current folder change.")
 @shared_options
-@click.pass_context
+@verbose_option
+@level_option
+@click.pass_obj
 def serve(
-    context: click.Context,
+    verbosity: Verbosity,
     /,
     target: str,
     bind: str,
     workers: int,
     identity: str | None,
     reload: bool,
+    verbose: int,
+    log_level: str | None,
     **shared: Any,
 ) -> None:
     """Serve MODULE:SERVICE in worker processes, and keep them alive.
@@ -67,15 +79,26 @@ def serve(
         raise ConfigError(f"{target!r} names no service; write MODULE:SERVICE, as in examples.users:service")
     identity = identity or f"{socket.gethostname()}-{secrets.token_hex(3)}"
     launch = secrets.token_hex(8)
-    verbose = ["--verbose"] if context.find_root().params.get("verbose") else []
+    verbosity = verbosity.joined(Verbosity(verbose, log_level))
+    set_up_logs(verbosity, logging.INFO)
     handed_on = [f"--{name.replace('_', '-')}={value}" for name, value in shared.items() if value is not None]
 
     places = [Endpoint(endpoint.host, endpoint.port + slot if endpoint.port else 0) for slot in range(workers)]
 
     def command(slot: int) -> list[str]:
         names = [f"--bind={places[slot]}", f"--id={identity}-{slot}", f"--launch={launch}"]
-        return [sys.executable, "-m", "zkrpc", *verbose, "worker", target, *names, *handed_on]
+        return [sys.executable, "-m", "zkrpc", *verbosity.arguments(), "worker", target, *names, *handed_on]
 
+    log.info("%s", _describe(target, workers, shared["zookeeper"]))
     watched = [Path.cwd()] if reload else []
     binds = places if endpoint.port else []
     sys.exit(Supervisor(command, workers, zookeeper=shared["zookeeper"], watched=watched, binds=binds).run())
+
+
+def _describe(target: str, workers: int, zookeeper: str | None) -> str:
+    """What begins here, in one line."""
+    versions = [f"Python {platform.python_version()}"]
+    versions += [f"{name} {importlib.metadata.version(name)}" for name in ("gevent", "kazoo")]
+    processes = f"{workers} worker{'s' if workers > 1 else ''}, supervised by pid {os.getpid()}"
+    registry = f"ZooKeeper at {zookeeper}" if zookeeper else "no registry"
+    return f"zkrpc {__version__} ({', '.join(versions)}) serves {target} with {processes}; {registry}"

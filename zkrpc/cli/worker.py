@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import gevent
@@ -17,12 +17,15 @@ import gevent
 from zkrpc.app import App
 from zkrpc.app import serve as serve_here
 from zkrpc.belonging import in_child
+from zkrpc.cli.logs import revive_loggers
 from zkrpc.cli.serve import shared_options
 from zkrpc.config import RegistryConfig
 from zkrpc.coordination import Registry
-from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict
+from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict, IdlError, RpcError
+from zkrpc.server.channel import SupervisorChannel
 from zkrpc.server.descriptors import provide_descriptors
-from zkrpc.server.supervisor import SupervisorChannel
+from zkrpc.server.startup import StartFailure, describe_failure
+from zkrpc.server.supervision import EXIT_CONFIG
 from zkrpc.server.watchdog import Watchdog
 from zkrpc.service import Service
 
@@ -56,9 +59,30 @@ def worker(
     if listener is not None:
         os.set_inheritable(listener, False)  # it was for us to inherit, not for what the handlers start
     endings = _Endings()
-    service = load_service(target)
-    override_config(service, linger=linger, drain_timeout=drain_timeout)
-    config = RegistryConfig() if session_timeout is None else RegistryConfig(session_timeout=session_timeout)
+    doing = f"importing {target.partition(':')[0]}"
+    try:
+        service = load_service(target)
+        revive_loggers()
+        override_config(service, linger=linger, drain_timeout=drain_timeout)
+        doing = f"starting {service.name}"
+        config = RegistryConfig() if session_timeout is None else RegistryConfig(session_timeout=session_timeout)
+        given = {name: value for name, value in options.items() if value is not None}
+        _serve(service, zookeeper, config, channel, endings, {"listener": listener, **given})
+    except RpcError as error:
+        _end(channel, StartFailure(str(error), final=isinstance(error, (ConfigError, IdlError, IdentityConflict))))
+    except Exception as error:
+        _end(channel, describe_failure(doing, error))
+
+
+def _serve(
+    service: Service,
+    zookeeper: str | None,
+    config: RegistryConfig,
+    channel: SupervisorChannel,
+    endings: _Endings,
+    options: dict[str, Any],
+) -> None:
+    """Serves until the end, whatever that is."""
     if (warning := provide_descriptors(service.config.max_connections)) is not None:
         log.warning("%s", warning)
     bound = service.config.linger + service.config.drain_timeout
@@ -66,12 +90,12 @@ def worker(
     registry = Registry(zookeeper, config=config, on_new_session=channel.tell_session) if zookeeper else None
     watchdog = Watchdog()
     try:
-        given = {name: value for name, value in options.items() if value is not None}
-        app = serve_here(service, zookeeper=registry, listener=listener, **given)
+        app = serve_here(service, zookeeper=registry, **options)
         endings.watch(app, channel)
         watchdog.start(registry.session if registry else None)
         if app.candidacy.methods:
             channel.tell_bound(bound + service.election.hand_over_timeout)
+        revive_loggers()
         log.info("%s serves at %s as %s", service.name, app.endpoint, options["worker_id"])
         app.wait_stopped()
     finally:
@@ -80,6 +104,14 @@ def worker(
             registry.close()
     if endings.conflict is not None:
         raise endings.conflict
+
+
+def _end(channel: SupervisorChannel, failure: StartFailure) -> NoReturn:
+    """Leaves with a status that says whether trying again can help. The supervisor tells people, who have one log for
+    all workers; without one we do."""
+    if not channel.tell_failure(failure):
+        click.echo(f"zkrpc: {failure.summary}\n{failure.detail}".rstrip(), err=True)
+    sys.exit(EXIT_CONFIG if failure.final else 1)
 
 
 class _Endings:

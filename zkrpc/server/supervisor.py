@@ -31,14 +31,25 @@ from zkrpc.errors import ConfigError
 from zkrpc.legible import legible
 from zkrpc.registry.closing import close_session
 from zkrpc.server.port import Port
-from zkrpc.server.supervision import EXIT_CONFIG, CloseSession, Effect, Exit, Kill, Spawn, Supervision, Terminate
+from zkrpc.server.startup import StartFailure, StartFailures, log_with_detail
+from zkrpc.server.supervision import (
+    EXIT_CONFIG,
+    CloseSession,
+    Effect,
+    Exit,
+    Kill,
+    Spawn,
+    Supervision,
+    SupervisionState,
+    Terminate,
+)
 
 log = logging.getLogger(__name__)
 
 _CLOSE_TIMEOUT = 2.0
 _WATCH_INTERVAL = 0.5
 """Seconds between looks at the files that a reloading supervisor watches."""
-_MAX_REPORT = 4096
+_MAX_REPORT = 65536
 _REPEAT_INTERVAL = 5.0
 """Seconds between lines about a stop that is asked for again."""
 
@@ -49,9 +60,12 @@ class _Worker:
     slot: int
     process: subprocess.Popen[bytes]
     channel: socket.socket
+    started_at: float
     received: bytes = b""
     session: tuple[int, bytes] | None = None
     asked_at: float | None = None
+    failure: StartFailure | None = None
+    """Why it ends, as it said."""
 
     def __str__(self) -> str:
         """As people know it."""
@@ -89,6 +103,7 @@ class Supervisor:
         self._closers: list[threading.Thread] = []
         self._status: int | None = None
         self._refusal: str | None = None
+        self._failures = StartFailures()
         self._stopping_since: float | None = None
         self._repeated_at = -_REPEAT_INTERVAL
 
@@ -96,7 +111,7 @@ class Supervisor:
         """Supervises until a signal ends it; returns the exit status. Call it from the main thread.
 
         SIGTERM and SIGINT drain, however often they come; SIGQUIT kills; SIGHUP replaces the workers, one after
-        another. Raises ConfigError if a worker's address cannot be had.
+        another. Raises ConfigError, with what a worker said of it, if trying again cannot help.
         """
         with self._receiving_signals():
             self._machine.start(time.monotonic())
@@ -119,7 +134,7 @@ class Supervisor:
             closer.join(_CLOSE_TIMEOUT)
         for port in self._ports:
             port.close()
-        if self._refusal is not None:
+        if self._status == EXIT_CONFIG and self._refusal is not None:
             raise ConfigError(self._refusal)
         if self._stopping_since is not None:
             log.info("stopped after %.1f s", time.monotonic() - self._stopping_since)
@@ -191,17 +206,31 @@ class Supervisor:
             status = worker.process.poll()
             if status is not None:
                 self._hear(worker)
-                self._tell_end(worker, status, now)
                 self._machine.receive_exit(number, status, now)
+                self._tell_end(worker, status, now)
 
     def _tell_end(self, worker: _Worker, status: int, now: float) -> None:
+        ended = f"{worker} ended with {_describe(status)}"
         if worker.asked_at is not None:
-            after = f"{now - worker.asked_at:.1f} s after it was asked"
-            log.log(
-                logging.WARNING if status else logging.INFO, "%s ended with %s, %s", worker, _describe(status), after
-            )
+            level = logging.INFO if status in (0, -signal.SIGTERM) else logging.WARNING
+            log.log(level, "%s, %.1f s after it was asked", ended, now - worker.asked_at)
+        elif worker.failure is None:
+            log.warning("%s, %.1f s after its start", ended, now - worker.started_at)
+        elif status == EXIT_CONFIG and self._machine.state is not SupervisionState.RUNNING:
+            # We end for that, and say so when we do.
+            self._refusal = self._refusal or f"{worker.failure.summary}\n{worker.failure.detail}".rstrip()
         else:
-            log.warning("%s ended with %s", worker, _describe(status))
+            self._tell_failure(worker, worker.failure, status, now)
+
+    def _tell_failure(self, worker: _Worker, failure: StartFailure, status: int, now: float) -> None:
+        count = self._failures.receive(failure, now)
+        if count == 1:
+            then = "what runs stays as it is" if status == EXIT_CONFIG else "it is tried again, with growing pauses"
+            log_with_detail(log, logging.ERROR, f"{worker}: {failure.summary}; {then}", failure.detail)
+        elif count is not None:
+            log.error("%s: %s, for the %dth time", worker, failure.summary, count)
+        else:
+            log.debug("%s: %s, again", worker, failure.summary)
 
     def _hear(self, worker: _Worker) -> None:
         """Takes the lines a worker sent; the last session it told of is the one to close for it."""
@@ -224,10 +253,13 @@ class Supervisor:
                     worker.session = (number, bytes.fromhex(password))
                 case {"bound": float(seconds)} if seconds >= 0:
                     self._machine.receive_bound(worker.number, seconds)
+                case {"failed": [str(summary), str(detail)]}:
+                    worker.failure = StartFailure(summary, detail)
                 case {"ready": True}:
+                    log.debug("%s is ready", worker)
                     self._machine.receive_ready(worker.number, time.monotonic())
                 case _:
-                    raise ValueError("neither a session, nor a bound, nor ready")
+                    raise ValueError("none of session, bound, ready, failed")
         except (ValueError, RecursionError) as error:
             log.warning("%s sent a line that is no report: %s", worker, legible(error))
 
@@ -279,7 +311,7 @@ class Supervisor:
                 log.error("cannot start worker %d: %s", slot, error)
                 self._machine.receive_exit(number, 1, time.monotonic())
                 return
-        worker = self._workers[number] = _Worker(number, slot, process, ours)
+        worker = self._workers[number] = _Worker(number, slot, process, ours, time.monotonic())
         self._selector.register(ours, selectors.EVENT_READ, worker)
 
     def _bind(self, port: Port, number: int) -> bool:
@@ -343,40 +375,3 @@ def _describe(status: int) -> str:
         return f"signal {signal.Signals(-status).name}"
     except ValueError:
         return f"signal {-status}"
-
-
-class SupervisorChannel:
-    """A worker's end of the pair: tells sessions, and notices the supervisor's end. ``descriptor`` is inherited."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._socket = socket.socket(fileno=descriptor)
-        self._descriptor = descriptor
-        os.set_inheritable(descriptor, False)
-
-    def tell_session(self, number: int, password: bytes) -> None:
-        """Reports a new ZooKeeper session; a supervisor that is gone is no error here."""
-        self._tell({"session": [number, password.hex()]})
-
-    def tell_bound(self, seconds: float) -> None:
-        """Reports how long finishing the calls may take once it is asked for; to be said before there are any."""
-        self._tell({"bound": float(seconds)})
-
-    def tell_ready(self) -> None:
-        """Reports that calls are served and callers can find us."""
-        self._tell({"ready": True})
-
-    def abandon(self) -> None:
-        """In a forked child: leaves the pair to the worker, whose end the supervisor would not see otherwise."""
-        nothing = os.open(os.devnull, os.O_RDWR)
-        os.dup2(nothing, self._descriptor, inheritable=False)
-        os.close(nothing)
-
-    def wait_for_end(self) -> None:
-        """Returns when the supervisor is gone. Meant for a greenlet of its own."""
-        with contextlib.suppress(OSError):
-            while self._socket.recv(64):
-                pass
-
-    def _tell(self, report: dict[str, object]) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.sendall(json.dumps(report).encode() + b"\n")

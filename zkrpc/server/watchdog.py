@@ -14,7 +14,6 @@ import os
 import sys
 import time
 import traceback
-from pathlib import Path
 from types import FrameType
 
 import gevent
@@ -25,14 +24,13 @@ from zkrpc.registry.operations import SessionState
 from zkrpc.registry.session import Session
 from zkrpc.server.blockage import BEAT_INTERVAL, SOMEWHERE, Blockage, Blockages, Place
 from zkrpc.server.dispatch import Dispatcher
+from zkrpc.server.startup import is_foreign, log_with_detail
 
 log = logging.getLogger(__name__)
 
 _LOOK_INTERVAL = 0.1
 """Seconds between the thread's looks."""
 _MOST_FRAMES = 12
-_OURS = f"{Path(__file__).parents[1]}{os.sep}"
-_GEVENT = f"{Path(gevent.__file__).parent}{os.sep}"
 _DISPATCH = Dispatcher.dispatch.__code__
 
 _ADVICE = (
@@ -83,7 +81,7 @@ class Watchdog:
             return
         blockage = self._machine.receive_beat(time.monotonic())
         if blockage is not None:
-            log.warning("%s", _describe(blockage))
+            _report(blockage)
 
     def _follow(self, session: Session) -> None:
         changed = Event()
@@ -132,7 +130,7 @@ def find_place(frame: FrameType | None) -> Place:
         code = frame.f_code
         if code is _DISPATCH:
             method = getattr(frame.f_locals.get("method"), "name", "")
-        elif not code.co_filename.startswith((_OURS, _GEVENT, "src/gevent")):
+        elif not is_foreign(code.co_filename):
             frames.append((code.co_filename, frame.f_lineno, code.co_name))
         frame = frame.f_back
     if not frames:
@@ -141,9 +139,8 @@ def find_place(frame: FrameType | None) -> Place:
     return Place(doing, tuple(reversed(frames[:_MOST_FRAMES])))
 
 
-def _describe(blockage: Blockage) -> str:
+def _report(blockage: Blockage) -> None:
     again = f" (and {blockage.since_last_report} times before that)" if blockage.since_last_report else ""
-    frames = [(file, line, function, None) for file, line, function in blockage.place.frames]
-    stack = "".join(traceback.StackSummary.from_list(frames).format())
     text = f"the hub was blocked for {blockage.seconds:.2f} s{again} by {blockage.place}: {_ADVICE}"
-    return f"{text}\n{stack}".rstrip()
+    frames = [(file, line, function, None) for file, line, function in blockage.place.frames]
+    log_with_detail(log, logging.WARNING, text, "".join(traceback.StackSummary.from_list(frames).format()).rstrip())
