@@ -86,6 +86,17 @@ def test_fields_that_are_unknown_or_of_another_type_are_passed_over(idl: Any, pa
 
 
 @pytest.mark.parametrize("payload", Payload)
+def test_elements_of_another_type_are_an_error(payload: Payload) -> None:
+    """Unless there are none; as to the C module."""
+    idl = load_text("struct A { list<i32> a, map<i32, i32> b } struct B { list<string> a, map<i32, string> b }")
+    read, write = StructCodec(idl.A), StructCodec(idl.B)
+    for sent in (idl.B(["x"]), idl.B(b={1: "x"})):
+        with pytest.raises(RemoteProtocolError, match="does not fit the declared types"):
+            read.decode(write.encode(sent, payload), 0, payload)
+    assert read.decode(write.encode(idl.B([], {}), payload), 0, payload) == idl.A([], {})
+
+
+@pytest.mark.parametrize("payload", Payload)
 def test_body_that_is_wrong_is_an_error(idl: Any, payload: Payload) -> None:
     """Cut anywhere, with bytes left over, with two members of a union, or with text that is none."""
     codec = StructCodec(idl.Old)

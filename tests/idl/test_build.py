@@ -184,7 +184,7 @@ struct Bad {
 }
 struct Holder { 1: list<Bad> bad }
 struct Dunder { 1: i32 __class__ }
-exception Oops { 1: set<list<map<i32, i32>>> x }
+exception Oops { 1: set<list<map<i32, i32>>> x } exception Noted { 1: string add_note }
 const set<map<i32, i32>> MAPS = [{1: 2}]
 const Good FINE = {'x': 1}
 const list<Holder> HELD = [{'bad': [{'b': {{1: 2}: 3}}]}]
@@ -223,7 +223,7 @@ def test_what_python_cannot_hold_is_refused_where_it_is_used(tmp_path: Path) -> 
             with pytest.raises(IdlError, match=message):
                 use((), {})
     assert {name for name, method in idl.S.methods.items() if method.refusal} == set(why)
-    for struct, line in ((idl.Bad, 4), (idl.Holder, 4), (idl.Dunder, 7), (idl.Oops, 8)):
+    for struct, line in ((idl.Bad, 4), (idl.Holder, 4), (idl.Dunder, 7), (idl.Oops, 8), (idl.Noted, 8)):
         for _ in range(2):
             with pytest.raises(IdlError, match=f"main.thrift:{line}: "):
                 StructCodec(struct)

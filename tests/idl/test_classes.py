@@ -55,6 +55,12 @@ def test_enum_of_two_names_for_a_number_is_called_by_the_first(idl: Any) -> None
     assert idl.Color._NAMES_TO_VALUES == {"RED": 1, "CRIMSON": 1, "BLUE": 2}
 
 
+def test_items_of_enums_may_be_called_as_thriftpy2_calls_its_own() -> None:
+    """Except for its two tables, in which they are found all the same."""
+    idl = load_text("enum E { _ttype = 1, None = 2, _VALUES_TO_NAMES = 3 } const E X = _VALUES_TO_NAMES")
+    assert (idl.E._ttype, getattr(idl.E, "None"), idl.X, idl.E._NAMES_TO_VALUES["_VALUES_TO_NAMES"]) == (1, 2, 3, 3)
+
+
 def test_thriftpy2_reads_and_serves_them(idl: Any) -> None:
     """With its protocols and its processor."""
     point, buffer = idl.Point(5, [2], b"\xff"), TMemoryBuffer()

@@ -14,6 +14,7 @@ import pytest
 
 from tests.idl.test_source import write
 from zkrpc.idl import load, load_text
+from zkrpc.idl.pickles import find, shape_of
 
 TEXT = """struct Dog { 1: string name, 2: list<Dog> pups = [], 3: Coat coat }
 enum Coat { SHORT = 1 }
@@ -132,8 +133,8 @@ def test_of_two_idls_of_one_name_the_fitting_one_is_taken(tmp_path: Path) -> Non
     write(tmp_path / "2", {"dog.thrift": "struct Dog { 1: i32 number }"})
     _, error = elsewhere(f"{BOTH}pickle.load(sys.stdin.buffer)", tmp_path, data)
     assert error.endswith(
-        f"{tmp_path}/1/dog.thrift and {tmp_path}/2/dog.thrift are loaded, both define Dog, "
-        "and neither as this pickle has it: expected one"
+        f"{tmp_path}/1/dog.thrift and {tmp_path}/2/dog.thrift are loaded and define Dog, "
+        "none of them as this pickle has it: expected one"
     )
 
 
@@ -145,6 +146,23 @@ def test_file_that_was_loaded_again_reads_old_pickles_as_new(tmp_path: Path) -> 
     assert type(pickle.loads(dump)) is old.Cat and type(pickle.loads(pickle.dumps(new.Cat(9)))) is new.Cat
     changed = write(tmp_path, {"cat.thrift": "struct Cat { 1: i64 lives, 2: i32 left = 3 }"})
     assert elsewhere(READ, changed, dump) == ("Cat(lives=9, left=3)", "")
+
+
+def test_classes_are_found_by_the_names_of_file_and_struct(tmp_path: Path) -> None:
+    """Of the module that is meant, or of one whose fields are the same, or of the only one there is."""
+    one = load(write(tmp_path / "1", {"rat.thrift": "struct Rat { 1: i32 x } struct Only {}"}))
+    assert find("rat.thrift", "Rat", one.Rat.__module__, "") is find("rat.thrift", "Rat", "", "") is one.Rat
+    two = load(write(tmp_path / "2", {"rat.thrift": "struct Rat { 1: list<string> x } enum Kind { A = 1 }"}))
+    three = load(write(tmp_path / "3", {"rat.thrift": "// the same\nstruct Rat { 1: list<string> x }"}))
+    assert find("rat.thrift", "Rat", "", shape_of(one.Rat)) is one.Rat
+    assert find("rat.thrift", "Rat", "", shape_of(two.Rat)) is three.Rat
+    assert find("rat.thrift", "Only", "", "") is one.Only and find("rat.thrift", "Kind", "", "") is two.Kind
+    with pytest.raises(pickle.UnpicklingError, match="1/rat.thrift and .*2/rat.thrift and .*3/rat.thrift are loaded"):
+        find("rat.thrift", "Rat", "", "")
+    with pytest.raises(pickle.UnpicklingError, match="^the rat.thrift that is loaded defines no Cat; this pickle"):
+        find("rat.thrift", "Cat", "", "")
+    with pytest.raises(pickle.UnpicklingError, match="^no mouse.thrift is loaded; this pickle holds its Rat: call zk"):
+        find("mouse.thrift", "Rat", "", "")
 
 
 def test_texts_have_names_too() -> None:

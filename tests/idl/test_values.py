@@ -133,6 +133,7 @@ def test_defaults_may_be_structs_with_defaults() -> None:
         ("struct A { 1: list<i32> x = [1,\n MISSING] }", 2, "no constant MISSING"),
         ("struct A { 1: i32 x }\nconst i32 Y = A", 2, "no constant A"),
         ("service S { void f(1: i32 x = other.X) }", 1, "no constant other.X"),
+        ("const set<map<i32, i32>> A = []\nconst i32 B = A", 1, "the constant A cannot be held by Python"),
     ],
 )
 def test_value_that_does_not_fit_is_an_error(text: str, line: int, message: str) -> None:

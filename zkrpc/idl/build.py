@@ -152,7 +152,7 @@ class _Building:
         for field in reversed(fields):
             raw = self._raw(field.type)
             spec[field.id] = _entry(raw, field.name, field.required and not is_union(owner))
-            reason = _unusable(field.name, type_of(raw))
+            reason = _unusable(field.name, type_of(raw), of_exception=issubclass(owner, Exception))
             if reason:
                 mark_refused(owner, self._error(f"{what} {field.name} {reason}", field.line))
         return dict(reversed(spec.items()))
@@ -288,8 +288,10 @@ def is_special(name: str) -> bool:
     return name.startswith("__") and name.endswith("__")
 
 
-def _unusable(name: str, of: FieldType) -> str | None:
+def _unusable(name: str, of: FieldType, *, of_exception: bool = False) -> str | None:
     """Why Python cannot hold something of this name and type."""
+    if of_exception and name in ("with_traceback", "add_note"):
+        return "has a name that means something else on every exception of Python's; expected another one"
     if is_special(name):
         return _SPECIAL
     if not _can_be_held(of):

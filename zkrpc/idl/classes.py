@@ -56,8 +56,8 @@ def make_enum(definition: Definition, module: str, file: str) -> Any:
         definition.name,
         (),
         {
-            **numbers,
             "_ttype": int(Kind.I32),
+            **numbers,
             "_VALUES_TO_NAMES": {number: name for name, number in reversed(numbers.items())},
             "_NAMES_TO_VALUES": numbers,
             "__thrift_annotations__": _values(definition.annotations),

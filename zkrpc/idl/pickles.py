@@ -57,7 +57,7 @@ def find(file: str, name: str, module: str, shape: str) -> Any:
     last = dict(having.values())
     if len(last) > 1:
         raise pickle.UnpicklingError(
-            f"{' and '.join(last)} are loaded, both define {name}, and neither as this pickle has it: expected one"
+            f"{' and '.join(last)} are loaded and define {name}, none of them as this pickle has it: expected one"
         )
     return next(iter(last.values()))
 
