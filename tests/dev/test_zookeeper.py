@@ -76,6 +76,18 @@ def test_three_servers_survive_faults() -> None:
         assert ensemble.ports == ports
 
 
+@pytest.mark.zookeeper
+def test_servers_can_forget_everything(tmp_path: Path) -> None:
+    """What comes back on the old port is another ZooKeeper, that begins with its first transaction."""
+    with DevZooKeeper(directory=tmp_path) as server:
+        ports, data = server.ports, tmp_path / "0" / "version-2"
+        before = {one.name for one in data.iterdir()}
+        server.forget_all()
+        assert before and not data.exists()
+        server.start_all()
+        assert server.ports == ports and server.modes() == ("standalone",)
+
+
 def test_servers_need_no_gevent() -> None:
     """Only the standard library: a plain script may start a ZooKeeper."""
     program = "import sys, zkrpc.dev.zookeeper; print([m for m in ('gevent', 'kazoo') if m in sys.modules])"

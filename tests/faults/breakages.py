@@ -124,6 +124,15 @@ def _stopped(scene: Scene, seconds: float) -> float:
     return began
 
 
+def ensemble_forgot(scene: Scene, name: str) -> float:
+    """All of ZooKeeper is lost with its data, and comes back as another one on the old addresses."""
+    began = time.monotonic()
+    scene.lab.forget_all()
+    gevent.sleep(1.0)
+    scene.lab.start_all()
+    return began
+
+
 def hand_over(scene: Scene, name: str) -> float:
     """The primary is asked to step down."""
     began = time.monotonic()
@@ -153,6 +162,7 @@ FAULTS: tuple[Fault, ...] = (
     leader_killed,
     ensemble_stopped_briefly,
     ensemble_stopped_long,
+    ensemble_forgot,
     hand_over,
     hub_blocked,
 )
@@ -163,5 +173,6 @@ ENSEMBLE: tuple[Fault, ...] = (
     leader_killed,
     ensemble_stopped_briefly,
     ensemble_stopped_long,
+    ensemble_forgot,
 )
 """Those that break ZooKeeper itself."""

@@ -129,6 +129,10 @@ class Lab:
         """Ends every server as a crash would."""
         self._servers.stop_all()
 
+    def forget_all(self) -> None:
+        """Ends every server and removes its data."""
+        self._servers.forget_all()
+
     def start_all(self) -> None:
         """Starts every server that does not run; returns once all of them serve."""
         self._servers.start_all()

@@ -6,6 +6,7 @@ It knows one server's folder and ports and nothing of its peers: the ensemble wr
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -43,6 +44,7 @@ class ServerNode:
         """Writes the server's files into ``folder``; starts nothing yet."""
         self.port = port
         self._log = folder / "zookeeper.log"
+        self._data = folder / "version-2"
         self._command = [java, *_FLAGS, "-cp", f"{folder}:{jars}"]
         self._command += ["org.apache.zookeeper.server.quorum.QuorumPeerMain", str(folder / "zoo.cfg")]
         self._process: subprocess.Popen[bytes] | None = None
@@ -75,6 +77,11 @@ class ServerNode:
             self._process.kill()
             self._process.wait(30)
             self._process = None
+
+    def forget(self) -> None:
+        """Ends the process, if it runs, and removes all that the server wrote about its data."""
+        self.kill()
+        shutil.rmtree(self._data, ignore_errors=True)
 
     def freeze(self) -> None:
         """Stops the process where it stands; its sockets stay open and silent."""

@@ -172,6 +172,11 @@ class DevZooKeeper:
         for node in self._nodes:
             node.kill()
 
+    def forget_all(self) -> None:
+        """Ends every server and removes its data: what starts then, on the old ports, is another ZooKeeper."""
+        for node in self._nodes:
+            node.forget()
+
     def start_all(self) -> None:
         """Starts every server that is not running; returns once all of them serve."""
         for node in self._nodes:
