@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 from collections.abc import Iterator
-from typing import Any
 
 import click
 
+from zkrpc.cli.seconds import SECONDS
 from zkrpc.coordination import Registry
 from zkrpc.errors import CoordinationError
 
 zookeeper_option = click.option(
     "--zookeeper", envvar="ZKRPC_ZOOKEEPER", required=True, metavar="HOSTS", help="host:port,…[/chroot]."
 )
-
-
-class _Seconds(click.FloatRange):
-    """A positive, finite number."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number. A usage error for anything else."""
-        seconds = float(super().convert(value, param, ctx))
-        if not math.isfinite(seconds):
-            self.fail(f"{value!r} is not a number of seconds", param, ctx)
-        return seconds
-
-
-SECONDS = _Seconds(min=0, min_open=True)
-"""The type of every option that says how long."""
 timeout_option = click.option(
     "--timeout", type=SECONDS, default=5.0, show_default=True, help="Seconds to wait for ZooKeeper."
 )

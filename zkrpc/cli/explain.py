@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 import click
 
-from zkrpc.cli.connecting import SECONDS, connected, json_option, timeout_option, zookeeper_option
+from zkrpc.cli.connecting import connected, json_option, timeout_option, zookeeper_option
 from zkrpc.cli.naming import hint, require_service
 from zkrpc.cli.output import tell, tell_json
+from zkrpc.cli.seconds import SECONDS
 from zkrpc.client.explanation import Explanation, InstanceView, view_of, with_obstacle
 from zkrpc.client.policy import Described, Explained, PolicyTable
 from zkrpc.client.probe import probe_all

@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from zkrpc.cli.connecting import SECONDS, connected, timeout_option, zookeeper_option
+from zkrpc.cli.connecting import connected, timeout_option, zookeeper_option
 from zkrpc.cli.naming import missing, require_service
 from zkrpc.cli.output import plain_primary, tell, tell_json
+from zkrpc.cli.seconds import SECONDS
 from zkrpc.coordination import Registry
 from zkrpc.election.history import Term
 from zkrpc.election.lease import lease_end

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import click
 
-from zkrpc.cli.connecting import SECONDS, connected, json_option, timeout_option, zookeeper_option
+from zkrpc.cli.connecting import connected, json_option, timeout_option, zookeeper_option
 from zkrpc.cli.naming import require_service
 from zkrpc.cli.output import tell, tell_json
+from zkrpc.cli.seconds import SECONDS
 from zkrpc.election.tree import EpochRecord
 from zkrpc.errors import CoordinationError, RemoteProtocolError
 from zkrpc.legible import legible

@@ -17,6 +17,7 @@ import click
 
 from zkrpc import __version__
 from zkrpc.cli.logs import Verbosity, level_option, set_up_logs, verbose_option
+from zkrpc.cli.seconds import SECONDS, SECONDS_OR_NONE
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
 from zkrpc.server.supervisor import Supervisor
@@ -30,9 +31,9 @@ _SHARED = (
     click.option("--advertise", metavar="HOST[:PORT]", help="What clients shall connect to."),
     click.option("--zone", help="Published for zone-aware clients."),
     click.option("--weight", type=float, help="Share of calls relative to other instances; 1 if not given."),
-    click.option("--session-timeout", type=float, help="Seconds of silence after which ZooKeeper delists a worker."),
-    click.option("--linger", type=float, help="Seconds to keep serving after leaving the registry."),
-    click.option("--drain-timeout", type=float, help="Seconds that calls in flight may take while stopping."),
+    click.option("--session-timeout", type=SECONDS, help="Seconds of silence after which ZooKeeper delists a worker."),
+    click.option("--linger", type=SECONDS_OR_NONE, help="Seconds to keep serving after leaving the registry."),
+    click.option("--drain-timeout", type=SECONDS_OR_NONE, help="Seconds that calls in flight may take while stopping."),
     click.option("--record-format", type=click.Choice(["serverset", "curator"]), help="How to register."),
 )
 
