@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.codec.rich import idl
+from zkrpc.codec import StructCodec
 from zkrpc.codec.shape import fields_of, type_of
 from zkrpc.codec.visitors import (
     COMPLETE,
@@ -22,6 +27,7 @@ from zkrpc.codec.visitors import (
     misfit,
 )
 from zkrpc.errors import RemoteProtocolError
+from zkrpc.idl import load_text
 
 Rich, Point, Shape, Node, Oops = (getattr(idl(), name) for name in ("Rich", "Point", "Shape", "Node", "Oops"))
 
@@ -170,3 +176,40 @@ def test_rule_looks_for_nothing_by_itself() -> None:
     rule = Rule()
     assert rule.value(type_of(8), "it", "here") == rule.absent(fields_of(Point)[0], "here") == []
     assert rule.union(Shape, fields_of(Shape)) == []
+
+
+def nearly_full(left: int, action: Callable[[], object]) -> None:
+    """Does something with a part of the stack used."""
+    if left <= 0:
+        action()
+    else:
+        nearly_full(left - 1, action)
+
+
+def test_codec_that_lacked_stack_checks_everything_later() -> None:
+    """Wherever it gave up; half of what was to be checked would be worse than an error."""
+    failed = 0
+    for left in range(0, 150, 2):
+        made = load_text(
+            f"// {left}\nstruct A {{ 1: B b, 2: A a }} struct B {{ 1: list<C> c }} struct C {{ 1: required string x }}"
+        )
+        try:
+            nearly_full(sys.getrecursionlimit() - len(inspect.stack(0)) - left, lambda: StructCodec(made.A))
+        except RecursionError:
+            failed += 1
+        codec, value = StructCodec(made.A), made.A(made.B([made.C("\ufffd")]))
+        assert codec.decode(codec.encode(value)) == value
+        with pytest.raises(TypeError, match="C.x is required"):
+            codec.encode(made.A(made.B([made.C()])))
+        with pytest.raises(RemoteProtocolError, match="C.x is required and did not come"):
+            codec.decode(bytes.fromhex("0c00010f00010c000000010000 00".replace(" ", "")))
+    assert failed > 10
+
+
+def test_what_is_held_a_thousand_deep_is_checked_in_one_go() -> None:
+    """Structs in structs in structs, with something to look for in the last."""
+    chain = "\n".join(f"struct T{at} {{ 1: T{at + 1} t }}" for at in range(1000))
+    deepest = load_text(f"{chain}\nstruct T1000 {{ 1: string text }}")
+    began = time.process_time()
+    StructCodec(deepest.T0)
+    assert time.process_time() - began < 5

@@ -168,8 +168,13 @@ class ApacheSpecs:
             shapes = {struct: fields_of(struct), **reachable(fields_of(struct))}
             fresh = [some for some in shapes if some not in self._by_class]
             self._by_class.update({some: [bare_of(some), None] for some in fresh})
-            for some in fresh:
-                self._by_class[some][1] = self._written(shapes[some])
+            try:
+                for some in fresh:
+                    self._by_class[some][1] = self._written(shapes[some])
+            except BaseException:  # the stack was nearly full, and the C module believes what it finds here
+                for some in fresh:
+                    del self._by_class[some]
+                raise
             known = self._by_class[struct]
         return known
 

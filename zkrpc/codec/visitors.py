@@ -11,7 +11,7 @@ from __future__ import annotations
 import keyword
 import operator
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from zkrpc.codec.shape import INTEGER_BITS, Field, FieldType, Kind, bare_of, fields_of, is_union, reachable, structs_in
@@ -265,14 +265,19 @@ class Visitors:
         """Whether there is anything to look for in a struct, however deep. Writes the visitors of all it can hold."""
         if struct not in self._needed:
             shapes = {struct: fields_of(struct), **reachable(fields_of(struct))}
-            self._mark(shapes)
-            for needed in [some for some in shapes if self._needed[some] and self._name(some) not in self._namespace]:
-                self.compile(f"{self._name(needed)}(it)", self._body(needed, shapes[needed]))
+            fresh = [some for some in shapes if some not in self._needed]
+            try:
+                self._mark(fresh, shapes)
+                for needed in [some for some in fresh if self._needed[some]]:
+                    self.compile(f"{self._name(needed)}(it)", self._body(needed, shapes[needed]))
+            except BaseException:  # the stack was nearly full; what is half done now would be half checked for ever
+                for some in fresh:
+                    self._needed.pop(some, None)
+                raise
         return self._needed[struct]
 
-    def _mark(self, shapes: dict[type, tuple[Field, ...]]) -> None:
+    def _mark(self, fresh: Sequence[type], shapes: Mapping[type, tuple[Field, ...]]) -> None:
         """A struct is needed if its own fields are, or if it can hold one that is; iterated, as structs may recurse."""
-        fresh = [struct for struct in shapes if struct not in self._needed]
         for struct in fresh:
             self._needed[struct] = False
         for struct in fresh:
@@ -280,7 +285,7 @@ class Visitors:
         growing = True
         while growing:
             growing = False
-            for struct in fresh:
+            for struct in reversed(fresh):  # what is held comes behind its holders
                 held = {inner for field in shapes[struct] for inner in structs_in(field.type)}
                 if not self._needed[struct] and any(self._needed[inner] for inner in held):
                     self._needed[struct] = growing = True
