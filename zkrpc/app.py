@@ -136,7 +136,7 @@ class App:
         assert registry is not None and registrar is not None
         if self.candidacy.methods:
             heart = registry.heart(name, instance.id)
-            self.candidacy.stand(registry.session, heart, name, instance, registry.config, registrar)
+            self.candidacy.stand(registry.session, heart, name, instance, registrar)
 
     def begin_stop(self) -> None:
         """Starts to drain and returns at once."""

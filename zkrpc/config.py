@@ -411,8 +411,9 @@ class ElectionConfig:
     elected_timeout: float = 30.0
     """Seconds that ``on_elected`` may take; calls for the primary wait meanwhile. After it another one is elected."""
     deposed_timeout: float | None = None
-    """Seconds that ``on_deposed`` may take, after which the process is ended. None: a fifth of the session timeout, so
-    that with the lease of 0.7 it is over before ZooKeeper can let another lead; more than 0.3 would not be."""
+    """Seconds that ``on_deposed`` may take, after which the process is ended. None: a fifth of the session timeout that
+    was granted, so that with the lease of 0.7 it is over before ZooKeeper can let another lead; more than 0.3 would not
+    be."""
     finish_timeout: float = 1.0
     """Seconds that the primary's calls in flight may take before a hand-over goes on without waiting for them."""
     hand_over_timeout: float = 5.0

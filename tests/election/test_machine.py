@@ -333,6 +333,22 @@ def test_lease_that_ends_deposes_and_then_resigns() -> None:
     assert table.history == [(3, "began"), (3, "lease ended")]
 
 
+@pytest.mark.parametrize(("granted", "patience"), [(10.0, 2.0), (4.0, 0.8), (40.0, 8.0)])
+def test_on_deposed_has_a_share_of_the_timeout_that_was_granted(granted: float, patience: float) -> None:
+    """Whatever was asked for: with the lease it must be over before ZooKeeper can let another lead."""
+    table = leading()
+    table.machine._deposed_timeout = None
+    table.machine.receive_connected(7, 50.0, timeout=granted)
+    table.now = 100.0
+    table.machine.handle_timer(100.0)
+    table.orders()
+    assert table.machine.state is ElectionState.DEPOSING
+    table.machine.handle_timer(100.0 + patience - 0.1)
+    assert table.machine.state is ElectionState.DEPOSING
+    table.machine.handle_timer(100.0 + patience)
+    assert any(isinstance(effect, ExitProcess) for effect in table.orders())
+
+
 def test_lease_that_is_renewed_late_goes_on() -> None:
     """The timer and the answer were both late; the write proves that the session lived, so nobody else led."""
     table = leading()

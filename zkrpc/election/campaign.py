@@ -61,7 +61,6 @@ EXIT_DEPOSED = 70
 """The exit status of a process whose ``on_deposed`` did not return in time."""
 
 _AT_REST = (ElectionState.IDLE, ElectionState.EXITING)
-_DEPOSED_TIMEOUT = 2.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +120,7 @@ class Campaign:
             endpoint=candidate.endpoint,
             unique=candidate.unique,
             elected_timeout=config.elected_timeout,
-            deposed_timeout=_DEPOSED_TIMEOUT if config.deposed_timeout is None else config.deposed_timeout,
+            deposed_timeout=config.deposed_timeout,
             audit_interval=config.audit_interval,
             rng=(rng or random.Random()).random,
         )

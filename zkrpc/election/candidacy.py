@@ -5,7 +5,6 @@ It owns the campaigns and ends them together; what each of them does it leaves t
 
 from __future__ import annotations
 
-import dataclasses
 import secrets
 import time
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from collections.abc import Sequence
 import gevent
 
 from zkrpc.call import Interceptor, ServerCall
-from zkrpc.config import ElectionConfig, RegistryConfig
+from zkrpc.config import ElectionConfig
 from zkrpc.election.campaign import Campaign, Candidate
 from zkrpc.election.heart import Heart
 from zkrpc.election.listing import Listing
@@ -24,9 +23,6 @@ from zkrpc.endpoint import Instance
 from zkrpc.idl import Interface
 from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.session import Session
-
-_DEPOSED_SHARE = 0.2
-"""Of the session timeout: with the lease's 0.7 there is a tenth left for everything else."""
 
 
 class Candidacy:
@@ -65,7 +61,6 @@ class Candidacy:
         heart: Heart,
         service: str,
         instance: Instance,
-        registry: RegistryConfig,
         listing: Listing,
     ) -> None:
         """Takes part while it is listed, which may take its time and may end: callers reach a primary by its
@@ -76,8 +71,6 @@ class Candidacy:
         self.service = service
         unique = secrets.token_hex(8)
         config = self._config
-        if config.deposed_timeout is None:
-            config = dataclasses.replace(config, deposed_timeout=_DEPOSED_SHARE * registry.session_timeout)
         for group in self.groups:
             paths = ElectionPaths(service, group)
             candidate = Candidate(paths=paths, instance=instance.id, endpoint=instance.endpoint, unique=unique)

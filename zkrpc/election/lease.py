@@ -90,6 +90,12 @@ def drop_after(timeout: float) -> float:
     return _DROP * timeout
 
 
+def deposed_patience(session_timeout: float) -> float:
+    """Seconds that ``on_deposed`` may take unless somebody says otherwise: with the lease's 0.7 there is a tenth of the
+    timeout that was granted left for everything else."""
+    return 0.2 * session_timeout
+
+
 def claim_patience(timeout: float) -> float:
     """Seconds from a claim within which there must be a lease: one connection may be given up on the way, not two."""
     return _CLAIM * timeout

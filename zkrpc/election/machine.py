@@ -58,7 +58,7 @@ from zkrpc.election.effects import (
     StopHeartbeats,
 )
 from zkrpc.election.fencing import Epoch
-from zkrpc.election.lease import Lease, claim_patience, drop_after
+from zkrpc.election.lease import Lease, claim_patience, deposed_patience, drop_after
 from zkrpc.election.procedures import (
     Contested,
     Queued,
@@ -87,7 +87,8 @@ class ElectionMachine:
     """One group's election, as one process takes part in it.
 
     ``unique`` is a text without a dot that no other process ever used. ``elected_timeout`` and ``deposed_timeout`` are
-    the seconds that ``on_elected`` and ``on_deposed`` may take, ``audit_interval`` those between looks at what is ours.
+    the seconds that ``on_elected`` and ``on_deposed`` may take (None for the latter: a share of the session timeout),
+    ``audit_interval`` those between looks at what is ours.
     """
 
     def __init__(
@@ -98,13 +99,13 @@ class ElectionMachine:
         endpoint: Endpoint,
         unique: str,
         elected_timeout: float,
-        deposed_timeout: float,
+        deposed_timeout: float | None,
         audit_interval: float,
         rng: Callable[[], float],
     ) -> None:
         self.state = ElectionState.IDLE
         self._elected_timeout = elected_timeout
-        self._deposed_timeout = deposed_timeout
+        self._deposed_timeout, self._deposed_patience = deposed_timeout, elected_timeout
         self._effects: list[Effect] = []
         self.conversation = Conversation(self._ask, rng)
         """What is being said to ZooKeeper, and why it last failed."""
@@ -186,6 +187,7 @@ class ElectionMachine:
         because watches die with the connection."""
         if timeout is not None:
             self._claim_patience, self._slow_answer = claim_patience(timeout), drop_after(timeout)
+            self._deposed_patience = deposed_patience(timeout)
         if session_id != self.ballot.session_id:
             self._change_session(session_id, now)
         self.conversation.connect()
@@ -371,7 +373,7 @@ class ElectionMachine:
         if term is not None and self.state is ElectionState.PRIMARY:
             self.chronicle.note(term, reason)
         if term is not None and self.state in LEADING:
-            self._deadline = now + self._deposed_timeout
+            self._deadline = now + (self._deposed_patience if self._deposed_timeout is None else self._deposed_timeout)
             self._effects.append(Depose(term.epoch, reason))
             self._become(ElectionState.DEPOSING)
         else:
