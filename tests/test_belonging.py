@@ -122,7 +122,7 @@ def test_hub_that_a_thread_had_before_stays(address: str) -> None:
             with zkrpc.connect(idl.Counting, [address]) as stub:
                 stub.echo("x")
                 later = gevent.spawn_later(0.1, lambda: "done")
-            say(later.get(timeout=10))
+            say(later.get(timeout=60))
 
         for work in (own, busy):
             one = threading.Thread(target=work); one.start(); one.join()

@@ -20,6 +20,6 @@ def test_spawned_greenlet_sees_a_copy_of_the_context() -> None:
         return seen
 
     _place.set("here")
-    assert gevent.spawn(look, "there").get(timeout=1) == "nowhere"
-    assert spawn(look, later="there").get(timeout=1) == "here"
+    assert gevent.spawn(look, "there").get(timeout=60) == "nowhere"
+    assert spawn(look, later="there").get(timeout=60) == "here"
     assert _place.get() == "here"

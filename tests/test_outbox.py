@@ -113,7 +113,7 @@ def test_outbox_wakes_all_who_wait_for_the_peer_to_take_some(bench: Bench) -> No
     waiting = [gevent.spawn(bench.outbox.await_progress, 5.0) for _ in range(2)]
     gevent.sleep(0)
     bench.make_room(1)
-    assert [one.get(timeout=5) for one in waiting] == [True, True]
+    assert [one.get(timeout=60) for one in waiting] == [True, True]
     assert bench.outbox.await_progress(0.01) is False
 
 

@@ -72,7 +72,7 @@ def test_readme_can_be_followed(programs: Programs, zookeeper: str, tmp_path: Pa
         listing = programs.start("/bin/sh", "-c", show, **path)
         return listing.output if listing.wait() == 0 else ""
 
-    eventually(lambda: listed().startswith("users: 3 instances\n"), 20)
+    eventually(lambda: listed().startswith("users: 3 instances\n"), 60)
     client = blocks("python")[1]
     assert client.count(_EXAMPLE_HOSTS) == 1
     running = programs.python("-c", client.replace(_EXAMPLE_HOSTS, zookeeper))
@@ -100,9 +100,9 @@ def test_readme_has_a_primary_step_down(programs: Programs, zookeeper: str, tmp_
         found = re.search(r"epoch (\d+)", text)
         return int(found[1]) if found else 0
 
-    eventually(lambda: epoch(said(show)), 20)
+    eventually(lambda: epoch(said(show)), 60)
     first = epoch(said(show))
-    eventually(lambda: epoch(said(step_down)) > first, 20)
+    eventually(lambda: epoch(said(step_down)) > first, 60)
     assert epoch(said(show)) > first
     serving.process.terminate()
     assert serving.wait() == 0

@@ -30,5 +30,5 @@ def command(programs: Programs, tmp_path: Path) -> Command:
 def registry(zookeeper: str) -> Iterator[zkrpc.Registry]:
     """A view of our own of what is registered."""
     with zkrpc.Registry(zookeeper) as observer:
-        assert observer.session.wait_connected(10)
+        assert observer.session.wait_connected(60)
         yield observer

@@ -107,13 +107,13 @@ def test_config_comes_from_standard_input_and_is_told_to_programs(
     assert b"say --force if it is going to be served" in done.stderr and registry.session.exists(PATH) is None
     done = subprocess.run([*set_, "--dry-run"], input=b'{"subset_size": 20}', capture_output=True, timeout=60)
     assert done.returncode == 0 and registry.session.exists(Paths("users").root) is None
-    done = subprocess.run([*set_, "--json", "--force"], input=b'{"subset_size": 20}', capture_output=True, timeout=30)
+    done = subprocess.run([*set_, "--json", "--force"], input=b'{"subset_size": 20}', capture_output=True, timeout=60)
     assert json.loads(done.stdout) == {
         "service": "users",
         "written": True,
         "changes": [{"path": "subset_size", "old": None, "new": 20}],
     }
-    done = subprocess.run(set_, input=b'{"subset_size": 30}', capture_output=True, timeout=30)
+    done = subprocess.run(set_, input=b'{"subset_size": 30}', capture_output=True, timeout=60)
     assert done.stderr == b"no instance of users has registered so far; is the name right?\n"
     assert done.stdout.splitlines() == [b"users: 1 value changed", b"  subset_size: 20 -> 30"]
     assert registry.session.get(PATH) is not None

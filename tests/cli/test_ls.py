@@ -87,4 +87,4 @@ def test_reading_leaves_no_chroot_behind(asked: list[str], command: Command, zoo
     status, output = command.run(*asked, "--zookeeper", f"{zookeeper}/zkrp")
     assert status == 1 and "/zkrp in the ZooKeeper at" in output and len(output.splitlines()) == 1
     with zkrpc.Registry(zookeeper) as registry:
-        assert registry.session.wait_connected(10) and registry.session.children("/") == []
+        assert registry.session.wait_connected(60) and registry.session.children("/") == []

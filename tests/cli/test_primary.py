@@ -31,7 +31,7 @@ def leader(registry: zkrpc.Registry) -> PrimaryRecord | None:
 
 def pid_of(registry: zkrpc.Registry, record: PrimaryRecord) -> int:
     """The process that leads."""
-    for instance in registry.resolver("ledger").wait_ready(5).instances:
+    for instance in registry.resolver("ledger").wait_ready(60).instances:
         if instance.id == record.instance:
             return int(instance.metadata["pid"])
     raise AssertionError(f"{record} is not a member")
@@ -44,8 +44,8 @@ def ledger(command: Command, zookeeper: str, registry: zkrpc.Registry, tmp_path:
         *("serve", "examples.ledger:service", "--zookeeper", zookeeper, "--linger=0", "--id=l", "--workers=3"),
         LEDGER_DATABASE=str(tmp_path / "ledger.sqlite"),
     )
-    eventually(lambda: len(registry.session.children(PATHS.candidates) or ()) == 3 and leader(registry), 20)
-    eventually(lambda: len(registry.resolver("ledger").wait_ready(5).instances) == 3, 20)
+    eventually(lambda: len(registry.session.children(PATHS.candidates) or ()) == 3 and leader(registry), 60)
+    eventually(lambda: len(registry.resolver("ledger").wait_ready(60).instances) == 3, 60)
     return program
 
 
@@ -112,7 +112,7 @@ def test_killed_worker_is_followed_at_once(registry: zkrpc.Registry, ledger: Pro
         record = leader(registry)
         return record is not None and record.epoch > first.epoch
 
-    eventually(followed, 5)
+    eventually(followed, 60)
     print(f"another was elected after {1000 * (time.monotonic() - killed_at):.0f} ms")
     second = leader(registry)
     assert second is not None

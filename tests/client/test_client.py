@@ -130,7 +130,7 @@ def test_many_callers_share_one_connection(endpoint: Endpoint) -> None:
     """A hundred greenlets, one socket, each with its own answer."""
     with nothing_left(), make_stub(IDL.Users, client_of(endpoint)) as users:
         callers = [gevent.spawn(users.get, number) for number in range(100, 200)]
-        gevent.joinall(callers, timeout=10, raise_error=True)
+        gevent.joinall(callers, timeout=60, raise_error=True)
         assert [caller.value.id for caller in callers] == list(range(100, 200))
 
 
@@ -432,7 +432,7 @@ def test_server_that_drains_loses_no_call(handler: Handler) -> None:
         servers[0].stop()
         gevent.sleep(0.05)
         stopped = True
-        gevent.joinall(callers, timeout=5, raise_error=True)
+        gevent.joinall(callers, timeout=60, raise_error=True)
     servers[1].kill()
     assert len(outcomes) > 50 and set(outcomes) == {False}
 
@@ -475,7 +475,7 @@ def test_first_call_waits_for_the_list(endpoint: Endpoint) -> None:
         gevent.sleep(0.02)
         assert not caller.dead
         resolver.tell(endpoint)
-        assert caller.get(timeout=5) == "it is me"
+        assert caller.get(timeout=60) == "it is me"
     assert resolver.callbacks == []
     assert not resolver.closed
 
@@ -498,7 +498,7 @@ def test_empty_list_is_waited_out_and_explained(endpoint: Endpoint) -> None:
         caller = gevent.spawn(client.invoke, WHOAMI)
         gevent.sleep(0.02)
         resolver.tell(endpoint)
-        assert caller.get(timeout=5) == "it is me"
+        assert caller.get(timeout=60) == "it is me"
 
 
 def test_closing_is_clean_and_final(endpoint: Endpoint) -> None:
@@ -510,7 +510,7 @@ def test_closing_is_clean_and_final(endpoint: Endpoint) -> None:
         wait_until(lambda: len(peer.requests) == 5)
         client.close()
         client.close()
-        gevent.joinall(calls, timeout=1)
+        gevent.joinall(calls, timeout=60)
         assert {type(call.exception) for call in calls} == {ConnectionLost}
         with pytest.raises(Unavailable, match="closed"):
             client.invoke(WHOAMI)

@@ -85,7 +85,7 @@ def test_replies_out_of_order_reach_the_right_callers() -> None:
     with Peer(answer_last_first) as peer, connected(peer) as (connection, _):
         bodies = [bytes([8, 0, 1, 0, 0, 0, number, 0]) for number in range(8)]
         callers = [gevent.spawn(ask, connection, body) for body in bodies]
-        gevent.joinall(callers, timeout=5)
+        gevent.joinall(callers, timeout=60)
         assert [caller.value for caller in callers] == bodies
 
 
@@ -97,7 +97,7 @@ def test_woken_greenlet_may_call_again_at_once() -> None:
 
     with Peer() as peer, connected(peer) as (connection, _):
         callers = [gevent.spawn(chain, connection) for _ in range(20)]
-        gevent.joinall(callers, timeout=5)
+        gevent.joinall(callers, timeout=60)
         assert {caller.value for caller in callers} == {50 * len(BODY)}
 
 
@@ -119,7 +119,7 @@ def test_large_calls_go_out_in_parts() -> None:
     with Peer() as peer, connected(peer) as (connection, _):
         big = b"\x0b\x00\x01" + (3_000_000).to_bytes(4, "big") + b"x" * 3_000_000 + b"\x00"
         callers = [gevent.spawn(ask, connection, body) for body in (big, BODY, big)]
-        gevent.joinall(callers, timeout=10)
+        gevent.joinall(callers, timeout=60)
         assert [caller.value for caller in callers] == [big, BODY, big]
 
 
@@ -142,7 +142,7 @@ def test_large_call_waits_for_the_servers_word() -> None:
             ask(connection, big, seconds=0.05)
         assert (caught.value.executed, connection.pending) == (Executed.NO, 1)
         peer.thaw()
-        gevent.joinall([*callers, small], timeout=5)
+        gevent.joinall([*callers, small], timeout=60)
         assert [one.value for one in (*callers, small)] == [big, big, big, BODY]
         peer.freeze()
         with pytest.raises(DeadlineExceeded) as later:
@@ -228,7 +228,7 @@ def test_failing_raw_greenlet_does_not_stop_the_others() -> None:
         try:
             gevent.spawn_raw(fail, connection)
             caller = gevent.spawn(ask, connection)
-            assert caller.get(timeout=5) == BODY
+            assert caller.get(timeout=60) == BODY
         finally:
             del hub.handle_error
     assert reported == [KeyError]
@@ -240,7 +240,7 @@ def test_peer_that_closes_ends_every_call_as_maybe_executed() -> None:
         callers = [gevent.spawn(ask, connection) for _ in range(5)]
         wait_until(lambda: len(peer.requests) == 5)
         peer.cut()
-        gevent.joinall(callers, timeout=5)
+        gevent.joinall(callers, timeout=60)
         errors = [caller.exception for caller in callers]
         assert all(isinstance(error, ConnectionLost) and error.executed is Executed.MAYBE for error in errors)
         assert len({id(error) for error in errors}) == 5
@@ -293,7 +293,7 @@ def test_closing_ends_calls_unsent_ones_as_not_executed() -> None:
         # Its first turn ends with the flush still to come; closing in the same turn comes first.
         unsent = gevent.spawn(ask, connection)
         gevent.spawn(connection.close)
-        gevent.joinall([sent, unsent], timeout=5)
+        gevent.joinall([sent, unsent], timeout=60)
         assert [caller.exception.executed for caller in (sent, unsent)] == [Executed.MAYBE, Executed.NO]
         with pytest.raises(ConnectionLost) as caught:
             ask(connection)
@@ -315,7 +315,7 @@ def test_draining_peer_is_let_go_when_the_last_call_is_answered() -> None:
         assert caught.value.executed is Executed.NO
         link.reply(link.held[0], BODY)
         link.flush()
-        assert caller.get(timeout=5) == BODY
+        assert caller.get(timeout=60) == BODY
         wait_until(lambda: connection.closed)
         wait_until(lambda: not peer.links)
         assert link.protocol.wants_close
@@ -400,7 +400,7 @@ def test_unsent_call_that_expires_is_taken_back_as_not_executed() -> None:
         with pytest.raises(DeadlineExceeded) as caught:
             ask(connection, seconds=0.05)
         assert caught.value.executed is Executed.NO
-        gevent.joinall([big, more], timeout=5)
+        gevent.joinall([big, more], timeout=60)
         connection.close()
 
 
@@ -444,7 +444,7 @@ def test_call_after_an_end_that_nobody_saw_is_not_executed(how: str, callers: in
         waiting = [gevent.spawn(ask, connection) for _ in range(callers - 1)]
         with pytest.raises(ConnectionLost) as caught:
             ask(connection)
-        gevent.joinall(waiting, timeout=5)
+        gevent.joinall(waiting, timeout=60)
         errors = [caught.value, *(one.exception for one in waiting)]
         assert [error.executed for error in errors] == [Executed.NO] * callers
         wait_until(lambda: connection.closed and not peer.links)
@@ -495,7 +495,7 @@ def test_end_behind_the_last_replies_is_seen_before_the_next_call() -> None:
             echo(link, request)
         link.flush()
         happens_unseen("hang-up", peer, connection)
-        gevent.joinall(callers, timeout=5)
+        gevent.joinall(callers, timeout=60)
         assert outcomes.count(BODY) == 3 and outcomes.count(Executed.NO) == 3
 
 
@@ -538,7 +538,7 @@ def test_calls_that_the_socket_did_not_take_whole_are_not_executed() -> None:
         large = [gevent.spawn(ask, connection, b"x" * 4_000_000) for _ in range(3)]
         gevent.sleep(0.02)
         connection.close()
-        gevent.joinall([first, *large], timeout=5)
+        gevent.joinall([first, *large], timeout=60)
         assert first.exception.executed is Executed.MAYBE
         assert large[-1].exception.executed is large[-2].exception.executed is Executed.NO
 

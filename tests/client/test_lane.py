@@ -95,7 +95,7 @@ def test_shared_lane_dials_once_for_all_who_wait() -> None:
     """Twenty callers, one connection."""
     with Peer() as peer, pool_of(peer.endpoint) as pool:
         callers = [gevent.spawn(ask, lane_to(pool)) for _ in range(20)]
-        gevent.joinall(callers, timeout=5, raise_error=True)
+        gevent.joinall(callers, timeout=60, raise_error=True)
         assert (peer.accepted, len(pool.connections)) == (1, 1)
 
 
@@ -198,7 +198,7 @@ def test_member_that_leaves_keeps_its_calls_and_loses_its_connection() -> None:
         [link] = peer.links
         echo(link, link.held[0])
         link.flush()
-        caller.get(timeout=5)
+        caller.get(timeout=60)
         wait_until(lambda: not pool.connections)
 
 
@@ -263,7 +263,7 @@ def test_draining_connection_of_a_member_that_left_is_simply_let_go() -> None:
         gevent.sleep(0.01)
         echo(link, link.held[0])
         link.flush()
-        caller.get(timeout=5)
+        caller.get(timeout=60)
         wait_until(lambda: not pool.connections)
 
 
@@ -291,7 +291,7 @@ def test_plain_lane_takes_one_call_at_a_time_on_each_connection() -> None:
 
     with Peer(slow) as peer, pool_of(peer.endpoint, speaks="framed") as pool:
         callers = [gevent.spawn(ask, lane_to(pool)) for _ in range(7)]
-        gevent.joinall(callers, timeout=5, raise_error=True)
+        gevent.joinall(callers, timeout=60, raise_error=True)
         assert (peer.accepted, max(busy)) == (2, 2)
 
 
@@ -342,13 +342,13 @@ def test_plain_member_that_leaves_closes_idle_connections_now_and_busy_ones_afte
             for link in (first,):
                 echo(link, link.held[0])
                 link.flush()
-            gevent.joinall(callers, count=1, timeout=5)
+            gevent.joinall(callers, count=1, timeout=60)
             assert len(pool.connections) == 2
             pool.receive_snapshot(listing())
             assert len(pool.connections) == 1
             echo(second, second.held[0])
             second.flush()
-            gevent.joinall(callers, timeout=5, raise_error=True)
+            gevent.joinall(callers, timeout=60, raise_error=True)
             assert not pool.connections
 
 
@@ -373,7 +373,7 @@ def test_closed_pool_answers_everybody_and_picks_nobody() -> None:
         pausing = gevent.spawn(pool.pause, 5.0)
         wait_until(lambda: peer.requests)
         pool.close()
-        gevent.joinall([calling, dialling, pausing], timeout=1)
+        gevent.joinall([calling, dialling, pausing], timeout=60)
         assert isinstance(calling.exception, ConnectionLost)
         assert isinstance(dialling.exception, Unavailable)
         assert pausing.value is False

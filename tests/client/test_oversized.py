@@ -104,7 +104,7 @@ def test_fault_of_one_call_costs_its_neighbours_nothing(fault: str) -> None:
         assert getattr(caught.value, "executed", None) is executed
         assert handler.sizes == ([300_000] if executed is Executed.YES else [])
         handler.go_on.set()
-        gevent.joinall(neighbours, timeout=30)
+        gevent.joinall(neighbours, timeout=60)
         assert [one.value for one in neighbours] == list("01234")
         assert stub.size(b"still here") == 10
 
@@ -139,7 +139,7 @@ def test_reply_over_the_clients_own_limit_is_an_error_of_that_call(dialect: str)
             stub.make(3_000_000)
         assert caught.value.executed is Executed.YES
         handler.go_on.set()
-        gevent.joinall(neighbours, timeout=30)
+        gevent.joinall(neighbours, timeout=60)
         assert [one.value for one in neighbours] == list("01234")
 
 

@@ -166,7 +166,7 @@ def test_late_first_byte_ends_the_doubt() -> None:
     with Peer(slow) as peer, Peer() as other, pool_of(peer.endpoint, other.endpoint, speaks="theader") as pool:
         stays = gevent.spawn(call_by, pool, peer.endpoint, movable=False)
         wait_until(lambda: member_of(pool, peer.endpoint).silent)
-        assert stays.get(timeout=5) is not None
+        assert stays.get(timeout=60) is not None
         wait_until(lambda: not member_of(pool, peer.endpoint).silent)
 
 

@@ -91,7 +91,7 @@ def test_servers_can_forget_everything(tmp_path: Path) -> None:
 def test_servers_need_no_gevent() -> None:
     """Only the standard library: a plain script may start a ZooKeeper."""
     program = "import sys, zkrpc.dev.zookeeper; print([m for m in ('gevent', 'kazoo') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
 
 

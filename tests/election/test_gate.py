@@ -66,13 +66,13 @@ def test_gate_keeps_calls_while_the_primary_gets_ready(state: ElectionState, gat
     assert not any(one.ready() for one in kept)
     told.state = ElectionState.PRIMARY
     gate.turn()
-    assert [one.get(timeout=1) for one in kept] == [3, 3, 3]
+    assert [one.get(timeout=60) for one in kept] == [3, 3, 3]
     told.state = state
     late = gevent.spawn(gate.enter, time.monotonic() + 5)
     gevent.sleep(0)
     told.state = ElectionState.WAITING
     gate.turn()
-    assert late.get(timeout=1) is None
+    assert late.get(timeout=60) is None
 
 
 def test_gate_pauses_one_epoch_until_its_calls_are_done(gate: Gate, told: Told) -> None:
@@ -85,7 +85,7 @@ def test_gate_pauses_one_epoch_until_its_calls_are_done(gate: Gate, told: Told) 
     assert gate.enter(0) == 4 and gate.leave(4) and not pausing.ready()
     told.epoch = 3
     gate.leave(3)
-    pausing.get(timeout=1)
+    pausing.get(timeout=60)
     gate.resume()
     assert not gate.is_paused and gate.enter(0) == 3
     began = time.monotonic()
@@ -99,7 +99,7 @@ def test_gate_that_is_closed_lets_nobody_in(gate: Gate, told: Told) -> None:
     kept = gevent.spawn(gate.enter, time.monotonic() + 5)
     gevent.sleep(0)
     gate.close()
-    assert kept.get(timeout=1) is None
+    assert kept.get(timeout=60) is None
     told.state = ElectionState.PRIMARY
     assert gate.enter(time.monotonic() + 5) is None and gate.is_paused
 

@@ -75,7 +75,7 @@ def test_server_of_another_library_is_called_by_many_at_once(connect: Any, serve
         return [stub.slow(f"{number}-{turn}", (number + turn) % 3) for turn in range(5)]
 
     callers = [gevent.spawn(caller, number) for number in range(20)]
-    gevent.joinall(callers, timeout=20, raise_error=True)
+    gevent.joinall(callers, timeout=60, raise_error=True)
     assert [one.value for one in callers] == [[f"{n}-{turn}" for turn in range(5)] for n in range(20)]
 
 

@@ -27,7 +27,7 @@ def opened(zookeeper: str) -> Iterator[Opener]:
         session = Session(hosts, config)
         sessions.append(session)
         session.start()
-        assert session.wait_connected(10)
+        assert session.wait_connected(60)
         return session
 
     yield open_session
@@ -88,7 +88,7 @@ def test_reading_makes_no_chroot(opened: Opener, zookeeper: str) -> None:
     assert f"there is no {reader._target.chroot} in the ZooKeeper at" in reader.explain_missing_chroot(appeared)
     assert opened().children("/") == []
     opened(f"{zookeeper}/prod/zkrp").ensure_path("/")
-    assert appeared.wait(5) and reader.explain_missing_chroot() == ""
+    assert appeared.wait(60) and reader.explain_missing_chroot() == ""
 
 
 def test_a_chroot_that_was_deleted_is_made_again(opened: Opener, zookeeper: str) -> None:

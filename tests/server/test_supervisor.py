@@ -284,7 +284,7 @@ def test_supervisor_closes_the_session_of_a_dead_worker(supervise: Start, zookee
     observer = Session(zookeeper)
     observer.start()
     try:
-        assert observer.wait_connected(10)
+        assert observer.wait_connected(60)
         family = supervise("session", 1, "--zookeeper", zookeeper)
         worker = family.await_entries("created", 1)[0]
         os.kill(worker.pid, signal.SIGKILL)

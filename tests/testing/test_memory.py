@@ -56,6 +56,6 @@ def test_memory_watcher_can_be_waited_for() -> None:
     """The hub's own ``wait`` takes it."""
     ours, theirs = memory_pair()
     gevent.spawn_later(0.01, ours.send, b"x")
-    with gevent.Timeout(5):
+    with gevent.Timeout(60):
         get_hub().wait(theirs.watcher(READ))
     assert theirs.recv(1) == b"x"

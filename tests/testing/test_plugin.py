@@ -21,7 +21,7 @@ def test_story(zookeeper, request):
     Path("used").write_text(zookeeper)
     session = Session(zookeeper)
     session.start()
-    assert session.wait_connected(5)
+    assert session.wait_connected(60)
     session.ensure_path("/a/b")
     session.close()
 """
@@ -54,7 +54,7 @@ def test_a_running_ensemble_is_used_and_left_as_it_was(zookeeper_server: DevZooK
     session = Session(zookeeper_server.hosts)
     session.start()
     try:
-        assert session.wait_connected(5)
+        assert session.wait_connected(60)
         used = (tmp_path / "used").read_text()
         hosts, slash, chroot = used.partition("/")
         assert hosts == zookeeper_server.hosts and session.exists(slash + chroot) is None
@@ -65,5 +65,5 @@ def test_a_running_ensemble_is_used_and_left_as_it_was(zookeeper_server: DevZooK
 def test_the_plugin_imports_only_pytest() -> None:
     """Everybody's pytest run pays for what it imports."""
     program = "import sys, zkrpc.testing.plugin; print([m for m in ('gevent', 'kazoo', 'thrift') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"

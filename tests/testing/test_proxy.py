@@ -38,7 +38,7 @@ def echo() -> Iterator[tuple[str, int]]:
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     for thread in (acceptor, *threads):
-        thread.join(5)
+        thread.join(60)
 
 
 def connect(proxy: Proxy) -> socket.socket:

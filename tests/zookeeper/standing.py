@@ -75,7 +75,7 @@ class Replica:
 
     def start(self, *, wait: bool = True) -> Replica:
         """Stands from now on, and is in the queue when this returns, if that is waited for."""
-        assert self.session.wait_connected(10)
+        assert self.session.wait_connected(60)
         self.campaign.start()
         waiting = (ElectionState.IDLE, ElectionState.ENROLLING)
         if wait:

@@ -88,11 +88,11 @@ def test_everything_is_back_when_zookeeper_is_another_one(
     clients call on meanwhile."""
     other = make_other(nodes)
     with zkrpc.Registry(other.hosts, config=CONFIG) as serving, zkrpc.Registry(other.hosts, config=CONFIG) as calling:
-        assert serving.session.wait_connected(20) and calling.session.wait_connected(20)
+        assert serving.session.wait_connected(60) and calling.session.wait_connected(60)
         serving.session.ensure_path("/")
         if how == "restored":
             other.back_up()
-            eventually(lambda: serving.session.state is SessionState.CONNECTED, 20)
+            eventually(lambda: serving.session.state is SessionState.CONNECTED, 60)
         quick = zkrpc.ServerConfig(linger=0.0)
         with zkrpc.serve(zkrpc.Service(idl.Echo, EchoHandler, config=quick), zookeeper=serving) as app:
             stub = zkrpc.connect(idl.Echo, "echo", zookeeper=calling)
@@ -160,7 +160,7 @@ def test_everything_is_back_when_the_chroot_was_deleted(make_other: Callable[...
             assert stub.options(timeout=20).write("before").endswith("before")
             sessions = serving.session.session_id, calling.session.session_id
             for _ in range(3):
-                assert operator.session.wait_connected(20)
+                assert operator.session.wait_connected(60)
                 delete_tree(operator.session, "/app")
                 members = "/app/zkrpc/services/board/members"
                 eventually(lambda: operator.session.children(members), 60)
@@ -179,16 +179,16 @@ def test_no_quorum_is_no_other_zookeeper(make_other: Callable[..., Other]) -> No
     when the others are back."""
     other = make_other(3)
     with zkrpc.Registry(other.hosts, config=CONFIG) as registry:
-        assert registry.session.wait_connected(20)
+        assert registry.session.wait_connected(60)
         registry.session.ensure_path("/")
         before = registry.session.session_id
         leader = other.server.leader()
         followers = [index for index in range(3) if index != leader]
         other.server.kill(followers[0])
         other.server.kill(followers[1])
-        eventually(lambda: registry.session.state is SessionState.SUSPENDED, 20)
+        eventually(lambda: registry.session.state is SessionState.SUSPENDED, 60)
         gevent.sleep(TIMEOUT + 3.0)
         assert "hangs up" in registry.session.explain()
         other.server.start_all()
-        assert registry.session.wait_connected(20)
+        assert registry.session.wait_connected(60)
         assert registry.session.session_id == before and not registry.session.histories

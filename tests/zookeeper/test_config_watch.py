@@ -153,7 +153,7 @@ def test_restart_of_zookeeper_changes_nothing(session_opener: SessionOpener, wat
         server.kill(0)
         eventually(lambda: session.state.value != "connected")
         server.restart(0)
-        assert session.wait_connected(20)
+        assert session.wait_connected(60)
         publish(session, SECOND)
         eventually(lambda: heard == [FIRST, SECOND])
 

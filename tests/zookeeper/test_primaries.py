@@ -327,7 +327,7 @@ def test_clients_of_a_process_follow_an_election_through_zookeeper(
             for handler in handlers
         ]
         resolver = registry.resolver("ledger")
-        eventually(lambda: len(resolver.wait_ready(5).instances) == 2)
+        eventually(lambda: len(resolver.wait_ready(60).instances) == 2)
         become(0, 1)
         stubs = [zkrpc.connect(IDL.Ledger, "ledger", zookeeper=registry, config=config) for _ in range(3)]
         eventually(lambda: "epoch 1" in repr(resolver._primaries))

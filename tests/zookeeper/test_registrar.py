@@ -201,7 +201,7 @@ def test_registrar_tells_whoever_watches_that_something_has_changed(
     registrar, told = registrar_maker(session), Event()
     registrar.watch(told)
     registrar.register()
-    assert told.wait(10)
+    assert told.wait(60)
     eventually(lambda: registrar.registered_in)
     assert registrar.registered_in == session.session_id
     assert registrar.withdraw(5)
@@ -210,7 +210,7 @@ def test_registrar_tells_whoever_watches_that_something_has_changed(
     told.clear()
     registrar.register()
     eventually(lambda: registrar.conflict)
-    assert told.wait(10) and registrar.registered_in is None
+    assert told.wait(60) and registrar.registered_in is None
     registrar.unwatch(told)
     told.clear()
     assert stranger.withdraw(5)

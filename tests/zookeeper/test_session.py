@@ -77,7 +77,7 @@ def test_a_thousand_greenlets_do_not_wedge_the_client(opened: Opener) -> None:
     session = opened(config=RegistryConfig(request_timeout=30.0))
     session.create("/a")
     readers = [gevent.spawn(session.exists, "/a") for _ in range(1000)]
-    gevent.joinall(readers, timeout=30)
+    gevent.joinall(readers, timeout=60)
     assert sum(reader.successful() for reader in readers) == 1000
     assert session.exists("/a", timeout=2) is not None
 
@@ -92,7 +92,7 @@ def test_a_full_gate_refuses_in_time(opened: Opener, proxy: Proxy, chroot: str) 
     with pytest.raises(SessionSuspended, match="not sent, 1 requests"):
         session.exists("/", timeout=0.1)
     proxy.mode = ProxyMode.FORWARD
-    assert first.get(timeout=5) is not None
+    assert first.get(timeout=60) is not None
     assert session.exists("/") is not None
 
 
@@ -145,7 +145,7 @@ def test_a_lost_reply_is_an_unknown_outcome_that_happened(opened: Opener, proxy:
     proxy.mode = ProxyMode.FORWARD
     with pytest.raises(OutcomeUnknown, match="ConnectionLoss"):
         creating.get(timeout=5)
-    assert session.wait_connected(5)
+    assert session.wait_connected(60)
     stat = session.exists("/a")
     assert stat is not None and stat.owner == before == session.session_id
 
@@ -162,8 +162,8 @@ def test_a_short_cut_keeps_the_session(
     session.watch_state(changed)
     session.exists("/e", watch)
     proxy.mode = ProxyMode.REFUSE
-    assert watch.wait(5), "a raw watch is gone when the connection is, and must say so"
-    assert changed.wait(5) and session.state is SessionState.SUSPENDED
+    assert watch.wait(60), "a raw watch is gone when the connection is, and must say so"
+    assert changed.wait(60) and session.state is SessionState.SUSPENDED
     assert session.session_id == before and not session.wait_connected(0)
     started_at = time.monotonic()
     with pytest.raises(SessionSuspended, match="not sent, the session is suspended"):
@@ -171,7 +171,7 @@ def test_a_short_cut_keeps_the_session(
     assert time.monotonic() - started_at < 0.1
     changed.clear()
     proxy.mode = ProxyMode.FORWARD
-    assert changed.wait(5) and session.wait_connected(5)
+    assert changed.wait(60) and session.wait_connected(60)
     stat = session.exists("/e")
     assert stat is not None and stat.owner == session.session_id == before
     assert told == [(before, session.password)]
@@ -256,7 +256,7 @@ def test_an_ended_session_is_followed_by_another(opened: Opener, zookeeper: str)
     session.exists("/e", watch)
     assert close_session(zookeeper, before, password, 2.0)
     eventually(lambda: session.session_id not in (None, before))
-    assert session.wait_connected(5) and watch.wait(1)
+    assert session.wait_connected(60) and watch.wait(60)
     after = session.session_id
     eventually(lambda: seen[-1:] == [(SessionState.CONNECTED, after)])
     follower.kill()
@@ -280,7 +280,7 @@ def test_a_client_that_died_for_good_is_replaced(opened: Opener, zookeeper: str,
     assert session.state is SessionState.SUSPENDED and watch.wait(1)
     if ended:
         assert close_session(zookeeper, before, password, 2.0)
-    assert session.wait_connected(5)
+    assert session.wait_connected(60)
     assert session._link is not dead
     if ended:
         assert session.session_id != before and session.exists("/e") is None
@@ -300,7 +300,7 @@ def test_control_survives_surprises(opened: Opener, monkeypatch: pytest.MonkeyPa
         return step()
 
     monkeypatch.setattr(session, "_step", stumble)
-    assert session.wait_connected(5) and not failures
+    assert session.wait_connected(60) and not failures
 
 
 # The beginning and the end
@@ -386,13 +386,13 @@ import gevent
 from zkrpc.registry.session import Session
 session = Session({zookeeper.replace("127.0.0.1", "localhost")!r})
 session.start()
-assert session.wait_connected(10)
+assert session.wait_connected(60)
 session.create("/a", b"1")
 readers = [gevent.spawn(session.get, "/a") for _ in range(300)]
-gevent.joinall(readers, timeout=20, raise_error=True)
+gevent.joinall(readers, timeout=60, raise_error=True)
 session.close()
 """
-    done = subprocess.run([sys.executable, "-c", program], timeout=40, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", program], timeout=60, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -403,7 +403,7 @@ def test_session_passes_over_servers_that_accept_and_say_nothing(opened: Opener,
         hosts = ",".join(f"127.0.0.1:{mute.getsockname()[1]}" for mute in mutes)
         session = opened(f"{hosts},{zookeeper}", RegistryConfig(session_timeout=9.0), connected=False)
         began = time.monotonic()
-        assert session.wait_connected(10)
+        assert session.wait_connected(60)
         # kazoo alone would give each of them 9 s / 3 servers.
         assert time.monotonic() - began < 2.9
     finally:
