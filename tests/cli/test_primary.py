@@ -16,7 +16,9 @@ from examples.ledger import idl
 from tests.cli.command import Command
 from tests.programs import Program
 from tests.zookeeper.waiting import eventually
-from zkrpc.election.tree import ElectionPaths
+from zkrpc.election.tree import ElectionPaths, EpochRecord
+from zkrpc.election.trouble import Trouble
+from zkrpc.endpoint import Endpoint
 from zkrpc.registry.formats import PrimaryRecord
 
 pytestmark = pytest.mark.zookeeper
@@ -139,12 +141,36 @@ def test_primary_shows_what_others_wrote_without_obeying_it(
     status, text = command.run("primary", "odd", "--zookeeper", zookeeper)
     lines = text.splitlines()
     assert status == 0 and lines[0].startswith("main: a\\x1b[31m\\nb at 127.0.0.1:1, epoch 7"), text
-    assert [line.split()[1] for line in lines[2:]] == ["6", "2"] and "\x1b" not in text and "\u202e" not in text
-    assert lines[2].endswith("w\\n\\x1b[2J  \\x07") and " 1970-01-01 " in lines[2]
+    assert "election/main/epoch: an election record is not a JSON object: b'7'" in lines[2], text
+    assert [line.split()[1] for line in lines[3:]] == ["6", "2"] and "\x1b" not in text and "\u202e" not in text
+    assert lines[3].endswith("w\\n\\x1b[2J  \\x07") and " 1970-01-01 " in lines[3]
     status, text = command.run("primary", "odd", "--zookeeper", zookeeper, "--json")
     told = json.loads(text, parse_constant=pytest.fail)
     assert status == 0 and list(told) == ["main"] and told["main"]["primary"] == record
     assert [one["instance"] for one in told["main"]["history"]] == ["w\n\x1b[2J"] * 2
+
+
+def test_primary_says_why_nobody_leads(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
+    """What is wrong with the nodes, who could not lead and why, and who is still getting ready."""
+    paths, session = ElectionPaths("ill"), registry.session
+    session.ensure_path(paths.candidates)
+    session.ensure_path(paths.troubles)
+    session.create(paths.epoch, EpochRecord(epoch=2**63 - 1).dump())
+    why = "on_elected failed: ValueError: no \x1b[2J table"
+    session.create(paths.trouble("w1"), Trouble(why=why, times=3).dump(), ephemeral=True)
+    session.create(paths.trouble("w2"), b"?", ephemeral=True)
+    status, text = command.run("primary", "ill", "--zookeeper", zookeeper)
+    assert status == 0 and "no election comes as far as 9223372036854775807; nobody can be elected until" in text, text
+    assert "w1 could not lead, 3 times in a row, last " in text and r"no \x1b[2J table" in text, text
+    session.set(paths.epoch, EpochRecord(epoch=7, instance="w3").dump())
+    record = PrimaryRecord(epoch=7, instance="w3", endpoint=Endpoint("127.0.0.1", 1))
+    session.create(paths.primary, record.dump())
+    status, text = command.run("primary", "ill", "--zookeeper", zookeeper)
+    assert "epoch 7, gets ready and does not serve yet" in text and "belongs to no session" in text, text
+    told = json.loads(command.run("primary", "ill", "--zookeeper", zookeeper, "--json")[1])["main"]
+    assert (
+        told["getting_ready"] is True and told["complaints"][0]["times"] == 3 and "primary belongs" in told["problem"]
+    )
 
 
 @pytest.mark.parametrize(

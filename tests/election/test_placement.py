@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,3 +85,54 @@ def test_placement_waits_for_a_view_that_stands_still() -> None:
 def test_placement_without_groups_is_at_rest() -> None:
     """Nothing to lead, nothing to move."""
     assert next_move({}, ["a", "b"], "a") is None
+
+
+def machine_that_leads_four() -> PlacementMachine:
+    """Of the replica a, which leads all four groups; b leads none."""
+    machine = PlacementMachine("a", settle=2.0, probation=60.0)
+    machine.receive_replicas(["a", "b"], 0.0)
+    for group in GROUPS[:4]:
+        machine.receive_holder(group, "a", 0.0)
+    return machine
+
+
+def hand_over(machine: PlacementMachine) -> tuple[str, float]:
+    """Waits for the next hand-over to b; its group and when."""
+    for _ in range(50):
+        due = machine.next_timer()
+        assert due is not None
+        machine.handle_timer(due)
+        for move in machine.effects():
+            assert move.heir == "b"
+            machine.receive_holder(move.group, None, due + 0.1)
+            return move.group, due
+    raise AssertionError("none comes")
+
+
+@pytest.mark.parametrize("way", [["b", None, "a"], ["a"], [None, "a"]], ids=["loses it", "does not come", "nobody"])
+def test_placement_leaves_an_heir_alone_that_could_not_lead(way: list[str | None]) -> None:
+    """For a while, and each time for a longer one: no 76 times a minute."""
+    machine = machine_that_leads_four()
+    times = []
+    for _ in range(5):
+        group, at = hand_over(machine)
+        times.append(at)
+        for step, holder in enumerate(way, 2):
+            machine.receive_holder(group, holder, at + step / 10)
+        assert machine.unfit == {"b"} and "unfit=['b']" in repr(machine)
+    gaps = [after - before for before, after in zip(times, times[1:])]
+    assert all(gap >= 15.0 * 2**number for number, gap in enumerate(gaps))
+
+
+def test_placement_gives_a_fit_replica_what_an_unfit_one_cannot_have() -> None:
+    """And goes on with it once it has held something for long enough."""
+    holders: dict[str, str | None] = dict.fromkeys(GROUPS[:4], "a")
+    assert next_move(holders, ["a", "b", "c"], "a", {"b"}) == HandOver(
+        group=next_move(holders, ["a", "c"], "a").group, heir="c"
+    )
+    assert next_move(holders, ["a", "b"], "a", {"b"}) is None
+    machine = machine_that_leads_four()
+    group, at = hand_over(machine)
+    machine.receive_holder(group, "b", at + 1.0)
+    machine.receive_holder(group, None, at + 61.0)
+    assert machine.unfit == set()

@@ -37,9 +37,13 @@ class Board:
         self.notes: list[str] = []
         self.told: list[str] = []
         self.held: gevent.event.Event | None = None
+        self.sick = False
         self.raises: Exception | None = None
 
     def on_elected(self, leadership: zkrpc.Leadership) -> None:
+        if self.sick:
+            self.told.append("sick")
+            raise ValueError("no such table")
         self.told.append(f"{leadership.group} {self.terms[leadership.group].number(leadership.epoch)}")
 
     def on_deposed(self) -> None:
@@ -503,3 +507,16 @@ def test_primary_whose_node_somebody_deletes_leads_on(cluster: Cluster) -> None:
     cluster.registry().session.delete(Paths("board").member("w1"))
     eventually(lambda: first.registrar.registered, 60)
     assert leads(first) and board.told == ["main 1"]
+
+
+def test_groups_are_not_handed_to_a_sick_instance_again_and_again(cluster: Cluster) -> None:
+    """It was elected and failed: whoever handed it a group remembers, and hands it one later, when it may be well."""
+    groups = ["g1", "g2", "g3", "g4"]
+    first, board = cluster.serve("w1", groups=["main", *groups])
+    eventually(lambda: all(leads(first, group) for group in groups), 60)
+    _, sick = cluster.begin("w2", groups=["main", *groups])
+    sick.sick = True
+    eventually(lambda: "sick" in sick.told, 60)
+    eventually(lambda: all(leads(first, group) for group in groups), 60)
+    gevent.sleep(5)
+    assert len(sick.told) <= 3 and all(leads(first, group) for group in groups)

@@ -126,9 +126,14 @@ def _print(report: GroupReport, lease_left: float | None) -> None:
         tell(f"{report.group}: nobody leads since epoch {report.epoch}")
     else:
         left = "" if lease_left is None else f", lease about {lease_left:.1f} s"
-        tell(f"{report.group}: {leader.instance} at {leader.endpoint}, epoch {leader.epoch}{left}")
+        ready = ", gets ready and does not serve yet" if report.getting_ready else ""
+        tell(f"{report.group}: {leader.instance} at {leader.endpoint}, epoch {leader.epoch}{left}{ready}")
     waiting = [name for name in report.candidates if leader is None or name != leader.instance]
     tell(f"  waiting: {', '.join(waiting) or 'nobody'}")
+    if report.problem:
+        tell(f"  {report.problem}")
+    for one in report.complaints:
+        tell(f"  {one.instance} could not lead, {one.times} times in a row, last {one.age:.0f} s ago: {one.why}")
     for term in reversed(report.history[-_HISTORY_SHOWN:]):
         tell(f"  {_describe(term)}")
 

@@ -19,10 +19,18 @@ about a second.
 *The epoch where it is written.* A process can be frozen between asking the lease and writing. What protects the written
 state is the store that remembers the highest epoch it has seen and refuses lower ones: ``fencing``.
 
+Every epoch is above what the epoch's node says, above what the process has seen since it began, and above the time, by
+ZooKeeper's clock, at which its candidate was made; so none comes again, not even when ZooKeeper has lost them. Whoever
+knows of a higher one than ZooKeeper says so there. ``docs/fencing.md`` has what remains.
+
+Nobody keeps others from leading for ever. Who has claimed must have a lease in half a session timeout; who cannot keep
+one, or fails to begin, lets go and stands again last, ever later; those behind one that does not come go first in the
+end; and a look that failed is repeated. Only who is listed in the registry stands: ``listing``.
+
 Stepping down runs in one order, which is the safety argument: shut the gate, stop the application (``on_deposed``), and
 only then delete the ``primary`` node. An operator who deletes that node by hand takes the second thing away for as long
 as a watch needs to arrive; the third remains.
 
-``tree`` says what lies where in ZooKeeper, ``history`` keeps the list of former primaries for people, and ``placement``
-spreads the primaries of a service's groups over its replicas, by hand-overs, one at a time.
+``tree`` says what lies where in ZooKeeper, ``history`` and ``trouble`` keep for people who led and who could not, and
+``placement`` spreads the primaries of a service's groups over its replicas, by hand-overs, one at a time.
 """

@@ -80,7 +80,9 @@ class Candidacy:
         if len(self.groups) > 1:
             # Everybody stands for every group, so the queue of one of them tells who is there.
             some = ElectionPaths(service, self.groups[0]).candidates
-            self._spreader = Spreader(session, some, instance.id, self._move, settle=config.settle)
+            self._spreader = Spreader(
+                session, some, instance.id, self._move, settle=config.settle, probation=2 * config.elected_timeout
+            )
             for group in self.groups:
                 self._spreader.receive_holder(group, None)
             self._spreader.start()

@@ -1,8 +1,9 @@
 """Epochs as fencing tokens: numbers that only grow, checked where something is written.
 
-An epoch is a plain ``int``, so that it fits a header, a column and a comparison: 1 for a group's first primary, greater
-for every later one, 0 before there was any. This module knows no store and no ZooKeeper; a store keeps a :class:`Fence`
-(or a column that does the same) beside what it protects and checks every write of a primary in the same transaction.
+An epoch is a plain ``int``, so that it fits a header, a column and a comparison: for a group's first primary the time
+at which it enrolled, greater for every later one, 0 before there was any. This module knows no store and no ZooKeeper;
+a store keeps a :class:`Fence` (or a column that does the same) beside what it protects and checks every write of a
+primary in the same transaction.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ It knows who leads what and who is there; it refuses to know elections, which do
 named heir. Every replica decides for itself, from what it sees, whether it is the one to move. Views that differ for a
 moment cost a needless hand-over at worst, never two primaries.
 
+An heir that does not take what it is handed, or loses it soon, cannot lead now: callers waited for nothing, and would
+again. So it is remembered, and gets nothing more for a while, each time a longer one, until it has held something.
+
 The rule is that of a table where everybody may pass one piece at a time: only the replica that leads most hands over,
 only to the one that leads least, and only if the two are at least two apart. So the difference shrinks with every move,
 nothing moves once all are within one of each other, and no two replicas fill the same place at once.
@@ -14,7 +17,11 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
+
+from zkrpc.policies.backoff import Backoff
+
+_BACKOFF = Backoff(first=15.0, longest=600.0)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,19 +32,22 @@ class HandOver:
     heir: str
 
 
-def next_move(holders: Mapping[str, str | None], replicas: Collection[str], me: str) -> HandOver | None:
+def next_move(
+    holders: Mapping[str, str | None], replicas: Collection[str], me: str, unfit: Collection[str] = ()
+) -> HandOver | None:
     """The hand-over that ``me`` should do now, if any.
 
-    ``holders`` says the worker id of each group's primary, None while it has none; ``replicas`` those that could lead.
-    While a group has no primary nothing is moved: its election may be part of a move.
+    ``holders`` says the worker id of each group's primary, None while it has none; ``replicas`` those that could lead,
+    of whom the ``unfit`` are handed nothing. While a group has no primary nothing is moved: its election may be part of
+    a move.
     """
     if me not in replicas or None in holders.values():
         return None
     counts = Counter({replica: 0 for replica in replicas})
     counts.update(holder for holder in holders.values() if holder is not None and holder in counts)
-    heir = min(counts, key=lambda replica: (counts[replica], replica))
+    heir = min(counts, key=lambda replica: (replica in unfit, counts[replica], replica))
     mover = max(counts, key=lambda replica: (counts[replica], replica))
-    if mover != me or counts[mover] - counts[heir] < 2:
+    if mover != me or heir in unfit or counts[mover] - counts[heir] < 2:
         return None
     own = [group for group, holder in holders.items() if holder == me]
     return HandOver(group=min(own, key=lambda group: (_affinity(group, heir), group)), heir=heir)
@@ -54,9 +64,14 @@ class PlacementMachine:
     ``settle`` must be longer than an election and a membership change take to become visible everywhere.
     """
 
-    def __init__(self, me: str, *, settle: float) -> None:
+    def __init__(self, me: str, *, settle: float, probation: float = 60.0) -> None:
+        """``probation`` is how many seconds an heir must hold what it was handed; longer than it may take to begin."""
         self._me = me
         self._settle = settle
+        self._probation = probation
+        self._handed: dict[str, tuple[str, float]] = {}
+        self._failures: Counter[str] = Counter()
+        self._unfit: dict[str, float] = {}
         self._holders: dict[str, str | None] = {}
         self._replicas: frozenset[str] = frozenset()
         self._due: float | None = None
@@ -65,7 +80,13 @@ class PlacementMachine:
     def __repr__(self) -> str:
         """How much is led by whom."""
         led = Counter(holder for holder in self._holders.values() if holder is not None)
-        return f"<PlacementMachine {self._me} groups={len(self._holders)} led={dict(sorted(led.items()))}>"
+        unfit = f" unfit={sorted(self._unfit)}" if self._unfit else ""
+        return f"<PlacementMachine {self._me} groups={len(self._holders)} led={dict(sorted(led.items()))}{unfit}>"
+
+    @property
+    def unfit(self) -> Set[str]:
+        """Those who failed as heirs, and get nothing for now."""
+        return self._unfit.keys()
 
     def effects(self) -> list[HandOver]:
         """What is to be done, each once."""
@@ -74,7 +95,9 @@ class PlacementMachine:
 
     def receive_holder(self, group: str, holder: str | None, now: float) -> None:
         """That instance leads the group now; to be said of each group once at the start."""
-        if group not in self._holders or self._holders[group] != holder:
+        before = self._holders.get(group)
+        if group not in self._holders or before != holder:
+            self._judge(group, before, holder, now)
             self._holders[group] = holder
             self._due = now + self._settle
 
@@ -93,7 +116,23 @@ class PlacementMachine:
         if self._due is None or now < self._due:
             return
         self._due = None
-        move = next_move(self._holders, self._replicas, self._me)
+        self._unfit = {heir: until for heir, until in self._unfit.items() if now < until}
+        move = next_move(self._holders, self._replicas, self._me, self._unfit)
         if move is not None:
+            self._handed[move.group] = (move.heir, now)
             self._effects.append(move)
             self._due = now + self._settle
+        elif self._unfit:
+            self._due = min(self._unfit.values())
+
+    def _judge(self, group: str, before: str | None, holder: str | None, now: float) -> None:
+        """What the group's going from one to another says of the heir that we named for it."""
+        heir, at = self._handed.get(group, ("", 0.0))
+        if not heir or holder == heir or (holder is None and before != heir):
+            return
+        del self._handed[group]
+        if before == heir and now - at >= self._probation:
+            del self._failures[heir]
+            return
+        self._unfit[heir] = now + _BACKOFF.bound(self._failures[heir])
+        self._failures[heir] += 1

@@ -27,7 +27,7 @@ _RETRY = 1.0
 class Spreader:
     """One replica's part. ``candidates`` is the path of the queue of any of the groups: a replica stands for all.
 
-    ``move`` is called with a group and an heir, and may wait. ``settle`` is in seconds.
+    ``move`` is called with a group and an heir, and may wait. ``settle`` and ``probation`` are in seconds.
     """
 
     def __init__(
@@ -38,13 +38,14 @@ class Spreader:
         move: Callable[[str, str], None],
         *,
         settle: float,
+        probation: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
         self._candidates = candidates
         self._move = move
         self._clock = clock
-        self._machine = PlacementMachine(me, settle=settle)
+        self._machine = PlacementMachine(me, settle=settle, probation=probation)
         self._changed = Event()
         self._nudged = Event()
         self._driver: gevent.Greenlet[..., None] | None = None
@@ -64,7 +65,12 @@ class Spreader:
 
     def receive_holder(self, group: str, holder: str | None) -> None:
         """That instance leads the group now, or nobody."""
+        before = frozenset(self._machine.unfit)
         self._machine.receive_holder(group, holder, self._clock())
+        for heir in self._machine.unfit - before:
+            log.warning(
+                "%s could not lead %s, which was handed to it; it gets nothing for a while", legible(heir), group
+            )
         self._nudged.set()
 
     def _run(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from gevent.event import Event
@@ -13,6 +13,7 @@ from zkrpc.election.fencing import Epoch
 from zkrpc.election.history import Term, read_history
 from zkrpc.election.petition import Petition, petition_path
 from zkrpc.election.tree import ElectionPaths, EpochRecord, heartbeat_path, instance_of, queue
+from zkrpc.election.trouble import Trouble
 from zkrpc.endpoint import NO_EPOCH
 from zkrpc.errors import ConfigError, CoordinationError, NodeExists, RemoteProtocolError
 from zkrpc.legible import legible
@@ -21,6 +22,18 @@ from zkrpc.registry.schema import Paths
 from zkrpc.registry.session import Session
 
 _LOOK_INTERVAL = 0.5
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Complaint:
+    """What an instance says of why it cannot lead."""
+
+    instance: str
+    why: str
+    times: int
+    """How often in a row."""
+    age: float
+    """Seconds since the last time, if the clocks of its server and ours agree."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +51,12 @@ class GroupReport:
     """The worker ids of those who stand, first come first; the primary is one of them."""
     history: tuple[Term, ...]
     """Former primaries and the present one, oldest first."""
+    getting_ready: bool = False
+    """The primary has been elected, and does not serve yet, as far as the history tells."""
+    problem: str = ""
+    """What is wrong with the election's nodes, so that nobody can be elected."""
+    complaints: tuple[Complaint, ...] = ()
+    """Of those who could not lead when they were elected last."""
 
 
 def groups_of(session: Session, service: str) -> list[str]:
@@ -56,15 +75,19 @@ def look(session: Session, service: str, *, wall_clock: Callable[[], float] = ti
 
 def _look_at(session: Session, paths: ElectionPaths, wall_clock: Callable[[], float]) -> GroupReport:
     primary = _read_primary(session, paths)
-    epoch = session.get(paths.epoch)
+    epoch, problem = _read_epoch(session, paths)
     history = session.get(paths.history)
+    terms = tuple(read_history(b"" if history is None else history[0]))
     return GroupReport(
         group=paths.group,
-        epoch=_read_epoch(b"" if epoch is None else epoch[0]),
+        epoch=epoch,
         primary=primary,
         heartbeat_age=None if primary is None else _heartbeat_age(session, primary.instance, wall_clock),
         candidates=tuple(instance_of(name) for name in queue(session.children(paths.candidates) or ())),
-        history=tuple(read_history(b"" if history is None else history[0])),
+        history=terms,
+        getting_ready=primary is not None and all(term.epoch != primary.epoch for term in terms),
+        problem=problem,
+        complaints=tuple(_read_complaints(session, paths, wall_clock)),
     )
 
 
@@ -73,11 +96,26 @@ def _read_primary(session: Session, paths: ElectionPaths) -> PrimaryRecord | Non
     return None if found is None else PrimaryRecord.parse(found[0])
 
 
-def _read_epoch(value: bytes) -> Epoch:
+def _read_epoch(session: Session, paths: ElectionPaths) -> tuple[Epoch, str]:
+    """The newest one, and what is wrong with the nodes that decide."""
+    found = session.get(paths.epoch)
+    stat = session.exists(paths.primary)
+    problem = ""
+    if stat is not None and not stat.owner:
+        problem = f"{paths.primary} belongs to no session, and keeps everybody from being elected: delete it"
     try:
-        return EpochRecord.parse(value).epoch
-    except RemoteProtocolError:
-        return NO_EPOCH
+        return EpochRecord.parse_credible(b"" if found is None else found[0]).epoch, problem
+    except RemoteProtocolError as error:
+        return NO_EPOCH, f"{paths.epoch}: {error}; nobody can be elected until it is put right or deleted"
+
+
+def _read_complaints(session: Session, paths: ElectionPaths, wall_clock: Callable[[], float]) -> Iterator[Complaint]:
+    for name in sorted(session.children(paths.troubles) or ()):
+        found = session.get(paths.trouble(name))
+        trouble = Trouble.parse(found[0]) if found is not None else None
+        if found is not None and trouble is not None:
+            age = max(0.0, wall_clock() - found[1].modified_at)
+            yield Complaint(instance=name, why=trouble.why, times=trouble.times, age=age)
 
 
 def _heartbeat_age(session: Session, instance: str, wall_clock: Callable[[], float]) -> float | None:
