@@ -66,3 +66,21 @@ def test_service_wants_an_interface() -> None:
     for wrong in (idl, idl.Pair):
         with pytest.raises(ConfigError, match="Service wants a service of a loaded IDL"):
             Service(wrong, EchoHandler)
+
+
+def test_service_refuses_functions_that_would_do_nothing() -> None:
+    """An ``async def`` that says whether it is ready would always say yes."""
+
+    async def ready() -> bool:
+        return False
+
+    async def intercept(call: object, proceed: object) -> None: ...
+
+    with pytest.raises(ConfigError, match="is_ready .*ready is async"):
+        Service(idl.Echo, EchoHandler, is_ready=ready)  # type: ignore[arg-type]  # the mistake
+    with pytest.raises(ConfigError, match=r"is_ready .* must take \(\)"):
+        Service(idl.Echo, EchoHandler, is_ready=lambda service: True)  # type: ignore[arg-type, misc]  # the mistake
+    with pytest.raises(ConfigError, match="the interceptor .*intercept is async"):
+        Service(idl.Echo, EchoHandler, interceptors=[intercept])  # type: ignore[list-item]  # the mistake
+    with pytest.raises(ConfigError, match=r"the interceptor .* must take \(call, proceed\)"):
+        Service(idl.Echo, EchoHandler, interceptors=[lambda call: None])  # type: ignore[list-item, misc]  # the mistake

@@ -6,10 +6,10 @@ nothing, and the handler is made as late as possible.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 
 from zkrpc.call import Interceptor, ServerCall
+from zkrpc.callables import can_take, require_callable
 from zkrpc.config import ElectionConfig, ServerConfig
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface
@@ -53,6 +53,10 @@ class Service:
             raise ConfigError(
                 f"Service wants a service of a loaded IDL, as in zkrpc.load(...).Users; got {interface!r}"
             )
+        for interceptor in interceptors:
+            require_callable("the interceptor", interceptor, "call", "proceed")
+        if is_ready is not None:
+            require_callable("is_ready", is_ready)
         self.interface = interface
         self.handler = handler
         self.name = name or interface.name.lower()
@@ -81,7 +85,7 @@ class Service:
         ):
             return make
         name = getattr(make, "__name__", type(make).__name__)
-        if not _can_be_called(make):
+        if not can_take(make, 0):
             raise ConfigError(
                 f"the handler {name} wants arguments; give the Service an object, or a function that makes one: "
                 f"lambda: {name}(...)"
@@ -90,14 +94,3 @@ class Service:
         if made is None:
             raise ConfigError(f"{name}() made no handler: it returned None")
         return made
-
-
-def _can_be_called(make: Callable[[], object]) -> bool:
-    """Whether it can be without arguments, as far as that can be known."""
-    try:
-        inspect.signature(make).bind()
-    except TypeError:
-        return False
-    except ValueError:
-        return True
-    return True

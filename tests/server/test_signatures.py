@@ -315,3 +315,17 @@ def test_names_that_python_has_no_room_for_can_be_served(tmp_path: Path) -> None
     setattr(Handler, "import", lambda self, self_, class_, id, _id: 0)
     with pytest.raises(zkrpc.ConfigError, match="another order than the IDL: id would be given _id"):
         check_handler(odd, Handler())
+
+
+@pytest.mark.parametrize("name", ["on_elected", "on_deposed"])
+def test_hook_that_would_do_nothing_is_refused(name: str) -> None:
+    """A claim that nobody awaits would leave the store open to earlier primaries, without a word."""
+
+    async def hook(self: Any, leadership: Any) -> None:
+        raise AssertionError("never run")
+
+    handler = type("Electing", (Shapes,), {name: hook})()
+    (line,) = refusal(handler)
+    assert line.startswith(
+        f"{__file__}:{hook.__code__.co_firstlineno}: Electing.{name} is async, and nobody would await"
+    )

@@ -17,6 +17,7 @@ from gevent import getcurrent
 
 from zkrpc.belonging import Home, keep, release
 from zkrpc.call import Call, Interceptor, ServerCall, find_current_call, make_call
+from zkrpc.callables import require_callable
 from zkrpc.client.connection import Connection
 from zkrpc.client.explanation import Explanation
 from zkrpc.client.following import GroupOf, Routes
@@ -127,6 +128,8 @@ class Client:
         self._rng = rng
         self._dial = dial
         self._interceptors = tuple(interceptors)
+        for interceptor in self._interceptors:
+            require_callable("the interceptor", interceptor, "call", "proceed")
         self._group_of = group_of
         self._expects_primary = False
         self._open()

@@ -29,6 +29,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from zkrpc.callables import never_run
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface, Method, Parameter
 
@@ -52,6 +53,9 @@ def check_handler(interface: Interface, handler: object) -> None:
     faults: list[str] = []
     for method in interface.methods.values():
         faults += () if method.refusal else _faults(method, handler, owner)
+    for name in _HOOKS:
+        if reason := never_run(hook := getattr(handler, name, None)):
+            faults.append(f"{place_of(hook, handler)}{owner}.{name}{reason}")
     if faults:
         lines = "".join(f"\n  {fault}" for fault in faults)
         raise ConfigError(f"{owner} does not fit {interface.name}:{lines}")
@@ -70,7 +74,7 @@ def _faults(method: Method, handler: object, owner: str) -> Iterator[str]:
     if not callable(function):
         yield _missing(method, handler, owner, function)
         return
-    reason = _never_run(function) or _misfit(method, function)
+    reason = never_run(function) or _misfit(method, function)
     if reason:
         yield f"{place_of(function, handler)}{owner}.{method.name}{reason}{_declared(method)}"
 
@@ -102,18 +106,6 @@ def _list(method: Method, *, first: str = "") -> str:
 
 def _is_usable(name: str) -> bool:
     return not keyword.iskeyword(name) and name != "self"
-
-
-def _never_run(function: Callable[..., Any]) -> str:
-    """Why calling it would run nothing; empty if it would."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    for called in (function, getattr(type(function), "__call__", None)):
-        if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
-            return " is async, and nobody would await it; zkrpc uses gevent: write def, and block where async awaits"
-        if inspect.isgeneratorfunction(called):
-            return " is a generator, and nothing would iterate it; return a list"
-    return ""
 
 
 # Parameters

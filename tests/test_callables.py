@@ -1,0 +1,73 @@
+"""Functions that are handed over."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from zkrpc.callables import can_take, never_run, require_callable
+from zkrpc.errors import ConfigError
+
+
+class Good:
+    """Called like a function."""
+
+    def __call__(self, call: Any, proceed: Any) -> Any:
+        return proceed(call)
+
+
+class Bad:
+    """Called in vain."""
+
+    async def __call__(self, call: Any, proceed: Any) -> Any:
+        return proceed(call)
+
+
+async def coroutine(call: Any, proceed: Any) -> Any:
+    """Awaited by nobody."""
+
+
+async def coroutines(call: Any, proceed: Any) -> AsyncIterator[int]:
+    """Iterated by nobody."""
+    yield 1
+
+
+def generator(call: Any, proceed: Any) -> Iterator[int]:
+    """Nor this."""
+    yield 1
+
+
+@pytest.mark.parametrize("function", [Good(), Good().__call__, lambda call, proceed, more=1: 1, lambda *some: 1, max])
+def test_function_that_can_be_called_is_taken(function: Any) -> None:
+    """Objects, methods, defaults, ``*args``, and what has no signature."""
+    require_callable("it", function, "call", "proceed")
+    assert can_take(function, 2)
+
+
+@pytest.mark.parametrize(
+    ("function", "complaint"),
+    [
+        (coroutine, "it coroutine is async, and nobody would await it"),
+        (coroutines, "it coroutines is async"),
+        (functools.partial(coroutine), " is async"),
+        (Bad(), " is async"),
+        (generator, "it generator is a generator, and nothing would iterate it"),
+        (Good, "it Good must take (call, proceed); give an instance of the class"),
+        (lambda call: 1, " must take (call, proceed)"),
+        (7, "it must be a function of (call, proceed), got 7"),
+        (None, "it must be a function of (call, proceed), got None"),
+    ],
+)
+def test_function_that_would_do_nothing_is_refused(function: Any, complaint: str) -> None:
+    """When it is handed over, in one line that says what to do."""
+    with pytest.raises(ConfigError) as caught:
+        require_callable("it", function, "call", "proceed")
+    assert complaint in str(caught.value) and str(caught.value).startswith("it ")
+
+
+def test_nothing_is_said_of_what_is_no_function() -> None:
+    """A hook that is not there."""
+    assert never_run(None) == ""

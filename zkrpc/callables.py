@@ -1,0 +1,50 @@
+"""Functions that people hand over to be called: can they be, and would calling them do anything?
+
+Asked when they are handed over. A coroutine function returns at once and has done nothing: an ``async def`` that says
+whether a service is ready would always say yes.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any
+
+from zkrpc.errors import ConfigError
+
+_ANY = object()
+
+
+def never_run(function: Any) -> str:
+    """Why calling it would run nothing, to be read after its name; empty if it would."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    for called in (function, getattr(type(function), "__call__", None)):
+        if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
+            return " is async, and nobody would await it; zkrpc uses gevent: write def, and block where async awaits"
+        if inspect.isgeneratorfunction(called):
+            return " is a generator, and nothing would iterate it; return a list"
+    return ""
+
+
+def can_take(function: Any, arguments: int) -> bool:
+    """Whether it can be called with so many arguments, as far as that can be known."""
+    try:
+        inspect.signature(function).bind(*[_ANY] * arguments)
+    except TypeError:
+        return False
+    except ValueError:  # written in C, and without a signature
+        return True
+    return True
+
+
+def require_callable(what: str, function: Any, *arguments: str) -> None:
+    """Raises ConfigError, which begins with ``what``, if the function cannot do its part when it is called."""
+    name = getattr(function, "__qualname__", None) or repr(function)
+    if not callable(function):
+        raise ConfigError(f"{what} must be a function of ({', '.join(arguments)}), got {name:.80}")
+    if reason := never_run(function):
+        raise ConfigError(f"{what} {name}{reason}")
+    if not can_take(function, len(arguments)):
+        hint = "; give an instance of the class" if isinstance(function, type) else ""
+        raise ConfigError(f"{what} {name} must take ({', '.join(arguments)}){hint}")
