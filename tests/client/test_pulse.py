@@ -11,7 +11,7 @@ from zkrpc.client.connection import Connection
 from zkrpc.config import WireLimits
 from zkrpc.errors import ConnectionLost, Executed
 from zkrpc.wire.keepalive import KeepalivePolicy
-from zkrpc.wire.message import Dialect
+from zkrpc.wire.message import PONG, Dialect, control_frame
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -40,6 +40,32 @@ def test_pulse_lets_movable_calls_go_and_gives_up_at_last() -> None:
         other.join(5)
         assert "no sign of life" in str(other.exception)
         assert owner.events == ["silent", "silent", "closed"]
+
+
+@pytest.mark.parametrize("zkrpc", [True, False])
+def test_server_that_pings_and_never_reads_is_left(zkrpc: bool) -> None:
+    """It is alive, as it says all the time, and of no use: calls to it would pile up here."""
+    with Peer(silent) as peer:
+        owner, now = Owner(POLICY), 0.0
+        owner.may_leave_unheard = lambda connection: False  # type: ignore[attr-defined]  # asked for foreign ones only
+        connection = Connection.dial(
+            peer.endpoint, Dialect.HEADER_BINARY, WireLimits(), 1.0, owner, zkrpc=zkrpc, clock=lambda: now
+        )
+        wait_until(lambda: peer.links)
+        connection._protocol.receive_data(control_frame(PONG), 0.0) if zkrpc else None
+        peer.freeze()
+        callers = [gevent.spawn(connection.call, b"echo", b"x" * 4_000_000, 100.0) for _ in range(2)]
+        gevent.sleep(0.05)
+        for now in (3.1, 3.2, 3.3):
+            peer.links[0].protocol.peer_is_zkrpc = True
+            peer.links[0].protocol.send_ping()
+            peer.links[0].flush() if zkrpc else None
+            gevent.sleep(0.01)
+            connection.tick(now)
+            assert not connection.closed
+        connection.tick(3.4)
+        gevent.joinall(callers, timeout=5)
+        assert connection.closed and all("the server does not read" in str(one.exception) for one in callers)
 
 
 def test_pulse_comes_back_with_any_byte() -> None:

@@ -147,12 +147,35 @@ def test_client_drops_a_late_reply() -> None:
     assert client.cancel_call(first)
     assert not client.cancel_call(first)
     assert client.handle_timer(1.0) == [("b", True)]
-    for _ in range(2):
-        answers = client.receive_data(reply(first) + reply(second), 2.0)
-        assert answers == []
+    assert client.receive_data(reply(first) + reply(second), 2.0) == []
     [(token, _)] = client.receive_data(reply(third), 2.0)
     assert token == "c"
     assert client.failure is None
+
+
+def test_client_leaves_a_server_that_answers_more_than_was_asked() -> None:
+    """One late reply for each call that was given up, or was oneway; what comes beyond is work that nobody wanted."""
+    client = opened()
+    answered, given_up, oneway = call(client), call(client, "x"), call(client, oneway=True)
+    client.data_to_send()
+    client.cancel_call(given_up)
+    assert len(client.receive_data(reply(answered) + reply(given_up) + reply(oneway, kind=EXCEPTION), 1.0)) == 1
+    assert client.failure is None
+    client.receive_data(reply(answered) * 1000, 1.0)
+    assert client.failure == f"a reply to call {answered}, which has been answered"
+
+
+def test_client_answers_many_pings_with_one_pong_and_leaves_a_server_that_goes_on() -> None:
+    """What is written for a peer does not grow with what it sends; and a flood of what nobody asked for ends."""
+    client = opened(zkrpc=True)
+    client.data_to_send()
+    client.receive_data(control_frame(b"zkrpc:ping", 7) * 900, 0.0)
+    assert client.data_to_send() == control_frame(b"zkrpc:pong", 7)
+    for second in range(1, 60):
+        client.receive_data(control_frame(b"zkrpc:ping") * 90, float(second))
+        assert client.data_to_send() == control_frame(b"zkrpc:pong")
+    client.receive_data(control_frame(b"zkrpc:later") * 2000, 60.0)
+    assert client.failure == "more than 1000 control messages that nobody asked for"
 
 
 def test_client_takes_back_what_has_not_left() -> None:
@@ -285,6 +308,7 @@ def test_client_wraps_its_ids_around_those_in_use() -> None:
     oldest = call(client, "oldest", 1e9)
     client.data_to_send()
     client._serial = client._flushed = 2**31 - 2
+    client._given_up = 1
     ids = [call(client, token) for token in ("last", "zero", "next")]
     assert (oldest, ids) == (1, [2**31 - 1, 0, 2])
     assert [call_id for _, _, call_id, _, _ in sent_by(client)] == ids

@@ -359,7 +359,7 @@ class Connection:
     def tick(self, now: float) -> None:
         """In the hub, about ten times a second: looks whether the server is still there."""
         if self._pulse is not None and not self.closed:
-            self._pulse.look(now)
+            self._pulse.look(now, self._outbox)
 
     # -- the end
 

@@ -12,12 +12,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from zkrpc.outbox import Outbox
 from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.keepalive import Keepalive, KeepalivePolicy, Verdict
 
 if TYPE_CHECKING:
     from zkrpc.client.connection import Connection
     from zkrpc.client.owner import ConnectionOwner
+
+
+_LOOKS = 3
+"""Looks in a row that must have found a server not reading."""
 
 
 def make_pulse(
@@ -32,7 +37,7 @@ def make_pulse(
 class Pulse:
     """Looks after the silence of one connection, whose ``silent`` it sets."""
 
-    __slots__ = ("_connection", "_keepalive", "_owner", "_protocol")
+    __slots__ = ("_connection", "_keepalive", "_owner", "_patience", "_protocol", "_stalled")
 
     def __init__(
         self,
@@ -46,13 +51,18 @@ class Pulse:
         self._protocol = protocol
         self._owner = owner
         self._keepalive = Keepalive(policy, now)
+        self._patience = policy.timeout
+        self._stalled = 0
 
     def __repr__(self) -> str:
         """State and silence."""
         return f"<Pulse {self._keepalive!r}>"
 
-    def look(self, now: float) -> None:
-        """In the hub, about ten times a second while the connection is open: is the server still there?"""
+    def look(self, now: float, outbox: Outbox) -> None:
+        """In the hub, about ten times a second while the connection is open: is the server there, and does it read?"""
+        if self._has_stalled(now, outbox):
+            self._connection.close("the server does not read")
+            return
         protocol, connection = self._protocol, self._connection
         verdict = self._keepalive.look(now, protocol.last_heard_at, protocol.pending > 0)
         if verdict is Verdict.PING:
@@ -67,6 +77,12 @@ class Pulse:
             self._owner.connection_heard(connection)
         elif verdict is Verdict.CLOSE:
             connection.close("no sign of life")
+
+    def _has_stalled(self, now: float, outbox: Outbox) -> bool:
+        """Whether the server has not read for too long, whatever it says meanwhile. We may have been stopped ourselves:
+        what several looks in a row have seen is true."""
+        self._stalled = self._stalled + 1 if outbox.has_stalled(now, self._patience) else 0
+        return self._stalled > _LOOKS
 
     def _let_go(self) -> None:
         """Ends the waits for calls that may be made elsewhere."""
@@ -92,8 +108,11 @@ class FirstByte(Pulse):
         super().__init__(connection, protocol, owner, policy, now)
         self._opened_at = protocol.last_heard_at
 
-    def look(self, now: float) -> None:
+    def look(self, now: float, outbox: Outbox) -> None:
         """In the hub, as for others. Silence only counts while something is owed."""
+        if self._has_stalled(now, outbox):
+            self._connection.close("the server does not read")
+            return
         protocol, connection = self._protocol, self._connection
         heard = protocol.last_heard_at != self._opened_at
         if not connection.silent and (heard or not protocol.pending):

@@ -51,6 +51,9 @@ _ONEWAY, _REPLY = MessageKind.ONEWAY, MessageKind.REPLY
 _HEADER_BINARY = Dialect.HEADER_BINARY
 _CLOSED = ProtocolState.CLOSED
 _LAST_ID = 0x7FFFFFFF
+_MOST_CONTROLS = 1000
+_CONTROLS_PER_SECOND = 100
+"""Control messages that a server may send, at once and in the long run."""
 
 
 class ClientProtocol:
@@ -64,14 +67,18 @@ class ClientProtocol:
         "_backlog",
         "_before",
         "_buffer",
+        "_control_credit",
+        "_credited_at",
         "_early",
         "_flushed",
+        "_given_up",
         "_has_templates",
         "_known",
         "_latest",
         "_max_frame",
         "_out",
         "_pending",
+        "_pong_waits",
         "_serial",
         "_server",
         "accepts",
@@ -99,6 +106,10 @@ class ClientProtocol:
         self.accepts = True
         """False once no more calls are taken: it is closed, or the server asked for no more."""
         self._has_templates = dialect is _HEADER_BINARY
+        # Calls that left and whose replies nobody waits for any more: so many may still come, and no more.
+        self._given_up = 0
+        self._control_credit, self._credited_at = _MOST_CONTROLS, now
+        self._pong_waits = False
         self._server = Introduction(limits, awaited=self.is_zkrpc)
         self._max_frame = self._server.max_frame
         self._buffer = FrameBuffer(limits.max_frame, limits.max_header)
@@ -168,6 +179,8 @@ class ClientProtocol:
             else:
                 self._early.add(deadline_at, call_id, serial)
             pending[call_id] = (token, deadline_at, serial, len(out), name)
+        else:
+            self._given_up += 1  # some servers complain of it
         self._serial = serial
         out.append(head)
         out.append(body)
@@ -185,7 +198,9 @@ class ClientProtocol:
     def _abandon(self, call: PendingCall, fate: str) -> bool:
         """Takes a call's frame back if it is still here; True if it has left."""
         _, _, serial, place, _ = call
-        if serial > self._flushed:
+        if serial <= self._flushed:
+            self._given_up += 1
+        else:
             self._out[place] = self._out[place + 1] = b""
             return False
         if self.is_zkrpc:
@@ -220,6 +235,7 @@ class ClientProtocol:
         out.clear()
         self._before, self._flushed = self._flushed, self._serial
         self._backlog = []
+        self._pong_waits = False
         return joined
 
     def keep_backlog(self, chunk: bytes) -> None:
@@ -294,11 +310,22 @@ class ClientProtocol:
         """A late reply to a forgotten call is fine; one to a call that never was is not."""
         if call_id < 0 or call_id > self._serial or (call_id == 0 and self._serial <= _LAST_ID):
             raise RemoteProtocolError(f"a reply to call {call_id}, which was never made")
+        if not self._given_up:
+            raise RemoteProtocolError(f"a reply to call {call_id}, which has been answered")
+        self._given_up -= 1
 
     def _receive_control(self, name: bytes, seqid: int, headers: Mapping[str, str]) -> None:
-        # Names we do not know are of a later version, and ignored.
+        # Names we do not know are of a later version, and ignored. An honest server says little that nobody asked for.
+        self._control_credit -= 1
+        if self._control_credit < 0:
+            earned = int((self.last_heard_at - self._credited_at) * _CONTROLS_PER_SECOND)
+            self._control_credit, self._credited_at = min(earned, _MOST_CONTROLS), self.last_heard_at
+            if not earned:
+                raise RemoteProtocolError(f"more than {_MOST_CONTROLS} control messages that nobody asked for")
         if name == PING:
-            self._out.append(control_frame(PONG, seqid))
+            if not self._pong_waits:  # one answers all that came before it leaves
+                self._pong_waits = True
+                self._out.append(control_frame(PONG, seqid))
         elif name == DRAINING and not self.draining:
             self.draining = True
             self.accepts = False
