@@ -69,21 +69,22 @@ def _is_whole(value: object, highest: int) -> bool:
     return type(value) is int and 1 <= value <= highest
 
 
-def _is_time(value: object) -> bool:
+def is_timeout(value: object) -> bool:
+    """Whether a policy, or a call, may name it as its time in seconds."""
     return _is_number(value, 0.0, LONGEST_TIMEOUT) and value != 0
 
 
 def _is_hedge(value: object) -> bool:
     if isinstance(value, str):
         return value == HEDGE_OFF or percentile(value) is not None
-    return _is_time(value)
+    return is_timeout(value)
 
 
 def _check_policy(holder: MethodConfig | ClientConfig) -> None:
     """Checks what a method's and a client's config have in common."""
     time = f"seconds, more than 0 and at most {LONGEST_TIMEOUT:g}"
     attempts = f"a whole number from 1 to {MOST_ATTEMPTS}"
-    _accept(holder, "timeout", _is_time(holder.timeout), time)
+    _accept(holder, "timeout", is_timeout(holder.timeout), time)
     _accept(holder, "hedge", _is_hedge(holder.hedge), f"{time}, or a percentile from 'p50' to 'p99', or '{HEDGE_OFF}'")
     _accept(holder, "max_attempts", _is_whole(holder.max_attempts, MOST_ATTEMPTS), attempts)
 
@@ -359,6 +360,10 @@ class ClientConfig:
         _require(self, "non-negative", "patience", "warm_up", "collapse_window")
         _check_policy(self)
         _check_picking(self)
+        for name, kind in (("wire", WireLimits), ("breaker", BreakerConfig), ("client_id", str), ("zone", str)):
+            if not isinstance(getattr(self, name), kind):
+                raise ConfigError(f"ClientConfig.{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
+        _accept(self, "plain_connections", _is_whole(self.plain_connections, 10_000), "a whole number from 1 to 10000")
         _accept(self, "collapse_floor", _is_number(self.collapse_floor, 0.0, 1.0), "a share from 0 to 1")
         if self.keepalive_patience > self.keepalive_timeout:
             raise ConfigError("ClientConfig.keepalive_patience must be at most ClientConfig.keepalive_timeout")

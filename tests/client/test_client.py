@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from zkrpc.config import ClientConfig, MethodConfig, ServerConfig, ServiceConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import (
     CallError,
+    ConfigError,
     ConnectionLost,
     CoordinationError,
     DeadlineExceeded,
@@ -239,9 +241,19 @@ def test_service_config_holds_for_calls_from_then_on(endpoint: Endpoint) -> None
     with Client(resolver, config=CONFIG) as client:
         assert client.invoke(WHOAMI) == "it is me"
         resolver.callback(ServiceConfig(methods={"get": MethodConfig(timeout=0.03)}))
-        with pytest.raises(DeadlineExceeded):
+        text = r"Users.get: no reply in time, after 0.0\d+ s \(executed=MAYBE at 127.0.0.1:\d+\)"
+        with pytest.raises(DeadlineExceeded, match=text):  # what, where and how long
             client.invoke(GET, (99,))
     assert resolver.callback is None
+
+
+@pytest.mark.parametrize("wrong", [{"timeout": 3}, 3, ClientConfig])
+def test_config_that_is_none_is_refused(wrong: Any) -> None:
+    """Before anything is made that would have to be freed."""
+    with pytest.raises(ConfigError, match="config must be a zkrpc.ClientConfig"):
+        Client(StaticResolver(["127.0.0.1:1"]), config=wrong)
+    with pytest.raises(ConfigError, match="group_of must be a function"):
+        Client(StaticResolver(["127.0.0.1:1"]), group_of="main")  # type: ignore[arg-type]
 
 
 def test_what_was_learnt_outlives_a_change_of_other_things(endpoint: Endpoint) -> None:
@@ -303,7 +315,7 @@ def test_member_that_cannot_be_dialled_costs_the_others_nothing(
         resolver._snapshot = Snapshot(service="users", instances=instances)
         return resolver
 
-    with Client(knowing(bad, good), config=CONFIG) as client:
+    with Client(knowing(bad, good), config=dataclasses.replace(CONFIG, timeout=60.0)) as client:
         for _ in range(20):
             assert client.invoke(WHOAMI) == "it is me"
     with Client(knowing(bad), config=ClientConfig(timeout=0.2)) as client:

@@ -85,10 +85,15 @@ FAULTS: dict[str, tuple[Callable[[Any], Any], type[Exception], str, Executed | N
     "number inside": (
         lambda stub: stub.count([IDL.Part(name="a", size=1 << 40)]),
         TypeError,
-        "Part.size must be an i32",
+        r"Blob.count\(\): Part.size must be an i32",
         None,
     ),
-    "required field": (lambda stub: stub.count([IDL.Part(size=1)]), TypeError, "name", None),
+    "required field": (
+        lambda stub: stub.count([IDL.Part(size=1)]),
+        TypeError,
+        r"Blob.count\(\): Part.name is required",
+        None,
+    ),
 }
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import zkrpc
-from zkrpc.client.client import CallOptions
+from zkrpc.client.client import CallOptions, Client
+from zkrpc.client.static import StaticResolver
 from zkrpc.client.stub import close, explain, make_stub, options
 from zkrpc.errors import ConfigError
 from zkrpc.idl import load, load_text
@@ -191,3 +193,20 @@ def test_stub_of_a_led_service_looks_for_its_primary_ahead(idl: Any, client: Any
     assert not client.expects_primary
     make_stub(idl.Led, client)
     assert client.expects_primary
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("timeout", ["3", -1, 0, math.nan, math.inf, True, [1], 10**400, 1e9]),
+        ("idempotent", ["yes", 1, 0]),
+        ("headers", [[1], "x", {"a": 1}, {1: "a"}, {"a": "\ud800"}, {"zkrpc-epoch": "1"}, {"Deadline-Budget": "9"}]),
+        ("min_epoch", [True, "1", -1, 1.0, 2**63]),
+    ],
+)
+def test_wrong_option_is_refused_by_its_name(name: str, values: list[Any]) -> None:
+    """Where it is given, not where it would first do harm."""
+    with make_stub(load_text(IDL).Plain, Client(StaticResolver(["127.0.0.1:1"]))) as stub:
+        for value in values:
+            with pytest.raises(ConfigError, match=f"header .* own|option {name} must be"):
+                stub.options(**{name: value})

@@ -26,8 +26,9 @@ from zkrpc.client.lane import Dial
 from zkrpc.client.plan import Plan
 from zkrpc.client.policy import PolicyTable
 from zkrpc.client.pool import Pool
+from zkrpc.client.replies import misfit
 from zkrpc.client.stack import build_stack
-from zkrpc.config import ClientConfig, ServiceConfig
+from zkrpc.config import LONGEST_TIMEOUT, ClientConfig, ServiceConfig, is_timeout
 from zkrpc.deadline import Deadline, make_deadline
 from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH, ConfigSource, PrimarySource, Resolver
 from zkrpc.errors import ConfigError, CoordinationError, Executed, Unavailable
@@ -54,18 +55,22 @@ class CallOptions:
     """All headers of a call: the application's, and ours."""
 
     def __post_init__(self) -> None:
-        """Checks every field; raises ConfigError."""
-        if self.timeout is not None and not 0 < self.timeout < float("inf"):
-            raise ConfigError(f"timeout must be a positive number of seconds, got {self.timeout!r}")
+        """Checks every field; raises ConfigError that names the option."""
+        if self.timeout is not None and not is_timeout(self.timeout):
+            raise ConfigError(
+                f"option timeout must be seconds, more than 0 and at most {LONGEST_TIMEOUT:g}, got {self.timeout!r}"
+            )
+        if self.idempotent is not None and not isinstance(self.idempotent, bool):
+            raise ConfigError(f"option idempotent must be True or False, got {self.idempotent!r}")
         for key, value in (self.headers or {}).items():
-            if not isinstance(key, str) or not isinstance(value, str):
-                raise ConfigError(f"headers must be text to text, got {key!r}: {value!r}")
+            if not is_text(key) or not is_text(value):
+                raise ConfigError(f"option headers must be text to text, got {key!r}: {value!r}")
             if key == DEADLINE_BUDGET or key.startswith("zkrpc-"):
                 raise ConfigError(f"header {key!r} is zkrpc's own; use options(timeout=...) or another name")
         sent = self.headers
         if self.min_epoch is not None:
             if type(self.min_epoch) is not int or not NO_EPOCH <= self.min_epoch <= MAX_EPOCH:
-                raise ConfigError(f"min_epoch must be an epoch, a whole number from 0, got {self.min_epoch!r}")
+                raise ConfigError(f"option min_epoch must be an epoch, a whole number from 0, got {self.min_epoch!r}")
             sent = MappingProxyType({**(self.headers or {}), EPOCH: str(self.min_epoch)})
         object.__setattr__(self, "sent", sent)
 
@@ -78,6 +83,8 @@ class CallOptions:
         min_epoch: int | None = None,
     ) -> CallOptions:
         """These options with those given replaced, and headers added."""
+        if headers is not None and not isinstance(headers, Mapping):
+            raise ConfigError(f"option headers must be a mapping of text to text, got {headers!r}")
         merged = {**(self.headers or {}), **(headers or {})}
         return CallOptions(
             timeout=self.timeout if timeout is None else timeout,
@@ -91,6 +98,14 @@ DEFAULT_OPTIONS = CallOptions()
 
 _FORKED = object()
 """In place of the hub, in a forked child that has made no call yet. Not None: that is a main greenlet's parent."""
+
+
+def is_text(value: object) -> bool:
+    """Whether a header can say it: a str that UTF-8 can write."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 class Client:
@@ -121,6 +136,10 @@ class Client:
         rng: Callable[[], float] = random.random,
         dial: Dial = Connection.dial,
     ) -> None:
+        if config is not None and not isinstance(config, ClientConfig):
+            raise ConfigError(f"config must be a zkrpc.ClientConfig, got {config!r}")
+        if group_of is not None and not callable(group_of):
+            raise ConfigError(f"group_of must be a function of a method's name and its arguments, got {group_of!r}")
         self.config = config or ClientConfig()
         self._find_resolver: Callable[[], Resolver] = resolver if callable(resolver) else lambda: resolver
         self._on_close = on_close
@@ -195,10 +214,14 @@ class Client:
         if caller.parent is not self._hub and caller is not self._root:
             self._come_home()
         plan = self._plans.get(method) or self._make_plan(method)
+        try:
+            bound = method.bind(args, kwargs)
+        except TypeError as error:
+            raise misfit(method, error) from None
         self._pool.budget.calls += 1
         call = make_call(
             method.name,
-            method.bind(args, kwargs),
+            bound,
             make_deadline(Deadline, (self._clock() + (options.timeout or plan.timeout),)),
             options.sent,
             plan.idempotent if options.idempotent is None else options.idempotent,

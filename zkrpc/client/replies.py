@@ -13,6 +13,7 @@ from zkrpc.endpoint import NO_EPOCH, Endpoint, read_epoch
 from zkrpc.errors import (
     CallError,
     ConfigError,
+    ConnectionLost,
     DeadlineExceeded,
     Draining,
     Executed,
@@ -23,6 +24,7 @@ from zkrpc.errors import (
     RemoteProtocolError,
     StaleEpoch,
     TooLarge,
+    Unavailable,
     UnknownMethod,
 )
 from zkrpc.idl import Method
@@ -51,6 +53,20 @@ _LONGEST_RETRY_AFTER = 3600.0
 def unreadable(method: Method, error: RemoteProtocolError) -> RemoteError:
     """The error for a reply whose frame was sound but whose content was not: the handler did run."""
     return RemoteError(f"{_name(method)}: the reply could not be read ({error}); do both sides use the same IDL?")
+
+
+def misfit(method: Method, error: TypeError) -> TypeError:
+    """The same error, of arguments that do not fit, with the method's name."""
+    text, name = str(error), _name(method)
+    return TypeError(text if text.startswith(name) else f"{name}(): {text}")
+
+
+def tell_more(error: CallError, method: Method, seconds: float) -> None:
+    """Has an error that was born on the way to an instance say which method was called, and how long it was tried."""
+    if isinstance(error, DeadlineExceeded):
+        error.args = (f"{_name(method)}: {error.args[0]}, after {seconds:.3g} s",)
+    elif isinstance(error, (ConnectionLost, TooLarge, Unavailable)):
+        error.args = (f"{_name(method)}: {error.args[0]}",)
 
 
 def failure_of(method: Method, reply: Reply) -> CallError:

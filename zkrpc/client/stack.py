@@ -18,7 +18,7 @@ from zkrpc.client.hedging import hedging
 from zkrpc.client.lane import Lane
 from zkrpc.client.member import Member
 from zkrpc.client.pool import Pool
-from zkrpc.client.replies import epoch_of, failure_of, is_refusal, unreadable
+from zkrpc.client.replies import epoch_of, failure_of, is_refusal, misfit, tell_more, unreadable
 from zkrpc.config import DEFAULT_ATTEMPTS
 from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError, TooLarge
 from zkrpc.policies.retry import RetryPolicy, retrying
@@ -80,7 +80,8 @@ class _Attempt:
         """Returns the value, or raises a declared exception or a CallError that knows its endpoint."""
         began, deadline_at = self._clock(), call.deadline.at
         if began >= deadline_at:
-            raise DeadlineExceeded(f"no time left for {call.method}", executed=Executed.NO)
+            name = f"{call.reply_to.interface}.{call.method}"
+            raise DeadlineExceeded(f"no time left for {name}", executed=Executed.NO)
         member = self._pool.pick(call, began) if call.route is None else self._routes.pick(call, began)
         call.endpoint = member.endpoint
         load, lane, method = member.load, member.lane, call.reply_to
@@ -89,7 +90,10 @@ class _Attempt:
         try:
             connection = shared or lane.acquire(deadline_at)
             try:
-                body = method.encode_arguments(call.body, connection.payload)
+                try:
+                    body = method.encode_arguments(call.body, connection.payload)
+                except TypeError as error:
+                    raise misfit(method, error) from None
                 headers = call.headers if call.attempt < 2 else _with_attempt(call.headers, call.attempt)
                 reply = connection.call(method.wire_name, body, deadline_at, headers, call.oneway, call.idempotent)
             finally:
@@ -97,6 +101,7 @@ class _Attempt:
                     lane.release(connection)
         except CallError as error:
             now = self._clock()
+            tell_more(error, method, now - began)
             # A call that was too large for anybody says nothing of the instance.
             (load.abandon if isinstance(error, TooLarge) else load.fail)(now - began, now)
             self._receive_failure(call, member, error, now)

@@ -25,6 +25,10 @@ class StaticResolver:
     def __init__(self, endpoints: Iterable[Endpoint | str], *, dialect: str = "zkrpc", service: str = "") -> None:
         if dialect not in DIALECTS:
             raise ConfigError(f"dialect must be one of {', '.join(DIALECTS)}, got {dialect!r}")
+        endpoints = list(endpoints)
+        wrong = [one for one in endpoints if not isinstance(one, (Endpoint, str))]
+        if wrong:
+            raise ConfigError(f"a fixed list has endpoints such as '127.0.0.1:9090', not {wrong[0]!r}")
         listed = [one if isinstance(one, Endpoint) else Endpoint.parse(one) for one in endpoints]
         if not listed:
             raise ConfigError("a fixed list of endpoints must not be empty; give at least one, as in 127.0.0.1:9090")
