@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -206,10 +205,8 @@ def test_codec_that_lacked_stack_checks_everything_later() -> None:
     assert failed > 10
 
 
-def test_what_is_held_a_thousand_deep_is_checked_in_one_go() -> None:
-    """Structs in structs in structs, with something to look for in the last."""
+def test_what_is_held_a_thousand_deep_is_known() -> None:
+    """Structs in structs in structs, with something to look for in the last only."""
     chain = "\n".join(f"struct T{at} {{ 1: T{at + 1} t }}" for at in range(1000))
     deepest = load_text(f"{chain}\nstruct T1000 {{ 1: string text }}")
-    began = time.process_time()
-    StructCodec(deepest.T0)
-    assert time.process_time() - began < 5
+    assert TEXT.of_class(deepest.T0) is not None and COMPLETE.of_class(deepest.T0) is None

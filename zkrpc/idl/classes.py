@@ -155,9 +155,11 @@ def _copy_defaults(cls: Any, mutable: Mapping[str, Any]) -> None:
 def _set_state(it: Any, state: Any) -> None:
     """A pickle may be of an IDL that lacks some of these fields: they get their defaults."""
     state, slots = state if isinstance(state, tuple) else (state, {})  # so if a derived class has slots
-    made: Any = next(cls for cls in type(it).__mro__ if "thrift_spec" in vars(cls))
-    made.__init__(it)
-    vars(it).update(state or {})
+    state = state or {}
+    if any(entry[1] not in state for entry in type(it).thrift_spec.values()):
+        made: Any = next(cls for cls in type(it).__mro__ if "thrift_spec" in vars(cls))
+        made.__init__(it)  # and not what a derived class has made of it
+    vars(it).update(state)
     for name, value in slots.items():
         setattr(it, name, value)
 
