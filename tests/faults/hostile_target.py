@@ -12,7 +12,9 @@ import zkrpc
 idl = zkrpc.load(Path(__file__).with_name("hostile.thrift"))
 MEMORY = 256
 """Mebibytes over what it needs at rest that nobody may make the process hold."""
-CONFIG = zkrpc.ServerConfig(max_connections=400, max_concurrent=64, linger=0.2)
+CONFIG = zkrpc.ServerConfig(max_connections=400, max_concurrent=64, linger=0.2, max_buffered=MEMORY * 1024 * 1024 // 2)
+_LARGEST = 1024 * 1024
+"""Bytes that anybody gets; how many a spoilt call asks for is chance's."""
 
 
 class TargetHandler:
@@ -33,8 +35,8 @@ class TargetHandler:
         return int(call.epoch or 0)
 
     def blob(self, size: int) -> bytes:
-        """So many bytes."""
-        return bytes(size)
+        """So many bytes, within reason."""
+        return bytes(min(max(size, 0), _LARGEST))
 
     def slow(self, milliseconds: int) -> None:
         """Waits."""

@@ -109,3 +109,14 @@ def test_buffers_know_what_is_held_whatever_happens() -> None:
     for peer in peers:
         peer.holding.release()
     assert buffers.total == 0 and not buffers._accounts
+
+
+def test_buffers_say_once_that_much_is_free_again() -> None:
+    """What was little is not worth it, and neither is a moment between two floods."""
+    buffers = Buffers(1000 * 1024 * KIB)
+    peer = Peer(buffers)
+    seen = []
+    for mebibytes in (15, 0, 40, 11, 10, 0, 20, 3, 0):
+        peer.holds(unsent=mebibytes * 1024 * KIB)
+        seen.append(buffers.take_relief())
+    assert seen == [False, False, False, False, True, False, False, True, False]

@@ -7,7 +7,6 @@ import gc
 import socket
 import struct
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -536,11 +535,12 @@ def test_connection_is_freed_without_a_collection_when_it_closes(start: Any) -> 
     gc.collect()
     gc.disable()
     try:
-        connection = weakref.ref(running.connection())
+        connection = running.connection()
+        protocol, outbox, queue = connection.protocol, connection._outbox, connection._queue
         peer.close()
         wait_until(lambda: not running.server.connections)
-        running.server.attended.clear()
-        wait_until(lambda: connection() is None)
+        assert (protocol.held_bytes, list(protocol.ready), protocol.data_to_send(), len(outbox)) == (0, [], b"", 0)
+        assert not list(queue) and not connection._serving
     finally:
         gc.enable()
     assert running.server.buffers.total == 0 and running.server.admission.running == 0

@@ -25,7 +25,7 @@ class Bench:
         self.left = False
         self.now = self.cost = 0.0
         self.readable: Callable[[], object] | None = None
-        self.intake = Intake(self, self, self, self)  # type: ignore[arg-type]  # it plays all of them
+        self.intake = Intake(self, self, self, "10.0.0.1", self)  # type: ignore[arg-type]  # it plays all of them
 
     # the socket
     def recv(self, size: int) -> bytes:
@@ -48,7 +48,8 @@ class Bench:
         self.events.append("watcher closed")
 
     # the turns
-    def wait(self, take_turn: Callable[[], object]) -> None:
+    def wait(self, address: str, take_turn: Callable[[], object]) -> None:
+        assert address == "10.0.0.1"
         self.waiting.append(take_turn)
 
     def is_spent(self) -> bool:

@@ -390,3 +390,18 @@ def test_server_says_what_to_do_about_mistakes(start: Any) -> None:
         Server(idl.Echo, EchoHandler()).bind(taken)
     with pytest.raises(LocalProtocolError, match="bind"):
         Server(idl.Echo, EchoHandler()).start()
+
+
+def test_server_says_once_what_many_connections_of_an_address_did(start: Any, caplog: Any) -> None:
+    """Garbage on each of them, as fast as it comes: one line; and a few tracebacks for what a handler does not bear."""
+    running = start()
+    for _ in range(30):
+        with socket.create_connection(("127.0.0.1", running.endpoint.port)) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert sock.recv(100) == b""
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == ["HTTP, not Thrift"]
+    peer = running.peer()
+    for _ in range(30):
+        peer.call(METHODS["fail"], "with a secret")
+    assert len([record for record in caplog.records if record.exc_info]) == 10
+    assert peer.call(METHODS["echo"], "served") == "served"

@@ -56,7 +56,7 @@ def test_long_turns_come_one_in_each_round_in_the_order_of_asking() -> None:
     """And none is lost or given twice."""
     turns, loop, taken = made()
     for name in "abc":
-        turns.wait(taking(loop, taken, name))
+        turns.wait("a", taking(loop, taken, name))
     assert (taken, len(turns), repr(turns)) == ([], 3, "<Turns waiting=3>")
     seen = []
     for _ in range(4):
@@ -72,20 +72,32 @@ def test_turn_that_is_asked_for_during_a_turn_comes_behind_the_others() -> None:
     def greedy() -> None:
         taken.append("greedy")
         loop.now += SLICE
-        turns.wait(greedy)
+        turns.wait("a", greedy)
 
-    turns.wait(greedy)
-    turns.wait(taking(loop, taken, "other"))
+    turns.wait("a", greedy)
+    turns.wait("a", taking(loop, taken, "other"))
     for _ in range(4):
         loop.go_round()
     assert taken == ["greedy", "other", "greedy", "greedy"]
+
+
+def test_turns_go_from_address_to_address() -> None:
+    """Three hundred connections of one do not keep the single one of another waiting."""
+    turns, loop, taken = made()
+    for number in range(300):
+        turns.wait("10.0.0.1", taking(loop, taken, f"crowd {number}"))
+    turns.wait("10.0.0.2", taking(loop, taken, "single"))
+    turns.wait("10.0.0.3", taking(loop, taken, "third"))
+    for _ in range(5):
+        loop.go_round()
+    assert taken == ["crowd 0", "single", "third", "crowd 1", "crowd 2"] and len(turns) == 297
 
 
 def test_short_turns_share_a_round() -> None:
     """As many as fit into a slice; who comes back for another one waits for the next round, even if it is alone."""
     turns, loop, taken = made()
     for name in "abcd":
-        turns.wait(taking(loop, taken, name, SLICE * 0.4))
+        turns.wait("a", taking(loop, taken, name, SLICE * 0.4))
     loop.go_round()
     assert taken == ["a", "b", "c"]
     loop.go_round()
@@ -93,9 +105,9 @@ def test_short_turns_share_a_round() -> None:
 
     def again() -> None:
         taken.append("again")
-        turns.wait(again)
+        turns.wait("a", again)
 
-    turns.wait(again)
+    turns.wait("a", again)
     loop.go_round()
     assert taken[4:] == ["again"] and len(turns) == 1
 
@@ -107,8 +119,8 @@ def test_turn_that_fails_keeps_nobody_from_the_next() -> None:
     def bad() -> None:
         raise ValueError("broken")
 
-    turns.wait(bad)
-    turns.wait(lambda: taken.append("good"))
+    turns.wait("a", bad)
+    turns.wait("a", lambda: taken.append("good"))
     try:
         loop.go_round()
     except ValueError:
@@ -135,7 +147,7 @@ def test_round_is_spent_when_much_was_used_in_it() -> None:
 def test_turns_end_with_their_server() -> None:
     """Nobody is called afterwards, and the timer is freed."""
     turns, loop, taken = made()
-    turns.wait(lambda: taken.append("late"))
+    turns.wait("a", lambda: taken.append("late"))
     turns.close()
     loop.go_round()
     assert (taken, loop.ended, len(turns)) == ([], ["stop", "close"], 0)

@@ -17,6 +17,8 @@ from zkrpc.wire.server import ServerProtocol
 
 _SMALL = 4 * 1024
 """Bytes that a connection may hold without being counted; it costs about as much itself."""
+_MUCH = 16 * 1024 * 1024
+"""Bytes that are worth to be given back to the system when they are free."""
 _PRECISION = 64 * 1024
 """Bytes that may come until it is looked again how many are still in flight; up to then all that came are."""
 
@@ -91,12 +93,13 @@ class _Account:
 class Buffers:
     """The budget of one server: at ``most`` so many bytes."""
 
-    __slots__ = ("_accounts", "most", "total")
+    __slots__ = ("_accounts", "_peak", "most", "total")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.total = 0
         """Bytes held by all."""
+        self._peak = 0
         self._accounts: dict[str, _Account] = {}
 
     def __repr__(self) -> str:
@@ -113,8 +116,17 @@ class Buffers:
         holding.size = size
         if not account.total:
             del self._accounts[holding.address]
+        if self.total > self._peak:
+            self._peak = self.total
         if self.total > self.most:
             self._evict()
+
+    def take_relief(self) -> bool:
+        """Whether much was held, and most of it is not any more, for the first time."""
+        if self._peak < _MUCH or 4 * self.total > self._peak:
+            return False
+        self._peak = self.total
+        return True
 
     def _evict(self) -> None:
         while self.total > self.most:

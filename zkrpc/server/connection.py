@@ -85,7 +85,7 @@ class ServerConnection:
         self._upkeep = Upkeep(host.config, host.rng, self.used_at)
         self._work_armed = False
         self.clock = host.clock
-        self._intake = Intake(sock, watch(_READ), host.turns, self)
+        self._intake = Intake(sock, watch(_READ), host.turns, self.share.address, self)
 
     def __repr__(self) -> str:
         """Peer and load."""

@@ -18,10 +18,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from zkrpc.server.turns import NOTABLE, Turns
+from zkrpc.server.turns import SLICE, Turns
 from zkrpc.wire.server import ServerProtocol
 
 _SMALLEST, _FIRST, _LARGEST = 4 * 1024, 16 * 1024, 64 * 1024
+_NO_TIME = SLICE / 8
+"""Seconds within which a read that was full must have been dealt with to have the next one be larger."""
 _LIGHT = 4 * 1024
 """Bytes that may be taken, parsed and run in any round of the loop: a millisecond's work at worst."""
 
@@ -47,12 +49,14 @@ class IntakeOwner(Protocol):
 class Intake:
     """The reading end of one connection; it reads from the start.
 
-    ``readable`` is a watcher that fires when ``sock`` can be read, ``turns`` the server's.
+    ``readable`` is a watcher that fires when ``sock`` can be read; ``turns`` are the server's, its own among
+    those of ``address``.
     """
 
-    __slots__ = ("_owner", "_readable", "_recv", "_size", "_turns", "is_reading", "is_waiting")
+    __slots__ = ("_address", "_owner", "_readable", "_recv", "_size", "_turns", "is_reading", "is_waiting")
 
-    def __init__(self, sock: Any, readable: Any, turns: Turns, owner: IntakeOwner) -> None:
+    def __init__(self, sock: Any, readable: Any, turns: Turns, address: str, owner: IntakeOwner) -> None:
+        self._address = address
         self.is_reading = True
         self.is_waiting = False
         """True while it waits for a turn."""
@@ -86,7 +90,7 @@ class Intake:
         if not self.is_waiting:
             self.is_waiting = True
             self.stop()
-            self._turns.wait(self._take_turn)
+            self._turns.wait(self._address, self._take_turn)
 
     def close(self) -> None:
         """Nothing is read any more, and a turn that was waited for is nobody's."""
@@ -111,7 +115,7 @@ class Intake:
         # In a turn it was waited for already.
         wait = (may_take_long or size > _LIGHT) and self.is_reading and self._turns.is_spent()
         owner.receive(chunk, now, wait)
-        if size == wanted < _LARGEST and owner.clock() - now < NOTABLE:
+        if size == wanted < _LARGEST and owner.clock() - now < _NO_TIME:
             self._size *= 2
 
     def _take_turn(self) -> None:

@@ -27,12 +27,14 @@ from zkrpc.policies.limit import AdaptiveLimit
 from zkrpc.server.acceptor import Acceptor, PlainSocket
 from zkrpc.server.admission import Admission
 from zkrpc.server.buffers import Buffers
+from zkrpc.server.complaints import Kind, PeerLog
 from zkrpc.server.connection import ServerConnection
 from zkrpc.server.crew import Crew
 from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.failures import Failure, describe, traceback_of
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
-from zkrpc.server.shares import Shares
+from zkrpc.server.memory import give_back
+from zkrpc.server.shares import Shares, host_of
 from zkrpc.server.stopping import StepAction, walk_down
 from zkrpc.server.turns import Turns
 from zkrpc.server.upkeep import pace_of
@@ -74,11 +76,12 @@ class Server:
         )
         """The thread of the process in which it serves."""
         self.crew = Crew()
+        self._peer_log = PeerLog(log)
         self.dispatcher = Dispatcher(
             interface,
             handler,
             interceptors=interceptors,
-            on_failure=functools.partial(_receive_failure, self.crew, name or interface.name),
+            on_failure=functools.partial(_receive_failure, self.crew, self._peer_log, clock, name or interface.name),
             max_elements=self.config.wire.max_elements,
         )
         self.clock = clock
@@ -196,14 +199,16 @@ class Server:
         self.shares.leave(connection.share, connection)
         self.admission.share_among(len(self.shares))
         if connection.protocol.failure:
-            log.warning("closed %s: %s", connection.peer, connection.protocol.failure)
+            address, failure = connection.share.address, connection.protocol.failure
+            self._peer_log.complain(Kind.CLOSED, address, self.clock(), "closed %s: %s", connection.peer, failure)
 
     # -- accepting -------------------------------------------------------------------------------
 
     def _accepted(self, sock: socket.socket, address: tuple[str, int]) -> None:
         if len(self._connections) >= self.config.max_connections and not self._make_room(address[0]):
             sock.close()
-            log.warning("refused %s:%s: max_connections=%d are open", *address[:2], self.config.max_connections)
+            text, most = "refused %s:%s: max_connections=%d are open", self.config.max_connections
+            self._peer_log.complain(Kind.REFUSED, address[0], self.clock(), text, *address[:2], most)
             return
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -219,7 +224,8 @@ class Server:
         spare = self.shares.occupant_to_close(address, self.config.max_connections)
         if spare is None:
             return False
-        log.warning("closed %s for %s: max_connections=%d are open", spare.peer, address, self.config.max_connections)
+        text, most = "closed %s for %s: max_connections=%d are open", self.config.max_connections
+        self._peer_log.complain(Kind.CLOSED, host_of(spare.peer), self.clock(), text, spare.peer, address, most)
         spare.close()
         return True
 
@@ -235,6 +241,9 @@ class Server:
         """Looks at every peer in turn, a few at a time, so that ten thousand idle ones delay nobody."""
         pace = max(_TICK, pace_of(self.config))
         while True:
+            self._peer_log.settle(self.clock())
+            if self.buffers.take_relief():
+                give_back()
             connections = list(self._connections)
             starts = range(0, len(connections) or 1, _AT_ONCE)
             for start in starts:
@@ -308,7 +317,8 @@ def _listen(endpoint: Endpoint, backlog: int, bound: int | None) -> socket.socke
     return listener
 
 
-def _receive_failure(crew: Crew, service: str, failure: Failure) -> None:
+def _receive_failure(crew: Crew, peer_log: PeerLog, clock: Callable[[], float], service: str, failure: Failure) -> None:
     if crew.disbanded:  # the handler forked, and this is its child: it ends as a program does
         raise failure.error
-    log.error("%s", describe(service, failure), exc_info=traceback_of(failure))
+    text, error = describe(service, failure), traceback_of(failure)
+    peer_log.complain(Kind.FAILED, host_of(failure.peer), clock(), "%s", text, error=error)

@@ -2,9 +2,9 @@
 
 Reading, parsing, decoding and handlers that never block all run in the hub, one connection after another. What one of
 them costs there is bounded by a *slice*: a connection that has used it up stops, and neither reads nor runs anything
-until its turn comes. Those that wait take turns, first come first served, and all turns together get a slice in each
-round of the event loop, one turn at least. So in every round all others are served first, however many wait here and
-however much they have to do.
+until its turn comes. Those that wait take turns: one peer address after another, and of each its connections, first
+come first served. All turns together get a slice in each round of the event loop, one turn at least. So in every round
+all others are served first, however many wait here and however much they have to do.
 
 ::
 
@@ -18,7 +18,7 @@ Pure: it is given a timer of the event loop and what tells one round from the ne
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +27,7 @@ SLICE = 0.002
 a call takes through a network."""
 LONG = SLICE / 2
 """Seconds after which a connection has had its turn."""
-NOTABLE = SLICE / 8
+NOTABLE = SLICE / 40
 """Seconds that are worth being noted."""
 _MOST = 5 * SLICE
 """Seconds of one round after which what may take long waits for its turn, whoever it comes from."""
@@ -49,21 +49,25 @@ class Turns:
         self._clock = clock
         self._is_armed = False
         self._round_of = round_of
-        self._waiting: deque[Callable[[], object]] = deque()
+        # By address; the one whose turn comes next is first.
+        self._waiting: OrderedDict[str, deque[Callable[[], object]]] = OrderedDict()
         self._round = 0.0
         self._spent = 0.0
 
     def __len__(self) -> int:
         """How many wait."""
-        return len(self._waiting)
+        return sum(map(len, self._waiting.values()))
 
     def __repr__(self) -> str:
         """How many wait."""
-        return f"<Turns waiting={len(self._waiting)}>"
+        return f"<Turns waiting={len(self)}>"
 
-    def wait(self, take_turn: Callable[[], object]) -> None:
+    def wait(self, address: str, take_turn: Callable[[], object]) -> None:
         """Has it called when its turn comes, once."""
-        self._waiting.append(take_turn)
+        crowd = self._waiting.get(address)
+        if crowd is None:
+            crowd = self._waiting[address] = deque()
+        crowd.append(take_turn)
         self._arm()
 
     def charge(self, seconds: float) -> None:
@@ -94,8 +98,11 @@ class Turns:
         self._is_armed = False
         ends = self._clock() + SLICE
         # Those who come back for another turn come in another round.
-        for _ in range(len(self._waiting)):
-            take_turn = self._waiting.popleft()
+        for _ in range(len(self)):
+            address, crowd = self._waiting.popitem(last=False)
+            take_turn = crowd.popleft()
+            if crowd:
+                self._waiting[address] = crowd
             if self._waiting:
                 self._arm()
             take_turn()

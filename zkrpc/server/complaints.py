@@ -1,0 +1,109 @@
+"""What the log says of peers: a line or a few for each address and minute, and then how often it happened.
+
+Peers that send garbage are cut off one connection at a time, and may come back as fast as they like. Each of them would
+be a line, and three hundred thousand of them were seventeen megabytes; arguments that a handler does not bear are a
+traceback each. So the first complaints about an address are written as they are, those of the rest of a minute are
+counted, and their number is written when that is over.
+
+What is remembered is bounded: if more addresses misbehave, the rest is one address.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Iterator
+
+PERIOD = 60.0
+"""Seconds for which the first complaints stand for all."""
+MOST = 1024
+"""Addresses told apart."""
+OTHERS = "other addresses"
+"""What the rest is called."""
+
+
+class Kind(enum.Enum):
+    """What is complained of: how many lines a minute it is worth, and what the rest of them is called."""
+
+    CLOSED = 1, logging.WARNING, "closed %d more connections of %s in the last minute"
+    REFUSED = 1, logging.WARNING, "refused %d more connections of %s in the last minute"
+    FAILED = 10, logging.ERROR, "handlers failed %d more times for %s in the last minute"
+
+    def __init__(self, burst: int, level: int, summary: str) -> None:
+        self.burst = burst
+        self.level = level
+        self.summary = summary
+
+
+class PeerLog:
+    """The complaints of one server about its peers."""
+
+    __slots__ = ("_complaints", "_log")
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._complaints = {kind: Complaints(kind.burst) for kind in Kind}
+
+    def complain(
+        self, kind: Kind, address: str, now: float, message: str, *args: object, error: BaseException | None = None
+    ) -> None:
+        """Writes a line about ``address``, with the traceback of ``error``; or counts it."""
+        if self._complaints[kind].admits(address, now):
+            self._log.log(kind.level, message, *args, exc_info=error)
+
+    def settle(self, now: float) -> None:
+        """Time passed: writes the numbers that are due."""
+        for kind, complaints in self._complaints.items():
+            for address, count in complaints.take_due(now):
+                self._log.log(kind.level, kind.summary, count, address)
+
+
+class _Entry:
+    """What was said of one address since then, and what was not."""
+
+    __slots__ = ("count", "made", "since")
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.made = self.count = 0
+
+
+class Complaints:
+    """The complaints of one kind, of which ``burst`` may be written about one address in a minute."""
+
+    __slots__ = ("_burst", "_entries")
+
+    def __init__(self, burst: int = 1) -> None:
+        self._burst = burst
+        # In the order of their times, as each is made anew when its time is over.
+        self._entries: dict[str, _Entry] = {}
+
+    def __repr__(self) -> str:
+        """How many addresses."""
+        return f"<Complaints about {len(self._entries)}>"
+
+    def admits(self, address: str, now: float) -> bool:
+        """Whether a complaint about ``address`` is to be written now; it is counted otherwise."""
+        entry = self._entries.get(address)
+        if entry is None and len(self._entries) >= MOST:
+            address = OTHERS
+            entry = self._entries.get(address)
+        if entry is None:
+            entry = self._entries[address] = _Entry(now)
+        if entry.made < self._burst:
+            entry.made += 1
+            return True
+        entry.count += 1
+        return False
+
+    def take_due(self, now: float) -> Iterator[tuple[str, int]]:
+        """The addresses whose minute is over, and how many complaints about them were not written, if any."""
+        due = []
+        for address, entry in self._entries.items():
+            if now - entry.since < PERIOD:
+                break
+            due.append(address)
+        for address in due:
+            count = self._entries.pop(address).count
+            if count:
+                yield address, count
