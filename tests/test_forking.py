@@ -233,6 +233,55 @@ def test_child_starts_programs_and_threads(address: str, way: str) -> None:
     assert lines == ["started", "offloaded called", "grandchild", "again"]
 
 
+@both_ways
+def test_child_learns_how_its_own_children_ended(address: str, way: str) -> None:
+    """Also of those that end while it waits for something else: they are not reaped behind its back."""
+    lines = run_program(
+        """
+        import subprocess
+        stub = zkrpc.connect(idl.Counting, [address])
+        stub.echo("before")
+
+        def generation(left):
+            stub.echo("in the child")
+            program = subprocess.Popen(["sh", "-c", "exit 3"])
+            process = fork_context.Process(target=os._exit, args=(4,))
+            process.start()
+            pid = child(lambda: generation(left - 1) if left else None)
+            stub.nap(700)
+            process.join()
+            say(program.wait(), process.exitcode, status(pid))
+
+        generation(2)
+        stub.close()
+        """,
+        address,
+        way,
+    )
+    assert lines == ["3 4 0"] * 3
+
+
+def test_child_is_told_of_its_children_as_its_parent_was(address: str) -> None:
+    """A handler for SIGCHLD that the program has set before is heard in a child as well."""
+    lines = run_program(
+        """
+        stub = zkrpc.connect(idl.Counting, [address])
+        stub.echo("before")
+        ended = []
+        signal.signal(signal.SIGCHLD, lambda *_: ended.append(os.getpid()))
+
+        def work():
+            stub.echo("in the child")
+            say(status(child(lambda: None)), ended == [os.getpid()])
+
+        say(status(child(work)), ended == [parent])
+        stub.close()
+        """,
+        address,
+    )
+    assert lines == ["0 True", "0 True"]
+
+
 def test_daemon_calls_with_the_stub_that_was_made_before_it_was_one(address: str) -> None:
     """Two forks, a new session, and every descriptor closed, as daemons do it."""
     lines = run_program(

@@ -16,20 +16,24 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
-from gevent import GreenletExit, getcurrent
+from gevent import GreenletExit, config, getcurrent
 from gevent._greenlet_primitives import SwitchOutGreenletWithLoop
 from gevent._hub_local import get_hub_if_exists, set_hub, set_loop
 from gevent.hub import Hub
 from gevent.monkey import get_original
 
-_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD)
+_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 """What a loop may have taken over from Python. Its watchers are gone, and nobody would hear the signal."""
+_SIGACTION_SIZE = 1024
+"""Bytes, at least those of a ``struct sigaction``, which has some 152."""
 
 _set_signal: Any = get_original("signal", "signal")
 _get_signal: Any = get_original("signal", "getsignal")
@@ -56,7 +60,9 @@ def leave_hub() -> None:
     leave_behind(hub, hub.loop)
     _restore_signals()
     _end_with_this_greenlet(hub)
-    hub.loop.destroy()
+    with _children_waited_for_as_before():
+        hub.loop.destroy()
+    _NextLoop.announce()
     nothing: Any = None
     set_loop(nothing)
     set_hub(nothing)
@@ -85,6 +91,43 @@ def status_of(error: BaseException) -> object:
         return None
     traceback.print_exception(error)
     return 1
+
+
+@contextlib.contextmanager
+def _children_waited_for_as_before() -> Iterator[None]:
+    """Leaves SIGCHLD as it was, by the kernel's structure: Python cannot tell whose a handler written in C is."""
+    sigaction = ctypes.CDLL(None).sigaction
+    before = ctypes.create_string_buffer(_SIGACTION_SIZE)
+    sigaction(int(signal.SIGCHLD), None, before)
+    try:
+        yield
+    finally:
+        sigaction(int(signal.SIGCHLD), before, None)
+
+
+class _NextLoop:
+    """Stands for the class of gevent's loops until the child's own default loop is made.
+
+    A second default loop of a process takes SIGCHLD for itself, which gevent undoes for the first one only, and then
+    reaps every child that ends: ``waitpid`` finds none, and ``subprocess`` reports success of what has failed. Where the
+    parent's loop had the signal, for the children that gevent watches, the new one has it as well.
+    """
+
+    _class: Any = None
+
+    @classmethod
+    def announce(cls) -> None:
+        """The next default loop that is made is not the first one."""
+        if config.loop is not cls:
+            cls._class, config.loop = config.loop, cls
+
+    def __new__(cls, flags: Any = None, default: Any = None) -> Any:
+        """A loop of the real class."""
+        with _children_waited_for_as_before():
+            loop = cls._class(flags=flags, default=default)
+        if loop.default:
+            config.loop = cls._class
+        return loop
 
 
 def _restore_signals() -> None:
