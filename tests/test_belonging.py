@@ -84,6 +84,27 @@ def test_stub_of_a_thread_leaves_nothing_when_it_is_closed(address: str) -> None
     assert lines[0].startswith("True"), lines
 
 
+def test_stub_of_a_thread_is_freed_with_its_hub_when_it_is_closed(address: str) -> None:
+    """Whoever makes a stub for each of many threads that end does not grow by them."""
+    lines = run_program(
+        """
+        import gc
+        def call():
+            with zkrpc.connect(idl.Counting, [address]) as stub:
+                stub.echo("x")
+
+        for _ in range(5):
+            one = threading.Thread(target=call); one.start(); one.join()
+        del one
+        gc.collect()
+        kinds = [type(one).__name__ for one in gc.get_objects()]
+        say(kinds.count("Hub"), kinds.count("Client"), kinds.count("Connection"))
+        """,
+        address,
+    )
+    assert lines == ["0 0 0"]
+
+
 def test_event_loop_of_asyncio_has_its_calls_made_in_a_thread(address: str) -> None:
     """As ``docs/programs.md`` shows it; the stub that nobody closed ends with the interpreter."""
     lines = run_program(

@@ -114,6 +114,7 @@ def release(belonging: Belonging) -> None:
         if not hub.loop.activecnt:  # nobody else's
             del _made[hub]
             hub.destroy(destroy_loop=True)
+            hub.throw()  # it waits once more, for ever, with its frames and all that those know
 
 
 def in_child(action: Callable[[], object]) -> None:
