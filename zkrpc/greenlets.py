@@ -30,18 +30,31 @@ def offload(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
 
     Stubs belong to the thread that made them: make calls before or after this, not in ``function``.
     """
-    result: T = gevent.get_hub().threadpool.apply(_run_here, (os.getpid(), function, arguments, options))
-    return result
+    done: Any = gevent.get_hub().threadpool.apply(_run_here, (os.getpid(), function, arguments, options))
+    result: T = done[0]
+    error: BaseException | None = done[1]
+    del done
+    try:
+        if error is not None:
+            raise error
+        return result
+    finally:
+        del error  # its traceback knows this frame
 
 
-def _run_here(pid: int, function: Callable[..., T], arguments: tuple[Any, ...], options: dict[str, Any]) -> T:
-    """In the thread. A forked child that comes back has no one to come back to: its parent's hub is not here."""
+def _run_here(
+    pid: int, function: Callable[..., T], arguments: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[T | None, BaseException | None]:
+    """In the thread. Raises nothing: gevent prints what a thread raises, and the error is the caller's to tell of.
+
+    A forked child that comes back has no one to come back to: its parent's hub is not here.
+    """
     try:
         result = function(*arguments, **options)
     except BaseException as error:
         if os.getpid() != pid:
             exit_child(status_of(error))
-        raise
+        return None, error
     if os.getpid() != pid:
         exit_child()
-    return result
+    return result, None
