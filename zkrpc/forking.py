@@ -24,7 +24,8 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from gevent import GreenletExit, config, getcurrent
+import gevent
+from gevent import GreenletExit, getcurrent
 from gevent._greenlet_primitives import SwitchOutGreenletWithLoop
 from gevent._hub_local import get_hub_if_exists, set_hub, set_loop
 from gevent.hub import Hub
@@ -37,6 +38,7 @@ _SIGACTION_SIZE = 1024
 
 _set_signal: Any = get_original("signal", "signal")
 _get_signal: Any = get_original("signal", "getsignal")
+_config: Any = gevent.config
 
 _left_behind: list[Any] = []
 
@@ -109,8 +111,8 @@ class _NextLoop:
     """Stands for the class of gevent's loops until the child's own default loop is made.
 
     A second default loop of a process takes SIGCHLD for itself, which gevent undoes for the first one only, and then
-    reaps every child that ends: ``waitpid`` finds none, and ``subprocess`` reports success of what has failed. Where the
-    parent's loop had the signal, for the children that gevent watches, the new one has it as well.
+    reaps every child that ends: ``waitpid`` finds none, and ``subprocess`` reports success of what has failed. Where
+    the parent's loop had the signal, for the children that gevent watches, the new one has it as well.
     """
 
     _class: Any = None
@@ -118,15 +120,15 @@ class _NextLoop:
     @classmethod
     def announce(cls) -> None:
         """The next default loop that is made is not the first one."""
-        if config.loop is not cls:
-            cls._class, config.loop = config.loop, cls
+        if _config.loop is not cls:
+            cls._class, _config.loop = _config.loop, cls
 
     def __new__(cls, flags: Any = None, default: Any = None) -> Any:
         """A loop of the real class."""
         with _children_waited_for_as_before():
             loop = cls._class(flags=flags, default=default)
         if loop.default:
-            config.loop = cls._class
+            _config.loop = cls._class
         return loop
 
 
