@@ -23,6 +23,9 @@ NO_EPOCH = 0
 """Before a group's first primary; every primary's epoch is greater than those before it."""
 MAX_EPOCH = 2**63 - 1
 """What a signed 64-bit column holds."""
+INCREDIBLE_EPOCH = 2**53
+"""No election comes this far: epochs begin at a number of milliseconds since 1970, and this one is in the year 287 396.
+A node that says so was written by mistake, and to follow it would leave no room for those who come after."""
 DEFAULT_GROUP = "main"
 """The group of a service that elects only one primary."""
 

@@ -6,8 +6,8 @@ import pytest
 
 from zkrpc.election.ballot import Ballot
 from zkrpc.election.effects import Node
-from zkrpc.election.tree import INCREDIBLE_EPOCH, ElectionPaths, EpochRecord
-from zkrpc.endpoint import Endpoint
+from zkrpc.election.tree import ElectionPaths, EpochRecord
+from zkrpc.endpoint import INCREDIBLE_EPOCH, Endpoint
 from zkrpc.errors import RemoteProtocolError
 
 PATHS = ElectionPaths("ledger")

@@ -311,6 +311,8 @@ def test_primary_is_read_from_its_node() -> None:
         b'{"epoch":7.0,"endpoint":"h:1"}',
         b'{"epoch":"7","endpoint":"h:1"}',
         b'{"epoch":9223372036854775808,"endpoint":"h:1"}',
+        b'{"epoch":9223372036854775807,"endpoint":"h:1"}',
+        b'{"epoch":9007199254740992,"endpoint":"h:1"}',
         b'{"epoch":7,"endpoint":"h"}',
         b'{"epoch":7,"endpoint":"h:65536"}',
         b'{"epoch":7,"endpoint":["h",1]}',

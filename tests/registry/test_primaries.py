@@ -27,6 +27,13 @@ def test_reader_takes_epochs_that_do_not_fall(caplog: pytest.LogCaptureFixture) 
     assert reader.read(record(5)) is not None
 
 
+def test_reader_is_not_deaf_for_good_after_an_epoch_that_none_could_follow(caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody wrote 2^63-1 by mistake: it is no epoch, so what is put in its place counts."""
+    reader = PrimaryReader("/p", max_record=100)
+    assert reader.read(record(2**63 - 1)) is None and "/p cannot be read" in caplog.text
+    assert reader.read(record(5)) == Primary(endpoint=Endpoint("h", 1), epoch=5)
+
+
 def test_reader_begins_again_with_another_zookeeper() -> None:
     """One that lost its data elects from the start, if nobody remembers."""
     histories = [0]

@@ -9,8 +9,8 @@ import dataclasses
 
 from zkrpc.election.effects import Node
 from zkrpc.election.fencing import Epoch
-from zkrpc.election.tree import INCREDIBLE_EPOCH, ElectionPaths, EpochRecord
-from zkrpc.endpoint import NO_EPOCH, Endpoint
+from zkrpc.election.tree import ElectionPaths, EpochRecord
+from zkrpc.endpoint import INCREDIBLE_EPOCH, NO_EPOCH, Endpoint
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.registry.formats import PrimaryRecord
 

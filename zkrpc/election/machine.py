@@ -73,9 +73,9 @@ from zkrpc.election.procedures import (
 )
 from zkrpc.election.states import HOLDING, LEADING, STANDING, WITHOUT_LEASE
 from zkrpc.election.states import ElectionState as ElectionState
-from zkrpc.election.tree import INCREDIBLE_EPOCH, ElectionPaths, candidate_id
+from zkrpc.election.tree import ElectionPaths, candidate_id
 from zkrpc.election.vigil import Vigil
-from zkrpc.endpoint import Endpoint
+from zkrpc.endpoint import INCREDIBLE_EPOCH, Endpoint
 from zkrpc.registry.formats import PrimaryRecord
 
 # Over a link that kept heartbeats from being answered, more of them would only cut short what is being said.

@@ -22,13 +22,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from zkrpc.election.fencing import Epoch
-from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH
+from zkrpc.endpoint import DEFAULT_GROUP, INCREDIBLE_EPOCH, MAX_EPOCH, NO_EPOCH
 from zkrpc.errors import ConfigError, RemoteProtocolError
 from zkrpc.registry.schema import Paths, check_name
-
-INCREDIBLE_EPOCH = 2**53
-"""No election comes this far: epochs begin at a number of milliseconds since 1970, and this one is in the year 287 396.
-A node that says so was written by mistake, and to follow it would leave no room for those who come after."""
 
 _MAX_RECORD = 16 * 1024
 _SEQUENCE_DIGITS = 10

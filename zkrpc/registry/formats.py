@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from zkrpc.config import LONGEST_TIMEOUT
-from zkrpc.endpoint import MAX_EPOCH, NO_EPOCH, Endpoint, Instance, is_host
+from zkrpc.endpoint import INCREDIBLE_EPOCH, NO_EPOCH, Endpoint, Instance, is_host
 from zkrpc.errors import ConfigError, RemoteProtocolError
 from zkrpc.legible import legible
 from zkrpc.registry.schema import MEMBER_PREFIX, worker_id_of
@@ -140,7 +140,7 @@ class PrimaryRecord:
             endpoint = Endpoint.parse(place)
         except (RemoteProtocolError, ConfigError):
             return None
-        return cls(epoch=epoch, instance=instance, endpoint=endpoint) if NO_EPOCH < epoch <= MAX_EPOCH else None
+        return cls(epoch=epoch, instance=instance, endpoint=endpoint) if NO_EPOCH < epoch < INCREDIBLE_EPOCH else None
 
 
 def load_object(payload: bytes, max_size: int, what: str = "a record") -> dict[str, Any]:
