@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import zkrpc
+from examples import ledger
 from tests.programs import ROOT
 from tests.server.echo import EchoHandler, idl
 from zkrpc.cli.serve import serve
@@ -67,3 +69,13 @@ def test_interceptors_of_the_page_do_what_it_says() -> None:
         (call,) = inner.handlers[0].seen
         assert call.headers["tenant"] == "blue" and "token" not in call.headers
     assert [method for method, _ in seen] == ["echo", "echo"] and seen[1][1] == 1
+
+
+def test_page_on_testing_shows_a_test_that_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one of a service with a primary, on the example that it names."""
+    monkeypatch.setattr(ledger, "DATABASE", tmp_path / "ledger.sqlite")
+    section = (ROOT / "docs" / "testing.md").read_text().partition("\n### With a primary\n")[2].partition("\n## ")[0]
+    (code,) = re.findall(r"^```python\n(.*?)^```$", section, flags=re.DOTALL | re.MULTILINE)
+    namespace: dict[str, Any] = {"Loopback": Loopback, "ledger": ledger}
+    exec(code, namespace)
+    namespace["test_the_next_primary_begins_where_the_last_one_ended"]()
