@@ -20,6 +20,7 @@ service Base { void ping(), void stop() }
 """
 
 
+MANY = "\n".join(f"struct Type{at} {{}}" for at in range(100))
 LINEAGE = "service S0 {}\n" + "\n".join(f"service S{at + 1} extends S{at} {{}}" for at in range(5000))
 
 
@@ -63,6 +64,7 @@ def lint(directory: Path, text: str) -> None:
         (LINEAGE, 65, "S64 extends more than 64 services"),
         # Types.
         ("struct A {\n 1: list<Missing> x }", 2, "no type Missing; expected a base type or one of A"),
+        (f"{MANY}\nstruct A {{ 1: Typ42 x }}", 101, "one of Type42, Type4.*, … 101 types$"),
         ("service S { list<Missing> f() }", 1, "no type Missing; expected a base type or one of none yet"),
         ("include 'other.thrift'\nstruct A { 1: Thing x }", 2, "no type Thing; expected .* A, other"),
         ("include 'other.thrift'\nstruct A { 1: other.Missing x }", 2, "no type other.Missing"),

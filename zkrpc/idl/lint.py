@@ -7,6 +7,7 @@ where it is used.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NoReturn
 
@@ -28,6 +29,8 @@ from zkrpc.idl.policy import PREFIX, policy_of
 from zkrpc.idl.source import Source
 
 _LARGEST_ID = 0x7FFF
+_SHOWN = 20
+"""Types of a file that a message names; of more, only those whose names are like the one that is missing."""
 _TYPE_WORDS = frozenset({*BASE_TYPES, *CONTAINERS, "void", "true", "false"})
 """Nothing can be called by these names, as they mean something else wherever it is used."""
 
@@ -160,6 +163,8 @@ class _Lint:
             case []:
                 known = [some.name for some in self._source.outline.definitions if some.kind in TYPES]
                 known += [f"{stem}.…" for stem in self._source.includes]
+                if len(known) > _SHOWN:
+                    known = [*difflib.get_close_matches(name, known), f"… {len(known)} types"]
                 return f"no type {name}; expected a base type or one of {', '.join(known) or 'none yet'}"
             case [(_, definition)] if definition.kind == "typedef":
                 return f"no type {name}: its typedef leads to nothing, in a circle, or over more than {DEEPEST} others"
