@@ -208,3 +208,19 @@ def test_heartbeat_does_not_hoard_what_was_acknowledged() -> None:
     for step in range(1000):
         machine.receive_acknowledged(step * 0.4, step * 0.4 + 0.1)
     assert len(machine._heard) < 10
+
+
+def test_heartbeat_that_nobody_needs_any_more_cuts_no_connection() -> None:
+    """Over a slow link its answer is still on its way when the lease is given up: what else is being said then must not
+    be cut short, since somebody waits for it."""
+    machine = leading()
+    due = machine.next_timer()
+    assert due is not None
+    machine.handle_timer(due)
+    assert machine.effects() == [WRITE] and machine.next_timer() == due + T / 4
+    machine.rest("g", due + 0.1)
+    assert machine.next_timer() is None
+    machine.handle_timer(due + T)
+    assert machine.effects() == []
+    machine.receive_written(due + T)
+    assert machine.state is HeartbeatState.QUIET and machine.next_timer() is not None

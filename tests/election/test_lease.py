@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zkrpc.election.lease import Lease, drop_after, heartbeat_interval, is_weak, lease_end, support_limit
+from zkrpc.election.lease import (
+    Lease,
+    claim_patience,
+    drop_after,
+    heartbeat_interval,
+    is_weak,
+    lease_end,
+    support_limit,
+)
 
 
 def test_lease_is_valid_before_its_end_only() -> None:
@@ -41,3 +49,9 @@ def test_lease_leaves_time_to_move() -> None:
 def test_lease_never_outlives_what_was_heard(sent_at: float, age: float, timeout: float) -> None:
     """Whatever the ages: the end is before the support's time plus T, with room for clocks that differ by 3 %."""
     assert lease_end(sent_at, sent_at - age, timeout) <= sent_at - age + 0.97 * timeout + 1e-6
+
+
+def test_claim_has_time_for_one_other_connection_and_ends_within_a_lease() -> None:
+    """Who needs two cannot keep what it claims."""
+    assert drop_after(6.0) + heartbeat_interval(6.0, weak=False) < claim_patience(6.0) <= 2 * drop_after(6.0)
+    assert claim_patience(6.0) < 0.7 * 6.0
