@@ -59,7 +59,7 @@ def test_serve_gives_each_worker_its_place_and_name(monkeypatch: pytest.MonkeyPa
     """Ports count up from --bind, names from --id; the launch is one; every other option is handed on."""
     monkeypatch.setattr(serve_module, "Supervisor", Recorder)
     given = "--zookeeper=h:1/c --advertise=a --zone=z --weight=2.0 --session-timeout=4.0 --linger=0.5".split()
-    given += "--drain-timeout=3.0 --record-format=curator".split()
+    given += "--drain-timeout=3.0 --record-format=curator --limit=max_frame=9000 --limit=max_queue=5".split()
     with pytest.raises(SystemExit) as ended:
         cli(["-v", "serve", "a.b:c", "--bind=[::1]:9000", "--workers=2", "--id=me", *given], standalone_mode=False)
     assert ended.value.code == 0
@@ -97,6 +97,8 @@ def test_serve_needs_no_options(monkeypatch: pytest.MonkeyPatch) -> None:
         ([SERVICE, "--bind=nonsense"], "'nonsense' is not an endpoint"),
         ([SERVICE, "--bind=127.0.0.1:{taken}"], "cannot listen on 127.0.0.1:{taken}: Address already in use"),
         ([SERVICE, "--linger=-1"], "ServerConfig.linger must be a non-negative number"),
+        ([SERVICE, "--limit=max_frame=0"], "WireLimits.max_frame must be a positive number"),
+        ([SERVICE, "--limit=max_fame=1"], "names no limit; did you mean max_frame?"),
     ],
 )
 def test_serve_explains_wrong_settings_in_one_line(arguments: list[str], complaint: str, command: Command) -> None:

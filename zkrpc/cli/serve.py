@@ -16,8 +16,10 @@ from typing import Any
 import click
 
 from zkrpc import __version__
+from zkrpc.cli.limits import with_limits
 from zkrpc.cli.logs import Verbosity, level_option, set_up_logs, verbose_option
 from zkrpc.cli.seconds import SECONDS, SECONDS_OR_NONE
+from zkrpc.config import ServerConfig
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
 from zkrpc.server.supervisor import Supervisor
@@ -35,6 +37,13 @@ _SHARED = (
     click.option("--linger", type=SECONDS_OR_NONE, help="Seconds to keep serving after leaving the registry."),
     click.option("--drain-timeout", type=SECONDS_OR_NONE, help="Seconds that calls in flight may take while stopping."),
     click.option("--record-format", type=click.Choice(["serverset", "curator"]), help="How to register."),
+    click.option(
+        "--limit",
+        "limits",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="What peers may cost, as ServerConfig and WireLimits name it; may be repeated. See docs/limits.md.",
+    ),
 )
 
 
@@ -82,7 +91,10 @@ def serve(
     launch = secrets.token_hex(8)
     verbosity = verbosity.joined(Verbosity(verbose, log_level))
     set_up_logs(verbosity, logging.INFO)
+    limits = shared.pop("limits")
+    with_limits(ServerConfig(), limits)  # a mistake is told here, and once
     handed_on = [f"--{name.replace('_', '-')}={value}" for name, value in shared.items() if value is not None]
+    handed_on += [f"--limit={text}" for text in limits]
 
     places = [Endpoint(endpoint.host, endpoint.port + slot if endpoint.port else 0) for slot in range(workers)]
 

@@ -17,6 +17,7 @@ import gevent
 from zkrpc.app import App
 from zkrpc.app import serve as serve_here
 from zkrpc.belonging import in_child
+from zkrpc.cli.limits import with_limits
 from zkrpc.cli.logs import revive_loggers
 from zkrpc.cli.serve import shared_options
 from zkrpc.config import RegistryConfig
@@ -51,6 +52,7 @@ def worker(
     session_timeout: float | None,
     linger: float | None,
     drain_timeout: float | None,
+    limits: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Serve until a signal, the supervisor's death, or a conflict of identity ends it."""
@@ -63,6 +65,7 @@ def worker(
     try:
         service = load_service(target)
         revive_loggers()
+        service.config = with_limits(service.config, limits)
         override_config(service, linger=linger, drain_timeout=drain_timeout)
         doing = f"starting {service.name}"
         config = RegistryConfig() if session_timeout is None else RegistryConfig(session_timeout=session_timeout)

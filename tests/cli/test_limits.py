@@ -1,0 +1,55 @@
+"""Limits from the command line win over the service's own, and say what is wrong with them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import pytest
+
+from zkrpc.cli.limits import with_limits
+from zkrpc.config import ServerConfig, WireLimits
+from zkrpc.errors import ConfigError
+
+
+def test_limits_replace_what_they_name() -> None:
+    """Those of a connection and those of the server; everything else stays as the service has it."""
+    config = ServerConfig(max_queue=7, wire=WireLimits(max_header=100))
+    given = ["max_elements=5000", "max-buffered = 1000000", "accept_zlib=true", "max_connection_idle=inf", "linger=0.5"]
+    assert with_limits(config, given) == ServerConfig(
+        max_queue=7,
+        max_buffered=1_000_000,
+        max_connection_idle=math.inf,
+        linger=0.5,
+        wire=WireLimits(max_header=100, max_elements=5000, accept_zlib=True),
+    )
+    assert with_limits(config, []) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("max_elemnts=5", "names no limit; did you mean max_elements?"),
+        ("wire=5", "names no limit; there are max_connections"),
+        ("max_elements", "has no value; write max_elements=VALUE"),
+        ("max_elements=many", "must be a number, or true or false"),
+        ("max_elements=-1", "WireLimits.max_elements must be a positive number, got -1"),
+        ("max_buffered=0", "ServerConfig.max_buffered must be a positive number, got 0"),
+        ("accept_zlib=2", "WireLimits.accept_zlib must be True or False, got 2"),
+    ],
+)
+def test_limits_that_are_none_are_refused(text: str, complaint: str) -> None:
+    """In one line that says what to write."""
+    with pytest.raises(ConfigError) as caught:
+        with_limits(ServerConfig(), [text])
+    assert complaint in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_limits_are_all_documented() -> None:
+    """Every number of a connection's caps, with its default where that is a plain one."""
+    text = (Path(__file__).parent.parent.parent / "docs" / "limits.md").read_text("utf-8")
+    for name in [field.name for field in dataclasses.fields(WireLimits)]:
+        assert f"`{name}`" in text, name
+    for name in ("max_buffered", "min_read_rate", "max_write_stall", "max_connections", "max_concurrent", "max_queue"):
+        assert f"`{name}`" in text, name
