@@ -420,9 +420,11 @@ class ElectionConfig:
     was granted, so that with the lease of 0.7 it is over before ZooKeeper can let another lead; more than 0.3 would not
     be."""
     finish_timeout: float = 1.0
-    """Seconds that the primary's calls in flight may take before a hand-over goes on without waiting for them."""
+    """Seconds that the primary's calls in flight may take before a hand-over goes on without waiting for them, while
+    callers wait for the next one."""
     hand_over_timeout: float = 5.0
-    """Seconds that a server which stops takes at most for handing over."""
+    """Seconds that a server which stops takes at most for handing over. Four fifths of them, or ``finish_timeout`` if
+    that is more, may go by with waiting for the primary's calls in flight, which could end nowhere else."""
     audit_interval: float = 30.0
     """Seconds between looks at what is ours in ZooKeeper, as a safety net; jittered by a fifth."""
     settle: float = 2.0

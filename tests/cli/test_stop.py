@@ -20,7 +20,7 @@ from tests.server.echo import idl as echo
 from tests.zookeeper.waiting import eventually
 
 SLOW = """
-import ctypes, gevent, os, signal, zkrpc
+import ctypes, gevent, threading, zkrpc
 from tests.server.echo import idl, EchoHandler
 
 class Handler(EchoHandler):
@@ -35,6 +35,20 @@ class Handler(EchoHandler):
         return "x" * size
 
 service = zkrpc.Service(idl.Echo, Handler, "echo")
+
+class Leader(EchoHandler):
+    @zkrpc.primary_only
+    def slow(self, text, milliseconds):
+        return super().slow(text, milliseconds)
+
+led = zkrpc.Service(idl.Echo, Leader, "led")
+
+class Lasting(EchoHandler):
+    def __init__(self):
+        super().__init__()
+        threading.Thread(target=gevent.sleep, args=[600]).start()
+
+lasting = zkrpc.Service(idl.Echo, Lasting, "lasting")
 """
 
 CONFIG = zkrpc.ClientConfig(timeout=60.0)
@@ -45,8 +59,8 @@ def serve(command: Command, tmp_path: Path) -> Any:
     """Starts ``zkrpc serve`` of a service that takes its time."""
     (tmp_path / "slow.py").write_text(SLOW)
 
-    def start(*options: str) -> Program:
-        return command.start("serve", "slow:service", *options, folder=tmp_path, PYTHONPATH=str(ROOT))
+    def start(*options: str, service: str = "service") -> Program:
+        return command.start("serve", f"slow:{service}", *options, folder=tmp_path, PYTHONPATH=str(ROOT))
 
     return start
 
@@ -158,6 +172,30 @@ def test_serve_does_not_wait_for_a_wedged_worker_for_ever(serve: Any, wedge: str
         program.tell(signal.SIGTERM)
     assert program.wait(60) == 0
     assert f"(pid {pid}) does not end within the time it has, and is killed" in program.output
+
+
+def test_serve_ends_a_worker_that_hangs_when_it_is_done(serve: Any) -> None:
+    """A thread of the service's that is no daemon would keep it for ever; there is nothing left to wait for."""
+    program = serve("--linger=0", "--drain-timeout=60", service="lasting")
+    places(program, 1)
+    program.tell(signal.SIGTERM)
+    began = time.monotonic()
+    assert program.wait(60) == 0
+    assert time.monotonic() - began < 30 and "ended with signal SIGKILL" in program.output
+
+
+@pytest.mark.zookeeper
+def test_serve_finishes_what_only_a_primary_can_do(serve: Any, zookeeper: str) -> None:
+    """A call that must not be repeated, and takes longer than others are kept waiting for a step-down."""
+    program = serve("--zookeeper", zookeeper, service="led")
+    eventually(lambda: "primary of led/main" in program.output, 60)
+    with zkrpc.connect(echo.Echo, "led", zookeeper=zookeeper, config=CONFIG) as stub:
+        assert stub.slow("warm", 1) == "warm"
+        call = gevent.spawn(stub.slow, "answered", 2500)
+        gevent.sleep(0.2)
+        program.tell(signal.SIGTERM)
+        assert call.get(timeout=60) == "answered"
+    assert program.wait(60) == 0
 
 
 @pytest.fixture

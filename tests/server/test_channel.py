@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 
 from zkrpc.server.channel import SupervisorChannel
@@ -15,11 +16,16 @@ def test_channel_outlives_its_supervisor() -> None:
     channel.tell_session(7, b"\x01")
     channel.tell_bound(11)
     channel.tell_ready()
+    channel.tell_done()
     assert channel.tell_failure(StartFailure("it failed", "here", final=True))
-    assert (
-        ours.recv(200)
-        == b'{"session": [7, "01"]}\n{"bound": 11.0}\n{"ready": true}\n{"failed": ["it failed", "here"]}\n'
-    )
+    reports = [json.loads(line) for line in ours.recv(1000).splitlines()]
+    assert reports == [
+        {"session": [7, "01"]},
+        {"bound": 11.0},
+        {"ready": True},
+        {"done": True},
+        {"failed": ["it failed", "here"]},
+    ]
     ours.close()
     channel.wait_for_end()
     assert not channel.tell_failure(StartFailure("nobody hears it"))

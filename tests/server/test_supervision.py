@@ -144,6 +144,23 @@ def test_supervision_believes_a_bound_that_is_told_late() -> None:
     assert supervision.next_timer() == 111.0 + KILL_GRACE
 
 
+def test_supervision_gives_a_worker_that_is_done_a_grace_to_end() -> None:
+    """It was asked, or ended by itself: what is left to do takes no calls' time, and may hang in a thread for ever."""
+    supervision = running(2)
+    supervision.receive_bound(0, 11.0)
+    supervision.stop(100.0)
+    supervision.effects()
+    supervision.receive_done(0, 101.0)
+    supervision.receive_done(7, 101.0)
+    assert at(supervision, 101.0 + KILL_GRACE) == [Kill(0, overdue=True), Kill(1, overdue=True)]
+    supervision = running(1, ready=True)
+    supervision.receive_done(0, 50.0)
+    assert supervision.effects() == []
+    assert at(supervision, 50.0 + KILL_GRACE) == [Kill(0, overdue=True)]
+    supervision.receive_exit(0, -9, 60.0)
+    assert at(supervision, 60.0) == [CloseSession(0), Spawn(0, 1)]
+
+
 # -- reloads
 
 

@@ -105,6 +105,7 @@ def _serve(
         watchdog.stop()
         if registry is not None:
             registry.close()
+        channel.tell_done()
     if endings.conflict is not None:
         raise endings.conflict
 

@@ -182,11 +182,12 @@ class Campaign:
             self.gate.resume()
         self._carry_out()
 
-    def begin_withdrawal(self) -> None:
-        """Hands over what is ours and takes part no longer; returns when that has begun."""
+    def begin_withdrawal(self, finish_timeout: float = 0.0) -> None:
+        """Hands over what is ours and takes part no longer; returns when that has begun. The calls that run have
+        ``finish_timeout`` seconds to end before, or the config's if those are more."""
         self._wanted = False
         self.gate.close()
-        self.gate.wait_until(lambda: not self.gate.running, self._finish_timeout)
+        self.gate.wait_until(lambda: not self.gate.running, max(finish_timeout, self._finish_timeout))
         self._machine.withdraw(self._clock())
         self._carry_out()
 

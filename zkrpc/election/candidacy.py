@@ -24,6 +24,9 @@ from zkrpc.idl import Interface
 from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.session import Session
 
+_FINISH_SHARE = 0.8
+"""Of the time for a withdrawal, what the calls that run may take; the rest is for telling ZooKeeper."""
+
 
 class Candidacy:
     """The elections of a service's groups, as one instance takes part in them.
@@ -92,12 +95,14 @@ class Candidacy:
     def withdraw(self, timeout: float) -> bool:
         """Hands over whatever is led here and stands no longer; True once that is done, False if the time ran out.
 
+        Most of the time may go by with waiting for the calls that run here, as only a primary can finish them.
+
         Even then it goes on, until ``close``.
         """
         if self._spreader is not None:
             self._spreader.close()
         if self._leaving is None:
-            self._leaving = gevent.spawn(self._begin_withdrawal)
+            self._leaving = gevent.spawn(self._begin_withdrawal, timeout * _FINISH_SHARE)
         give_up_at = time.monotonic() + timeout
         waits = [self._leaving_begun, *(one.wait_withdrawn for one in self.campaigns.values())]
         return all(wait(max(0.0, give_up_at - time.monotonic())) for wait in waits)
@@ -111,9 +116,11 @@ class Candidacy:
         for campaign in self.campaigns.values():
             campaign.close()
 
-    def _begin_withdrawal(self) -> None:
+    def _begin_withdrawal(self, finish_timeout: float) -> None:
         # All at once: each of them waits for its own calls.
-        gevent.joinall([gevent.spawn(campaign.begin_withdrawal) for campaign in self.campaigns.values()])
+        gevent.joinall(
+            [gevent.spawn(campaign.begin_withdrawal, finish_timeout) for campaign in self.campaigns.values()]
+        )
 
     def _leaving_begun(self, timeout: float) -> bool:
         assert self._leaving is not None

@@ -27,6 +27,10 @@ class SupervisorChannel:
         """Reports how long finishing the calls may take once it is asked for; to be said before there are any."""
         self._tell({"bound": float(seconds)})
 
+    def tell_done(self) -> None:
+        """Reports that nothing is left to do but to end."""
+        self._tell({"done": True})
+
     def tell_failure(self, failure: StartFailure) -> bool:
         """Reports why we end; False if there is nobody who could pass it on."""
         return self._tell({"failed": [failure.summary, failure.detail]})

@@ -217,6 +217,12 @@ class Supervision:
         if number in self._workers:
             self._workers[number].bound = seconds
 
+    def receive_done(self, number: int, now: float) -> None:
+        """A worker has nothing left to do but to end; it may hang there, in a thread of the service's for one."""
+        worker = self._workers.get(number)
+        if worker is not None:
+            worker.asked_at, worker.bound = now, 0.0
+
     def receive_ready(self, number: int, now: float) -> None:
         """A worker serves, and whoever looks for it can find it."""
         worker = self._workers.get(number)

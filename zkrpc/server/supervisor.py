@@ -229,8 +229,6 @@ class Supervisor:
             log_with_detail(log, logging.ERROR, f"{worker}: {failure.summary}; {then}", failure.detail)
         elif count is not None:
             log.error("%s: %s, for the %dth time", worker, failure.summary, count)
-        else:
-            log.debug("%s: %s, again", worker, failure.summary)
 
     def _hear(self, worker: _Worker) -> None:
         """Takes the lines a worker sent; the last session it told of is the one to close for it."""
@@ -255,11 +253,13 @@ class Supervisor:
                     self._machine.receive_bound(worker.number, seconds)
                 case {"failed": [str(summary), str(detail)]}:
                     worker.failure = StartFailure(summary, detail)
+                case {"done": True}:
+                    self._machine.receive_done(worker.number, time.monotonic())
                 case {"ready": True}:
                     log.debug("%s is ready", worker)
                     self._machine.receive_ready(worker.number, time.monotonic())
                 case _:
-                    raise ValueError("none of session, bound, ready, failed")
+                    raise ValueError("none of session, bound, ready, done, failed")
         except (ValueError, RecursionError) as error:
             log.warning("%s sent a line that is no report: %s", worker, legible(error))
 
