@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import random
+import sys
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -238,6 +241,23 @@ def test_unreadable_reply_is_a_remote_error_and_not_repeated() -> None:
     with pytest.raises(RemoteError) as caught:
         scene.run(idempotent=True)
     assert (caught.value.executed, caught.value.endpoint) == (Executed.YES, Endpoint("h", 1))
+    assert scene.heard == [(1, "RemoteError")], "an instance that answers so is not well"
+
+
+@pytest.mark.parametrize("bad", ["garbage", "refusal"])
+def test_error_does_not_keep_the_reply_it_came_from(bad: str) -> None:
+    """It is gone with its last reference, for a reply may be large and the garbage collector late."""
+    made = answer("garbage") if bad == "garbage" else refusal("RemoteError", "yes")
+    scene = Scene(made)
+    gc.collect()
+    gc.disable()
+    try:
+        before = sys.getrefcount(made)
+        with contextlib.suppress(RemoteError):
+            scene.run()
+        assert sys.getrefcount(made) == before - 1, "the scene has handed it out"
+    finally:
+        gc.enable()
 
 
 def test_arguments_that_do_not_fit_are_not_sent() -> None:

@@ -24,6 +24,7 @@ from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolEr
 from zkrpc.policies.retry import RetryPolicy, retrying
 from zkrpc.wire import headers as keys
 from zkrpc.wire.envelope import MessageKind
+from zkrpc.wire.message import Reply
 
 _EXCEPTION = MessageKind.EXCEPTION
 
@@ -113,10 +114,7 @@ class _Attempt:
             raise
         now = self._clock()
         if reply is not None and reply.kind is _EXCEPTION:
-            failure = failure_of(method, reply)
-            (load.fail if is_refusal(failure) else load.finish)(now - began, now)
-            self._receive_failure(call, member, failure, now)
-            raise failure
+            raise self._failure(call, member, reply, now - began, now)
         load.finish(now - began, now)
         breaker = member.breaker
         breaker.successes += 1
@@ -129,9 +127,22 @@ class _Attempt:
         try:
             return method.read_result(reply.frame, reply.offset, reply.dialect.payload, self._max_elements)
         except RemoteProtocolError as error:
-            failure = unreadable(method, error)
-            failure.endpoint = member.endpoint
-            raise failure from error
+            breaker.successes -= 1  # it was an answer, and no good one
+            raise self._unreadable(call, member, error) from error
+
+    # An error knows the frame that raised it; if that frame knew the error, both would stay until the garbage collector
+    # comes, and with them the reply, which may be large. So errors are made in frames that have ended by then.
+
+    def _failure(self, call: Call, member: Member[Lane], reply: Reply, elapsed: float, now: float) -> CallError:
+        failure = failure_of(call.reply_to, reply)
+        (member.load.fail if is_refusal(failure) else member.load.finish)(elapsed, now)
+        self._receive_failure(call, member, failure, now)
+        return failure
+
+    def _unreadable(self, call: Call, member: Member[Lane], error: RemoteProtocolError) -> CallError:
+        failure = unreadable(call.reply_to, error)
+        self._receive_failure(call, member, failure, self._clock())
+        return failure
 
     def _receive_failure(self, call: Call, member: Member[Lane], error: CallError, now: float) -> None:
         error.endpoint = member.endpoint
