@@ -50,6 +50,7 @@ _CLOSE_TIMEOUT = 2.0
 _WATCH_INTERVAL = 0.5
 """Seconds between looks at the files that a reloading supervisor watches."""
 _MAX_REPORT = 65536
+_WHY = ": it is stopped, wedged, or waits for a thread that is no daemon"
 _REPEAT_INTERVAL = 5.0
 """Seconds between lines about a stop that is asked for again."""
 
@@ -285,7 +286,7 @@ class Supervisor:
             case Kill(worker=number, overdue=overdue):
                 if (worker := self._workers.get(number)) is not None:
                     if overdue:
-                        log.warning("%s does not end within the time it has, and is killed", worker)
+                        log.warning("%s does not end within the time it has, and is killed%s", worker, _WHY)
                     worker.process.kill()
             case Exit(status=status):
                 self._status = status
