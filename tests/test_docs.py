@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import time
 from pathlib import Path
@@ -79,3 +80,14 @@ def test_page_on_testing_shows_a_test_that_passes(tmp_path: Path, monkeypatch: p
     namespace: dict[str, Any] = {"Loopback": Loopback, "ledger": ledger}
     exec(code, namespace)
     namespace["test_the_next_primary_begins_where_the_last_one_ended"]()
+
+
+@pytest.mark.parametrize("package", ["client", "election", "idl", "registry", "server", "testing", "wire"])
+def test_theory_of_a_package_names_its_modules(package: str) -> None:
+    """Each of them, so that a reader finds the way, and none that has gone."""
+    folder = ROOT / "zkrpc" / package
+    theory = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    links = set(re.findall(rf":mod:`~?zkrpc\.{package}\.(\w+)`", theory))
+    rows = {name for row in re.findall(r"^``.*?``  ", theory, re.MULTILINE) for name in re.findall(r"``(\w+)``", row)}
+    assert links | rows == modules

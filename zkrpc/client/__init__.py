@@ -1,22 +1,27 @@
 """The calling side: from ``stub.get(42)`` to bytes on one connection, and back.
 
-::
-
-    stub        one method per IDL method; binds arguments
-    client      makes a Call of it, with a deadline that never exceeds that of the call being served
-    policy      pure: whose word counts on how a method is called
-    plan        what is settled of a method before its first call
-    stack       deadline, retry, hedge, attempt: the order of the interceptors, each with its reason
-    hedging     two copies of one call, and which of them counts
-    roster      pure: who is a member, who is avoided, who is picked
-    member      pure: what one instance says of itself, what it costs, what speaks against it
-    guard       pure: whether to believe a list that has lost most of its members
-    pool        makes and retires lanes as the list changes, and tells the roster what becomes of calls
-    lane        the way to one member: dials it, keeps its connections
-    connection  moves bytes between a socket and the wire machine, and wakes who waits
-    replies     what an answer means: a value, a declared exception, or a CallError
-    following   which calls go to a primary instead, of which group, and what each answer teaches of it
-    primaries   pure: who leads, as far as registry, redirects and replies together tell
+==========================  ==========================================================================================
+``stub``                    one method per IDL method; binds arguments
+``client``                  makes a Call of it, with a deadline that never exceeds that of the call being served
+``policy``                  pure: whose word counts on how a method is called
+``plan``                    what is settled of a method before its first call
+``stack``                   deadline, retry, hedge, attempt: the order of the interceptors, each with its reason
+``hedging``                 two copies of one call, and which of them counts
+``following``               which calls go to a primary instead, of which group, and what each answer teaches of it
+``primaries``               pure: who leads, as far as registry, redirects and replies together tell
+``roster``                  pure: who is a member, who is avoided, who is picked
+``member``                  pure: what one instance says of itself, what it costs, what speaks against it
+``guard``                   pure: whether to believe a list that has lost most of its members
+``static``                  a list of members that is given and never changes, in place of the registry
+``pool``                    makes and retires lanes as the list changes, and tells the roster what becomes of calls
+``lane``                    the way to one member: dials it, keeps its connections
+``connection``              moves bytes between a socket and the wire machine, and wakes who waits
+``owner``                   what a connection tells its lane
+``pulse``                   what follows for a connection when its server gives no sign of life
+``waiters``, ``alarm``      the greenlets that wait for replies, and one timer for all their deadlines
+``replies``                 what an answer means: a value, a declared exception, or a CallError
+``explanation``, ``probe``  why an instance is picked or not, for people; and a look at one from outside of any client
+==========================  ==========================================================================================
 
 A call may wait in four places only, each bounded by its deadline: for the first list of members, for a connection, for
 the reply, and between attempts. Nothing here knows where the list of members comes from.

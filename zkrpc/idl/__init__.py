@@ -3,9 +3,10 @@
 ``load(path)`` takes a file and all it includes through five steps, each of which knows nothing of the next:
 
 1. :mod:`~zkrpc.idl.source` reads every file once and finds the included ones;
-2. :mod:`~zkrpc.idl.parser` says what is written there, line by line, as :mod:`~zkrpc.idl.outline`, which is all that
-   the steps below see of a file;
-3. :mod:`~zkrpc.idl.lint` refuses what would load and break later;
+2. :mod:`~zkrpc.idl.parser` says what is written there, by the grammar ``thrift.lark``, as an outline
+   (:mod:`~zkrpc.idl.outline`), which is all that the steps below see of a file;
+3. :mod:`~zkrpc.idl.lint` refuses what would load and break later; what a name stands for, there and below, is looked up
+   by :mod:`~zkrpc.idl.names`;
 4. :mod:`~zkrpc.idl.build` makes the classes, as thriftpy2 would, with the help of :mod:`~zkrpc.idl.classes` and
    :mod:`~zkrpc.idl.values`; :mod:`~zkrpc.idl.pickles` finds them again;
 5. :mod:`~zkrpc.idl.model` compiles the methods, with what :mod:`~zkrpc.idl.policy` read in their annotations.

@@ -1,13 +1,16 @@
 """Who is there: membership through ZooKeeper. Imports nothing, so that the pure half stays importable alone.
 
-The theory, in the order of the modules:
+The theory first, then the modules:
 
 ``schema`` says where things live in the tree, ``formats`` what a member's record looks like. Records are Twitter
 ServerSet or Curator JSON, so that Finagle, Armeria and Spring Cloud see our services as they are. Everything read from
-a znode is untrusted text: size, shape and range are checked, unknown keys ignored, a bad record skipped and counted.
+a znode is untrusted text: size, shape and range are checked, unknown keys ignored, a bad record left out and named in
+the log.
 
-``session`` is the only door to kazoo. It answers, or says that it does not know; it never waits without a bound, and
-its watches do nothing but set an event.
+``session`` is the only door to ZooKeeper: behind it ``link`` holds one kazoo client from birth to death, and a new one
+follows when it has died. A session answers, or says that it does not know; it never waits without a bound, and its
+watches do nothing but set an event. ``diagnosis`` puts into words what keeps it from ZooKeeper. If that has lost its
+data, it hangs up on our session and never ends it; ``estrangement`` decides when to begin another one.
 
 *Being there* is one desired state, "registered with this record" or "absent", compared with ZooKeeper again and again.
 ``registration`` is the machine that decides, ``registrar`` the greenlet that obeys. Nothing is assumed from the success
@@ -18,14 +21,35 @@ is reported and left alone. With each node comes a mark of a name of its own, so
 that was there before.
 
 *Seeing who is there* is a list that only gets newer. ``view`` is the machine, ``resolver`` the greenlet, ``listing``
-says what has changed. A watch says
-only "look again"; the first change is read at once, a burst is collected, and the list is read again after every
-reconnect and once a minute, because ZooKeeper watches are one-shot and die with the connection. Of a thousand members
-only those are read that are new or have another mark. Losing ZooKeeper takes
-nothing away: the last list stays, and ``snapshot_file`` keeps it on disk for a start while ZooKeeper is down.
+says what has changed. A watch says only "look again"; the first change is read at once, a burst is collected, and the
+list is read again after every reconnect and once a minute, because ZooKeeper watches are one-shot and die with the
+connection. Of a thousand members only those are read that are new or have another mark. Losing ZooKeeper takes nothing
+away: the last list stays, and ``snapshot_file`` keeps it on disk for a start while ZooKeeper is down.
 
 ``primaries`` follows who leads a group, for those who ask. It is a short cut for callers and nothing that safety rests
 on: who leads is for the election to decide, and for the instances to say. ``config_watch`` follows in the same manner
 what operators want of the service's clients, as ``service_config`` reads it; ``node_watch`` is what both have in
 common.
+
+===================================================================  ===================================================
+``schema``, ``formats``, ``advertising``                             paths, records, and which address an instance
+                                                                     registers
+``session``, ``requests``, ``operations``                            the process's session, what can be asked of it, and
+                                                                     the values it speaks in
+``link``, ``handler``                                                one kazoo client, and how it dials
+``diagnosis``, ``wellbeing``                                         what is wrong while there is no connection, and how
+                                                                     often that is said
+``estrangement``, ``greeting``, ``newcomer``                         when a session is given up that ZooKeeper neither
+                                                                     continues nor ends: whether it takes a newcomer
+                                                                     instead, asked in its own bytes
+``closing``                                                          ends the session of a process that has died
+``registration``, ``registrar``                                      being there: the machine, and the greenlet that
+                                                                     obeys
+``view``, ``listing``, ``resolver``                                  seeing who is there: the machine, what has changed
+                                                                     between two lists, the greenlet
+``snapshot_file``, ``keeper``                                        the list on disk, whatever becomes of the disk
+``node_watch``, ``primaries``, ``config_watch``, ``service_config``  following single nodes: who leads, and what
+                                                                     operators want of clients
+``removal``                                                          taking away what a service that is over has left
+===================================================================  ===================================================
 """

@@ -26,4 +26,27 @@ steps and reports what happened. Nothing else decides when to close what.
 *Workers.* :mod:`zkrpc.server.supervision` decides and :mod:`zkrpc.server.supervisor` acts: worker processes are
 spawned, never forked from a process that has a hub or a ZooKeeper session, and a dead worker's session is closed at
 once.
+
+============================================  ==========================================================================
+``server``, ``lifecycle``, ``stopping``       the server, the order in which it starts and stops, and who walks it down
+``acceptor``, ``accepting``, ``descriptors``  taking connections, pausing when that fails, and whether there are
+                                              descriptors enough
+``connection``, ``intake``, ``turns``         one connection: when it is read, how much at once, and whose turn on the
+                                              hub it is
+``host``                                      what a connection needs of its server
+``crew``, ``call_queue``                      greenlets that run requests, and one connection's requests that wait for a
+                                              place
+``admission``, ``shares``                     how many handlers run, who waits, and how addresses share places and
+                                              connections
+``dispatch``, ``failures``                    from request to answer, and what the log says when a handler fails
+``signatures``                                whether a handler fits its interface, asked once before anything is served
+``upkeep``, ``buffers``, ``memory``           connections' age and silence, what all of them hold, and memory given back
+                                              to the system
+``complaints``                                how often the log speaks of one address
+``watchdog``, ``blockage``                    a thread that sees when the hub is blocked, and what it makes of that
+``supervisor``, ``supervision``, ``channel``  the parent of the workers, what it decides, and what a worker and it tell
+                                              each other
+``port``, ``startup``                         an address that a supervisor holds for its workers, and why one of them
+                                              could not serve
+============================================  ==========================================================================
 """

@@ -1,1 +1,15 @@
-"""Tools for testing services built on zkrpc: pytest fixtures with a real ZooKeeper, and faults on demand."""
+"""Tools for testing services built on zkrpc: a whole service in memory, faults on demand, a real ZooKeeper.
+
+Nothing here imitates zkrpc. What runs in a test is what runs in production; replaced is only what is below it (sockets,
+ZooKeeper's elections, the clock) or what stands around it (a fault, a network). So a test can be wrong about the world
+and never about zkrpc. ``docs/testing.md`` shows how each tool is used.
+
+===========================  =================================================================================
+``loopback``, ``memory``     a service and its clients in one process, over sockets that are only memory
+``electorate``, ``referee``  its elections: the real campaigns, and what answers them where ZooKeeper would be
+``faults``, ``fault_rules``  an interceptor that delays, aborts and drops calls, and which of them
+``plugin``                   pytest fixtures with a real ZooKeeper
+``proxy``                    a TCP proxy that fails on demand
+``clock``                    a clock that moves when told to, for machines
+===========================  =================================================================================
+"""

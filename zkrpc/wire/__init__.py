@@ -13,7 +13,8 @@ understand them. A caller that leaves before its answer says so with ``cancel``,
 life with ``ping``. A drain takes two of them, so that no call is lost between the last look and the close::
 
     client                                server
-      | -- hello ------------------------> |   I understand control messages
+      | -- hello ------------------------> |   I understand control messages; how large my messages may be
+      | <----------------------- hello --- |   the same
       | -- calls ------------------------> |
       | <------------------- draining ---- |   send no more calls here
       | -- draining ---------------------> |   none will come
@@ -23,27 +24,19 @@ What a peer may cost is bounded by :class:`~zkrpc.config.WireLimits`: memory fol
 that was claimed; one frame may be incomplete, and only for so long; calls in flight are counted. What is wrong inside a
 well-framed message is answered, and the connection lives; what cannot be framed ends it.
 
-======================  ==========================================================================
-``frames``              where frames begin and end; what a stream that has none may be instead
-``varint``              integers of variable length
-``theader``             header blocks and transforms
-``envelope``            kind, name and id, in binary and compact
-``message``             one message in any dialect; the shapes that make the common case fast
-``known``               requests that look like earlier ones, taken without being parsed
-``early``               deadlines that come before those of calls sent earlier
-``leaving``             which calls have left when a socket took only a part
-``calls``               what precedes a call's body, remembered by name and budget
-``keepalive``           whether a silent peer is still there
-``server``, ``client``  the two machines
-``headers``             the metadata keys both sides agree on
-======================  ==========================================================================
+========================  =====================================================================================
+``frames``                where frames begin and end; what a stream that has none may be instead
+``varint``                integers of variable length
+``theader``, ``headers``  header blocks and transforms, and the metadata keys both sides agree on
+``envelope``              kind, name and id, in binary and compact
+``message``               one message in any dialect; the shapes that make the common case fast
+``known``                 messages that look like earlier ones, taken without being parsed
+``calls``, ``answers``    what precedes a call's body, remembered by name and budget; what precedes an answer's
+``held``                  requests that share an id, one after another
+``early``                 deadlines that come before those of calls sent earlier
+``leaving``               which calls have left when a socket took only a part
+``hello``                 how large a message each side takes, told at the beginning
+``keepalive``             whether a silent peer is still there
+``server``, ``client``    the two machines
+========================  =====================================================================================
 """
-
-from __future__ import annotations
-
-from zkrpc.wire.client import ClientProtocol
-from zkrpc.wire.envelope import MessageKind
-from zkrpc.wire.message import Dialect, ProtocolState, Reply, Request
-from zkrpc.wire.server import ServerProtocol
-
-__all__ = ["ClientProtocol", "Dialect", "MessageKind", "ProtocolState", "Reply", "Request", "ServerProtocol"]
