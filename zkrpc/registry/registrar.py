@@ -207,7 +207,7 @@ class Registrar:
             case ReportRegistered():
                 _log.info("registered %s in session %#x", self._path, self._session.session_id or 0)
             case ReportWithdrawn():
-                _log.info("withdrew %s", self._path)
+                _log.info("no longer registered as %s", self._path)
             case ReportConflict(text=text, successor=successor):
                 _log.log(logging.INFO if successor else logging.ERROR, "%s", text)
             case LookUp():
