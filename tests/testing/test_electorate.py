@@ -185,14 +185,14 @@ def test_replica_whose_on_elected_fails_lets_another_lead(story: list[str]) -> N
         assert stub.add(1) == 2 and story == ["deposed 1", "elected 2"]
 
 
-def test_replica_whose_on_deposed_hangs_is_ended(story: list[str]) -> None:
-    """As its process would be: it is gone, and another leads."""
+@pytest.mark.parametrize("election", [zkrpc.ElectionConfig(deposed_timeout=0.1), zkrpc.ElectionConfig()])
+def test_replica_whose_on_deposed_hangs_is_ended(story: list[str], election: zkrpc.ElectionConfig) -> None:
+    """As its process would be, by default after a fifth of the usual session timeout: it is gone, and another leads."""
 
     class Stuck(Counter):
         def on_deposed(self, leadership: Any) -> None:
             gevent.sleep(60)
 
-    election = zkrpc.ElectionConfig(deposed_timeout=0.1)
     loopback = Loopback(service(Stuck, election=election), replicas=2)
     with loopback as stub:
         first = loopback.primary()

@@ -9,6 +9,7 @@ to wait for.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import random
 import time
@@ -18,13 +19,13 @@ from typing import NoReturn, cast
 from gevent.event import Event
 
 from zkrpc.belonging import Home
-from zkrpc.config import ElectionConfig
+from zkrpc.config import ElectionConfig, RegistryConfig
 from zkrpc.election.campaign import Campaign, Candidate
 from zkrpc.election.candidacy import Candidacy
 from zkrpc.election.effects import Answer, Failure, Request
 from zkrpc.election.fencing import Epoch
 from zkrpc.election.heart import Heart, LeaseListener
-from zkrpc.election.lease import Lease
+from zkrpc.election.lease import Lease, deposed_patience
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import NO_EPOCH, Instance, Primary
 from zkrpc.errors import ConfigError
@@ -116,6 +117,9 @@ class Electorate:
         """An instance takes part from now on; ``end`` ends it if its ``on_deposed`` does not return in time."""
         if not candidacy.groups:
             return
+        if config.deposed_timeout is None:
+            # What it is with the session timeout that most ask for and get; there is none here.
+            config = dataclasses.replace(config, deposed_timeout=deposed_patience(RegistryConfig().session_timeout))
         presence = self._presences[instance.id] = _Presence(self._referee)
         for group in candidacy.groups:
             self._told.setdefault(group, None)
@@ -154,7 +158,9 @@ class Electorate:
         while (record := self._serving[group]) is None or record.epoch <= above:
             left = give_up_at - time.monotonic()
             if left <= 0:
-                raise TimeoutError(f"nobody leads {group!r} after {timeout:g} s; does on_elected fail? the log tells")
+                raise TimeoutError(
+                    f"nobody leads {group!r} after {timeout:g} s; does on_elected fail, on_deposed hang? the log tells"
+                )
             self._turned.clear()
             self._turned.wait(left)
         return record
