@@ -119,6 +119,7 @@ class Loose:
         Flexible(),
         Loose(),
         unittest.mock.Mock(),
+        unittest.mock.create_autospec(Shapes, instance=True),
         types.SimpleNamespace(**{n: getattr(Shapes(), n) for n in idl.Shapes.methods}),
     ],
     ids=lambda handler: type(handler).__name__,
@@ -127,6 +128,19 @@ def test_handler_that_can_be_called_rightly_fits(handler: object, caplog: pytest
     """Methods, static ones, class methods, partials, objects, decorated ones, builtins, ``*args``; without a word."""
     check_handler(idl.Shapes, handler)
     assert caplog.records == []
+
+
+def test_mock_that_is_async_is_refused_as_one() -> None:
+    """With the place of its class, for it has no code of its own; one that keeps to a class's parameters is judged."""
+    first, *_ = refusal(unittest.mock.AsyncMock())
+    assert "mock.py:" in first and "AsyncMock.ping is async" in first and "<Mock" not in first
+
+    class Swapped(Shapes):
+        def area(self, height: int, width: int) -> int:
+            return width * height
+
+    (line,) = refusal(unittest.mock.create_autospec(Swapped, instance=True))
+    assert "has another order than the IDL" in line
 
 
 def test_parameters_that_changed_places_are_refused() -> None:

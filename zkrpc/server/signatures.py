@@ -269,7 +269,7 @@ def place_of(subject: object, otherwise: object = None) -> str:
     code = getattr(getattr(subject, "__func__", subject), "__code__", None)
     if code is None and not isinstance(subject, type):
         code = getattr(getattr(type(subject), "__call__", None), "__code__", None)
-    if code is not None:
+    if code is not None and isinstance(code.co_filename, str):  # and no mock's
         return f"{code.co_filename}:{code.co_firstlineno}: "
     cls = subject if isinstance(subject, type) else type(subject)
     try:
