@@ -59,7 +59,7 @@ def test_log_tells_the_life_of_a_service(command: Command, tmp_path: Path) -> No
     assert " INFO    [" in made and " shop: made" in made
     program.tell(signal.SIGTERM)
     assert program.wait(60) == 0
-    assert len(lines(program, "SIGTERM: draining 1 workers")) == len(lines(program, "stopped after ")) - 1 == 1
+    assert len(lines(program, "SIGTERM: draining 1 worker;")) == len(lines(program, "stopped after ")) - 1 == 1
     assert lines(program, "in detail") == []
 
 

@@ -123,7 +123,7 @@ def test_supervisor_drains_once_however_often_it_is_told(supervise: Start) -> No
     assert family.program.wait(60) == 0
     assert len(family.entries("SIGTERM")) == len(family.entries("end")) == len(family.entries("start")) == 2
     output = family.program.output
-    assert "SIGTERM: draining 2 workers; SIGQUIT ends them at once" in output and "stopped after " in output
+    assert "SIGTERM: draining 2 workers; SIGQUIT ends all at once" in output and "stopped after " in output
     assert output.count("stopping already, waiting for 2 workers") == 1
 
 

@@ -149,6 +149,11 @@ class Supervision:
         """Workers whose end has not been observed."""
         return len(self._workers)
 
+    @property
+    def headcount(self) -> str:
+        """The same in words."""
+        return f"{self.running} worker{'s' if self.running != 1 else ''}"
+
     def effects(self) -> list[Effect]:
         """What to do now, in this order; handed out once."""
         effects, self._effects = self._effects, []

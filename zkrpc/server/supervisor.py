@@ -180,14 +180,14 @@ class Supervisor:
         signals, self._signals = self._signals, []
         machine = self._machine
         for number in signals:
-            name, running = signal.Signals(number).name, machine.running
+            name, running = signal.Signals(number).name, machine.headcount
             if number == signal.SIGQUIT:
-                log.warning("%s: ending %d workers and the calls in flight at once", name, running)
+                log.warning("%s: ending %s and the calls in flight at once", name, running)
                 machine.kill(now)
             elif number in (signal.SIGTERM, signal.SIGINT):
                 if machine.stop(now):
                     self._stopping_since = now
-                    log.info("%s: draining %d workers; SIGQUIT ends them at once", name, running)
+                    log.info("%s: draining %s; SIGQUIT ends all at once", name, running)
                 else:
                     self._note_repeated(name, now)
             elif number == signal.SIGHUP:
@@ -200,7 +200,7 @@ class Supervisor:
         """Once in a while: some send it many times."""
         if now >= self._repeated_at + _REPEAT_INTERVAL:
             self._repeated_at = now
-            log.info("%s: stopping already, waiting for %d workers; SIGQUIT ends them", name, self._machine.running)
+            log.info("%s: stopping already, waiting for %s; SIGQUIT ends all", name, self._machine.headcount)
 
     def _reap(self, now: float) -> None:
         for number, worker in list(self._workers.items()):
