@@ -282,6 +282,28 @@ def test_child_is_told_of_its_children_as_its_parent_was(address: str) -> None:
     assert lines == ["0 True", "0 True"]
 
 
+def test_call_that_was_begun_before_the_fork_is_refused_in_the_child(address: str) -> None:
+    """As in an interceptor that forks: the parent's goes on, the child is told to make its own, which it can."""
+    lines = run_program(
+        """
+        def forks(call, proceed):
+            if call.method == "total":
+                def work():
+                    say(refused(lambda: proceed(call)))
+                    say(stub.echo("anew"))
+                say(status(child(work)))
+            return proceed(call)
+
+        stub = zkrpc.connect(idl.Counting, [address], interceptors=[forks])
+        say(stub.total("nobody"), stub.total("nobody"))
+        stub.close()
+        """,
+        address,
+    )
+    assert lines[0].startswith("WrongProcess Executed.NO") and "begun before a fork" in lines[0]
+    assert lines[1:] == ["anew", "0", lines[0], "anew", "0", "0 0"]
+
+
 def test_daemon_calls_with_the_stub_that_was_made_before_it_was_one(address: str) -> None:
     """Two forks, a new session, and every descriptor closed, as daemons do it."""
     lines = run_program(

@@ -262,6 +262,7 @@ class Client:
             return
         if self._hub is _FORKED:  # in a forked child that made no call
             self._hub = self._home.hub
+            self._pool.abandon_all()  # closed, and no longer somebody else's
         else:
             self._home.require()
             self._unsubscribe()
@@ -278,7 +279,7 @@ class Client:
 
     def forked(self) -> None:
         """In a forked child: closes what is shared with the parent. The next call opens connections of our own."""
-        self._pool.abandon_all()
+        self._pool.abandon_all(forked=True)
         leave_behind(self._pool, self._routes, self._resolver, self._unsubscribe, self._unfollow)
         self._hub, self._root = _FORKED, None
 

@@ -21,7 +21,16 @@ from zkrpc.client.member import Member
 from zkrpc.client.roster import Picking, Roster
 from zkrpc.config import DEFAULT_RETRY_RATIO, DEFAULT_RETRY_RESERVE, ClientConfig, ServiceConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
-from zkrpc.errors import CallError, ConnectionLost, DeadlineExceeded, Executed, Overloaded, RemoteError, Unavailable
+from zkrpc.errors import (
+    CallError,
+    ConnectionLost,
+    DeadlineExceeded,
+    Executed,
+    Overloaded,
+    RemoteError,
+    Unavailable,
+    WrongProcess,
+)
 from zkrpc.policies.backoff import Backoff
 from zkrpc.policies.budget import RetryBudget
 from zkrpc.wire.keepalive import KeepalivePolicy
@@ -57,6 +66,7 @@ class Pool:
         self.clock = clock
         self.dial = dial
         self.closed = False
+        self._is_parents = False
         self.connections: set[Connection] = set()
         self.budget = RetryBudget(**self._rates(ServiceConfig()), now=clock())
         """What retries and hedges draw on; a call adds to it by incrementing ``calls``."""
@@ -110,6 +120,10 @@ class Pool:
 
     def pick(self, call: Call, now: float) -> Member[Lane]:
         """The member for a call's next attempt. Raises Unavailable if there is nobody."""
+        if self._is_parents:
+            raise WrongProcess(
+                "a call that was begun before a fork is the parent's, so nothing was done; make it anew in the child"
+            )
         if self.closed:
             raise Unavailable("the client is closed; make a new one")
         member = self._roster.pick(call.tried, self.rng, now, call.key)
@@ -231,9 +245,9 @@ class Pool:
             connection.close()
         self.tell_news()
 
-    def abandon_all(self) -> None:
+    def abandon_all(self, *, forked: bool = False) -> None:
         """Closes the descriptors and nothing else: the hub is not there any more, or shall not run."""
-        self.closed = True
+        self.closed, self._is_parents = True, forked
         for connection in self.connections:
             # Not its close(), which has the hub tell those who wait.
             connection.closed = True
