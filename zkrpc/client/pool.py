@@ -120,11 +120,11 @@ class Pool:
 
     def pick(self, call: Call, now: float) -> Member[Lane]:
         """The member for a call's next attempt. Raises Unavailable if there is nobody."""
-        if self._is_parents:
-            raise WrongProcess(
-                "a call that was begun before a fork is the parent's, so nothing was done; make it anew in the child"
-            )
         if self.closed:
+            if self._is_parents:
+                raise WrongProcess(
+                    "a call that was begun before a fork is the parent's, so nothing was done; make it anew here"
+                )
             raise Unavailable("the client is closed; make a new one")
         member = self._roster.pick(call.tried, self.rng, now, call.key)
         if member is None:
