@@ -150,7 +150,7 @@ def _end_with_this_greenlet(hub: Hub) -> None:
 
 
 class _Deaf:
-    """Stands for a loop where a greenlet that ends would have others told."""
+    """Stands for the loop that a greenlet uses when it ends, to tell those who wait for it: here nobody does."""
 
     def run_callback(self, *_: object) -> None:
         """Does nothing."""

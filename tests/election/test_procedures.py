@@ -353,7 +353,7 @@ def test_epoch_that_cannot_be_read_stops_the_election_in_words(value: bytes) -> 
 def test_epoch_that_no_election_has_reached_is_not_followed(number: int) -> None:
     """It is refused in words and not remembered, so that what is put in its place counts."""
     ours = ballot(candidate=OWN, highest=7)
-    with pytest.raises(RemoteProtocolError, match=f"no election comes as far as {number}"):
+    with pytest.raises(RemoteProtocolError, match=f"epoch {number} is higher than any election can have reached"):
         play(campaign(ours), (GLANCE, ((OURS,), MINE, None, epoch(number))))
     assert play(campaign(ours), (GLANCE, ((OURS,), MINE, None, epoch(5))), (claim(8), None)) == Won(epoch=8)
 

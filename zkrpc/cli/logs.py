@@ -25,7 +25,7 @@ level_option = click.option(
 
 
 class Verbosity(NamedTuple):
-    """What the command line says of it."""
+    """How much the command line wants logged: how many ``-v``, and ``--log-level``."""
 
     verbose: int = 0
     level: str | None = None

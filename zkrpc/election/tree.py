@@ -154,7 +154,7 @@ class EpochRecord:
         """Like ``parse``; raises RemoteProtocolError also for an epoch that no election can have reached."""
         record = cls.parse(value)
         if record.epoch >= INCREDIBLE_EPOCH:
-            raise RemoteProtocolError(f"no election comes as far as {record.epoch}")
+            raise RemoteProtocolError(f"epoch {record.epoch} is higher than any election can have reached")
         return record
 
 

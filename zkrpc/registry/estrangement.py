@@ -22,7 +22,7 @@ _TRY_AGAIN_AFTER = 1.0
 
 
 class Estrangement:
-    """Of one session from its servers."""
+    """Whether one session and its servers have parted for good. A machine."""
 
     def __init__(self) -> None:
         self.estranged: Endpoint | None = None

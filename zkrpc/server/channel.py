@@ -12,7 +12,10 @@ from zkrpc.server.startup import StartFailure
 
 
 class SupervisorChannel:
-    """A worker's end of the pair: tells sessions, and notices the supervisor's end. ``descriptor`` is inherited."""
+    """A worker's end of the pair: tells its ZooKeeper session, notices when the supervisor is gone.
+
+    ``descriptor`` is inherited.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)

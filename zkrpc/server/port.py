@@ -8,7 +8,7 @@ from zkrpc.endpoint import Endpoint
 
 
 class Port:
-    """A fixed address: held while a worker of its slot lives, so that the next one can have it beside that."""
+    """A fixed address. Its socket is kept while a worker listens there, so that a successor can do so beside it."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
