@@ -28,8 +28,11 @@ DEFAULT_RETRY_RESERVE = 10.0
 LONGEST_TIMEOUT = 24 * 60 * 60.0
 """Seconds; the longest time a policy may name. An IDL may say no more either."""
 MOST_ATTEMPTS = 100
+"""Times that a policy may have one call reach servers: more is a slip of the pen, or a storm."""
 LARGEST_SUBSET = 1_000_000
+"""Instances that a policy may name as a subset: more than any service has."""
 LARGEST_RESERVE = 1_000_000.0
+"""Further attempts a second that a policy may allow: more than any client makes calls."""
 
 HEDGE_OFF = "off"
 """What a hedge is called where one is set, further down, and shall not be used."""
@@ -109,11 +112,11 @@ class WireLimits:
     max_frame: int = 4 * 1024 * 1024
     """Largest frame in bytes, either way. 4 MiB as gRPC's receive limit: larger values belong in a store."""
     max_header: int = 8 * 1024
-    """Largest THeader block in bytes."""
+    """Largest THeader block in bytes. For ids and credentials; 8 KiB is what gRPC takes, too."""
     max_header_entries: int = 64
-    """Most key/value pairs in one THeader block."""
+    """Most key/value pairs in one THeader block: many small ones cost more to read than their bytes tell."""
     max_in_flight: int = 1024
-    """Most calls one connection may have unanswered; what comes beyond is answered Overloaded."""
+    """Most calls one connection may have unanswered, as each holds memory; what comes beyond is answered Overloaded."""
     max_in_flight_bytes: int = 64 * 1024 * 1024
     """Bytes of unanswered calls beyond which one connection's large calls (over 128 KiB) are answered Overloaded."""
     max_unsent: int = 16 * 1024 * 1024
@@ -149,10 +152,12 @@ class ServerConfig:
     wire: WireLimits = WireLimits()
     """Caps of each connection."""
     max_connections: int = 10_000
-    """Connections open at once. Beyond them a new one is closed at accept, or takes the place of a quiet one of the
-    address that has most, if its own has fewer than its part."""
+    """Connections open at once; each costs a descriptor and some memory even when nothing is said on it. Beyond them a
+    new one is closed at accept, or takes the place of a quiet one of the address that has most, if its own has fewer
+    than its part."""
     max_concurrent: int = 1_000
-    """Handlers running at once; what comes beyond waits in the queue or is answered Overloaded."""
+    """Handlers running at once; the others wait in the queue or are answered Overloaded. The default protects the
+    process only; set what the handlers' bottleneck takes, such as a pool of database connections."""
     max_queue: int | None = None
     """Calls that may wait for a handler to end, the nearest deadline first. None: as many as may run, so that a burst
     waits about as long as a call takes; more would only make everybody late."""
@@ -162,7 +167,7 @@ class ServerConfig:
     adaptive_limit: bool = False
     """Whether to find out by the calls' own times how many handlers should run at once, up to ``max_concurrent``."""
     backlog: int = 512
-    """Connections the kernel keeps for us before we accept them."""
+    """Connections the kernel keeps for us before we accept them, as when all clients connect again at once."""
     linger: float = 1.0
     """Seconds to keep serving after withdrawing, for clients whose watch has not fired yet."""
     drain_timeout: float = 10.0
@@ -171,9 +176,10 @@ class ServerConfig:
     """Bytes that all connections together may hold: frames that are incomplete or in flight, and replies that wait to
     be read. Beyond it whoever holds most is cut; what one read and one slice of work add may be held on top."""
     max_write_stall: float = 30.0
-    """Seconds a peer may leave its replies unread before its connection is cut."""
+    """Seconds a peer may leave its replies unread before its connection is cut: they take up memory meanwhile."""
     min_read_rate: float = 16 * 1024
-    """Bytes a second that a peer must read, on average over ``max_write_stall``, as long as replies wait for it."""
+    """Bytes a second that a peer must read, on average over ``max_write_stall``, as long as replies wait for it.
+    Without it a peer that reads a byte now and then would have its replies kept for ever. 0 asks for nothing."""
     max_connection_age: float = math.inf
     """Seconds after which a connection is asked to end, so that clients spread anew; jittered by a tenth. Infinite as
     in gRPC: with a registry, new instances are found without it."""
@@ -301,7 +307,8 @@ class ClientConfig:
     """Seconds a call may take with everything it causes, also where the IDL says something else. None leaves it to
     the service's config, then to the IDL, then to :data:`DEFAULT_TIMEOUT`."""
     connect_timeout: float = 1.0
-    """Seconds to open one connection; a call moves on to another instance after it."""
+    """Seconds to open one connection; a call moves on to another instance after it. TCP itself tries for minutes where
+    a machine is switched off."""
     max_attempts: int | None = None
     """Times one call may reach a server, the first included. What reached nobody is bounded by time. None leaves it to
     the service's config, then to :data:`DEFAULT_ATTEMPTS`."""
@@ -330,7 +337,7 @@ class ClientConfig:
     zone: str = ""
     """Where this client runs; instances there are preferred as long as there are enough of them."""
     warm_up: float = 30.0
-    """Seconds for which a new instance gets fewer calls than its weight says; 0 for none."""
+    """Seconds for which a new instance gets fewer calls than its weight says, as its caches are empty; 0 for none."""
     retry_ratio: float | None = None
     """Further attempts, hedges included, for each call on average. None leaves it to the service's config, then to
     :data:`DEFAULT_RETRY_RATIO`."""
@@ -394,7 +401,7 @@ class RegistryConfig:
     username: str | None = None
     """With ``password``: digest credentials; nodes are then created for their creator, readable by all."""
     password: str | None = dataclasses.field(default=None, repr=False)
-    """Not shown in the repr."""
+    """The other half of the credentials. Not shown in the repr, as configs get into logs."""
 
     def __post_init__(self) -> None:
         """Checks every field."""
@@ -428,7 +435,8 @@ class ElectionConfig:
     audit_interval: float = 30.0
     """Seconds between looks at what is ours in ZooKeeper, as a safety net; jittered by a fifth."""
     settle: float = 2.0
-    """Seconds for which groups and replicas must have been still before a group moves to another replica."""
+    """Seconds for which groups and replicas must have been still before a group moves to another replica, so that a
+    rolling restart does not move groups at each of its steps."""
 
     def __post_init__(self) -> None:
         """Checks every field."""

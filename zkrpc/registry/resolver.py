@@ -221,7 +221,7 @@ class ZooKeeperResolver:
 
     def _remark(self, remark: str) -> None:
         if remark and remark != self._remarked:
-            _log.warning("no members of %s yet: %s; trying again until there are", self._service, remark)
+            _log.warning("no members of %s are found: %s; looking again until there are", self._service, remark)
         self._remarked = remark
 
     def _listing(self) -> Listing | None:
