@@ -291,7 +291,7 @@ class Link:
         self._require_open(action)
         if not self._slots.acquire(timeout=max(0.0, timeout)):
             raise SessionSuspended(
-                f"ZooKeeper {action}: not sent, {self._most} requests have been waiting for {timeout:g} s"
+                f"ZooKeeper {action}: not sent, {self._most} requests have been waiting for {timeout:.3g} s"
             )
         try:
             self._require_open(action)
@@ -303,7 +303,7 @@ class Link:
         result.rawlink(lambda _: self._slots.release())
         result.wait(max(0.0, give_up_at - time.monotonic()))
         if not result.ready():
-            raise OutcomeUnknown(f"ZooKeeper {action}: sent, no answer within {timeout:g} s")
+            raise OutcomeUnknown(f"ZooKeeper {action}: sent, no answer within {timeout:.3g} s")
         try:
             return result.get(block=False)
         except KazooException as error:

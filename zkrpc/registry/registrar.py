@@ -123,7 +123,7 @@ class Registrar:
             raise IdentityConflict(self._machine.conflict)
         connected = self._session.state is SessionState.CONNECTED
         reason = (self._machine.failure if connected else None) or self._session.explain()
-        raise CoordinationError(f"{self._path} is not registered after {timeout:g} s: {reason}")
+        raise CoordinationError(f"{self._path} is not registered after {timeout:.3g} s: {reason}")
 
     @property
     def registered_in(self) -> int | None:

@@ -144,7 +144,7 @@ class ZooKeeperResolver:
         self._ready.wait(timeout)
         if self._view.snapshot is None:
             reason = self._session.explain()
-            raise CoordinationError(f"no members of {self._service} known after {timeout:g} s: {reason}")
+            raise CoordinationError(f"no members of {self._service} known after {timeout:.3g} s: {reason}")
         return self._view.snapshot
 
     def close(self) -> None:
