@@ -128,8 +128,8 @@ class WireLimits:
     """Seconds a frame may stay incomplete; cuts off a sender of one byte now and then."""
     max_elements: int = 100_000
     """Strings and structs that one call's arguments, or its result, may hold; a container counts as two, a number as a
-    quarter, and numbers of one list, set or map as one for each 64 bytes. With the default, what a body costs whoever
-    reads it is some tens of milliseconds; it grows in proportion."""
+    quarter, and sixteen numbers of one list, set or map as one. With the default, what a body costs whoever reads it is
+    some tens of milliseconds; it grows in proportion."""
     accept_zlib: bool = False
     """Whether messages may come deflated (THeader's zlib transform); zkrpc itself never sends such. Off, because they
     cost who receives them many times what they cost who sends them."""

@@ -96,7 +96,6 @@ def test_serve_needs_no_options(monkeypatch: pytest.MonkeyPatch) -> None:
         (["examples.users"], "'examples.users' names no service; write MODULE:SERVICE"),
         ([SERVICE, "--bind=nonsense"], "'nonsense' is not an endpoint"),
         ([SERVICE, "--bind=127.0.0.1:{taken}"], "cannot listen on 127.0.0.1:{taken}: Address already in use"),
-        ([SERVICE, "--linger=-1"], "ServerConfig.linger must be a non-negative number"),
         ([SERVICE, "--limit=max_frame=0"], "WireLimits.max_frame must be a positive number"),
         ([SERVICE, "--limit=max_fame=1"], "names no limit; did you mean max_frame?"),
     ],

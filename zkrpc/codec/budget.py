@@ -13,7 +13,7 @@ costs                                                  elements
 a list, a set or a map                                 2
 a string or a struct, wherever it is                   1
 a number or a bool, in a struct or beside others       1/4
-numbers in a list, a set or a map, looked at together  1 for each 64 bytes
+numbers in a list, a set or a map, looked at together  1 for each 16
 =====================================================  ============================
 
 A number that takes several bytes of the compact encoding costs a quarter more for each two, and so does a field's id
@@ -35,8 +35,9 @@ MAX_DEPTH = 128
 
 _ELEMENT = 4
 """What an element costs; a number looked at alone costs 1."""
-_BULK = 4
-"""Bits by which the bytes of numbers that are looked at together are shifted to get what they cost."""
+_BULK = 2
+"""Bits by which the count of numbers that are looked at together is shifted to get what they cost. Their count and not
+their bytes, as the decoder takes the same 20 ns for one of a byte as for one of eight (measured)."""
 _FEW = 32
 """Numbers of variable length that are looked at one by one, as it is not worth it to look at them together."""
 _IN_STRUCT = -1
@@ -119,17 +120,16 @@ def _walk_binary(buffer: bytes, position: int, left: int) -> bool:
         if kind == _STRUCT:
             values = _IN_STRUCT
         else:
-            began = position
-            values, kinds, position = _open_binary(buffer, position, kind)
+            values, kinds, position, bulk = _open_binary(buffer, position, kind)
             # What is to come costs at least this much; numbers that were looked at together are behind us.
-            left -= _ELEMENT + (position - began >> _BULK)
+            left -= _ELEMENT + (bulk >> _BULK)
             if values > left:
                 return False
     return False
 
 
-def _open_binary(buffer: bytes, position: int, kind: int) -> tuple[int, Kinds, int]:
-    """The values to come of the container that begins here, their types, and where they begin.
+def _open_binary(buffer: bytes, position: int, kind: int) -> tuple[int, Kinds, int, int]:
+    """The values to come of the container that begins here, their types, where they begin, and how many were numbers.
 
     Plain numbers are no values to come: the position is the one behind them.
     """
@@ -144,8 +144,8 @@ def _open_binary(buffer: bytes, position: int, kind: int) -> tuple[int, Kinds, i
     _past(len(buffer), position, count)
     first, second = _WIDTH.get(kinds[0]), _WIDTH.get(kinds[1])
     if count and first and second:
-        return (0, kinds, _past(len(buffer), position, count * (first + second) * parts // 2))
-    return count * parts, kinds, position
+        return 0, kinds, _past(len(buffer), position, count * (first + second) * parts // 2), count * parts
+    return count * parts, kinds, position, 0
 
 
 def _walk_compact(buffer: bytes, position: int, left: int) -> bool:
@@ -195,22 +195,21 @@ def _walk_compact(buffer: bytes, position: int, left: int) -> bool:
             if kind == _COMPACT_STRUCT:
                 values = _IN_STRUCT
             else:
-                began = position
-                values, kinds, position = _open_compact(buffer, position, kind)
-                left -= _ELEMENT + (position - began >> _BULK)
+                values, kinds, position, bulk = _open_compact(buffer, position, kind)
+                left -= _ELEMENT + (bulk >> _BULK)
                 if values > left:
                     return False
     return False
 
 
-def _open_compact(buffer: bytes, position: int, kind: int) -> tuple[int, Kinds, int]:
+def _open_compact(buffer: bytes, position: int, kind: int) -> tuple[int, Kinds, int, int]:
     """What ``_open_binary`` is to the other encoding."""
     if kind == _COMPACT_MAP:
         count, position = _varint(buffer, position)
         if not count:
-            return 0, _NO_KINDS, position
+            return 0, _NO_KINDS, position, 0
         _past(len(buffer), position, count)
-        return 2 * count, (buffer[position] & 0x0F, buffer[position] >> 4), position + 1
+        return 2 * count, (buffer[position] & 0x0F, buffer[position] >> 4), position + 1, 0
     if kind not in (_COMPACT_LIST, _COMPACT_SET):
         raise RemoteProtocolError(f"unknown wire type {kind}")
     header = buffer[position]
@@ -219,10 +218,11 @@ def _open_compact(buffer: bytes, position: int, kind: int) -> tuple[int, Kinds, 
     kind = header & 0x0F
     width = _COMPACT_WIDTH.get(kind)
     if width:
-        return 0, _NO_KINDS, _past(len(buffer), position, count * width)
+        return 0, _NO_KINDS, _past(len(buffer), position, count * width), count
+    left = count
     if kind in _COMPACT_VARINTS:
-        count, position = _past_many_varints(buffer, position, count)
-    return count, (kind, kind), position
+        left, position = _past_many_varints(buffer, position, count)
+    return left, (kind, kind), position, count - left
 
 
 def _past_many_varints(buffer: bytes, position: int, count: int) -> tuple[int, int]:
