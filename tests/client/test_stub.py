@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,16 @@ def test_stub_closes_its_client(idl: Any, client: Any) -> None:
     with make_stub(idl.Plain, client) as stub:
         stub.options(timeout=1).close()
     assert client.closed == 2
+
+
+def test_stub_is_copied_and_not_pickled(idl: Any, client: Any) -> None:
+    """Who hands one to another process is told what to do instead; a copy is another stub over the same client."""
+    stub = make_stub(idl.Plain, client).options(timeout=0.2)
+    with pytest.raises(TypeError, match=r"a stub of Plain cannot be pickled; call zkrpc.connect\(\) where it is used"):
+        pickle.dumps(stub)
+    twin = copy.copy(stub)
+    twin.ping()
+    assert twin is not stub and type(twin) is type(stub) and repr(twin) == repr(stub)
 
 
 def test_methods_of_the_idl_win_over_those_of_the_stub(idl: Any, client: Any) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import keyword
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 from zkrpc.client.client import DEFAULT_OPTIONS, CallOptions, Client
 from zkrpc.client.explanation import Explanation
@@ -40,6 +40,15 @@ class Stub:
     def __exit__(self, *_: object) -> None:
         """Closes."""
         close(self)
+
+    def __copy__(self) -> Stub:
+        """Another one over the same client, with the same options."""
+        return type(self)(self._zkrpc_client, self._zkrpc_options)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Refuses: connections are of one process."""
+        name = self._zkrpc_interface.name
+        raise TypeError(f"a stub of {name} cannot be pickled; call zkrpc.connect() where it is used")
 
 
 def options(
