@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,17 @@ import pytest
 import zkrpc
 from tests.cli.command import Command
 from tests.programs import Programs
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """A command that runs in this process sets up its log; what it sets is set back."""
+    loggers = [logging.getLogger(name) for name in (None, "zkrpc", "kazoo")]
+    levels, last_resort = [logger.level for logger in loggers], logging.lastResort
+    yield
+    logging.lastResort = last_resort
+    for logger, level in zip(loggers, levels):
+        logger.setLevel(level)
 
 
 @pytest.fixture

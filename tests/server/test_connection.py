@@ -416,6 +416,18 @@ def test_connection_that_has_much_to_do_lets_others_go_first(start: Any) -> None
     assert running.handler.notes == texts
 
 
+def test_connection_that_is_asked_to_end_looks_once_more_before_it_closes(start: Any) -> None:
+    """A call that came in the moment in which the last reply leaves is served, and its reply not lost to a reset."""
+    running = start(linger=0.3)
+    peer = running.peer(zkrpc=False, dialect=Dialect.HEADER_BINARY)
+    peer.send(METHODS["slow"], "last", 0, token="last")
+    wait_until(lambda: running.handler.inside)
+    running.connection().finish()
+    peer.send(METHODS["echo"], "one more", token="one more")
+    running.handler.go_on.set()
+    assert peer.read(2, timeout=60) == ["last", "one more"]
+
+
 def test_connection_that_is_asked_to_end_serves_what_it_had_no_turn_for(start: Any) -> None:
     """Calls that came before, and lie in the socket still, are answered before it closes."""
     running = start(linger=0.3)

@@ -64,7 +64,8 @@ class Bench:
         self.events.append("turn")
         return self.left
 
-    def flush(self) -> None:
+    def flush(self, *, nothing_came: bool) -> None:
+        assert nothing_came
         self.events.append("flush")
 
     def clock(self) -> float:

@@ -350,16 +350,16 @@ class ServerConnection:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def flush(self) -> None:
+    def flush(self, *, nothing_came: bool = False) -> None:
         """Sends what the machine has, as far as the socket takes it, and closes if nothing else remains to be done.
 
-        As long as the socket was not looked at, there may be more calls in it; and to close it then would take from the
-        peer what it has not read yet.
+        Unless the socket was looked at in this moment, and nothing came, there may be more calls in it; and to close it
+        then would take from the peer what it has not read yet.
         """
         self._send()
         protocol = self.protocol
         if not self.closed and protocol.wants_close and not self._outbox and not protocol.ready:
-            if self._intake.is_reading or protocol.state is _CLOSED:
+            if nothing_came or protocol.state is _CLOSED:
                 self.close()
             else:
                 self._intake.wait_for_turn()

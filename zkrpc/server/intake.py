@@ -39,8 +39,8 @@ class IntakeOwner(Protocol):
     def take_turn(self, now: float) -> bool:
         """Does what is left to do; False if there is nothing."""
 
-    def flush(self) -> None:
-        """Nothing came: sends what there is, and closes if that was what remained to be done."""
+    def flush(self, *, nothing_came: bool) -> None:
+        """Sends what there is. The socket had nothing: closes if that was what remained to be done."""
 
     def clock(self) -> float:
         """Monotonic seconds."""
@@ -107,7 +107,7 @@ class Intake:
             chunk = self._recv(wanted)
         except (BlockingIOError, InterruptedError):
             self.go_on()
-            owner.flush()
+            owner.flush(nothing_came=True)
             return
         except OSError:
             chunk = b""
