@@ -55,7 +55,7 @@ def run(seed: int, *, rounds: int, overlap: int = 1, only: Collection[str] = ())
             judge(report, scene)
             figures.judge(report)
             spells = spinning.spells(SHARE, apart_from=scene.burns)
-            note = "; ".join(f"{one.name} {one.share}" for one in spells[:3])
+            note = "; ".join(f"{one.name} {one.share} in round {figures.round_at(one.until)}" for one in spells[:5])
             report.check(f"processes over {SHARE} of a core for {WINDOW:g} s", len(spells), 0, note=note)
             report.check("elections of a sick replica, most in a round", max(scene.elected_while_sick, default=0), 8)
     return report
@@ -71,8 +71,14 @@ class Figures:
     """From the moment that the last fault was mended to an answered write."""
     marks: list[float] = dataclasses.field(default_factory=list)
     """From then to a guarded transaction."""
+    ends: list[float] = dataclasses.field(default_factory=list)
+    """When each round was over; monotonic seconds."""
     unmade: list[str] = dataclasses.field(default_factory=list)
     """Faults that another one kept from being made."""
+
+    def round_at(self, moment: float) -> int:
+        """The number of the round that was made then."""
+        return 1 + sum(end < moment for end in self.ends)
 
     def judge(self, report: Report) -> None:
         """Holds it all to what is promised."""
@@ -115,6 +121,7 @@ def _perform(scene: Scene, plan: Plan, rounds: int, overlap: int, figures: Figur
             told = _round(scene, faults[0], figures) if overlap == 1 else _overlapping(scene, faults, figures)
             print(f"round {number}: {told}", file=sys.stderr, flush=True)
             figures.marks.append(scene.mark_again())
+            figures.ends.append(time.monotonic())
     return rounds
 
 
