@@ -213,6 +213,23 @@ def test_call_waits_through_an_election(make: Make) -> None:
     assert len(cluster.replica(1).served) == 5
 
 
+@pytest.mark.parametrize("is_registered", [False, True])
+def test_primary_whose_machine_is_gone_is_not_asked_for_without_a_pause(make: Make, is_registered: bool) -> None:
+    """Until its session ends the others name it to each who asks; eight callers that wait ask some dozens of times."""
+    cluster = make(config=zkrpc.ClientConfig(timeout=1.5))
+    stub = cluster.stub
+    if is_registered:
+        registry, stub = informed(cluster, config=zkrpc.ClientConfig(timeout=1.5))
+        registry.tell(Primary(endpoint=Endpoint("memory", 0), epoch=1))
+    stub.transfer("before")
+    cluster.loopback.kill(0)
+    cluster.asked()
+    waiting = [gevent.spawn(stub.transfer, str(number)) for number in range(8)]
+    gevent.joinall(waiting, timeout=60)
+    assert sum(cluster.asked()) < 500
+    assert all(isinstance(one.exception, zkrpc.CallError) for one in waiting)
+
+
 def test_redirect_of_one_call_wakes_all_that_wait(make: Make) -> None:
     """Whoever hears first tells the others; nobody sleeps his pause out."""
     cluster = make(config=zkrpc.ClientConfig(timeout=60, backoff=20, max_backoff=20))

@@ -145,6 +145,46 @@ def test_reply_without_an_epoch_has_that_of_the_hint(machine: Primaries) -> None
     assert machine.believed("g", 999.0) == [primary(B, 4)]
 
 
+def test_primary_that_is_lost_again_is_believed_after_a_pause(machine: Primaries) -> None:
+    """At once the first time, as a broken connection ends no term; then ever later, until it answers."""
+    assert machine.receive_redirect("g", A, 1, 0.0)
+    machine.forget("g", primary(A, 1), 0.0)
+    machine.forget("g", primary(A, 1), 0.0)  # another call that was on its way there: the same loss
+    assert machine.receive_redirect("g", A, 1, 0.0)
+    for lost_at, pause in ((0.0, 0.05), (1.0, 0.1), (2.0, 0.2), (3.0, 0.4), (4.0, 0.8), (5.0, 1.0), (7.0, 1.0)):
+        machine.forget("g", primary(A, 1), lost_at)
+        assert not machine.receive_redirect("g", A, 1, lost_at + pause - 0.001)
+        assert not machine.receive_redirect("g", A, None, lost_at + pause - 0.001)
+        assert machine.receive_redirect("g", A, 1, lost_at + pause)
+    machine.receive_reply("g", A, 1, 8.5)
+    machine.forget("g", primary(A, 1), 8.5)
+    assert machine.receive_redirect("g", A, 1, 8.5)
+
+
+def test_lost_primary_is_believed_at_once_in_a_later_epoch(machine: Primaries) -> None:
+    """As is anybody else; and what was lost long ago is a first loss again."""
+    for _ in range(3):
+        machine.receive_redirect("g", A, 1, 0.0)
+        machine.forget("g", primary(A, 1), 0.0)
+    assert not machine.receive_redirect("g", A, 1, 0.0)
+    assert machine.receive_redirect("g", B, 1, 0.0)
+    machine.forget("g", primary(B, 1), 0.0)
+    assert machine.receive_redirect("g", A, 2, 0.0)
+    machine.forget("g", primary(A, 2), 20.0)
+    assert machine.receive_redirect("g", A, 2, 20.0)
+
+
+def test_losses_of_few_primaries_are_kept(machine: Primaries) -> None:
+    """Whoever names a thousand makes nobody remember them."""
+    for number in range(1000):
+        endpoint = Endpoint("10.0.0.2", number)
+        for _ in range(2):
+            machine.receive_redirect("g", endpoint, 1, 0.0)
+            machine.forget("g", primary(endpoint, 1), 0.0)
+    assert len(machine._group("g").lost) == 8
+    assert not machine.receive_redirect("g", endpoint, 1, 0.0)
+
+
 def test_groups_are_apart_and_bounded() -> None:
     """Names that servers make up cannot fill the memory."""
     machine = Primaries(most_groups=2)
