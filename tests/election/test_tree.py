@@ -14,6 +14,7 @@ from zkrpc.election.tree import (
     queue,
     sequence_of,
 )
+from zkrpc.endpoint import INCREDIBLE_EPOCH, MAX_EPOCH
 from zkrpc.errors import ConfigError, RemoteProtocolError
 
 
@@ -21,15 +22,17 @@ def test_paths_are_where_the_documentation_says() -> None:
     """One subtree per group."""
     paths = ElectionPaths("ledger", "shard-3")
     root = "/services/ledger/election/shard-3"
-    assert [paths.root, paths.candidates, paths.primary, paths.epoch, paths.history] == [
+    assert [paths.root, paths.candidates, paths.primary, paths.epoch, paths.history, paths.troubles] == [
         root,
         f"{root}/candidates",
         f"{root}/primary",
         f"{root}/epoch",
         f"{root}/history",
+        f"{root}/troubles",
     ]
     assert paths.candidate_prefix("w1.u") == f"{root}/candidates/w1.u-"
     assert paths.candidate("w1.u-0000000001") == f"{root}/candidates/w1.u-0000000001"
+    assert paths.trouble("w1") == f"{root}/troubles/w1"
     assert heartbeat_path("w1") == "/heartbeats/w1"
 
 
@@ -72,3 +75,25 @@ def test_epoch_that_cannot_be_read_is_an_error(value: bytes) -> None:
     """To guess would break the one thing it is for."""
     with pytest.raises(RemoteProtocolError):
         EpochRecord.parse(value)
+
+
+def test_epoch_that_elections_can_have_reached_is_believed() -> None:
+    """The last credible one too, and the empty node of a first election."""
+    record = EpochRecord(epoch=INCREDIBLE_EPOCH - 1, instance="w1")
+    assert EpochRecord.parse_credible(record.dump()) == record
+    assert EpochRecord.parse_credible(b"") == EpochRecord()
+
+
+@pytest.mark.parametrize("epoch", [INCREDIBLE_EPOCH, MAX_EPOCH])
+def test_epoch_that_no_election_can_have_reached_is_read_but_not_believed(epoch: int) -> None:
+    """Whoever shows it can show it; whoever would follow it must not."""
+    value = EpochRecord(epoch=epoch).dump()
+    assert EpochRecord.parse(value).epoch == epoch
+    with pytest.raises(RemoteProtocolError, match=f"epoch {epoch} is higher"):
+        EpochRecord.parse_credible(value)
+
+
+def test_epoch_that_cannot_be_read_is_not_believed() -> None:
+    """To be credible, it must be an epoch."""
+    with pytest.raises(RemoteProtocolError, match="not JSON"):
+        EpochRecord.parse_credible(b"{")

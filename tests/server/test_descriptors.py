@@ -5,12 +5,26 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
-from zkrpc.server.descriptors import RESERVE, Plan, plan_limit
+from zkrpc.server.descriptors import RESERVE, Plan, plan_limit, provide_descriptors
 
 NONE = resource.RLIM_INFINITY
+FEW = 256
+"""A soft limit that the tests' own process can live with for a moment."""
+
+
+@pytest.fixture
+def hard() -> Iterator[int]:
+    """This process has few descriptors and may have more; the value is its hard limit. Ends as it was."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FEW, before[1]))
+    try:
+        yield before[1]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +33,7 @@ NONE = resource.RLIM_INFINITY
         (1024, 1_048_576, 5000 + RESERVE),
         (1024, NONE, 5000 + RESERVE),
         (1024, 5000 + RESERVE, 5000 + RESERVE),
+        (5001 + RESERVE, NONE, 5001 + RESERVE),
         (NONE, NONE, NONE),
         (65536, 65536, 65536),
     ],
@@ -46,3 +61,28 @@ def test_descriptors_of_a_process_are_what_was_planned() -> None:
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
     assert output.startswith("None max_connections=1000 needs 1100") and output.endswith("(500, 500)\n")
+
+
+def test_descriptors_are_raised_to_what_is_needed_and_no_further(hard: int) -> None:
+    """The soft limit alone: the hard one stays, and so does a soft one that suffices."""
+    assert provide_descriptors(FEW - RESERVE) is None
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (FEW, hard)
+    assert provide_descriptors(FEW) is None
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (FEW + RESERVE, hard)
+
+
+@pytest.mark.parametrize("error", [OSError(22, "Invalid argument"), ValueError("not allowed")])
+def test_limit_that_a_system_does_not_grant_is_a_warning(
+    error: Exception, hard: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server starts nevertheless, with what it has; one line says what it wanted, for what, and why it has less."""
+
+    def refuse(which: int, limits: tuple[int, int]) -> None:
+        assert (which, limits) == (resource.RLIMIT_NOFILE, (FEW + RESERVE, hard))
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resource, "setrlimit", refuse)
+        warning = provide_descriptors(FEW)
+    assert warning == f"cannot have {FEW + RESERVE} descriptors for max_connections={FEW}, only {FEW}: {error}"
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (FEW, hard)

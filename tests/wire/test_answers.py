@@ -8,7 +8,7 @@ from tests.wire.peers import BODY, message
 from zkrpc.codec import FailureKind, decode_failure
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError
-from zkrpc.wire.answers import SMALL, is_too_heavy, write_refusal, write_reply_head
+from zkrpc.wire.answers import SMALL, is_too_heavy, reply_in_place_of, write_refusal, write_reply_head
 from zkrpc.wire.envelope import MessageKind, read_envelope
 from zkrpc.wire.message import Dialect, Request, open_frame
 from zkrpc.wire.server import ServerProtocol
@@ -54,6 +54,16 @@ def test_refusal_is_an_exception_in_the_callers_dialect(dialect: Dialect, header
     assert (answer.dialect, kind, name, seqid) == (dialect, MessageKind.EXCEPTION, b"echo", 3)
     assert decode_failure(answer.frame, offset, dialect.payload) == ("no", FailureKind.INTERNAL_ERROR)
     assert answer.headers == (headers if dialect.has_header else {})
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_reply_too_large_to_be_read_is_replaced_by_an_exception(dialect: Dialect) -> None:
+    """Its caller learns both sizes, and that the server did the work: to call again would do it twice."""
+    reply = reply_in_place_of(5000, 4096, dialect)
+    message = "the reply of 5000 bytes is over this client's max_frame 4096"
+    assert decode_failure(reply.frame, reply.offset, dialect.payload) == (message, FailureKind.PROTOCOL_ERROR)
+    assert (reply.kind, reply.dialect) == (MessageKind.EXCEPTION, dialect)
+    assert reply.headers == {"zkrpc-error": "RemoteError", "zkrpc-executed": "yes"}
 
 
 def test_large_frame_is_too_heavy_if_a_peer_holds_too_much_already() -> None:

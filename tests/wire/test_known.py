@@ -1,4 +1,4 @@
-"""Requests that look like earlier ones: what is taken without being parsed, and what is left."""
+"""Requests and replies that look like earlier ones: what is taken without being parsed, and what is left."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from tests.wire.peers import message
 from zkrpc.config import WireLimits
 from zkrpc.wire.envelope import MessageKind, read_envelope
-from zkrpc.wire.known import KnownRequests
-from zkrpc.wire.message import Dialect, Request, open_frame
+from zkrpc.wire.known import KnownReplies, KnownRequests
+from zkrpc.wire.message import Dialect, PendingCall, Reply, Request, open_frame, shapes_of
 
 LIMITS = WireLimits()
 BOTH = pytest.mark.parametrize("dialect", [Dialect.HEADER_BINARY, Dialect.FRAMED_BINARY])
@@ -123,3 +123,135 @@ def test_peer_may_change_its_dialect() -> None:
     scene.learn(plain)
     assert scene.take(plain) == len(plain)
     assert scene.take(scene.frame(b"known", 5)) == 0
+
+
+class Client:
+    """One connection's comparer that has seen one reply to ``known``, and the calls that wait for theirs."""
+
+    def __init__(self, max_frame: int = LIMITS.max_frame) -> None:
+        self.limits = WireLimits(max_frame=max_frame)
+        self.known = KnownReplies(self.limits)
+        self.pending: dict[int, PendingCall] = {}
+        self.flushed = 100
+        self.taken: list[tuple[Any, Reply]] = []
+        self.learn(self.frame(b"known", 1))
+
+    def call(self, *call_ids: int, name: bytes = b"known") -> None:
+        for call_id in call_ids:
+            self.pending[call_id] = (f"token {call_id}", 9.0, call_id, 0, name)
+
+    def frame(self, name: bytes, seqid: int, body: bytes = b"\x00", **options: Any) -> bytes:
+        return message(name, seqid, body, **{"kind": MessageKind.REPLY, **options})
+
+    def learn(self, frame: bytes) -> None:
+        opening = open_frame(frame[4:], self.limits)
+        kind, name, _, offset = read_envelope(opening.dialect.payload, opening.frame, opening.offset)
+        self.known.learn(opening, offset, MessageKind(kind), name)
+
+    def take(self, data: bytes, start: int = 0) -> int:
+        return self.known.take(data, start, self.pending, self.flushed, self.taken.append)
+
+
+def test_known_replies_are_taken_until_something_else_comes() -> None:
+    """Each with its call's token, its kind, headers and body, wherever in the read it stands; its call is done."""
+    client = Client()
+    client.call(7, 8, 9)
+    client.call(10, name=b"unseen")
+    headers = {"zkrpc-epoch": "4"}
+    client.learn(client.frame(b"known", 1, headers=headers))
+    good = client.frame(b"known", 8, b"\x08\0\0\0\0\0\5\0") + client.frame(b"known", 7, headers=headers)
+    data = b"skipped" + good + client.frame(b"unseen", 10)
+    assert client.take(data, 7) == 7 + len(good)
+    assert [(token, one.kind, one.headers, one.frame[one.offset :], one.dialect) for token, one in client.taken] == [
+        ("token 8", MessageKind.REPLY, {}, b"\x08\0\0\0\0\0\5\0", Dialect.HEADER_BINARY),
+        ("token 7", MessageKind.REPLY, headers, b"\0", Dialect.HEADER_BINARY),
+    ]
+    assert list(client.pending) == [9, 10]
+    client.learn(client.frame(b"unseen", 10))
+    assert client.take(data, 7 + len(good)) == len(data)
+    assert client.taken[-1][0] == "token 10" and list(client.pending) == [9]
+
+
+def test_known_reply_that_is_a_whole_read_is_not_copied() -> None:
+    """Its struct still ends where the bytes do."""
+    client = Client()
+    client.call(7)
+    data = client.frame(b"known", 7, b"\x08\0\0\0\0\0\5\0")
+    assert client.take(data) == len(data)
+    reply = client.taken[0][1]
+    assert reply.frame is data and data[reply.offset :] == b"\x08\0\0\0\0\0\5\0"
+
+
+def test_replies_that_need_a_closer_look_are_left() -> None:
+    """A frame that is cut off or has flags, nothing at all, a call that is not there, a second reply to one."""
+    client = Client()
+    data = client.frame(b"known", 7)
+    assert client.take(data) == 0
+    client.call(7)
+    for cut in (0, 1, 3, 11, 20, len(data) - 1):
+        assert client.take(data[:cut]) == 0
+    assert client.take(client.frame(b"known", 7, flags=1)) == 0
+    assert not client.taken and 7 in client.pending
+    assert client.take(data) == len(data)
+    assert client.take(data) == 0
+    assert len(client.taken) == 1
+
+
+def test_reply_to_a_call_that_has_not_left_is_left() -> None:
+    """Nobody can have answered it; it stays until it has been sent."""
+    client = Client()
+    client.call(7)
+    client.flushed = 6
+    data = client.frame(b"known", 7)
+    assert client.take(data) == 0 and 7 in client.pending
+    client.flushed = 7
+    assert client.take(data) == len(data) and not client.pending
+
+
+def test_reply_that_repeats_another_name_is_left_but_an_exception_may() -> None:
+    """A server that cannot read a call does not know what to repeat."""
+    client = Client()
+    client.call(7, name=b"mine")
+    assert client.take(client.frame(b"known", 7)) == 0 and 7 in client.pending
+    failure = client.frame(b"known", 7, kind=MessageKind.EXCEPTION)
+    client.learn(failure)
+    assert client.take(failure) == len(failure)
+    assert client.taken[0][0] == "token 7" and client.taken[0][1].kind is MessageKind.EXCEPTION
+
+
+def test_reply_is_taken_up_to_the_largest_frame() -> None:
+    """One byte more, or a length that leaves no body, and somebody must look."""
+    client = Client(max_frame=4096)
+    client.call(7)
+    room = 4096 - len(client.frame(b"known", 7, b"")) + 4
+    assert client.take(client.frame(b"known", 7, bytes(room + 1))) == 0
+    data = client.frame(b"known", 7, b"")
+    assert client.take(data) == 0 and 7 in client.pending
+    data = client.frame(b"known", 7, bytes(room))
+    assert client.take(data) == len(data)
+
+
+def test_replies_of_other_sizes_are_known_as_well() -> None:
+    """Names of any length, in turns."""
+    client = Client()
+    client.learn(client.frame(b"known_too", 1))
+    client.call(7, 9)
+    client.call(8, name=b"known_too")
+    data = client.frame(b"known", 7) + client.frame(b"known_too", 8) + client.frame(b"known", 9)
+    assert client.take(data) == len(data)
+    assert [token for token, _ in client.taken] == ["token 7", "token 8", "token 9"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"name": b"n" * 600}, {"name": b"flagged", "flags": 1}, {"dialect": Dialect.HEADER_COMPACT}]
+)
+def test_replies_not_worth_remembering_are_left(options: dict[str, Any]) -> None:
+    """Long ones, as a peer must not fill the memory with them, and those that no shape describes."""
+    client = Client()
+    frame = client.frame(**{"name": b"rare", "seqid": 7, **options})
+    client.call(7, name=options.get("name", b"rare"))
+    shapes = shapes_of(client.limits.max_header, client.limits.max_header_entries).replies
+    before = dict(shapes)
+    client.learn(frame)
+    assert shapes == before
+    assert client.take(frame) == 0 and 7 in client.pending
