@@ -5,7 +5,7 @@ from __future__ import annotations
 import gevent
 import pytest
 
-from tests.client.peers import Peer, silent, wait_until
+from tests.client.peers import Peer, echo, silent, wait_until
 from tests.client.test_connection import BODY, Owner, ask
 from zkrpc.client.connection import Connection
 from zkrpc.config import WireLimits
@@ -88,3 +88,123 @@ def test_pulse_comes_back_with_any_byte() -> None:
         connection.tick(now)
         assert (connection.silent, owner.events) == (False, ["silent", "heard"])
         connection.close()
+
+
+class ForeignOwner(Owner):
+    """Says whether somebody else could do the work of a server that has not sent a byte."""
+
+    def __init__(self, may_leave: bool) -> None:
+        super().__init__(POLICY)
+        self.may_leave = may_leave
+
+    def may_leave_unheard(self, connection: Connection) -> bool:
+        return self.may_leave
+
+
+class Foreign:
+    """A connection to a Thrift server that is not zkrpc's and answers nothing by itself, at a time of our own."""
+
+    def __init__(self, peer: Peer, owner: Owner) -> None:
+        self.now = 0.0
+        self._peer = peer
+        self.connection = Connection.dial(
+            peer.endpoint, Dialect.HEADER_BINARY, WireLimits(), 1.0, owner, zkrpc=False, clock=lambda: self.now
+        )
+
+    def call(self, movable: bool = False) -> gevent.Greenlet[..., object]:
+        """A call that has reached the server."""
+        arrived = len(self._peer.requests)
+        caller = gevent.spawn(self.connection.call, b"echo", BODY, 1000.0, movable=movable)
+        wait_until(lambda: len(self._peer.requests) > arrived)
+        return caller
+
+    def tick(self, *times: float) -> None:
+        """The looks at these times."""
+        for self.now in times:
+            self.connection.tick(self.now)
+
+
+def test_foreign_server_that_never_sent_a_byte_is_left_by_who_may_leave() -> None:
+    """It is never asked; the call that must not be sent twice stays, and its answer makes the server trusted."""
+    owner = ForeignOwner(may_leave=True)
+    with Peer(silent) as peer:
+        foreign = Foreign(peer, owner)
+        connection, movable, other = foreign.connection, foreign.call(movable=True), foreign.call()
+        foreign.tick(1.0)
+        assert (connection.silent, owner.events) == (False, [])
+        foreign.tick(2.0, 3.0)
+        movable.join(60)
+        assert isinstance(movable.exception, ConnectionLost) and movable.exception.executed is Executed.MAYBE
+        assert (connection.silent, connection.pending, owner.events) == (True, 1, ["silent", "silent"])
+        foreign.now = 3.5
+        echo(peer.links[0], peer.requests[1])
+        peer.links[0].flush()
+        assert other.get(timeout=60)
+        foreign.tick(3.6)
+        assert (connection.silent, connection.closed, owner.events) == (False, False, ["silent", "silent", "heard"])
+        connection.close()
+
+
+def test_foreign_server_that_nobody_waits_for_any_more_is_given_up() -> None:
+    """All calls have left it, so nothing is owed that could still come."""
+    owner = ForeignOwner(may_leave=True)
+    with Peer(silent) as peer:
+        foreign = Foreign(peer, owner)
+        movable = foreign.call(movable=True)
+        foreign.tick(1.0, 2.0)
+        movable.join(60)
+        assert isinstance(movable.exception, ConnectionLost)
+        assert foreign.connection.closed and owner.events == ["silent", "closed"]
+
+
+def test_foreign_server_is_waited_for_if_nobody_else_could_do_the_work() -> None:
+    """It may take as long as it likes; the silence is only a suspicion."""
+    owner = ForeignOwner(may_leave=False)
+    with Peer(silent) as peer:
+        foreign = Foreign(peer, owner)
+        caller = foreign.call(movable=True)
+        foreign.tick(*map(float, range(1, 100)))
+        assert (foreign.connection.silent, foreign.connection.pending, owner.events) == (False, 1, [])
+        foreign.connection.close()
+        caller.join(60)
+
+
+def test_foreign_server_that_has_sent_a_byte_is_never_taken_for_silent() -> None:
+    """It speaks Thrift, and its handler may be slow."""
+    owner = ForeignOwner(may_leave=True)
+    with Peer(echo) as peer:
+        foreign = Foreign(peer, owner)
+        foreign.now = 0.5
+        foreign.call().get(timeout=60)
+        peer.script = silent
+        slow = foreign.call(movable=True)
+        foreign.tick(*map(float, range(1, 100)))
+        assert (foreign.connection.silent, foreign.connection.pending, owner.events) == (False, 1, [])
+        foreign.connection.close()
+        slow.join(60)
+
+
+def test_foreign_server_is_not_reproached_with_a_silence_in_which_it_owed_nothing() -> None:
+    """Only what passes after the call counts."""
+    owner = ForeignOwner(may_leave=True)
+    with Peer(silent) as peer:
+        foreign = Foreign(peer, owner)
+        foreign.tick(*map(float, range(1, 100)))
+        caller = foreign.call(movable=True)
+        foreign.tick(100.0)
+        assert not foreign.connection.silent
+        foreign.tick(101.0)
+        caller.join(60)
+        assert owner.events == ["silent", "closed"]
+
+
+def test_silence_is_nothing_to_an_owner_that_does_not_mind() -> None:
+    """Without a policy nobody is asked, suspected or given up."""
+    owner = Owner(keepalive=None)
+    with Peer(silent) as peer:
+        foreign = Foreign(peer, owner)
+        caller = foreign.call(movable=True)
+        foreign.tick(*map(float, range(1, 100)))
+        assert (foreign.connection.silent, foreign.connection.pending, owner.events) == (False, 1, [])
+        foreign.connection.close()
+        caller.join(60)

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from zkrpc.client.replies import epoch_of, failure_of, is_refusal, unreadable
+from zkrpc.client.replies import epoch_of, failure_of, is_refusal, misfit, tell_more, unreadable
 from zkrpc.codec import FailureKind, encode_failure
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import (
     CallError,
+    ConnectionLost,
     DeadlineExceeded,
     Draining,
     Executed,
@@ -22,6 +23,8 @@ from zkrpc.errors import (
     RemoteError,
     RemoteProtocolError,
     StaleEpoch,
+    TooLarge,
+    Unavailable,
     UnknownMethod,
 )
 from zkrpc.wire.envelope import MessageKind
@@ -155,3 +158,40 @@ def test_is_refusal_is_about_the_instance_not_about_the_call() -> None:
     assert all(is_refusal(error("x")) for error in (Overloaded, Draining, Rejected))
     assert not any(is_refusal(error("x")) for error in (UnknownMethod, NotPrimary, RemoteError))
     assert not is_refusal(StaleEpoch("x", seen=2, current=1))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("missing a required argument: 'id'", "Users.get(): missing a required argument: 'id'"),
+        ("Users.get(): too many arguments", "Users.get(): too many arguments"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_told_with_the_method_once(text: str, told: str) -> None:
+    """Whoever reads it knows which call is meant, and reads the name a single time."""
+    error = misfit(METHOD, TypeError(text))
+    assert type(error) is TypeError and str(error) == told
+
+
+def test_expired_deadline_says_which_method_and_after_how_long() -> None:
+    """Where it was noticed neither is known; the rest of the error stays as it was."""
+    error = DeadlineExceeded("no reply in time", executed=Executed.MAYBE, endpoint=Endpoint("10.0.0.1", 90))
+    before = str(DeadlineExceeded("no reply in time", executed=Executed.MAYBE, endpoint=Endpoint("10.0.0.1", 90)))
+    tell_more(error, METHOD, 1.23456)
+    assert str(error) == before.replace("no reply in time", "Users.get: no reply in time, after 1.23 s")
+    assert (error.executed, error.endpoint) == (Executed.MAYBE, Endpoint("10.0.0.1", 90))
+
+
+@pytest.mark.parametrize("error", [ConnectionLost("x"), TooLarge("x"), Unavailable("x")])
+def test_errors_born_on_the_way_say_which_method_was_called(error: CallError) -> None:
+    """A connection, a limit and a pool know no methods."""
+    tell_more(error, METHOD, 1.0)
+    assert error.args[0] == "Users.get: x"
+
+
+def test_errors_of_a_reply_are_told_no_more() -> None:
+    """They name the method already."""
+    error = failure(encode_failure("full", 6), {"zkrpc-error": "Overloaded"})
+    before = str(error)
+    tell_more(error, METHOD, 1.0)
+    assert str(error) == before and before.count("Users.get") == 1

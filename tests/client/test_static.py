@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 
 from zkrpc.client.static import StaticResolver
@@ -34,3 +37,10 @@ def test_static_resolver_refuses_what_cannot_work() -> None:
         StaticResolver(["h"])
     with pytest.raises(ConfigError, match="empty"):
         StaticResolver([])
+
+
+@pytest.mark.parametrize("wrong", [("10.0.0.1", 9090), 9090, None, b"10.0.0.1:9090"])
+def test_static_resolver_refuses_what_is_no_endpoint_and_shows_it(wrong: Any) -> None:
+    """A pair, a port, nothing or bytes: with an example of what is meant."""
+    with pytest.raises(ConfigError, match=f"such as '127.0.0.1:9090', not {re.escape(repr(wrong))}"):
+        StaticResolver(["10.0.0.1:1", wrong])

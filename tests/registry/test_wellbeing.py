@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import socket
+import struct
+import threading
 
 import pytest
 
@@ -75,3 +77,51 @@ def test_a_server_that_hangs_up_on_newcomers_too_is_not_another_one(clock: Manua
     assert not session.is_estranged()
     session.receive_hang_up(server)
     assert not session.is_estranged() and session.next_timer(False) == clock() + 1.0
+
+
+def test_a_server_that_takes_newcomers_and_not_us_ends_the_session(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That is said as an error, once, and all begins anew; after a newcomer was taken none is tried again."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def grant() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(struct.pack("!iiiqi16s?", 37, 0, 1000, 7, 16, b"p" * 16, False))
+                connection.recv(100)
+
+        server = Endpoint(*listener.getsockname())
+        session = Wellbeing(ConnectString.parse(str(server)), 4.0, clock, lambda: None)
+        session.receive_hang_up(server)
+        clock.advance(4.0)
+        granting = threading.Thread(target=grant)
+        granting.start()
+        try:
+            assert not session.is_estranged()
+        finally:
+            granting.join(60)
+    assert session.next_timer(False) is None and not session.is_estranged()
+    session.receive_hang_up(server)
+    assert session.is_estranged() and not session.is_estranged()
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.message.startswith(
+        f"{server} takes new sessions and hangs up on ours: it does not know a transaction"
+    )
+    assert record.message.endswith("beginning a new session")
+
+
+def test_an_end_that_zookeeper_tells_clears_it_of_suspicion(clock: ManualClock) -> None:
+    """It answered, so no newcomer need be tried; a connection that is merely lost says nothing."""
+    server = Endpoint("127.0.0.1", 1)
+    session = Wellbeing(HOSTS, 4.0, clock, lambda: None)
+    session.receive_hang_up(server)
+    session.receive_lost(expired=False)
+    clock.advance(10.0)
+    assert session.next_timer(False) is not None
+    session.tell(SessionState.LOST)
+    assert session.next_timer(False) == 4.0
+    session.receive_lost(expired=True)
+    assert session.next_timer(False) != 4.0
