@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import zkrpc
-from zkrpc.server.signatures import check_handler
+from zkrpc.server.signatures import check_handler, place_of
 
 FILE = Path(__file__).with_name("shapes.thrift")
 idl = zkrpc.load(FILE)
@@ -343,3 +343,89 @@ def test_hook_that_would_do_nothing_is_refused(name: str) -> None:
     assert line.startswith(
         f"{__file__}:{hook.__code__.co_firstlineno}: Electing.{name} is async, and nobody would await"
     )
+
+
+class Unbound:
+    """A class whose methods need no object."""
+
+    ping: Any = staticmethod(lambda: None)
+    area: Any = staticmethod(lambda width, height: width * height)
+    note: Any = max  # written in C, and without a signature
+
+    @classmethod
+    def find(cls, prefix: str, limit: int, color: Any) -> list[str]:
+        return []
+
+    @classmethod
+    def userAge(cls, user_id: int) -> int:
+        return user_id
+
+
+@pytest.mark.parametrize("handler", [Unbound, Unbound()], ids=["class", "object"])
+def test_class_whose_methods_need_no_object_may_serve(handler: object, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody forgot to call it; and what has no signature is not judged."""
+    check_handler(idl.Shapes, handler)
+    assert caplog.records == []
+
+
+def circular(function: Any) -> Any:
+    """What a decorator does that gets ``__wrapped__`` wrong."""
+    function.__wrapped__ = function
+    return function
+
+
+def test_method_that_is_said_to_wrap_itself_is_judged_by_what_is_known(caplog: pytest.LogCaptureFixture) -> None:
+    """Its parameters cannot be told, and it can be called; its own code still says what it is and where."""
+
+    @circular
+    def area(self: Any, *sides: int) -> int:
+        return 0
+
+    @circular
+    def areas(self: Any, width: int, height: int) -> Iterator[int]:
+        yield 1
+
+    check_handler(idl.Shapes, with_area(area))
+    assert caplog.records == []
+    (line,) = refusal(with_area(areas))
+    assert line.startswith(f"{__file__}:{areas.__code__.co_firstlineno}: Shapes.area is a generator")
+
+
+def test_default_that_cannot_be_compared_is_another_one() -> None:
+    """As an array is, whose comparison is neither true nor false."""
+
+    class Torn:
+        """Like an array of two numbers."""
+
+        def __eq__(self, other: object) -> Any:
+            return self
+
+        def __bool__(self) -> bool:
+            raise ValueError("the truth of an array is ambiguous")
+
+        def __repr__(self) -> str:
+            return "array([1, 2])"
+
+    handler = type("Arrays", (Shapes,), {"find": lambda self, prefix, limit=Torn(), color=None: []})()
+    (line,) = refusal(handler)
+    assert "Arrays.find has array([1, 2]) as the default of limit, and the IDL 10" in line
+
+
+def test_method_that_is_not_served_is_not_asked_of_the_handler(caplog: pytest.LogCaptureFixture) -> None:
+    """The log says why, and the rest of the interface is served."""
+    maps = zkrpc.idl.load_text("service Maps { void ping(), void put(1: set<map<i32, i32>> maps) }").Maps
+    check_handler(maps, Shapes())
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.message == f"Maps.put is not served: {maps.methods['put'].refusal}"
+    assert "cannot be held by Python" in record.message
+
+
+def test_place_is_of_the_handler_for_what_was_written_in_c_and_nothing_where_nobody_knows() -> None:
+    """A line never begins with the place of something else."""
+    (line,) = refusal(with_area(len))
+    assert place_of(Shapes).startswith(f"{__file__}:") and line.startswith(f"{place_of(Shapes)}Shapes.area(obj")
+    functions = {name: getattr(Shapes(), name) for name in idl.Shapes.methods if name != "area"}
+    (line,) = refusal(types.SimpleNamespace(**functions))
+    assert line.startswith("SimpleNamespace.area is missing; ")
+    assert place_of(len) == "" and place_of(len, max) == ""

@@ -21,6 +21,7 @@ one without a signature               not at all
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import inspect
@@ -112,13 +113,14 @@ def _is_usable(name: str) -> bool:
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
-    """None for what has none, as some functions written in C. Raises TypeError for a method without ``self``."""
-    try:
+    """None for what has none: some functions written in C, and one whose ``__wrapped__`` leads back to itself. Raises
+    TypeError for a method without ``self``."""
+    with contextlib.suppress(ValueError):
         return inspect.signature(function)
-    except ValueError:
+    with contextlib.suppress(ValueError):
         if inspect.ismethod(function) and not inspect.signature(function.__func__).parameters:
-            raise TypeError("it lacks self") from None
-        return None
+            raise TypeError("it lacks self")
+    return None
 
 
 def _misfit(method: Method, function: Callable[..., Any]) -> str:
