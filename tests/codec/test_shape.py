@@ -12,12 +12,18 @@ from zkrpc.codec.shape import (
     Field,
     FieldType,
     Kind,
+    bare_of,
     fields_of,
+    has_negative_ids,
     is_union,
+    mark_bare,
+    mark_refused,
     mark_union,
     reachable,
+    refusal_of,
     type_of,
 )
+from zkrpc.errors import IdlError
 
 
 def test_types_read_as_the_idl_writes_them() -> None:
@@ -88,3 +94,74 @@ def test_union_is_a_struct_with_a_mark() -> None:
     """thriftpy2 makes them alike, so they are marked."""
     assert is_union(idl().Shape) and not is_union(idl().Point)
     assert is_union(mark_union(type("Some", (), {})))
+
+
+def test_class_that_is_refused_says_why_and_so_does_what_holds_it() -> None:
+    """Asked again and again it is the same error, which does not gather the places where it was raised."""
+    refused = type("Refused", (), {"thrift_spec": {1: (8, "x", False)}})
+    holder = type("Holder", (), {"thrift_spec": {1: (15, "all", (12, refused), False)}})
+    assert refusal_of(refused) is None and len(fields_of(refused)) == 1
+    reason = IdlError("some.thrift:1: no")
+    mark_refused(refused, reason)
+    depths = set()
+    for ask in (lambda: fields_of(refused), lambda: reachable(fields_of(holder)), lambda: fields_of(refused)):
+        with pytest.raises(IdlError) as caught:
+            ask()
+        assert caught.value is reason is refusal_of(refused)
+        depths.add(len(caught.traceback))
+    assert max(depths) <= 4
+    with pytest.raises(IdlError, match="some.thrift:1: no"):
+        ApacheSpecs().of_class(holder)
+
+
+def test_union_with_a_default_is_decoded_into_its_bare_class() -> None:
+    """The C module makes an object of it wherever the union is; other structs are their own."""
+    union = mark_union(type("Some", (), {"thrift_spec": {1: (8, "x", False)}}))
+    holder = type("Holder", (), {"thrift_spec": {1: (12, "some", union, False)}})
+    assert bare_of(union) is union
+    bare = type("Some", (union,), {})
+    mark_bare(union, bare)
+    assert bare_of(union) is bare_of(bare) is bare and is_union(bare) and bare_of(holder) is holder
+    specs = ApacheSpecs()
+    assert specs.of_class(holder)[1][1][3] is specs.of_class(union) and specs.of_class(union)[0] is bare
+
+
+class Interrupted(ApacheSpecs):
+    """Specifications whose making is broken off after ``left`` structs."""
+
+    left = 1
+
+    def _written(self, fields: tuple[Field, ...]) -> tuple[Any, ...]:
+        self.left -= 1
+        if self.left < 0:
+            raise RecursionError
+        return super()._written(fields)
+
+
+@pytest.mark.parametrize("left", range(4))
+def test_conversion_that_was_broken_off_leaves_nothing_half_made(left: int) -> None:
+    """The C module believes what it finds; what was whole before stays, and the next attempt begins anew."""
+    specs = Interrupted()
+    node = specs.of_class(idl().Node)
+    specs.left = left
+    if left < 3:
+        with pytest.raises(RecursionError):
+            specs.of_class(idl().Rich)
+        specs.left = 3
+    rich, whole = (some.of_class(idl().Rich) for some in (specs, ApacheSpecs()))
+    assert repr(rich) == repr(whole) and specs.left == 0
+    assert specs.of_class(idl().Node) is node is rich[1][12][3]
+
+
+def test_fields_of_negative_ids_stand_behind_all_others() -> None:
+    """They are written, and never found by an id as the index."""
+    fields = tuple(
+        Field(id=number, name=name, type=FieldType(kind=Kind.I32)) for number, name in ((-1, "a"), (1, "b"), (-2, "c"))
+    )
+    a, b, c = (-1, 8, "a", None, None), (1, 8, "b", None, None), (-2, 8, "c", None, None)
+    assert ApacheSpecs().specification(fields) == (None, b, a, c)
+    assert ApacheSpecs().specification(fields[:1]) == (a,)
+    assert has_negative_ids(fields) and not has_negative_ids(fields[1:2])
+    deep = type("Deep", (), {"thrift_spec": {-1: (8, "x", False)}})
+    inside = FieldType(kind=Kind.LIST, inner=(FieldType(kind=Kind.STRUCT, cls=deep),))
+    assert has_negative_ids((Field(id=1, name="deep", type=inside),))

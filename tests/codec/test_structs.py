@@ -283,3 +283,55 @@ def test_class_that_is_no_struct_is_refused() -> None:
     """By name."""
     with pytest.raises(ValueError, match="Foreign is no Thrift struct"):
         StructCodec(Foreign)
+
+
+OLD = "enum Hue { RED = 1 } struct Old { required i32 x, string text, list<i32> l, 4: Old deep, 5: Hue hue, 6: bool b }"
+"""A struct of the times when fields had no ids: theirs are -1, -2 and so on, which the C module does not find."""
+
+
+@pytest.mark.parametrize("payload", Payload)
+def test_struct_with_negative_ids_comes_back_as_it_was(payload: Payload) -> None:
+    """From any offset, as those do that the C module reads."""
+    old = load_text(OLD).Old
+    codec = StructCodec(old)
+    for value in (old(0), old(-7, "h\u00e9", [1, 2], old(2, "", []), 1, True)):
+        for head in (b"", b"\xff\xff\xff"):
+            again = codec.decode(head + codec.encode(value, payload), len(head), payload)
+            assert again == value and type(again) is old
+
+
+@pytest.mark.parametrize(
+    ("body", "offset", "message"),
+    [
+        (b"", 0, "ends too early"),
+        (b"\0", 1, "ends too early"),
+        (b"\0", -1, "ends too early"),
+        (b"\0", 1 << 40, "ends too early"),
+        (b"\x08\xff\xff\0", 0, "ends too early"),
+        (b"\x08\xff\xff\0\0\0\1\0\0", 0, "left after the body"),
+        (b"\0", 0, "Old.x is required"),
+        (b"\x0b\xff\xfe\xff\xff\xff\xff", 0, "negative or beyond"),
+        (b"\x0b\xff\xfe\0\0\0\1\xff\0", 0, "a string is not UTF-8"),
+        (b"\x0f\xff\xfd\x0b\0\0\0\1\0\0\0\0\0", 0, "does not fit the declared types"),
+        (b"\x0c\0\4" * 10_000 + bytes(10_010), 0, "nested too deeply"),
+        (b"\x0f\xff\xfd\x0c\0\x0f\x42\x40" + bytes(1_000_001), 0, "more than 100000 elements"),
+    ],
+)
+def test_body_with_negative_ids_is_refused_as_any_other(body: bytes, offset: int, message: str) -> None:
+    """With the same reasons, and nothing but a RemoteProtocolError."""
+    began = time.perf_counter()
+    with pytest.raises(RemoteProtocolError, match=message):
+        StructCodec(load_text(OLD).Old).decode(body, offset)
+    assert time.perf_counter() - began < 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=40))
+def test_garbage_with_negative_ids_is_read_or_refused(body: bytes) -> None:
+    """Whatever the bytes are, in both encodings."""
+    codec = StructCodec(load_text(OLD).Old)
+    for payload in Payload:
+        try:
+            codec.decode(body, 0, payload)
+        except RemoteProtocolError as exc:
+            assert len(str(exc)) < 80

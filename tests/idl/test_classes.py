@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import sys
 from typing import Any
 
@@ -12,12 +13,15 @@ from thriftpy2.protocol.binary import TBinaryProtocol
 from thriftpy2.thrift import TException, TPayload, TProcessor
 from thriftpy2.transport import TMemoryBuffer
 
+from zkrpc.codec.shape import bare_of
 from zkrpc.idl import load_text, module_of
 
 TEXT = """
 enum Color { RED = 1 (note = "warm"), CRIMSON = 1, BLUE } (kind = "paint")
 struct Point { 1: required i32 x, 2: optional list<Color> colors = [1] (key = "k"), 5: binary raw } (a, b = "c")
 exception Lost { 1: string why }
+union Choice { 1: list<i32> many = [5], 2: i32 one }
+union Count { 1: i32 number = 3, 2: string word }
 service Base { void ping() }
 service Map extends Base { Point find(1: i32 x, 2: Point near) throws (1: Lost lost) (zkrpc.idempotent = "true"),
   oneway void note(1: string text) }
@@ -120,3 +124,52 @@ def test_thriftpy2_is_left_as_it_was(idl: Any) -> None:
     """Its own parser never hears of our files."""
     assert not [name for name in _thrift_cache if name.startswith("zkrpc")]
     assert module_of(idl) is sys.modules[module_of(idl).__name__]
+
+
+def test_union_that_is_given_nothing_holds_its_default(idl: Any) -> None:
+    """A copy of its own, by place or name, and nothing beside a member that was given, however empty that is."""
+    assert vars(idl.Choice()) == vars(idl.Choice(None)) == vars(idl.Choice(one=None)) == {"many": [5], "one": None}
+    assert vars(idl.Choice(one=0)) == {"many": None, "one": 0} and idl.Choice([]).many == []
+    assert vars(idl.Count()) == {"number": 3, "word": None} and vars(idl.Count(word="")) == {"number": None, "word": ""}
+    idl.Choice().many.append(6)
+    assert idl.Choice().many == [5]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'two'"):
+        idl.Choice(two=2)
+
+
+def test_union_that_is_decoded_begins_with_nothing(idl: Any) -> None:
+    """Its bare class takes the same members, and is a union of the same name; a struct is bare itself."""
+    bare: Any = bare_of(idl.Choice)
+    assert vars(bare()) == {"many": None, "one": None} and vars(bare(one=1)) == {"many": None, "one": 1}
+    assert issubclass(bare, idl.Choice) and (bare.__name__, bare.__module__) == ("Choice", idl.Choice.__module__)
+    assert bare.thrift_spec == idl.Choice.thrift_spec and bare_of(idl.Point) is idl.Point
+
+
+def test_pickle_that_lacks_a_field_gets_its_default(idl: Any) -> None:
+    """As one does that an older IDL wrote: a copy of the default's own, and what is there stays."""
+    old, lost = idl.Point(1, [2], b"r"), idl.Lost("x")
+    del old.colors, lost.why
+    for again in (pickle.loads(pickle.dumps(old)), copy.copy(old)):
+        assert again == idl.Point(1, [1], b"r") and again.colors is not idl.Point().colors
+        again.colors.append(9)
+    assert idl.Point().colors == [1]
+    found = pickle.loads(pickle.dumps(lost))
+    assert found.why is None and found.args == ("x",)
+
+
+def test_copy_of_a_derived_class_needs_not_its_constructor(idl: Any) -> None:
+    """A missing field's default comes from the struct itself; slots come along."""
+
+    class Named(idl.Point):  # type: ignore[misc]  # of a class that is made at run time
+        """A struct that somebody derived from."""
+
+        __slots__ = ("name",)
+
+        def __init__(self, name: str) -> None:
+            super().__init__(7)
+            self.name = name
+
+    named = Named("home")
+    del named.colors
+    for again in (copy.copy(named), copy.deepcopy(named)):
+        assert type(again) is Named and (again.name, again.x, again.colors) == ("home", 7, [1])
