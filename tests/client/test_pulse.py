@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import gevent
 import pytest
 
@@ -185,11 +187,13 @@ def test_foreign_server_that_has_sent_a_byte_is_never_taken_for_silent() -> None
 
 
 def test_foreign_server_is_not_reproached_with_a_silence_in_which_it_owed_nothing() -> None:
-    """Only what passes after the call counts."""
+    """Only what passes after the call counts, however soon an idle server that can be asked would be."""
     owner = ForeignOwner(may_leave=True)
+    owner.keepalive = dataclasses.replace(POLICY, idle_time=1.0)
     with Peer(silent) as peer:
         foreign = Foreign(peer, owner)
         foreign.tick(*map(float, range(1, 100)))
+        assert not foreign.connection.closed and not owner.events
         caller = foreign.call(movable=True)
         foreign.tick(100.0)
         assert not foreign.connection.silent
