@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -75,11 +76,18 @@ def test_interceptors_of_the_page_do_what_it_says() -> None:
 def test_page_on_testing_shows_a_test_that_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one of a service with a primary, on the example that it names."""
     monkeypatch.setattr(ledger, "DATABASE", tmp_path / "ledger.sqlite")
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *args, **options: opened.append(connect(*args, **options)) or opened[-1]
+    )
     section = (ROOT / "docs" / "testing.md").read_text().partition("\n### With a primary\n")[2].partition("\n## ")[0]
     (code,) = re.findall(r"^```python\n(.*?)^```$", section, flags=re.DOTALL | re.MULTILINE)
     namespace: dict[str, Any] = {"Loopback": Loopback, "ledger": ledger}
     exec(code, namespace)
     namespace["test_the_next_primary_begins_where_the_last_one_ended"]()
+    for database in opened:
+        database.close()
 
 
 @pytest.mark.parametrize("package", ["client", "election", "idl", "registry", "server", "testing", "wire"])

@@ -274,7 +274,9 @@ def place_of(subject: object, otherwise: object = None) -> str:
     if code is not None and isinstance(code.co_filename, str):  # and no mock's
         return f"{code.co_filename}:{code.co_firstlineno}: "
     cls = subject if isinstance(subject, type) else type(subject)
-    try:
-        return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}: "
-    except (OSError, TypeError):
-        return place_of(otherwise) if otherwise is not None else ""
+    for base in cls.__mro__[:-1]:  # a class that was made while the program ran is nowhere; what it is made of is
+        try:
+            return f"{inspect.getsourcefile(base)}:{inspect.getsourcelines(base)[1]}: "
+        except (OSError, TypeError):
+            continue
+    return place_of(otherwise) if otherwise is not None else ""
