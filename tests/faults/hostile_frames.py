@@ -37,7 +37,7 @@ def unknown_structs(count: int) -> bytes:
     return b"\x09" + write_varint(99 * 2) + b"\xfc" + write_varint(count) + bytes(count) + b"\0"
 
 
-def unknown_doubles(count: int) -> bytes:
+def unknown_numbers(count: int) -> bytes:
     """A binary struct with a list of so many numbers of one byte in a field that nobody knows."""
     return b"\x0f\x00\x63\x03" + count.to_bytes(4) + bytes(count) + b"\0"
 

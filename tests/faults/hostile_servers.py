@@ -10,7 +10,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import gevent
 from gevent import socket
@@ -20,7 +20,7 @@ from gevent.server import StreamServer
 import zkrpc
 from tests.faults import hostile_frames as frames
 from zkrpc.endpoint import MAX_EPOCH
-from zkrpc.wire.message import Dialect, MessageKind, Request
+from zkrpc.wire.message import MessageKind, Request
 from zkrpc.wire.server import ServerProtocol
 
 _READ = 65536
@@ -50,12 +50,17 @@ class Caller:
         self.protocol.data_to_send()
         return found
 
-    def answer(self, request: Request, body: bytes, *, name: bytes | None = None, **headers: str) -> None:
+    def answer(
+        self,
+        request: Request,
+        body: bytes,
+        *,
+        name: bytes | None = None,
+        kind: MessageKind = MessageKind.REPLY,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         """A reply to a request, with anything for its body."""
-        shown = {key.replace("_", "-"): value for key, value in headers.items()}
-        self.sock.sendall(
-            frames.message(name or request.name, request.seqid, body, kind=MessageKind.REPLY, headers=shown)
-        )
+        self.sock.sendall(frames.message(name or request.name, request.seqid, body, kind=kind, headers=headers))
         self.protocol.finish(request)
 
 
@@ -74,7 +79,7 @@ def deaf(caller: Caller) -> None:
 
 def late(caller: Caller) -> None:
     """Answers a second later, with the largest answers there may be."""
-    body = b"\x0f\x00\x63\x03" + (frames.MAX_FRAME - 256).to_bytes(4) + bytes(frames.MAX_FRAME - 256) + b"\0"
+    body = frames.unknown_numbers(frames.MAX_FRAME - 256)
     while True:
         for request in caller.requests():
             gevent.spawn_later(_LATE, _suppressed, caller.answer, request, body)
@@ -82,7 +87,7 @@ def late(caller: Caller) -> None:
 
 def giant(caller: Caller) -> None:
     """Answers at once, with four million things that nobody asked for."""
-    body = frames.unknown_doubles(frames.MAX_FRAME - 256)
+    body = frames.unknown_numbers(frames.MAX_FRAME - 256)
     while True:
         for request in caller.requests():
             caller.answer(request, body)
@@ -117,14 +122,11 @@ def other_method(caller: Caller) -> None:
 def poison(caller: Caller) -> None:
     """Says with every answer that a primary of the last epoch there can be is here, and refuses everything."""
     place = "%s:%d" % caller.sock.getsockname()[:2]
-    lie = {"zkrpc_epoch": str(MAX_EPOCH), "zkrpc_primary": place, "zkrpc_executed": "no", "zkrpc_error": "NotPrimary"}
-    body = frames.message(b"", 0, b"\x0b\0\x01\0\0\0\x02no\x08\0\x02\0\0\0\x06\0", dialect=Dialect.FRAMED_BINARY)[16:]
+    lie = {"zkrpc-epoch": str(MAX_EPOCH), "zkrpc-primary": place, "zkrpc-executed": "no", "zkrpc-error": "NotPrimary"}
+    body = b"\x0b\0\x01\0\0\0\x02no\x08\0\x02\0\0\0\x06\0"
     while True:
         for request in caller.requests():
-            shown = {key.replace("_", "-"): value for key, value in lie.items()}
-            refusal = frames.message(request.name, request.seqid, body, kind=MessageKind.EXCEPTION, headers=shown)
-            caller.sock.sendall(refusal)
-            caller.protocol.finish(request)
+            caller.answer(request, body, kind=MessageKind.EXCEPTION, headers=lie)
 
 
 def garbage(caller: Caller) -> None:

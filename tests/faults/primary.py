@@ -29,6 +29,7 @@ from tests.faults.load import silence
 from tests.faults.scene import ACCOUNTS, AMOUNT, NAMES, TIMEOUT, Call, Scene, raised
 from tests.faults.slips import SLIPS
 from tests.faults.spinning import WINDOW
+from zkrpc.errors import ConfigError
 
 CALLERS = 8
 PAUSE = 0.02
@@ -40,7 +41,11 @@ SHARE = 0.3
 
 def run(seed: int, *, rounds: int, overlap: int = 1, only: Collection[str] = ()) -> Report:
     """The suite: ``rounds`` faults, or as many times ``overlap`` at once, each kind about equally often, in an order
-    drawn by the seed; of the kinds named in ``only``, if any are."""
+    drawn by the seed; of the kinds named in ``only``, if any are. Raises ConfigError for a name that is none."""
+    unknown = set(only) - {one.__name__ for one in KINDS}
+    if unknown:
+        names = ", ".join(one.__name__ for one in KINDS)
+        raise ConfigError(f"no fault {', '.join(sorted(unknown))}; there are {names}")
     report, rng = Report("primary", seed), random.Random(seed)
     figures = Figures()
     kinds = [one for one in KINDS if not only or one.__name__ in only]

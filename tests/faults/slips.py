@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import gevent
 
@@ -124,7 +124,7 @@ def tree_deleted(scene: Scene, name: str) -> float:
 def _delete_tree(scene: Scene, path: str) -> None:
     for child in scene.registry.session.children(path) or ():
         _delete_tree(scene, f"{path}/{child}")
-    with contextlib.suppress(zkrpc.NodeMissing, zkrpc.CoordinationError):  # others make new ones all the time
+    with contextlib.suppress(zkrpc.CoordinationError):  # others make new ones all the time
         scene.registry.session.delete(path)
 
 
@@ -151,20 +151,14 @@ def _replace_primary(scene: Scene) -> float:
 
 def insist(action: Callable[[], None]) -> None:
     """Does it, however long ZooKeeper cannot be asked; what was broken must be mended. Raises when a minute is over."""
-    for is_last in _attempts():
+    give_up_at = time.monotonic() + _INSIST_FOR
+    while True:
         try:
             return action()
         except (zkrpc.SessionLost, zkrpc.SessionSuspended, zkrpc.OutcomeUnknown):
-            if is_last:
+            if time.monotonic() > give_up_at:
                 raise
             gevent.sleep(0.2)
-
-
-def _attempts() -> Iterator[bool]:
-    give_up_at = time.monotonic() + _INSIST_FOR
-    while time.monotonic() < give_up_at:
-        yield False
-    yield True
 
 
 SLIPS: tuple[Fault, ...] = (
