@@ -83,7 +83,7 @@ def too_large(found: list[Size], larger: Mapping[str, tuple[int, str]]) -> Itera
 def untested(root: Path, exceptions: Mapping[str, str]) -> Iterator[str]:
     """One line for each module without a test module: the one that mirrors it, or one in a tier that mirrors nothing.
 
-    Shells are tested where their outside world is (tests/zookeeper, ...); a namesake in another package's tests is no
+    Shells are tested where their outside world is (tests/live, ...); a namesake in another package's tests is no
     test of theirs.
     """
     packages = {path.name for path in (root / "zkrpc").rglob("*") if path.is_dir()}

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.zookeeper.waiting import eventually
+from tests.live.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[1]
 _END_TIMEOUT = 20.0

@@ -1,6 +1,6 @@
 """Programs that fork, in real processes: what the child has and has not, and that the parent notices nothing.
 
-What a session of ZooKeeper's has to do with it is in ``tests/zookeeper/test_processes.py``.
+What a session of ZooKeeper's has to do with it is in ``tests/live/test_processes.py``.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 
 import zkrpc
 from tests.cli.command import Command
-from tests.zookeeper.waiting import eventually
+from tests.live.waiting import eventually
 from zkrpc.cli import config as module
 from zkrpc.config import MethodConfig, ServiceConfig
 from zkrpc.registry.schema import Paths

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Command
+from tests.live.waiting import eventually
 from tests.programs import ROOT, Program
-from tests.zookeeper.waiting import eventually
 from zkrpc.cli.logs import Verbosity
 
 SERVICE = """

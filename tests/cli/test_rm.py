@@ -11,8 +11,8 @@ import pytest
 
 import zkrpc
 from tests.cli.command import Command
+from tests.live.waiting import eventually
 from tests.server.echo import EchoHandler, idl
-from tests.zookeeper.waiting import eventually
 from zkrpc.election.tree import ElectionPaths, EpochRecord
 from zkrpc.registry.removal import note_vacancy, remove, survey
 from zkrpc.registry.schema import Paths

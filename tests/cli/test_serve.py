@@ -17,9 +17,9 @@ import pytest
 import zkrpc
 from examples.users import idl as users
 from tests.cli.command import MEMBERS, SERVICE, Command, await_registered, registered
+from tests.live.waiting import eventually
 from tests.programs import ROOT, Program
 from tests.server.echo import idl as echo
-from tests.zookeeper.waiting import eventually
 from zkrpc.cli import serve as serve_module
 from zkrpc.cli.main import cli
 from zkrpc.server.supervision import EXIT_CONFIG

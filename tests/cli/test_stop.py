@@ -15,9 +15,9 @@ import pytest
 
 import zkrpc
 from tests.cli.command import Command
+from tests.live.waiting import eventually
 from tests.programs import ROOT, Program
 from tests.server.echo import idl as echo
-from tests.zookeeper.waiting import eventually
 
 SLOW = """
 import ctypes, gevent, threading, zkrpc

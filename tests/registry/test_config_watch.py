@@ -1,4 +1,4 @@
-"""Who is told a service's config, as far as that needs no ZooKeeper; see tests/zookeeper for the rest."""
+"""Who is told a service's config, as far as that needs no ZooKeeper; see tests/live for the rest."""
 
 from __future__ import annotations
 

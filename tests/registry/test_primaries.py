@@ -1,4 +1,4 @@
-"""What a primary's node says, and who is told, as far as that needs no ZooKeeper; see tests/zookeeper for the rest."""
+"""What a primary's node says, and who is told, as far as that needs no ZooKeeper; see tests/live for the rest."""
 
 from __future__ import annotations
 

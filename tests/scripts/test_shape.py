@@ -62,7 +62,7 @@ def test_shell_is_tested_where_its_world_is(tmp_path: Path) -> None:
     for name in ("zkrpc/wire/server.py", "zkrpc/registry/session.py", "zkrpc/server/server.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    for name in ("tests/zookeeper/test_session.py", "tests/server/test_server.py"):
+    for name in ("tests/live/test_session.py", "tests/server/test_server.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert list(shape.untested(tmp_path, {})) == ["zkrpc.wire.server: no tests/wire/test_server.py"]

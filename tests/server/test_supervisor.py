@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.waiting import eventually
 from tests.programs import Program, Programs
 from tests.server.supervised import NODE, NONSENSE
-from tests.zookeeper.waiting import eventually
 from zkrpc.registry.session import Session
 from zkrpc.server.supervision import EXIT_CONFIG
 from zkrpc.server.supervisor import Supervisor

@@ -12,11 +12,11 @@ import gevent
 import pytest
 
 import zkrpc
+from tests.live.test_primary import Board
+from tests.live.test_primary import idl as board
+from tests.live.test_registrar import delete_tree
+from tests.live.waiting import eventually
 from tests.server.echo import EchoHandler, idl
-from tests.zookeeper.test_primary import Board
-from tests.zookeeper.test_primary import idl as board
-from tests.zookeeper.test_registrar import delete_tree
-from tests.zookeeper.waiting import eventually
 from zkrpc.config import RegistryConfig
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.registry.config_watch import ConfigWatch

@@ -14,9 +14,9 @@ import pytest
 
 import zkrpc
 from tests.counting import idl, run_program
+from tests.live.conftest import SessionOpener
+from tests.live.waiting import eventually
 from tests.programs import Programs
-from tests.zookeeper.conftest import SessionOpener
-from tests.zookeeper.waiting import eventually
 
 pytestmark = pytest.mark.zookeeper
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import gevent
 import pytest
 
-from tests.zookeeper.conftest import SessionOpener
-from tests.zookeeper.standing import PATHS, SWIFT, TIMEOUT, Replica, settle
-from tests.zookeeper.waiting import eventually
+from tests.live.conftest import SessionOpener
+from tests.live.standing import PATHS, SWIFT, TIMEOUT, Replica, settle
+from tests.live.waiting import eventually
 from zkrpc.election.campaign import EXIT_DEPOSED
 from zkrpc.election.history import read_history
 from zkrpc.election.leadership import Leadership

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import gevent
 import pytest
 
-from tests.zookeeper.conftest import SessionOpener
-from tests.zookeeper.waiting import eventually
+from tests.live.conftest import SessionOpener
+from tests.live.waiting import eventually
 from zkrpc.election.heart import Heart
 from zkrpc.election.lease import Lease
 from zkrpc.registry.closing import close_session

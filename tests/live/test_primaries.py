@@ -13,8 +13,8 @@ import pytest
 
 import zkrpc
 from tests.client.test_following import IDL, Ledger
-from tests.zookeeper.conftest import SessionOpener
-from tests.zookeeper.waiting import eventually
+from tests.live.conftest import SessionOpener
+from tests.live.waiting import eventually
 from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import Endpoint, Primary
 from zkrpc.errors import ConfigError, NotPrimary

@@ -9,8 +9,8 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.zookeeper.conftest import SessionOpener
-from tests.zookeeper.waiting import eventually
+from tests.live.conftest import SessionOpener
+from tests.live.waiting import eventually
 from zkrpc.config import MethodConfig, RegistryConfig, ServiceConfig
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.endpoint import ConfigSource

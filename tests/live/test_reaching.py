@@ -17,7 +17,7 @@ import pytest
 from gevent.server import StreamServer
 
 from tests.client.peers import closed_port
-from tests.zookeeper.waiting import eventually
+from tests.live.waiting import eventually
 from zkrpc.config import RegistryConfig
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.errors import CoordinationError

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import gevent
 
-from tests.zookeeper.waiting import eventually
+from tests.live.waiting import eventually
 from zkrpc.config import ElectionConfig, RegistryConfig
 from zkrpc.election.campaign import Campaign, Candidate
 from zkrpc.election.heart import Heart

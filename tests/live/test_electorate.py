@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import zkrpc
+from tests.live.waiting import eventually
 from tests.testing.test_electorate import FAST, Counter, idl
-from tests.zookeeper.waiting import eventually
 from zkrpc.election.survey import ask_to_step_down
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.testing.loopback import Loopback

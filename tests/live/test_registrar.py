@@ -11,8 +11,8 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from tests.zookeeper.conftest import SessionOpener
-from tests.zookeeper.waiting import eventually
+from tests.live.conftest import SessionOpener
+from tests.live.waiting import eventually
 from zkrpc.endpoint import Endpoint, Instance
 from zkrpc.errors import CoordinationError, IdentityConflict, NodeMissing
 from zkrpc.registry.closing import close_session

@@ -11,8 +11,8 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.zookeeper.conftest import SessionOpener
-from tests.zookeeper.waiting import eventually
+from tests.live.conftest import SessionOpener
+from tests.live.waiting import eventually
 from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import CoordinationError

@@ -12,9 +12,9 @@ import gevent
 import pytest
 
 import zkrpc
+from tests.live.standing import Terms
+from tests.live.waiting import eventually
 from tests.programs import Programs
-from tests.zookeeper.standing import Terms
-from tests.zookeeper.waiting import eventually
 from zkrpc.election.campaign import EXIT_DEPOSED
 from zkrpc.registry.operations import Create, Delete
 from zkrpc.registry.schema import Paths
@@ -381,7 +381,7 @@ import sys
 import gevent.monkey
 gevent.monkey.patch_all()
 import gevent, zkrpc
-from tests.zookeeper.test_primary import Board, idl
+from tests.live.test_primary import Board, idl
 class Stuck(Board):
     def on_deposed(self):
         gevent.sleep(3600)
