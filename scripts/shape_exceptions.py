@@ -20,11 +20,11 @@ UNTESTED: dict[str, str] = {
     "zkrpc.election.spread": "tests/live/test_primary.py, with sixteen groups on a real server",
     "zkrpc.election.survey": "tests/cli/test_primary.py, as the command that shows it",
     "zkrpc.idl.outline": "tests/idl/test_parser.py: values, by what makes them",
-    "zkrpc.registry.node_watch": "tests/live/test_primaries.py and test_config_watch.py, by its two followers",
+    "zkrpc.zookeeper.node_watch": "tests/live/test_primaries.py and test_config_watch.py, by its two followers",
     "zkrpc.registry.registrar": "tests/live/test_registrar.py, on a real server",
     "zkrpc.registry.removal": "tests/cli/test_rm.py, as the command that removes, on a real server",
     "zkrpc.registry.resolver": "tests/live/test_resolver.py, on a real server",
-    "zkrpc.registry.session": "tests/live/test_session.py, on a real server through a failing network",
+    "zkrpc.zookeeper.session": "tests/live/test_session.py, on a real server through a failing network",
     "zkrpc.server.host": "tests/server/test_connection.py: it says what a host has, and does nothing",
 }
 """``package.module`` -> where it is tested instead, and why there."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import zkrpc
-from tests.counting import run_program, start_server
+from tests.support.counting import run_program, start_server
 from zkrpc.belonging import Home
 
 

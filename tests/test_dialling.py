@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
-from tests.client.peers import Peer, closed_port, nothing_left
+from tests.support.scripted_servers import Peer, closed_port, nothing_left
 from zkrpc.dialling import Address, UnknownName, connect_first, open_socket, take_turns
 from zkrpc.endpoint import Endpoint
 

@@ -13,8 +13,8 @@ import pytest
 
 import zkrpc
 from examples import ledger
-from tests.programs import ROOT
-from tests.server.echo import EchoHandler, idl
+from tests.support.echo import EchoHandler, idl
+from tests.support.programs import ROOT
 from zkrpc.cli.serve import serve
 from zkrpc.testing.loopback import Loopback
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.counting import run_program, start_server
+from tests.support.counting import run_program, start_server
 
 both_ways = pytest.mark.parametrize("way", ["plain", "patched"])
 

@@ -55,4 +55,4 @@ def test_importing_a_pure_package_loads_nothing_heavy(package: str) -> None:
 
 def test_a_heavy_import_is_noticed() -> None:
     """The probe itself works: a shell does load what shells load."""
-    assert "kazoo" in _heavy_after("import zkrpc.registry.session")
+    assert "kazoo" in _heavy_after("import zkrpc.zookeeper.session")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.waiting import eventually
-from tests.programs import ROOT, Programs
+from tests.support.programs import ROOT, Programs
+from tests.support.waiting import eventually
 
 _EXAMPLE_HOSTS = "127.0.0.1:23456"
 

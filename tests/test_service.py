@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.echo import EchoHandler, idl
+from tests.support.echo import EchoHandler, idl
 from zkrpc.config import ElectionConfig
 from zkrpc.errors import ConfigError
 from zkrpc.service import Service

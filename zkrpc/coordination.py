@@ -19,7 +19,7 @@ from zkrpc.errors import ConfigError
 from zkrpc.forking import leave_behind
 from zkrpc.registry.registrar import Registrar
 from zkrpc.registry.resolver import ZooKeeperResolver
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.session import Session
 
 
 class Registry:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import zkrpc
-from tests.cli.command import Command
-from tests.programs import Programs
+from tests.support.command import Command
+from tests.support.programs import Programs
 
 
 @pytest.fixture(autouse=True)

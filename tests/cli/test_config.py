@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import zkrpc
-from tests.cli.command import Command
-from tests.live.waiting import eventually
+from tests.support.command import Command
+from tests.support.waiting import eventually
 from zkrpc.cli import config as module
 from zkrpc.config import MethodConfig, ServiceConfig
 from zkrpc.registry.schema import Paths
@@ -176,7 +176,7 @@ def test_write_without_an_answer_says_how_to_find_out(
     def vanish(*_: object, **__: object) -> None:
         raise zkrpc.OutcomeUnknown("no answer")
 
-    monkeypatch.setattr(zkrpc.registry.session.Session, "create", vanish)
+    monkeypatch.setattr(zkrpc.zookeeper.session.Session, "create", vanish)
     file = tmp_path / "mine.json"
     file.write_text('{"timeout_ms": 2}')
     with pytest.raises(zkrpc.OutcomeUnknown, match="no answer; see what came of it: zkrpc config show users"):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import zkrpc
-from tests.cli.command import Command, await_registered
+from tests.support.command import Command, await_registered
 from zkrpc.cli.explain import Explanation, plain, render
 from zkrpc.client.explanation import InstanceView
 from zkrpc.client.policy import Explained

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import Command
-from tests.live.waiting import eventually
-from tests.programs import ROOT, Program
+from tests.support.command import Command
+from tests.support.programs import ROOT, Program
+from tests.support.waiting import eventually
 from zkrpc.cli.logs import Verbosity
 
 SERVICE = """
 import logging, logging.config, sys, zkrpc
-from tests.server.echo import idl, EchoHandler
+from tests.support.echo import idl, EchoHandler
 {setup}
 log = logging.getLogger("shop")
 

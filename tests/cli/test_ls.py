@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import zkrpc
-from tests.cli.command import Command, await_registered
-from tests.server.echo import EchoHandler, idl
+from tests.support.command import Command, await_registered
+from tests.support.echo import EchoHandler, idl
 from zkrpc.registry.formats import dump_serverset
 
 pytestmark = pytest.mark.zookeeper

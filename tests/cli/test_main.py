@@ -11,7 +11,7 @@ import click
 import pytest
 
 import zkrpc
-from tests.cli.command import Command
+from tests.support.command import Command
 from zkrpc.cli import main as main_module
 from zkrpc.cli.main import main
 from zkrpc.cli.naming import missing

@@ -13,9 +13,9 @@ import pytest
 
 import zkrpc
 from examples.ledger import idl
-from tests.cli.command import Command
-from tests.live.waiting import eventually
-from tests.programs import Program
+from tests.support.command import Command
+from tests.support.programs import Program
+from tests.support.waiting import eventually
 from zkrpc.election.tree import ElectionPaths, EpochRecord
 from zkrpc.election.trouble import Trouble
 from zkrpc.endpoint import Endpoint

@@ -10,9 +10,9 @@ import gevent
 import pytest
 
 import zkrpc
-from tests.cli.command import Command
-from tests.live.waiting import eventually
-from tests.server.echo import EchoHandler, idl
+from tests.support.command import Command
+from tests.support.echo import EchoHandler, idl
+from tests.support.waiting import eventually
 from zkrpc.election.tree import ElectionPaths, EpochRecord
 from zkrpc.registry.removal import note_vacancy, remove, survey
 from zkrpc.registry.schema import Paths

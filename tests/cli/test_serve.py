@@ -16,15 +16,15 @@ import pytest
 
 import zkrpc
 from examples.users import idl as users
-from tests.cli.command import MEMBERS, SERVICE, Command, await_registered, registered
-from tests.live.waiting import eventually
-from tests.programs import ROOT, Program
-from tests.server.echo import idl as echo
+from tests.support.command import MEMBERS, SERVICE, Command, await_registered, registered
+from tests.support.echo import idl as echo
+from tests.support.programs import ROOT, Program
+from tests.support.waiting import eventually
 from zkrpc.cli import serve as serve_module
 from zkrpc.cli.main import cli
 from zkrpc.server.supervision import EXIT_CONFIG
 
-ECHO = "import zkrpc\nfrom tests.server.echo import idl, EchoHandler\n"
+ECHO = "import zkrpc\nfrom tests.support.echo import idl, EchoHandler\n"
 
 
 def place(program: Program) -> str:
@@ -319,7 +319,7 @@ def test_serve_replaces_its_workers_without_a_failed_call(
 
 BUSY = """
 import time, zkrpc
-from tests.server.echo import idl, EchoHandler
+from tests.support.echo import idl, EchoHandler
 from gevent.monkey import get_original
 
 class Handler(EchoHandler):

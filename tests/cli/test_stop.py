@@ -14,14 +14,14 @@ import gevent
 import pytest
 
 import zkrpc
-from tests.cli.command import Command
-from tests.live.waiting import eventually
-from tests.programs import ROOT, Program
-from tests.server.echo import idl as echo
+from tests.support.command import Command
+from tests.support.echo import idl as echo
+from tests.support.programs import ROOT, Program
+from tests.support.waiting import eventually
 
 SLOW = """
 import ctypes, gevent, threading, zkrpc
-from tests.server.echo import idl, EchoHandler
+from tests.support.echo import idl, EchoHandler
 
 class Handler(EchoHandler):
     def note(self, text):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import zkrpc
-from tests.server.echo import EchoHandler, idl
+from tests.support.echo import EchoHandler, idl
 from zkrpc.cli.worker import load_service, override_config
 from zkrpc.errors import ConfigError
 
@@ -28,7 +28,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_worker_finds_a_service_in_the_current_folder(here: Path) -> None:
     """MODULE:SERVICE, also within a package."""
     (here / "shop").mkdir()
-    source = "import zkrpc\nfrom tests.server.echo import *\nit = zkrpc.Service(idl.Echo, EchoHandler, name='shop')\n"
+    source = "import zkrpc\nfrom tests.support.echo import *\nit = zkrpc.Service(idl.Echo, EchoHandler, name='shop')\n"
     (here / "shop" / "echo.py").write_text(source)
     assert load_service("shop.echo:it").name == "shop"
 

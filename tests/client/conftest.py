@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.client.peers import nothing_left
+from tests.support.scripted_servers import nothing_left
 
 
 @pytest.fixture

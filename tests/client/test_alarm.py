@@ -7,7 +7,7 @@ import time
 
 import gevent
 
-from tests.client.peers import wait_until
+from tests.support.scripted_servers import wait_until
 from zkrpc.client.alarm import Alarm
 
 

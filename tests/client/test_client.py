@@ -12,7 +12,7 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.client.peers import Link, Peer, closed_port, nothing_left, silent, wait_until
+from tests.support.scripted_servers import Link, Peer, closed_port, nothing_left, silent, wait_until
 from zkrpc.call import ServerCall, current_call, detach, enter_call, leave_call
 from zkrpc.client.client import Client
 from zkrpc.client.static import StaticResolver

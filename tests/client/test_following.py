@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 import zkrpc
-from tests.client.peers import wait_until
+from tests.support.scripted_servers import wait_until
 from zkrpc.call import ServerCall
 from zkrpc.client.client import Client
 from zkrpc.client.following import Routes

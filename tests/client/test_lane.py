@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import gevent
 import pytest
 
-from tests.client.peers import Peer, closed_port, echo, silent, wait_until
+from tests.support.scripted_servers import Peer, closed_port, echo, silent, wait_until
 from zkrpc.call import Call
 from zkrpc.client.connection import Connection
 from zkrpc.client.lane import Lane, PlainLane, SharedLane, make_lane

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.echo import idl
+from tests.support.echo import idl
 from zkrpc.client.plan import Plan
 from zkrpc.client.policy import PolicyTable
 from zkrpc.config import ClientConfig, MethodConfig, ServiceConfig

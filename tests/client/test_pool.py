@@ -11,7 +11,7 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.client.peers import Link, Peer, closed_port, echo, silent, wait_until
+from tests.support.scripted_servers import Link, Peer, closed_port, echo, silent, wait_until
 from zkrpc.call import Call
 from zkrpc.client.member import Member
 from zkrpc.client.pool import Pool, speaks_against

@@ -10,7 +10,7 @@ import gevent.socket
 import pytest
 
 import zkrpc
-from tests.server.echo import EchoHandler, idl
+from tests.support.echo import EchoHandler, idl
 from zkrpc.client.explanation import Probe
 from zkrpc.client.probe import probe, probe_all
 from zkrpc.endpoint import Endpoint, Instance

@@ -7,8 +7,8 @@ import dataclasses
 import gevent
 import pytest
 
-from tests.client.peers import Peer, echo, silent, wait_until
 from tests.client.test_connection import BODY, Owner, ask
+from tests.support.scripted_servers import Peer, echo, silent, wait_until
 from zkrpc.client.connection import Connection
 from zkrpc.config import WireLimits
 from zkrpc.errors import ConnectionLost, Executed

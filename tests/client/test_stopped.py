@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.interop.processes import Process, python
+from tests.support.processes import Process, python
 
 IDL = str(Path(__file__).with_name("counter.thrift"))
 CALLS = 20

@@ -18,7 +18,7 @@ from zkrpc.errors import (
     StaleEpoch,
     VersionConflict,
 )
-from zkrpc.registry.operations import Check, Create, Delete, Operation, SetData, Stat
+from zkrpc.zookeeper.operations import Check, Create, Delete, Operation, SetData, Stat
 
 PATHS = ElectionPaths("ledger", "g1")
 CANDIDATE = PATHS.candidate("w1.u-0000000005")

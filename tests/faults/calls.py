@@ -20,7 +20,7 @@ from tests.faults import probe
 from tests.faults.cluster import Replica, kill_process, members, wait_until
 from tests.faults.load import Load, Outcome, failures, longest_gap, percentile
 from zkrpc.dev.zookeeper import DevZooKeeper
-from zkrpc.registry.closing import close_session
+from zkrpc.zookeeper.closing import close_session
 
 TARGET = "tests.faults.probe:service"
 SESSION_TIMEOUT = 10.0

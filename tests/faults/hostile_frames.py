@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import zkrpc
-from tests.wire.peers import message, theader
+from tests.support.wire_frames import message, theader
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import CANCEL, HELLO, PING, Dialect, control_frame
 from zkrpc.wire.varint import write_varint

@@ -12,8 +12,8 @@ import zkrpc
 from tests.faults import target
 from tests.faults.fleet import Fleet, Scene, seconds_until, window
 from tests.faults.load import failures, percentile
-from zkrpc.registry.operations import Create, Delete
 from zkrpc.registry.schema import Paths
+from zkrpc.zookeeper.operations import Create, Delete
 
 _CALM = 2.0
 _AWAY = 8.0

@@ -28,7 +28,7 @@ from zkrpc.endpoint import Endpoint, Instance
 from zkrpc.registry.formats import LAUNCH, PID, dump_serverset
 from zkrpc.registry.registrar import Registrar
 from zkrpc.registry.schema import Paths
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.session import Session
 
 MEMBERS = 1_000
 CLIENTS = 200

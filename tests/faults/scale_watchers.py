@@ -20,7 +20,7 @@ import zkrpc
 from tests.faults.cluster import wait_until
 from zkrpc.endpoint import Instance, Snapshot
 from zkrpc.registry.resolver import ZooKeeperResolver
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.session import Session
 
 _START_WITHIN = 60.0
 

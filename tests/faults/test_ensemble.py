@@ -18,8 +18,8 @@ from tests.faults.cluster import ROOT, wait_until
 from tests.faults.ensemble import Lab
 from zkrpc.config import RegistryConfig
 from zkrpc.errors import ConfigError, CoordinationError
-from zkrpc.registry.operations import SessionState
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.operations import SessionState
+from zkrpc.zookeeper.session import Session
 
 TICK = 500
 SYNC_LIMIT = 8

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tests.faults import hostile_frames as frames
-from tests.wire.peers import split_frames
+from tests.support.wire_frames import split_frames
 from zkrpc.codec import Payload
 from zkrpc.config import WireLimits
 from zkrpc.wire.message import Dialect, open_frame

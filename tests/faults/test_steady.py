@@ -11,7 +11,7 @@ import pytest
 import zkrpc
 from tests.faults.load import percentile
 from tests.faults.steady import SteadyLoad, answered_share, witness
-from tests.server.echo import EchoHandler, idl
+from tests.support.echo import EchoHandler, idl
 from zkrpc.testing.faults import Faults
 from zkrpc.testing.loopback import Loopback
 

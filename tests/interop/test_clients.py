@@ -11,7 +11,7 @@ import pytest
 
 import zkrpc
 from tests.interop.behaviour import ANSWERS, IDL, Handler
-from tests.interop.processes import output
+from tests.support.processes import output
 from zkrpc.config import ServerConfig, WireLimits
 
 idl = zkrpc.load(IDL)

@@ -13,7 +13,7 @@ import pytest
 
 import zkrpc
 from tests.interop.behaviour import ANSWERS, IDL, PATIENCE, ask
-from tests.interop.processes import first_line, python
+from tests.support.processes import first_line, python
 from zkrpc.errors import CallError, ConnectionLost, DeadlineExceeded, Executed, RemoteError, UnknownMethod
 
 idl = zkrpc.load(IDL)

@@ -8,8 +8,8 @@ import pytest
 
 from zkrpc.config import RegistryConfig
 from zkrpc.dev.zookeeper import DevZooKeeper
-from zkrpc.registry.session import Session
 from zkrpc.testing.proxy import Proxy
+from zkrpc.zookeeper.session import Session
 
 SessionOpener = Callable[..., Session]
 

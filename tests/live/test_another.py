@@ -15,13 +15,13 @@ import zkrpc
 from tests.live.test_primary import Board
 from tests.live.test_primary import idl as board
 from tests.live.test_registrar import delete_tree
-from tests.live.waiting import eventually
-from tests.server.echo import EchoHandler, idl
+from tests.support.echo import EchoHandler, idl
+from tests.support.waiting import eventually
 from zkrpc.config import RegistryConfig
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.registry.config_watch import ConfigWatch
-from zkrpc.registry.operations import SessionState
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.operations import SessionState
+from zkrpc.zookeeper.session import Session
 
 pytestmark = pytest.mark.zookeeper
 

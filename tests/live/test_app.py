@@ -13,8 +13,8 @@ import gevent
 import pytest
 
 import zkrpc
-from tests.live.waiting import eventually
-from tests.server.echo import EchoHandler, idl
+from tests.support.echo import EchoHandler, idl
+from tests.support.waiting import eventually
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.registry.formats import parse_record
 from zkrpc.testing.proxy import Proxy, ProxyMode

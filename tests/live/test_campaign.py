@@ -10,8 +10,8 @@ import gevent
 import pytest
 
 from tests.live.conftest import SessionOpener
-from tests.live.standing import PATHS, SWIFT, TIMEOUT, Replica, settle
-from tests.live.waiting import eventually
+from tests.support.standing import PATHS, SWIFT, TIMEOUT, Replica, settle
+from tests.support.waiting import eventually
 from zkrpc.election.campaign import EXIT_DEPOSED
 from zkrpc.election.history import read_history
 from zkrpc.election.leadership import Leadership
@@ -19,9 +19,9 @@ from zkrpc.election.machine import ElectionState
 from zkrpc.election.petition import Petition, petition_path
 from zkrpc.election.trouble import Trouble
 from zkrpc.errors import CoordinationError, Executed, NodeExists, NodeMissing, NotPrimary, StaleEpoch
-from zkrpc.registry.closing import close_session
-from zkrpc.registry.session import Session
 from zkrpc.testing.proxy import Proxy, ProxyMode
+from zkrpc.zookeeper.closing import close_session
+from zkrpc.zookeeper.session import Session
 
 pytestmark = pytest.mark.zookeeper
 

@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from tests.live.conftest import SessionOpener
-from tests.live.waiting import eventually
+from tests.support.waiting import eventually
 from zkrpc.config import MethodConfig, RegistryConfig, ServiceConfig
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.endpoint import ConfigSource
@@ -18,8 +18,8 @@ from zkrpc.registry.config_watch import ConfigWatch
 from zkrpc.registry.resolver import ZooKeeperResolver
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.service_config import dump_service_config
-from zkrpc.registry.session import Session
 from zkrpc.testing.proxy import Proxy, ProxyMode
+from zkrpc.zookeeper.session import Session
 
 pytestmark = pytest.mark.zookeeper
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import zkrpc
-from tests.live.waiting import eventually
+from tests.support.waiting import eventually
 from tests.testing.test_electorate import FAST, Counter, idl
 from zkrpc.election.survey import ask_to_step_down
 from zkrpc.election.tree import ElectionPaths

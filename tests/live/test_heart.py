@@ -9,12 +9,12 @@ import gevent
 import pytest
 
 from tests.live.conftest import SessionOpener
-from tests.live.waiting import eventually
+from tests.support.waiting import eventually
 from zkrpc.election.heart import Heart
 from zkrpc.election.lease import Lease
-from zkrpc.registry.closing import close_session
-from zkrpc.registry.session import Session
 from zkrpc.testing.proxy import Proxy, ProxyMode
+from zkrpc.zookeeper.closing import close_session
+from zkrpc.zookeeper.session import Session
 
 pytestmark = pytest.mark.zookeeper
 TIMEOUT = 2.0

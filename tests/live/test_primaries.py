@@ -14,18 +14,18 @@ import pytest
 import zkrpc
 from tests.client.test_following import IDL, Ledger
 from tests.live.conftest import SessionOpener
-from tests.live.waiting import eventually
+from tests.support.waiting import eventually
 from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import Endpoint, Primary
 from zkrpc.errors import ConfigError, NotPrimary
 from zkrpc.idl import load_text
-from zkrpc.registry.closing import close_session
-from zkrpc.registry.operations import Create, Delete
 from zkrpc.registry.primaries import PrimaryWatches
 from zkrpc.registry.resolver import ZooKeeperResolver
 from zkrpc.registry.schema import Paths
-from zkrpc.registry.session import Session
 from zkrpc.testing.proxy import Proxy, ProxyMode
+from zkrpc.zookeeper.closing import close_session
+from zkrpc.zookeeper.operations import Create, Delete
+from zkrpc.zookeeper.session import Session
 
 pytestmark = pytest.mark.zookeeper
 

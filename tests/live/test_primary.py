@@ -12,13 +12,13 @@ import gevent
 import pytest
 
 import zkrpc
-from tests.live.standing import Terms
-from tests.live.waiting import eventually
-from tests.programs import Programs
+from tests.support.programs import Programs
+from tests.support.standing import Terms
+from tests.support.waiting import eventually
 from zkrpc.election.campaign import EXIT_DEPOSED
-from zkrpc.registry.operations import Create, Delete
 from zkrpc.registry.schema import Paths
 from zkrpc.testing.proxy import Proxy, ProxyMode
+from zkrpc.zookeeper.operations import Create, Delete
 
 pytestmark = pytest.mark.zookeeper
 

@@ -13,10 +13,10 @@ import gevent
 import pytest
 
 import zkrpc
-from tests.counting import idl, run_program
 from tests.live.conftest import SessionOpener
-from tests.live.waiting import eventually
-from tests.programs import Programs
+from tests.support.counting import idl, run_program
+from tests.support.programs import Programs
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.zookeeper
 
@@ -261,7 +261,15 @@ def test_end_without_closing_is_quick_where_nobody_answers() -> None:
 
 def test_child_of_a_served_worker_outlives_it(zookeeper: str, programs: Programs) -> None:
     """It answers nobody, holds up neither the drain nor the supervisor, and a signal ends it as it ends any program."""
-    arguments = ("-m", "zkrpc", "serve", "tests.counting:service", "--zookeeper", zookeeper, "--session-timeout=4")
+    arguments = (
+        "-m",
+        "zkrpc",
+        "serve",
+        "tests.support.counting:service",
+        "--zookeeper",
+        zookeeper,
+        "--session-timeout=4",
+    )
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -16,14 +16,14 @@ import gevent.socket
 import pytest
 from gevent.server import StreamServer
 
-from tests.client.peers import closed_port
-from tests.live.waiting import eventually
+from tests.support.scripted_servers import closed_port
+from tests.support.waiting import eventually
 from zkrpc.config import RegistryConfig
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.errors import CoordinationError
-from zkrpc.registry.operations import SessionState
-from zkrpc.registry.session import Session
 from zkrpc.testing.proxy import Proxy, ProxyMode
+from zkrpc.zookeeper.operations import SessionState
+from zkrpc.zookeeper.session import Session
 
 pytestmark = pytest.mark.zookeeper
 

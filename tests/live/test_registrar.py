@@ -12,15 +12,15 @@ import pytest
 from gevent.event import Event
 
 from tests.live.conftest import SessionOpener
-from tests.live.waiting import eventually
+from tests.support.waiting import eventually
 from zkrpc.endpoint import Endpoint, Instance
 from zkrpc.errors import CoordinationError, IdentityConflict, NodeMissing
-from zkrpc.registry.closing import close_session
 from zkrpc.registry.formats import LAUNCH, PID, dump_serverset
 from zkrpc.registry.registrar import Registrar
 from zkrpc.registry.schema import Paths
-from zkrpc.registry.session import Session
 from zkrpc.testing.proxy import Proxy, ProxyMode
+from zkrpc.zookeeper.closing import close_session
+from zkrpc.zookeeper.session import Session
 
 pytestmark = pytest.mark.zookeeper
 

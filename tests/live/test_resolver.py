@@ -12,18 +12,18 @@ import gevent
 import pytest
 
 from tests.live.conftest import SessionOpener
-from tests.live.waiting import eventually
+from tests.support.waiting import eventually
 from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import CoordinationError
-from zkrpc.registry.closing import close_session
 from zkrpc.registry.formats import dump_curator, dump_serverset
-from zkrpc.registry.operations import Create, Delete
 from zkrpc.registry.resolver import ZooKeeperResolver
 from zkrpc.registry.schema import Paths, mark_path
-from zkrpc.registry.session import Session
 from zkrpc.registry.snapshot_file import load_snapshot, save_snapshot
 from zkrpc.testing.proxy import Proxy, ProxyMode
+from zkrpc.zookeeper.closing import close_session
+from zkrpc.zookeeper.operations import Create, Delete
+from zkrpc.zookeeper.session import Session
 
 pytestmark = pytest.mark.zookeeper
 

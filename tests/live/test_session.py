@@ -17,10 +17,10 @@ from gevent.event import Event
 from zkrpc.config import RegistryConfig
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.errors import ConfigError, CoordinationError, OutcomeUnknown, SessionSuspended
-from zkrpc.registry.closing import close_session
-from zkrpc.registry.operations import SessionState
-from zkrpc.registry.session import Session
 from zkrpc.testing.proxy import Proxy, ProxyMode
+from zkrpc.zookeeper.closing import close_session
+from zkrpc.zookeeper.operations import SessionState
+from zkrpc.zookeeper.session import Session
 
 pytestmark = pytest.mark.zookeeper
 
@@ -383,7 +383,7 @@ def test_a_patched_program_may_use_a_session(zookeeper: str) -> None:
     program = f"""
 import gevent.monkey; gevent.monkey.patch_all()
 import gevent
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.session import Session
 session = Session({zookeeper.replace("127.0.0.1", "localhost")!r})
 session.start()
 assert session.wait_connected(60)

@@ -7,7 +7,7 @@ import pytest
 from zkrpc.config import RegistryConfig, ServiceConfig
 from zkrpc.errors import ConfigError
 from zkrpc.registry.config_watch import ConfigWatch
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.session import Session
 
 
 def test_watch_begins_with_the_first_and_ends_with_the_last() -> None:

@@ -7,7 +7,7 @@ import pytest
 from zkrpc.endpoint import Endpoint, Primary
 from zkrpc.errors import ConfigError, RemoteProtocolError
 from zkrpc.registry.primaries import PrimaryReader, PrimaryWatches
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.session import Session
 
 
 def record(epoch: int) -> bytes:

@@ -10,10 +10,10 @@ from kazoo.security import make_acl
 
 from zkrpc.errors import CoordinationError, VersionConflict
 from zkrpc.registry import removal
-from zkrpc.registry.operations import Stat
 from zkrpc.registry.removal import Remains, Vacancy, note_vacancy, remove, survey
 from zkrpc.registry.schema import Paths
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.operations import Stat
+from zkrpc.zookeeper.session import Session
 
 PATHS = Paths("users")
 ELECTION = PATHS.election("g")

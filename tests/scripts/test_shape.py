@@ -59,7 +59,7 @@ def test_exception_without_need_is_a_complaint() -> None:
 
 def test_shell_is_tested_where_its_world_is(tmp_path: Path) -> None:
     """A tier that mirrors no package may hold the module's test; another package's namesake may not."""
-    for name in ("zkrpc/wire/server.py", "zkrpc/registry/session.py", "zkrpc/server/server.py"):
+    for name in ("zkrpc/wire/server.py", "zkrpc/zookeeper/session.py", "zkrpc/server/server.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     for name in ("tests/live/test_session.py", "tests/server/test_server.py"):

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
-from tests.live.waiting import eventually
 from tests.server.test_server import METHODS, Running
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.server.requests import call_of, oneway_of
+from tests.support.requests import call_of, oneway_of
 from zkrpc.policies.limit import AdaptiveLimit
 from zkrpc.server.admission import Admission
 from zkrpc.server.dispatch import Answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.server.requests import call_of
+from tests.support.requests import call_of
 from zkrpc.server.admission import Admission
 from zkrpc.server.call_queue import CallQueue
 from zkrpc.server.dispatch import Answer, refuse

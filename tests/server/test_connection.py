@@ -15,9 +15,9 @@ import pytest
 from gevent import socket as cooperative
 from gevent.event import Event
 
-from tests.server.echo import EchoHandler, idl
-from tests.server.peer import Peer
-from tests.wire.peers import framed, message
+from tests.support.echo import EchoHandler, idl
+from tests.support.wire_frames import framed, message
+from tests.support.wire_peer import Peer
 from zkrpc.config import ServerConfig, WireLimits
 from zkrpc.endpoint import Endpoint
 from zkrpc.server.connection import ServerConnection

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.server.echo import idl
-from tests.server.requests import binary, call_of, oneway_of
+from tests.support.echo import idl
+from tests.support.requests import binary, call_of, oneway_of
 from zkrpc import current_call
 from zkrpc.codec import FailureKind, Payload, decode_failure
 from zkrpc.endpoint import Endpoint

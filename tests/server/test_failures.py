@@ -10,8 +10,8 @@ import gevent
 import pytest
 
 import zkrpc
-from tests.server.echo import EchoHandler, idl
-from tests.server.requests import binary, call_of
+from tests.support.echo import EchoHandler, idl
+from tests.support.requests import binary, call_of
 from zkrpc.server.failures import Failure, describe, traceback_of
 from zkrpc.testing.loopback import Loopback
 

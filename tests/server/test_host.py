@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.server.echo import EchoHandler, idl
+from tests.support.echo import EchoHandler, idl
 from zkrpc.server.host import ConnectionHost
 from zkrpc.server.server import Server
 

@@ -12,8 +12,8 @@ import gevent
 import pytest
 from gevent import socket
 
-from tests.server.echo import EchoHandler, idl
-from tests.server.peer import Peer
+from tests.support.echo import EchoHandler, idl
+from tests.support.wire_peer import Peer
 from zkrpc.config import ServerConfig, WireLimits
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError, LocalProtocolError, Overloaded

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.waiting import eventually
-from tests.programs import Program, Programs
-from tests.server.supervised import NODE, NONSENSE
-from zkrpc.registry.session import Session
+from tests.support.programs import Program, Programs
+from tests.support.supervised import NODE, NONSENSE
+from tests.support.waiting import eventually
 from zkrpc.server.supervision import EXIT_CONFIG
 from zkrpc.server.supervisor import Supervisor
+from zkrpc.zookeeper.session import Session
 
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD)
 
@@ -72,7 +72,7 @@ def supervise(programs: Programs, tmp_path: Path) -> Start:
     """Starts a supervisor in a process of its own; orphans of a killed one end by themselves."""
 
     def start(behaviour: str, workers: int = 1, *options: str) -> Family:
-        command = ["-m", "tests.server.supervised", "supervise", str(tmp_path), str(workers), behaviour, *options]
+        command = ["-m", "tests.support.supervised", "supervise", str(tmp_path), str(workers), behaviour, *options]
         return Family(programs.python(*command), tmp_path)
 
     return start

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.wire.peers import message
+from tests.support.wire_frames import message
 from zkrpc.config import ServerConfig, WireLimits
 from zkrpc.server.upkeep import Step, Upkeep, pace_of
 from zkrpc.wire.message import control_frame

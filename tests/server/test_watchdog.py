@@ -14,9 +14,9 @@ from pathlib import Path
 import gevent
 import pytest
 
-from tests.live.waiting import eventually
-from tests.programs import Programs
 from tests.server.test_server import METHODS, Running, idl
+from tests.support.programs import Programs
+from tests.support.waiting import eventually
 from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.watchdog import Watchdog, find_place
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.server.echo import idl
+from tests.support.echo import idl
 from zkrpc.errors import CallError, ConfigError, Executed, Overloaded, StaleEpoch, Unavailable
 from zkrpc.testing.fault_rules import Fault, FaultPlan, FaultRule, parse_fault
 

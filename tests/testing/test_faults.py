@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 import zkrpc
-from tests.server.echo import EchoHandler, idl
+from tests.support.echo import EchoHandler, idl
 from zkrpc.testing.faults import FAULT_HEADER, FaultRule, Faults
 from zkrpc.testing.loopback import Loopback
 

@@ -6,7 +6,7 @@ import gevent
 import pytest
 
 import zkrpc
-from tests.server.echo import EchoHandler, idl
+from tests.support.echo import EchoHandler, idl
 from zkrpc.testing.loopback import Loopback
 
 SERVICE = zkrpc.Service(idl.Echo, EchoHandler, name="echo", config=zkrpc.ServerConfig(linger=0.05, drain_timeout=2))

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from zkrpc.dev.zookeeper import DevZooKeeper
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.session import Session
 
 _STORY = """
 from pathlib import Path
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.session import Session
 
 def test_story(zookeeper, request):
     assert "zookeeper_server" not in request.fixturenames

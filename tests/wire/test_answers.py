@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.wire.peers import BODY, message
+from tests.support.wire_frames import BODY, message
 from zkrpc.codec import FailureKind, decode_failure
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError

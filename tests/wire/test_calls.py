@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tests.wire.peers import BODY, framed
+from tests.support.wire_frames import BODY, framed
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError
 from zkrpc.wire.calls import MAX_BUDGETS, learn_template, templates, write_call_head

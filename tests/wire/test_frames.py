@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.wire.peers import BODY, framed, message
+from tests.support.wire_frames import BODY, framed, message
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.wire.frames import FrameBuffer, check_dialect, check_length
 

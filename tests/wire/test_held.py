@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.server.requests import call_of
+from tests.support.requests import call_of
 from zkrpc.wire.held import HeldRequests
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.wire.peers import message
+from tests.support.wire_frames import message
 from zkrpc.config import WireLimits
 from zkrpc.wire.envelope import MessageKind, read_envelope
 from zkrpc.wire.known import KnownReplies, KnownRequests

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.wire.peers import BODY, message
+from tests.support.wire_frames import BODY, message
 from zkrpc.wire.leaving import frames_in, last_that_left
 from zkrpc.wire.message import CANCEL, PONG, Dialect, control_frame
 

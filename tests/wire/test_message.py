@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.wire.peers import BODY, message
+from tests.support.wire_frames import BODY, message
 from zkrpc.config import WireLimits
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.wire.envelope import MessageKind, read_envelope

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.wire.peers import BODY, cut, framed, message, split_frames, theader
+from tests.support.wire_frames import BODY, cut, framed, message, split_frames, theader
 from zkrpc.codec import FailureKind, Payload, decode_failure
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError

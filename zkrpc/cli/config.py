@@ -13,9 +13,9 @@ from zkrpc.cli.output import tell, tell_json
 from zkrpc.config import ServiceConfig
 from zkrpc.coordination import Registry
 from zkrpc.errors import ConfigError, NodeExists, NodeMissing, OutcomeUnknown, VersionConflict
-from zkrpc.registry.operations import Stat
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.service_config import dump_service_config, flatten, parse_service_config
+from zkrpc.zookeeper.operations import Stat
 
 _NOT_SET = "not set"
 

@@ -37,7 +37,7 @@ def connected(zookeeper: str, timeout: float) -> Iterator[Registry]:
 @contextlib.contextmanager
 def _in_one_line() -> Iterator[None]:
     """What the session says of itself while it waits is in the error that comes of it; ``--verbose`` shows both."""
-    log = logging.getLogger("zkrpc.registry.session")
+    log = logging.getLogger("zkrpc.zookeeper.session")
     before = log.level
     if log.getEffectiveLevel() > logging.DEBUG:
         log.setLevel(logging.CRITICAL)

@@ -20,8 +20,8 @@ from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import DEFAULT_GROUP
 from zkrpc.errors import CoordinationError
 from zkrpc.registry.formats import SESSION_TIMEOUT, read_session_timeout
-from zkrpc.registry.operations import granted_to
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.operations import granted_to
+from zkrpc.zookeeper.session import Session
 
 _HISTORY_SHOWN = 5
 

@@ -15,7 +15,7 @@ from zkrpc.election.tree import EpochRecord
 from zkrpc.errors import CoordinationError, RemoteProtocolError
 from zkrpc.legible import legible
 from zkrpc.registry.removal import Remains, note_vacancy, remove, survey
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.session import Session
 
 _DAY = 86400.0
 _MOST_SHOWN = 5

@@ -52,8 +52,8 @@ from zkrpc.endpoint import NO_EPOCH, Endpoint
 from zkrpc.errors import Executed, NotPrimary
 from zkrpc.legible import legible
 from zkrpc.registry.formats import PrimaryRecord
-from zkrpc.registry.operations import SessionState
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.operations import SessionState
+from zkrpc.zookeeper.session import Session
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import Instance
 from zkrpc.idl import Interface
 from zkrpc.registry.formats import PrimaryRecord
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.session import Session
 
 _FINISH_SHARE = 0.8
 """Of the time for a withdrawal, what the calls that run may take; the rest is for telling ZooKeeper."""

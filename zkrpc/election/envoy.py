@@ -47,8 +47,8 @@ from zkrpc.errors import (
     SessionSuspended,
     VersionConflict,
 )
-from zkrpc.registry.operations import Check, Create, Delete, Operation, SessionState, SetData
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.operations import Check, Create, Delete, Operation, SessionState, SetData
+from zkrpc.zookeeper.session import Session
 
 log = logging.getLogger(__name__)
 

@@ -26,8 +26,8 @@ from zkrpc.election.heartbeat import (
 from zkrpc.election.lease import Lease
 from zkrpc.election.tree import heartbeat_path
 from zkrpc.errors import NodeMissing
-from zkrpc.registry.operations import SessionState
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.operations import SessionState
+from zkrpc.zookeeper.session import Session
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from zkrpc.errors import (
     StaleEpoch,
     VersionConflict,
 )
-from zkrpc.registry.operations import Check, Create, Delete, Operation, SetData, Stat
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.operations import Check, Create, Delete, Operation, SetData, Stat
+from zkrpc.zookeeper.session import Session
 
 _TRIES = 3
 

@@ -17,7 +17,7 @@ from gevent.event import Event
 from zkrpc.election.fencing import Epoch
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.errors import CoordinationError
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.session import Session
 
 log = logging.getLogger(__name__)
 

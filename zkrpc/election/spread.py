@@ -16,7 +16,7 @@ from zkrpc.election.placement import PlacementMachine
 from zkrpc.election.tree import instance_of, queue
 from zkrpc.errors import CoordinationError
 from zkrpc.legible import legible
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.session import Session
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from zkrpc.errors import ConfigError, CoordinationError, NodeExists, RemoteProto
 from zkrpc.legible import legible
 from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.schema import Paths
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.session import Session
 
 _LOOK_INTERVAL = 0.5
 

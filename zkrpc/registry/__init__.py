@@ -7,10 +7,7 @@ ServerSet or Curator JSON, so that Finagle, Armeria and Spring Cloud see our ser
 a znode is untrusted text: size, shape and range are checked, unknown keys ignored, a bad record left out and named in
 the log.
 
-``session`` is the only door to ZooKeeper: behind it ``link`` holds one kazoo client from birth to death, and a new one
-follows when it has died. A session answers, or says that it does not know; it never waits without a bound, and its
-watches do nothing but set an event. ``diagnosis`` puts into words what keeps it from ZooKeeper. If that has lost its
-data, it hangs up on our session and never ends it; ``estrangement`` decides when to begin another one.
+It talks to ZooKeeper through the process's one session, :mod:`zkrpc.zookeeper`.
 
 *Being there* is one desired state, "registered with this record" or "absent", compared with ZooKeeper again and again.
 ``registration`` is the machine that decides, ``registrar`` the greenlet that obeys. Nothing is assumed from the success
@@ -28,28 +25,17 @@ away: the last list stays, and ``snapshot_file`` keeps it on disk for a start wh
 
 ``primaries`` follows who leads a group, for those who ask. It is a short cut for callers and nothing that safety rests
 on: who leads is for the election to decide, and for the instances to say. ``config_watch`` follows in the same manner
-what operators want of the service's clients, as ``service_config`` reads it; ``node_watch`` is what both have in
-common.
+what operators want of the service's clients, as ``service_config`` reads it. Both are a
+:class:`~zkrpc.zookeeper.node_watch.NodeWatch`.
 
-===================================================================  ===================================================
-``schema``, ``formats``, ``advertising``                             paths, records, and which address an instance
-                                                                     registers
-``session``, ``requests``, ``operations``                            the process's session, what can be asked of it, and
-                                                                     the values it speaks in
-``link``, ``handler``                                                one kazoo client, and how it dials
-``diagnosis``, ``wellbeing``                                         what is wrong while there is no connection, and how
-                                                                     often that is said
-``estrangement``, ``greeting``, ``newcomer``                         when a session is given up that ZooKeeper neither
-                                                                     continues nor ends: whether it takes a newcomer
-                                                                     instead, asked in its own bytes
-``closing``                                                          ends the session of a process that has died
-``registration``, ``registrar``                                      being there: the machine, and the greenlet that
-                                                                     obeys
-``view``, ``listing``, ``resolver``                                  seeing who is there: the machine, what has changed
-                                                                     between two lists, the greenlet
-``snapshot_file``, ``keeper``                                        the list on disk, whatever becomes of the disk
-``node_watch``, ``primaries``, ``config_watch``, ``service_config``  following single nodes: who leads, and what
-                                                                     operators want of clients
-``removal``                                                          taking away what a service that is over has left
-===================================================================  ===================================================
+===================================================  ===================================================================
+``schema``, ``formats``, ``advertising``             paths, records, and which address an instance registers
+``registration``, ``registrar``                      being there: the machine, and the greenlet that obeys
+``view``, ``listing``, ``resolver``                  seeing who is there: the machine, what has changed between two
+                                                     lists, the greenlet
+``snapshot_file``, ``keeper``                        the list on disk, whatever becomes of the disk
+``primaries``, ``config_watch``, ``service_config``  following single nodes: who leads, and what operators want of
+                                                     clients
+``removal``                                          taking away what a service that is over has left
+===================================================  ===================================================================
 """

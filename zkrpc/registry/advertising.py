@@ -13,7 +13,7 @@ import socket
 from zkrpc.dialling import look_up
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError, CoordinationError
-from zkrpc.registry.operations import ConnectString
+from zkrpc.zookeeper.operations import ConnectString
 
 _log = logging.getLogger(__name__)
 

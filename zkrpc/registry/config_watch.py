@@ -1,6 +1,6 @@
 """Follows the config of one service, for those who asked, and tells them.
 
-One :class:`~zkrpc.registry.node_watch.NodeWatch` of the config's node, from the first who asks to the last who leaves.
+One :class:`~zkrpc.zookeeper.node_watch.NodeWatch` of the config's node, from the first who asks to the last who leaves.
 Nobody depends on it: whoever was told nothing yet does what the IDL and the built-in defaults say.
 
 ===================  ============================================
@@ -18,10 +18,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zkrpc.config import RegistryConfig, ServiceConfig
-from zkrpc.registry.node_watch import NodeWatch
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.service_config import parse_service_config
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.node_watch import NodeWatch
+from zkrpc.zookeeper.session import Session
 
 Callback = Callable[[ServiceConfig], None]
 

@@ -1,6 +1,6 @@
 """Follows who leads the groups of one service, for those who asked, and tells them.
 
-Per group one :class:`~zkrpc.registry.node_watch.NodeWatch` of the primary's node, from the first who asks to the last
+Per group one :class:`~zkrpc.zookeeper.node_watch.NodeWatch` of the primary's node, from the first who asks to the last
 who leaves. It knows nothing of elections; that a node's contents are sound is for the election to see to, so what it
 reads here is untrusted, and epochs that fall are taken for an old answer. Nobody depends on it: while ZooKeeper is
 away, the last word stands, and redirects tell what changes.
@@ -17,9 +17,9 @@ from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import NO_EPOCH, Primary
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.registry.formats import PrimaryRecord
-from zkrpc.registry.node_watch import NodeWatch
 from zkrpc.registry.schema import Paths
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.node_watch import NodeWatch
+from zkrpc.zookeeper.session import Session
 
 _log = logging.getLogger(__name__)
 

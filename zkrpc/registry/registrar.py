@@ -31,7 +31,6 @@ from zkrpc.errors import (
     SessionLost,
     VersionConflict,
 )
-from zkrpc.registry.operations import Check, Create, Delete, Operation, SessionState
 from zkrpc.registry.registration import (
     CreateNode,
     DeleteNode,
@@ -46,7 +45,8 @@ from zkrpc.registry.registration import (
     Settle,
 )
 from zkrpc.registry.schema import mark_path
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.operations import Check, Create, Delete, Operation, SessionState
+from zkrpc.zookeeper.session import Session
 
 _log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ import dataclasses
 import json
 
 from zkrpc.errors import CoordinationError, NodeExists, NodeMissing, VersionConflict
-from zkrpc.registry.operations import Delete, Stat
 from zkrpc.registry.schema import Paths, worker_id_of
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.operations import Delete, Stat
+from zkrpc.zookeeper.session import Session
 
 _MOST_NODES = 10_000
 

@@ -26,10 +26,8 @@ from zkrpc.legible import legible
 from zkrpc.registry.config_watch import ConfigWatch
 from zkrpc.registry.keeper import SnapshotKeeper
 from zkrpc.registry.listing import Listing
-from zkrpc.registry.operations import SessionState
 from zkrpc.registry.primaries import PrimaryWatches
 from zkrpc.registry.schema import Paths
-from zkrpc.registry.session import Session
 from zkrpc.registry.view import (
     Effect,
     ListMembers,
@@ -41,6 +39,8 @@ from zkrpc.registry.view import (
     Save,
     ServiceView,
 )
+from zkrpc.zookeeper.operations import SessionState
+from zkrpc.zookeeper.session import Session
 
 _log = logging.getLogger(__name__)
 

@@ -29,7 +29,6 @@ from pathlib import Path
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
 from zkrpc.legible import legible
-from zkrpc.registry.closing import close_session
 from zkrpc.server.port import Port
 from zkrpc.server.startup import StartFailure, StartFailures, log_with_detail
 from zkrpc.server.supervision import (
@@ -43,6 +42,7 @@ from zkrpc.server.supervision import (
     SupervisionState,
     Terminate,
 )
+from zkrpc.zookeeper.closing import close_session
 
 log = logging.getLogger(__name__)
 

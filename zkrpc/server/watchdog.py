@@ -20,11 +20,11 @@ import gevent
 from gevent.event import Event
 from gevent.monkey import get_original
 
-from zkrpc.registry.operations import SessionState
-from zkrpc.registry.session import Session
 from zkrpc.server.blockage import BEAT_INTERVAL, SOMEWHERE, Blockage, Blockages, Place
 from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.startup import is_foreign, log_with_detail
+from zkrpc.zookeeper.operations import SessionState
+from zkrpc.zookeeper.session import Session
 
 log = logging.getLogger(__name__)
 

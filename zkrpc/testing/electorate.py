@@ -31,9 +31,9 @@ from zkrpc.endpoint import NO_EPOCH, Instance, Primary
 from zkrpc.errors import ConfigError
 from zkrpc.greenlets import spawn
 from zkrpc.registry.formats import PrimaryRecord
-from zkrpc.registry.operations import SessionState
-from zkrpc.registry.session import Session
 from zkrpc.testing.referee import Referee
+from zkrpc.zookeeper.operations import SessionState
+from zkrpc.zookeeper.session import Session
 
 _EVER = 10 * 365 * 86400.0
 _ABSENT = (

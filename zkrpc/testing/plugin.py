@@ -17,7 +17,7 @@ import pytest
 
 if TYPE_CHECKING:
     from zkrpc.dev.zookeeper import DevZooKeeper
-    from zkrpc.registry.session import Session
+    from zkrpc.zookeeper.session import Session
 
 _REMOVE_TIMEOUT = 5.0
 _MAKE_TIMEOUT = 60.0
@@ -65,7 +65,7 @@ def zookeeper(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def _make(hosts: str) -> None:
     """Makes the chroot, so that a test can write below it at once."""
-    from zkrpc.registry.session import Session
+    from zkrpc.zookeeper.session import Session
 
     session = Session(hosts)
     session.start()
@@ -80,7 +80,7 @@ def _make(hosts: str) -> None:
 def _remove(hosts: str, chroot: str) -> None:
     """Leaves somebody else's ensemble as it was found, as far as it answers."""
     from zkrpc.errors import CoordinationError
-    from zkrpc.registry.session import Session
+    from zkrpc.zookeeper.session import Session
 
     session = Session(hosts)
     session.start()

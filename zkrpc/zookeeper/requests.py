@@ -16,8 +16,8 @@ from gevent.event import Event
 from zkrpc.config import RegistryConfig
 from zkrpc.errors import ConfigError, NodeExists, NodeMissing
 from zkrpc.legible import legible
-from zkrpc.registry.link import create_anywhere, exists_anywhere, is_consequence, translated
-from zkrpc.registry.operations import Check, ConnectString, Create, Delete, Operation, SetData, Stat
+from zkrpc.zookeeper.link import create_anywhere, exists_anywhere, is_consequence, translated
+from zkrpc.zookeeper.operations import Check, ConnectString, Create, Delete, Operation, SetData, Stat
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import pytest
 
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
-from zkrpc.registry.operations import ConnectString, granted_to
+from zkrpc.zookeeper.operations import ConnectString, granted_to
 
 
 @pytest.mark.parametrize(

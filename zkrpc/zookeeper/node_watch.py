@@ -16,7 +16,7 @@ from gevent.event import Event
 
 from zkrpc.config import RegistryConfig
 from zkrpc.errors import ConfigError, CoordinationError, RemoteProtocolError, SessionSuspended
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.session import Session
 
 _log = logging.getLogger(__name__)
 

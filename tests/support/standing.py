@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import gevent
 
-from tests.live.waiting import eventually
+from tests.support.waiting import eventually
 from zkrpc.config import ElectionConfig, RegistryConfig
 from zkrpc.election.campaign import Campaign, Candidate
 from zkrpc.election.heart import Heart
 from zkrpc.election.leadership import Leadership
 from zkrpc.election.machine import ElectionState
 from zkrpc.election.tree import ElectionPaths
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.session import Session
 
 TIMEOUT = 3.0
 """Seconds that the sessions ask for; six ticks of the test's server."""

@@ -18,9 +18,9 @@ from zkrpc.errors import (
     SessionSuspended,
     VersionConflict,
 )
-from zkrpc.registry.diagnosis import Diagnosis
-from zkrpc.registry.link import Link, is_consequence, translated
-from zkrpc.registry.operations import ConnectString
+from zkrpc.zookeeper.diagnosis import Diagnosis
+from zkrpc.zookeeper.link import Link, is_consequence, translated
+from zkrpc.zookeeper.operations import ConnectString
 
 
 @pytest.mark.parametrize(

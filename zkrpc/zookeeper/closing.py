@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import RemoteProtocolError
-from zkrpc.registry.greeting import LENGTH_SIZE, close, greet, is_closed, is_granted, read_length
-from zkrpc.registry.operations import ConnectString
+from zkrpc.zookeeper.handshake import LENGTH_SIZE, close, connect_request, is_closed, is_granted, read_length
+from zkrpc.zookeeper.operations import ConnectString
 
 _HEAD_START = 0.1
 """Seconds that a server has for an answer before the next one is asked, too; one that is well takes 10 ms."""
@@ -112,7 +112,7 @@ class _Exchange:
 
     def resume(self, session_id: int, password: bytes) -> bool:
         """Takes the session over; False if the server knows no such session or the password is wrong."""
-        self._send(greet(session_id, password))
+        self._send(connect_request(session_id, password))
         return is_granted(self._receive())
 
     def close_session(self) -> bool:

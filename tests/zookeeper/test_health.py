@@ -10,9 +10,9 @@ import threading
 import pytest
 
 from zkrpc.endpoint import Endpoint
-from zkrpc.registry.operations import ConnectString, SessionState
-from zkrpc.registry.wellbeing import Wellbeing
 from zkrpc.testing.clock import ManualClock
+from zkrpc.zookeeper.health import SessionHealth
+from zkrpc.zookeeper.operations import ConnectString, SessionState
 
 HOSTS = ConnectString.parse("127.0.0.1:1/app")
 
@@ -25,7 +25,7 @@ def clock() -> ManualClock:
 
 def test_another_timeout_than_asked_for_is_said_once(clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
     """And again only when it is another one; what was granted is kept."""
-    session = Wellbeing(HOSTS, 1.0, clock, lambda: None)
+    session = SessionHealth(HOSTS, 1.0, clock, lambda: None)
     for granted in (4.0, 4.0, 1.0, 1.0):
         session.receive_connected(granted)
         assert session.granted == granted
@@ -35,7 +35,7 @@ def test_another_timeout_than_asked_for_is_said_once(clock: ManualClock, caplog:
 
 def test_each_loss_is_said_once(clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
     """However often the control greenlet looks."""
-    session = Wellbeing(HOSTS, 4.0, clock, lambda: None)
+    session = SessionHealth(HOSTS, 4.0, clock, lambda: None)
     session.receive_connected(4.0)
     for state in (SessionState.SUSPENDED, SessionState.SUSPENDED, SessionState.LOST, SessionState.LOST):
         session.receive_lost(state is SessionState.LOST)
@@ -58,7 +58,7 @@ def test_each_loss_is_said_once(clock: ManualClock, caplog: pytest.LogCaptureFix
 
 def test_a_client_that_dies_again_and_again_is_rebuilt_ever_more_slowly(clock: ManualClock) -> None:
     """A server that refuses our credentials kills one client after the other."""
-    session = Wellbeing(HOSTS, 4.0, clock, lambda: None)
+    session = SessionHealth(HOSTS, 4.0, clock, lambda: None)
     assert [session.receive_death("x") for _ in range(9)] == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
     session.receive_connected(4.0)
     assert session.receive_death("x") == 0.5
@@ -69,7 +69,7 @@ def test_a_server_that_hangs_up_on_newcomers_too_is_not_another_one(clock: Manua
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = Endpoint(*listener.getsockname())
     woken: list[None] = []
-    session = Wellbeing(ConnectString.parse(str(server)), 4.0, clock, lambda: woken.append(None))
+    session = SessionHealth(ConnectString.parse(str(server)), 4.0, clock, lambda: woken.append(None))
     session.receive_connected(2.0)
     session.receive_hang_up(server)
     assert woken and session.next_timer(False) == clock() + 2.0 and not session.is_estranged()
@@ -93,7 +93,7 @@ def test_a_server_that_takes_newcomers_and_not_us_ends_the_session(
                 connection.recv(100)
 
         server = Endpoint(*listener.getsockname())
-        session = Wellbeing(ConnectString.parse(str(server)), 4.0, clock, lambda: None)
+        session = SessionHealth(ConnectString.parse(str(server)), 4.0, clock, lambda: None)
         session.receive_hang_up(server)
         clock.advance(4.0)
         granting = threading.Thread(target=grant)
@@ -116,7 +116,7 @@ def test_a_server_that_takes_newcomers_and_not_us_ends_the_session(
 def test_an_end_that_zookeeper_tells_clears_it_of_suspicion(clock: ManualClock) -> None:
     """It answered, so no newcomer need be tried; a connection that is merely lost says nothing."""
     server = Endpoint("127.0.0.1", 1)
-    session = Wellbeing(HOSTS, 4.0, clock, lambda: None)
+    session = SessionHealth(HOSTS, 4.0, clock, lambda: None)
     session.receive_hang_up(server)
     session.receive_lost(expired=False)
     clock.advance(10.0)

@@ -10,7 +10,7 @@ Everything here guards against something that was measured on kazoo 2.11 under g
   a whole session timeout to answer.
 - Its timeouts are BaseExceptions. None is ever raised here, because we wait for results instead of getting them.
 
-It knows nothing of sessions as the rest of zkrpc sees them: :mod:`zkrpc.registry.session` builds a new link when one
+It knows nothing of sessions as the rest of zkrpc sees them: :mod:`zkrpc.zookeeper.session` builds a new link when one
 has died.
 """
 
@@ -62,10 +62,10 @@ from zkrpc.errors import (
     SessionSuspended,
     VersionConflict,
 )
-from zkrpc.registry.diagnosis import Diagnosis
-from zkrpc.registry.greeting import close
-from zkrpc.registry.handler import Handler, say_goodbye
-from zkrpc.registry.operations import ConnectString
+from zkrpc.zookeeper.diagnosis import Diagnosis
+from zkrpc.zookeeper.handler import Handler, say_goodbye
+from zkrpc.zookeeper.handshake import close
+from zkrpc.zookeeper.operations import ConnectString
 
 # kazoo warns at every attempt to connect, twice a second while a server is down. What matters of it is logged by the
 # session; lower this logger's level to see the rest.
@@ -73,7 +73,7 @@ _kazoo_log = logging.getLogger("zkrpc.registry.kazoo")
 if _kazoo_log.level == logging.NOTSET:
     _kazoo_log.setLevel(logging.ERROR)
 
-_log = logging.getLogger("zkrpc.registry.session")
+_log = logging.getLogger("zkrpc.zookeeper.session")
 _LEAST_CONNECT_TIMEOUT = 0.5
 _KILL_TIMEOUT = 0.3
 _CUT_TIMEOUT = 0.3

@@ -4,7 +4,7 @@ kazoo would resolve all names in advance, while the hub stands still for the slo
 whole session timeout, and keep to itself what went wrong. So each name is looked up when its turn comes, in gevent's
 thread pool; its addresses are tried beside each other, each time beginning with another one, since one that takes
 connections and then says nothing would otherwise be chosen for ever; and a
-:class:`~zkrpc.registry.diagnosis.Diagnosis` is told of it all.
+:class:`~zkrpc.zookeeper.diagnosis.Diagnosis` is told of it all.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from kazoo.handlers.gevent import SequentialGeventHandler
 
 from zkrpc.dialling import SlowName, UnknownName, connect_first, look_up
 from zkrpc.endpoint import Endpoint
-from zkrpc.registry.diagnosis import Diagnosis, Trouble
-from zkrpc.registry.newcomer import cooperative
+from zkrpc.zookeeper.diagnosis import Diagnosis, Trouble
+from zkrpc.zookeeper.newcomer import cooperative
 
 # The real one, also where a launcher has put gevent's in its place.
 _Poll: Any = gevent.monkey.get_original("select", "poll")

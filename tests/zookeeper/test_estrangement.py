@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zkrpc.endpoint import Endpoint
-from zkrpc.registry.estrangement import Estrangement
+from zkrpc.zookeeper.estrangement import Estrangement
 
 ONE, TWO = Endpoint("10.0.0.1", 2181), Endpoint("10.0.0.2", 2181)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import zkrpc
-from tests.live.waiting import eventually
-from tests.programs import ROOT, Program, Programs
+from tests.support.programs import ROOT, Program, Programs
+from tests.support.waiting import eventually
 from zkrpc.registry.formats import parse_record
 
 MEMBERS = "/services/users/members"

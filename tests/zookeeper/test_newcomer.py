@@ -9,10 +9,10 @@ import threading
 import gevent
 import pytest
 
-from tests.client.peers import closed_port
+from tests.support.scripted_servers import closed_port
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.endpoint import Endpoint
-from zkrpc.registry.newcomer import takes_newcomers
+from zkrpc.zookeeper.newcomer import takes_newcomers
 
 
 @pytest.mark.zookeeper

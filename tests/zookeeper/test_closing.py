@@ -14,8 +14,8 @@ from contextlib import ExitStack
 import pytest
 from gevent.event import Event
 
-from zkrpc.registry.closing import close_session
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.closing import close_session
+from zkrpc.zookeeper.session import Session
 
 PASSWORD = b"\1" * 16
 
@@ -141,7 +141,7 @@ def test_closing_is_bounded_when_nobody_answers(scripts: ExitStack) -> None:
 
 def test_closing_needs_neither_gevent_nor_a_client() -> None:
     """A supervisor imports it in a plain process."""
-    program = "import sys, zkrpc.registry.closing; print([m for m in ('gevent', 'kazoo') if m in sys.modules])"
+    program = "import sys, zkrpc.zookeeper.closing; print([m for m in ('gevent', 'kazoo') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -20,7 +20,7 @@ _MOST_BYTES = 4096
 LENGTH_SIZE = _LENGTH.size
 
 
-def greet(session_id: int = 0, password: bytes = bytes(16), *, timeout_ms: int = 10_000) -> bytes:
+def connect_request(session_id: int = 0, password: bytes = bytes(16), *, timeout_ms: int = 10_000) -> bytes:
     """The frame that asks for a session: a new one, or one that exists. It claims to have seen no transaction."""
     return _frame(_CONNECT.pack(0, 0, timeout_ms, session_id, len(password)) + password + b"\0")
 

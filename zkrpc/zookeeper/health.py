@@ -9,20 +9,20 @@ import logging
 from collections.abc import Callable
 
 from zkrpc.endpoint import Endpoint
-from zkrpc.registry.diagnosis import Complain, Diagnosis, DiagnosisState
-from zkrpc.registry.estrangement import Estrangement
-from zkrpc.registry.newcomer import takes_newcomers
-from zkrpc.registry.operations import ConnectString, SessionState
+from zkrpc.zookeeper.diagnosis import Complain, Diagnosis, DiagnosisState
+from zkrpc.zookeeper.estrangement import Estrangement
+from zkrpc.zookeeper.newcomer import takes_newcomers
+from zkrpc.zookeeper.operations import ConnectString, SessionState
 
 # As the session's: people silence or show both together.
-_log = logging.getLogger("zkrpc.registry.session")
+_log = logging.getLogger("zkrpc.zookeeper.session")
 
 _FIRST_REPAIR_PAUSE = 0.5
 _LONGEST_REPAIR_PAUSE = 30.0
 _NEWCOMER_TIMEOUT = 1.0
 
 
-class Wellbeing:
+class SessionHealth:
     """What the session's machines know, and what has been told of it."""
 
     def __init__(

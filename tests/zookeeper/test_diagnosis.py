@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zkrpc.endpoint import Endpoint
-from zkrpc.registry.diagnosis import Complain, Diagnosis, DiagnosisState, Recovered, Trouble, lasting
+from zkrpc.zookeeper.diagnosis import Complain, Diagnosis, DiagnosisState, Recovered, Trouble, lasting
 
 ONE, TWO = Endpoint("10.0.0.1", 2181), Endpoint("10.0.0.2", 2181)
 

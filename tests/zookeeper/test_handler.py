@@ -13,8 +13,8 @@ import pytest
 from kazoo.exceptions import AuthFailedError, ConnectionDropped
 
 from zkrpc.endpoint import Endpoint
-from zkrpc.registry.diagnosis import Diagnosis
-from zkrpc.registry.handler import Handler
+from zkrpc.zookeeper.diagnosis import Diagnosis
+from zkrpc.zookeeper.handler import Handler
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_the_systems_reasons_are_told_in_words(
     def fail(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("zkrpc.registry.handler.connect_first", fail)
+    monkeypatch.setattr("zkrpc.zookeeper.handler.connect_first", fail)
     with pytest.raises(OSError):
         Handler(5.0, diagnosis).create_connection(("127.0.0.1", 1), timeout=1.0)
     assert f"127.0.0.1:1: {finding}" in diagnosis.describe(0.0)

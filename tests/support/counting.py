@@ -1,7 +1,7 @@
 """A service that counts who called it, in a process of its own; and programs that use it in all kinds of ways.
 
-``python -m tests.counting`` serves until it is killed and prints its address. A program is a piece of source that finds
-the names of ``_PREFACE``; what it writes is for its test to judge.
+``python -m tests.support.counting`` serves until it is killed and prints its address. A program is a piece of source
+that finds the names of ``_PREFACE``; what it writes is for its test to judge.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import gevent
 
 import zkrpc
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 idl: Any = zkrpc.load(Path(__file__).with_suffix(".thrift"))
 
 _PREFACE = """
@@ -29,7 +29,7 @@ if "patched" in sys.argv[2:]:
     monkey.patch_all()
 import multiprocessing, signal, threading, time, traceback
 import gevent, zkrpc
-from tests.counting import CountingHandler, idl, sockets
+from tests.support.counting import CountingHandler, idl, sockets
 address, parent = sys.argv[1], os.getpid()
 fork_context = multiprocessing.get_context("fork")
 
@@ -123,7 +123,7 @@ def sockets() -> set[str]:
 
 def start_server() -> tuple[subprocess.Popen[str], str]:
     """A process that serves, and its address."""
-    arguments = [sys.executable, "-m", "tests.counting"]
+    arguments = [sys.executable, "-m", "tests.support.counting"]
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert process.stdout is not None
     return process, process.stdout.readline().strip()

@@ -12,7 +12,7 @@ import gevent.socket
 from zkrpc.dialling import open_socket
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import RemoteProtocolError
-from zkrpc.registry.greeting import LENGTH_SIZE, close, greet, is_granted, read_length
+from zkrpc.zookeeper.handshake import LENGTH_SIZE, close, connect_request, is_granted, read_length
 
 _SESSION_MS = 1_000
 """What is left behind if the closing fails ends as soon as the server lets it."""
@@ -23,7 +23,7 @@ def takes_newcomers(server: Endpoint, timeout: float) -> bool:
     give_up_at = time.monotonic() + timeout
     try:
         with contextlib.closing(_connect(server, timeout)) as sock:
-            _send(sock, greet(timeout_ms=_SESSION_MS), give_up_at)
+            _send(sock, connect_request(timeout_ms=_SESSION_MS), give_up_at)
             granted = is_granted(_receive(sock, give_up_at))
             if granted:
                 with contextlib.suppress(OSError, RemoteProtocolError):

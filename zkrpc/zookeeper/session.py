@@ -1,7 +1,7 @@
 """The one ZooKeeper session of a process: always coming back, never waiting without bound.
 
 It knows states, requests and their outcomes; it knows nothing of services, members or elections. What kazoo needs to
-be kept alive and honest is in :mod:`zkrpc.registry.link`. One control greenlet does whatever takes time
+be kept alive and honest is in :mod:`zkrpc.zookeeper.link`. One control greenlet does whatever takes time
 (telling of a new session, the watchdog, building a new client); kazoo's callbacks only set events.
 
 =========== ============================================ ==========================
@@ -14,7 +14,7 @@ LOST        ZooKeeper said the session has ended         SessionSuspended, not s
 CLOSED      closed by us                                 SessionSuspended, not sent
 =========== ============================================ ==========================
 
-What is wrong while there is no connection is for :mod:`zkrpc.registry.wellbeing` to say, in the log and wherever an
+What is wrong while there is no connection is for :mod:`zkrpc.zookeeper.health` to say, in the log and wherever an
 error speaks of this session. A session that ZooKeeper neither continues nor ends, because it has come back as another
 one, is given up: ``histories`` counts that, for those who otherwise would not believe what seems to be older than what
 they know.
@@ -36,10 +36,10 @@ from gevent.event import Event
 from zkrpc.belonging import Home, keep
 from zkrpc.config import RegistryConfig
 from zkrpc.errors import CoordinationError, SessionSuspended
-from zkrpc.registry.link import Link
-from zkrpc.registry.operations import ConnectString, SessionState
-from zkrpc.registry.requests import Requests
-from zkrpc.registry.wellbeing import Wellbeing
+from zkrpc.zookeeper.health import SessionHealth
+from zkrpc.zookeeper.link import Link
+from zkrpc.zookeeper.operations import ConnectString, SessionState
+from zkrpc.zookeeper.requests import Requests
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ _REPAIR_PAUSE = 0.5
 class Session(Requests):
     """A ZooKeeper session that outlives connections, servers and itself: a new one follows when one is lost.
 
-    What can be asked of it is in :class:`~zkrpc.registry.requests.Requests`.
+    What can be asked of it is in :class:`~zkrpc.zookeeper.requests.Requests`.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Session(Requests):
         self._watchers: set[Event] = set()
         self._settled = Event()
         self._wake = Event()
-        self._wellbeing = Wellbeing(self._target, config.session_timeout, time.monotonic, self._wake.set)
+        self._health = SessionHealth(self._target, config.session_timeout, time.monotonic, self._wake.set)
         self._link: Link | None = None
         self.home = Home(
             "a ZooKeeper session, with what is registered and led through it,",
@@ -103,7 +103,7 @@ class Session(Requests):
     @property
     def timeout(self) -> float | None:
         """Seconds of silence after which the server ends the session, as granted; None before the first connection."""
-        return self._wellbeing.granted
+        return self._health.granted
 
     @property
     def histories(self) -> int:
@@ -113,7 +113,7 @@ class Session(Requests):
 
     def explain(self) -> str:
         """How it stands and, while there is no connection, for how long and why: for an error's text."""
-        return self._wellbeing.explain(self._state)
+        return self._health.explain(self._state)
 
     @property
     def last_ack_at(self) -> float | None:
@@ -131,7 +131,7 @@ class Session(Requests):
         self.home.require()
         if self._control is None and self._state is not SessionState.CLOSED:
             self._open_link()
-            self._wellbeing.receive_lost(expired=False)
+            self._health.receive_lost(expired=False)
             self._control = gevent.spawn(self._run)
 
     def close(self) -> None:
@@ -187,7 +187,7 @@ class Session(Requests):
     def _hear(self) -> None:
         """Called inside kazoo at every change: shuts the door at once, leaves the rest to the control greenlet."""
         if self._link is not None and not self._link.connected:
-            self._wellbeing.receive_lost(self._link.expired)
+            self._health.receive_lost(self._link.expired)
             if self._state is not SessionState.CONNECTING:
                 self._become(SessionState.LOST if self._link.expired else SessionState.SUSPENDED)
         self._wake.set()
@@ -200,10 +200,10 @@ class Session(Requests):
             self._target,
             self._config,
             identity=self._identity,
-            diagnosis=self._wellbeing.diagnosis,
+            diagnosis=self._health.diagnosis,
             on_change=self._hear,
-            on_hang_up=self._wellbeing.receive_hang_up,
-            granted=self._wellbeing.granted,
+            on_hang_up=self._health.receive_hang_up,
+            granted=self._health.granted,
         )
         keep(self._link, self.home.hub)
         self._link.start()
@@ -225,11 +225,11 @@ class Session(Requests):
         """Does what is due; returns the seconds until it wants to look again, None to wait for a change."""
         link = self._link
         assert link is not None
-        self._wellbeing.tell(self._state)
+        self._health.tell(self._state)
         if link.dead:
-            self._rebuild(link, self._wellbeing.receive_death(link.cause_of_death))
+            self._rebuild(link, self._health.receive_death(link.cause_of_death))
         elif not link.connected:
-            if self._wellbeing.is_estranged() and not link.connected:
+            if self._health.is_estranged() and not link.connected:
                 # Another ZooKeeper: what this session owned, and what was seen in it, is no more.
                 self._histories += 1
                 self._become(SessionState.LOST)
@@ -239,7 +239,7 @@ class Session(Requests):
             self._prepare(link)
         elif (due_in := link.overdue_in()) is not None and due_in <= 0:
             link.watch_over()
-        due = self._wellbeing.next_timer(link.connected)
+        due = self._health.next_timer(link.connected)
         pauses = (link.overdue_in(), None if due is None else max(0.0, due - time.monotonic()))
         return min((pause for pause in pauses if pause is not None), default=None)
 
@@ -260,7 +260,7 @@ class Session(Requests):
             self._tell(identity)
         if link.identity == identity:
             link.admit()
-            self._wellbeing.receive_connected(link.acknowledgements.timeout)
+            self._health.receive_connected(link.acknowledgements.timeout)
             _log.info("ZooKeeper session %#x connected, timeout %s s (%s)", identity[0], self.timeout, self._target)
             self._become(SessionState.CONNECTED)
 

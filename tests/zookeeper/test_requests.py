@@ -10,8 +10,8 @@ from gevent.event import Event
 
 from zkrpc.config import RegistryConfig
 from zkrpc.errors import ConfigError, CoordinationError, NodeExists, NodeMissing, VersionConflict
-from zkrpc.registry.operations import Check, Create, Delete, SessionState, SetData, Stat
-from zkrpc.registry.session import Session
+from zkrpc.zookeeper.operations import Check, Create, Delete, SessionState, SetData, Stat
+from zkrpc.zookeeper.session import Session
 
 pytestmark = pytest.mark.zookeeper
 

@@ -7,16 +7,16 @@ import struct
 import pytest
 
 from zkrpc.errors import RemoteProtocolError
-from zkrpc.registry.greeting import close, greet, is_closed, is_granted, read_length
+from zkrpc.zookeeper.handshake import close, connect_request, is_closed, is_granted, read_length
 
 
 def test_frames_have_golden_bytes() -> None:
     """As ZooKeeper's own client writes them."""
-    assert greet(7, b"\1" * 16, timeout_ms=4000) == bytes.fromhex(
+    assert connect_request(7, b"\1" * 16, timeout_ms=4000) == bytes.fromhex(
         "0000002d" "00000000" "0000000000000000" "00000fa0" "0000000000000007" "00000010" + "01" * 16 + "00"
     )
     assert close() == bytes.fromhex("00000008" "00000001" "fffffff5")
-    assert len(greet()) == 49
+    assert len(connect_request()) == 49
 
 
 def test_answers_say_yes_or_no() -> None:

@@ -1,4 +1,4 @@
-"""A supervisor of small workers, for tests: ``python -m tests.server.supervised``.
+"""A supervisor of small workers, for tests: ``python -m tests.support.supervised``.
 
     supervised.py supervise FOLDER WORKERS BEHAVIOUR [--zookeeper HOSTS] [--watch FOLDER] [--port PORT]
     supervised.py work FOLDER SLOT BEHAVIOUR [HOSTS] --channel FD [--listener FD]
@@ -98,7 +98,7 @@ def keep_session(hosts: str, worker: Worker) -> int:
     """Holds an ephemeral node until asked to end."""
     import gevent
 
-    from zkrpc.registry.session import Session
+    from zkrpc.zookeeper.session import Session
 
     session = Session(hosts, on_new_session=worker.channel.tell_session)
     session.start()
@@ -134,7 +134,7 @@ def main() -> int:
         starts += 1
         if given.behaviour == "missing" and starts == 1:
             return ["/nonexistent/python"]
-        work = [sys.executable, "-m", "tests.server.supervised", "work", str(given.folder), str(slot)]
+        work = [sys.executable, "-m", "tests.support.supervised", "work", str(given.folder), str(slot)]
         return [*work, given.behaviour, f"--zookeeper={given.zookeeper}"]
 
     watched = [given.watch] if given.watch else []
