@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.bench.children import ClientProcess, ServerProcess
+from bench.children import ClientProcess, ServerProcess
 
 
 @pytest.mark.parametrize(

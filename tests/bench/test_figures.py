@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.bench.figures import Figures, Spread
-from tests.bench.plan import APACHE, THRIFTPY2, ZKRPC, Cell
-from tests.bench.sample import Sample
+from bench.figures import Figures, Spread
+from bench.plan import APACHE, THRIFTPY2, ZKRPC, Cell
+from bench.sample import Sample
 
 CELL = Cell("echo", 64)
 

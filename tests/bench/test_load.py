@@ -9,8 +9,8 @@ import time
 import gevent
 import pytest
 
-from tests.bench import load, load_aio
-from tests.bench.load import Greenlets, Job, Threads, verify
+from bench import load, load_aio
+from bench.load import Greenlets, Job, Threads, verify
 
 
 def job(callers: int, *, rate: float | None = None) -> Job:

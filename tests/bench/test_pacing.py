@@ -7,7 +7,7 @@ import time
 
 import gevent
 
-from tests.bench.pacing import GreenletPacer
+from bench.pacing import GreenletPacer
 
 
 def test_pacer_wakes_greenlets_in_the_order_of_their_moments() -> None:

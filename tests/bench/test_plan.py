@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench.plan import PEERS, PLAIN_THRIFTPY2, PLAIN_ZKRPC, ZKRPC, Cell, Plan, quick, rows_named
+from bench.plan import PEERS, PLAIN_THRIFTPY2, PLAIN_ZKRPC, ZKRPC, Cell, Plan, quick, rows_named
 
 
 def test_plan_gives_every_peer_a_turn_in_every_cell() -> None:

@@ -7,15 +7,15 @@ import os
 import gevent
 import pytest
 
-from tests.faults import memory
-from tests.faults.companion import Companion
+from faults import memory
+from faults.companion import Companion
 
 
 def test_companion_speaks_in_lines_while_others_go_on() -> None:
     """And ends with its standard input."""
     turns: list[int] = []
     gevent.spawn(turns.append, 1)
-    with Companion("tests.faults.scale_target", 2) as companion:
+    with Companion("faults.scale_target", 2) as companion:
         assert len(companion.line().split()) == 2 and turns
         with pytest.raises(TimeoutError, match="scale_target says nothing for 0.01 s"):
             companion.line(0.01)
@@ -25,7 +25,7 @@ def test_companion_speaks_in_lines_while_others_go_on() -> None:
 
 def test_companion_that_ended_says_so() -> None:
     """Instead of the line that was waited for."""
-    with Companion("tests.faults.scale_target", "none") as companion:
+    with Companion("faults.scale_target", "none") as companion:
         with pytest.raises(RuntimeError, match="ended with status 1"):
             companion.line()
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 import gevent
 import pytest
 
-from tests.faults.cluster import ROOT, wait_until
-from tests.faults.ensemble import Lab
+from faults.cluster import ROOT, wait_until
+from faults.ensemble import Lab
 from zkrpc.config import RegistryConfig
 from zkrpc.errors import ConfigError, CoordinationError
 from zkrpc.zookeeper.operations import SessionState
@@ -187,10 +187,10 @@ def test_a_client_of_two_servers_is_not_guessed_at(lab: Lab) -> None:
 def test_a_patched_program_may_run_it() -> None:
     """The fault suites patch the standard library; the links then are greenlets."""
     program = """
-import tests.faults
+import faults
 from gevent import monkey
 assert monkey.is_module_patched("threading")
-from tests.faults.ensemble import Lab
+from faults.ensemble import Lab
 with Lab() as lab:
     old = lab.leader()
     for other in {0, 1, 2} - {old}:

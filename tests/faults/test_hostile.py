@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.faults import hostile_frames as frames
+from faults import hostile_frames as frames
 from tests.support.wire_frames import split_frames
 from zkrpc.codec import Payload
 from zkrpc.config import WireLimits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.faults.journal import Journals, gap_after, overlaps
+from faults.journal import Journals, gap_after, overlaps
 
 
 def test_journals_are_merged_by_time_and_taken_once(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.faults.linearizability import Kind, Operation, Undecided, check
+from faults.linearizability import Kind, Operation, Undecided, check
 
 LOST = math.inf
 

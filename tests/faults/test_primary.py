@@ -5,8 +5,8 @@ from __future__ import annotations
 import collections
 import random
 
-from tests.faults.breakages import ENSEMBLE
-from tests.faults.primary import KINDS, Plan
+from faults.breakages import ENSEMBLE
+from faults.primary import KINDS, Plan
 
 
 def test_each_kind_comes_as_often_as_the_others() -> None:

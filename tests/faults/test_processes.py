@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.faults import processes
+from faults import processes
 
 # Answers every line, and so does its child; each has begun with its pid.
 _ANSWERS = """

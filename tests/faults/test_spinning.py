@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.faults.spinning import cpu_seconds, windows
+from faults.spinning import cpu_seconds, windows
 
 
 def test_share_is_taken_over_the_window() -> None:

@@ -9,8 +9,8 @@ import gevent
 import pytest
 
 import zkrpc
-from tests.faults.load import percentile
-from tests.faults.steady import SteadyLoad, answered_share, witness
+from faults.load import percentile
+from faults.steady import SteadyLoad, answered_share, witness
 from tests.support.echo import EchoHandler, idl
 from zkrpc.testing.faults import Faults
 from zkrpc.testing.loopback import Loopback

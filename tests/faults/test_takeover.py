@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from faults.breakages import hand_over, worker_killed
+from faults.takeover import RIDDEN_OUT, TAKEOVERS, Round, Rounds, judge
 from scripts.report import Report
-from tests.faults.breakages import hand_over, worker_killed
-from tests.faults.takeover import RIDDEN_OUT, TAKEOVERS, Round, Rounds, judge
 
 QUICK = Round(elections=1, without_primary=0.02, without_answer=0.03, calm=0.01, failed=0, repeated=2)
 RIDDEN = Round(elections=0, without_primary=None, without_answer=0.03, calm=0.01, failed=0, repeated=0)

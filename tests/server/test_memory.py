@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults import memory
+from faults import memory
 from zkrpc.server.memory import _trimmer, give_back
 
 

@@ -1,0 +1,77 @@
+"""What has to hold: ratios, for seconds say more about the machine than about what runs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.figures import Figures
+from bench.plan import (
+    APACHE,
+    APACHE_ONE,
+    APACHE_THREADS,
+    BARE,
+    GRPCIO,
+    GRPCIO_AIO,
+    LOADED,
+    PLAIN_CONNECTIONS,
+    PLAIN_THRIFTPY2,
+    PLAIN_ZKRPC,
+    THRIFTPY2,
+    THRIFTPY2_ONE,
+    ZKRPC,
+    Cell,
+    Row,
+)
+from scripts.report import Report
+
+_ALONE, _LOADED = Cell("echo", 1), Cell("echo", LOADED)
+_RICH, _BLOB = Cell("rich", LOADED), Cell("blob", LOADED)
+_PLAIN = Cell("echo", PLAIN_CONNECTIONS)
+
+# Where there are two ways to use a peer, the one counts that is harder to beat.
+_THRIFTPY2, _GRPCIO, _APACHE = (THRIFTPY2,), (GRPCIO, GRPCIO_AIO), (APACHE, APACHE_THREADS)
+_THROUGHPUT = (
+    (_LOADED, _THRIFTPY2, 3.5),
+    (_LOADED, _GRPCIO, 14.0),
+    (_LOADED, _APACHE, 3.5),
+    # One connection on both sides; those above have one for each caller.
+    (_LOADED, (THRIFTPY2_ONE,), 3.5),
+    (_LOADED, (APACHE_ONE,), 3.5),
+    (_RICH, _THRIFTPY2, 1.5),
+    (_RICH, _GRPCIO, 4.0),
+    (_RICH, _APACHE, 1.5),
+    (_BLOB, _THRIFTPY2, 1.0),
+    (_BLOB, _GRPCIO, 1.0),
+    (_BLOB, _APACHE, 1.0),
+)
+_LATENCY = ((_THRIFTPY2, 1.0), (_GRPCIO, 0.4))
+_STACK_SHARE = 0.25
+
+
+def check(figures: Figures, report: Report) -> None:
+    """Holds the figures to everything of which both sides were measured."""
+    for cell, rivals, bound in _THROUGHPUT:
+        ratios = _ratios(figures, rivals, cell, "calls/s")
+        name = f"{cell.workload}, {cell.callers} callers: times the calls/s of "
+        _hold(report, name, min(ratios, default=None), bound, ">=")
+    for rivals, bound in _LATENCY:
+        ratios = _ratios(figures, rivals, _ALONE, "p50 us")
+        _hold(report, "echo, 1 caller: times the p50 of ", max(ratios, default=None), bound, "<=")
+    plain = figures.ratio(PLAIN_ZKRPC, PLAIN_THRIFTPY2, _PLAIN)
+    name = f"plain clients, {PLAIN_CONNECTIONS} connections: times the calls/s of the server of "
+    _hold(report, name, None if plain is None else (plain, THRIFTPY2.title), 1.2, ">=")
+    whole = figures.ratio(ZKRPC, BARE, _LOADED, "cpu us")
+    name = f"echo, {LOADED} callers: CPU of the stack, as a share of that of "
+    _hold(report, name, None if whole is None else (whole - 1, BARE.title), _STACK_SHARE, "<=")
+
+
+def _ratios(figures: Figures, rivals: Sequence[Row], cell: Cell, measure: str) -> list[tuple[float, str]]:
+    """What zkrpc has, divided by what each of them has, and who that is."""
+    ratios = [(figures.ratio(ZKRPC, rival, cell, measure), rival.title) for rival in rivals]
+    return [(ratio, title) for ratio, title in ratios if ratio is not None]
+
+
+def _hold(report: Report, name: str, found: tuple[float, str] | None, bound: float, comparison: str) -> None:
+    if found is not None:
+        ratio, rival = found
+        report.check(name + rival, round(ratio, 3), bound, comparison=comparison)
