@@ -15,7 +15,7 @@ from faults import bank
 from faults.cluster import wait_until
 from faults.processes import freeze, frozen, kill
 from faults.scene import TIMEOUT, Scene
-from zkrpc.election.survey import ask_to_step_down
+from zkrpc.election.inspection import ask_to_step_down
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.errors import CoordinationError
 

@@ -24,7 +24,7 @@ from faults import bank
 from faults.cluster import Replica, members, wait_until
 from faults.ensemble import Lab
 from faults.spinning import Spinning
-from zkrpc.election.survey import GroupReport, look
+from zkrpc.election.inspection import GroupReport, look
 
 TARGET = "faults.bank:service"
 NAMES = ("ann", "ben", "cat")

@@ -18,7 +18,7 @@ import zkrpc
 from faults.cluster import Replica, members, wait_until
 from faults.load import Load, failures, percentile
 from zkrpc.dev.zookeeper import DevZooKeeper
-from zkrpc.election.survey import look
+from zkrpc.election.inspection import look
 from zkrpc.registry.formats import PrimaryRecord
 
 _CLEAR = "\x1b[H\x1b[J"

@@ -21,12 +21,12 @@ import gevent
 
 from zkrpc.call import Call, Interceptor
 from zkrpc.client.client import Client
-from zkrpc.client.following import GroupOf
+from zkrpc.client.primary_router import GroupOf
 from zkrpc.client.static import StaticResolver
 from zkrpc.client.stub import make_stub
 from zkrpc.config import ClientConfig
 from zkrpc.coordination import Registry
-from zkrpc.election.candidacy import Candidacy
+from zkrpc.election.elections import Elections
 from zkrpc.endpoint import Endpoint, Instance
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface
@@ -53,7 +53,7 @@ class App:
         self.registrar: Registrar | None = None
         self._owned: Registry | None = None
         handler = service.make_handler()
-        self.candidacy = Candidacy(service.interface, handler, service.groups, service.election)
+        self.elections = Elections(service.interface, handler, service.groups, service.election)
         """The elections that this instance takes part in."""
         self.server = Server(
             service.interface,
@@ -61,7 +61,7 @@ class App:
             name=service.name,
             config=service.config,
             # Innermost, so that nothing waits between the look at the lease and the handler.
-            interceptors=(*service.interceptors, *self.candidacy.interceptors),
+            interceptors=(*service.interceptors, *self.elections.interceptors),
             steps={
                 Step.HAND_OVER: self._hand_over,
                 Step.WITHDRAW: self._withdraw,
@@ -102,9 +102,9 @@ class App:
     def use_registry(self, zookeeper: str | Registry | None) -> Registry | None:
         """Remembers where to register; a connect string becomes a Registry that ends with this app."""
         self.registry, self._owned = _open_registry(zookeeper)
-        if self.registry is None and self.candidacy.methods:
+        if self.registry is None and self.elections.methods:
             raise ConfigError(
-                f"{', '.join(self.candidacy.methods)} of {self.service.name} need an elected primary, and electing one "
+                f"{', '.join(self.elections.methods)} of {self.service.name} need an elected primary, and electing one "
                 "needs zookeeper='host:port'"
             )
         return self.registry
@@ -134,9 +134,9 @@ class App:
         """Takes part in the elections of the service's groups once it is registered, if it has primary-only methods."""
         registry, registrar, name = self.registry, self.registrar, self.service.name
         assert registry is not None and registrar is not None
-        if self.candidacy.methods:
-            heart = registry.heart(name, instance.id)
-            self.candidacy.stand(registry.session, heart, name, instance, registrar)
+        if self.elections.methods:
+            lease_keeper = registry.lease_keeper(name, instance.id)
+            self.elections.stand(registry.session, lease_keeper, name, instance, registrar)
 
     def begin_stop(self) -> None:
         """Starts to drain and returns at once."""
@@ -155,7 +155,7 @@ class App:
         return self.server.wait_stopped(timeout)
 
     def _hand_over(self) -> None:
-        self.candidacy.withdraw(self.service.election.hand_over_timeout)
+        self.elections.withdraw(self.service.election.hand_over_timeout)
 
     def _withdraw(self) -> None:
         if self.registrar is not None:
@@ -164,8 +164,8 @@ class App:
     def _close_session(self) -> None:
         if self.registry is None:
             return
-        if self.candidacy.campaigns:
-            self.registry.see_off(self.candidacy)
+        if self.elections.campaigns:
+            self.registry.see_off(self.elections)
         if self.registrar is not None:
             self.registry.see_off(self.registrar)
         if self._owned is not None:
@@ -223,7 +223,7 @@ def serve(
                 started_at=time.time(),
                 version=service.version,
                 idl_digest=service.interface.digest,
-                primary_only=app.candidacy.methods,
+                primary_only=app.elections.methods,
                 metadata={
                     **service.metadata,
                     SESSION_TIMEOUT: f"{registry.config.session_timeout:g}",

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from zkrpc.belonging import keep, release
 from zkrpc.config import RegistryConfig
-from zkrpc.election.candidacy import Candidacy
-from zkrpc.election.heart import Heart
+from zkrpc.election.elections import Elections
+from zkrpc.election.lease_keeper import LeaseKeeper
 from zkrpc.errors import ConfigError
 from zkrpc.forking import leave_behind
 from zkrpc.registry.registrar import Registrar
@@ -46,8 +46,8 @@ class Registry:
     def _open(self, on_new_session: Callable[[int, bytes], None] | None = None) -> None:
         self._session: Session | None = Session(self.hosts, self.config, on_new_session=on_new_session)
         self._resolvers: dict[str, ZooKeeperResolver] = {}
-        self._leaving: list[Registrar | Candidacy] = []
-        self._heart: Heart | None = None
+        self._leaving: list[Registrar | Elections] = []
+        self._lease_keeper: LeaseKeeper | None = None
         self._elected: set[str] = set()
         keep(self, self._session.home.hub)
         self._session.start()
@@ -86,7 +86,7 @@ class Registry:
             resolver.start()
         return resolver
 
-    def heart(self, service: str, worker_id: str) -> Heart:
+    def lease_keeper(self, service: str, worker_id: str) -> LeaseKeeper:
         """What keeps the leases of this session; ``worker_id`` names the first user, whose node is written to.
 
         Raises ConfigError if an instance of the service elects through this session already: to ZooKeeper the two
@@ -98,12 +98,12 @@ class Registry:
                 f"two instances of {service!r} cannot elect through one Registry; give each one of its own"
             )
         self._elected.add(service)
-        if self._heart is None:
-            self._heart = Heart(self.session, worker_id)
-            self._heart.start()
-        return self._heart
+        if self._lease_keeper is None:
+            self._lease_keeper = LeaseKeeper(self.session, worker_id)
+            self._lease_keeper.start()
+        return self._lease_keeper
 
-    def see_off(self, leaving: Registrar | Candidacy) -> None:
+    def see_off(self, leaving: Registrar | Elections) -> None:
         """Has what a stopped service registered withdrawn, now or as soon as ZooKeeper can be told.
 
         Our session lives on, and a node left in it would send callers to nobody.
@@ -114,7 +114,7 @@ class Registry:
             if gone in self._leaving:
                 self._leaving.remove(gone)
                 gone.close()
-                if isinstance(gone, Candidacy):
+                if isinstance(gone, Elections):
                     self._elected.discard(gone.service)
 
     def close(self) -> None:
@@ -124,8 +124,8 @@ class Registry:
         self._session.home.require()
         while self._leaving:
             self._leaving.pop().close()
-        if self._heart is not None:
-            self._heart.close()
+        if self._lease_keeper is not None:
+            self._lease_keeper.close()
         while self._resolvers:
             self._resolvers.popitem()[1].close()
         self._session.close()
@@ -133,8 +133,8 @@ class Registry:
 
     def forked(self) -> None:
         """In a forked child: forgets all that is the parent's."""
-        leave_behind(self._session, self._heart, *self._leaving, *self._resolvers.values())
-        self._session = self._heart = None
+        leave_behind(self._session, self._lease_keeper, *self._leaving, *self._resolvers.values())
+        self._session = self._lease_keeper = None
         self._leaving, self._resolvers, self._elected = [], {}, set()
 
     def cut(self) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bench.checks import check
 from bench.figures import Figures
 from bench.plan import BARE, GRPCIO, GRPCIO_AIO, PLAIN_THRIFTPY2, PLAIN_ZKRPC, THRIFTPY2, ZKRPC, Cell, Row
-from bench.test_figures import sample
 from scripts.report import Report
+from tests.bench.test_figures import sample
 
 LOADED = Cell("echo", 64)
 

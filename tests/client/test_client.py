@@ -276,15 +276,15 @@ def test_what_was_learnt_outlives_a_change_of_other_things(endpoint: Endpoint) -
         resolver.callback(config())
         client.invoke(GET, (1,))
         former = client._plans[GET].hedge
-        [member] = client._pool._roster.members.values()
-        budget = client._pool.budget
+        [member] = client._channel._balancer.members.values()
+        budget = client._channel.budget
         resolver.callback(config(timeout=3.0))
         resolver.callback(config(timeout=4.0))
         client.invoke(GET, (1,))
         hedge = client._plans[GET].hedge
         assert hedge is not former and hedge.latency is former.latency
-        assert list(client._pool._roster.members.values()) == [member]
-        assert client._pool.budget is budget
+        assert list(client._channel._balancer.members.values()) == [member]
+        assert client._channel.budget is budget
         resolver.callback(ServiceConfig(methods={"get": MethodConfig(idempotent=True, hedge="p50")}))
         client.invoke(GET, (1,))
         assert client._plans[GET].hedge.latency is not former.latency

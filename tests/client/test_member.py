@@ -14,13 +14,13 @@ INSTANCE = Instance(id="i1", endpoint=Endpoint("h", 1), protocols=("zkrpc",), zo
 
 def member() -> Member[str]:
     """First seen at time 10."""
-    return Member(INSTANCE, lambda one: f"lane of {one.id}", ClientConfig(), lambda: 0.5, 10.0)
+    return Member(INSTANCE, lambda one: f"subchannel of {one.id}", ClientConfig(), lambda: 0.5, 10.0)
 
 
 def test_member_is_what_the_instance_says_and_a_lane() -> None:
     """And nothing speaks against it."""
     one = member()
-    assert (one.id, one.zone, one.weight, one.lane) == ("i1", "a", 2.0, "lane of i1")
+    assert (one.id, one.zone, one.weight, one.subchannel) == ("i1", "a", 2.0, "subchannel of i1")
     assert not one.down and not one.is_suspect(10.0) and one.next_change(10.0) == math.inf
     assert repr(one).startswith("<Member i1 at h:1 <Load")
 

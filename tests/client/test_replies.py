@@ -184,7 +184,7 @@ def test_expired_deadline_says_which_method_and_after_how_long() -> None:
 
 @pytest.mark.parametrize("error", [ConnectionLost("x"), TooLarge("x"), Unavailable("x")])
 def test_errors_born_on_the_way_say_which_method_was_called(error: CallError) -> None:
-    """A connection, a limit and a pool know no methods."""
+    """A connection, a limit and a channel know no methods."""
     tell_more(error, METHOD, 1.0)
     assert error.args[0] == "Users.get: x"
 

@@ -1,4 +1,4 @@
-"""The order of things around one attempt, with a scripted pool and no sockets."""
+"""The order of things around one attempt, with a scripted channel and no sockets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from zkrpc.balancing.load import Load
 from zkrpc.call import Call, Proceed
-from zkrpc.client.following import Routes
+from zkrpc.client.primary_router import PrimaryRouter
 from zkrpc.client.stack import build_stack
 from zkrpc.codec import FailureKind, Payload, encode_failure
 from zkrpc.config import BreakerConfig, ClientConfig, WireLimits
@@ -75,8 +75,8 @@ METHOD: Any = SimpleNamespace(
 )
 
 
-class Lane:
-    """A lane and its connection in one."""
+class Subchannel:
+    """A subchannel and its connection in one."""
 
     payload = Payload.BINARY
     ready = None
@@ -85,11 +85,11 @@ class Lane:
         self.scene = scene
         self.taken = 0
 
-    def acquire(self, deadline_at: float) -> Lane:
+    def acquire(self, deadline_at: float) -> Subchannel:
         self.taken += 1
         return self
 
-    def release(self, connection: Lane) -> None:
+    def release(self, connection: Subchannel) -> None:
         self.taken -= 1
 
     def call(
@@ -111,7 +111,7 @@ class Lane:
 
 
 class Scene:
-    """A pool of two members whose connections answer by script."""
+    """A channel of two members whose connections answer by script."""
 
     def __init__(self, *outcomes: Any) -> None:
         self.now = 50.0
@@ -125,7 +125,7 @@ class Scene:
             SimpleNamespace(
                 endpoint=Endpoint("h", number),
                 load=Load(),
-                lane=Lane(self),
+                subchannel=Subchannel(self),
                 breaker=Breaker(BreakerConfig(), rng=self.rng, now=self.now),
             )
             for number in (1, 2)
@@ -162,12 +162,12 @@ class Scene:
         self.heard.append((member.endpoint.port, "abandoned"))
 
     def run(self, *interceptors: Any, body: Any = b"b", **options: Any) -> Any:
-        pool: Any = self
+        channel: Any = self
         call = Call("get", body, Deadline(55.0), reply_to=METHOD, **options)
         try:
-            return build_stack(pool, Routes(pool), interceptors)(call)
+            return build_stack(channel, PrimaryRouter(channel), interceptors)(call)
         finally:
-            assert [(one.load.pending, one.lane.taken) for one in self.members] == [(0, 0), (0, 0)]
+            assert [(one.load.pending, one.subchannel.taken) for one in self.members] == [(0, 0), (0, 0)]
 
     def costs(self) -> list[float]:
         return [round(one.load.cost(self.now), 3) for one in self.members]

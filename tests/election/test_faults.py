@@ -399,7 +399,7 @@ def test_touched_epoch_changes_nothing() -> None:
         world.write_epoch(world.tree[PATHS.epoch].value)
         world.advance(0.1)
     assert world.primary() is former and world.story() == []
-    assert former.machine.ballot.epoch_version == world.tree[PATHS.epoch].version
+    assert former.machine.candidacy.epoch_version == world.tree[PATHS.epoch].version
     former.run(lambda: former.machine.step_down(former.clock()), former.life)
     _, gap = successor(world, former, 1.0)
     assert gap <= 0.06

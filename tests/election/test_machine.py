@@ -223,7 +223,7 @@ def test_election_needs_no_wait_when_the_process_has_a_lease_already() -> None:
 
 
 def test_election_without_a_wish_asks_nothing() -> None:
-    """A connection alone is no candidacy; wishing twice is one wish."""
+    """A connection alone is no elections; wishing twice is one wish."""
     table = Table()
     table.connect()
     table.machine.step_down(0.0)
@@ -688,7 +688,7 @@ def test_primary_learns_the_version_of_an_epoch_that_somebody_touched() -> None:
     table = leading()
     table.counter = Node(owner=0, version=9, value=EpochRecord(epoch=3, instance="w1").dump())
     table.machine.receive_change(5.0)
-    assert table.orders() == [] and table.machine.ballot.epoch_version == 9
+    assert table.orders() == [] and table.machine.candidacy.epoch_version == 9
 
 
 @pytest.mark.parametrize(
@@ -713,7 +713,7 @@ def test_store_whose_epoch_none_could_follow_is_not_believed() -> None:
     """A wrong number there must not keep everybody from leading for ever."""
     table = leading()
     table.machine.receive_epoch(2**63 - 1, 5.0)
-    assert table.orders() == [] and table.machine.ballot.highest == 3
+    assert table.orders() == [] and table.machine.candidacy.highest == 3
 
 
 def test_candidate_claims_out_of_turn_when_those_before_it_do_not() -> None:

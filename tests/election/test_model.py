@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.election.model import PATHS, SERVERS, Process, Violation, World
 from zkrpc.election import heartbeat
 from zkrpc.election.absence import Absence
-from zkrpc.election.ballot import Ballot
+from zkrpc.election.candidate_state import CandidateState
 from zkrpc.election.lease import Lease
 from zkrpc.election.tree import EpochRecord
 
@@ -292,21 +292,23 @@ def test_model_without_the_owner_check_goes_red(monkeypatch: pytest.MonkeyPatch)
     world = World(random.Random(5), timeout=6.0, ticks=5.0, steady=True)
     lose_a_claim_and_its_session(world)
     assert [epoch for epoch, _ in world.epochs] == [1, 2]
-    monkeypatch.setattr(Ballot, "is_ours", lambda self, node: node is not None and self.instance.encode() in node.value)
+    monkeypatch.setattr(
+        CandidateState, "is_ours", lambda self, node: node is not None and self.instance.encode() in node.value
+    )
     with pytest.raises(Violation, match="two valid leases"):
         lose_a_claim_and_its_session(World(random.Random(5), timeout=6.0, ticks=5.0, steady=True))
 
 
 def test_model_without_memory_and_clock_goes_red(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever believes the epoch's node alone repeats an epoch when somebody has deleted or lowered it."""
-    monkeypatch.setattr(Ballot, "note", lambda self, epoch: setattr(self, "highest", epoch))
-    monkeypatch.setattr(Ballot, "next_epoch", lambda self: self.highest + 1)
+    monkeypatch.setattr(CandidateState, "note", lambda self, epoch: setattr(self, "highest", epoch))
+    monkeypatch.setattr(CandidateState, "next_epoch", lambda self: self.highest + 1)
     assert "was granted after" in caught(range(60), 150)
 
 
 def test_elections_hold_without_memory_as_long_as_the_clock_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody alive need remember: whoever claims enrolled after the loss, so its epoch is above all that was lost."""
-    monkeypatch.setattr(Ballot, "note", lambda self, epoch: setattr(self, "highest", epoch))
+    monkeypatch.setattr(CandidateState, "note", lambda self, epoch: setattr(self, "highest", epoch))
     assert caught(range(20), 150) == ""
 
 

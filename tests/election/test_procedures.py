@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from zkrpc.election.ballot import Ballot
+from zkrpc.election.candidate_state import CandidateState
 from zkrpc.election.effects import (
     Answer,
     ClaimEpoch,
@@ -60,9 +60,9 @@ AUDIT = Together((INSPECT, EPOCH, PRIMARY))
 MINE = Node(owner=7)
 
 
-def ballot(**known: Any) -> Ballot:
-    """Our ballot, in session 7."""
-    return Ballot(paths=PATHS, candidate_id="w1.u", instance="w1", endpoint=HERE, session_id=7, **known)
+def candidacy(**known: Any) -> CandidateState:
+    """Our candidacy, in session 7."""
+    return CandidateState(paths=PATHS, candidate_id="w1.u", instance="w1", endpoint=HERE, session_id=7, **known)
 
 
 def primary(epoch: int, owner: int = 7, instance: str = "w1") -> Node:
@@ -118,13 +118,13 @@ def play(procedure: Procedure[Any], *lines: tuple[Request, Answer | Failure]) ->
 def test_candidate_enrols_and_looks_again() -> None:
     """In a fresh tree the parents are made first; the create is believed when it shows in the queue."""
     parents = MakeParents(PATHS.root, PATHS.candidates)
-    assert play(campaign(ballot()), (LIST, None), (parents, None), (CREATE, None)) == Contested()
+    assert play(campaign(candidacy()), (LIST, None), (parents, None), (CREATE, None)) == Contested()
 
 
 def test_candidate_behind_another_watches_it_and_the_primary() -> None:
     """No herd: only the one before, and who leads."""
     told = play(
-        campaign(ballot()),
+        campaign(candidacy()),
         (LIST, (OURS, OTHER)),
         (INSPECT, MINE),
         (WatchPredecessor(PATHS.candidate(OTHER)), Node(owner=3)),
@@ -137,7 +137,7 @@ def test_candidate_behind_another_watches_it_and_the_primary() -> None:
 def test_candidate_that_is_enrolled_looks_at_everything_at_once() -> None:
     """Two round trips from a vacant lead to ours."""
     told = play(
-        campaign(ballot(candidate=OWN)),
+        campaign(candidacy(candidate=OWN)),
         (GLANCE, ((OURS, OTHER.replace("3", "9")), MINE, None, epoch(2))),
         (claim(3), None),
     )
@@ -148,12 +148,12 @@ def test_enrolled_candidate_behind_another_watches_it_again() -> None:
     """And who leads; if the one before has gone meanwhile, everything is looked at again."""
     behind = WatchPredecessor(PATHS.candidate(OTHER))
     glance = (GLANCE, ((OURS, OTHER), MINE, primary(2, owner=3, instance="w0"), epoch(2)))
-    told = play(campaign(ballot(candidate=OWN)), glance, (behind, Node(owner=3)))
+    told = play(campaign(candidacy(candidate=OWN)), glance, (behind, Node(owner=3)))
     assert told == Queued(primary=PrimaryRecord(epoch=2, instance="w0", endpoint=HERE))
-    assert play(campaign(ballot(candidate=OWN)), glance, (behind, None)) == Contested()
+    assert play(campaign(candidacy(candidate=OWN)), glance, (behind, None)) == Contested()
     vacant = (GLANCE, ((OURS, OTHER), MINE, None, epoch(2)))
-    assert play(campaign(ballot(candidate=OWN)), vacant, (behind, Node(owner=3))) == Queued(place=1)
-    impatient = ballot(candidate=OWN, polite=False)
+    assert play(campaign(candidacy(candidate=OWN)), vacant, (behind, Node(owner=3))) == Queued(place=1)
+    impatient = candidacy(candidate=OWN, polite=False)
     assert play(campaign(impatient), vacant, (behind, Node(owner=3)), (claim(3), None)) == Won(epoch=3)
 
 
@@ -164,7 +164,7 @@ def test_enrolled_candidate_behind_another_watches_it_again() -> None:
 )
 def test_enrolled_candidate_that_is_not_as_it_was_enrols_again(names: Any, own: Node | None) -> None:
     """It is forgotten, and the next look begins with the queue."""
-    known = ballot(candidate=OWN)
+    known = candidacy(candidate=OWN)
     assert play(campaign(known), (GLANCE, (names, own, None, epoch(2)))) == Contested()
     assert known.candidate is None and next(campaign(known)) == LIST
 
@@ -172,7 +172,7 @@ def test_enrolled_candidate_that_is_not_as_it_was_enrols_again(names: Any, own: 
 def test_enrolled_candidate_makes_the_epoch_if_somebody_deleted_it() -> None:
     """Nothing at or below what was seen is asked for."""
     told = play(
-        campaign(ballot(candidate=OWN, highest=5)),
+        campaign(candidacy(candidate=OWN, highest=5)),
         (GLANCE, ((OURS,), MINE, None, None)),
         (EPOCH, None),
         (CreateEpoch(PATHS.epoch, EpochRecord(epoch=5).dump()), None),
@@ -185,13 +185,13 @@ def test_enrolled_candidate_makes_the_epoch_if_somebody_deleted_it() -> None:
 def test_candidate_whose_predecessor_has_gone_looks_again() -> None:
     """It went between the list and the watch."""
     lines = ((LIST, (OURS, OTHER)), (INSPECT, MINE), (WatchPredecessor(PATHS.candidate(OTHER)), None))
-    assert play(campaign(ballot()), *lines) == Contested()
+    assert play(campaign(candidacy()), *lines) == Contested()
 
 
 def test_candidate_behind_another_does_not_claim_a_vacant_lead() -> None:
     """The first will; its claim fires our watch on the primary."""
     told = play(
-        campaign(ballot()),
+        campaign(candidacy()),
         (LIST, (OURS, OTHER)),
         (INSPECT, MINE),
         (WatchPredecessor(PATHS.candidate(OTHER)), Node(owner=3)),
@@ -204,7 +204,7 @@ def test_candidate_behind_another_does_not_claim_a_vacant_lead() -> None:
 def test_candidate_of_an_earlier_session_is_not_ours() -> None:
     """Same name, other owner: a new one is made, and the ghost is waited for like anybody."""
     lines = ((LIST, (GHOST,)), (InspectCandidate(PATHS.candidate(GHOST)), Node(owner=6)), (CREATE, None))
-    assert play(campaign(ballot()), *lines) == Contested()
+    assert play(campaign(candidacy()), *lines) == Contested()
 
 
 def test_candidate_made_twice_keeps_the_first_place() -> None:
@@ -212,7 +212,7 @@ def test_candidate_made_twice_keeps_the_first_place() -> None:
     twin = "w1.u-0000000008"
     for gone in (None, Failure.MISSING):
         told = play(
-            campaign(ballot()),
+            campaign(candidacy()),
             (LIST, (OURS, twin)),
             (INSPECT, MINE),
             (InspectCandidate(PATHS.candidate(twin)), MINE),
@@ -225,14 +225,14 @@ def test_candidate_made_twice_keeps_the_first_place() -> None:
 
 def test_deletion_without_an_answer_ends_the_procedure() -> None:
     """Only a refusal says something."""
-    told = resign(ballot(), heir="", handed_over=False)
+    told = resign(candidacy(), heir="", handed_over=False)
     with pytest.raises(RequestFailed, match="no answer"):
         play(told, (LAST_LOOK, ((OURS,), None, None)), (DeleteCandidate(OWN), Failure.UNKNOWN))
 
 
 def test_first_candidate_claims_and_believes_the_answer() -> None:
     """In a fresh tree the counter is made, then one transaction, which leaves nothing to ask."""
-    ours = ballot()
+    ours = candidacy()
     told = play(
         campaign(ours),
         (LIST, (OURS,)),
@@ -248,7 +248,7 @@ def test_first_candidate_claims_and_believes_the_answer() -> None:
 
 def test_claim_is_above_every_epoch_that_anybody_has_seen() -> None:
     """Also if ZooKeeper was wiped: a store's memory of epoch 9 counts."""
-    ours = ballot()
+    ours = candidacy()
     ours.note(9)
     lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, None), (EPOCH, epoch(2)), (claim(10), None))
     assert play(campaign(ours), *lines) == Won(epoch=10)
@@ -258,12 +258,12 @@ def test_claim_is_above_every_epoch_that_anybody_has_seen() -> None:
 def test_claim_that_is_refused_is_followed_by_a_look(refusal: Failure) -> None:
     """Our candidate is gone, somebody leads, or the epoch moved: reading tells."""
     lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, None), (EPOCH, epoch(2)), (claim(3), refusal))
-    assert play(campaign(ballot()), *lines) == Contested()
+    assert play(campaign(candidacy()), *lines) == Contested()
 
 
 def test_claim_without_an_answer_is_found_by_reading() -> None:
     """The epoch is pending; the node is ours; nothing is claimed again."""
-    ours = ballot()
+    ours = candidacy()
     lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, None), (EPOCH, epoch(2)), (claim(3), Failure.UNKNOWN))
     with pytest.raises(RequestFailed):
         play(campaign(ours), *lines)
@@ -273,7 +273,7 @@ def test_claim_without_an_answer_is_found_by_reading() -> None:
 
 def test_claim_of_an_earlier_session_is_not_adopted() -> None:
     """The epoch is the pending one and the name is ours; the owner is not."""
-    ours = ballot(pending=3)
+    ours = candidacy(pending=3)
     told = play(campaign(ours), (LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, primary(3, owner=6)), (EPOCH, epoch(3)))
     assert isinstance(told, Queued)
 
@@ -284,22 +284,22 @@ def test_leftover_of_ours_is_given_up(left: Node) -> None:
     again = Together((EPOCH, PRIMARY))
     lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, left), (EPOCH, epoch(2)), (again, (epoch(2), left)))
     for answer in (None, Failure.CONFLICT):
-        assert play(campaign(ballot()), *lines, (release(2, 3), answer)) == Contested()
+        assert play(campaign(candidacy()), *lines, (release(2, 3), answer)) == Contested()
     with pytest.raises(RequestFailed):
-        play(campaign(ballot()), *lines, (release(2, 3), Failure.UNKNOWN))
+        play(campaign(candidacy()), *lines, (release(2, 3), Failure.UNKNOWN))
 
 
 def test_leftover_that_went_meanwhile_needs_no_release() -> None:
     """Somebody else's is there now."""
     lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, primary(2)), (EPOCH, epoch(3)))
     again = Together((EPOCH, PRIMARY))
-    assert play(campaign(ballot()), *lines, (again, (epoch(3), primary(3, owner=4)))) == Contested()
+    assert play(campaign(candidacy()), *lines, (again, (epoch(3), primary(3, owner=4)))) == Contested()
 
 
 def test_heir_claims_out_of_turn() -> None:
     """It was named in the tombstone; safety does not rest on the queue."""
     told = play(
-        campaign(ballot()),
+        campaign(candidacy()),
         (LIST, (OURS, OTHER)),
         (INSPECT, MINE),
         (WatchPredecessor(PATHS.candidate(OTHER)), Node(owner=3)),
@@ -314,11 +314,11 @@ def test_first_candidate_lets_the_heir_go_first_for_a_while() -> None:
     """While it is in the queue, and patience lasts; an heir that is not there is nobody."""
     later = "w2.u-0000000009"
     lines = ((LIST, (OURS, later)), (INSPECT, MINE), (PRIMARY, None), (EPOCH, epoch(2, heir="w2")))
-    assert play(campaign(ballot()), *lines) == Queued(for_heir=True)
+    assert play(campaign(candidacy()), *lines) == Queued(for_heir=True)
     won = (claim(3), None)
-    assert play(campaign(ballot(patient=False)), *lines, won) == Won(epoch=3)
+    assert play(campaign(candidacy(patient=False)), *lines, won) == Won(epoch=3)
     alone = ((LIST, (OURS,)), *lines[1:])
-    assert play(campaign(ballot()), *alone, won) == Won(epoch=3)
+    assert play(campaign(candidacy()), *alone, won) == Won(epoch=3)
 
 
 def test_epoch_that_goes_away_is_an_error() -> None:
@@ -326,16 +326,16 @@ def test_epoch_that_goes_away_is_an_error() -> None:
     create = CreateEpoch(PATHS.epoch, EpochRecord().dump())
     lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, None), (EPOCH, None), (create, None), (EPOCH, None))
     with pytest.raises(RequestFailed, match="no such node"):
-        play(campaign(ballot()), *lines)
+        play(campaign(candidacy()), *lines)
 
 
 def test_epoch_that_another_has_made_meanwhile_is_as_good_as_ours() -> None:
     """Two candidates find that there is none and make it at the same time: the later one reads what is there."""
     create = CreateEpoch(PATHS.epoch, EpochRecord().dump())
     lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, None), (EPOCH, None), (create, Failure.EXISTS))
-    assert play(campaign(ballot()), *lines, (EPOCH, epoch(0, 0)), (claim(1, 0), None)) == Won(epoch=1)
+    assert play(campaign(candidacy()), *lines, (EPOCH, epoch(0, 0)), (claim(1, 0), None)) == Won(epoch=1)
     with pytest.raises(RequestFailed, match="no such node"):
-        play(campaign(ballot()), *lines[:-1], (create, Failure.MISSING))
+        play(campaign(candidacy()), *lines[:-1], (create, Failure.MISSING))
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_epoch_that_another_has_made_meanwhile_is_as_good_as_ours() -> None:
 )
 def test_epoch_that_cannot_be_read_stops_the_election_in_words(value: bytes) -> None:
     """Guessing would break the one thing it is for; the words name the node and what is to be done."""
-    ours = ballot(candidate=OWN)
+    ours = candidacy(candidate=OWN)
     with pytest.raises(RemoteProtocolError, match=f"^{PATHS.epoch}: .*deletes that node or puts it right"):
         play(campaign(ours), (GLANCE, ((OURS,), MINE, None, Node(owner=0, value=value))))
     assert ours.highest == 0
@@ -352,7 +352,7 @@ def test_epoch_that_cannot_be_read_stops_the_election_in_words(value: bytes) -> 
 @pytest.mark.parametrize("number", [2**53, 2**62, 2**63 - 2, 2**63 - 1])
 def test_epoch_that_no_election_has_reached_is_not_followed(number: int) -> None:
     """It is refused in words and not remembered, so that what is put in its place counts."""
-    ours = ballot(candidate=OWN, highest=7)
+    ours = candidacy(candidate=OWN, highest=7)
     with pytest.raises(RemoteProtocolError, match=f"epoch {number} is higher than any election can have reached"):
         play(campaign(ours), (GLANCE, ((OURS,), MINE, None, epoch(number))))
     assert play(campaign(ours), (GLANCE, ((OURS,), MINE, None, epoch(5))), (claim(8), None)) == Won(epoch=8)
@@ -362,9 +362,9 @@ def test_epoch_of_a_group_that_nobody_knows_anything_of_begins_at_the_clock() ->
     """At the time when our candidate was made, so it is none that a lost tree has seen."""
     made = Node(owner=7, made_at=1_700_000_000_123)
     lines = ((GLANCE, ((OURS,), made, None, epoch(0))), (claim(1_700_000_000_124), None))
-    assert play(campaign(ballot(candidate=OWN)), *lines) == Won(epoch=1_700_000_000_124)
+    assert play(campaign(candidacy(candidate=OWN)), *lines) == Won(epoch=1_700_000_000_124)
     stepwise = ((LIST, (OURS,)), (INSPECT, made), (PRIMARY, None), (EPOCH, epoch(0)))
-    assert play(campaign(ballot()), *stepwise, (claim(1_700_000_000_124), None)) == Won(epoch=1_700_000_000_124)
+    assert play(campaign(candidacy()), *stepwise, (claim(1_700_000_000_124), None)) == Won(epoch=1_700_000_000_124)
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def test_epoch_is_above_the_newest_and_the_clock(newest: int, claimed: int) -> N
     """Except that a group which began when epochs were counted from 1 goes on like that."""
     made = Node(owner=7, made_at=1_700_000_000_123)
     lines = ((GLANCE, ((OURS,), made, None, epoch(newest))), (claim(claimed), None))
-    assert play(campaign(ballot(candidate=OWN)), *lines) == Won(epoch=claimed)
+    assert play(campaign(candidacy(candidate=OWN)), *lines) == Won(epoch=claimed)
 
 
 @pytest.mark.parametrize("known_candidate", [True, False])
@@ -395,7 +395,7 @@ def test_candidate_that_knows_of_a_higher_epoch_says_so(known_candidate: bool) -
             lines = ((GLANCE, ((OURS, OTHER), MINE, leader, epoch(2))), behind)
         else:
             lines = ((LIST, (OURS, OTHER)), (INSPECT, MINE), behind, (PRIMARY, leader), (EPOCH, epoch(2)))
-        known = ballot(candidate=OWN if known_candidate else None, highest=9)
+        known = candidacy(candidate=OWN if known_candidate else None, highest=9)
         assert isinstance(play(campaign(known), *lines, (told, answer)), Queued)
     with pytest.raises(RequestFailed):
         play(campaign(known), *((GLANCE, ((OURS, OTHER), MINE, leader, epoch(2))), behind), (told, Failure.UNKNOWN))
@@ -403,7 +403,7 @@ def test_candidate_that_knows_of_a_higher_epoch_says_so(known_candidate: bool) -
 
 def test_candidate_whose_answers_are_slow_does_not_claim() -> None:
     """It could not keep a lease; others can."""
-    told = play(campaign(ballot(candidate=OWN, slow=True)), (GLANCE, ((OURS,), MINE, None, epoch(2))))
+    told = play(campaign(candidacy(candidate=OWN, slow=True)), (GLANCE, ((OURS,), MINE, None, epoch(2))))
     assert told == Unfit()
 
 
@@ -430,7 +430,7 @@ def test_verification_wants_all_three_nodes(
     candidate: Node | None, node: Node | None, counter: Node | None, reason: Reason | None
 ) -> None:
     """Ours by owner, the primary's with our epoch, and the epoch's with our name; its version is learnt."""
-    ours = ballot(candidate=OWN, epoch_version=4)
+    ours = candidacy(candidate=OWN, epoch_version=4)
     assert play(verify(ours, 3), (AUDIT, (candidate, counter, node))) is reason
     assert ours.epoch_version == (8 if reason is None else 4)
     assert ours.highest == (4 if reason is Reason.SUPERSEDED else ours.highest)
@@ -438,12 +438,12 @@ def test_verification_wants_all_three_nodes(
 
 def test_nothing_is_ours_without_a_session() -> None:
     """A persistent node has the owner 0, which is no session."""
-    assert not Ballot(paths=PATHS, candidate_id="w1.u", instance="w1", endpoint=HERE).is_ours(Node(owner=0))
+    assert not CandidateState(paths=PATHS, candidate_id="w1.u", instance="w1", endpoint=HERE).is_ours(Node(owner=0))
 
 
 def test_resignation_is_one_transaction() -> None:
     """Tombstone, primary and candidate, at the version that our claim left."""
-    ours = ballot(candidate=OWN, epoch_version=4, highest=3)
+    ours = candidacy(candidate=OWN, epoch_version=4, highest=3)
     record = EpochRecord(epoch=3, instance="w1", handed_over=True, heir="w2")
     request = ReleaseEpoch(
         primary=PATHS.primary, epoch=PATHS.epoch, epoch_value=record.dump(), version=4, candidate=OWN
@@ -453,7 +453,7 @@ def test_resignation_is_one_transaction() -> None:
 
 def test_resignation_that_is_refused_goes_step_by_step() -> None:
     """Candidates first, whichever session made them, then the primary's node if it is ours."""
-    ours = ballot(candidate=OWN, epoch_version=4, highest=3)
+    ours = candidacy(candidate=OWN, epoch_version=4, highest=3)
     told = play(
         resign(ours, heir="", handed_over=False),
         (release(3, 4, candidate=OWN, instance="w1"), Failure.MISSING),
@@ -468,7 +468,7 @@ def test_resignation_that_is_refused_goes_step_by_step() -> None:
 
 def test_resignation_without_an_answer_is_tried_again_step_by_step() -> None:
     """What may have happened is not asked for twice."""
-    ours = ballot(candidate=OWN, epoch_version=4, highest=3)
+    ours = candidacy(candidate=OWN, epoch_version=4, highest=3)
     with pytest.raises(RequestFailed):
         play(
             resign(ours, heir="", handed_over=False),
@@ -483,7 +483,7 @@ def test_resignation_without_an_answer_is_tried_again_step_by_step() -> None:
 )
 def test_resignation_puts_the_epoch_right(found: Node | None) -> None:
     """Whoever holds the primary's node knows the epoch: gone, unreadable, too low or incredible, it is written anew."""
-    ours = ballot(candidate=OWN, highest=3)
+    ours = candidacy(candidate=OWN, highest=3)
     lines: list[tuple[Request, Answer | Failure]] = [(DeleteCandidate(OWN), None), (LAST_LOOK, ((), found, primary(3)))]
     if found is None:
         lines.append((CreateEpoch(PATHS.epoch, EpochRecord(epoch=3).dump()), None))
@@ -494,7 +494,7 @@ def test_resignation_puts_the_epoch_right(found: Node | None) -> None:
 
 def test_resignation_that_is_refused_again_and_again_pauses() -> None:
     """Somebody writes the epoch's node whenever we have read it; the node of the primary must not stay for that."""
-    ours = ballot(candidate=OWN, highest=3)
+    ours = candidacy(candidate=OWN, highest=3)
     round_trip = ((LAST_LOOK, ((), epoch(3, version=5), primary(3))), (release(3, 5), Failure.CONFLICT))
     with pytest.raises(RequestFailed, match="another version"):
         play(resign(ours, heir="", handed_over=False), (DeleteCandidate(OWN), None), *(4 * round_trip))
@@ -502,7 +502,7 @@ def test_resignation_that_is_refused_again_and_again_pauses() -> None:
 
 def test_history_is_given_up_when_it_is_refused_and_tried_again_without_an_answer() -> None:
     """Nothing depends on it."""
-    line = RecordHistory(path=PATHS.history, record=ballot().primary_record(1), reason=None)
+    line = RecordHistory(path=PATHS.history, record=candidacy().primary_record(1), reason=None)
     assert play(record(line), (line, None)) == Recorded(line)
     assert play(record(line), (line, Failure.OTHER)) == Recorded(line)
     with pytest.raises(RequestFailed):

@@ -11,7 +11,7 @@ import pytest
 import zkrpc
 from tests.support.waiting import eventually
 from tests.testing.test_electorate import FAST, Counter, idl
-from zkrpc.election.survey import ask_to_step_down
+from zkrpc.election.inspection import ask_to_step_down
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.testing.loopback import Loopback
 
@@ -58,7 +58,7 @@ class InZooKeeper:
 
     def _leader(self) -> zkrpc.app.App:
         def leading() -> list[zkrpc.app.App]:
-            return [app for app in self._apps.values() if app.candidacy.campaigns["main"].leadership is not None]
+            return [app for app in self._apps.values() if app.elections.campaigns["main"].leadership is not None]
 
         eventually(leading, 60)
         return leading()[0]

@@ -12,7 +12,7 @@ import gevent
 import pytest
 
 import zkrpc
-from tests.client.test_following import IDL, Ledger
+from tests.client.test_primary_router import IDL, Ledger
 from tests.live.conftest import SessionOpener
 from tests.support.waiting import eventually
 from zkrpc.config import RegistryConfig

@@ -112,7 +112,7 @@ class Cluster:
         """One more instance, which stands or leads already."""
         app, board = self.begin(name, hosts, **service)
         eventually(
-            lambda: all(one.state.value not in ("idle", "enrolling") for one in app.candidacy.campaigns.values())
+            lambda: all(one.state.value not in ("idle", "enrolling") for one in app.elections.campaigns.values())
         )
         return app, board
 
@@ -138,7 +138,7 @@ class Cluster:
 
 def leads(app: zkrpc.App, group: str = "main") -> bool:
     """Whether that instance serves as the group's primary."""
-    return app.candidacy.campaigns[group].leadership is not None
+    return app.elections.campaigns[group].leadership is not None
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_primary_serves_and_the_others_say_who(cluster: Cluster) -> None:
     first, board = cluster.serve("w1")
     eventually(lambda: leads(first))
     second, other = cluster.serve("w2")
-    eventually(lambda: second.candidacy.campaigns["main"].primary)
+    eventually(lambda: second.elections.campaigns["main"].primary)
     stub = cluster.stub(first)
     assert stub.write("x") == "w1 1 x" and stub.marked("y") == "w1 1 y" and stub.read() == "w1 None read"
     assert cluster.stub(second).read() == "w2 None read"
@@ -207,9 +207,9 @@ def test_instance_stands_once_it_is_listed(cluster: Cluster) -> None:
     eventually(lambda: first.registrar.conflict)
     second, _ = cluster.serve("w2")
     eventually(lambda: leads(second))
-    assert first.candidacy.campaigns["main"].state.value == "idle"
+    assert first.elections.campaigns["main"].state.value == "idle"
     ghost.delete(path)
-    eventually(lambda: first.candidacy.campaigns["main"].state.value == "waiting")
+    eventually(lambda: first.elections.campaigns["main"].state.value == "waiting")
     second.stop()
     eventually(lambda: leads(first))
 
@@ -225,7 +225,7 @@ def test_stop_of_an_instance_that_was_never_listed_leaves_nothing(cluster: Clust
     ghost.delete(path)
     second, _ = cluster.serve("w2")
     eventually(lambda: leads(second))
-    assert first.candidacy.campaigns["main"].state.value == "idle"
+    assert first.elections.campaigns["main"].state.value == "idle"
     assert ghost.children(Paths("board").members) == ["member_w2"]
 
 
@@ -252,7 +252,7 @@ def test_kill_leaves_nothing_in_a_shared_session(cluster: Cluster) -> None:
     second, _ = cluster.serve("w2")
     first.kill()
     eventually(lambda: leads(second))
-    assert cluster.terms["main"].number(second.candidacy.campaigns["main"].leadership.epoch) == 2
+    assert cluster.terms["main"].number(second.elections.campaigns["main"].leadership.epoch) == 2
 
 
 def test_outcome_is_unknown_when_the_lease_ended_meanwhile(
@@ -281,7 +281,7 @@ def test_declared_exceptions_are_answers_only_while_the_epoch_holds(cluster: Clu
     board.raises = idl.Refused(why="no")
     with pytest.raises(idl.Refused):
         cluster.stub(first).write("x")
-    epoch = first.candidacy.campaigns["main"].leadership.epoch
+    epoch = first.elections.campaigns["main"].leadership.epoch
     board.raises = zkrpc.StaleEpoch("the store", seen=epoch + 10**7, current=epoch)
     with pytest.raises(zkrpc.StaleEpoch) as stale:
         cluster.stub(first).write("x")
@@ -292,7 +292,7 @@ def test_declared_exceptions_are_answers_only_while_the_epoch_holds(cluster: Clu
     board.raises = None
     eventually(lambda: leads(first))
     assert cluster.stub(first).write("x") == "w1 2 x"
-    assert first.candidacy.campaigns["main"].leadership.epoch == epoch + 10**7 + 1
+    assert first.elections.campaigns["main"].leadership.epoch == epoch + 10**7 + 1
 
 
 def test_another_services_stale_epoch_is_a_plain_failure(cluster: Cluster) -> None:
@@ -387,7 +387,7 @@ class Stuck(Board):
         gevent.sleep(3600)
 service = zkrpc.Service(idl.Board, Stuck, groups=["main"], election=zkrpc.ElectionConfig(deposed_timeout=0.3))
 app = zkrpc.serve(service, zookeeper=sys.argv[1])
-while app.candidacy.campaigns["main"].leadership is None:
+while app.elections.campaigns["main"].leadership is None:
     gevent.sleep(0.01)
 print("leads", flush=True)
 app.stop()
@@ -431,7 +431,7 @@ def test_client_follows_the_primary_through_hand_overs_and_deaths(cluster: Clust
         for _ in range(2):
             (leader,) = [app for app in apps if leads(app)]
             before = len(seen)
-            leader.candidacy.campaigns["main"].step_down()
+            leader.elections.campaigns["main"].step_down()
             eventually(lambda: len(seen) > before + 20)
         (leader,) = [app for app in apps if leads(app)]
         assert leader.registry is not None
@@ -467,12 +467,12 @@ def test_primary_whose_place_is_taken_steps_down_and_comes_back(cluster: Cluster
     eventually(lambda: leads(second), 60)
     assert not leads(first)
     # Also if its turn comes again while the place is taken.
-    second.candidacy.campaigns["main"].step_down()
+    second.elections.campaigns["main"].step_down()
     eventually(lambda: leads(second), 60)
-    assert not leads(first) and first.candidacy.campaigns["main"].state.value == "idle"
+    assert not leads(first) and first.elections.campaigns["main"].state.value == "idle"
     session.delete(path)
-    eventually(lambda: first.candidacy.campaigns["main"].state.value == "waiting", 60)
-    second.candidacy.campaigns["main"].step_down()
+    eventually(lambda: first.elections.campaigns["main"].state.value == "waiting", 60)
+    second.elections.campaigns["main"].step_down()
     eventually(lambda: leads(first), 60)
 
 
@@ -491,7 +491,7 @@ def test_instance_that_wakes_up_beside_its_namesake_is_not_elected(cluster: Clus
         eventually(lambda: twin.registrar.registered, 60)
         network.mode = ProxyMode.FORWARD
         eventually(lambda: sleeper.registrar.conflict, 60)
-        first.candidacy.campaigns["main"].step_down()
+        first.elections.campaigns["main"].step_down()
         eventually(lambda: leads(twin) or leads(first), 60)
         for _ in range(50):
             assert not leads(sleeper)

@@ -17,7 +17,7 @@ from gevent.server import StreamServer
 
 from zkrpc.config import WireLimits
 from zkrpc.endpoint import Endpoint
-from zkrpc.server.crew import Worker
+from zkrpc.server.greenlet_pool import Worker
 from zkrpc.wire.message import Request
 from zkrpc.wire.server import ServerProtocol
 

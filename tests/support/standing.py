@@ -10,8 +10,8 @@ import gevent
 from tests.support.waiting import eventually
 from zkrpc.config import ElectionConfig, RegistryConfig
 from zkrpc.election.campaign import Campaign, Candidate
-from zkrpc.election.heart import Heart
 from zkrpc.election.leadership import Leadership
+from zkrpc.election.lease_keeper import LeaseKeeper
 from zkrpc.election.machine import ElectionState
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.zookeeper.session import Session
@@ -44,7 +44,7 @@ class Terms:
 
 
 class Replica:
-    """One instance: a session, a heart, a campaign, and an application that notes what it is told."""
+    """One instance: a session, a lease_keeper, a campaign, and an application that notes what it is told."""
 
     def __init__(
         self,
@@ -68,10 +68,12 @@ class Replica:
         self._deposed = on_deposed
         self.session = Session(hosts, RegistryConfig(session_timeout=TIMEOUT, request_timeout=2.0))
         self.session.start()
-        self.heart = Heart(self.session, name)
-        self.heart.start()
+        self.lease_keeper = LeaseKeeper(self.session, name)
+        self.lease_keeper.start()
         candidate = Candidate(paths=paths, instance=name, endpoint=f"10.0.0.1:{1000 + ord(name[-1])}", unique=unique)
-        self.campaign = Campaign(self.session, self.heart, candidate, self, config, end_process=self.exits.append)
+        self.campaign = Campaign(
+            self.session, self.lease_keeper, candidate, self, config, end_process=self.exits.append
+        )
 
     def start(self, *, wait: bool = True) -> Replica:
         """Stands from now on, and is in the queue when this returns, if that is waited for."""
@@ -117,7 +119,7 @@ class Replica:
     def die(self) -> None:
         """What a supervisor does to a worker that was killed: its session is closed, and nothing else happens."""
         self.campaign.close()
-        self.heart.close()
+        self.lease_keeper.close()
         self.session.close()
 
     close = die

@@ -22,9 +22,9 @@ import time
 from pathlib import Path
 
 from zkrpc.endpoint import Endpoint
-from zkrpc.server.channel import SupervisorChannel
 from zkrpc.server.supervision import EXIT_CONFIG
 from zkrpc.server.supervisor import Supervisor
+from zkrpc.server.supervisor_channel import SupervisorChannel
 
 NONSENSE = (b"no json", b"[]", b'{"session": 1}', b'{"session": [1, "xyz"]}', b"[" * 3000, b"\xff", b"x" * 9000)
 

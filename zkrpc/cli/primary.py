@@ -14,8 +14,8 @@ from zkrpc.cli.output import plain_primary, tell, tell_json
 from zkrpc.cli.seconds import SECONDS
 from zkrpc.coordination import Registry
 from zkrpc.election.history import Term
+from zkrpc.election.inspection import GroupReport, ask_to_step_down, look
 from zkrpc.election.lease import lease_end
-from zkrpc.election.survey import GroupReport, ask_to_step_down, look
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import DEFAULT_GROUP
 from zkrpc.errors import CoordinationError

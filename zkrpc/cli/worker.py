@@ -23,10 +23,10 @@ from zkrpc.cli.serve import shared_options
 from zkrpc.config import RegistryConfig
 from zkrpc.coordination import Registry
 from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict, IdlError, RpcError
-from zkrpc.server.channel import SupervisorChannel
 from zkrpc.server.descriptors import provide_descriptors
 from zkrpc.server.startup import StartFailure, describe_failure
 from zkrpc.server.supervision import EXIT_CONFIG
+from zkrpc.server.supervisor_channel import SupervisorChannel
 from zkrpc.server.watchdog import Watchdog
 from zkrpc.service import Service
 
@@ -96,7 +96,7 @@ def _serve(
         app = serve_here(service, zookeeper=registry, **options)
         endings.watch(app, channel)
         watchdog.start(registry.session if registry else None)
-        if app.candidacy.methods:
+        if app.elections.methods:
             channel.tell_bound(bound + service.election.hand_over_timeout)
         revive_loggers()
         log.info("%s serves at %s as %s", service.name, app.endpoint, options["worker_id"])

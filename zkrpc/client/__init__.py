@@ -9,14 +9,15 @@
 ``hedging``                 two copies of one call, and which of them counts
 ``following``               which calls go to a primary instead, of which group, and what each answer teaches of it
 ``primaries``               pure: who leads, as far as registry, redirects and replies together tell
-``roster``                  pure: who is a member, who is avoided, who is picked
+``load_balancer``           pure: who is a member, who is avoided, who is picked
 ``member``                  pure: what one instance says of itself, what it costs, what speaks against it
 ``guard``                   pure: whether to believe a list that has lost most of its members
 ``static``                  a list of members that is given and never changes, in place of the registry
-``pool``                    makes and retires lanes as the list changes, and tells the roster what becomes of calls
-``lane``                    the way to one member: dials it, keeps its connections
+``channel``                 makes and retires subchannels as the list changes, and tells the balancer what becomes of
+                            calls
+``subchannel``              the way to one member: dials it, keeps its connections
 ``connection``              moves bytes between a socket and the wire machine, and wakes who waits
-``owner``                   what a connection tells its lane
+``owner``                   what a connection tells its subchannel
 ``pulse``                   what follows for a connection when its server gives no sign of life
 ``waiters``, ``alarm``      the greenlets that wait for replies, and one timer for all their deadlines
 ``replies``                 what an answer means: a value, a declared exception, or a CallError

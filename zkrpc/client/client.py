@@ -18,16 +18,16 @@ from gevent import getcurrent
 from zkrpc.belonging import Home, keep, release
 from zkrpc.call import Call, Interceptor, ServerCall, find_current_call, make_call
 from zkrpc.callables import require_callable
+from zkrpc.client.channel import Channel
 from zkrpc.client.connection import Connection
 from zkrpc.client.explanation import Explanation
-from zkrpc.client.following import GroupOf, Routes
 from zkrpc.client.hedging import Hedge
-from zkrpc.client.lane import Dial
 from zkrpc.client.plan import Plan
 from zkrpc.client.policy import PolicyTable
-from zkrpc.client.pool import Pool
+from zkrpc.client.primary_router import GroupOf, PrimaryRouter
 from zkrpc.client.replies import misfit
 from zkrpc.client.stack import build_stack
+from zkrpc.client.subchannel import Dial
 from zkrpc.config import LONGEST_TIMEOUT, ClientConfig, ServiceConfig, is_timeout
 from zkrpc.deadline import Deadline, make_deadline
 from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH, ConfigSource, PrimarySource, Resolver
@@ -165,17 +165,17 @@ class Client:
         self._root: Any = root_of_thread()
         self._resolver = resolver = self._find_resolver()
         client_id = self.config.client_id or f"{os.getpid()}-{self._rng()}"
-        self._pool = Pool(self.config, rng=self._rng, clock=self._clock, dial=self._dial, client_id=client_id)
+        self._channel = Channel(self.config, rng=self._rng, clock=self._clock, dial=self._dial, client_id=client_id)
         keep(self, self._home.hub)
         source = resolver if isinstance(resolver, PrimarySource) else None
-        self._routes = Routes(self._pool, source, self._group_of)
+        self._router = PrimaryRouter(self._channel, source, self._group_of)
         self._policies = PolicyTable(self.config)
         self._plans: dict[Method, Plan] = {}
         self._former_hedges: dict[Method, Hedge] = {}
-        self._learnt = self._routes.learnt
+        self._learnt = self._router.learnt
         self._has_groups = self._group_of is not None
         self._has_members = False
-        self._unsubscribe = resolver.subscribe(self._pool.receive_snapshot)
+        self._unsubscribe = resolver.subscribe(self._channel.receive_snapshot)
         self._unfollow: Callable[[], object] = _nothing
         if isinstance(resolver, ConfigSource):
             self._unfollow = resolver.follow_config(self._receive_service_config)
@@ -184,7 +184,7 @@ class Client:
 
     def __repr__(self) -> str:
         """The test surface."""
-        return f"<Client {self._pool!r}>"
+        return f"<Client {self._channel!r}>"
 
     def __enter__(self) -> Client:
         """Itself."""
@@ -197,7 +197,7 @@ class Client:
     @property
     def closed(self) -> bool:
         """True once ``close`` was called."""
-        return self._pool.closed and self._hub is not _FORKED
+        return self._channel.closed and self._hub is not _FORKED
 
     def invoke(
         self,
@@ -218,7 +218,7 @@ class Client:
             bound = method.bind(args, kwargs)
         except TypeError as error:
             raise misfit(method, error) from None
-        self._pool.budget.calls += 1
+        self._channel.budget.calls += 1
         call = make_call(
             method.name,
             bound,
@@ -235,7 +235,7 @@ class Client:
         if serving is not None:
             self._inherit(call, serving)
         if plan.primary or call.method in self._learnt:
-            self._routes.lead(call)
+            self._router.lead(call)
         if not self._has_members:
             self._await_members(call.deadline)
         return plan.proceed(call)
@@ -244,7 +244,7 @@ class Client:
         """Finds out ahead of the first call who the primary is, if there is only one and the registry tells."""
         self._expects_primary = True
         if not self._has_groups:
-            self._routes.follow(DEFAULT_GROUP)
+            self._router.follow(DEFAULT_GROUP)
 
     def explain(self, methods: Iterable[Method]) -> Explanation:
         """How this client makes calls of these methods, whose word that is, and whom it picks, for people."""
@@ -252,9 +252,9 @@ class Client:
         explained = {method.name: self._policies.explain(method) for method in methods}
         snapshot = self._resolver.snapshot
         if snapshot is not None and not self._has_members:  # before the first call
-            self._pool.receive_snapshot(snapshot)
+            self._channel.receive_snapshot(snapshot)
         service = "" if snapshot is None else snapshot.service
-        return Explanation(service, explained, self._pool.explain(time.time()))
+        return Explanation(service, explained, self._channel.explain(time.time()))
 
     def close(self) -> None:
         """Ends all connections and background work. Calls in flight raise; later ones raise Unavailable."""
@@ -262,13 +262,13 @@ class Client:
             return
         if self._hub is _FORKED:  # in a forked child that made no call
             self._hub = self._home.hub
-            self._pool.abandon_all()  # closed, and no longer somebody else's
+            self._channel.abandon_all()  # closed, and no longer somebody else's
         else:
             self._home.require()
             self._unsubscribe()
             self._unfollow()
-            self._routes.close()
-            self._pool.close()
+            self._router.close()
+            self._channel.close()
         try:
             if self._on_close is not None:
                 self._on_close()
@@ -279,13 +279,13 @@ class Client:
 
     def forked(self) -> None:
         """In a forked child: closes what is shared with the parent. The next call opens connections of our own."""
-        self._pool.abandon_all(forked=True)
-        leave_behind(self._pool, self._routes, self._resolver, self._unsubscribe, self._unfollow)
+        self._channel.abandon_all(forked=True)
+        leave_behind(self._channel, self._router, self._resolver, self._unsubscribe, self._unfollow)
         self._hub, self._root = _FORKED, None
 
     def cut(self) -> None:
         """The interpreter ends."""
-        self._pool.abandon_all()
+        self._channel.abandon_all()
 
     def _come_home(self) -> None:
         """Returns if calls may be made from here. Greenlets that neither are the thread's first nor were started by the
@@ -307,7 +307,7 @@ class Client:
         former = self._former_hedges.pop(method, None)
         if plan.hedge is not None and former is not None:
             plan.hedge.inherit(former)
-        plan.proceed = build_stack(self._pool, self._routes, self._interceptors, hedges=plan.hedge is not None)
+        plan.proceed = build_stack(self._channel, self._router, self._interceptors, hedges=plan.hedge is not None)
         return plan
 
     def _receive_service_config(self, service: ServiceConfig) -> None:
@@ -315,7 +315,7 @@ class Client:
         # What was learnt of a method outlives a change of other things, whether or not it is called in between.
         self._former_hedges.update((method, plan.hedge) for method, plan in self._plans.items() if plan.hedge)
         self._plans.clear()
-        self._pool.receive_service_config(service)
+        self._channel.receive_service_config(service)
 
     def _await_members(self, deadline: Deadline) -> None:
         """Waits for the first list of members, once in a client's life."""
@@ -328,7 +328,7 @@ class Client:
             text = f"the instances of the service are not known yet: {error}"
             raise Unavailable(text, executed=Executed.NO) from error
         self._has_members = True
-        self._pool.receive_snapshot(resolver.snapshot or snapshot)
+        self._channel.receive_snapshot(resolver.snapshot or snapshot)
 
 
 def _nothing() -> None:

@@ -11,10 +11,10 @@ from zkrpc.config import ClientConfig
 from zkrpc.endpoint import Instance
 from zkrpc.policies.breaker import Breaker, BreakerState
 
-LaneT = TypeVar("LaneT")
+SubchannelT = TypeVar("SubchannelT")
 
 
-class Member(Generic[LaneT]):
+class Member(Generic[SubchannelT]):
     """One instance. Equal only to itself: a process that comes back is another member."""
 
     __slots__ = (
@@ -24,7 +24,7 @@ class Member(Generic[LaneT]):
         "id",
         "instance",
         "known_since",
-        "lane",
+        "subchannel",
         "load",
         "silent",
         "spared_until",
@@ -34,7 +34,7 @@ class Member(Generic[LaneT]):
     def __init__(
         self,
         instance: Instance,
-        make_lane: Callable[[Instance], LaneT],
+        make_subchannel: Callable[[Instance], SubchannelT],
         config: ClientConfig,
         rng: Callable[[], float],
         now: float,
@@ -53,7 +53,7 @@ class Member(Generic[LaneT]):
         """It gives no sign of life."""
         self.spared_until = -math.inf
         """It said that it has too much to do until then."""
-        self.lane = make_lane(instance)
+        self.subchannel = make_subchannel(instance)
 
     @property
     def zone(self) -> str:
@@ -61,7 +61,7 @@ class Member(Generic[LaneT]):
         return self.instance.zone
 
     def is_same(self, instance: Instance) -> bool:
-        """True if this describes the same process, reached in the same way; only then load and lane live on."""
+        """True if this describes the same process, reached in the same way; only then load and subchannel live on."""
         mine = self.instance
         return (mine.id, mine.started_at, mine.protocols) == (instance.id, instance.started_at, instance.protocols)
 

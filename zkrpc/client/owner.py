@@ -1,4 +1,4 @@
-"""What a connection tells its owner: the lane to one member, as a rule."""
+"""What a connection tells its owner: the subchannel to one member, as a rule."""
 
 from __future__ import annotations
 

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from zkrpc.call import Call, Interceptor, Proceed, compose
-from zkrpc.client.following import Routes
+from zkrpc.client.channel import Channel
 from zkrpc.client.hedging import hedging
-from zkrpc.client.lane import Lane
 from zkrpc.client.member import Member
-from zkrpc.client.pool import Pool
+from zkrpc.client.primary_router import PrimaryRouter
 from zkrpc.client.replies import epoch_of, failure_of, is_refusal, misfit, tell_more, unreadable
+from zkrpc.client.subchannel import Subchannel
 from zkrpc.config import DEFAULT_ATTEMPTS
 from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError, TooLarge
 from zkrpc.policies.retry import RetryPolicy, retrying
@@ -30,15 +30,15 @@ _EXCEPTION = MessageKind.EXCEPTION
 
 
 def build_stack(
-    pool: Pool, routes: Routes, interceptors: Iterable[Interceptor[Call]] = (), *, hedges: bool = True
+    channel: Channel, router: PrimaryRouter, interceptors: Iterable[Interceptor[Call]] = (), *, hedges: bool = True
 ) -> Proceed[Call]:
     """The function that makes a call and returns or raises what became of it.
 
     Without ``hedges`` it lacks that layer, for methods that want none.
     """
-    config = pool.config
+    config = channel.config
     policy = RetryPolicy(
-        max_attempts=config.max_attempts or DEFAULT_ATTEMPTS, backoff=pool.backoff, patience=config.patience
+        max_attempts=config.max_attempts or DEFAULT_ATTEMPTS, backoff=channel.backoff, patience=config.patience
     )
     return compose(
         (
@@ -48,34 +48,34 @@ def build_stack(
             # Waiting through an election is a pause like any other, ended by news.
             retrying(
                 policy,
-                clock=pool.clock,
-                sleep=pool.pause,
-                rng=pool.rng,
-                is_worth_asking=routes.is_worth_asking,
-                may_repeat_now=pool.budget.withdraw,
+                clock=channel.clock,
+                sleep=channel.pause,
+                rng=channel.rng,
+                is_worth_asking=router.is_worth_asking,
+                may_repeat_now=channel.budget.withdraw,
             ),
             # Hedges: inside retries, for each copy is an attempt and draws on the same budget, and what both copies met
             # is one failure to the retry; outside what picks an instance, for a copy must go to another one.
-            *([hedging(clock=pool.clock, may_repeat_now=pool.budget.withdraw)] if hedges else []),
+            *([hedging(clock=channel.clock, may_repeat_now=channel.budget.withdraw)] if hedges else []),
             # Traces of attempts would come here: they want to see each one, and the instance it went to.
         ),
         # Pick, connect, send, wait. A breaker belongs to what is picked and must see the attempt's timeout, so it has
         # its place in there, beside the load that sees the same. What an attempt teaches of primaries is learnt in
         # there too: only here it is known who said so, and the next pick must know it.
-        _Attempt(pool, routes).run,
+        _Attempt(channel, router).run,
     )
 
 
 class _Attempt:
     """One attempt: the innermost end of the stack."""
 
-    __slots__ = ("_clock", "_max_elements", "_pool", "_routes")
+    __slots__ = ("_clock", "_max_elements", "_channel", "_router")
 
-    def __init__(self, pool: Pool, routes: Routes) -> None:
-        self._pool = pool
-        self._max_elements = pool.config.wire.max_elements
-        self._routes = routes
-        self._clock = pool.clock
+    def __init__(self, channel: Channel, router: PrimaryRouter) -> None:
+        self._channel = channel
+        self._max_elements = channel.config.wire.max_elements
+        self._router = router
+        self._clock = channel.clock
 
     def run(self, call: Call) -> Any:
         """Returns the value, or raises a declared exception or a CallError that knows its endpoint."""
@@ -83,13 +83,13 @@ class _Attempt:
         if began >= deadline_at:
             name = f"{call.reply_to.interface}.{call.method}"
             raise DeadlineExceeded(f"no time left for {name}", executed=Executed.NO)
-        member = self._pool.pick(call, began) if call.route is None else self._routes.pick(call, began)
+        member = self._channel.pick(call, began) if call.route is None else self._router.pick(call, began)
         call.endpoint = member.endpoint
-        load, lane, method = member.load, member.lane, call.reply_to
+        load, subchannel, method = member.load, member.subchannel, call.reply_to
         load.pending += 1
-        shared = lane.ready
+        shared = subchannel.ready
         try:
-            connection = shared or lane.acquire(deadline_at)
+            connection = shared or subchannel.acquire(deadline_at)
             try:
                 try:
                     body = method.encode_arguments(call.body, connection.payload)
@@ -99,7 +99,7 @@ class _Attempt:
                 reply = connection.call(method.wire_name, body, deadline_at, headers, call.oneway, call.idempotent)
             finally:
                 if shared is None:
-                    lane.release(connection)
+                    subchannel.release(connection)
         except CallError as error:
             now = self._clock()
             tell_more(error, method, now - began)
@@ -110,7 +110,7 @@ class _Attempt:
         except BaseException:  # killed, a timeout of the caller's own, a hedge's loser, or arguments that do not fit
             now = self._clock()
             load.abandon(now - began, now)
-            self._pool.abandon(member, now)
+            self._channel.abandon(member, now)
             raise
         now = self._clock()
         if reply is not None and reply.kind is _EXCEPTION:
@@ -119,11 +119,11 @@ class _Attempt:
         breaker = member.breaker
         breaker.successes += 1
         if breaker.troubled:
-            self._pool.receive_success(member, now)
+            self._channel.receive_success(member, now)
         if reply is None:
             return None
         if call.route is not None:
-            self._routes.receive_reply(call, epoch_of(reply.headers))
+            self._router.receive_reply(call, epoch_of(reply.headers))
         try:
             return method.read_result(reply.frame, reply.offset, reply.dialect.payload, self._max_elements)
         except RemoteProtocolError as error:
@@ -133,21 +133,21 @@ class _Attempt:
     # An error knows the frame that raised it; if that frame knew the error, both would stay until the garbage collector
     # comes, and with them the reply, which may be large. So errors are made in frames that have ended by then.
 
-    def _failure(self, call: Call, member: Member[Lane], reply: Reply, elapsed: float, now: float) -> CallError:
+    def _failure(self, call: Call, member: Member[Subchannel], reply: Reply, elapsed: float, now: float) -> CallError:
         failure = failure_of(call.reply_to, reply)
         (member.load.fail if is_refusal(failure) else member.load.finish)(elapsed, now)
         self._receive_failure(call, member, failure, now)
         return failure
 
-    def _unreadable(self, call: Call, member: Member[Lane], error: RemoteProtocolError) -> CallError:
+    def _unreadable(self, call: Call, member: Member[Subchannel], error: RemoteProtocolError) -> CallError:
         failure = unreadable(call.reply_to, error)
         self._receive_failure(call, member, failure, self._clock())
         return failure
 
-    def _receive_failure(self, call: Call, member: Member[Lane], error: CallError, now: float) -> None:
+    def _receive_failure(self, call: Call, member: Member[Subchannel], error: CallError, now: float) -> None:
         error.endpoint = member.endpoint
-        self._pool.receive_failure(member, error, now)
-        self._routes.receive_failure(call, error)
+        self._channel.receive_failure(member, error, now)
+        self._router.receive_failure(call, error)
 
 
 def _with_attempt(headers: Mapping[str, str] | None, attempt: int) -> Mapping[str, str]:

@@ -31,22 +31,24 @@ Stepping down runs in one order, which is the safety argument: shut the gate, st
 only then delete the ``primary`` node. An operator who deletes that node by hand takes the second thing away for as long
 as a watch needs to arrive; the third remains.
 
-=======================================  ==============================================================================
-``tree``                                 what lies where in ZooKeeper, and what is written there
-``machine``, ``states``, ``effects``     decides when to stand, lead and stop: its states, and the orders it gives
-``procedures``, ``conversation``         the dialogues with ZooKeeper, and the one that runs: begun again if it failed
-``ballot``, ``absence``, ``vigil``       which node is ours and which epoch comes next; how long to stay out; when to
-                                         look again
-``campaign``, ``envoy``                  carries out what a group's machine decides, and its requests
-``candidacy``                            all campaigns of one instance
-``listing``                              whether this instance may stand
-``lease``, ``heartbeat``, ``heart``      how long a primary may believe in itself, the machine that earns it, the
-                                         greenlet that writes
-``application``, ``leadership``          ``on_elected`` and ``on_deposed``, and what the application holds meanwhile
-``primary``, ``gate``                    which methods are the primary's, and what stands in front of them
-``fencing``, ``sql``                     epochs compared where something is written: in general, and in SQL
-``placement``, ``spread``                spreads the groups over the replicas: the machine, and what carries it out
-``petition``, ``survey``                 an operator's wish that a primary step down, and what can be seen from outside
-``history``, ``chronicle``, ``trouble``  for people: who led, and who could not and why
-=======================================  ==============================================================================
+===========================================  ===========================================================================
+``tree``                                     what lies where in ZooKeeper, and what is written there
+``machine``, ``states``, ``effects``         decides when to stand, lead and stop: its states, and the orders it gives
+``procedures``, ``conversation``             the dialogues with ZooKeeper, and the one that runs: begun again if it
+                                             failed
+``candidate_state``, ``absence``, ``vigil``  which node is ours and which epoch comes next; how long to stay out; when
+                                             to look again
+``campaign``, ``request_executor``           carries out what a group's machine decides, and its requests
+``elections``                                all campaigns of one instance
+``listing``                                  whether this instance may stand
+``lease``, ``heartbeat``, ``lease_keeper``   how long a primary may believe in itself, the machine that earns it, the
+                                             greenlet that writes
+``application``, ``leadership``              ``on_elected`` and ``on_deposed``, and what the application holds meanwhile
+``primary``, ``gate``                        which methods are the primary's, and what stands in front of them
+``fencing``, ``sql``                         epochs compared where something is written: in general, and in SQL
+``placement``, ``spread``                    spreads the groups over the replicas: the machine, and what carries it out
+``step_down``, ``inspection``                an operator's wish that a primary step down, and what can be seen from
+                                             outside
+``history``, ``chronicle``, ``trouble``      for people: who led, and who could not and why
+===========================================  ===========================================================================
 """

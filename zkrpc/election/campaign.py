@@ -37,16 +37,16 @@ from zkrpc.election.effects import (
     StartHeartbeats,
     StopHeartbeats,
 )
-from zkrpc.election.envoy import Asks, Envoy
 from zkrpc.election.fencing import Epoch
 from zkrpc.election.gate import Gate
-from zkrpc.election.heart import Heart
 from zkrpc.election.leadership import Guard, Leadership
 from zkrpc.election.lease import Lease
+from zkrpc.election.lease_keeper import LeaseKeeper
 from zkrpc.election.listing import Eligibility, Listing
 from zkrpc.election.machine import ElectionMachine
-from zkrpc.election.petition import await_petition
+from zkrpc.election.request_executor import Asks, RequestExecutor
 from zkrpc.election.states import ElectionState
+from zkrpc.election.step_down import await_step_down_request
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import NO_EPOCH, Endpoint
 from zkrpc.errors import Executed, NotPrimary
@@ -84,14 +84,14 @@ class Campaign:
     """Takes part from ``start`` until ``withdraw``, while it has a place in ``listing``; always if that is None.
 
     ``on_primary`` is told of every change of the group's primary, from whatever greenlet hears of it, and must not
-    wait. ``end_process`` ends the process with a status, without any clean-up. ``envoy`` makes who carries the
+    wait. ``end_process`` ends the process with a status, without any clean-up. ``executor`` makes who carries the
     requests, given the session and what to set when something watched has changed.
     """
 
     def __init__(
         self,
         session: Session,
-        heart: Heart,
+        lease_keeper: LeaseKeeper,
         candidate: Candidate,
         application: Application,
         config: ElectionConfig,
@@ -101,14 +101,14 @@ class Campaign:
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
         end_process: Callable[[int], object] = os._exit,
-        envoy: Callable[[Session, Event], Asks] = Envoy,
+        executor: Callable[[Session, Event], Asks] = RequestExecutor,
     ) -> None:
         self.session = session
         self.paths = candidate.paths
         self._name = f"{candidate.paths.service}/{candidate.paths.group}"
         self.primary: PrimaryRecord | None = None
         """Who leads, as far as we know."""
-        self._heart = heart
+        self._lease_keeper = lease_keeper
         self._application = application
         self._finish_timeout = config.finish_timeout
         self._on_primary = on_primary
@@ -128,7 +128,7 @@ class Campaign:
         """Where the group's calls go in and out."""
         self._changed = Event()
         self._nudged = Event()
-        self._envoy = envoy(session, self._changed)
+        self._executor = executor(session, self._changed)
         self._connection: tuple[int | None, float | None] | None = None
         self._session_id = 0
         self._highest: Epoch = NO_EPOCH
@@ -201,7 +201,7 @@ class Campaign:
         self.session.unwatch_state(self._nudged)
         if self._listing is not None:
             self._listing.unwatch(self._nudged)
-        self._heart.rest(self.paths.root)
+        self._lease_keeper.rest(self.paths.root)
         for greenlet in self._greenlets.values():
             if greenlet is not gevent.getcurrent():
                 greenlet.kill(block=False)
@@ -213,10 +213,14 @@ class Campaign:
 
     def guard(self, epoch: Epoch) -> Guard | None:
         """What in ZooKeeper says that this epoch is ours; None if it is not, or if nothing is known of it yet."""
-        ballot = self._machine.ballot
-        if not self.holds(epoch) or ballot.candidate is None:
+        candidacy = self._machine.candidacy
+        if not self.holds(epoch) or candidacy.candidate is None:
             return None
-        return Guard(candidate=ballot.candidate, instance=ballot.instance, version=ballot.epoch_version)
+        return Guard(
+            candidate=candidacy.candidate,
+            instance=candidacy.instance,
+            version=candidacy.epoch_version,
+        )
 
     def refusal(self, executed: Executed = Executed.NO) -> NotPrimary:
         """Why a call for the primary is not served here, and where to go instead. Raises WrongProcess after a fork."""
@@ -305,17 +309,17 @@ class Campaign:
     def _execute(self, effect: Effect) -> None:
         match effect:
             case StartHeartbeats():
-                self._heart.lead(self.paths.root, self._receive_lease)
-                if self._heart.lease is not None:
-                    self._receive_lease(self._heart.lease)
+                self._lease_keeper.lead(self.paths.root, self._receive_lease)
+                if self._lease_keeper.lease is not None:
+                    self._receive_lease(self._lease_keeper.lease)
             case StopHeartbeats():
-                self._heart.rest(self.paths.root)
+                self._lease_keeper.rest(self.paths.root)
             case Elect(epoch=epoch):
                 self._leadership = Leadership(self, epoch)
                 self._spawn("elected", self._synchronise, self._leadership)
             case Serve(epoch=epoch):
                 log.info("primary of %s since epoch %d", self._name, epoch)
-                self._spawn("petitions", await_petition, self.session, self.paths, epoch, self.step_down)
+                self._spawn("petitions", await_step_down_request, self.session, self.paths, epoch, self.step_down)
             case Depose(epoch=epoch, reason=reason):
                 level = logging.INFO if reason.is_voluntary else logging.WARNING
                 log.log(level, "no longer the primary of %s, epoch %d: %s", self._name, epoch, reason.value)
@@ -344,7 +348,7 @@ class Campaign:
     # -- what may wait ---------------------------------------------------------------------------
 
     def _ask(self, request: Request, session_id: int) -> None:
-        answer = self._envoy.ask(request, session_id)
+        answer = self._executor.ask(request, session_id)
         self._machine.receive_answer(answer, self._clock())
         self._carry_out()
 

@@ -39,7 +39,7 @@ import math
 from collections.abc import Callable
 
 from zkrpc.election.absence import Absence
-from zkrpc.election.ballot import Ballot
+from zkrpc.election.candidate_state import CandidateState
 from zkrpc.election.chronicle import Chronicle
 from zkrpc.election.conversation import Conversation, Failed, Finished
 from zkrpc.election.effects import (
@@ -111,7 +111,7 @@ class ElectionMachine:
         """What is being said to ZooKeeper, and why it last failed."""
         self.chronicle = Chronicle(paths, instance, self._effects.append)
         """Who leads, as far as we know."""
-        self.ballot = Ballot(
+        self.candidacy = CandidateState(
             paths=paths, candidate_id=candidate_id(instance, unique), instance=instance, endpoint=endpoint
         )
         """What we know of ourselves in ZooKeeper."""
@@ -121,9 +121,7 @@ class ElectionMachine:
         """Why, and until when, we stay out of the queue."""
         self._claim_patience = elected_timeout
         self._slow_answer = math.inf
-        self._wanted = False
-        self._stale = False
-        self._beating = False
+        self._wanted = self._stale = self._beating = False
         self._lease: Lease | None = None
         self._term: PrimaryRecord | None = None
         self._term_session = 0
@@ -134,7 +132,7 @@ class ElectionMachine:
     def __repr__(self) -> str:
         """State, epoch and what is going on."""
         epoch = f" epoch={self._term.epoch}" if self._term else ""
-        return f"<ElectionMachine {self.ballot.paths.root} {self.state.value}{epoch} {self.conversation!r}>"
+        return f"<ElectionMachine {self.candidacy.paths.root} {self.state.value}{epoch} {self.conversation!r}>"
 
     def effects(self) -> list[Effect]:
         """What is to be done, each once, in this order."""
@@ -169,7 +167,9 @@ class ElectionMachine:
         self._wanted = False
         if self.state in (*STANDING, *HOLDING):
             self._depose(reason, now)
-        if self.state is ElectionState.IDLE or (self.state is ElectionState.RESIGNING and not self.ballot.session_id):
+        if self.state is ElectionState.IDLE or (
+            self.state is ElectionState.RESIGNING and not self.candidacy.session_id
+        ):
             self._leave(now)
         self._continue(now)
 
@@ -188,7 +188,7 @@ class ElectionMachine:
         if timeout is not None:
             self._claim_patience, self._slow_answer = claim_patience(timeout), drop_after(timeout)
             self._deposed_patience = deposed_patience(timeout)
-        if session_id != self.ballot.session_id:
+        if session_id != self.candidacy.session_id:
             self._change_session(session_id, now)
         self.conversation.connect()
         self._stale = True
@@ -218,7 +218,7 @@ class ElectionMachine:
     def receive_epoch(self, epoch: Epoch, now: float) -> None:
         """A store or a replica, which is trusted, has seen this epoch: ours is over if it is lower, and none at or
         below it is asked for again. One that none could follow for long is not believed."""
-        self.ballot.note(epoch)
+        self.candidacy.note(epoch)
         if self._term is not None and self.state in HOLDING and self._term.epoch < epoch < INCREDIBLE_EPOCH:
             self._depose(Reason.SUPERSEDED, now)
             self._continue(now)
@@ -245,13 +245,13 @@ class ElectionMachine:
         if self.state is ElectionState.DEPOSING and self._term is not None and self._term.epoch == epoch:
             self._deadline = None
             self._become(ElectionState.RESIGNING)
-            if self.ballot.session_id != self._term_session:
+            if self.candidacy.session_id != self._term_session:
                 self._leave(now)
             self._continue(now)
 
     def receive_answer(self, answer: Answer | Failure, now: float) -> None:
         """The answer to the request that is out, or why there is none."""
-        self.ballot.slow = self.conversation.asked_for(now) > self._slow_answer
+        self.candidacy.slow = self.conversation.asked_for(now) > self._slow_answer
         match self.conversation.receive_answer(answer, now):
             case Finished() as finished:
                 self._conclude(finished, now)
@@ -282,7 +282,7 @@ class ElectionMachine:
             self._depose(Reason.NO_LEASE, now, _SLOW_LINK)
         elif self.state in LEADING and self.held_epoch(now) is None:
             self._depose(Reason.LEASE_ENDED, now)
-        self._stale = self.vigil.is_over(self.ballot, now) or self._stale
+        self._stale = self.vigil.is_over(self.candidacy, now) or self._stale
         self._continue(now)
 
     # The inside
@@ -314,11 +314,11 @@ class ElectionMachine:
             self._stale = False
             self.vigil.begin(now)
         if self.state is ElectionState.RESIGNING:
-            self.conversation.begin(resign(self.ballot, heir=self._heir, handed_over=self._reason.is_voluntary), now)
+            self.conversation.begin(resign(self.candidacy, heir=self._heir, handed_over=self._reason.is_voluntary), now)
         elif due and self.state in STANDING:
-            self.conversation.begin(campaign(self.ballot), now)
+            self.conversation.begin(campaign(self.candidacy), now)
         elif due and self.state in HOLDING and self._term is not None:
-            self.conversation.begin(verify(self.ballot, self._term.epoch), now)
+            self.conversation.begin(verify(self.candidacy, self._term.epoch), now)
         elif line is not None and self.state not in (ElectionState.DEPOSING, ElectionState.EXITING):
             # Not while on_deposed runs: what comes right after it is what a successor waits for.
             self.conversation.begin(record(line), now)
@@ -334,8 +334,8 @@ class ElectionMachine:
             case Won(epoch=epoch):
                 # Nothing watches what is ours yet.
                 self._stale = True
-                self._term = self.ballot.primary_record(epoch)
-                self._term_session = self.ballot.session_id
+                self._term = self.candidacy.primary_record(epoch)
+                self._term_session = self.candidacy.session_id
                 self.chronicle.report(None)
                 self._become(ElectionState.CONFIRMING)
                 if self._lease is not None:
@@ -346,7 +346,7 @@ class ElectionMachine:
                 self._become(ElectionState.WAITING)
                 self._deadline = None
                 patience = self._claim_patience
-                self.vigil.wait(self.ballot, now, for_heir=for_heir, place=place, patience=patience)
+                self.vigil.wait(self.candidacy, now, for_heir=for_heir, place=place, patience=patience)
                 self.chronicle.report(leader)
             case Resigned():
                 self._leave(now)
@@ -360,11 +360,11 @@ class ElectionMachine:
         self.conversation.settle()
 
     def _depose(self, reason: Reason, now: float, complaint: str = "") -> None:
-        """Ends our term or candidacy: the gate is shut from here on, and no epoch that we asked for can be found to be
+        """Ends our term or elections: the gate is shut from here on, and no epoch that we asked for can be found to be
         ours again."""
         term, held = self._term, self.state in HOLDING
         self.conversation.abandon()
-        self.ballot.pending = None
+        self.candidacy.pending = None
         self._reason = reason
         self._deadline = None
         self.vigil.end()
@@ -383,9 +383,9 @@ class ElectionMachine:
 
     def _change_session(self, session_id: int, now: float) -> None:
         """What an earlier session owned is not ours; it is gone, or will be without us."""
-        self.ballot.session_id = session_id
-        self.ballot.candidate = None
-        self.ballot.epoch_version = None
+        self.candidacy.session_id = session_id
+        self.candidacy.candidate = None
+        self.candidacy.epoch_version = None
         self._lease = None
         self.conversation.abandon()
         if self.state in HOLDING:
@@ -401,9 +401,9 @@ class ElectionMachine:
         self.conversation.abandon()
         self.absence.begin(self._reason, now)
         self._term = None
-        self.ballot.pending = None
-        self.ballot.candidate = None
-        self.ballot.epoch_version = None
+        self.candidacy.pending = None
+        self.candidacy.candidate = None
+        self.candidacy.epoch_version = None
         self._heir = ""
         self._reason = Reason.WITHDRAWN
         self._become(ElectionState.ENROLLING if self._wanted else ElectionState.IDLE)

@@ -2,8 +2,8 @@
 
 They know what to ask next; they refuse to know when to begin, what a result means for the application, and time. Any of
 them may be abandoned between two requests: nothing is remembered that a fresh start does not read again, except what
-the :class:`~zkrpc.election.ballot.Ballot` holds. A refusal or a missing answer is thrown in as :class:`RequestFailed`;
-what a procedure does not handle ends it, and it is begun again later.
+the :class:`~zkrpc.election.candidate_state.CandidateState` holds. A refusal or a missing answer is thrown in as
+:class:`RequestFailed`; what a procedure does not handle ends it, and it is begun again later.
 
 Whose node is it? ``ephemeralOwner`` decides, never a name: a node that our earlier session made carries our name too,
 and belongs to nobody who is alive (kazoo's lock and Curator's latch each had two leaders over this, CURATOR-696).
@@ -15,7 +15,7 @@ import dataclasses
 from collections.abc import Generator
 from typing import Any, TypeAlias, TypeVar
 
-from zkrpc.election.ballot import Ballot
+from zkrpc.election.candidate_state import CandidateState
 from zkrpc.election.effects import (
     Answer,
     ClaimEpoch,
@@ -100,30 +100,30 @@ class Recorded:
 Outcome: TypeAlias = Won | Queued | Contested | Unfit
 
 
-def campaign(ballot: Ballot) -> Procedure[Outcome]:
+def campaign(candidacy: CandidateState) -> Procedure[Outcome]:
     """Enrols if need be, and claims the epoch if it is our turn."""
-    if ballot.candidate is not None:
-        return (yield from _look_again(ballot, ballot.candidate))
-    return (yield from _enrol(ballot))
+    if candidacy.candidate is not None:
+        return (yield from _look_again(candidacy, candidacy.candidate))
+    return (yield from _enrol(candidacy))
 
 
-def _enrol(ballot: Ballot) -> Procedure[Outcome]:
+def _enrol(candidacy: CandidateState) -> Procedure[Outcome]:
     """What ``campaign`` does when no candidate of ours is known: step by step, as one depends on the other."""
-    names = yield from _enrolled(ballot)
-    if ballot.candidate is None:
+    names = yield from _enrolled(candidacy)
+    if candidacy.candidate is None:
         return Contested()
-    own = names.index(_name(ballot.candidate))
-    if own and (yield WatchPredecessor(ballot.paths.candidate(names[own - 1]))) is None:
+    own = names.index(_name(candidacy.candidate))
+    if own and (yield WatchPredecessor(candidacy.paths.candidate(names[own - 1]))) is None:
         return Contested()
-    primary = yield from read_primary(ballot)
+    primary = yield from read_primary(candidacy)
     if primary is not None:
-        return (yield from _wait_for(ballot, primary, _node((yield ReadEpoch(ballot.paths.epoch)))))
-    return (yield from _claim_in_turn(ballot, names))
+        return (yield from _wait_for(candidacy, primary, _node((yield ReadEpoch(candidacy.paths.epoch)))))
+    return (yield from _claim_in_turn(candidacy, names))
 
 
-def _look_again(ballot: Ballot, candidate: str) -> Procedure[Outcome]:
+def _look_again(candidacy: CandidateState, candidate: str) -> Procedure[Outcome]:
     """What ``campaign`` does when our candidate is known: it reads all at once, since somebody may be waiting."""
-    paths = ballot.paths
+    paths = candidacy.paths
     reads = (
         ListCandidates(paths.candidates),
         InspectCandidate(candidate),
@@ -133,172 +133,172 @@ def _look_again(ballot: Ballot, candidate: str) -> Procedure[Outcome]:
     answers: Any = yield Together(reads)
     listed, own, primary, epoch = answers
     names = queue(_names(listed or ()))
-    ours = [name for name in names if candidate_id_of(name) == ballot.candidate_id]
-    if not ballot.is_ours(own) or ours != [_name(candidate)]:
+    ours = [name for name in names if candidate_id_of(name) == candidacy.candidate_id]
+    if not candidacy.is_ours(own) or ours != [_name(candidate)]:
         # Gone, or one too many: enrolling puts it in order.
-        ballot.candidate = None
+        candidacy.candidate = None
         return Contested()
-    ballot.enrolled_at = own.made_at
+    candidacy.enrolled_at = own.made_at
     place = names.index(ours[0])
     if place and (yield WatchPredecessor(paths.candidate(names[place - 1]))) is None:
         return Contested()
     if primary is not None:
-        return (yield from _wait_for(ballot, primary, epoch))
+        return (yield from _wait_for(candidacy, primary, epoch))
     if epoch is None:
-        return (yield from _claim_in_turn(ballot, names))
-    return (yield from _claim_if_next(ballot, names, epoch, ballot.read_or_refuse(epoch)))
+        return (yield from _claim_in_turn(candidacy, names))
+    return (yield from _claim_if_next(candidacy, names, epoch, candidacy.read_or_refuse(epoch)))
 
 
-def _enrolled(ballot: Ballot) -> Procedure[list[str]]:
-    """The queue; ``ballot.candidate`` is in it and ours, or None if it was not there a moment ago."""
-    paths = ballot.paths
-    ballot.candidate = None
+def _enrolled(candidacy: CandidateState) -> Procedure[list[str]]:
+    """The queue; ``candidate_state.candidate`` is in it and ours, or None if it was not there a moment ago."""
+    paths = candidacy.paths
+    candidacy.candidate = None
     listed = yield ListCandidates(paths.candidates)
     if listed is None:
         yield MakeParents(paths.root, paths.candidates)
         listed = ()
     names = queue(_names(listed))
     for name in names:
-        if candidate_id_of(name) != ballot.candidate_id:
+        if candidate_id_of(name) != candidacy.candidate_id:
             continue
         seen = _node((yield InspectCandidate(paths.candidate(name))))
-        if seen is None or not ballot.is_ours(seen):
+        if seen is None or not candidacy.is_ours(seen):
             continue
-        if ballot.candidate is None:
-            ballot.candidate = paths.candidate(name)
-            ballot.enrolled_at = seen.made_at
+        if candidacy.candidate is None:
+            candidacy.candidate = paths.candidate(name)
+            candidacy.enrolled_at = seen.made_at
         else:
             yield from delete_candidate(paths.candidate(name))
-    if ballot.candidate is None:
-        yield CreateCandidate(paths.candidate_prefix(ballot.candidate_id), ballot.instance.encode())
+    if candidacy.candidate is None:
+        yield CreateCandidate(paths.candidate_prefix(candidacy.candidate_id), candidacy.instance.encode())
     return names
 
 
-def _wait_for(ballot: Ballot, primary: Node, epoch: Node | None) -> Procedure[Outcome]:
+def _wait_for(candidacy: CandidateState, primary: Node, epoch: Node | None) -> Procedure[Outcome]:
     """Somebody's primary node is there: a claim of ours that we had no answer to, a leftover of ours, or another's."""
     record = PrimaryRecord.parse(primary.value)
     if record is not None:
-        ballot.note(record.epoch)
-    if not ballot.is_ours(primary):
-        yield from _raise_epoch(ballot, epoch)
+        candidacy.note(record.epoch)
+    if not candidacy.is_ours(primary):
+        yield from _raise_epoch(candidacy, epoch)
         return Queued(primary=record)
-    if record is not None and record.epoch == ballot.pending:
+    if record is not None and record.epoch == candidacy.pending:
         return Won(epoch=record.epoch)
-    answers: Any = yield Together((ReadEpoch(ballot.paths.epoch), ReadPrimary(ballot.paths.primary)))
-    yield from _release(ballot, *answers, heir="", handed_over=False)
+    answers: Any = yield Together((ReadEpoch(candidacy.paths.epoch), ReadPrimary(candidacy.paths.primary)))
+    yield from _release(candidacy, *answers, heir="", handed_over=False)
     return Contested()
 
 
-def _raise_epoch(ballot: Ballot, node: Node | None) -> Procedure[None]:
+def _raise_epoch(candidacy: CandidateState, node: Node | None) -> Procedure[None]:
     """Says so if we know of a higher epoch than ZooKeeper does. A node that is gone, or cannot be read, is for the one
     who leads to see to."""
-    record = ballot.read(node)
-    if node is None or record is None or record.epoch >= ballot.highest:
+    record = candidacy.read(node)
+    if node is None or record is None or record.epoch >= candidacy.highest:
         return
-    value = EpochRecord(epoch=ballot.highest).dump()
+    value = EpochRecord(epoch=candidacy.highest).dump()
     try:
-        yield RaiseEpoch(epoch=ballot.paths.epoch, epoch_value=value, version=node.version)
+        yield RaiseEpoch(epoch=candidacy.paths.epoch, epoch_value=value, version=node.version)
     except RequestFailed as failed:
         if failed.failure not in _REFUSALS:
             raise
 
 
-def _claim_in_turn(ballot: Ballot, names: list[str]) -> Procedure[Outcome]:
+def _claim_in_turn(candidacy: CandidateState, names: list[str]) -> Procedure[Outcome]:
     """Nobody leads: read the epoch, and claim it if we are next."""
-    node, record = yield from _read_epoch(ballot)
-    return (yield from _claim_if_next(ballot, names, node, record))
+    node, record = yield from _read_epoch(candidacy)
+    return (yield from _claim_if_next(candidacy, names, node, record))
 
 
-def _claim_if_next(ballot: Ballot, names: list[str], node: Node, record: EpochRecord) -> Procedure[Outcome]:
+def _claim_if_next(candidacy: CandidateState, names: list[str], node: Node, record: EpochRecord) -> Procedure[Outcome]:
     """Claim, if we are first or the named heir."""
     heir_waits = record.handed_over and record.heir in map(instance_of, names)
-    named = record.heir if heir_waits and ballot.patient else ""
-    place = names.index(_name(ballot.candidate))
-    if named != ballot.instance and (named or (place and ballot.polite)):
+    named = record.heir if heir_waits and candidacy.patient else ""
+    place = names.index(_name(candidacy.candidate))
+    if named != candidacy.instance and (named or (place and candidacy.polite)):
         return Queued(for_heir=bool(named), place=place)
-    if ballot.slow:
+    if candidacy.slow:
         return Unfit()
-    return (yield from _claim(ballot, node.version))
+    return (yield from _claim(candidacy, node.version))
 
 
-def _claim(ballot: Ballot, version: int) -> Procedure[Outcome]:
+def _claim(candidacy: CandidateState, version: int) -> Procedure[Outcome]:
     """One transaction. Its success is proof: the node was made in the session that asked, so it is ours. Whether it is
     still there, and a watch on it, is for ``verify``, which costs nobody time: calls wait for what comes next."""
-    assert ballot.candidate is not None
-    epoch = ballot.next_epoch()
-    ballot.pending = epoch
-    ballot.epoch_version = None
+    assert candidacy.candidate is not None
+    epoch = candidacy.next_epoch()
+    candidacy.pending = epoch
+    candidacy.epoch_version = None
     try:
         yield ClaimEpoch(
-            candidate=ballot.candidate,
-            primary=ballot.paths.primary,
-            primary_value=ballot.primary_record(epoch).dump(),
-            epoch=ballot.paths.epoch,
-            epoch_value=EpochRecord(epoch=epoch, instance=ballot.instance).dump(),
+            candidate=candidacy.candidate,
+            primary=candidacy.paths.primary,
+            primary_value=candidacy.primary_record(epoch).dump(),
+            epoch=candidacy.paths.epoch,
+            epoch_value=EpochRecord(epoch=epoch, instance=candidacy.instance).dump(),
             version=version,
         )
     except RequestFailed as failed:
         if failed.failure not in _REFUSALS:
             raise
         return Contested()
-    ballot.epoch_version = version + 1
-    ballot.note(epoch)
+    candidacy.epoch_version = version + 1
+    candidacy.note(epoch)
     return Won(epoch=epoch)
 
 
-def verify(ballot: Ballot, epoch: Epoch) -> Procedure[Reason | None]:
+def verify(candidacy: CandidateState, epoch: Epoch) -> Procedure[Reason | None]:
     """Looks whether our candidate, the primary's node and the epoch are still ours, and watches all three; why the term
     is over, if it is.
 
     The epoch before the primary's node: if that is ours after it, nobody has claimed since, and the version found is
     one that only we, or somebody by hand, can have left. Somebody who writes our record again changes nothing.
     """
-    assert ballot.candidate is not None
-    paths = ballot.paths
+    assert candidacy.candidate is not None
+    paths = candidacy.paths
     answers: Any = yield Together(
-        (InspectCandidate(ballot.candidate), ReadEpoch(paths.epoch), ReadPrimary(paths.primary))
+        (InspectCandidate(candidacy.candidate), ReadEpoch(paths.epoch), ReadPrimary(paths.primary))
     )
     candidate, counter, primary = answers
-    record = PrimaryRecord.parse(primary.value) if ballot.is_ours(primary) else None
-    if not ballot.is_ours(candidate) or record is None or record.epoch != epoch:
+    record = PrimaryRecord.parse(primary.value) if candidacy.is_ours(primary) else None
+    if not candidacy.is_ours(candidate) or record is None or record.epoch != epoch:
         return Reason.NODE_REMOVED
-    newest = ballot.read(counter)
+    newest = candidacy.read(counter)
     if newest is not None and newest.epoch > epoch:
         return Reason.SUPERSEDED
-    if newest is None or newest != EpochRecord(epoch=epoch, instance=ballot.instance):
+    if newest is None or newest != EpochRecord(epoch=epoch, instance=candidacy.instance):
         return Reason.EPOCH_LOST
-    ballot.epoch_version = counter.version
+    candidacy.epoch_version = counter.version
     return None
 
 
-def resign(ballot: Ballot, *, heir: str, handed_over: bool) -> Procedure[Resigned]:
+def resign(candidacy: CandidateState, *, heir: str, handed_over: bool) -> Procedure[Resigned]:
     """Gives up whatever is ours: with one transaction if we know it all, step by step if that is refused.
 
     Step by step the candidates go first: a claim of ours that is still on its way fails without its candidate, so what
     the reads after it show of the primary's node is final. Few steps: over a slow link each is somebody else's wait.
     """
-    if ballot.epoch_version is not None and ballot.candidate is not None:
-        known = ballot.highest
-        record = EpochRecord(epoch=known, instance=ballot.instance, handed_over=handed_over, heir=heir)
-        version, ballot.epoch_version = ballot.epoch_version, None
+    if candidacy.epoch_version is not None and candidacy.candidate is not None:
+        known = candidacy.highest
+        record = EpochRecord(epoch=known, instance=candidacy.instance, handed_over=handed_over, heir=heir)
+        version, candidacy.epoch_version = candidacy.epoch_version, None
         try:
-            yield _release_request(ballot, record, version, ballot.candidate)
+            yield _release_request(candidacy, record, version, candidacy.candidate)
             return Resigned()
         except RequestFailed as failed:
             if failed.failure not in _REFUSALS:
                 raise
-    if ballot.candidate is not None:
-        yield from delete_candidate(ballot.candidate)
-    paths = ballot.paths
+    if candidacy.candidate is not None:
+        yield from delete_candidate(candidacy.candidate)
+    paths = candidacy.paths
     for _ in range(_TRIES):
         answers: Any = yield Together(
             (ListCandidates(paths.candidates), ReadEpoch(paths.epoch), ReadPrimary(paths.primary))
         )
         listed, epoch, primary = answers
-        left = [name for name in queue(_names(listed or ())) if candidate_id_of(name) == ballot.candidate_id]
+        left = [name for name in queue(_names(listed or ())) if candidate_id_of(name) == candidacy.candidate_id]
         for name in left:
             yield from delete_candidate(paths.candidate(name))
-        if not left and (yield from _release(ballot, epoch, primary, heir=heir, handed_over=handed_over)):
+        if not left and (yield from _release(candidacy, epoch, primary, heir=heir, handed_over=handed_over)):
             return Resigned()
     raise RequestFailed(Failure.CONFLICT)
 
@@ -314,7 +314,7 @@ def record(request: RecordHistory | RecordTrouble) -> Procedure[Recorded]:
 
 
 def _release(
-    ballot: Ballot, epoch: Node | None, primary: Node | None, *, heir: str, handed_over: bool
+    candidacy: CandidateState, epoch: Node | None, primary: Node | None, *, heir: str, handed_over: bool
 ) -> Procedure[bool]:
     """Gives up the primary's node, if it was ours; whether there is nothing of ours left.
 
@@ -322,17 +322,17 @@ def _release(
     and the transaction fails. What the epoch's node should say whoever holds the primary's knows best, so one that is
     gone or cannot be read is written anew.
     """
-    if not ballot.is_ours(primary):
+    if not candidacy.is_ours(primary):
         return True
     if epoch is None:
-        yield from _create_epoch(ballot)
+        yield from _create_epoch(candidacy)
         return False
-    record = ballot.read(epoch)
-    if record is None or record.epoch < ballot.highest:
-        record = EpochRecord(epoch=ballot.highest, instance=ballot.instance)
+    record = candidacy.read(epoch)
+    if record is None or record.epoch < candidacy.highest:
+        record = EpochRecord(epoch=candidacy.highest, instance=candidacy.instance)
     tombstone = dataclasses.replace(record, handed_over=handed_over, heir=heir)
     try:
-        yield _release_request(ballot, tombstone, epoch.version, None)
+        yield _release_request(candidacy, tombstone, epoch.version, None)
     except RequestFailed as failed:
         if failed.failure not in _REFUSALS:
             raise
@@ -340,40 +340,42 @@ def _release(
     return True
 
 
-def _release_request(ballot: Ballot, record: EpochRecord, version: int, candidate: str | None) -> ReleaseEpoch:
+def _release_request(
+    candidacy: CandidateState, record: EpochRecord, version: int, candidate: str | None
+) -> ReleaseEpoch:
     return ReleaseEpoch(
-        primary=ballot.paths.primary,
-        epoch=ballot.paths.epoch,
+        primary=candidacy.paths.primary,
+        epoch=candidacy.paths.epoch,
         epoch_value=record.dump(),
         version=version,
         candidate=candidate,
     )
 
 
-def _read_epoch(ballot: Ballot) -> Procedure[tuple[Node, EpochRecord]]:
+def _read_epoch(candidacy: CandidateState) -> Procedure[tuple[Node, EpochRecord]]:
     """The epoch as it is; created if this is the group's first election, or somebody has deleted it."""
-    seen = yield ReadEpoch(ballot.paths.epoch)
+    seen = yield ReadEpoch(candidacy.paths.epoch)
     if seen is None:
-        yield from _create_epoch(ballot)
-        seen = yield ReadEpoch(ballot.paths.epoch)
+        yield from _create_epoch(candidacy)
+        seen = yield ReadEpoch(candidacy.paths.epoch)
     node = _node(seen)
     if node is None:
         raise RequestFailed(Failure.MISSING)
-    return node, ballot.read_or_refuse(node)
+    return node, candidacy.read_or_refuse(node)
 
 
-def _create_epoch(ballot: Ballot) -> Procedure[None]:
+def _create_epoch(candidacy: CandidateState) -> Procedure[None]:
     """With what we know, lest it be forgotten; or somebody else was faster."""
     try:
-        yield CreateEpoch(ballot.paths.epoch, EpochRecord(epoch=ballot.highest).dump())
+        yield CreateEpoch(candidacy.paths.epoch, EpochRecord(epoch=candidacy.highest).dump())
     except RequestFailed as failed:
         if failed.failure is not Failure.EXISTS:
             raise
 
 
-def read_primary(ballot: Ballot) -> Procedure[Node | None]:
+def read_primary(candidacy: CandidateState) -> Procedure[Node | None]:
     """The primary's node, watched."""
-    return _node((yield ReadPrimary(ballot.paths.primary)))
+    return _node((yield ReadPrimary(candidacy.paths.primary)))
 
 
 def delete_candidate(path: str) -> Procedure[None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zkrpc.election.ballot import Ballot
+from zkrpc.election.candidate_state import CandidateState
 
 # Seconds that a named heir may take to come and claim.
 _HEIR_GRACE = 1.0
@@ -38,22 +38,22 @@ class Vigil:
         """There is nothing to look at."""
         self.at = None
 
-    def wait(self, ballot: Ballot, now: float, *, for_heir: bool, place: int, patience: float) -> None:
+    def wait(self, candidacy: CandidateState, now: float, *, for_heir: bool, place: int, patience: float) -> None:
         """Whose turn it is now: the heir's, or those ``place`` ones' before us, who have ``patience`` seconds for it;
         or nobody's, because somebody leads. Then whoever comes next has all its time."""
-        ballot.patient = ballot.patient or not for_heir
-        ballot.polite = True
+        candidacy.patient = candidacy.patient or not for_heir
+        candidacy.polite = True
         self._awaits_turn = place > 0 and not for_heir
         if for_heir:
             self.at = now + _HEIR_GRACE
         elif place:
             self.at = now + patience * (1 + _TURN * place)
 
-    def is_over(self, ballot: Ballot, now: float) -> bool:
+    def is_over(self, candidacy: CandidateState, now: float) -> bool:
         """Whether it is time to look; whoever we waited for has had its time then."""
         if self.at is None or now < self.at:
             return False
         self.at = None
-        ballot.patient = False
-        ballot.polite = not self._awaits_turn
+        candidacy.patient = False
+        candidacy.polite = not self._awaits_turn
         return True

@@ -6,11 +6,11 @@
        │                        ▲                                                               │
        └── Lifecycle            └──────────────── reply bytes, a few at a time  ◀──────────────┘
 
-*Reading.* The hub itself reads, and switches into a worker of the server's :mod:`~zkrpc.server.crew`, which runs what
-was read one request after another. Most handlers answer without ever giving up the hub, so a read of fifty requests
-costs two greenlet switches. When a handler does block, that is what brings the hub back before the worker is done: it
-takes another one for the rest. A slow handler therefore never delays its neighbours, an idle connection needs no
-greenlet, and nothing has to be armed or woken for any of this.
+*Reading.* The hub itself reads, and switches into a worker of the server's :mod:`~zkrpc.server.greenlet_pool`, which
+runs what was read one request after another. Most handlers answer without ever giving up the hub, so a read of fifty
+requests costs two greenlet switches. When a handler does block, that is what brings the hub back before the worker is
+done: it takes another one for the rest. A slow handler therefore never delays its neighbours, an idle connection needs
+no greenlet, and nothing has to be armed or woken for any of this.
 
 *Turns.* All of this happens in one hub, so what one connection may do at a time is bounded by a slice of some
 milliseconds; then the others go first, and it goes on with its next turn (:mod:`~zkrpc.server.turns`). What cannot be
@@ -27,26 +27,30 @@ steps and reports what happened. Nothing else decides when to close what.
 spawned, never forked from a process that has a hub or a ZooKeeper session, and a dead worker's session is closed at
 once.
 
-============================================  ==========================================================================
-``server``, ``lifecycle``, ``stopping``       the server, the order in which it starts and stops, and who walks it down
-``acceptor``, ``accepting``, ``descriptors``  taking connections, pausing when that fails, and whether there are
-                                              descriptors enough
-``connection``, ``intake``, ``turns``         one connection: when it is read, how much at once, and whose turn on the
-                                              hub it is
-``host``                                      what a connection needs of its server
-``crew``, ``call_queue``                      greenlets that run requests, and one connection's requests that wait for a
-                                              place
-``admission``, ``shares``                     how many handlers run, who waits, and how addresses share places and
-                                              connections
-``dispatch``, ``failures``                    from request to answer, and what the log says when a handler fails
-``signatures``                                whether a handler fits its interface, asked once before anything is served
-``upkeep``, ``buffers``, ``memory``           connections' age and silence, what all of them hold, and memory given back
-                                              to the system
-``complaints``                                how often the log speaks of one address
-``watchdog``, ``blockage``                    a thread that sees when the hub is blocked, and what it makes of that
-``supervisor``, ``supervision``, ``channel``  the parent of the workers, what it decides, and what a worker and it tell
-                                              each other
-``port``, ``startup``                         an address that a supervisor holds for its workers, and why one of them
-                                              could not serve
-============================================  ==========================================================================
+=======================================================  ===============================================================
+``server``, ``lifecycle``, ``stopping``                  the server, the order in which it starts and stops, and who
+                                                         walks it down
+``acceptor``, ``accepting``, ``descriptors``             taking connections, pausing when that fails, and whether there
+                                                         are descriptors enough
+``connection``, ``intake``, ``turns``                    one connection: when it is read, how much at once, and whose
+                                                         turn on the hub it is
+``host``                                                 what a connection needs of its server
+``greenlet_pool``, ``call_queue``                        greenlets that run requests, and one connection's requests that
+                                                         wait for a place
+``admission``, ``shares``                                how many handlers run, who waits, and how addresses share
+                                                         places and connections
+``dispatch``, ``failures``                               from request to answer, and what the log says when a handler
+                                                         fails
+``signatures``                                           whether a handler fits its interface, asked once before
+                                                         anything is served
+``connection_age``, ``buffers``, ``memory``              connections' age and silence, what all of them hold, and memory
+                                                         given back to the system
+``complaints``                                           how often the log speaks of one address
+``watchdog``, ``blockage``                               a thread that sees when the hub is blocked, and what it makes
+                                                         of that
+``supervisor``, ``supervision``, ``supervisor_channel``  the parent of the workers, what it decides, and what a worker
+                                                         and it tell each other
+``port``, ``startup``                                    an address that a supervisor holds for its workers, and why one
+                                                         of them could not serve
+=======================================================  ===============================================================
 """

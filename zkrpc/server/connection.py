@@ -1,9 +1,9 @@
 """One accepted connection: moves bytes between a socket, the wire machine and the dispatcher.
 
-It decides nothing about the protocol. The hub itself reads when the socket is readable, and has the server's crew run
-what came: in place, one request after another, and beside each other where handlers block. Replies leave together when
-all that was read has been run, or when that takes longer, a few at a time, so that the peer need not wait for the last
-one to go on with the first.
+It decides nothing about the protocol. The hub itself reads when the socket is readable, and has the server's greenlets
+run what came: in place, one request after another, and beside each other where handlers block. Replies leave together
+when all that was read has been run, or when that takes longer, a few at a time, so that the peer need not wait for the
+last one to go on with the first.
 
 Whoever has used the hub for a slice of time waits for its turn (:mod:`zkrpc.server.turns`): nothing of it is read or
 run until then.
@@ -26,13 +26,13 @@ from zkrpc.errors import Executed, LocalProtocolError
 from zkrpc.outbox import Outbox
 from zkrpc.server.buffers import Holding
 from zkrpc.server.call_queue import CallQueue
-from zkrpc.server.crew import Worker
+from zkrpc.server.connection_age import ConnectionAge, Step
 from zkrpc.server.dispatch import Answer, expires_at, refuse
+from zkrpc.server.greenlet_pool import Worker
 from zkrpc.server.host import ConnectionHost
 from zkrpc.server.intake import Intake
 from zkrpc.server.shares import host_of
 from zkrpc.server.turns import LONG, NOTABLE, SLICE
-from zkrpc.server.upkeep import Step, Upkeep
 from zkrpc.wire.message import ProtocolState, Request
 from zkrpc.wire.server import ServerProtocol
 
@@ -82,7 +82,7 @@ class ServerConnection:
         self._queue = CallQueue(host.admission, self.share, self._answer, self._work_soon)
         self.used_at = self._flushed_at = host.clock()
         """When a call of its was last run; monotonic seconds."""
-        self._upkeep = Upkeep(host.config, host.rng, self.used_at)
+        self._age = ConnectionAge(host.config, host.rng, self.used_at)
         self._work_armed = False
         self.clock = host.clock
         self._intake = Intake(sock, watch(_READ), host.turns, self.share.address, self)
@@ -147,7 +147,7 @@ class ServerConnection:
         if due is not None and due <= now:
             protocol.handle_timer(now)
             self.flush()
-        step = self._upkeep.look(now, protocol, self.used_at)
+        step = self._age.look(now, protocol, self.used_at)
         if step is Step.PING:
             protocol.send_ping()
             self.flush()
@@ -224,7 +224,7 @@ class ServerConnection:
         self._turn_is_over = False
         protocol, host, admitted = self.protocol, self._host, self._queue.admitted
         while (admitted or protocol.ready) and not self._turn_is_over:
-            if not host.crew.begin(self._run_requests):
+            if not host.greenlets.begin(self._run_requests):
                 host.admission.hold(self.share)
                 host.attended.add(self)
         used = host.clock() - began
@@ -292,7 +292,7 @@ class ServerConnection:
         try:
             answer = host.dispatcher.dispatch(request, self.peer, began)
         except BaseException as error:  # a gevent.Timeout of the handler's own, for one; or we were ended
-            if host.crew.disbanded:  # the handler forked, and this is its child
+            if host.greenlets.disbanded:  # the handler forked, and this is its child
                 raise
             if worker in self._serving:
                 answer = host.dispatcher.failed(request, self.peer, error)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 from zkrpc.config import ServerConfig
 from zkrpc.server.admission import Admission
 from zkrpc.server.buffers import Buffers
-from zkrpc.server.crew import Crew
 from zkrpc.server.dispatch import Dispatcher
+from zkrpc.server.greenlet_pool import GreenletPool
 from zkrpc.server.shares import Shares
 from zkrpc.server.turns import Turns
 
@@ -22,7 +22,7 @@ class ConnectionHost(Protocol):
     config: ServerConfig
     dispatcher: Dispatcher
     admission: Admission
-    crew: Crew
+    greenlets: GreenletPool
     shares: Shares
     turns: Turns
     buffers: Buffers

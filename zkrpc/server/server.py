@@ -29,15 +29,15 @@ from zkrpc.server.admission import Admission
 from zkrpc.server.buffers import Buffers
 from zkrpc.server.complaints import Kind, PeerLog
 from zkrpc.server.connection import ServerConnection
-from zkrpc.server.crew import Crew
+from zkrpc.server.connection_age import pace_of
 from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.failures import Failure, describe, traceback_of
+from zkrpc.server.greenlet_pool import GreenletPool
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
 from zkrpc.server.memory import give_back
 from zkrpc.server.shares import Shares, host_of
 from zkrpc.server.stopping import StepAction, walk_down
 from zkrpc.server.turns import Turns
-from zkrpc.server.upkeep import pace_of
 
 log = logging.getLogger(__name__)
 
@@ -75,13 +75,15 @@ class Server:
             in_thread="have the thread that called zkrpc.serve do it",
         )
         """The thread of the process in which it serves."""
-        self.crew = Crew()
+        self.greenlets = GreenletPool()
         self._peer_log = PeerLog(log)
         self.dispatcher = Dispatcher(
             interface,
             handler,
             interceptors=interceptors,
-            on_failure=functools.partial(_receive_failure, self.crew, self._peer_log, clock, name or interface.name),
+            on_failure=functools.partial(
+                _receive_failure, self.greenlets, self._peer_log, clock, name or interface.name
+            ),
             max_elements=self.config.wire.max_elements,
         )
         self.clock = clock
@@ -280,14 +282,14 @@ class Server:
         for connection in list(self._connections):
             connection.close()
         self.turns.close()
-        self.crew.dismiss()
+        self.greenlets.dismiss()
         release(self)
 
     # -- forks, threads, and the end of the program ----------------------------------------------
 
     def forked(self) -> None:
         """In a forked child: closes what is shared with the parent. A handler that forked is on its own from now on."""
-        self.crew.disband()
+        self.greenlets.disband()
         self.cut()
 
     def cut(self) -> None:
@@ -317,8 +319,10 @@ def _listen(endpoint: Endpoint, backlog: int, bound: int | None) -> socket.socke
     return listener
 
 
-def _receive_failure(crew: Crew, peer_log: PeerLog, clock: Callable[[], float], service: str, failure: Failure) -> None:
-    if crew.disbanded:  # the handler forked, and this is its child: it ends as a program does
+def _receive_failure(
+    greenlets: GreenletPool, peer_log: PeerLog, clock: Callable[[], float], service: str, failure: Failure
+) -> None:
+    if greenlets.disbanded:  # the handler forked, and this is its child: it ends as a program does
         raise failure.error
     text, error = describe(service, failure), traceback_of(failure)
     peer_log.complain(Kind.FAILED, host_of(failure.peer), clock(), "%s", text, error=error)

@@ -21,11 +21,11 @@ from gevent.event import Event
 from zkrpc.belonging import Home
 from zkrpc.config import ElectionConfig, RegistryConfig
 from zkrpc.election.campaign import Campaign, Candidate
-from zkrpc.election.candidacy import Candidacy
 from zkrpc.election.effects import Answer, Failure, Request
+from zkrpc.election.elections import Elections
 from zkrpc.election.fencing import Epoch
-from zkrpc.election.heart import Heart, LeaseListener
 from zkrpc.election.lease import Lease, deposed_patience
+from zkrpc.election.lease_keeper import LeaseKeeper, LeaseListener
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import NO_EPOCH, Instance, Primary
 from zkrpc.errors import ConfigError
@@ -43,7 +43,7 @@ _ABSENT = (
 
 
 class _Presence:
-    """One replica's session, as far as a campaign looks at it, and the heart that beats in it."""
+    """One replica's session, as far as a campaign looks at it, and the lease_keeper that beats in it."""
 
     def __init__(self, referee: Referee) -> None:
         self._referee = referee
@@ -112,38 +112,38 @@ class Electorate:
         return f"<Electorate {self._service} {self._told}>"
 
     def stand(
-        self, candidacy: Candidacy, instance: Instance, config: ElectionConfig, end: Callable[[], object]
+        self, elections: Elections, instance: Instance, config: ElectionConfig, end: Callable[[], object]
     ) -> None:
         """An instance takes part from now on; ``end`` ends it if its ``on_deposed`` does not return in time."""
-        if not candidacy.groups:
+        if not elections.groups:
             return
         if config.deposed_timeout is None:
             # What it is with the session timeout that most ask for and get; there is none here.
             config = dataclasses.replace(config, deposed_timeout=deposed_patience(RegistryConfig().session_timeout))
         presence = self._presences[instance.id] = _Presence(self._referee)
-        for group in candidacy.groups:
+        for group in elections.groups:
             self._told.setdefault(group, None)
             self._serving.setdefault(group, None)
-            candidacy.campaigns[group] = Campaign(
+            elections.campaigns[group] = Campaign(
                 # By what they look at; anything else that they might come to ask is refused with a reason.
                 cast(Session, presence),
-                cast(Heart, presence),
+                cast(LeaseKeeper, presence),
                 Candidate(
                     paths=ElectionPaths(self._service, group),
                     instance=instance.id,
                     endpoint=instance.endpoint,
                     unique="loopback",
                 ),
-                candidacy.hooks,
+                elections.hooks,
                 config,
                 on_primary=functools.partial(self._hear, instance.id),
                 rng=random.Random(instance.id),
                 # Beside the campaign, which would end itself half-way.
                 end_process=lambda status: spawn(end),
-                envoy=lambda session, changed: self._make_envoy(presence, changed),
+                executor=lambda session, changed: self._make_executor(presence, changed),
             )
-        self._campaigns[instance.id] = candidacy.campaigns
-        for campaign in candidacy.campaigns.values():
+        self._campaigns[instance.id] = elections.campaigns
+        for campaign in elections.campaigns.values():
             campaign.start()
 
     def wait(self, group: str, timeout: float, *, above: Epoch = NO_EPOCH) -> PrimaryRecord:
@@ -186,9 +186,9 @@ class Electorate:
         """Tells whom a client asks for, at once."""
         callback(self._told.get(group))
 
-    def _make_envoy(self, presence: _Presence, changed: Event) -> _Envoy:
+    def _make_executor(self, presence: _Presence, changed: Event) -> _RequestExecutor:
         presence.changed.append(changed)
-        return _Envoy(self._referee)
+        return _RequestExecutor(self._referee)
 
     def _hear(self, instance: str, group: str, record: PrimaryRecord | None) -> None:
         """An instance says who leads, as far as it knows; what it says of itself is what counts here."""
@@ -212,7 +212,7 @@ class Electorate:
                 changed.set()
 
 
-class _Envoy:
+class _RequestExecutor:
     """Takes a campaign's requests to the referee."""
 
     def __init__(self, referee: Referee) -> None:

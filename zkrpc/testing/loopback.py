@@ -17,11 +17,11 @@ from typing import Any
 from zkrpc.call import Call, Interceptor
 from zkrpc.client.client import Client
 from zkrpc.client.connection import Connection
-from zkrpc.client.following import GroupOf
 from zkrpc.client.owner import ConnectionOwner
+from zkrpc.client.primary_router import GroupOf
 from zkrpc.client.stub import make_stub
 from zkrpc.config import ClientConfig, WireLimits
-from zkrpc.election.candidacy import Candidacy
+from zkrpc.election.elections import Elections
 from zkrpc.endpoint import DEFAULT_GROUP, Endpoint, Instance, Primary, Snapshot
 from zkrpc.errors import ConfigError
 from zkrpc.server.lifecycle import Step
@@ -121,7 +121,7 @@ class Loopback:
         self.handlers: dict[int, Any] = {}
         """The handler of each replica that lives, by its number."""
         self._servers: dict[int, Server] = {}
-        self._candidacies: dict[int, Candidacy] = {}
+        self._candidacies: dict[int, Elections] = {}
         self._listed: dict[int, Instance] = {}
         self._next = 0
         self._electorate: Electorate | None = None
@@ -156,8 +156,8 @@ class Loopback:
         """Starts one more replica, lists it and has it stand for election; returns its number."""
         number, self._next = self._next, self._next + 1
         service, handler, name = self.service, self.service.make_handler(), _name(number)
-        candidacy = Candidacy(service.interface, handler, service.groups, service.election)
-        guards, methods = (candidacy.interceptors, candidacy.methods) if self._electorate is not None else ((), ())
+        elections = Elections(service.interface, handler, service.groups, service.election)
+        guards, methods = (elections.interceptors, elections.methods) if self._electorate is not None else ((), ())
         server = Server(
             service.interface,
             handler,
@@ -171,11 +171,11 @@ class Loopback:
             },
         )
         server.begin()
-        self.handlers[number], self._servers[number], self._candidacies[number] = handler, server, candidacy
+        self.handlers[number], self._servers[number], self._candidacies[number] = handler, server, elections
         instance = Instance(id=name, endpoint=Endpoint(_HOST, number), protocols=("zkrpc",), primary_only=methods)
         self._list(number, instance)
         if self._electorate is not None:
-            self._electorate.stand(candidacy, instance, service.election, lambda: self._end(number))
+            self._electorate.stand(elections, instance, service.election, lambda: self._end(number))
         return number
 
     def drain(self, number: int) -> None:

@@ -25,9 +25,9 @@ from zkrpc.wire.answers import reply_in_place_of
 from zkrpc.wire.calls import learn_template, templates, write_call_head
 from zkrpc.wire.early import EarlyDeadlines
 from zkrpc.wire.envelope import MessageKind, read_envelope
+from zkrpc.wire.fast_path import KnownReplies
 from zkrpc.wire.frames import LENGTH_SIZE, FrameBuffer
 from zkrpc.wire.hello import Introduction, hello_frame
-from zkrpc.wire.known import KnownReplies
 from zkrpc.wire.leaving import frames_in, last_that_left
 from zkrpc.wire.message import (
     CANCEL,

@@ -22,10 +22,10 @@ from zkrpc.errors import LocalProtocolError, RemoteProtocolError
 from zkrpc.wire import headers as keys
 from zkrpc.wire.answers import is_too_heavy, write_refusal, write_reply_head
 from zkrpc.wire.envelope import EnvelopeError, MessageKind, read_envelope
+from zkrpc.wire.fast_path import KnownRequests
 from zkrpc.wire.frames import LENGTH_SIZE, FrameBuffer
 from zkrpc.wire.held import HeldRequests
 from zkrpc.wire.hello import hello_frame, narrowed
-from zkrpc.wire.known import KnownRequests
 from zkrpc.wire.message import (
     CANCEL,
     CONTROL_PREFIX,

@@ -11,7 +11,7 @@ from gevent.event import Event
 
 from zkrpc.election.fencing import Epoch
 from zkrpc.election.history import Term, read_history
-from zkrpc.election.petition import Petition, petition_path
+from zkrpc.election.step_down import StepDownRequest, step_down_path
 from zkrpc.election.tree import ElectionPaths, EpochRecord, heartbeat_path, instance_of, queue
 from zkrpc.election.trouble import Trouble
 from zkrpc.endpoint import NO_EPOCH
@@ -134,9 +134,9 @@ def ask_to_step_down(session: Session, paths: ElectionPaths, *, heir: str = "", 
     old = _read_primary(session, paths)
     if old is None:
         raise CoordinationError(f"nobody leads {paths.service}/{paths.group} now, so nobody can step down")
-    path = petition_path(paths)
+    path = step_down_path(paths)
     try:
-        session.create(path, Petition(epoch=old.epoch, heir=heir).dump(), ephemeral=True)
+        session.create(path, StepDownRequest(epoch=old.epoch, heir=heir).dump(), ephemeral=True)
     except NodeExists as error:
         raise CoordinationError(f"somebody else asks the primary of {paths.group} to step down already") from error
     try:

@@ -1,4 +1,4 @@
-"""The heart on a real server: leases come, and what keeps them from coming is noticed in time."""
+"""The lease_keeper on a real server: leases come, and what keeps them from coming is noticed in time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from tests.live.conftest import SessionOpener
 from tests.support.waiting import eventually
-from zkrpc.election.heart import Heart
 from zkrpc.election.lease import Lease
+from zkrpc.election.lease_keeper import LeaseKeeper
 from zkrpc.testing.proxy import Proxy, ProxyMode
 from zkrpc.zookeeper.closing import close_session
 from zkrpc.zookeeper.session import Session
@@ -19,44 +19,46 @@ from zkrpc.zookeeper.session import Session
 pytestmark = pytest.mark.zookeeper
 TIMEOUT = 2.0
 NODE = "/heartbeats/w1"
-Beat = Callable[..., tuple[Heart, list[Lease]]]
+Beat = Callable[..., tuple[LeaseKeeper, list[Lease]]]
 
 
 @pytest.fixture
 def beat() -> Iterator[Beat]:
     """Makes hearts that lead something, with the leases they earned."""
-    hearts: list[Heart] = []
+    hearts: list[LeaseKeeper] = []
 
-    def start(session: Session) -> tuple[Heart, list[Lease]]:
+    def start(session: Session) -> tuple[LeaseKeeper, list[Lease]]:
         leases: list[Lease] = []
-        hearts.append(Heart(session, "w1"))
+        hearts.append(LeaseKeeper(session, "w1"))
         hearts[-1].start()
         hearts[-1].start()
         hearts[-1].lead("g", leases.append)
         return hearts[-1], leases
 
     yield start
-    for heart in hearts:
-        heart.close()
+    for lease_keeper in hearts:
+        lease_keeper.close()
 
 
 def test_heart_earns_leases_while_somebody_leads(session_opener: SessionOpener, beat: Beat) -> None:
     """Each is longer than the last, none longer than the rule; it rests when nobody leads any more."""
     session = session_opener()
-    heart, leases = beat(session)
+    lease_keeper, leases = beat(session)
     eventually(lambda: len(leases) >= 4)
     ends = [lease.until for lease in leases]
     assert ends == sorted(ends) and ends[-1] <= time.monotonic() + 0.7 * TIMEOUT
-    assert heart.lease == leases[-1] and leases[-1].session_id == session.session_id
+    assert lease_keeper.lease == leases[-1] and leases[-1].session_id == session.session_id
     assert leases[-1].left(time.monotonic()) > 0.3 * TIMEOUT
     stat = session.exists(NODE)
     assert stat is not None and stat.owner == session.session_id and stat.size == 0
-    heart.rest("g")
+    lease_keeper.rest("g")
     before = len(leases)
     version = (session.exists(NODE) or stat).version
     gevent.sleep(0.4 * TIMEOUT)
     after = session.exists(NODE)
-    assert len(leases) == before and after is not None and after.version <= version + 1 and "quiet" in repr(heart)
+    assert (
+        len(leases) == before and after is not None and after.version <= version + 1 and "quiet" in repr(lease_keeper)
+    )
 
 
 def test_heart_brings_its_node_back(session_opener: SessionOpener, beat: Beat) -> None:

@@ -1,4 +1,4 @@
-"""The pool between roster, lanes and calls."""
+"""The channel between balancer, subchannels and calls."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 
 from tests.support.scripted_servers import Link, Peer, closed_port, echo, silent, wait_until
 from zkrpc.call import Call
+from zkrpc.client.channel import Channel, speaks_against
 from zkrpc.client.member import Member
-from zkrpc.client.pool import Pool, speaks_against
 from zkrpc.config import ClientConfig, ServiceConfig
 from zkrpc.deadline import Deadline
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
@@ -41,14 +41,14 @@ def listing(*endpoints: Endpoint, speaks: str = "zkrpc") -> Snapshot:
 
 
 @contextmanager
-def pool_of(*endpoints: Endpoint, speaks: str = "zkrpc", config: ClientConfig = CONFIG) -> Iterator[Pool]:
-    """A pool that knows these endpoints."""
-    pool = Pool(config, rng=random.Random(5).random)
-    pool.receive_snapshot(listing(*endpoints, speaks=speaks))
+def pool_of(*endpoints: Endpoint, speaks: str = "zkrpc", config: ClientConfig = CONFIG) -> Iterator[Channel]:
+    """A channel that knows these endpoints."""
+    channel = Channel(config, rng=random.Random(5).random)
+    channel.receive_snapshot(listing(*endpoints, speaks=speaks))
     try:
-        yield pool
+        yield channel
     finally:
-        pool.close()
+        channel.close()
 
 
 def soon(seconds: float = 60.0) -> float:
@@ -56,60 +56,60 @@ def soon(seconds: float = 60.0) -> float:
     return time.monotonic() + seconds
 
 
-def call_by(pool: Pool, endpoint: Endpoint, *, movable: bool, seconds: float = 3.0) -> Any:
+def call_by(channel: Channel, endpoint: Endpoint, *, movable: bool, seconds: float = 3.0) -> Any:
     """Makes one call to this member."""
-    member = pool.find(endpoint)
+    member = channel.find(endpoint)
     assert member is not None
-    return member.lane.acquire(soon()).call(b"echo", b"\x00", soon(seconds), movable=movable)
+    return member.subchannel.acquire(soon()).call(b"echo", b"\x00", soon(seconds), movable=movable)
 
 
-def picks(pool: Pool) -> set[Endpoint]:
+def picks(channel: Channel) -> set[Endpoint]:
     """Who may be picked."""
     call = Call("get", None, Deadline(soon()))
-    return {pool.pick(call, time.monotonic()).endpoint for _ in range(40)}
+    return {channel.pick(call, time.monotonic()).endpoint for _ in range(40)}
 
 
 def test_frozen_member_is_avoided_and_loses_the_calls_that_can_move() -> None:
     """The others wait; when it gives a sign of life, it is as good as ever, and they are answered."""
-    with Peer(silent) as frozen, Peer() as well, pool_of(frozen.endpoint, well.endpoint) as pool:
-        movable = gevent.spawn(call_by, pool, frozen.endpoint, movable=True)
-        fixed = gevent.spawn(call_by, pool, frozen.endpoint, movable=False)
+    with Peer(silent) as frozen, Peer() as well, pool_of(frozen.endpoint, well.endpoint) as channel:
+        movable = gevent.spawn(call_by, channel, frozen.endpoint, movable=True)
+        fixed = gevent.spawn(call_by, channel, frozen.endpoint, movable=False)
         wait_until(lambda: len(frozen.requests) == 2)
         frozen.freeze()
         began = time.monotonic()
         with pytest.raises(ConnectionLost, match="no sign of life") as caught:
             movable.get()
         assert caught.value.executed is Executed.MAYBE and 0.2 < time.monotonic() - began < 1.0
-        assert picks(pool) == {well.endpoint} and not fixed.dead
+        assert picks(channel) == {well.endpoint} and not fixed.dead
         frozen.thaw()
         echo(frozen.links[0], frozen.requests[1])
         frozen.links[0].flush()
         assert fixed.get() is not None
-        wait_until(lambda: picks(pool) == {well.endpoint, frozen.endpoint})
+        wait_until(lambda: picks(channel) == {well.endpoint, frozen.endpoint})
 
 
 def test_member_that_stays_frozen_is_closed_and_must_prove_that_it_is_back() -> None:
     """That its machine accepts connections proves nothing; an answer to a ping does."""
-    with Peer(silent) as frozen, Peer() as well, pool_of(frozen.endpoint, well.endpoint) as pool:
-        fixed = gevent.spawn(call_by, pool, frozen.endpoint, movable=False, seconds=5.0)
+    with Peer(silent) as frozen, Peer() as well, pool_of(frozen.endpoint, well.endpoint) as channel:
+        fixed = gevent.spawn(call_by, channel, frozen.endpoint, movable=False, seconds=5.0)
         wait_until(lambda: frozen.requests)
         frozen.freeze()
         with pytest.raises(ConnectionLost, match="no sign of life"):
             fixed.get()
         wait_until(lambda: frozen.accepted >= 3)
-        assert picks(pool) == {well.endpoint}
-        member = pool.find(frozen.endpoint)
+        assert picks(channel) == {well.endpoint}
+        member = channel.find(frozen.endpoint)
         assert member is not None
         with pytest.raises(Unavailable, match="no sign of life"):
-            member.lane.acquire(soon())
+            member.subchannel.acquire(soon())
         frozen.thaw()
-        wait_until(lambda: picks(pool) == {well.endpoint, frozen.endpoint})
+        wait_until(lambda: picks(channel) == {well.endpoint, frozen.endpoint})
 
 
 def test_quiet_member_answers_pings_and_keeps_its_slow_calls() -> None:
     """A handler that takes long is no silence: the wire answers pings beside it."""
-    with Peer(silent) as slow, pool_of(slow.endpoint) as pool:
-        call = gevent.spawn(call_by, pool, slow.endpoint, movable=True)
+    with Peer(silent) as slow, pool_of(slow.endpoint) as channel:
+        call = gevent.spawn(call_by, channel, slow.endpoint, movable=True)
         wait_until(lambda: slow.requests)
         gevent.sleep(0.6)
         assert not call.dead
@@ -124,19 +124,19 @@ def test_quiet_member_answers_pings_and_keeps_its_slow_calls() -> None:
 @pytest.mark.parametrize("speaks", ["framed", "theader"])
 def test_mute_member_that_cannot_be_asked_loses_the_calls_that_can_move(speaks: str) -> None:
     """What listens there has never sent a byte: others do the work, and it is left alone longer each time."""
-    with Peer(silent) as mute, Peer() as well, pool_of(mute.endpoint, well.endpoint, speaks=speaks) as pool:
+    with Peer(silent) as mute, Peer() as well, pool_of(mute.endpoint, well.endpoint, speaks=speaks) as channel:
         began = time.monotonic()
-        stays = gevent.spawn(call_by, pool, mute.endpoint, movable=False, seconds=1.5)
+        stays = gevent.spawn(call_by, channel, mute.endpoint, movable=False, seconds=1.5)
         with pytest.raises(ConnectionLost, match="no sign of life") as caught:
-            call_by(pool, mute.endpoint, movable=True)
+            call_by(channel, mute.endpoint, movable=True)
         assert caught.value.executed is Executed.MAYBE and 0.25 < time.monotonic() - began < 1.4
-        assert member_of(pool, mute.endpoint).silent and picks(pool) == {well.endpoint}
+        assert member_of(channel, mute.endpoint).silent and picks(channel) == {well.endpoint}
         stays.join(5)
         assert isinstance(stays.exception, DeadlineExceeded)
-        wait_until(lambda: picks(pool) == {mute.endpoint, well.endpoint})
+        wait_until(lambda: picks(channel) == {mute.endpoint, well.endpoint})
         with pytest.raises(ConnectionLost):
-            call_by(pool, mute.endpoint, movable=True)
-        assert member_of(pool, mute.endpoint).lane._unheard > 1
+            call_by(channel, mute.endpoint, movable=True)
+        assert member_of(channel, mute.endpoint).subchannel._unheard > 1
 
 
 @pytest.mark.parametrize("speaks", ["framed", "theader"])
@@ -147,13 +147,13 @@ def test_slow_member_that_cannot_be_asked_keeps_its_calls_where_nobody_else_coul
         gevent.sleep(0.6)
         echo(link, request)
 
-    with Peer(slow) as peer, pool_of(peer.endpoint, speaks=speaks) as pool:
-        assert call_by(pool, peer.endpoint, movable=True) is not None
-        member_of(pool, peer.endpoint).breaker.successes += 1  # as whoever made the call counts
+    with Peer(slow) as peer, pool_of(peer.endpoint, speaks=speaks) as channel:
+        assert call_by(channel, peer.endpoint, movable=True) is not None
+        member_of(channel, peer.endpoint).breaker.successes += 1  # as whoever made the call counts
         with Peer() as other:
-            pool.receive_snapshot(listing(peer.endpoint, other.endpoint, speaks=speaks))
-            assert call_by(pool, peer.endpoint, movable=True) is not None
-        assert not member_of(pool, peer.endpoint).silent
+            channel.receive_snapshot(listing(peer.endpoint, other.endpoint, speaks=speaks))
+            assert call_by(channel, peer.endpoint, movable=True) is not None
+        assert not member_of(channel, peer.endpoint).silent
 
 
 def test_late_first_byte_ends_the_doubt() -> None:
@@ -163,56 +163,56 @@ def test_late_first_byte_ends_the_doubt() -> None:
         gevent.sleep(0.8)
         echo(link, request)
 
-    with Peer(slow) as peer, Peer() as other, pool_of(peer.endpoint, other.endpoint, speaks="theader") as pool:
-        stays = gevent.spawn(call_by, pool, peer.endpoint, movable=False)
-        wait_until(lambda: member_of(pool, peer.endpoint).silent)
+    with Peer(slow) as peer, Peer() as other, pool_of(peer.endpoint, other.endpoint, speaks="theader") as channel:
+        stays = gevent.spawn(call_by, channel, peer.endpoint, movable=False)
+        wait_until(lambda: member_of(channel, peer.endpoint).silent)
         assert stays.get(timeout=60) is not None
-        wait_until(lambda: not member_of(pool, peer.endpoint).silent)
+        wait_until(lambda: not member_of(channel, peer.endpoint).silent)
 
 
 def test_vanished_members_stay_in_use_while_they_answer() -> None:
     """Connected or not; one that nobody can reach leaves, and so does each when it refuses."""
     with Peer() as one, Peer() as other:
-        with pool_of(one.endpoint, other.endpoint, closed_port()) as pool:
-            call_by(pool, one.endpoint, movable=True)
-            pool.receive_snapshot(listing())
-            wait_until(lambda: picks(pool) == {one.endpoint, other.endpoint})
+        with pool_of(one.endpoint, other.endpoint, closed_port()) as channel:
+            call_by(channel, one.endpoint, movable=True)
+            channel.receive_snapshot(listing())
+            wait_until(lambda: picks(channel) == {one.endpoint, other.endpoint})
             wait_until(lambda: other.links)
             one.close()
-            wait_until(lambda: picks(pool) == {other.endpoint})
+            wait_until(lambda: picks(channel) == {other.endpoint})
             other.links[0].drain()
-            wait_until(lambda: pool.find(other.endpoint) is None)
+            wait_until(lambda: channel.find(other.endpoint) is None)
             with pytest.raises(Unavailable, match="no instances"):
-                picks(pool)
+                picks(channel)
 
 
 def test_vanished_plain_members_stay_while_they_can_be_connected_to() -> None:
     """There is no other question that a plain Thrift server understands."""
-    with Peer() as one, pool_of(one.endpoint, closed_port(), speaks="framed") as pool:
-        pool.receive_snapshot(listing())
-        wait_until(lambda: picks(pool) == {one.endpoint})
+    with Peer() as one, pool_of(one.endpoint, closed_port(), speaks="framed") as channel:
+        channel.receive_snapshot(listing())
+        wait_until(lambda: picks(channel) == {one.endpoint})
         one.close()
-        wait_until(lambda: pool.find(one.endpoint) is None)
+        wait_until(lambda: channel.find(one.endpoint) is None)
 
 
 def test_vanished_member_that_falls_silent_leaves() -> None:
     """A sign of life is what it stays for."""
-    with Peer(silent) as one, pool_of(one.endpoint) as pool:
-        waiting = gevent.spawn(call_by, pool, one.endpoint, movable=False, seconds=5.0)
+    with Peer(silent) as one, pool_of(one.endpoint) as channel:
+        waiting = gevent.spawn(call_by, channel, one.endpoint, movable=False, seconds=5.0)
         wait_until(lambda: one.requests)
-        pool.receive_snapshot(listing())
-        assert picks(pool) == {one.endpoint}
+        channel.receive_snapshot(listing())
+        assert picks(channel) == {one.endpoint}
         one.freeze()
-        wait_until(lambda: pool.find(one.endpoint) is None)
+        wait_until(lambda: channel.find(one.endpoint) is None)
         waiting.kill()
 
 
 # -- what calls say
 
 
-def member_of(pool: Pool, endpoint: Endpoint) -> Member[Any]:
+def member_of(channel: Channel, endpoint: Endpoint) -> Member[Any]:
     """The member at a place."""
-    member = pool.find(endpoint)
+    member = channel.find(endpoint)
     assert member is not None
     return member
 
@@ -220,17 +220,17 @@ def member_of(pool: Pool, endpoint: Endpoint) -> Member[Any]:
 def test_failures_open_a_breaker_and_pleas_are_heard() -> None:
     """What says nothing of the instance changes nothing."""
     first, second, third = (Endpoint("h", number) for number in (1, 2, 3))
-    with pool_of(first, second, third) as pool:
+    with pool_of(first, second, third) as channel:
         now = time.monotonic()
         for _ in range(5):
-            pool.receive_failure(member_of(pool, first), RemoteError("bug"), now)
-            pool.receive_failure(member_of(pool, third), Unavailable("refused"), now)
-        assert picks(pool) == {second, third}
-        pool.receive_failure(member_of(pool, second), Overloaded("busy", retry_after=0.2), now)
-        pool.receive_success(member_of(pool, third), now)
-        pool.abandon(member_of(pool, third), now)
-        assert picks(pool) == {first, second, third}  # suspicion against most is not believed
-        wait_until(lambda: picks(pool) == {second, third})
+            channel.receive_failure(member_of(channel, first), RemoteError("bug"), now)
+            channel.receive_failure(member_of(channel, third), Unavailable("refused"), now)
+        assert picks(channel) == {second, third}
+        channel.receive_failure(member_of(channel, second), Overloaded("busy", retry_after=0.2), now)
+        channel.receive_success(member_of(channel, third), now)
+        channel.abandon(member_of(channel, third), now)
+        assert picks(channel) == {first, second, third}  # suspicion against most is not believed
+        wait_until(lambda: picks(channel) == {second, third})
 
 
 @pytest.mark.parametrize(
@@ -252,19 +252,19 @@ def test_what_speaks_against_an_instance(error: Any, speaks: bool) -> None:
 
 def test_budget_and_picking_follow_the_service_config_unless_the_client_says_otherwise() -> None:
     """Live."""
-    with pool_of(Endpoint("h", 1)) as pool:
-        pool.receive_service_config(ServiceConfig(retry_reserve=0.0, retry_ratio=0.5, balancing="round_robin"))
-        assert not pool.budget.withdraw(time.monotonic())
-        pool.budget.calls += 4
-        assert pool.budget.withdraw(time.monotonic() + 0.001)
-    with pool_of(Endpoint("h", 1)) as pool:
-        while pool.budget.withdraw(time.monotonic()):
+    with pool_of(Endpoint("h", 1)) as channel:
+        channel.receive_service_config(ServiceConfig(retry_reserve=0.0, retry_ratio=0.5, balancing="round_robin"))
+        assert not channel.budget.withdraw(time.monotonic())
+        channel.budget.calls += 4
+        assert channel.budget.withdraw(time.monotonic() + 0.001)
+    with pool_of(Endpoint("h", 1)) as channel:
+        while channel.budget.withdraw(time.monotonic()):
             pass
         for subset in range(1, 9):  # a change of other things refills nothing
-            pool.receive_service_config(ServiceConfig(subset_size=subset))
-        assert pool.budget.balance(time.monotonic()) < 5
+            channel.receive_service_config(ServiceConfig(subset_size=subset))
+        assert channel.budget.balance(time.monotonic()) < 5
     own = ClientConfig(retry_reserve=1.0, balancing="p2c", subset_size=3)
-    with pool_of(Endpoint("h", 1), config=own) as pool:
-        pool.receive_service_config(ServiceConfig(retry_reserve=0.0, balancing="round_robin", subset_size=7))
-        assert pool.budget.withdraw(time.monotonic())
-        assert (pool._roster._picking.balancing, pool._roster._picking.subset_size) == ("p2c", 3)
+    with pool_of(Endpoint("h", 1), config=own) as channel:
+        channel.receive_service_config(ServiceConfig(retry_reserve=0.0, balancing="round_robin", subset_size=7))
+        assert channel.budget.withdraw(time.monotonic())
+        assert (channel._balancer._picking.balancing, channel._balancer._picking.subset_size) == ("p2c", 3)

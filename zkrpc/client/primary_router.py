@@ -25,10 +25,10 @@ from collections.abc import Callable
 from typing import Any
 
 from zkrpc.call import Call
-from zkrpc.client.lane import Lane
+from zkrpc.client.channel import Channel
 from zkrpc.client.member import Member
-from zkrpc.client.pool import Pool
 from zkrpc.client.primaries import Primaries
+from zkrpc.client.subchannel import Subchannel
 from zkrpc.endpoint import DEFAULT_GROUP, Endpoint, Primary, PrimarySource
 from zkrpc.errors import CallError, ConfigError, ConnectionLost, Draining, NotPrimary, Unavailable
 from zkrpc.policies.retry import awaits_primary
@@ -59,19 +59,19 @@ class Route:
         """The primaries that failed this call."""
 
 
-class Routes:
-    """The routes of one client's calls.
+class PrimaryRouter:
+    """The router of one client's calls.
 
     Args:
-        pool: the members, and the calls that pause.
+        channel: the members, and the calls that pause.
         source: who watches the registry; None leaves it to redirects.
         group_of: names the group of a call; by default it is what a server said for the method, or the default group.
     """
 
-    def __init__(self, pool: Pool, source: PrimarySource | None = None, group_of: GroupOf | None = None) -> None:
+    def __init__(self, channel: Channel, source: PrimarySource | None = None, group_of: GroupOf | None = None) -> None:
         self.learnt: dict[str, str] = {}
         """The methods that an instance has refused as not being the primary, and the group it named."""
-        self._pool = pool
+        self._channel = channel
         self._source = source
         self._group_of = group_of
         self._primaries = Primaries(_MOST_GROUPS)
@@ -79,7 +79,7 @@ class Routes:
 
     def __repr__(self) -> str:
         """The test surface: what was learnt."""
-        return f"<Routes {sorted(self.learnt)} {self._primaries!r}>"
+        return f"<PrimaryRouter {sorted(self.learnt)} {self._primaries!r}>"
 
     def lead(self, call: Call) -> None:
         """Has the call go to the primary of its group. Raises ConfigError if ``group_of`` names no possible group."""
@@ -104,38 +104,38 @@ class Routes:
             raise
         self._followed[group] = end
 
-    def pick(self, call: Call, now: float) -> Member[Lane]:
+    def pick(self, call: Call, now: float) -> Member[Subchannel]:
         """The member for the next attempt of a routed call: the primary, else any that might know it."""
         route: Route = call.route
         if route.passing:
             hint, route.hint = route.hint, None
-            return (hint and self._pool.find(hint)) or self._pool.pick(call, now)
+            return (hint and self._channel.find(hint)) or self._channel.pick(call, now)
         route.primary, member = self._find(route, now)
         if member is None and call.oneway:
             # Nobody answers a oneway call, so nobody would tell that it was dropped.
             raise NotPrimary(
                 f"nobody is known to lead {route.group!r}, and a oneway call cannot ask", group=route.group
             )
-        return member or self._pool.pick(call, now)
+        return member or self._channel.pick(call, now)
 
     def is_worth_asking(self, call: Call, error: CallError) -> bool:
         """Whether the next attempt may be made at once."""
         route: Route | None = call.route
         if route is None:
-            return self._pool.has_untried(call)
+            return self._channel.has_untried(call)
         if route.passing:
-            return route.hint is not None or (self._pool.has_untried(call) and len(call.tried) < _MOST_AT_ONCE)
-        primary, member = self._find(route, self._pool.clock())
+            return route.hint is not None or (self._channel.has_untried(call) and len(call.tried) < _MOST_AT_ONCE)
+        primary, member = self._find(route, self._channel.clock())
         if member is not None:
             return primary not in route.asked and len(route.asked) < _MOST_AT_ONCE
-        return not awaits_primary(error) and self._pool.has_untried(call)
+        return not awaits_primary(error) and self._channel.has_untried(call)
 
     def receive_reply(self, call: Call, epoch: int | None) -> None:
         """A routed call was answered; ``epoch`` is what the primary said of itself."""
         route: Route = call.route
         if not route.passing and call.endpoint is not None and (epoch is not None or route.primary is not None):
-            if self._primaries.receive_reply(route.group, call.endpoint, epoch, self._pool.clock()):
-                self._pool.tell_news()
+            if self._primaries.receive_reply(route.group, call.endpoint, epoch, self._channel.clock()):
+                self._channel.tell_news()
 
     def receive_failure(self, call: Call, error: CallError) -> None:
         """An attempt of a call failed. One without a route gets one if the reason is that it went to no primary."""
@@ -143,7 +143,7 @@ class Routes:
         if route is None:
             if not isinstance(error, NotPrimary):
                 return
-            if self._pool.is_marked(call.method):
+            if self._channel.is_marked(call.method):
                 self.learnt.setdefault(call.method, DEFAULT_GROUP)
                 self.lead(call)
             else:
@@ -151,10 +151,10 @@ class Routes:
             route = call.route
         if route.passing:
             told = error.primary if isinstance(error, NotPrimary) else None
-            asked = told is None or told == call.endpoint or told in call.tried or self._pool.find(told) is None
+            asked = told is None or told == call.endpoint or told in call.tried or self._channel.find(told) is None
             route.hint = None if asked else told
             return
-        now = self._pool.clock()
+        now = self._channel.clock()
         if route.primary is not None:
             route.asked.add(route.primary)
         if isinstance(error, NotPrimary) and error.group not in (None, route.group):
@@ -164,18 +164,18 @@ class Routes:
             self._primaries.forget(route.group, route.primary, now)
         if isinstance(error, NotPrimary):
             hint, before = self._primaries.hint(route.group, now), self._find(route, now)
-            if hint is not None and self._pool.find(hint.endpoint) is None:
+            if hint is not None and self._channel.find(hint.endpoint) is None:
                 self._primaries.drop_hint(route.group)  # of no use, whatever its epoch
             # One that refuses and names itself says nothing.
             told = None if error.primary == call.endpoint else error.primary
             if self._primaries.receive_redirect(route.group, told, error.epoch, now):
                 if self._find(route, now) != before:
-                    self._pool.tell_news()
+                    self._channel.tell_news()
 
-    def _find(self, route: Route, now: float) -> tuple[Primary | None, Member[Lane] | None]:
+    def _find(self, route: Route, now: float) -> tuple[Primary | None, Member[Subchannel] | None]:
         """The most credible primary that is a member."""
         for primary in self._primaries.believed(route.group, now):
-            member = self._pool.find(primary.endpoint)
+            member = self._channel.find(primary.endpoint)
             if member is not None:
                 return primary, member
         return None, None
@@ -197,7 +197,7 @@ class Routes:
 
     def _receive_record(self, group: str, primary: Primary | None) -> None:
         if self._primaries.receive_record(group, primary):
-            self._pool.tell_news()
+            self._channel.tell_news()
 
 
 def _nothing() -> None:

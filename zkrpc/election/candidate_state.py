@@ -21,7 +21,7 @@ _REMEDY = "nobody can be elected until somebody deletes that node or puts it rig
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
-class Ballot:
+class CandidateState:
     """What a candidate knows of itself, from one conversation to the next."""
 
     paths: ElectionPaths

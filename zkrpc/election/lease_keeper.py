@@ -14,7 +14,6 @@ import gevent
 from gevent.event import Event
 
 from zkrpc.election.effects import Failure
-from zkrpc.election.envoy import attempt
 from zkrpc.election.heartbeat import (
     CreateHeartbeat,
     DropSocket,
@@ -24,6 +23,7 @@ from zkrpc.election.heartbeat import (
     WriteHeartbeat,
 )
 from zkrpc.election.lease import Lease
+from zkrpc.election.request_executor import attempt
 from zkrpc.election.tree import heartbeat_path
 from zkrpc.errors import NodeMissing
 from zkrpc.zookeeper.operations import SessionState
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 LeaseListener = Callable[[Lease], None]
 
 
-class Heart:
+class LeaseKeeper:
     """Beats while any group needs the lease. One per session; ``worker_id`` names the node it writes to."""
 
     def __init__(self, session: Session, worker_id: str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -49,7 +49,7 @@ class Heart:
 
     def __repr__(self) -> str:
         """What the machine knows."""
-        return f"<Heart {self._machine!r}>"
+        return f"<LeaseKeeper {self._machine!r}>"
 
     @property
     def lease(self) -> Lease | None:
@@ -72,7 +72,7 @@ class Heart:
     def lead(self, group: str, on_lease: LeaseListener) -> None:
         """That group needs the lease from now on: every new one is passed to ``on_lease``, which must not wait.
 
-        ``group`` is a name that no other user of this heart has.
+        ``group`` is a name that no other user of this lease_keeper has.
         """
         self._listeners[group] = on_lease
         self._machine.lead(group, self._clock())

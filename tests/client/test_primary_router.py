@@ -14,7 +14,7 @@ import zkrpc
 from tests.support.scripted_servers import wait_until
 from zkrpc.call import ServerCall
 from zkrpc.client.client import Client
-from zkrpc.client.following import Routes
+from zkrpc.client.primary_router import PrimaryRouter
 from zkrpc.client.static import StaticResolver
 from zkrpc.client.stub import make_stub
 from zkrpc.endpoint import Endpoint, Primary
@@ -367,7 +367,7 @@ def test_method_that_nobody_marked_is_led_call_by_call(make: Make) -> None:
         assert cluster.stub.undeclared(str(number)) == f"done {number}"
     asked = cluster.asked()
     assert asked[2] == 30 and 0 < asked[0] + asked[1] <= 30
-    assert repr(cluster.loopback._client._routes) == "<Routes [] <Primaries nobody>>"
+    assert repr(cluster.loopback._client._router) == "<PrimaryRouter [] <Primaries nobody>>"
 
 
 LIES = [
@@ -610,4 +610,4 @@ def test_client_without_members_waits_for_them_first(make: Make) -> None:
     with make_stub(IDL.Ledger, client) as stub, pytest.raises(zkrpc.CallError) as caught:
         stub.transfer("a")
     assert caught.value.executed is zkrpc.Executed.NO
-    assert repr(Routes(client._pool)) == "<Routes [] <Primaries nobody>>"
+    assert repr(PrimaryRouter(client._channel)) == "<PrimaryRouter [] <Primaries nobody>>"

@@ -65,7 +65,7 @@ def _policy_of(config: ServerConfig) -> KeepalivePolicy:
     )
 
 
-class Upkeep:
+class ConnectionAge:
     """The age and the silence of one connection, opened at ``now``; ``rng`` gives floats in [0, 1)."""
 
     __slots__ = ("_close_at", "_config", "_end_at", "_keepalive")
@@ -97,4 +97,4 @@ class Upkeep:
 
     def __repr__(self) -> str:
         """When it ends."""
-        return f"<Upkeep end_at={self._end_at:.1f} close_at={self._close_at:.1f} {self._keepalive!r}>"
+        return f"<ConnectionAge end_at={self._end_at:.1f} close_at={self._close_at:.1f} {self._keepalive!r}>"

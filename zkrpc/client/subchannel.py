@@ -1,16 +1,16 @@
 """The way to one member of a service, made when it joins the list and retired when it leaves.
 
-A lane knows one endpoint. Connecting is the lane's own business: a call that needs a connection takes the one there is,
-joins a dial that is under way, or starts one. After a failed dial the endpoint is out at once: the picker avoids it, a
-call that comes nevertheless fails without waiting, and the lane dials again in the background, with backoff, while the
-endpoint is a member. What was away must prove that it is back, by answering a ping: the kernel of a machine accepts
-connections for a process that is frozen.
+A subchannel knows one endpoint. Connecting is the subchannel's own business: a call that needs a connection takes the
+one there is, joins a dial that is under way, or starts one. After a failed dial the endpoint is out at once: the picker
+avoids it, a call that comes nevertheless fails without waiting, and the subchannel dials again in the background, with
+backoff, while the endpoint is a member. What was away must prove that it is back, by answering a ping: the kernel of a
+machine accepts connections for a process that is frozen.
 
 ==============  ============================================  =====================================================
-lane            peers                                         connections
+subchannel            peers                                         connections
 ==============  ============================================  =====================================================
-``SharedLane``  zkrpc and other THeader servers               one, with many calls in flight
-``PlainLane``   plain framed Thrift servers                   a few, with one call at a time each
+``SharedSubchannel``  zkrpc and other THeader servers               one, with many calls in flight
+``PlainSubchannel``   plain framed Thrift servers                   a few, with one call at a time each
 ==============  ============================================  =====================================================
 
 Bookkeeping never yields between look and change, so it needs no lock. Only ``acquire`` waits, and the background.
@@ -55,8 +55,8 @@ class Dial(Protocol):
         """The connection; raises OSError."""
 
 
-class LaneHost(Protocol):
-    """What a lane needs of the pool."""
+class SubchannelHost(Protocol):
+    """What a subchannel needs of the channel."""
 
     config: ClientConfig
     backoff: Backoff
@@ -66,25 +66,25 @@ class LaneHost(Protocol):
     dial: Dial
     keepalive: KeepalivePolicy
     connections: set[Connection]
-    """All that are open, those of retired lanes and those that drain included."""
+    """All that are open, those of retired subchannels and those that drain included."""
 
-    def avoid(self, lane: Lane, /) -> None:
+    def avoid(self, subchannel: Subchannel, /) -> None:
         """Pick others while you can: it takes no calls."""
 
-    def readmit(self, lane: Lane, /) -> None:
+    def readmit(self, subchannel: Subchannel, /) -> None:
         """It is as good as any again."""
 
-    def suspect(self, lane: Lane, /) -> None:
+    def suspect(self, subchannel: Subchannel, /) -> None:
         """It gives no sign of life, which may be its fault or ours."""
 
-    def trust(self, lane: Lane, /) -> None:
+    def trust(self, subchannel: Subchannel, /) -> None:
         """It does again."""
 
-    def may_leave_unheard(self, lane: Lane, /) -> bool:
+    def may_leave_unheard(self, subchannel: Subchannel, /) -> bool:
         """Whether it has never answered a call, and another member looks well."""
 
 
-class Lane:
+class Subchannel:
     """The way to one endpoint: dials, and remembers whether dialling is any use at the moment."""
 
     dialect: Dialect
@@ -94,7 +94,7 @@ class Lane:
     kept = False
     """True if the list of members does not have the endpoint any more, and it stays for as long as it answers."""
 
-    def __init__(self, endpoint: Endpoint, host: LaneHost) -> None:
+    def __init__(self, endpoint: Endpoint, host: SubchannelHost) -> None:
         self.endpoint = endpoint
         self.refused: str | None = None
         """Why the last dial failed; None when there is no reason to expect the next one to."""
@@ -170,7 +170,7 @@ class Lane:
         if not self._is_connected() and self.refused is None and self._background is None:
             self._start_background(self._redial)
 
-    # -- for the lanes
+    # -- for the subchannels
 
     def _is_connected(self) -> bool:
         raise NotImplementedError
@@ -280,10 +280,10 @@ class Lane:
         self._host.trust(self)
 
 
-class SharedLane(Lane):
+class SharedSubchannel(Subchannel):
     """One connection with many calls in flight; dialled once for all who wait for it."""
 
-    def __init__(self, endpoint: Endpoint, host: LaneHost, *, dialect: Dialect, zkrpc: bool) -> None:
+    def __init__(self, endpoint: Endpoint, host: SubchannelHost, *, dialect: Dialect, zkrpc: bool) -> None:
         self.dialect = dialect
         self.zkrpc = zkrpc
         super().__init__(endpoint, host)
@@ -297,7 +297,7 @@ class SharedLane(Lane):
         """Nothing to give back: others are using it too."""
 
     def retire(self) -> None:
-        """As for every lane. Those who wait for a dial are answered at once, and may ask another instance."""
+        """As for every subchannel. Those who wait for a dial are answered at once, and may ask another instance."""
         super().retire()
         if self._dialling is not None:
             self._dialling.kill(block=False)
@@ -338,12 +338,12 @@ class SharedLane(Lane):
             self._dialling = None
 
 
-class PlainLane(Lane):
+class PlainSubchannel(Subchannel):
     """Up to ``plain_connections`` connections with one call at a time each; further calls wait their turn."""
 
     dialect = Dialect.FRAMED_BINARY
 
-    def __init__(self, endpoint: Endpoint, host: LaneHost) -> None:
+    def __init__(self, endpoint: Endpoint, host: SubchannelHost) -> None:
         super().__init__(endpoint, host)
         self._slots = BoundedSemaphore(host.config.plain_connections)
         self._idle: list[Connection] = []
@@ -373,7 +373,7 @@ class PlainLane(Lane):
             self._adopt(connection)
 
     def retire(self) -> None:
-        """As for every lane; busy connections are closed by their release."""
+        """As for every subchannel; busy connections are closed by their release."""
         super().retire()
         for connection in list(self._idle):
             connection.close()
@@ -415,13 +415,13 @@ class PlainLane(Lane):
             self._idle.remove(connection)
 
 
-def make_lane(instance: Instance, host: LaneHost) -> Lane:
-    """The lane for what an instance says it speaks. Nothing said means plain framed Thrift, which all servers know."""
+def make_subchannel(instance: Instance, host: SubchannelHost) -> Subchannel:
+    """For what the instance says that it speaks. Nothing said means plain framed Thrift, which all servers know."""
     if "zkrpc" in instance.protocols:
-        return SharedLane(instance.endpoint, host, dialect=Dialect.HEADER_BINARY, zkrpc=True)
+        return SharedSubchannel(instance.endpoint, host, dialect=Dialect.HEADER_BINARY, zkrpc=True)
     if "theader" in instance.protocols:
-        return SharedLane(instance.endpoint, host, dialect=Dialect.HEADER_BINARY, zkrpc=False)
-    return PlainLane(instance.endpoint, host)
+        return SharedSubchannel(instance.endpoint, host, dialect=Dialect.HEADER_BINARY, zkrpc=False)
+    return PlainSubchannel(instance.endpoint, host)
 
 
 def _reason(error: OSError) -> str:

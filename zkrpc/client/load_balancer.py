@@ -1,8 +1,8 @@
 """Who is a member, who is better avoided, and who gets the next call.
 
 Three questions stay apart here: which instances exist (the registry's answer), which look alive (a preference only) and
-which to pick (the balancer). So a wrong suspicion can never empty the list. Pure: it does not know what a lane does,
-only that each member has one.
+which to pick (the balancer). So a wrong suspicion can never empty the list. Pure: it does not know what a subchannel
+does, only that each member has one.
 
 ===========  =======================================================================  ================================
 a member is  because                                                                  and is picked
@@ -15,7 +15,7 @@ kept         the list lost it together with most others; see ``guard``          
 ===========  =======================================================================  ================================
 
 If more than half of those that are not down are suspects, then suspicion is more likely to be wrong than so many
-instances are (Envoy's panic threshold, Finagle's panic mode); it is ignored then, and breakers go on probing.
+instances are (RequestExecutor's panic threshold, Finagle's panic mode); it is ignored then, and breakers go on probing.
 
 Picking happens for each call, changes are rare: pickers are made anew by the first pick after a change, or when
 something is due by time (a breaker's probe, the end of a sparing, another step of a warm-up).
@@ -38,7 +38,7 @@ from zkrpc.client.member import Member
 from zkrpc.config import ClientConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 
-LaneT = TypeVar("LaneT")
+SubchannelT = TypeVar("SubchannelT")
 
 _WARMING_STEP = 1.0
 """Seconds between looks at the weights of members that warm up."""
@@ -52,11 +52,11 @@ class Picking:
     subset_size: int | None = None
 
 
-class Roster(Generic[LaneT]):
+class LoadBalancer(Generic[SubchannelT]):
     """The members of one service, kept by endpoint.
 
     Args:
-        make_lane: makes the lane of a new member.
+        make_subchannel: makes the subchannel of a new member.
         config: zone, warm-up, breakers, guard.
         rng: floats in [0, 1).
         client_id: decides which members a subset has.
@@ -65,7 +65,7 @@ class Roster(Generic[LaneT]):
 
     def __init__(
         self,
-        make_lane: Callable[[Instance], LaneT],
+        make_subchannel: Callable[[Instance], SubchannelT],
         config: ClientConfig | None = None,
         *,
         rng: Callable[[], float] = lambda: 0.5,
@@ -74,34 +74,34 @@ class Roster(Generic[LaneT]):
     ) -> None:
         self.service = ""
         self._remark = ""
-        self._make_lane = make_lane
+        self._make_lane = make_subchannel
         self._config = config or ClientConfig()
         self._rng = rng
         self._client_id = client_id
         self._wall_clock = wall_clock
         self._guard = CollapseGuard(floor=self._config.collapse_floor, window=self._config.collapse_window)
         self._picking = Picking()
-        self._members: dict[Endpoint, Member[LaneT]] = {}
-        self.kept: set[Member[LaneT]] = set()
+        self._members: dict[Endpoint, Member[SubchannelT]] = {}
+        self.kept: set[Member[SubchannelT]] = set()
         """Members that no list has, and that stay for as long as they answer."""
-        self._well: Collection[Member[LaneT]] = ()
-        self._picker: Picker[Member[LaneT]] = make_picker("p2c", (), rng=rng)
-        self._due: list[Member[LaneT]] = []
+        self._well: Collection[Member[SubchannelT]] = ()
+        self._picker: Picker[Member[SubchannelT]] = make_picker("p2c", (), rng=rng)
+        self._due: list[Member[SubchannelT]] = []
         self._look_at = -math.inf
 
     # -- who is there
 
     @property
-    def members(self) -> Mapping[Endpoint, Member[LaneT]]:
+    def members(self) -> Mapping[Endpoint, Member[SubchannelT]]:
         """Everybody, whatever their weight or state."""
         return MappingProxyType(self._members)
 
-    def find(self, endpoint: Endpoint) -> Member[LaneT] | None:
+    def find(self, endpoint: Endpoint) -> Member[SubchannelT] | None:
         """The member at this place, whatever its weight or state."""
         return self._members.get(endpoint)
 
-    def receive_snapshot(self, snapshot: Snapshot, now: float = 0.0) -> list[Member[LaneT]]:
-        """Adopts a list; returns the members that are no longer wanted, for their lanes to be retired."""
+    def receive_snapshot(self, snapshot: Snapshot, now: float = 0.0) -> list[Member[SubchannelT]]:
+        """Adopts a list; returns the members that are no longer wanted, for their subchannels to be retired."""
         self.service, self._remark = snapshot.service, snapshot.remark
         before, self._members = self._members, {}
         for instance in snapshot.instances:
@@ -115,7 +115,7 @@ class Roster(Generic[LaneT]):
         self._look_at = -math.inf
         return [member for endpoint, member in before.items() if self._members.get(endpoint) is not member]
 
-    def _keep(self, before: Collection[Member[LaneT]], now: float) -> None:
+    def _keep(self, before: Collection[Member[SubchannelT]], now: float) -> None:
         """Lets those stay that a suspicious list lost, and those that it lost earlier."""
         listed = {member.id for member in self._members.values()}
         listed_before = sum(1 for member in before if member not in self.kept)
@@ -124,7 +124,7 @@ class Roster(Generic[LaneT]):
         self.kept = {one for one in gone if one.instance.weight > 0 and (suspicious or one in self.kept)}
         self._members.update({one.endpoint: one for one in self.kept})
 
-    def drop(self, member: Member[LaneT]) -> None:
+    def drop(self, member: Member[SubchannelT]) -> None:
         """A kept member refused: it leaves."""
         self.kept.discard(member)
         del self._members[member.endpoint]
@@ -132,47 +132,47 @@ class Roster(Generic[LaneT]):
 
     # -- who looks well
 
-    def avoid(self, endpoint: Endpoint, lane: LaneT) -> Member[LaneT] | None:
-        """It takes no calls. Returns the member; None if the lane's member left meanwhile, which has no say."""
-        return self._set(endpoint, lane, "down", True)
+    def avoid(self, endpoint: Endpoint, subchannel: SubchannelT) -> Member[SubchannelT] | None:
+        """It takes no calls. Returns the member; None if the subchannel's member left meanwhile, which has no say."""
+        return self._set(endpoint, subchannel, "down", True)
 
-    def readmit(self, endpoint: Endpoint, lane: LaneT) -> bool:
+    def readmit(self, endpoint: Endpoint, subchannel: SubchannelT) -> bool:
         """It takes calls again. True if it did not before."""
-        return _welcome(self._set(endpoint, lane, "down", False))
+        return _welcome(self._set(endpoint, subchannel, "down", False))
 
-    def suspect(self, endpoint: Endpoint, lane: LaneT) -> Member[LaneT] | None:
+    def suspect(self, endpoint: Endpoint, subchannel: SubchannelT) -> Member[SubchannelT] | None:
         """It gives no sign of life. Returns as ``avoid`` does."""
-        return self._set(endpoint, lane, "silent", True)
+        return self._set(endpoint, subchannel, "silent", True)
 
-    def trust(self, endpoint: Endpoint, lane: LaneT) -> bool:
+    def trust(self, endpoint: Endpoint, subchannel: SubchannelT) -> bool:
         """It does again. True if it did not before."""
-        return _welcome(self._set(endpoint, lane, "silent", False))
+        return _welcome(self._set(endpoint, subchannel, "silent", False))
 
-    def _set(self, endpoint: Endpoint, lane: LaneT, fact: str, value: bool) -> Member[LaneT] | None:
+    def _set(self, endpoint: Endpoint, subchannel: SubchannelT, fact: str, value: bool) -> Member[SubchannelT] | None:
         member = self._members.get(endpoint)
-        if member is None or member.lane is not lane or getattr(member, fact) is value:
+        if member is None or member.subchannel is not subchannel or getattr(member, fact) is value:
             return None
         setattr(member, fact, value)
         self._look_at = -math.inf
         return member
 
-    def receive_success(self, member: Member[LaneT], now: float) -> None:
+    def receive_success(self, member: Member[SubchannelT], now: float) -> None:
         """A call to a member with trouble went well; without trouble there is no need to tell."""
         if member.breaker.receive_success(now):
             self._look_at = -math.inf
             _welcome(member)
 
-    def receive_failure(self, member: Member[LaneT], now: float) -> None:
+    def receive_failure(self, member: Member[SubchannelT], now: float) -> None:
         """A call to a member failed in a way that speaks against it."""
         if member.breaker.receive_failure(now):
             self._look_at = -math.inf
 
-    def abandon(self, member: Member[LaneT], now: float) -> None:
+    def abandon(self, member: Member[SubchannelT], now: float) -> None:
         """A call to a member ended without a word of it."""
         member.breaker.abandon_probe(now)
         self._look_at = -math.inf
 
-    def spare(self, member: Member[LaneT], until: float, now: float) -> None:
+    def spare(self, member: Member[SubchannelT], until: float, now: float) -> None:
         """A member said that it has too much to do, and when to come back."""
         if now >= member.spared_until:
             self._look_at = -math.inf
@@ -187,7 +187,7 @@ class Roster(Generic[LaneT]):
 
     def pick(
         self, tried: Collection[Endpoint], rng: Callable[[], float], now: float, key: str | None = None
-    ) -> Member[LaneT] | None:
+    ) -> Member[SubchannelT] | None:
         """The member for the next attempt: rather an untried one that looks well, then one that looks well, then any.
 
         None only if nobody can be picked at all. ``key`` is what the call is about, for consistent hashing.
@@ -201,7 +201,7 @@ class Roster(Generic[LaneT]):
         asked = {self._members[endpoint] for endpoint in tried if endpoint in self._members}
         return self._picker.pick(rng, now, (asked,), key)
 
-    def candidates(self, now: float) -> Collection[Member[LaneT]]:
+    def candidates(self, now: float) -> Collection[Member[SubchannelT]]:
         """Those that calls are spread over."""
         if now >= self._look_at:
             self._look(now)
@@ -211,7 +211,7 @@ class Roster(Generic[LaneT]):
         """True while a member that looks well was not asked yet."""
         return any(member.endpoint not in tried and not member.down for member in self.candidates(now))
 
-    def _begin_probe(self, now: float) -> Member[LaneT]:
+    def _begin_probe(self, now: float) -> Member[SubchannelT]:
         member = self._due.pop()
         member.breaker.begin_probe(now)
         self._look_at = -math.inf
@@ -229,7 +229,7 @@ class Roster(Generic[LaneT]):
         if self._due:
             self._look_at = -math.inf
 
-    def _warm(self, members: Iterable[Member[LaneT]], now: float) -> bool:
+    def _warm(self, members: Iterable[Member[SubchannelT]], now: float) -> bool:
         """Sets the weights by age; True while any of them still grows."""
         warm_up, wall = self._config.warm_up, self._wall_clock()
         cold = False
@@ -239,7 +239,7 @@ class Roster(Generic[LaneT]):
             cold = cold or seconds_until_warm(*ages, warm_up) > 0
         return cold
 
-    def _choose(self, usable: list[Member[LaneT]], now: float) -> Collection[Member[LaneT]]:
+    def _choose(self, usable: list[Member[SubchannelT]], now: float) -> Collection[Member[SubchannelT]]:
         """The members to pick from: of the own zone and subset those that are well, or whoever comes next best."""
         chosen = prefer_zone(usable, self._config.zone, lambda member: not member.down and not member.is_suspect(now))
         if self._picking.subset_size is not None:
@@ -261,17 +261,17 @@ class Roster(Generic[LaneT]):
             1 for one in self._members.values() if one.down or one.silent or one.breaker.retry_at is not None
         )
         kept = f" kept={len(self.kept)}" if self.kept else ""
-        return f"<Roster {self.service!r} members={len(self._members)} avoided={troubled}{kept}>"
+        return f"<LoadBalancer {self.service!r} members={len(self._members)} avoided={troubled}{kept}>"
 
 
-def _best(members: list[Member[LaneT]], now: float) -> list[Member[LaneT]]:
+def _best(members: list[Member[SubchannelT]], now: float) -> list[Member[SubchannelT]]:
     """Those that look well; those that are not down if most of them do not."""
     able = [member for member in members if not member.down]
     well = [member for member in able if not member.is_suspect(now)]
     return well if 2 * len(well) >= len(able) else able
 
 
-def _welcome(member: Member[LaneT] | None) -> bool:
+def _welcome(member: Member[SubchannelT] | None) -> bool:
     """One that is back gets its share again: what it cost when it went would keep it out for half a minute."""
     if member is not None:
         member.load.forget()

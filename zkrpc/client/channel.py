@@ -1,9 +1,8 @@
-"""The members of one service with their lanes, and who of them gets the next call.
+"""The members of one service with their subchannels, and who of them gets the next call.
 
-A shell around the roster: it makes and retires lanes as the list changes, tells the roster what becomes of calls and
-connections, and looks ten times a second whether silent peers are still there. It wakes calls that pause when there is
-news.
-"""
+A shell around the balancer: it makes and retires subchannels as the list changes, tells the balancer what
+becomes of calls and connections, and looks ten times a second whether silent peers are still there. It wakes calls that
+pause when there is news."""
 
 from __future__ import annotations
 
@@ -16,9 +15,9 @@ from gevent.event import Event
 from zkrpc.call import Call
 from zkrpc.client.connection import Connection
 from zkrpc.client.explanation import InstanceView, view_of_member
-from zkrpc.client.lane import Dial, Lane, make_lane
+from zkrpc.client.load_balancer import LoadBalancer, Picking
 from zkrpc.client.member import Member
-from zkrpc.client.roster import Picking, Roster
+from zkrpc.client.subchannel import Dial, Subchannel, make_subchannel
 from zkrpc.config import DEFAULT_RETRY_RATIO, DEFAULT_RETRY_RESERVE, ClientConfig, ServiceConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import (
@@ -41,7 +40,7 @@ _SPARE = 0.025
 """Seconds to spare an instance that has too much to do and does not say for how long."""
 
 
-class Pool:
+class Channel:
     """The members of one service. Belongs to the hub of the thread that made it."""
 
     def __init__(
@@ -71,7 +70,7 @@ class Pool:
         self.budget = RetryBudget(**self._rates(ServiceConfig()), now=clock())
         """What retries and hedges draw on; a call adds to it by incrementing ``calls``."""
         self._news = Event()
-        self._roster: Roster[Lane] = Roster(
+        self._balancer: LoadBalancer[Subchannel] = LoadBalancer(
             self._make_lane, config, rng=rng, client_id=client_id, wall_clock=wall_clock
         )
         self.receive_service_config(ServiceConfig())
@@ -81,13 +80,13 @@ class Pool:
 
     def __repr__(self) -> str:
         """The test surface."""
-        return f"<Pool {self._roster!r}{' closed' if self.closed else ''}>"
+        return f"<Channel {self._balancer!r}{' closed' if self.closed else ''}>"
 
     def receive_service_config(self, service: ServiceConfig) -> None:
         """How to pick, and how much may be sent again, as far as the client's own config does not say."""
         config = self.config
         balancing = config.balancing or service.balancing or "p2c"
-        self._roster.receive_picking(
+        self._balancer.receive_picking(
             Picking(balancing=balancing, subset_size=config.subset_size or service.subset_size)
         )
         self.budget.change(**self._rates(service), now=self.clock())
@@ -99,8 +98,8 @@ class Pool:
         ratio, reserve = (next(one for one in words if one is not None) for words in (ratios, reserves))
         return {"ratio": ratio, "reserve": reserve}
 
-    def _make_lane(self, instance: Instance) -> Lane:
-        return make_lane(instance, self)
+    def _make_lane(self, instance: Instance) -> Subchannel:
+        return make_subchannel(instance, self)
 
     # -- who is there
 
@@ -108,17 +107,17 @@ class Pool:
         """Adopts a list of members. Never blocks."""
         if self.closed:
             return
-        known = set(self._roster.members.values())
-        for member in self._roster.receive_snapshot(snapshot, self.clock()):
-            member.lane.retire()
-        for member in self._roster.members.values():
-            member.lane.kept = member in self._roster.kept
-        for member in list(self._roster.kept):
-            member.lane.verify()
-        if not known.issuperset(self._roster.members.values()):
+        known = set(self._balancer.members.values())
+        for member in self._balancer.receive_snapshot(snapshot, self.clock()):
+            member.subchannel.retire()
+        for member in self._balancer.members.values():
+            member.subchannel.kept = member in self._balancer.kept
+        for member in list(self._balancer.kept):
+            member.subchannel.verify()
+        if not known.issuperset(self._balancer.members.values()):
             self.tell_news()
 
-    def pick(self, call: Call, now: float) -> Member[Lane]:
+    def pick(self, call: Call, now: float) -> Member[Subchannel]:
         """The member for a call's next attempt. Raises Unavailable if there is nobody."""
         if self.closed:
             if self._is_parents:
@@ -126,29 +125,29 @@ class Pool:
                     "a call that was begun before a fork is the parent's, so nothing was done; make it anew here"
                 )
             raise Unavailable("the client is closed; make a new one")
-        member = self._roster.pick(call.tried, self.rng, now, call.key)
+        member = self._balancer.pick(call.tried, self.rng, now, call.key)
         if member is None:
-            raise Unavailable(self._roster.explain_absence(), nobody=True)
+            raise Unavailable(self._balancer.explain_absence(), nobody=True)
         return member
 
-    def find(self, endpoint: Endpoint) -> Member[Lane] | None:
+    def find(self, endpoint: Endpoint) -> Member[Subchannel] | None:
         """The member at this place; None if there is none, or none any more."""
-        return None if self.closed else self._roster.find(endpoint)
+        return None if self.closed else self._balancer.find(endpoint)
 
     def is_marked(self, method: str) -> bool:
         """Whether the registry's records say that only a primary runs this method: those of half of the members."""
-        members = self._roster.members.values()
+        members = self._balancer.members.values()
         marked = sum(1 for one in members if method in one.instance.primary_only)
         return 0 < len(members) <= 2 * marked
 
     def has_untried(self, call: Call) -> bool:
         """Whether there is a member worth asking at once that this call has not asked."""
-        return not self.closed and self._roster.has_untried(call.tried, self.clock())
+        return not self.closed and self._balancer.has_untried(call.tried, self.clock())
 
     def explain(self, wall_now: float) -> list[InstanceView]:
         """Every member as this client sees it, and why it is picked or not. ``wall_now`` is in seconds since 1970."""
-        now, roster = self.clock(), self._roster
-        picked = roster.candidates(now)
+        now, load_balancer = self.clock(), self._balancer
+        picked = load_balancer.candidates(now)
         return [
             view_of_member(
                 member,
@@ -156,33 +155,33 @@ class Pool:
                 wall_now=wall_now,
                 zone=self.config.zone,
                 picked=member in picked,
-                kept=member in roster.kept,
-                refused=member.lane.refused,
+                kept=member in load_balancer.kept,
+                refused=member.subchannel.refused,
             )
-            for member in roster.members.values()
+            for member in load_balancer.members.values()
         ]
 
     # -- what becomes of calls
 
-    def receive_success(self, member: Member[Lane], now: float) -> None:
+    def receive_success(self, member: Member[Subchannel], now: float) -> None:
         """A call went well. Most need not be told: see ``Breaker``."""
-        self._roster.receive_success(member, now)
+        self._balancer.receive_success(member, now)
 
-    def receive_failure(self, member: Member[Lane], error: CallError, now: float) -> None:
+    def receive_failure(self, member: Member[Subchannel], error: CallError, now: float) -> None:
         """A call failed: what that says of the instance."""
         if isinstance(error, Overloaded):
-            self._roster.abandon(member, now)
+            self._balancer.abandon(member, now)
             pause = _SPARE if error.retry_after is None else error.retry_after
-            self._roster.spare(member, now + pause, now)
+            self._balancer.spare(member, now + pause, now)
         elif speaks_against(error):
-            self._roster.receive_failure(member, now)
+            self._balancer.receive_failure(member, now)
         else:
-            self._roster.abandon(member, now)
+            self._balancer.abandon(member, now)
 
-    def abandon(self, member: Member[Lane], now: float) -> None:
+    def abandon(self, member: Member[Subchannel], now: float) -> None:
         """A call ended without a word of the instance."""
         if member.breaker.troubled:
-            self._roster.abandon(member, now)
+            self._balancer.abandon(member, now)
 
     # -- pauses
 
@@ -198,49 +197,49 @@ class Pool:
         self._news.set()
         self._news.clear()
 
-    # -- what lanes tell
+    # -- what subchannels tell
 
-    def avoid(self, lane: Lane) -> None:
-        """A lane's endpoint takes no calls."""
-        self._let_go(self._roster.avoid(lane.endpoint, lane))
+    def avoid(self, subchannel: Subchannel) -> None:
+        """A subchannel's endpoint takes no calls."""
+        self._let_go(self._balancer.avoid(subchannel.endpoint, subchannel))
 
-    def readmit(self, lane: Lane) -> None:
-        """A lane's endpoint takes calls again."""
-        if self._roster.readmit(lane.endpoint, lane):
+    def readmit(self, subchannel: Subchannel) -> None:
+        """A subchannel's endpoint takes calls again."""
+        if self._balancer.readmit(subchannel.endpoint, subchannel):
             self.tell_news()
 
-    def suspect(self, lane: Lane) -> None:
-        """A lane's endpoint gives no sign of life."""
-        self._let_go(self._roster.suspect(lane.endpoint, lane))
+    def suspect(self, subchannel: Subchannel) -> None:
+        """A subchannel's endpoint gives no sign of life."""
+        self._let_go(self._balancer.suspect(subchannel.endpoint, subchannel))
 
-    def trust(self, lane: Lane) -> None:
-        """A lane's endpoint does again."""
-        if self._roster.trust(lane.endpoint, lane):
+    def trust(self, subchannel: Subchannel) -> None:
+        """A subchannel's endpoint does again."""
+        if self._balancer.trust(subchannel.endpoint, subchannel):
             self.tell_news()
 
-    def may_leave_unheard(self, lane: Lane) -> bool:
-        """Whether a lane's member has never answered a call, and another one looks well."""
-        member, now = self._roster.find(lane.endpoint), self.clock()
+    def may_leave_unheard(self, subchannel: Subchannel) -> bool:
+        """Whether a subchannel's member has never answered a call, and another one looks well."""
+        member, now = self._balancer.find(subchannel.endpoint), self.clock()
         if member is not None and member.breaker.successes:
             return False
-        well = self._roster.candidates(now)
-        return any(one.lane is not lane and not one.down and not one.is_suspect(now) for one in well)
+        well = self._balancer.candidates(now)
+        return any(one.subchannel is not subchannel and not one.down and not one.is_suspect(now) for one in well)
 
-    def _let_go(self, member: Member[Lane] | None) -> None:
+    def _let_go(self, member: Member[Subchannel] | None) -> None:
         """A member that only stayed because it answered does so no more."""
-        if member is not None and member in self._roster.kept:
-            self._roster.drop(member)
-            member.lane.retire()
+        if member is not None and member in self._balancer.kept:
+            self._balancer.drop(member)
+            member.subchannel.retire()
 
     # -- the end, and time
 
     def close(self) -> None:
-        """Ends all lanes. Never blocks."""
+        """Ends all subchannels. Never blocks."""
         self.closed = True
         self._ticker.stop()
         self._ticker.close()
-        for member in self._roster.members.values():
-            member.lane.retire()
+        for member in self._balancer.members.values():
+            member.subchannel.retire()
         for connection in list(self.connections):
             connection.close()
         self.tell_news()

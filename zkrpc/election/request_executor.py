@@ -87,7 +87,7 @@ class Asks(Protocol):
         """The answer, or why there is none. ``session_id`` is the session that the request belongs to."""
 
 
-class Envoy:
+class RequestExecutor:
     """Asks on behalf of one campaign. ``watch`` is set when something that a request asked to watch has changed."""
 
     def __init__(self, session: Session, watch: Event, *, wall_clock: Callable[[], float] = time.time) -> None:

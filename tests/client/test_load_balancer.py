@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zkrpc.client.load_balancer import LoadBalancer, Picking
 from zkrpc.client.member import Member
-from zkrpc.client.roster import Picking, Roster
 from zkrpc.config import BreakerConfig, ClientConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 
@@ -28,9 +28,9 @@ def instance(number: int, **changes: Any) -> Instance:
 
 
 @functools.cache
-def lane(of: str) -> str:
-    """The lane of an instance, always the same object."""
-    return f"lane of {of}"
+def subchannel(of: str) -> str:
+    """The subchannel of an instance, always the same object."""
+    return f"subchannel of {of}"
 
 
 def snapshot(*instances: Instance) -> Snapshot:
@@ -38,20 +38,20 @@ def snapshot(*instances: Instance) -> Snapshot:
     return Snapshot(service="users", instances=instances)
 
 
-def roster(*instances: Instance) -> Roster[str]:
-    """A roster whose lanes are the names of their instances."""
+def load_balancer(*instances: Instance) -> LoadBalancer[str]:
+    """A balancer whose subchannels are the names of their instances."""
     return roster_with(TRUSTING, *instances)
 
 
-def roster_with(config: ClientConfig, *instances: Instance, now: float = 0.0, **options: Any) -> Roster[str]:
+def roster_with(config: ClientConfig, *instances: Instance, now: float = 0.0, **options: Any) -> LoadBalancer[str]:
     """The same with settings."""
-    made = Roster(lambda one: lane(one.id), config, rng=RNG, **options)
+    made = LoadBalancer(lambda one: subchannel(one.id), config, rng=RNG, **options)
     made.receive_snapshot(snapshot(*instances), now)
     return made
 
 
 def picks(
-    from_: Roster[str], tried: set[Endpoint] = frozenset(), now: float = 0.0  # type: ignore[assignment]
+    from_: LoadBalancer[str], tried: set[Endpoint] = frozenset(), now: float = 0.0  # type: ignore[assignment]
 ) -> set[str]:
     """Who can be picked."""
     members = [from_.pick(tried, RNG, now) for _ in range(60)]
@@ -60,22 +60,22 @@ def picks(
 
 def test_empty_roster_picks_nobody_and_says_why() -> None:
     """Before a list, and with an empty one."""
-    empty = roster()
+    empty = load_balancer()
     assert empty.pick((), RNG, 0.0) is None
     assert "no instances" in empty.explain_absence()
-    assert repr(empty) == "<Roster 'users' members=0 avoided=0>"
+    assert repr(empty) == "<LoadBalancer 'users' members=0 avoided=0>"
     empty.receive_snapshot(Snapshot(service="users", remark="there is no /prod"))
     assert empty.explain_absence() == "service 'users' has no instances; there is no /prod"
 
 
 def test_everybody_is_picked() -> None:
     """No favourites among equals."""
-    assert picks(roster(instance(1), instance(2), instance(3))) == {"i1", "i2", "i3"}
+    assert picks(load_balancer(instance(1), instance(2), instance(3))) == {"i1", "i2", "i3"}
 
 
 def test_weight_zero_takes_out_of_the_picking() -> None:
-    """It stays a member, with its lane, but gets no calls."""
-    some = roster(instance(1, weight=0.0), instance(2))
+    """It stays a member, with its subchannel, but gets no calls."""
+    some = load_balancer(instance(1, weight=0.0), instance(2))
     assert picks(some) == {"i2"}
     assert len(some.members) == 2
     some.receive_snapshot(snapshot(instance(1, weight=0.0)))
@@ -84,29 +84,29 @@ def test_weight_zero_takes_out_of_the_picking() -> None:
 
 
 def test_leaving_member_is_handed_back_for_its_lane_to_be_retired() -> None:
-    """The others keep their load and lane."""
-    some = roster(instance(1), instance(2))
+    """The others keep their load and subchannel."""
+    some = load_balancer(instance(1), instance(2))
     stays = some.members[Endpoint("h", 2)]
     gone = some.receive_snapshot(snapshot(instance(2, weight=3.0)))
-    assert [member.lane for member in gone] == [lane("i1")]
+    assert [member.subchannel for member in gone] == [subchannel("i1")]
     assert some.members[Endpoint("h", 2)] is stays
     assert stays.weight == 3.0
 
 
 def test_new_process_at_an_old_endpoint_is_another_member() -> None:
     """It starts without the old one's load, connection, or bad name."""
-    some = roster(instance(1))
+    some = load_balancer(instance(1))
     old = some.members[Endpoint("h", 1)]
-    some.avoid(old.endpoint, old.lane)
+    some.avoid(old.endpoint, old.subchannel)
     gone = some.receive_snapshot(snapshot(instance(1, id="i1b")))
     assert gone == [old]
-    assert repr(some) == "<Roster 'users' members=1 avoided=0>"
+    assert repr(some) == "<LoadBalancer 'users' members=1 avoided=0>"
     assert repr(some.members[Endpoint("h", 1)]).startswith("<Member i1b at h:1 <Load")
 
 
 def test_restart_or_other_dialect_makes_another_member() -> None:
     """The same worker id with a later start is a new process; with other protocols it is reached in another way."""
-    some = roster(instance(1))
+    some = load_balancer(instance(1))
     assert some.receive_snapshot(snapshot(instance(1, started_at=5.0)))
     assert some.receive_snapshot(snapshot(instance(1, started_at=5.0, protocols=("framed",))))
     assert not some.receive_snapshot(snapshot(instance(1, started_at=5.0, protocols=("framed",), zone="b")))
@@ -114,39 +114,39 @@ def test_restart_or_other_dialect_makes_another_member() -> None:
 
 def test_avoided_member_is_passed_over_until_readmitted() -> None:
     """While others are left."""
-    some = roster(instance(1), instance(2))
-    some.avoid(Endpoint("h", 1), lane("i1"))
+    some = load_balancer(instance(1), instance(2))
+    some.avoid(Endpoint("h", 1), subchannel("i1"))
     assert picks(some) == {"i2"}
-    assert some.readmit(Endpoint("h", 1), lane("i1"))
-    assert not some.readmit(Endpoint("h", 1), lane("i1"))
+    assert some.readmit(Endpoint("h", 1), subchannel("i1"))
+    assert not some.readmit(Endpoint("h", 1), subchannel("i1"))
     assert picks(some) == {"i1", "i2"}
 
 
 def test_lane_that_left_has_no_say() -> None:
-    """What an old lane finds out does not concern the new process at its endpoint."""
-    some = roster(instance(1))
-    some.avoid(Endpoint("h", 1), "an old lane")
-    some.avoid(Endpoint("h", 9), lane("i9"))
-    assert not some.readmit(Endpoint("h", 9), lane("i9"))
-    some.avoid(Endpoint("h", 1), lane("i1"))
-    assert not some.readmit(Endpoint("h", 1), "an old lane")
-    assert repr(some) == "<Roster 'users' members=1 avoided=1>"
+    """What an old subchannel finds out does not concern the new process at its endpoint."""
+    some = load_balancer(instance(1))
+    some.avoid(Endpoint("h", 1), "an old subchannel")
+    some.avoid(Endpoint("h", 9), subchannel("i9"))
+    assert not some.readmit(Endpoint("h", 9), subchannel("i9"))
+    some.avoid(Endpoint("h", 1), subchannel("i1"))
+    assert not some.readmit(Endpoint("h", 1), "an old subchannel")
+    assert repr(some) == "<LoadBalancer 'users' members=1 avoided=1>"
 
 
 def test_tried_members_come_before_avoided_ones() -> None:
     """Asking a living instance again beats asking a dead one."""
-    some = roster(instance(1), instance(2), instance(3))
-    some.avoid(Endpoint("h", 1), lane("i1"))
+    some = load_balancer(instance(1), instance(2), instance(3))
+    some.avoid(Endpoint("h", 1), subchannel("i1"))
     assert picks(some, {Endpoint("h", 2), Endpoint("h", 7)}) == {"i3"}
     assert picks(some, {Endpoint("h", 2), Endpoint("h", 3)}) == {"i2", "i3"}
 
 
 def test_has_untried_counts_only_those_worth_asking_at_once() -> None:
     """Avoided members and those of weight 0 are not."""
-    some = roster(instance(1), instance(2, weight=0.0))
+    some = load_balancer(instance(1), instance(2, weight=0.0))
     assert some.has_untried((), 0.0)
     assert not some.has_untried({Endpoint("h", 1)}, 0.0)
-    some.avoid(Endpoint("h", 1), lane("i1"))
+    some.avoid(Endpoint("h", 1), subchannel("i1"))
     assert not some.has_untried((), 0.0)
 
 
@@ -157,23 +157,23 @@ numbers = st.sets(st.integers(1, 6))
 @given(st.lists(numbers, min_size=1, max_size=6), numbers, numbers)
 def test_suspicion_never_empties_the_list(lists: list[set[int]], avoided: set[int], tried: set[int]) -> None:
     """Whatever is avoided and tried, somebody is picked as long as there is anybody."""
-    some = roster()
+    some = load_balancer()
     for listed in lists:
         before = set(some.members.values())
         gone = some.receive_snapshot(snapshot(*(instance(number) for number in sorted(listed))))
         assert set(gone) == before - set(some.members.values())
         for number in avoided:
-            some.avoid(Endpoint("h", number), lane(f"i{number}"))
+            some.avoid(Endpoint("h", number), subchannel(f"i{number}"))
     member = some.pick({Endpoint("h", number) for number in tried}, RNG, 0.0)
     assert (member is not None) is bool(lists[-1])
 
 
-def member(of: Roster[str], number: int) -> Member[str]:
+def member(of: LoadBalancer[str], number: int) -> Member[str]:
     """The member of an instance."""
     return of.members[Endpoint("h", number)]
 
 
-def fail(some: Roster[str], number: int, times: int = 5, now: float = 0.0) -> None:
+def fail(some: LoadBalancer[str], number: int, times: int = 5, now: float = 0.0) -> None:
     """So many calls fail in a row."""
     for _ in range(times):
         some.receive_failure(member(some, number), now)
@@ -184,10 +184,10 @@ def fail(some: Roster[str], number: int, times: int = 5, now: float = 0.0) -> No
 
 def test_member_whose_calls_fail_is_left_alone_and_then_probed_by_one_call() -> None:
     """The probe's success brings it back, its failure keeps it out for longer."""
-    some = roster(instance(1), instance(2), instance(3))
+    some = load_balancer(instance(1), instance(2), instance(3))
     fail(some, 1)
     assert picks(some, now=1.0) == {"i2", "i3"}
-    assert repr(some) == "<Roster 'users' members=3 avoided=1>"
+    assert repr(some) == "<LoadBalancer 'users' members=3 avoided=1>"
     probed = [some.pick((), RNG, 6.0) for _ in range(30)]
     assert [one.id for one in probed if one is not None].count("i1") == 1
     fail(some, 1, times=1, now=6.0)
@@ -201,20 +201,20 @@ def test_member_whose_calls_fail_is_left_alone_and_then_probed_by_one_call() -> 
 
 def test_member_that_is_back_gets_its_share_at_once() -> None:
     """What it cost when it went is of another time."""
-    some = roster(instance(1), instance(2), instance(3))
+    some = load_balancer(instance(1), instance(2), instance(3))
     for back in (some.readmit, some.trust):
         for number in (1, 2, 3):
             member(some, number).load.pending += 1
             member(some, number).load.finish(9.0 if number == 1 else 0.01, 0.0)
         assert picks(some) == {"i2", "i3"}
-        (some.avoid if back == some.readmit else some.suspect)(Endpoint("h", 1), lane("i1"))
-        back(Endpoint("h", 1), lane("i1"))
+        (some.avoid if back == some.readmit else some.suspect)(Endpoint("h", 1), subchannel("i1"))
+        back(Endpoint("h", 1), subchannel("i1"))
         assert "i1" in picks(some)
 
 
 def test_probe_that_says_nothing_is_made_again() -> None:
     """Its caller was killed, for instance."""
-    some = roster(instance(1), instance(2), instance(3))
+    some = load_balancer(instance(1), instance(2), instance(3))
     fail(some, 1)
     first = some.pick((), RNG, 6.0)
     assert first is member(some, 1)
@@ -224,7 +224,7 @@ def test_probe_that_says_nothing_is_made_again() -> None:
 
 def test_probe_is_no_second_attempt_of_a_call() -> None:
     """A call in trouble goes where it will succeed."""
-    some = roster(instance(1), instance(2), instance(3))
+    some = load_balancer(instance(1), instance(2), instance(3))
     fail(some, 1)
     assert picks(some, {Endpoint("h", 2)}, now=6.0) == {"i3"}
     assert some.pick((), RNG, 6.0) is member(some, 1)
@@ -232,29 +232,29 @@ def test_probe_is_no_second_attempt_of_a_call() -> None:
 
 def test_suspicion_against_most_is_ignored() -> None:
     """Then it is more likely to be wrong; who is down stays out, for that is a fact."""
-    some = roster(*(instance(number) for number in range(1, 6)))
-    some.avoid(Endpoint("h", 5), lane("i5"))
+    some = load_balancer(*(instance(number) for number in range(1, 6)))
+    some.avoid(Endpoint("h", 5), subchannel("i5"))
     for number in (1, 2):
-        some.suspect(Endpoint("h", number), lane(f"i{number}"))
+        some.suspect(Endpoint("h", number), subchannel(f"i{number}"))
     assert picks(some) == {"i3", "i4"}
-    some.suspect(Endpoint("h", 3), lane("i3"))
+    some.suspect(Endpoint("h", 3), subchannel("i3"))
     assert picks(some) == {"i1", "i2", "i3", "i4"}
-    assert some.trust(Endpoint("h", 1), lane("i1")) and not some.trust(Endpoint("h", 1), lane("i1"))
+    assert some.trust(Endpoint("h", 1), subchannel("i1")) and not some.trust(Endpoint("h", 1), subchannel("i1"))
     assert picks(some) == {"i1", "i4"}
 
 
 def test_last_suspects_are_picked_rather_than_nobody() -> None:
     """And those that are down, if nobody else is there."""
-    some = roster(instance(1))
-    some.suspect(Endpoint("h", 1), lane("i1"))
+    some = load_balancer(instance(1))
+    some.suspect(Endpoint("h", 1), subchannel("i1"))
     assert picks(some) == {"i1"}
-    some.avoid(Endpoint("h", 1), lane("i1"))
+    some.avoid(Endpoint("h", 1), subchannel("i1"))
     assert picks(some) == {"i1"}
 
 
 def test_member_that_asked_for_it_is_spared_for_that_long() -> None:
     """Asking again makes it longer, never shorter."""
-    some = roster(instance(1), instance(2), instance(3))
+    some = load_balancer(instance(1), instance(2), instance(3))
     assert picks(some) == {"i1", "i2", "i3"}
     some.spare(member(some, 1), 2.0, 0.0)
     assert picks(some, now=0.1) == {"i2", "i3"}
@@ -266,10 +266,10 @@ def test_member_that_asked_for_it_is_spared_for_that_long() -> None:
 
 def test_untried_suspects_are_not_worth_asking_at_once() -> None:
     """Only while suspicion is believed."""
-    some = roster(instance(1), instance(2))
-    some.suspect(Endpoint("h", 1), lane("i1"))
+    some = load_balancer(instance(1), instance(2))
+    some.suspect(Endpoint("h", 1), subchannel("i1"))
     assert not some.has_untried({Endpoint("h", 2)}, 0.0)
-    some.suspect(Endpoint("h", 2), lane("i2"))
+    some.suspect(Endpoint("h", 2), subchannel("i2"))
     assert some.has_untried({Endpoint("h", 2)}, 0.0)
 
 
@@ -282,9 +282,9 @@ def test_own_zone_is_preferred_while_it_is_well() -> None:
     zones = [instance(number, zone="a" if number < 3 else "b") for number in range(1, 5)]
     some = roster_with(config, *zones)
     assert picks(some) == {"i1", "i2"}
-    some.avoid(Endpoint("h", 1), lane("i1"))
+    some.avoid(Endpoint("h", 1), subchannel("i1"))
     assert picks(some) == {"i2"}
-    some.avoid(Endpoint("h", 2), lane("i2"))
+    some.avoid(Endpoint("h", 2), subchannel("i2"))
     assert picks(some) == {"i3", "i4"}
 
 
@@ -295,13 +295,13 @@ def test_subset_is_kept_until_nobody_in_it_is_left() -> None:
     chosen = picks(some)
     assert len(chosen) == 2
     for name in chosen:
-        some.avoid(Endpoint("h", int(name[1:])), lane(name))
+        some.avoid(Endpoint("h", int(name[1:])), subchannel(name))
     assert picks(some) == {f"i{number}" for number in range(1, 9)} - chosen
 
 
 def test_equal_keys_go_to_the_same_member() -> None:
     """As long as it is well."""
-    some = roster(*(instance(number) for number in range(1, 6)))
+    some = load_balancer(*(instance(number) for number in range(1, 6)))
     some.receive_picking(Picking(balancing="consistent_hash"))
     owners = {key: some.pick((), RNG, 0.0, key) for key in "abcdefgh"}
     assert len({one.id for one in owners.values() if one}) > 1
@@ -328,11 +328,11 @@ GUARDED = ClientConfig(collapse_floor=0.5, collapse_window=10.0)
 def test_members_that_vanish_together_stay_until_they_refuse() -> None:
     """One by one; those that were down already go at once, and so does one of no weight."""
     some = roster_with(GUARDED, *(instance(number, weight=0.0 if number == 5 else 1.0) for number in range(1, 6)))
-    some.avoid(Endpoint("h", 4), lane("i4"))
+    some.avoid(Endpoint("h", 4), subchannel("i4"))
     gone = some.receive_snapshot(snapshot(), 1.0)
     assert sorted(one.id for one in gone) == ["i4", "i5"]
     assert {one.id for one in some.kept} == picks(some, now=1.0) == {"i1", "i2", "i3"}
-    assert repr(some) == "<Roster 'users' members=3 avoided=0 kept=3>"
+    assert repr(some) == "<LoadBalancer 'users' members=3 avoided=0 kept=3>"
     for number in (1, 2, 3):
         some.drop(member(some, number))
     assert some.pick((), RNG, 1.0) is None
@@ -380,5 +380,5 @@ def test_somebody_is_always_picked_whatever_is_said_of_them(steps: list[tuple[st
             one.breaker.successes += 1
             some.receive_success(one, now)
         else:
-            getattr(some, step)(one.endpoint, one.lane)
+            getattr(some, step)(one.endpoint, one.subchannel)
         assert some.pick((), RNG, now) is not None

@@ -8,7 +8,7 @@ needs a callback, a wake-up or a new greenlet for each request.
 ==========  ===================================  =======================================================================
 a worker    is                                   and becomes
 ==========  ===================================  =======================================================================
-free        parked, in the crew's list           *in front* when the hub takes it
+free        parked, in the greenlets's list           *in front* when the hub takes it
 in front    the only one that runs               free when its work is done; *apart* when a handler blocks
 apart       in a handler that waits for the hub  free when its work is done, which may be more than that one request
 ==========  ===================================  =======================================================================
@@ -30,33 +30,33 @@ Work = Callable[["Worker"], object]
 
 
 class Worker(gevent.Greenlet):  # type: ignore[type-arg]  # its class cannot be subscripted when the program runs
-    """A greenlet of a crew."""
+    """A greenlet of the pool."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, greenlets: GreenletPool) -> None:
         super().__init__()
         self.work: Work | None = None
         """What it was given to do; None while it is free."""
         self.in_front = False
         """True while the hub waits for it to come back: then no handler of its has blocked yet."""
-        self._crew = crew
+        self._greenlets = greenlets
 
     def _run(self) -> None:
-        crew, hub = self._crew, get_hub()
+        greenlets, hub = self._greenlets, get_hub()
         try:
             while self.work is not None:
                 self.work(self)
                 self.work = None
-                if not crew.welcome(self):
+                if not greenlets.welcome(self):
                     break
-                while self.work is None and not crew.dismissed:
+                while self.work is None and not greenlets.dismissed:
                     hub.switch()
         except gevent.GreenletExit:
             pass  # as a result it would be kept, and with its traceback the connection, until a collection
         finally:
-            crew.lose(self)
+            greenlets.lose(self)
 
 
-class Crew:
+class GreenletPool:
     """The workers of one server. Belongs to the hub of the thread that made it."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Crew:
 
     def __repr__(self) -> str:
         """How many are free."""
-        return f"<Crew free={len(self._free)}>"
+        return f"<GreenletPool free={len(self._free)}>"
 
     def begin(self, work: Work) -> bool:
         """In the hub: has a worker do it. False if that has blocked, and goes on later."""

@@ -13,9 +13,9 @@ import pytest
 
 from tests.support.scripted_servers import Peer, closed_port, echo, silent, wait_until
 from zkrpc.call import Call
+from zkrpc.client.channel import Channel
 from zkrpc.client.connection import Connection
-from zkrpc.client.lane import Lane, PlainLane, SharedLane, make_lane
-from zkrpc.client.pool import Pool
+from zkrpc.client.subchannel import PlainSubchannel, SharedSubchannel, Subchannel, make_subchannel
 from zkrpc.config import ClientConfig
 from zkrpc.deadline import Deadline
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
@@ -29,15 +29,15 @@ BODY = b"\x00"
 
 
 @contextmanager
-def pool_of(*endpoints: Endpoint, speaks: str = "zkrpc", config: ClientConfig = CONFIG) -> Iterator[Pool]:
-    """A pool that knows these endpoints."""
-    pool = Pool(config, rng=random.Random(5).random)
-    pool.receive_snapshot(listing(*endpoints, speaks=speaks))
+def pool_of(*endpoints: Endpoint, speaks: str = "zkrpc", config: ClientConfig = CONFIG) -> Iterator[Channel]:
+    """A channel that knows these endpoints."""
+    channel = Channel(config, rng=random.Random(5).random)
+    channel.receive_snapshot(listing(*endpoints, speaks=speaks))
     try:
-        yield pool
+        yield channel
     finally:
-        pool.close()
-        assert not pool.connections
+        channel.close()
+        assert not channel.connections
 
 
 def listing(*endpoints: Endpoint, speaks: str = "zkrpc") -> Snapshot:
@@ -58,116 +58,116 @@ def a_call(*tried: Endpoint) -> Call:
     return call
 
 
-def lane_to(pool: Pool, *tried: Endpoint) -> Lane:
-    """The lane that a call would take."""
-    return pool.pick(a_call(*tried), time.monotonic()).lane
+def lane_to(channel: Channel, *tried: Endpoint) -> Subchannel:
+    """The subchannel that a call would take."""
+    return channel.pick(a_call(*tried), time.monotonic()).subchannel
 
 
-def ask(lane: Lane, seconds: float = 2.0) -> None:
-    """One call over a lane."""
-    connection = lane.acquire(soon(seconds))
+def ask(subchannel: Subchannel, seconds: float = 2.0) -> None:
+    """One call over a subchannel."""
+    connection = subchannel.acquire(soon(seconds))
     try:
         connection.call(b"echo", BODY, soon(seconds))
     finally:
-        lane.release(connection)
+        subchannel.release(connection)
 
 
 @pytest.mark.parametrize(
     ("protocols", "kind", "dialect", "zkrpc"),
     [
-        (("zkrpc", "theader", "framed"), SharedLane, Dialect.HEADER_BINARY, True),
-        (("framed", "theader"), SharedLane, Dialect.HEADER_BINARY, False),
-        (("framed",), PlainLane, Dialect.FRAMED_BINARY, False),
-        (("carrier-pigeon",), PlainLane, Dialect.FRAMED_BINARY, False),
-        ((), PlainLane, Dialect.FRAMED_BINARY, False),
+        (("zkrpc", "theader", "framed"), SharedSubchannel, Dialect.HEADER_BINARY, True),
+        (("framed", "theader"), SharedSubchannel, Dialect.HEADER_BINARY, False),
+        (("framed",), PlainSubchannel, Dialect.FRAMED_BINARY, False),
+        (("carrier-pigeon",), PlainSubchannel, Dialect.FRAMED_BINARY, False),
+        ((), PlainSubchannel, Dialect.FRAMED_BINARY, False),
     ],
 )
 def test_lane_follows_what_the_instance_speaks(
-    protocols: tuple[str, ...], kind: type[Lane], dialect: Dialect, zkrpc: bool
+    protocols: tuple[str, ...], kind: type[Subchannel], dialect: Dialect, zkrpc: bool
 ) -> None:
     """The best that both know; plain framed Thrift if nothing is said."""
-    with pool_of() as pool:
-        lane = make_lane(Instance(id="a", endpoint=Endpoint("h", 1), protocols=protocols), pool)
-        assert (type(lane), lane.dialect, lane.zkrpc) == (kind, dialect, zkrpc)
+    with pool_of() as channel:
+        subchannel = make_subchannel(Instance(id="a", endpoint=Endpoint("h", 1), protocols=protocols), channel)
+        assert (type(subchannel), subchannel.dialect, subchannel.zkrpc) == (kind, dialect, zkrpc)
 
 
 def test_shared_lane_dials_once_for_all_who_wait() -> None:
     """Twenty callers, one connection."""
-    with Peer() as peer, pool_of(peer.endpoint) as pool:
-        callers = [gevent.spawn(ask, lane_to(pool)) for _ in range(20)]
+    with Peer() as peer, pool_of(peer.endpoint) as channel:
+        callers = [gevent.spawn(ask, lane_to(channel)) for _ in range(20)]
         gevent.joinall(callers, timeout=60, raise_error=True)
-        assert (peer.accepted, len(pool.connections)) == (1, 1)
+        assert (peer.accepted, len(channel.connections)) == (1, 1)
 
 
 def test_refused_endpoint_is_out_at_once_and_comes_back_by_itself() -> None:
     """The first caller finds out, the next ones need not wait for it, and somebody keeps knocking."""
     endpoint = closed_port()
-    with Peer() as other, pool_of(endpoint, other.endpoint) as pool:
-        lane = lane_to(pool, other.endpoint)
+    with Peer() as other, pool_of(endpoint, other.endpoint) as channel:
+        subchannel = lane_to(channel, other.endpoint)
         with pytest.raises(Unavailable, match="is the server running there") as caught:
-            lane.acquire(soon())
+            subchannel.acquire(soon())
         assert (caught.value.executed, caught.value.endpoint) == (Executed.NO, endpoint)
-        assert {lane_to(pool).endpoint for _ in range(20)} == {other.endpoint}
-        assert not pool.has_untried(a_call(other.endpoint))
+        assert {lane_to(channel).endpoint for _ in range(20)} == {other.endpoint}
+        assert not channel.has_untried(a_call(other.endpoint))
         with pytest.raises(Unavailable):
-            lane.acquire(soon())
-        waiting = gevent.spawn(pool.pause, 5.0)
+            subchannel.acquire(soon())
+        waiting = gevent.spawn(channel.pause, 5.0)
         with Peer(port=endpoint.port) as late:
             waiting.join(5)
             assert waiting.value is True
-            assert pool.has_untried(a_call(other.endpoint))
-            ask(lane)
+            assert channel.has_untried(a_call(other.endpoint))
+            ask(subchannel)
             assert late.accepted == 1
-        assert repr(lane) == f"<SharedLane {endpoint} ok>"
+        assert repr(subchannel) == f"<SharedSubchannel {endpoint} ok>"
 
 
 def test_refused_plain_endpoint_comes_back_with_a_connection_to_use() -> None:
     """The one that the background opened is the one the next call takes."""
     endpoint = closed_port()
-    with pool_of(endpoint, speaks="framed") as pool:
-        lane = lane_to(pool)
+    with pool_of(endpoint, speaks="framed") as channel:
+        subchannel = lane_to(channel)
         with pytest.raises(Unavailable):
-            lane.acquire(soon())
+            subchannel.acquire(soon())
         with Peer(port=endpoint.port) as late:
-            wait_until(lambda: lane.refused is None)
-            ask(lane)
+            wait_until(lambda: subchannel.refused is None)
+            ask(subchannel)
             assert late.accepted == 1
 
 
 def test_refused_endpoint_that_leaves_is_not_dialled_any_more() -> None:
     """The knocking ends with the membership."""
     endpoint = closed_port()
-    with pool_of(endpoint) as pool:
+    with pool_of(endpoint) as channel:
         with pytest.raises(Unavailable):
-            lane_to(pool).acquire(soon())
-        pool.receive_snapshot(listing())
+            lane_to(channel).acquire(soon())
+        channel.receive_snapshot(listing())
         with Peer(port=endpoint.port) as late:
             gevent.sleep(0.1)
             assert late.accepted == 0
         with pytest.raises(Unavailable, match="no instances"):
-            lane_to(pool)
+            lane_to(channel)
 
 
 def test_caller_with_less_time_than_a_dial_says_nothing_of_the_endpoint() -> None:
     """Its own deadline passes; the dial goes on for others, and nobody is avoided."""
-    with full_backlog() as endpoint, pool_of(endpoint) as pool:
-        lane = lane_to(pool)
+    with full_backlog() as endpoint, pool_of(endpoint) as channel:
+        subchannel = lane_to(channel)
         with pytest.raises(DeadlineExceeded) as caught:
-            lane.acquire(soon(0.02))
+            subchannel.acquire(soon(0.02))
         assert caught.value.executed is Executed.NO
-        assert (lane.refused, repr(pool)) == (None, "<Pool <Roster 'users' members=1 avoided=0>>")
+        assert (subchannel.refused, repr(channel)) == (None, "<Channel <LoadBalancer 'users' members=1 avoided=0>>")
         with pytest.raises(Unavailable, match="in time"):
-            lane.acquire(soon())
-        assert repr(pool) == "<Pool <Roster 'users' members=1 avoided=1>>"
+            subchannel.acquire(soon())
+        assert repr(channel) == "<Channel <LoadBalancer 'users' members=1 avoided=1>>"
 
 
 def test_plain_caller_with_less_time_than_a_dial_says_nothing_either() -> None:
     """Also where each caller dials for itself."""
-    with full_backlog() as endpoint, pool_of(endpoint, speaks="framed") as pool:
-        lane = lane_to(pool)
+    with full_backlog() as endpoint, pool_of(endpoint, speaks="framed") as channel:
+        subchannel = lane_to(channel)
         with pytest.raises(DeadlineExceeded):
-            lane.acquire(soon(0.02))
-        assert lane.refused is None
+            subchannel.acquire(soon(0.02))
+        assert subchannel.refused is None
 
 
 @contextmanager
@@ -190,24 +190,24 @@ def full_backlog() -> Iterator[Endpoint]:
 
 def test_member_that_leaves_keeps_its_calls_and_loses_its_connection() -> None:
     """Leaving the list is not dying: what is in flight is answered."""
-    with Peer(lambda link, request: link.held.append(request)) as peer, pool_of(peer.endpoint) as pool:
-        caller = gevent.spawn(ask, lane_to(pool))
+    with Peer(lambda link, request: link.held.append(request)) as peer, pool_of(peer.endpoint) as channel:
+        caller = gevent.spawn(ask, lane_to(channel))
         wait_until(lambda: peer.requests)
-        pool.receive_snapshot(listing())
-        assert len(pool.connections) == 1
+        channel.receive_snapshot(listing())
+        assert len(channel.connections) == 1
         [link] = peer.links
         echo(link, link.held[0])
         link.flush()
         caller.get(timeout=60)
-        wait_until(lambda: not pool.connections)
+        wait_until(lambda: not channel.connections)
 
 
 def test_member_that_leaves_while_it_is_dialled_sends_its_waiters_on() -> None:
     """They may ask another instance at once."""
-    with full_backlog() as endpoint, pool_of(endpoint) as pool:
-        waiter = gevent.spawn(lane_to(pool).acquire, soon())
+    with full_backlog() as endpoint, pool_of(endpoint) as channel:
+        waiter = gevent.spawn(lane_to(channel).acquire, soon())
         gevent.sleep(0.01)
-        pool.receive_snapshot(listing())
+        channel.receive_snapshot(listing())
         waiter.join(0.3)
         assert isinstance(waiter.exception, Unavailable)
         assert "left the list" in str(waiter.exception)
@@ -215,68 +215,68 @@ def test_member_that_leaves_while_it_is_dialled_sends_its_waiters_on() -> None:
 
 def test_draining_connection_is_replaced_only_after_a_rest() -> None:
     """Others first; a server that is still a member after the rest gets calls again."""
-    with Peer() as peer, Peer() as other, pool_of(peer.endpoint, other.endpoint) as pool:
-        lane = lane_to(pool, other.endpoint)
-        ask(lane)
+    with Peer() as peer, Peer() as other, pool_of(peer.endpoint, other.endpoint) as channel:
+        subchannel = lane_to(channel, other.endpoint)
+        ask(subchannel)
         peer.links[0].drain()
         wait_until(lambda: not peer.links)
-        assert {lane_to(pool).endpoint for _ in range(20)} == {other.endpoint}
-        wait_until(lambda: pool.has_untried(a_call(other.endpoint)))
-        ask(lane)
+        assert {lane_to(channel).endpoint for _ in range(20)} == {other.endpoint}
+        wait_until(lambda: channel.has_untried(a_call(other.endpoint)))
+        ask(subchannel)
         assert peer.accepted == 2
 
 
 def test_draining_peer_is_still_used_when_there_is_nobody_else() -> None:
     """A preference, not an exclusion."""
-    with Peer() as peer, pool_of(peer.endpoint) as pool:
-        ask(lane_to(pool))
+    with Peer() as peer, pool_of(peer.endpoint) as channel:
+        ask(lane_to(channel))
         peer.links[0].drain()
-        wait_until(lambda: not pool.connections)
-        ask(lane_to(pool))
+        wait_until(lambda: not channel.connections)
+        ask(lane_to(channel))
         assert peer.accepted == 2
 
 
 def test_draining_peer_that_stops_listening_is_dialled_in_the_background() -> None:
     """The rest of a drain gives way to the knocking of a refusal."""
-    with pool_of() as pool:
+    with pool_of() as channel:
         with Peer() as peer:
-            pool.receive_snapshot(listing(peer.endpoint))
-            lane = lane_to(pool)
-            ask(lane)
+            channel.receive_snapshot(listing(peer.endpoint))
+            subchannel = lane_to(channel)
+            ask(subchannel)
             peer.links[0].drain()
-            wait_until(lambda: not pool.connections)
+            wait_until(lambda: not channel.connections)
         with pytest.raises(Unavailable):
-            lane.acquire(soon())
+            subchannel.acquire(soon())
         with Peer(port=peer.endpoint.port):
-            wait_until(lambda: lane.refused is None)
-            ask(lane)
+            wait_until(lambda: subchannel.refused is None)
+            ask(subchannel)
 
 
 def test_draining_connection_of_a_member_that_left_is_simply_let_go() -> None:
     """Nobody waits for it, nobody dials it."""
-    with Peer(lambda link, request: link.held.append(request)) as peer, pool_of(peer.endpoint) as pool:
-        caller = gevent.spawn(ask, lane_to(pool))
+    with Peer(lambda link, request: link.held.append(request)) as peer, pool_of(peer.endpoint) as channel:
+        caller = gevent.spawn(ask, lane_to(channel))
         wait_until(lambda: peer.requests)
-        pool.receive_snapshot(listing())
+        channel.receive_snapshot(listing())
         [link] = peer.links
         link.drain()
         gevent.sleep(0.01)
         echo(link, link.held[0])
         link.flush()
         caller.get(timeout=60)
-        wait_until(lambda: not pool.connections)
+        wait_until(lambda: not channel.connections)
 
 
 def test_lost_connection_is_dialled_again_by_the_next_call() -> None:
     """Which then finds out what the loss meant."""
-    with Peer(silent) as peer, pool_of(peer.endpoint) as pool:
-        caller = gevent.spawn(ask, lane_to(pool))
+    with Peer(silent) as peer, pool_of(peer.endpoint) as channel:
+        caller = gevent.spawn(ask, lane_to(channel))
         wait_until(lambda: peer.requests)
         peer.cut()
         caller.join(5)
         assert isinstance(caller.exception, ConnectionLost)
         peer.script = echo
-        ask(lane_to(pool))
+        ask(lane_to(channel))
         assert peer.accepted == 2
 
 
@@ -289,122 +289,122 @@ def test_plain_lane_takes_one_call_at_a_time_on_each_connection() -> None:
         gevent.sleep(0.01)
         echo(link, request)
 
-    with Peer(slow) as peer, pool_of(peer.endpoint, speaks="framed") as pool:
-        callers = [gevent.spawn(ask, lane_to(pool)) for _ in range(7)]
+    with Peer(slow) as peer, pool_of(peer.endpoint, speaks="framed") as channel:
+        callers = [gevent.spawn(ask, lane_to(channel)) for _ in range(7)]
         gevent.joinall(callers, timeout=60, raise_error=True)
         assert (peer.accepted, max(busy)) == (2, 2)
 
 
 def test_plain_connection_that_timed_out_is_never_used_again() -> None:
     """Its late answer would be taken for the next one."""
-    with Peer(silent) as peer, pool_of(peer.endpoint, speaks="framed") as pool:
-        lane = lane_to(pool)
+    with Peer(silent) as peer, pool_of(peer.endpoint, speaks="framed") as channel:
+        subchannel = lane_to(channel)
         with pytest.raises(DeadlineExceeded):
-            ask(lane, 0.03)
-        assert not pool.connections
+            ask(subchannel, 0.03)
+        assert not channel.connections
         peer.script = echo
-        ask(lane)
+        ask(subchannel)
         assert peer.accepted == 2
 
 
 def test_plain_lane_with_all_connections_busy_keeps_the_deadline() -> None:
     """Waiting for a turn is waiting, too."""
-    with Peer(silent) as peer, pool_of(peer.endpoint, speaks="framed") as pool:
-        lane = lane_to(pool)
-        holders = [gevent.spawn(ask, lane) for _ in range(2)]
+    with Peer(silent) as peer, pool_of(peer.endpoint, speaks="framed") as channel:
+        subchannel = lane_to(channel)
+        holders = [gevent.spawn(ask, subchannel) for _ in range(2)]
         wait_until(lambda: len(peer.requests) == 2)
         with pytest.raises(DeadlineExceeded, match="all 2 connections") as caught:
-            lane.acquire(soon(0.02))
+            subchannel.acquire(soon(0.02))
         assert caught.value.executed is Executed.NO
         gevent.killall(holders)
         peer.script = echo
-        ask(lane)
+        ask(subchannel)
 
 
 def test_plain_connection_closed_by_its_server_is_replaced_before_use() -> None:
     """A call that cannot be repeated is not wasted on a connection that is gone."""
-    with Peer() as peer, pool_of(peer.endpoint, speaks="framed") as pool:
-        lane = lane_to(pool)
-        ask(lane)
+    with Peer() as peer, pool_of(peer.endpoint, speaks="framed") as channel:
+        subchannel = lane_to(channel)
+        ask(subchannel)
         peer.links[0].sock.shutdown(socket.SHUT_RDWR)
-        ask(lane)
+        ask(subchannel)
         assert peer.accepted == 2
 
 
 def test_plain_member_that_leaves_closes_idle_connections_now_and_busy_ones_after() -> None:
     """As for shared ones: what is in flight is answered."""
     with Peer(lambda link, request: link.held.append(request)) as peer:
-        with pool_of(peer.endpoint, speaks="framed") as pool:
-            lane = lane_to(pool)
-            callers = [gevent.spawn(ask, lane) for _ in range(2)]
+        with pool_of(peer.endpoint, speaks="framed") as channel:
+            subchannel = lane_to(channel)
+            callers = [gevent.spawn(ask, subchannel) for _ in range(2)]
             wait_until(lambda: len(peer.requests) == 2)
             first, second = peer.links
             for link in (first,):
                 echo(link, link.held[0])
                 link.flush()
             gevent.joinall(callers, count=1, timeout=60)
-            assert len(pool.connections) == 2
-            pool.receive_snapshot(listing())
-            assert len(pool.connections) == 1
+            assert len(channel.connections) == 2
+            channel.receive_snapshot(listing())
+            assert len(channel.connections) == 1
             echo(second, second.held[0])
             second.flush()
             gevent.joinall(callers, timeout=60, raise_error=True)
-            assert not pool.connections
+            assert not channel.connections
 
 
 def test_plain_connection_dialled_in_vain_is_one_too_many() -> None:
     """What the background opens beyond the limit is closed."""
-    with Peer() as peer, pool_of(peer.endpoint, speaks="framed") as pool:
-        lane = lane_to(pool)
-        assert isinstance(lane, PlainLane)
-        held = [lane.acquire(soon()) for _ in range(2)]
-        extra = Connection.dial(peer.endpoint, lane.dialect, CONFIG.wire, 1.0, lane, zkrpc=False)
-        lane._adopt(extra)
+    with Peer() as peer, pool_of(peer.endpoint, speaks="framed") as channel:
+        subchannel = lane_to(channel)
+        assert isinstance(subchannel, PlainSubchannel)
+        held = [subchannel.acquire(soon()) for _ in range(2)]
+        extra = Connection.dial(peer.endpoint, subchannel.dialect, CONFIG.wire, 1.0, subchannel, zkrpc=False)
+        subchannel._adopt(extra)
         assert extra.closed
         for connection in held:
-            lane.release(connection)
+            subchannel.release(connection)
 
 
 def test_closed_pool_answers_everybody_and_picks_nobody() -> None:
     """Those who wait for a reply, for a dial, for news."""
-    with Peer(silent) as peer, full_backlog() as dead, pool_of(peer.endpoint, dead) as pool:
-        calling = gevent.spawn(ask, lane_to(pool, dead))
-        dialling = gevent.spawn(lane_to(pool, peer.endpoint).acquire, soon())
-        pausing = gevent.spawn(pool.pause, 5.0)
+    with Peer(silent) as peer, full_backlog() as dead, pool_of(peer.endpoint, dead) as channel:
+        calling = gevent.spawn(ask, lane_to(channel, dead))
+        dialling = gevent.spawn(lane_to(channel, peer.endpoint).acquire, soon())
+        pausing = gevent.spawn(channel.pause, 5.0)
         wait_until(lambda: peer.requests)
-        pool.close()
+        channel.close()
         gevent.joinall([calling, dialling, pausing], timeout=60)
         assert isinstance(calling.exception, ConnectionLost)
         assert isinstance(dialling.exception, Unavailable)
         assert pausing.value is False
-        assert pool.pause(5.0) is False
+        assert channel.pause(5.0) is False
         with pytest.raises(Unavailable, match="closed"):
-            lane_to(pool)
-        pool.receive_snapshot(listing())
-        assert repr(pool).endswith("closed>")
+            lane_to(channel)
+        channel.receive_snapshot(listing())
+        assert repr(channel).endswith("closed>")
 
 
 def test_dial_that_ends_after_the_close_leaves_nothing() -> None:
-    """A caller may be inside a dial of its own when the pool closes."""
-    with Peer() as peer, pool_of(peer.endpoint, speaks="framed") as pool:
-        caller = gevent.spawn(lane_to(pool).acquire, soon())
+    """A caller may be inside a dial of its own when the channel closes."""
+    with Peer() as peer, pool_of(peer.endpoint, speaks="framed") as channel:
+        caller = gevent.spawn(lane_to(channel).acquire, soon())
         gevent.sleep(0)
-        pool.close()
+        channel.close()
         caller.join(5)
         assert isinstance(caller.exception, Unavailable)
 
 
 def test_news_wakes_only_those_who_wait_for_it() -> None:
     """A list with nobody new is no news."""
-    with pool_of(Endpoint("h", 1)) as pool:
-        waiting = gevent.spawn(pool.pause, 5.0)
+    with pool_of(Endpoint("h", 1)) as channel:
+        waiting = gevent.spawn(channel.pause, 5.0)
         gevent.sleep(0)
-        pool.receive_snapshot(listing(Endpoint("h", 1)))
+        channel.receive_snapshot(listing(Endpoint("h", 1)))
         gevent.sleep(0.01)
         assert not waiting.dead
-        pool.receive_snapshot(listing(Endpoint("h", 1), Endpoint("h", 2)))
+        channel.receive_snapshot(listing(Endpoint("h", 1), Endpoint("h", 2)))
         waiting.join(1)
         assert waiting.value is True
         began = time.monotonic()
-        pool.pause(0.02)
+        channel.pause(0.02)
         assert time.monotonic() - began >= 0.015

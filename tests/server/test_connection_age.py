@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.wire_frames import message
 from zkrpc.config import ServerConfig, WireLimits
-from zkrpc.server.upkeep import Step, Upkeep, pace_of
+from zkrpc.server.connection_age import ConnectionAge, Step, pace_of
 from zkrpc.wire.message import control_frame
 from zkrpc.wire.server import ServerProtocol
 
@@ -22,14 +22,14 @@ class Peer:
         self.protocol = ServerProtocol(WireLimits(), 100.0)
         if zkrpc:
             self.protocol.receive_data(control_frame(b"zkrpc:hello"), 100.0)
-        self.upkeep = Upkeep(config, lambda: rng, 100.0)
+        self.connection_age = ConnectionAge(config, lambda: rng, 100.0)
 
     def be_busy(self, now: float) -> None:
         """A call comes, and is not answered."""
         self.protocol.receive_data(message(), now)
 
     def look(self, now: float, used_at: float = 100.0) -> Step | None:
-        return self.upkeep.look(now, self.protocol, used_at)
+        return self.connection_age.look(now, self.protocol, used_at)
 
 
 def test_connection_lives_for_ever_by_default() -> None:
@@ -45,7 +45,7 @@ def test_old_connection_is_asked_to_go_once_and_closed_after_its_grace() -> None
     assert old.look(160.0, 159.0) is Step.END
     assert old.look(164.9, 159.0) is None
     assert old.look(165.0, 159.0) is Step.CLOSE
-    assert repr(old.upkeep).startswith("<Upkeep end_at=160.0 close_at=165.0 <Keepalive")
+    assert repr(old.connection_age).startswith("<ConnectionAge end_at=160.0 close_at=165.0 <Keepalive")
 
 
 @pytest.mark.parametrize("rng, ends_at", [(0.0, 154.0), (1.0, 166.0)])
@@ -79,7 +79,7 @@ def test_peer_that_answers_stays() -> None:
     assert [peer.look(100.5), peer.look(101.0), peer.look(101.5)] == [None, Step.PING, None]
     peer.protocol.receive_data(control_frame(b"zkrpc:pong"), 101.6)
     assert [peer.look(102.0), peer.look(102.5), peer.look(103.0)] == [None, None, Step.PING]
-    assert math.isinf(peer.upkeep._close_at)
+    assert math.isinf(peer.connection_age._close_at)
 
 
 def test_pace_is_an_eighth_of_the_shortest_limit() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import socket
 
-from zkrpc.server.channel import SupervisorChannel
 from zkrpc.server.startup import StartFailure
+from zkrpc.server.supervisor_channel import SupervisorChannel
 
 
 def test_channel_outlives_its_supervisor() -> None:

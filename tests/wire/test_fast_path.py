@@ -9,7 +9,7 @@ import pytest
 from tests.support.wire_frames import message
 from zkrpc.config import WireLimits
 from zkrpc.wire.envelope import MessageKind, read_envelope
-from zkrpc.wire.known import KnownReplies, KnownRequests
+from zkrpc.wire.fast_path import KnownReplies, KnownRequests
 from zkrpc.wire.message import Dialect, PendingCall, Reply, Request, open_frame, shapes_of
 
 LIMITS = WireLimits()

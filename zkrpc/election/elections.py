@@ -14,7 +14,7 @@ import gevent
 from zkrpc.call import Interceptor, ServerCall
 from zkrpc.config import ElectionConfig
 from zkrpc.election.campaign import Campaign, Candidate
-from zkrpc.election.heart import Heart
+from zkrpc.election.lease_keeper import LeaseKeeper
 from zkrpc.election.listing import Listing
 from zkrpc.election.primary import HandlerHooks, Primacy, find_marks, groups_of
 from zkrpc.election.spread import Spreader
@@ -28,7 +28,7 @@ _FINISH_SHARE = 0.8
 """Of the time for a withdrawal, what the calls that run may take; the rest is for telling ZooKeeper."""
 
 
-class Candidacy:
+class Elections:
     """The elections of a service's groups, as one instance takes part in them.
 
     A service without primary-only methods has none, and then nothing here does anything. Raises ConfigError if the
@@ -56,12 +56,12 @@ class Candidacy:
     def __repr__(self) -> str:
         """Who leads what here."""
         leading = [group for group, campaign in self.campaigns.items() if campaign.leadership is not None]
-        return f"<Candidacy groups={len(self.groups)} leading={leading}>"
+        return f"<Elections groups={len(self.groups)} leading={leading}>"
 
     def stand(
         self,
         session: Session,
-        heart: Heart,
+        lease_keeper: LeaseKeeper,
         service: str,
         instance: Instance,
         listing: Listing,
@@ -78,7 +78,7 @@ class Candidacy:
             paths = ElectionPaths(service, group)
             candidate = Candidate(paths=paths, instance=instance.id, endpoint=instance.endpoint, unique=unique)
             self.campaigns[group] = Campaign(
-                session, heart, candidate, self.hooks, config, listing=listing, on_primary=self._hear
+                session, lease_keeper, candidate, self.hooks, config, listing=listing, on_primary=self._hear
             )
         if len(self.groups) > 1:
             # Everybody stands for every group, so the queue of one of them tells who is there.
