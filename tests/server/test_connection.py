@@ -22,6 +22,7 @@ from zkrpc.config import ServerConfig, WireLimits
 from zkrpc.endpoint import Endpoint
 from zkrpc.server.connection import ServerConnection
 from zkrpc.server.dispatch import Dispatcher, uninterruptible
+from zkrpc.server.intake import Intake
 from zkrpc.server.server import Server
 from zkrpc.wire.message import Dialect, MessageKind, ProtocolState
 
@@ -428,14 +429,22 @@ def test_connection_that_is_asked_to_end_looks_once_more_before_it_closes(start:
     assert peer.read(2, timeout=60) == ["last", "one more"]
 
 
-def test_connection_that_is_asked_to_end_serves_what_it_had_no_turn_for(start: Any) -> None:
+def test_connection_that_is_asked_to_end_serves_what_it_had_no_turn_for(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Calls that came before, and lie in the socket still, are answered before it closes."""
     running = start(linger=0.3)
     peer = running.peer(zkrpc=False, dialect=Dialect.HEADER_BINARY)
+    connection, wait_for_turn = running.connection(), Intake.wait_for_turn
+
+    def wait_and_finish(intake: Intake, **how: bool) -> None:
+        wait_for_turn(intake, **how)
+        connection.finish()
+
+    monkeypatch.setattr(Intake, "wait_for_turn", wait_and_finish)
     for number in range(40):
         peer.send(METHODS["large"], 300_000, token=number)
-    wait_until(lambda: running.connection()._intake.is_waiting)
-    running.connection().finish()
+    wait_until(lambda: connection.asked_to_end_at is not None)
     for number in range(40, 60):
         peer.send(METHODS["echo"], "more", token=number)
     assert len(peer.read(60, timeout=60)) == 60
