@@ -1,1 +1,1 @@
-"""What tests of several packages share: services, scripted peers, processes, and waiting with a bound."""
+"""What tests of several packages share: services, scripted peers, processes, transcripts, and waiting with a bound."""
