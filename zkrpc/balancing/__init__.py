@@ -1,9 +1,9 @@
-"""Which instance gets the next call: one algorithm a module, all of them pure.
+"""Which instance gets the next call: one algorithm a module, all of them pure functions or machines.
 
 A balancer is handed candidates, dice and the time, and names one candidate. It does not know what a connection is, how
-the list of candidates came about, or why somebody should be avoided; that is the client's business.
+the list of candidates came about, or why an instance should be avoided: :mod:`zkrpc.client` decides that.
 
-From everybody to one, each step on what the one before leaves:
+The steps from all members to the one that gets a call; each step chooses among what the one before leaves:
 
 =============  =========================================================  ==========================================
 module         says                                                       when it is asked
@@ -15,11 +15,12 @@ module         says                                                       when i
                ``consistent_hash``                                        call
 =============  =========================================================  ==========================================
 
-Steps before the picker may look at everybody; the picker may not, as it runs tens of thousands of times a second.
-``load`` is what an instance costs, ``candidate`` what all algorithms ask of one, and how they keep away from those that
-they are told to avoid: while there is anybody else. ``rendezvous`` is how clients that never talk come to agree, which
-both ``consistent_hash`` and ``subset`` rest on.
+Steps before the picker may look at every member; the picker may not, as it runs tens of thousands of times a second.
+``load`` estimates what one more call to an instance costs. ``candidate`` says what the algorithms need to know of an
+instance, and how they avoid some instances while there are others. ``rendezvous`` hashing lets clients that never talk
+to each other agree on an order, on which both ``consistent_hash`` and ``subset`` rest.
 
-Two kinds of forgetting are avoided. Load belongs to the instance and outlives every picker; and a picker takes over
-from the one it replaces, so that a list that changes every second does not begin every second with the same instance.
+Two things survive a change of the list. The load belongs to the instance and outlives every picker; and a picker takes
+over the state of the one it replaces, so that a list that changes every second does not begin every second with the
+same instance.
 """

@@ -1,7 +1,7 @@
-"""Whom a balancer can pick, and the one rule of whom it rather does not.
+"""What a balancer picks from, and the one rule by which all algorithms avoid some instances.
 
-Who is avoided, and why, is the client's business: groups arrive with the pick. They are a preference and never a
-verdict, so every algorithm narrows its candidates in the same way, and none of them ends up with nobody because of it.
+The client decides which instances to avoid and why, and hands them over with each pick, as groups. To avoid is a
+preference: every algorithm narrows its candidates in the same way, and always has one left to pick.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from zkrpc.balancing.load import Load
 
 
 class Weighted(Protocol):
-    """What has a share of the calls and a cost."""
+    """Something that gets a share of the calls and has a load."""
 
     @property
     def weight(self) -> float:
@@ -23,12 +23,12 @@ class Weighted(Protocol):
 
     @property
     def load(self) -> Load:
-        """What it costs now."""
+        """The calls in flight and the latency estimate, which tell what one more call costs."""
         ...
 
 
 class Candidate(Weighted, Protocol):
-    """What can be picked, and recognised when the list changes."""
+    """An instance, as the balancers see it; ``id`` tells it again when the list changes."""
 
     @property
     def id(self) -> str:
@@ -37,7 +37,7 @@ class Candidate(Weighted, Protocol):
 
     @property
     def zone(self) -> str:
-        """Where it runs; empty if it does not say."""
+        """The availability zone in which it runs; empty if it does not say."""
         ...
 
 
@@ -52,21 +52,23 @@ def is_pickable(candidate: Weighted) -> bool:
 
 
 def pickable(candidates: Iterable[WeightedT]) -> tuple[WeightedT, ...]:
-    """Those that may be picked at all, in their order."""
+    """The candidates whose weight lets them be picked, in their order."""
     return tuple(filter(is_pickable, candidates))
 
 
 def is_avoided(candidate: AnyT, avoid: Sequence[Collection[AnyT]]) -> bool:
-    """True if another is preferred, should there be one. What is not avoided is among what ``narrow`` leaves."""
+    """True if the candidate is in one of the groups to avoid. One that is in none is always among those that ``narrow``
+    leaves."""
     return any(candidate in group for group in avoid)
 
 
 def narrow(candidates: Sequence[AnyT], avoid: Sequence[Collection[AnyT]]) -> Sequence[AnyT]:
-    """The candidates that are left when as many groups as possible are kept away from.
+    """The candidates without those of as many groups as can be avoided.
 
     Args:
         candidates: in any order, which is kept.
-        avoid: groups, the worst first. While nobody else is left, the last group is given up first.
+        avoid: groups to avoid, the worst first. If that leaves no candidate, the last group is allowed again, then the
+            one before it, and so on.
     """
     for kept in range(len(avoid), 0, -1):
         shunned = set[AnyT]().union(*avoid[:kept])

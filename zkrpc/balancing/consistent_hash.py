@@ -1,18 +1,21 @@
-"""Equal keys to the same place: for servers that keep something warm for a key, such as a cache.
+"""Consistent hashing: calls with equal keys go to the same instance, which may keep something warm for a key, such as a
+cache.
 
 A key falls into one of ``SLOTS`` slots, by CRC-32, and a slot belongs to the candidate that wins it by rendezvous
 hashing (see :mod:`zkrpc.balancing.rendezvous`). So every client that knows the same candidates sends a key to the same
-one; when a candidate leaves only its keys move, spread over all others; when one comes it takes keys from all others
-and gives none; and shares follow weights. Somebody who is avoided is stepped in for by the next in the slot's order.
+one. When a candidate leaves, only its keys move, spread over all others; when one comes, it takes keys from all others,
+and no key moves between those. Shares follow weights. While the owner of a slot is avoided, the next candidate in the
+slot's order takes its calls.
 
-Slots are what makes a pick cheap and its memory bounded, however many keys there are: the first pick of a slot asks all
-candidates, at some 0.4 us each, every later one looks the owner up in 0.3 us, for any n. The price is that shares are
-as uneven as SLOTS draws make them: the standard deviation is ``sqrt(n / SLOTS)`` of a fair share, 1 % for 7 candidates,
-4 % for 100, 12 % for 1000.
+Slots make a pick cheap and bound its memory, however many keys there are: the first pick of a slot asks all candidates,
+at some 0.4 us each, every later one looks the owner up in 0.3 us, for any n. The price is that shares are as uneven as
+SLOTS draws make them: the standard deviation is ``sqrt(n / SLOTS)`` of a fair share, 1 % for 7 candidates, 4 % for 100,
+12 % for 1000.
 
-A picker that replaces another looks there first. The owner that a slot had wins it still, unless it is gone or its
-weight fell, or unless it loses to somebody who is new or whose weight rose: nobody else's number changed. So a list
-that changes every second, as it does while an instance warms up, costs a few comparisons per slot and not n.
+A picker that replaces another takes over the owners that are known. The owner of a slot still wins it unless it is gone
+or its weight fell, or unless a candidate that is new or whose weight rose beats it: the numbers of all others are what
+they were. So a list that changes every second, as it does while an instance warms up, costs a few comparisons per slot
+and not n.
 """
 
 from __future__ import annotations
@@ -27,12 +30,13 @@ from zkrpc.balancing.p2c import P2C
 from zkrpc.balancing.rendezvous import Entrant, point, winner
 
 SLOTS = 2**16
-"""The same for every client, or they would disagree. 256 KiB of owners per picker, twice that after a change."""
+"""The number of slots, equal in every client, as they would disagree otherwise. 256 KiB of owners per picker, twice
+that after a change."""
 
 _crc32 = zlib.crc32
 _MASK = SLOTS - 1
 _NOBODY = -1
-"""In a table of owners: not asked for yet, or not to be relied on."""
+"""Entry in a table of owners: the slot's owner was not asked for yet, or may be another one now."""
 
 
 class ConsistentHash(Generic[CandidateT]):
@@ -52,7 +56,7 @@ class ConsistentHash(Generic[CandidateT]):
             self._inherit(previous)
 
     def _inherit(self, previous: ConsistentHash[CandidateT]) -> None:
-        """Notes what of the previous owners can be relied on. Its own predecessor is let go of."""
+        """Notes which owners of the previous picker still hold. The previous picker lets go of its own predecessor."""
         before = {one.id: entrant for one, entrant in zip(previous._candidates, previous._entrants)}
         self._former_owners = previous._owners
         self._heirs = [_NOBODY] * len(before)
@@ -64,7 +68,7 @@ class ConsistentHash(Generic[CandidateT]):
                 self._rising.append(entrant)
 
     def __len__(self) -> int:
-        """How many can be picked."""
+        """The number of candidates that can be picked."""
         return len(self._candidates)
 
     def pick(
@@ -74,7 +78,7 @@ class ConsistentHash(Generic[CandidateT]):
         avoid: Sequence[Collection[CandidateT]] = (),
         key: str | None = None,
     ) -> CandidateT | None:
-        """See :meth:`zkrpc.balancing.picker.Picker.pick`. Load counts only for calls without a key."""
+        """See :meth:`zkrpc.balancing.picker.Picker.pick`. Load matters only for calls without a key."""
         if key is None or not self._candidates:
             return self._keyless.pick(rng, now, avoid)
         slot = _crc32(key.encode("utf-8", "surrogatepass")) & _MASK
@@ -98,7 +102,7 @@ class ConsistentHash(Generic[CandidateT]):
         return self._candidates[winner(_slot_point(slot), rivals)]
 
     def __repr__(self) -> str:
-        """How many there are, and for how many slots the owner is known."""
+        """The number of candidates, and of the slots whose owner is known."""
         known = SLOTS - self._owners.count(_NOBODY)
         return f"<ConsistentHash of {len(self._candidates)}, {known} slots settled>"
 

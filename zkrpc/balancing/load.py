@@ -1,8 +1,9 @@
-"""What one instance costs right now: calls in flight times a latency estimate that believes bad news at once.
+"""What one more call to an instance costs now: calls in flight times a latency estimate that rises at once and falls
+slowly.
 
 The estimate is Finagle's peak-EWMA: a higher latency than the estimate replaces it immediately, a lower one is blended
-in with a time constant. An instance that turns slow is left within one answer; one that recovers is trusted slowly.
-Reads no clock: ``now`` and every duration are handed in, in seconds.
+in with a time constant. An instance that turns slow loses calls from its first slow answer on; one that recovers gets
+them back gradually. Nothing here reads a clock: ``now`` and every duration are handed in, in seconds.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ import math
 DECAY = 10.0
 """Seconds after which an old latency counts for 1/e; Finagle's default."""
 FORGET_AFTER = 3 * DECAY
-"""Seconds without an answer after which the estimate says nothing any more and the instance is like a new one. Without
-this bound a long unused instance would look twenty and more times faster than it is and draw a whole burst."""
+"""Seconds without an answer after which the estimate is dropped and the instance counts as a new one. Without this
+bound a long unused instance would look twenty and more times faster than it is and draw a whole burst."""
 UNKNOWN_COST = 1000.0
-"""Seconds charged per call in flight to an instance that has answered none yet: it gets one probe, not a stampede."""
+"""Seconds that each call in flight costs at an instance that has answered none yet: it gets one call to begin with, and
+not a burst."""
 FAILURE_FACTOR = 8.0
-"""A failed call counts as one that took this many times longer than usual: failing fast must not look attractive."""
+"""A failed call counts as one that took this many times longer than usual: an instance that fails fast must not look
+like a fast one."""
 LEAST_FAILURE_COST = 0.001
 """Seconds added to that, for an instance without history that fails in no time."""
 WORST_COST = 10.0
-"""Seconds, the most that failures alone can make an instance cost; it is tried again some time later."""
+"""Seconds, the most that failures alone can make an instance cost; so it is tried again after some time."""
 
 _exp = math.exp
 
@@ -33,8 +36,8 @@ class Load:
 
     def __init__(self) -> None:
         self.pending = 0
-        """Calls in flight. Whoever begins one adds it here; exactly one of ``finish``, ``fail`` and ``abandon`` must
-        follow."""
+        """The number of calls in flight. Whoever begins a call adds one here, and then calls exactly one of ``finish``,
+        ``fail`` and ``abandon``."""
         self._cost = 0.0
         self._measured_at = -math.inf
 
@@ -56,22 +59,23 @@ class Load:
         self._observe(max(elapsed, penalty), now)
 
     def abandon(self, elapsed: float, now: float) -> None:
-        """The caller went away: the answer would have taken at least ``elapsed`` seconds, which counts if it is bad."""
+        """The caller gave up after ``elapsed`` seconds: the latency is at least that, which counts if it is above the
+        estimate."""
         self.pending -= 1
         if elapsed > self.cost(now):
             self._observe(elapsed, now)
 
     def forget(self) -> None:
-        """What was measured is of another time: it was gone and is back, so it is like a new one."""
+        """Drops the estimate, for an instance that was gone and has come back."""
         self._cost, self._measured_at = 0.0, -math.inf
 
     def cost(self, now: float) -> float:
-        """The latency estimate in seconds, 0 if there is none (any more)."""
+        """The latency estimate in seconds, 0 if there is none or it is too old."""
         age = now - self._measured_at
         return self._cost * _exp(-age / DECAY) if age < FORGET_AFTER else 0.0
 
     def score(self, now: float) -> float:
-        """What one more call would cost: to be compared, lower is better."""
+        """What one more call would cost, for comparison with other instances: lower is better."""
         # ``cost`` written out: this runs twice per call, and a call of Python costs more than the arithmetic.
         pending = self.pending
         age = now - self._measured_at
@@ -80,7 +84,7 @@ class Load:
         return UNKNOWN_COST * (pending + 1) if pending else 0.0
 
     def is_cheaper(self, other: Load, now: float) -> bool:
-        """Whether one more call would cost less here than there, or as much: compares the scores."""
+        """Whether one more call would cost no more here than at ``other``: compares the scores."""
         mine, theirs = self.pending, other.pending
         age, other_age = now - self._measured_at, now - other._measured_at
         if age < FORGET_AFTER and other_age < FORGET_AFTER and self._cost and other._cost:

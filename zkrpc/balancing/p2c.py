@@ -1,7 +1,7 @@
 """Power of two choices: draw two candidates, take the one whose next call costs less.
 
-Two random choices avoid what a scan for the minimum does: all clients running at the same least loaded instance at once
-(Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing"). It is also O(1).
+A scan for the minimum would send all clients to the same least loaded instance at once; two random choices do not
+(Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing"). A pick is O(1).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from zkrpc.balancing.candidate import WeightedT, narrow, pickable
 _bisect = bisect.bisect_right
 
 _DISTINCT_TRIES = 4
-"""Draws for a second candidate that differs from the first; with extreme weights the neighbour has to do."""
+"""How often a second candidate is drawn that must differ from the first; with extreme weights the neighbour is taken
+then."""
 
 
 class P2C(Generic[WeightedT]):
@@ -34,7 +35,7 @@ class P2C(Generic[WeightedT]):
         self._bounds = list(itertools.accumulate(weights)) if len(set(weights)) > 1 else None
 
     def __len__(self) -> int:
-        """How many can be picked."""
+        """The number of candidates that can be picked."""
         return len(self._candidates)
 
     def pick(
@@ -44,7 +45,7 @@ class P2C(Generic[WeightedT]):
         avoid: Sequence[Collection[WeightedT]] = (),
         key: str | None = None,
     ) -> WeightedT | None:
-        """See :meth:`zkrpc.balancing.picker.Picker.pick`. The key says nothing here."""
+        """See :meth:`zkrpc.balancing.picker.Picker.pick`. The key is ignored."""
         candidates = self._candidates
         if avoid:
             return P2C(narrow(candidates, avoid)).pick(rng, now)
@@ -73,5 +74,5 @@ class P2C(Generic[WeightedT]):
         return first, (first + 1) % len(bounds)
 
     def __repr__(self) -> str:
-        """How many there are, and whether weights matter."""
+        """The number of candidates, and whether their weights differ."""
         return f"<P2C of {len(self._candidates)}{' weighted' if self._bounds else ''}>"

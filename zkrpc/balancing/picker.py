@@ -1,8 +1,9 @@
-"""One pick, whatever the algorithm; and the table of algorithms.
+"""The interface of all algorithms, and the table of them.
 
 A picker knows a fixed list of candidates and is made anew when the list, a weight or the set of those it should leave
-out changes. That happens rarely next to picks, so making may cost a sort and a pick must not. What an algorithm has to
-remember across such a change (whose turn it is, who owns which keys) it takes from the picker that it replaces.
+out changes. That happens rarely beside picks, so that making one may cost a sort, and a pick must not. What an
+algorithm has to remember across such a change (whose turn it is, who owns which keys) is taken over from the picker
+that is replaced.
 
 ====================  ==================================================  =============================
 kind                  who is picked                                       remembered across a change
@@ -27,7 +28,7 @@ from zkrpc.errors import ConfigError
 __all__ = ["KINDS", "Candidate", "CandidateT", "Picker", "make_picker"]
 
 KINDS = ("p2c", "round_robin", "consistent_hash")
-"""What ``make_picker`` knows, the default first."""
+"""The names of the algorithms, the default first."""
 
 
 class Picker(Protocol[CandidateT]):
@@ -45,14 +46,14 @@ class Picker(Protocol[CandidateT]):
         Args:
             rng: gives floats in [0, 1).
             now: monotonic seconds.
-            avoid: groups to keep away from, the worst first. They are a preference: while nobody else is left, the last
-                group is given up first.
-            key: what the call is about, for algorithms that send equal keys to the same place.
+            avoid: groups to avoid, the worst first. They are a preference: if no other candidate is left, the last
+                group is allowed again first.
+            key: what the call is about, for algorithms that send equal keys to the same instance.
         """
         ...
 
     def __len__(self) -> int:
-        """How many can be picked."""
+        """The number of candidates that can be picked."""
         ...
 
 
@@ -67,9 +68,9 @@ def make_picker(
 
     Args:
         kind: one of ``KINDS``; anything else raises ConfigError.
-        candidates: whom to pick from; weights that are no positive finite number are left out.
+        candidates: what to pick from; those whose weight is no positive finite number are left out.
         rng: floats in [0, 1), for algorithms that start at a random place.
-        previous: the picker that this one replaces, of whatever kind. It is of no use afterwards.
+        previous: the picker that this one replaces, of whatever kind. It must not be used afterwards.
     """
     if kind == "p2c":
         return P2C(candidates)

@@ -1,14 +1,14 @@
-"""Everybody in turn, each as often as it weighs, and evenly spread in time.
+"""Weighted round robin: each candidate in turn, as often as its weight says, and evenly spread.
 
 Every candidate has a time at which its next turn is due, and the one that is due first is picked; its next turn is due
 ``1 / weight`` later (earliest deadline first, as in Waldspurger and Weihl, "Stride Scheduling", 1995). So at any moment
-everybody's next turn is due within one turn's length, and of two candidates neither is ever ahead of the other by more
-than one turn of each: ``|x / wx - y / wy| <= 1 / wx + 1 / wy`` for the picks x and y of any stretch. The time is made
-of turns only, and a pick costs O(log n).
+each candidate's next turn is due within one turn's length, and of two candidates neither is ever ahead of the other by
+more than one turn of each: ``|x / wx - y / wy| <= 1 / wx + 1 / wy`` for the picks x and y of any stretch. Time here is
+counted in turns and has nothing to do with a clock; a pick costs O(log n).
 
-Each candidate begins somewhere within its first turn, at random. So the order is every client's own and clients do not
-march in step, all of them at the same instance at once. Whoever is known from before a change of the list keeps the
-part of a turn it still has to wait, even if its weight changed; so frequent changes neither favour nor starve anybody.
+Each candidate begins at a random place within its first turn. So every client has an order of its own, and clients do
+not all call the same instance at once. A candidate that was there before a change of the list keeps the part of a turn
+that it still has to wait, even if its weight changed; so frequent changes neither favour nor starve any of them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class RoundRobin(Generic[CandidateT]):
         heapq.heapify(self._line)
 
     def __len__(self) -> int:
-        """How many can be picked."""
+        """The number of candidates that can be picked."""
         return len(self._candidates)
 
     def pick(
@@ -53,7 +53,7 @@ class RoundRobin(Generic[CandidateT]):
         avoid: Sequence[Collection[CandidateT]] = (),
         key: str | None = None,
     ) -> CandidateT | None:
-        """See :meth:`zkrpc.balancing.picker.Picker.pick`. Dice, time and key say nothing here."""
+        """See :meth:`zkrpc.balancing.picker.Picker.pick`. ``rng``, ``now`` and ``key`` are ignored."""
         line = self._line
         if not line:
             return None
@@ -65,7 +65,8 @@ class RoundRobin(Generic[CandidateT]):
         return first
 
     def _pick_around(self, avoid: Sequence[Collection[CandidateT]]) -> CandidateT:
-        """The first in line that need not be avoided. Those it overtakes miss their turn: nobody saves them up."""
+        """The first in line that need not be avoided. Those that it overtakes lose their turn and do not get it
+        later."""
         line = sorted(self._line)
         in_line = [self._candidates[place] for _, place in line]
         first = narrow(in_line, avoid)[0]
@@ -82,6 +83,6 @@ class RoundRobin(Generic[CandidateT]):
         return {self._candidates[place].id: min(1.0, (due - start) / self._turns[place]) for due, place in self._line}
 
     def __repr__(self) -> str:
-        """How many there are, and who is next."""
+        """The number of candidates, and which is next."""
         following = f", next {self._candidates[self._line[0][1]].id}" if self._line else ""
         return f"<RoundRobin of {len(self._candidates)}{following}>"

@@ -1,4 +1,4 @@
-"""A few servers per client, where everybody connected to everybody would be too many connections.
+"""A few servers for each client, where every client connected to every server would be too many connections.
 
 Each client takes the ``size`` candidates that are nearest to it by rendezvous hashing of its id and theirs (see
 :mod:`zkrpc.balancing.rendezvous`). When one leaves, exactly one other takes its place; when one comes, it replaces at
@@ -10,10 +10,11 @@ which clients know nothing of each other does better for the single server: each
 p = size / n, independently, so its number of clients is binomial, with a standard deviation of
 ``sqrt((1 - p) / (p * clients))`` of the mean, here 14 %. Taking neighbours on a ring (Finagle's aperture) at a random
 position has the same spread, with less difference between neighbours (the busiest had 1.27 times the mean), and moves
-more when the ring changes. What is really even needs clients with consecutive numbers ("Site Reliability
+more when the ring changes. A distribution that is really even needs clients with consecutive numbers ("Site Reliability
 Engineering", chapter 20), or that see each other. The remedy is a larger size: 20 of 50 give 1.21 and 0.81.
 
-Weights play no part: a heavy server is drawn more often by those who hold it, and would count twice if more held it.
+Weights do not matter here: a server of large weight is picked more often by the clients that hold it, and would be
+favoured twice if more of them held it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def choose_subset(candidates: Iterable[CandidateT], size: int, client_id: str) -
     Args:
         candidates: all there are to choose from. Zones come first: hand in what
             :func:`zkrpc.balancing.zones.prefer_zone` leaves. Those that cannot be picked take no place.
-        size: how many, at least 1 (ConfigError otherwise); everybody if there are no more than that.
+        size: how many, at least 1 (ConfigError otherwise); all candidates if there are no more than that.
         client_id: unique to the client and, for the sake of its connections, the same after a restart.
     """
     if size < 1:

@@ -6,9 +6,9 @@ Its weight is multiplied by a share that grows linearly with its age. Age is mea
   machine's clock, which may be wrong.
 - by how long this client has known it, which is always right and never more than the true age.
 
-A start time in the future thus cannot keep a member cold for longer than ``warm_up`` after it was first seen; one too
-far in the past warms it at once, which is no worse than no warming up at all. Shares are relative: where everybody is
-equally young, nothing changes.
+So a start time in the future cannot keep a member at a reduced weight for longer than ``warm_up`` after it was first
+seen; one too far in the past gives it full weight at once, which is no worse than no warming up at all. Weights are
+relative: where all members are equally young, nothing changes.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from __future__ import annotations
 WARM_UP = 30.0
 """Seconds from start to full weight."""
 LEAST = 0.1
-"""The share to begin with: enough calls to warm anything up."""
+"""The share of its weight that a new instance has: enough calls to warm it up."""
 
 
 def warm_share(age_by_start_time: float, known_for: float, warm_up: float = WARM_UP, least: float = LEAST) -> float:
-    """What to multiply an instance's weight with: from ``least`` for a new one to 1.
+    """The factor for an instance's weight: from ``least`` for a new one up to 1.
 
     Args:
         age_by_start_time: wall-clock seconds since it says it started; may be negative or no number at all.
@@ -34,7 +34,7 @@ def warm_share(age_by_start_time: float, known_for: float, warm_up: float = WARM
 
 
 def seconds_until_warm(age_by_start_time: float, known_for: float, warm_up: float = WARM_UP) -> float:
-    """How long its share keeps changing; 0 once it is warm. Arguments as for :func:`warm_share`."""
+    """Seconds for which an instance's share still grows; 0 once it is 1. Arguments as for :func:`warm_share`."""
     # With 0 first, as a start time that is no number then loses its comparison and is ignored.
     age = max(0.0, known_for, age_by_start_time)
     return max(0.0, warm_up - age)

@@ -1,15 +1,16 @@
-"""The own zone first, as long as that does not crush it.
+"""The client's own zone first, as long as that does not overload it.
 
-Calls within a zone are quicker and cost nothing to carry, but a zone where little is left must not get all of its
-clients' calls. The rule looks at weight, because that is what carries calls: the members of the own zone that look well
-must weigh at least half of
+Calls within a zone are quicker and cost nothing to carry, but a zone in which few members are left must not get all
+calls of its clients. The rule compares weights, because calls are spread by weight. The members of the client's zone
+that look well must together weigh at least half of
 
-- all members of the own zone: else something is wrong with the zone as such, and the rest of it is likely to follow;
-- what a zone weighs on average: else the zone is too small for its clients, if those are spread evenly over the zones.
+- all members of that zone: otherwise something is wrong with the zone as a whole, and the rest of it is likely to
+  follow;
+- the average zone: otherwise the zone is too small for its clients, if those are spread evenly over the zones.
 
-The second bounds what staying at home can do: with as many clients in every zone, the calls of a zone's own clients put
-at most twice the fair load on any of its members. Otherwise everybody is a candidate, as if there were no zones.
-Members that do not say where they run count as a zone of their own.
+The second condition bounds what preferring a zone can do: with as many clients in every zone, the calls of a zone's own
+clients put at most twice the fair load on any of its members. If either fails, all members are candidates, as if there
+were no zones. Members that do not say where they run count as a zone of their own.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from collections.abc import Callable, Iterable
 from zkrpc.balancing.candidate import CandidateT, is_pickable
 
 ENOUGH = 0.5
-"""The part of a zone's own, and of an average zone's, weight that must look well."""
+"""The part of the zone's weight, and of an average zone's, that must look well."""
 _LENIENCE = 1 + 1e-9
-"""Sums of floats are not exact: equal weights that grow together, as in a warm-up, must not tip the scales."""
+"""Sums of floats are not exact: equal weights that grow together, as in a warm-up, must not change the decision."""
 
 
 def prefer_zone(candidates: Iterable[CandidateT], zone: str, is_well: Callable[[CandidateT], bool]) -> list[CandidateT]:
-    """The members of ``zone`` while they can carry it, otherwise everybody; in the order given.
+    """The members of ``zone`` while they can carry its calls, otherwise all candidates; in the order given.
 
     Args:
-        candidates: everybody.
+        candidates: all members.
         zone: where the client runs; empty for no preference.
         is_well: whether a member looks alive.
     """

@@ -1,6 +1,6 @@
 """What to do when a call fails: small composable values that decide, and interceptors that act on the decision.
 
-Nothing here sleeps, reads a clock or throws dice by itself; whoever builds the stack hands those in.
+Nothing here sleeps, reads a clock or draws random numbers by itself; whoever builds the stack hands those in.
 
 ============  =============================================================  ============
 module        question                                                       kept per
@@ -13,11 +13,12 @@ module        question                                                       kep
 ``limit``     how many calls should run at once?                             server
 ============  =============================================================  ============
 
-How they go together. Each looks at one thing, and what it does to the load is another's business: ``retry`` and
-``hedge`` make more calls of one, so both ask ``budget``; ``breaker`` moves calls from one endpoint to the others, which
-is no help when all are overloaded, so there ``limit`` refuses early what could not be done in time. An endpoint that
-fails is for the breaker; one that refuses is spared for as long as it asks for, which is the client's roster's affair.
+How they work together. Each decides one thing, and another bounds what that does to the load: ``retry`` and ``hedge``
+send a call more than once, so both ask ``budget``; ``breaker`` moves calls from one endpoint to the others, which is no
+help when all are overloaded, so there ``limit`` refuses early what could not be done in time. The breaker is for an
+endpoint that fails. One that refuses calls is spared for as long as it asks to be, by
+:mod:`zkrpc.client.load_balancer`.
 
-They run beside every call, and nearly every call is a success that changes no decision. So a success may cost its
-caller the increment of one public integer; what it means is worked out when somebody asks, which ``decay`` explains.
+They run beside every call, and nearly every call is a success that changes no decision. So a success costs the
+increment of one public integer; what the count means is worked out when a decision is due, as ``decay`` explains.
 """

@@ -1,7 +1,7 @@
 """Whether an endpoint is worth a call: a circuit breaker, fed with what became of the calls to that one endpoint.
 
-It knows no endpoint, list or picker. What an open breaker means is for the picker to say: to avoid the endpoint, never
-to forget it, and to avoid nobody while most look dead.
+It knows no endpoint, list or picker. The load balancer decides what an open breaker means: it avoids the endpoint
+without forgetting it, and ignores all breakers while most endpoints look dead.
 
 ========  ===============================  =======================  ================================================
 state     success                          failure                  leaves it
@@ -11,25 +11,25 @@ OPEN      nothing: of a call sent before   nothing, likewise        -> PROBING b
 PROBING   -> CLOSED                        -> OPEN, for longer      -> OPEN by ``abandon_probe``, due again at once
 ========  ===============================  =======================  ================================================
 
-When a failure is one too many (Finagle's two policies, either suffices): it is the fifth in a row, which sees an
-endpoint that died; or less than 80 % of the last 30 s were successes, of at least 5 calls, which sees one that fails
+When a failure is one too many (Finagle's two policies, either suffices): it is the fifth in a row, which finds an
+endpoint that died; or less than 80 % of the last 30 s were successes, of at least 5 calls, which finds one that fails
 every other call and so never five in a row. The window decays (:mod:`zkrpc.policies.decay`).
 
-How long it is open: 5 s, doubled each time up to 300 s, of which the dice take away up to half. The jitter keeps a
-crowd of clients that lost an endpoint together from probing it together; half of the time is certain, so that a bad
-throw does not make a probe of every second.
+How long it is open: 5 s, doubled each time up to 300 s, less a random part of up to half. The jitter keeps many clients
+that lost an endpoint at the same time from probing it at the same time; half of the time is certain, so that an unlucky
+draw does not lead to a probe every second.
 
-Whom to believe. An answer that arrives while OPEN belongs to a call sent before, when the endpoint was thought well, or
-to one sent although it is not: neither was asked to decide. It neither closes, or a slow success would undo what newer
-failures have said, nor lengthens, or a burst of 64 calls in flight that fail together would count as 64 probes. While
-PROBING whatever arrives decides. A call from before would have to be older than half of ``open_first`` to be mistaken
-for the probe; what it says is then as good a sign as any, and a wrong one costs one round.
+Which answers count. An answer that arrives while OPEN belongs to a call that was sent before, or that was sent although
+the breaker is open; neither was a probe. A success does not close the breaker, as a slow one would undo what newer
+failures have shown; a failure does not lengthen its time, as 64 calls in flight that fail together would count as 64
+probes. While PROBING any answer decides. A call from before would have to be older than half of ``open_first`` to be
+mistaken for the probe; then its outcome is as good a sign as any other, and a wrong one costs one more round.
 
-When the doubling is forgotten. A success proves that one call went well, not that the trouble is over: an endpoint that
-crashes under load answers its probe each time. So the probe's success closes and the next opening is still longer,
-unless the endpoint stayed closed at least as long as it was open before, and at least ``window``. Measuring by the last
-opening makes it a question of share: an endpoint that is forgiven each time was well for at least half of the time. The
-``window`` is how long a failure is remembered at all.
+When the doubling ends. A success proves that one call went well, not that the trouble is over: an endpoint that crashes
+under load answers its probe each time. So a probe's success closes the breaker, and the next opening is still longer,
+unless the breaker stayed closed at least as long as it was open before, and at least ``window``. With that rule an
+endpoint whose doubling starts anew each time was well for at least half of the time. The ``window`` is how long a
+failure is remembered at all.
 """
 
 from __future__ import annotations
@@ -44,11 +44,12 @@ from zkrpc.policies.backoff import Backoff
 from zkrpc.policies.decay import DecayingCount
 
 _ROUNDING = 0.5
-"""Five calls within a second are a little less than five in a count that decays; to the nearest whole call they are."""
+"""A count that decays makes a little less than five of five calls within a second; rounded to the nearest whole call
+they are five."""
 
 
 class BreakerState(enum.Enum):
-    """What is thought of the endpoint."""
+    """Whether calls are sent to the endpoint."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -56,9 +57,9 @@ class BreakerState(enum.Enum):
 
 
 class Breaker:
-    """The machine of one endpoint.
+    """The circuit breaker of one endpoint.
 
-    A success costs its caller two looks at attributes::
+    Reporting a success takes two attribute accesses::
 
         breaker.successes += 1
         if breaker.troubled:
@@ -67,8 +68,8 @@ class Breaker:
     Args:
         config: when it opens and for how long.
         rng: floats in [0, 1).
-        now: monotonic seconds, when calls to the endpoint begin. Without it the successes before the first failure
-            may be of any age, and do not count.
+        now: monotonic seconds, when calls to the endpoint begin. Without it the successes before the first failure are
+            of unknown age and do not count.
     """
 
     __slots__ = (
@@ -89,7 +90,8 @@ class Breaker:
 
     state: BreakerState
     troubled: bool
-    """False while CLOSED without a failure in a row: a success then need not be told, only counted."""
+    """False while CLOSED without a recent failure in a row: then a success need only be counted, and
+    ``receive_success`` not be called."""
 
     def __init__(self, config: BreakerConfig, *, rng: Callable[[], float], now: float = -math.inf) -> None:
         self._config = config
@@ -98,11 +100,11 @@ class Breaker:
         self._openings = 0
         self._pause = 0.0
         self.successes = 0
-        """Calls that went well; whoever makes one increments it."""
+        """Calls that went well; whoever makes a call increments it."""
         self._become_closed(now)
 
     def __repr__(self) -> str:
-        """State, failures in a row, and how often it opened without having been well in between."""
+        """State, failures in a row, and how often it opened without a healthy time in between."""
         return f"<Breaker {self.state.value} in_row={self._in_row} openings={self._openings}>"
 
     @property
@@ -124,7 +126,7 @@ class Breaker:
         self._become_probing()
 
     def abandon_probe(self, now: float) -> None:
-        """The probe ended without a word of the endpoint (its caller went away): another may be made at once."""
+        """The probe ended without an answer, as its caller went away: another one may be sent at once."""
         if self.state is BreakerState.PROBING:
             self._become_open(now)
 
@@ -140,7 +142,7 @@ class Breaker:
         return True
 
     def receive_failure(self, now: float) -> bool:
-        """A call failed in a way that speaks against the endpoint. True if that opened the breaker or re-opened it."""
+        """A call failed in a way that counts against the endpoint. True if that opened the breaker or re-opened it."""
         if self.state is BreakerState.OPEN:
             return False
         self._in_row += 1

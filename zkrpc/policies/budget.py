@@ -1,4 +1,4 @@
-"""How many calls may be sent more than once: a share of the calls, and a few per second.
+"""The retry budget: how many calls may be sent more than once, as a share of the calls and a few per second.
 
 Retries and hedges help while few of them are needed. When a service is overloaded every one of them makes it worse, and
 four attempts for each call are four times the load: the storm that keeps a service down after its cause is gone. A
@@ -14,7 +14,7 @@ with ``ratio * calls + reserve`` tokens and leaks ``1 / window`` of what it hold
   cannot save up more: what was not needed an hour ago does not pay for a storm now.
 - Under lasting trouble ``ratio * rate + reserve`` are sent again per second, less what leaks of the tokens that are
   being waited for: ``1 / window`` per second and token.
-- Nothing makes tokens out of nothing: over any span, withdrawals are at most the balance at its beginning (at first
+- No tokens come from anywhere else: over any span, withdrawals are at most the balance at its beginning (at first
   ``reserve * window``), ``ratio`` of its calls, and ``reserve`` times its seconds.
 
 ``reserve`` is for clients so quiet that a share of their calls is less than one. With a reserve of 0, a client of fewer
@@ -27,7 +27,7 @@ from zkrpc.policies.decay import DecayingCount
 
 
 class RetryBudget:
-    """Tokens for sending again.
+    """Tokens for sending calls again.
 
     Args:
         ratio: tokens per call.
@@ -40,7 +40,7 @@ class RetryBudget:
 
     def __init__(self, *, ratio: float = 0.2, reserve: float = 10.0, window: float = 10.0, now: float) -> None:
         self.calls = 0
-        """Logical calls made; whoever makes one increments it, and that is all a call costs."""
+        """Logical calls made; whoever makes a call increments it, which is all that the budget costs a call."""
         self._ratio = ratio
         self._reserve = reserve
         self._window = window
@@ -55,7 +55,7 @@ class RetryBudget:
         return f"<RetryBudget calls={self.calls} {self._tokens!r}>"
 
     def balance(self, now: float) -> float:
-        """Tokens there are, as a metric shows them; less than one is none."""
+        """The number of tokens, as a metric shows it; a retry needs a whole one."""
         return self._tokens.fold(self._earnings(now), now)
 
     def change(self, *, ratio: float, reserve: float, now: float) -> None:

@@ -1,19 +1,19 @@
-"""How many of late: a count that forgets exponentially, fed from integers that the hot path merely increments.
+"""A count of recent events that decays exponentially, fed from integers that the hot path merely increments.
 
 With the time constant ``window`` an event counts for ``exp(-age / window)``, so that a steady rate ``r`` is worth
 ``r * window``: as much as a plain count over the last ``window`` seconds, without its buckets and without the step when
 one of them is dropped.
 
-What happens often must cost one integer increment and nothing else, so its time is not known. The owner counts in a
-running total of its own and hands that over when somebody asks (:meth:`DecayingCount.fold`). The ``n`` events since
-the last fold, ``t`` seconds ago, are taken to have come evenly::
+A frequent event must cost one integer increment and nothing else, so its time is not known. The owner counts in a
+running total of its own and hands that over when the count is wanted (:meth:`DecayingCount.fold`). The ``n`` events
+since the last fold, ``t`` seconds ago, are taken to have come evenly::
 
     count = count * exp(-t / window) + n * (1 - exp(-t / window)) / (t / window)
 
-The factor of ``n`` is the mean of ``exp(-age / window)`` over ages from 0 to ``t``. It is 1 for a fold at once and
-falls like ``window / t``: an hour of successes that is folded at the first failure weighs like its last half minute,
-not like an hour. Folding more often changes nothing while the rate is steady. What happens seldom and matters at its
-moment (a failure, a withdrawal) is added where it stands (:meth:`DecayingCount.add`).
+The factor of ``n`` is the mean of ``exp(-age / window)`` over ages from 0 to ``t``. It is 1 for a fold without delay
+and falls like ``window / t``: an hour of successes that is folded at the first failure weighs like its last half
+minute, not like an hour. Folding more often changes nothing while the rate is steady. A rare event whose time matters
+(a failure, a withdrawal) is added with its exact time (:meth:`DecayingCount.add`).
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class DecayingCount:
         return self._count
 
     def add(self, amount: float, now: float) -> float:
-        """The count with ``amount`` more, all of it at ``now``. Not for a count whose total is due to be folded."""
+        """The count with ``amount`` more, all of it at ``now``. Only for a count whose owner has no running total to
+        fold."""
         self._count = self.fold(self._total, now) + amount
         return self._count

@@ -2,14 +2,14 @@
 
 Hedging (Dean and Barroso, "The Tail at Scale") cuts the tail that single instances cause: a stall, a full queue, a lost
 packet. The delay decides what it costs. After the p95 of the method's own latency, 5 % of calls are sent twice, and the
-tail beyond it becomes one where *two* instances were slow. A fixed delay is simpler and right only as long as the
-latency stays what it was when somebody wrote it down; when the service gets slower than that, each call is sent twice,
-and only the budget (:mod:`zkrpc.policies.budget`) stands between that and twice the load.
+tail beyond it becomes one where *two* instances were slow. A fixed delay is simpler, and right only as long as the
+latency stays what it was when the delay was set; when the service gets slower than that, each call is sent twice, and
+only the budget (:mod:`zkrpc.policies.budget`) stands between that and twice the load.
 
 What to record: how long the call took its caller, whichever copy answered. A copy cannot answer before it was sent, so
 hedging shortens only latencies that are above the delay, and leaves them above it: the share of calls above the p95
-stays 5 %, and the estimate does not chase its own effect. Failures are not recorded: one that comes at once would make
-the method look fast.
+stays 5 %, and the estimate does not chase its own effect. Failures are not recorded: an immediate one would make the
+method look fast.
 
 Nothing is sent here; whoever sends the copy also cancels the loser.
 """
@@ -24,7 +24,7 @@ from zkrpc.config import percentile
 from zkrpc.errors import ConfigError
 
 LEAST_DELAY = 0.001
-"""Seconds. Below a millisecond the tail is made of this process's own scheduling, which a second copy only adds to."""
+"""Seconds. Below a millisecond the tail comes from this process's own scheduling, to which a second copy only adds."""
 
 
 class LatencyQuantile:
@@ -37,7 +37,7 @@ class LatencyQuantile:
         quantile: between 0 and 1; 0.95 is exceeded by at most one latency of twenty.
         samples: latencies kept. With 512 of them 25 lie above the p95, enough for it to be steady.
         refresh: records from one sort to the next.
-        least: records before there is any value: one of few would be an accident, and calls at first are slow ones.
+        least: records before there is a value: a quantile of few is accidental, and the first calls are slow.
     """
 
     __slots__ = ("_due", "_latencies", "_quantile", "_refresh", "value")
@@ -48,15 +48,15 @@ class LatencyQuantile:
         self._refresh = refresh
         self._due = least
         self.value: float | None = None
-        """Seconds; None while too little is known. The least latency seen that no larger share than ``1 - quantile``
-        exceeds."""
+        """The quantile in seconds: the least latency seen that no larger share than ``1 - quantile`` exceeds. None
+        while there are too few records."""
 
     def __repr__(self) -> str:
-        """Which quantile it is, its value, and of how many."""
+        """The quantile, its value, and the number of records."""
         return f"<LatencyQuantile {self._quantile} value={self.value} of {len(self._latencies)}>"
 
     def record(self, seconds: float) -> None:
-        """A call was answered after so many seconds."""
+        """Takes in how long an answered call took."""
         self._latencies.append(seconds)
         self._due -= 1
         if self._due <= 0:

@@ -1,10 +1,10 @@
 """How many calls a server should run at once, found out from how long they take.
 
-A fixed limit is right for one machine, one release and one mix of calls. Too high, it is no protection: calls queue
-inside, and by the time they are answered nobody waits for them any more. Too low, it refuses work that could be done.
-By Little's law the right one is throughput times unloaded latency; what runs beyond it only waits. So the latency under
-load, compared with the unloaded one, tells how much waits. TCP Vegas and Netflix's gradient limits are built on this,
-and so is this one. Per window (100 ms, longer if calls are) of mean latency::
+A fixed limit is right for one machine, one release and one mix of calls. Too high, it protects nothing: calls queue
+inside the server, and by the time they are answered their callers have given up. Too low, it refuses work that could be
+done. By Little's law the right one is throughput times unloaded latency; what runs beyond it only waits. So the latency
+under load, compared with the unloaded one, tells how much waits. TCP Vegas and Netflix's gradient limits are built on
+this, and so is this one. Per window (100 ms, longer if calls are) of mean latency::
 
     gradient = tolerance * unloaded / latency             within 0.5 .. 1
     limit   += (limit * gradient + sqrt(limit) - limit) * smoothing
@@ -12,7 +12,7 @@ and so is this one. Per window (100 ms, longer if calls are) of mean latency::
 It settles a little above ``tolerance`` times the true capacity. ``sqrt(limit)`` is the queue that keeps the server busy
 between two arrivals: it is also what makes the limit grow, and what noise must exceed to make it shrink. The smoothing
 makes a window shrink the limit by 10 % at most: one stall is not a trend. The limit changes only in windows that used
-half of it: what was not tried is not known to be good, nor to be bad, so a calm hour leaves it alone.
+half of it: a limit that was not reached is neither proved good nor bad, so an hour of little load leaves it alone.
 
 ==========  ============================================  ==========================================================
 state       each window                                   leaves it
@@ -27,16 +27,18 @@ Why it measures. While a server is overloaded every window is loaded. An average
 them, and the limit follows it up: the longer the overload, the worse the protection. So now and then (after 1 s, then
 twice as long each time up to ``remeasure``) a third of the limit is tried for a few windows, which lets the queue run
 dry. That costs 2 % to 4 % of the throughput while it is overloaded, and nothing when it is not, for then windows that
-use little tell the same for free. The limit having halved is a reason too: perhaps the calls themselves have become
-slower, and refusing more of them makes no queue shorter.
+use little of the limit tell the unloaded latency anyway. The limit having halved is a reason too: perhaps the calls
+themselves have become slower, and refusing more of them makes no queue shorter.
 
-What it believes. If latency fell along with the limit, there was a queue, and there may still be one: the figure may
-lower the unloaded latency, not raise it. If it stayed about the same (three quarters) with a third of the calls, the
-calls are that slow. So a dependency that turns slow costs some windows of too low a limit, not the service.
+How a measurement counts. If latency fell along with the limit, there was a queue, and there may still be one: the
+figure may lower the unloaded latency, not raise it. If it stayed about the same (three quarters) with a third of the
+calls, the calls are that slow. So a dependency that turns slow costs some windows of too low a limit, not the service.
 
-It begins as if it were measuring, at the limit it was given. A first window must not count: what ends first is short.
+It begins in MEASURING, at the limit it was given. The first window does not count: the calls that end first are the
+short ones.
 
-The latency is a mean over all methods. A mix that changes looks like a service that changes, and is measured anew.
+The latency is a mean over all methods. When the mix of methods changes, that looks like a change of the service, and is
+measured anew.
 """
 
 from __future__ import annotations
@@ -45,9 +47,9 @@ import enum
 import math
 
 _LEAST_SAMPLES = 20
-"""Calls without which a window goes on: the mean of fewer is noise."""
+"""Calls that a window needs, and goes on until it has them: the mean of fewer is noise."""
 _LONG_TERM = 2.0
-"""Seconds after which windows that use little have replaced 1 - 1/e of the unloaded latency."""
+"""Time constant in seconds with which windows that use little of the limit are blended into the unloaded latency."""
 _STEEPEST = 0.5
 """The least gradient, however slow the calls."""
 _SHRINKING = 0.2
@@ -55,18 +57,18 @@ _SHRINKING = 0.2
 _GROWING = 0.5
 """Smoothing upwards: half of the square root per window takes a limit from 20 to 100 in about two seconds."""
 _PROBE_SHARE = 1 / 3
-"""Of the limit, while the unloaded latency is measured. Less than 1 / tolerance, so that the queue runs dry; as little
-as this for servers that can run one call at a time, whose queue is most of any limit."""
+"""Share of the limit that is used while the unloaded latency is measured. Less than 1 / tolerance, so that the queue
+runs dry; as little as this for servers that can run one call at a time, whose queue is most of any limit."""
 _STAYED = 0.75
-"""Share of the loaded latency that the one measured must keep to be no effect of the lower limit."""
+"""Share of the loaded latency above which a measured one counts as unchanged by the lower limit."""
 _FIRST_PAUSE = 1.0
 """Seconds to the second measurement: a server that starts into an overload has never seen its unloaded latency."""
 _MOST_SETTLING = 5
-"""Windows, in case that calls of minutes alone are more than the lowered limit."""
+"""Windows, at most: calls that run for minutes may alone be more than the lowered limit."""
 
 
 class LimitState(enum.Enum):
-    """What is done with a window."""
+    """What a window is used for."""
 
     SETTLING = "settling"
     MEASURING = "measuring"
@@ -78,11 +80,11 @@ class AdaptiveLimit:
 
     Args:
         initial: calls at once to begin with.
-        least: it never shrinks below, so that there is always something to learn from. Measuring may.
-        most: it never grows beyond; what memory allows.
-        tolerance: how many times the unloaded latency is still well; room for noise, at the price of a queue.
-        window: seconds between two changes, at least; longer if the calls take longer, for what a change brought
-            cannot be known sooner.
+        least: adjusting never goes below, so that there are always calls to measure. MEASURING may.
+        most: adjusting never goes above; as many as memory allows.
+        tolerance: how many times the unloaded latency is still fine; room for noise, at the price of a queue.
+        window: seconds between two changes, at least; longer if the calls take longer, as the effect of a change cannot
+            be seen sooner.
         remeasure: seconds of overload between two measurements of the unloaded latency.
     """
 
@@ -125,7 +127,7 @@ class AdaptiveLimit:
         remeasure: float = 10.0,
     ) -> None:
         self.limit = initial
-        """Calls to run at once, now; what comes beyond is to be refused."""
+        """How many calls may run at once now; more are to be refused."""
         self._allowed = float(initial)
         self._least = least
         self._most = most
@@ -152,8 +154,8 @@ class AdaptiveLimit:
             elapsed: seconds since it was admitted.
             running: calls that were running when it ended, itself included.
             now: monotonic seconds.
-            dropped: it got no answer of its handler, for instance because its time was up. Then ``elapsed`` says
-                nothing of the service, but the share of such calls makes the limit shrink.
+            dropped: it got no answer from its handler, for instance because its time was up. Then ``elapsed`` says
+                nothing about the service, but the share of such calls makes the limit shrink.
         """
         self._samples += 1
         if dropped:

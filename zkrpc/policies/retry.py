@@ -9,26 +9,27 @@ executed     what follows
 ===========  =====================================================================================
 
 ``max_attempts`` counts the attempts that *reached a server*. An attempt that found no instance, or whose connection was
-refused, cost no server anything and proves nothing about the call; it is repeated, paced by the backoff, until the
-deadline, because instances come back (a restart, a list that lags behind). What protects servers from a storm is thus
-the count and, over all calls together, the budget; what protects this process is the pause, and what protects the
-caller is the deadline. A call made for a call that is itself a repetition is not sent again after it reached a server:
-the hop above does that already, and three hops with four attempts each would be 64.
+refused, cost no server anything and says nothing about the call; it is repeated, paced by the backoff, until the
+deadline, because instances come back (a restart, a list that lags behind). So the count and, over all calls together,
+the budget protect the servers from a storm; the pause protects this process, and the deadline protects the caller. A
+call made for a call that is itself a repetition is not sent again after it reached a server: the hop above does that
+already, and three hops with four attempts each would be 64.
 
-A call that is larger than an instance takes is tried at others, and never again at the same.
+A call that is larger than an instance accepts is tried at others, and never again at the same one.
 
-Connections that break, and instances that say they stop, fail within milliseconds, while what comes in their place
-takes a second or more. So the attempts that remain are spent over the deadline: the first repetition is made after the
-usual pause, the last but one after about an eighth of the time that is left, the last one after half of it, or as soon
-as there is news.
+Calls on connections that break, and to instances that stop, fail within milliseconds, while their replacements take a
+second or more to appear. So the remaining attempts are spread over the time until the deadline: the first repetition is
+made after the usual pause, the last but one after about an eighth of the time that is left, the last one after half of
+it, or as soon as the list of instances changes.
 
-Where there is no instance at all, only news can help: the call waits for them, for as long as ``patience`` lasts.
+Where there is no instance at all, only a new list can help: the call waits for one, for as long as ``patience`` lasts.
 
-An instance that is not the primary, or not of the epoch that was demanded, reads the call and does nothing: that is not
-counted either. The caller waits for an election to end, so the pauses then shrink towards the deadline to use all of
-the time there is.
+An instance that is not the primary, or not of the epoch that was demanded, reads the call and does not run it: that is
+not counted either. The caller waits for an election to end; the pauses then get shorter towards the deadline, so that
+none of the time is lost.
 
-Pure: the clock, the dice, the pause and the question "is somebody worth asking at once?" are handed in.
+Pure: the clock, the random numbers, the pause and the question whether an instance is worth asking at once are handed
+in.
 """
 
 from __future__ import annotations
@@ -54,21 +55,21 @@ from zkrpc.errors import (
 from zkrpc.policies.backoff import Backoff
 
 _KEPT = {2: 1 / 8, 1: 1 / 2}
-"""By how many attempts are left: the share of the time left after which the next one is made, at most."""
+"""Attempts left -> the share of the remaining time after which the next one is made at the latest."""
 
 
 def may_repeat(error: CallError, idempotent: bool) -> bool:
-    """True if sending the call again cannot do anything twice that must not be done twice."""
+    """True if the call certainly did not run, or if it is idempotent and it is unknown whether it ran."""
     return error.executed is Executed.NO or (error.executed is Executed.MAYBE and idempotent)
 
 
 def awaits_primary(error: CallError) -> bool:
-    """True if the attempt was in vain because another instance leads, or will."""
+    """True if the attempt failed because another instance is the primary, or none is yet."""
     return isinstance(error, (NotPrimary, StaleEpoch))
 
 
 def counts(error: CallError) -> bool:
-    """False if the attempt ended before a byte of it was sent, or at an instance that had no say in it."""
+    """False if the attempt ended before a byte of it was sent, or at an instance that is not the primary asked for."""
     spared = isinstance(error, (Unavailable, ConnectionLost)) or awaits_primary(error)
     return not (spared and error.executed is Executed.NO)
 
@@ -76,7 +77,7 @@ def counts(error: CallError) -> bool:
 def costs(error: CallError) -> bool:
     """Whether sending again after this error is one more piece of work for the servers as a whole.
 
-    Not if the attempt did not count; nor after a server that is about to stop said so, which is no sign of trouble.
+    False if the attempt did not count, or if the server said that it is about to stop, which is no sign of overload.
     """
     return counts(error) and not isinstance(error, Draining)
 
@@ -92,9 +93,9 @@ class Progress:
     pauses: int = 0
     """Pauses made, which drive the backoff."""
     alone_since: float | None = None
-    """When it turned out that there is nobody to ask; None while there is somebody."""
+    """Since when no instance at all was known, in monotonic seconds; None while there is one."""
     executed: Executed = Executed.NO
-    """The worst that any attempt can have done."""
+    """The worst outcome that any attempt may have had."""
 
     def record(self, error: CallError) -> None:
         """Takes in a failed attempt, and lifts ``error.executed`` to what holds for the call as a whole.
@@ -108,7 +109,7 @@ class Progress:
         error.executed = self.executed
 
     def note_presence(self, error: CallError, now: float) -> float | None:
-        """How long there has been nobody to ask, in seconds; None if there is somebody."""
+        """For how many seconds no instance at all has been known; None if there is one."""
         if not (isinstance(error, Unavailable) and error.nobody):
             self.alone_since = None
             return None
@@ -117,7 +118,7 @@ class Progress:
 
 
 def _came_to_nothing(error: CallError, call: Call) -> bool:
-    """True if the time ran out before the attempt began: what the one before it met tells the caller more."""
+    """True if the time ran out before the attempt began: then the error of the attempt before tells the caller more."""
     return isinstance(error, DeadlineExceeded) and error.executed is Executed.NO and call.endpoint is None
 
 
@@ -128,7 +129,7 @@ class RetryPolicy:
     max_attempts: int = 4
     backoff: Backoff = Backoff()
     patience: float = math.inf
-    """Seconds to wait for an instance where there are none at all."""
+    """Seconds to wait for an instance while there is none at all."""
 
     def pause_before_next(
         self,
@@ -145,13 +146,13 @@ class RetryPolicy:
 
         Args:
             error: how the last attempt ended, as it was raised.
-            progress: what went before, the last attempt included.
+            progress: what has happened to the call so far, the last attempt included.
             at_once: whether there is an instance worth asking without a pause.
-            remaining: seconds until the deadline. A pause that would not end before it is not begun: the caller gets
-                the error that tells more than "time is up", and gets it sooner.
+            remaining: seconds until the deadline. A pause that would last longer is not begun: the caller gets the last
+                error, which says more than DeadlineExceeded, and gets it sooner.
             rng: floats in [0, 1).
             most: attempts of this call that may reach a server, if not ``max_attempts``.
-            alone_for: how long there has been nobody to ask; None if there is somebody.
+            alone_for: for how many seconds no instance at all has been known; None if there is one.
         """
         if remaining <= 0 or progress.counted >= (most or self.max_attempts):
             return None
@@ -184,16 +185,17 @@ def retrying(
     is_worth_asking: Callable[[Call, CallError], bool],
     may_repeat_now: Callable[[float], bool] = lambda now: True,
 ) -> Interceptor[Call]:
-    """The interceptor that applies ``policy``: numbers the attempts, and notes on the call whom not to ask again.
+    """The interceptor that applies ``policy``: numbers the attempts, and notes on the call which instances not to ask
+    again.
 
     Args:
         policy: the decision.
         clock: monotonic seconds.
-        sleep: waits for so many seconds, or less if there is news worth another attempt; False if nothing can come any
-            more, and the last error stands.
+        sleep: waits for so many seconds, or less if a change makes another attempt worth while; False if none can come
+            any more, and the last error is raised.
         rng: floats in [0, 1).
-        is_worth_asking: whether somebody is worth asking at once, after this error of the last attempt.
-        may_repeat_now: whether the budget allows one more attempt at this time; it is taken from it then.
+        is_worth_asking: whether, after this error of the last attempt, there is an instance worth asking at once.
+        may_repeat_now: whether the budget allows one more attempt at this time; if so, a token is taken.
     """
 
     def retry(call: Call, proceed: Proceed[Call]) -> Any:
