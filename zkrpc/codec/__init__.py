@@ -2,13 +2,13 @@
 
 Two libraries meet here. thriftpy2 parsed the IDL and made the struct classes; Apache's ``thrift.protocol.fastbinary``
 turns objects into bytes. A struct class is recognised by its ``thrift_spec``, which :mod:`zkrpc.codec.shape` converts
-once into the tuples that the C module wants; after that the C module reads and sets plain attributes and never knows
-that the classes are somebody else's. thriftpy2's own decoder is not used: in 0.7.1 it returns memory of other requests
-when a string claims to be longer than its frame (measured).
+once into the tuples that the C module wants; after that the C module reads and sets plain attributes, and it does not
+matter to it which library made the classes. thriftpy2's own decoder is not used: in 0.7.1 it returns memory of other
+requests when a string claims to be longer than its frame (measured).
 
-The C module is fast and safe, but trusting. What it lets pass is caught around it, by functions that are generated per
-struct (:mod:`zkrpc.codec.visitors`) and that contain only the checks this struct needs; a struct that needs none has
-no such function and pays nothing:
+The C module is fast and memory-safe, but checks little. What it lets pass is caught around it, by functions that are
+generated per struct (:mod:`zkrpc.codec.visitors`) and that contain only the checks this struct needs; a struct that
+needs none has no such function and pays nothing:
 
 =============  ==================================================================  ==================================
 visitor        catches                                                              runs
@@ -22,15 +22,17 @@ visitor        catches                                                          
 ``text``       U+FFFD, which the C module writes where a string is not UTF-8        after decoding a non-ASCII body
 =============  ==================================================================  ==================================
 
-U+FFFD may also have been sent as such. So when ``text`` sees it, the body is decoded again with every string left as
-bytes, and each is decoded strictly: exact, and paid for by bodies that are odd.
+U+FFFD may also have been sent as such. So when ``text`` finds it, the body is decoded again with every string left as
+bytes, and each of them is decoded strictly. That is exact, and only bodies that hold U+FFFD or are not UTF-8 pay for
+it.
 
 What a hostile body can cost is bounded: nesting by the C module (64 structs), lengths by the bytes that are left, and
 the number of values by :mod:`zkrpc.codec.budget`, a walk over the body that runs only when the body is long enough to
-break the budget.
+exceed the budget.
 
-Two kinds of values do not go through the C module, because Python is faster: structs of a single text or of some bytes
-(:mod:`zkrpc.codec.single`), and long texts and bytes (:mod:`zkrpc.codec.bulk`), which it copies byte by byte.
+Two kinds of values do not go through the C module, because Python is faster: structs whose only field is a string or
+``binary`` (:mod:`zkrpc.codec.single`), and long strings and bytes (:mod:`zkrpc.codec.bulk`), which it copies byte by
+byte.
 
 Everything that is wrong with a peer's bytes is a :class:`~zkrpc.errors.RemoteProtocolError`; everything wrong with our
 own values is a :class:`TypeError` that names the field. Sets arrive as sets, enums as plain ints that may be unknown to

@@ -1,11 +1,13 @@
-"""Counts what a body would cost before anything is built: the budget of strings, structs, containers and numbers.
+"""Counts what a body would cost before anything is built from it: strings, structs, containers and numbers, against a
+budget.
 
-A struct of four bytes on the wire becomes some 400 bytes of Python, so a megabyte of empty structs held a hub for a
-second and grew the process a hundredfold (measured). A walk over the bytes counts them first, and stops where there are
-too many. It knows the two payload encodings but no struct: unknown fields cost as much as known ones. It is strict
-about lengths and types that matter for the walk itself, and leaves the rest to the decoder.
+A struct of four bytes on the wire becomes some 400 bytes of Python, so a megabyte of empty structs blocked the hub for
+a second and took a hundred times its size in memory (measured). A walk over the bytes counts the values first, and
+stops when there are too many. It knows the two payload encodings but no struct: unknown fields cost as much as known
+ones. It checks the lengths and types that the walk itself depends on, and leaves the rest to the decoder.
 
-The walk is in Python and costs more for each value than what it guards, so whatever it looks at one by one is paid for:
+The walk is in Python and costs more for each value than decoding it does, so the budget counts whatever the walk looks
+at one by one:
 
 =====================================================  ============================
 costs                                                  elements
@@ -19,7 +21,7 @@ numbers in a list, a set or a map, looked at together  1 for each 16
 A number that takes several bytes of the compact encoding costs a quarter more for each two, and so does a field's id
 that does not fit in its header.
 
-It is one loop with a stack of its own: nesting takes neither Python's stack nor a function call.
+The walk is one loop with a stack of its own: nesting costs neither depth of Python's stack nor a function call.
 """
 
 from __future__ import annotations
@@ -29,19 +31,20 @@ import struct
 from zkrpc.errors import RemoteProtocolError
 
 MAX_ELEMENTS = 100_000
-"""What one body may hold where nobody says otherwise: some 50 ms of walking, decoding and checking at worst."""
+"""How many elements one body may hold by default: some 50 ms of walking, decoding and checking at worst."""
 MAX_DEPTH = 128
-"""Levels of structs and containers together; the C module takes 64 structs, and containers between them."""
+"""Levels of nesting, structs and containers together; the C module accepts 64 structs, and containers between them."""
 
 _ELEMENT = 4
-"""What an element costs; a number looked at alone costs 1."""
+"""The cost of an element in units of one number that is looked at alone."""
 _BULK = 2
 """Bits by which the count of numbers that are looked at together is shifted to get what they cost. Their count and not
 their bytes, as the decoder takes the same 20 ns for one of a byte as for one of eight (measured)."""
 _FEW = 32
-"""Numbers of variable length that are looked at one by one, as it is not worth it to look at them together."""
+"""Up to how many numbers of variable length are looked at one by one, as looking at so few together does not pay."""
 _IN_STRUCT = -1
-"""Instead of the values of a container that are still to come: the walk is among the fields of a struct."""
+"""Stands in the place of the number of values still to come: the walk is among the fields of a struct, not in a
+container."""
 
 _STOP, _STRING, _STRUCT, _MAP, _SET, _LIST, _UUID = 0, 11, 12, 13, 14, 15, 16
 _WIDTH = {2: 1, 3: 1, 4: 8, 6: 2, 8: 4, 10: 8, _UUID: 16}
@@ -131,7 +134,7 @@ def _walk_binary(buffer: bytes, position: int, left: int) -> bool:
 def _open_binary(buffer: bytes, position: int, kind: int) -> tuple[int, Kinds, int, int]:
     """The values to come of the container that begins here, their types, where they begin, and how many were numbers.
 
-    Plain numbers are no values to come: the position is the one behind them.
+    Plain numbers are passed over at once: the position is the one behind them, and no values are to come.
     """
     if kind == _MAP:
         parts, kinds = 2, (buffer[position + 1], buffer[position])
@@ -203,7 +206,7 @@ def _walk_compact(buffer: bytes, position: int, left: int) -> bool:
 
 
 def _open_compact(buffer: bytes, position: int, kind: int) -> tuple[int, Kinds, int, int]:
-    """What ``_open_binary`` is to the other encoding."""
+    """The same as ``_open_binary``, for the compact encoding."""
     if kind == _COMPACT_MAP:
         count, position = _varint(buffer, position)
         if not count:

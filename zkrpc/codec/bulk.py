@@ -1,7 +1,9 @@
-"""Long texts and bytes, which the C module writes one byte after another: 130 us for 64 KiB, 30 copies' worth of time.
+"""Long strings and bytes are written here, because the C module writes them byte by byte: 130 us for 64 KiB, in which
+64 KiB could be copied 30 times.
 
-Those at the top of a struct are written here instead, in binary, behind what the C module makes of the other fields:
-the order of fields means nothing in Thrift. Inside nested values they are rare, and stay with the C module.
+That applies to fields of the outermost struct, in binary. They are put behind the other fields, which the C module
+writes: the order of fields means nothing in Thrift. Inside nested values long ones are rare, and are left to the C
+module.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 from zkrpc.codec.shape import Field, Kind
 
 LONG = 2048
-"""Length from which it pays."""
+"""Length from which writing a value here is faster."""
 
 _open_field = struct.Struct("!bh").pack
 _write_length = struct.Struct("!i").pack
@@ -21,12 +23,12 @@ _STOP = b"\0"
 
 
 class Bulk:
-    """Writes structs of one shape that hold something long.
+    """Writes structs of one shape that hold a long string or long bytes.
 
     Args:
         fields: all fields of the shape.
-        encoder_of: given some of the fields, a function that gives the bytes of these of a struct, and the stop behind
-            them.
+        encoder_of: given some of the fields, returns a function that encodes just these fields of a struct, with the
+            stop behind them.
     """
 
     __slots__ = ("_encode_others", "_heads", "names")
@@ -39,11 +41,11 @@ class Bulk:
         self._heads = [(field.name, _open_field(Kind.STRING, field.id)) for field in long]
         self._encode_others = encoder_of(others) if long and others else None
         self.names = tuple(field.name for field in long)
-        """Fields that may hold something long."""
+        """The fields that may hold a long value."""
 
     def write(self, it: Any) -> bytes:
-        """The struct's bytes. Raises what the C module raises for the other fields, and ValueError for a text that is
-        none."""
+        """The struct's bytes. Raises what the C module raises for the other fields, and ValueError for a string that
+        UTF-8 cannot encode."""
         parts = [] if self._encode_others is None else [self._encode_others(it)[:-1]]
         for name, head in self._heads:
             value = getattr(it, name)

@@ -1,8 +1,8 @@
 """Arguments and results of one method to bytes and back, compiled once, called for every call.
 
 Arguments travel as a struct whose fields are the parameters, results as a struct of which one field is set: 0 is the
-value, the others are the declared exceptions. No struct class is made for either: a bag of attributes is enough for the
-C module, and cheaper. What a service or a method policy is, is not known here.
+value, the others are the declared exceptions. No struct class is made for either: an object with plain attributes is
+enough for the C module, and cheaper. This module knows neither services nor method policies.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _EMPTY_STRUCT = b"\x00"
 """A struct without fields, the same in both payloads."""
 _NOT_GIVEN = object()
 _UNFINISHED = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
-"""What a function returns that has not done anything yet."""
+"""Types that a coroutine function or generator function returns when it is called, before any of its code has run."""
 NUMBERS = frozenset({*INTEGER_BITS, Kind.DOUBLE})
 
 
@@ -112,12 +112,12 @@ def _decode_single(field: Field, otherwise: Callable[..., tuple[Any, ...]]) -> C
 
 
 def is_mutable(value: object) -> bool:
-    """Whether a default must be copied before anybody gets it."""
+    """Whether a default must be copied for each call."""
     return not isinstance(value, (bool, int, float, str, bytes))
 
 
 def _copiers(defaults: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
-    """What makes new copies of the mutable defaults, under the names that generated code calls them by."""
+    """Functions that copy the mutable defaults, under the names by which generated code calls them."""
     mutable = {name: value for name, value in defaults.items() if is_mutable(value)}
     return {f"fresh_{name}": functools.partial(copy.deepcopy, value) for name, value in mutable.items()}
 
@@ -125,8 +125,8 @@ def _copiers(defaults: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
 def _signature(owner: str, fields: Sequence[Field], defaults: Mapping[str, Any]) -> Callable[..., tuple[Any, ...]]:
     """A function that gives back its arguments in order: Python binds them and words the errors.
 
-    Its parameters get their names when it is compiled, so that no name can hide one that the source needs, and a word
-    of Python can be one.
+    Its parameters get their names after it is compiled, so that no parameter can hide a name that the source needs, and
+    a keyword of Python can be a parameter's name.
     """
     places = "".join(f"a{place}, " for place in range(len(fields)))
     namespace: dict[str, Any] = {}
@@ -198,14 +198,15 @@ def _set(field: Field, value: str) -> str:
 
 
 def _compile(header: str, lines: Sequence[str], **names: Any) -> Any:
-    """A function that sees these names as its own: among the visitors' names, methods would overwrite each other's."""
+    """A function with these names as its globals: if methods shared the visitors' names, they would overwrite each
+    other's."""
     names = {"not_given": _NOT_GIVEN, "empty": _EMPTY_STRUCT, "binary": BINARY, "most": MAX_ELEMENTS, **names}
     body = [f"def {header}:", *visitors.indent(lines), f"return {header.partition('(')[0]}"]
     return visitors.FITS.compile(f"make({', '.join(names)})", body)(**names)
 
 
 class _Outcome:
-    """A bag for a result: the value; or the exception, in a field of its own class's, because each is checked as what
+    """Holds a result: the value, or the exception in the field of its declared class, because each is checked as what
     it is declared to be."""
 
     value = None
@@ -248,8 +249,8 @@ class ResultCodec:
         self._thrown = {field.type.cls: (field.name, Writer(owner, [field], self._bag)) for field in thrown}
 
     def encode_value(self, value: Any, payload: Payload = BINARY) -> bytes:
-        """The bytes of a value. TypeError if it does not fit, as None does not; a void method's value is dropped, but
-        for one that says that the method has not run yet."""
+        """The bytes of a value. TypeError if it does not fit, as None does not. What a void method returned is dropped,
+        unless it is a coroutine or generator, which shows that the method has not run."""
         if self._success is None:
             if value is not None and isinstance(value, _UNFINISHED):
                 raise TypeError(f"{self._owner}() returned a {type(value).__name__}, which nobody will run")

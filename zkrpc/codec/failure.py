@@ -1,4 +1,4 @@
-"""``TApplicationException``: how Thrift says that a call got no answer from its interface.
+"""``TApplicationException``: how Thrift reports that a call failed outside of its interface, such as an unknown method.
 
 Its struct is fixed (1: string message, 2: i32 type), the same in every language, so it is written down here and not
 taken from an IDL.
@@ -12,7 +12,7 @@ from zkrpc.codec.structs import Payload, StructCodec
 
 
 class FailureKind(enum.IntEnum):
-    """Thrift's numbers. A peer may send others."""
+    """Thrift's numbers for kinds of failures. A peer may send others."""
 
     UNKNOWN = 0
     UNKNOWN_METHOD = 1
@@ -41,7 +41,8 @@ _codec = StructCodec(_Failure)
 
 
 def encode_failure(message: str, kind: int, payload: Payload = Payload.BINARY) -> bytes:
-    """The body of a reply of kind EXCEPTION. What UTF-8 cannot say is replaced: a failure must not fail itself."""
+    """The body of a reply of kind EXCEPTION. What UTF-8 cannot encode is replaced, so that reporting a failure never
+    fails."""
     return _codec.encode(_Failure(message.encode(errors="replace").decode(), int(kind)), payload)
 
 

@@ -1,8 +1,8 @@
-"""Decoding in Python, for the one thing that the C module cannot find: fields with negative ids.
+"""Decoding in Python, for structs that the C module cannot read: those with negative field ids.
 
-Old IDLs leave ids out, and Apache's compiler gives such fields -1, -2 and so on. The C module takes an id for an index
-and passes them over. Some twenty times slower; only shapes that hold such a field somewhere come here, after
-:mod:`zkrpc.codec.budget` has walked over the body and found its lengths, types and depth sound.
+Old IDLs leave ids out, and Apache's compiler gives such fields -1, -2 and so on. The C module uses the id as an index
+and skips such fields. Decoding here is some twenty times slower; only shapes that hold such a field somewhere are
+decoded so, after :mod:`zkrpc.codec.budget` has walked over the body and found its lengths, types and depth sound.
 """
 
 from __future__ import annotations

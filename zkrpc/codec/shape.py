@@ -1,7 +1,6 @@
-"""The shape of a struct: its fields and their types, read from ``thrift_spec`` and said again in Apache's tuples.
+"""The shape of a struct: its fields and their types, read from ``thrift_spec`` and translated into Apache's tuples.
 
-Pure description. It knows thriftpy2's way to write a type down, without importing thriftpy2, and Apache's, without
-importing thrift.
+It knows how thriftpy2 and Apache Thrift each write a type down, and imports neither.
 """
 
 from __future__ import annotations
@@ -89,8 +88,8 @@ def type_of(raw: RawType) -> FieldType:
 def fields_of(struct: type) -> tuple[Field, ...]:
     """The fields of a struct class, in the order of the IDL.
 
-    Raises the IdlError of a class that is refused, and ValueError for one without ``thrift_spec``, a type that was
-    never defined, and a name or id that cannot work in Python or on the wire.
+    Raises the IdlError of a class that Python cannot hold (see ``mark_refused``), and ValueError for one without
+    ``thrift_spec``, a type that was never defined, and a name or id that cannot work in Python or on the wire.
     """
     refusal = refusal_of(struct)
     if refusal is not None:
@@ -123,8 +122,8 @@ def mark_union(struct: ClassT) -> ClassT:
 
 
 def mark_bare(struct: type, bare: type) -> None:
-    """Says that decoding begins with an object of ``bare``, a class derived from this union: one that holds nothing,
-    where the union itself would hold its default."""
+    """Has decoding begin with an object of ``bare``, a class derived from this union whose objects hold nothing at
+    first, where the union's own would hold its default."""
     struct._bare = bare  # type: ignore[attr-defined]  # marks on classes that are not ours
     struct._whole = struct  # type: ignore[attr-defined]
 
@@ -135,17 +134,18 @@ def bare_of(struct: type) -> type:
 
 
 def mark_refused(struct: type, reason: IdlError) -> None:
-    """Says why values of this struct cannot be held by Python; asking for its fields raises that."""
+    """Notes why Python cannot hold values of this struct; asking for its fields raises that error."""
     struct._refusal = reason  # type: ignore[attr-defined]  # a mark on a class that is not ours
 
 
 def refusal_of(struct: type) -> IdlError | None:
-    """Why this struct is refused, if it is."""
+    """Why Python cannot hold values of this struct; None if it can."""
     return getattr(struct, "_refusal", None)
 
 
 def is_hashable(of: FieldType) -> bool:
-    """Whether a value can be a map's key or a set's member, as which a list is read as tuple and a set as frozenset."""
+    """Whether a value can be a map's key or a set's member. There a list is read as a tuple and a set as a
+    frozenset."""
     return of.kind is not Kind.MAP and all(map(is_hashable, of.inner))
 
 
@@ -181,7 +181,7 @@ class ApacheSpecs:
     def specification(self, fields: tuple[Field, ...]) -> tuple[Any, ...]:
         """The C module finds a field by its id as the index, so ids that are not used leave holes.
 
-        Negative ones stand behind all others: they are written, and never found.
+        Negative ids stand behind all others: the C module writes such fields, and does not find them when it decodes.
         """
         for struct in reachable(fields):
             self.of_class(struct)

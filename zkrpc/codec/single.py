@@ -1,8 +1,8 @@
-"""Structs of one text or of some bytes, which is what most small calls carry: a key in, a value out.
+"""Structs whose only field is a string or ``binary``, as most small calls carry: a key in, a value out.
 
-Such a struct in binary is ten bytes around the value. To write and read them here costs a third of asking the C module
-(measured: its transport, its protocol and an object to hold one attribute are more work than the value), and a text is
-decoded strictly on the way. Whatever looks different, compact included, is left to the way that all others go.
+Such a struct in binary is ten bytes around the value. Writing and reading it here takes a third of the time that the C
+module takes (measured: its transport, its protocol and an object to hold one attribute are more work than the value),
+and a string is decoded strictly on the way. Any other body, and the compact encoding, take the general way.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _STOP = b"\0"
 
 
 def writer_of(field: Field) -> Callable[[str | bytes], bytes]:
-    """Gives the bytes of a struct whose only field is this text or these bytes. ValueError for a text that is none."""
+    """Returns a function that encodes a struct from the value of its only field. ValueError for a string that UTF-8
+    cannot encode."""
     number, encodes = field.id, field.type.kind is Kind.STRING
 
     def write(value: str | bytes) -> bytes:
@@ -30,7 +31,8 @@ def writer_of(field: Field) -> Callable[[str | bytes], bytes]:
 
 
 def reader_of(field: Field) -> Callable[[bytes, int], str | bytes | None]:
-    """Gives the value of a struct that fills a buffer from an offset on; None if it is not just that, or not UTF-8."""
+    """Returns a function that decodes the only field of the struct that fills a buffer from an offset on; it returns
+    None if the struct is laid out otherwise, or is not UTF-8."""
     expected, decodes = struct.pack("!bh", Kind.STRING, field.id), field.type.kind is Kind.STRING
 
     def read(buffer: bytes, offset: int) -> str | bytes | None:
@@ -49,5 +51,5 @@ def reader_of(field: Field) -> Callable[[bytes, int], str | bytes | None]:
 
 
 def is_single(fields: Sequence[Field]) -> bool:
-    """Whether a struct with these fields is one of those."""
+    """Whether these fields are a single string or ``binary``."""
     return len(fields) == 1 and fields[0].type.kind in (Kind.STRING, Kind.BINARY)

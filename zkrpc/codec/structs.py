@@ -1,6 +1,6 @@
-"""One struct to bytes and back: the C module, called with as little around it as safety allows.
+"""One struct to bytes and back, by the C module with as little Python around it as safety allows.
 
-Everything here is on the path of every call. What looks clumsy is measured: one protocol object is kept for all
+Everything here is on the path of every call. Unusual constructions are measured: one protocol object is kept for all
 decodings, because the C module only reads four attributes of it, and reads them before anything else can run.
 """
 
@@ -48,12 +48,12 @@ class _Transport:
         self.cstringio_buf = BytesIO()
 
     def cstringio_refill(self, _rest: bytes, _wanted: int) -> NoReturn:
-        """There is never more than the body."""
+        """Raises EOFError: there is nothing behind the body."""
         raise EOFError
 
 
 class _Protocol:
-    """What the C module looks at before it decodes."""
+    """The attributes of a protocol that the C module reads before it decodes."""
 
     __slots__ = ("container_length_limit", "string_length_limit", "trans")
 
@@ -66,8 +66,8 @@ _transport = _Transport()
 _protocol = _Protocol(_transport)
 _NOTHING = BytesIO()
 _SHORT = 4 * 1024
-"""Bytes up to which it is cheaper to find out that a body is plain ASCII than to look at each of its strings. What
-precedes it in the buffer is left out: a THeader's magic is not ASCII."""
+"""Bytes up to which it is cheaper to test whether a whole body is ASCII than to look at each of its strings. What
+precedes the body in the buffer is not tested: a THeader's magic is not ASCII."""
 _KEPT = 64 * 1024
 """Bytes of a decoded body that may stay referenced until the next one comes."""
 
@@ -76,7 +76,7 @@ class Reader:
     """Decodes bodies of one shape into an object: a struct, or a bag for arguments or results.
 
     ``types`` and ``strict_types`` are the C module's type arguments, the latter with every string as bytes; ``make``
-    gives the object to fill. ``owner`` names it in messages.
+    returns the object to fill. ``owner`` names it in messages.
     """
 
     __slots__ = ("_complete", "_make", "_strict", "_strict_types", "_text", "_types")
@@ -127,7 +127,8 @@ class Reader:
         return it
 
     def _check_text(self, it: Any, buffer: bytes, offset: int, payload: Payload) -> None:
-        """Looks for what the C module put in the place of bytes that are not UTF-8; see the package's docstring."""
+        """Looks for U+FFFD, which the C module puts in the place of bytes that are not UTF-8; see the package's
+        docstring."""
         assert self._text is not None and self._strict is not None
         try:
             self._text(it)
@@ -140,7 +141,7 @@ class Reader:
 
 
 class PlainReader(Reader):
-    """The same without the C module, for shapes that it cannot read."""
+    """The same as :class:`Reader` without the C module, for shapes that the C module cannot read."""
 
     __slots__ = ("_plain",)
 
@@ -183,7 +184,7 @@ def _encoder(make: type, fields: tuple[Field, ...]) -> Callable[[Any], bytes]:
 
 
 def _reason(exc: Exception) -> str:
-    """What went wrong, shortly; the C module's own words often name what it meant to do instead."""
+    """What went wrong, in short; the C module's own messages often name its next step instead."""
     match exc:
         case EOFError():
             return "the body ends too early"
@@ -212,7 +213,7 @@ class Writer:
         )
 
     def check(self, it: Any) -> None:
-        """TypeError if the object does not fit, as far as the C module would not notice."""
+        """TypeError if the object does not fit its type in a way that the C module would not notice."""
         if self._fits is not None:
             try:
                 self._fits(it)
@@ -234,7 +235,7 @@ class Writer:
 
 
 def refuse(explain: visitors.Visitor | None, it: Any, exc: Exception) -> NoReturn:
-    """Raises a TypeError that names the field that the C module refused, if it can be found."""
+    """Raises a TypeError that names, if possible, the field that the C module refused."""
     try:
         if explain is not None:
             explain(it)
@@ -246,16 +247,16 @@ def refuse(explain: visitors.Visitor | None, it: Any, exc: Exception) -> NoRetur
 
 
 def unencodable(exc: Exception) -> TypeError:
-    """What the C module, or a visitor that met a strange object, said about a value."""
+    """The TypeError for a value that the C module, or a visitor, could not handle."""
     if isinstance(exc, (TProtocolException, RecursionError)):
         return TypeError("the value is nested too deeply; at most 64 structs may be inside each other")
     return TypeError(f"the value cannot be encoded: {exc}")
 
 
 class StructCodec:
-    """Encodes and decodes one struct class of thriftpy2's making. Build it once; it keeps everything compiled.
+    """Encodes and decodes one struct class of thriftpy2. Build it once for each class: it compiles everything it needs.
 
-    Raises ValueError if the class is no usable struct.
+    Raises ValueError if the class is not a struct that can be encoded.
     """
 
     __slots__ = ("_fields", "_reader", "_struct", "_writer")

@@ -1,4 +1,4 @@
-"""Generated functions that check one struct each, and contain nothing that this struct does not need.
+"""Generates functions that check one struct class each, and contain only the checks that it needs.
 
 A :class:`Rule` says what is looked for; :class:`Visitors` writes, for every struct class, the Python function that
 looks for it in the fields and in what is inside them. Python that is generated once is several times faster than a
@@ -25,13 +25,14 @@ class SuspectText(Exception):
 
 
 def misfit(place: str, expected: str, value: object) -> TypeError:
-    """What to raise for a value that does not fit its field."""
+    """The TypeError for a value that does not fit its field."""
     text = repr(value)
     return TypeError(f"{place} must be {expected}, got {text if len(text) <= 60 else text[:57] + '...'}")
 
 
 def fits_integer(value: object, bits: int) -> bool:
-    """Whether the C module can write this value as an integer of so many bits: ints, and what says it is one."""
+    """Whether the C module can write this value as an integer of so many bits: an int, or an object with
+    ``__index__``."""
     try:
         number = operator.index(value)  # type: ignore[arg-type]  # asking is the point
         return -(1 << bits - 1) <= number < 1 << bits - 1
@@ -40,7 +41,7 @@ def fits_integer(value: object, bits: int) -> bool:
 
 
 def fits_double(value: object) -> bool:
-    """Whether the C module can write this value as a double; text that reads like a number is none."""
+    """Whether the C module can write this value as a double; a string that reads like a number is not one."""
     try:
         return not isinstance(value, (str, bytes)) and float(value) is not None  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -48,7 +49,7 @@ def fits_double(value: object) -> bool:
 
 
 def fits_text(value: str) -> bool:
-    """Whether UTF-8 can say this; lone surrogates cannot be said."""
+    """Whether UTF-8 can encode this string; lone surrogates cannot be encoded."""
     try:
         return value.encode() is not None
     except UnicodeEncodeError:
@@ -74,14 +75,15 @@ class Rule:
 
 
 class Fits(Rule):
-    """May this be encoded? With ``numbers`` it asks what the C module asks as well, to find the field it meant."""
+    """Whether an object can be encoded. With ``numbers`` it also repeats the C module's own checks, to find the field
+    that the C module refused."""
 
     def __init__(self, *, numbers: bool) -> None:
         self.numbers = numbers
         self.name = "explain" if numbers else "fits"
 
     def value(self, of: FieldType, var: str, place: str) -> list[str]:
-        """One test and one raise."""
+        """A test of the value's type, and a raise."""
         if of.kind in INTEGER_BITS:
             return integer_lines(of, var, place) if self.numbers else []
         test, expected = self._test(of, var)
@@ -125,7 +127,8 @@ class Fits(Rule):
 
 
 class Complete(Rule):
-    """Did everything required arrive? An unset union is let through: a newer peer may know a member that we do not."""
+    """Whether every required field arrived. An unset union is accepted: a newer peer may know a member that we do
+    not."""
 
     name = "complete"
 
@@ -134,28 +137,30 @@ class Complete(Rule):
         return [f"raise RemoteProtocolError({place + ' is required and did not come'!r})"] if field.required else []
 
     def union(self, struct: type, fields: Sequence[Field]) -> list[str]:
-        """Not more than one member may have come. What was decoded into is made the union that it stands for."""
+        """At most one member may have come. An object of the class that decoding began with is turned into one of the
+        union itself."""
         lines = _union_lines(fields, "> 1", f"RemoteProtocolError({f'{struct.__name__} came with two members'!r})")
         return lines if bare_of(struct) is struct else [*lines, "it.__class__ = type(it)._whole"]
 
 
 class Text(Rule):
-    """Does any string hold U+FFFD?"""
+    """Whether any string holds U+FFFD."""
 
     name = "text"
 
     def value(self, of: FieldType, var: str, place: str) -> list[str]:
-        """A look into each string; cheap, as a str knows how wide its widest character is."""
+        """A search in each string; cheap, as a str knows how wide its widest character is."""
         return [rf"if '\ufffd' in {var}:", "    raise SuspectText"] if of.kind is Kind.STRING else []
 
 
 class StrictText(Rule):
-    """Are all strings UTF-8? Run over a decoding that left them as bytes; defaults that stand in are strs already."""
+    """Whether all strings are UTF-8. Applied to an object whose strings were left as bytes; only defaults are strs
+    already."""
 
     name = "strict"
 
     def value(self, of: FieldType, var: str, place: str) -> list[str]:
-        """A strict decoding, thrown away."""
+        """A strict decoding, whose result is dropped."""
         return [f"if type({var}) is bytes:", f"    {var}.decode()"] if of.kind is Kind.STRING else []
 
 
@@ -170,12 +175,12 @@ def integer_lines(of: FieldType, var: str, place: str) -> list[str]:
 
 
 def _neither(var: str, exact: str, allowed: str) -> str:
-    """An exact type passes without a call to isinstance."""
+    """The condition that a value is of neither type; an exact type passes without a call to isinstance."""
     return f"type({var}) is not {exact} and not isinstance({var}, {allowed})"
 
 
 def attribute(field: Field) -> str:
-    """A field of ``it`` in generated code; words of Python cannot stand behind a dot."""
+    """The expression for a field of ``it`` in generated code; a keyword of Python cannot stand behind a dot."""
     return f"getattr(it, {field.name!r})" if keyword.iskeyword(field.name) else f"it.{field.name}"
 
 
@@ -224,7 +229,7 @@ class Visitors:
         return self._visitor(self.lines(of, "it", place))
 
     def compile(self, header: str, lines: Sequence[str]) -> Callable[..., Any]:
-        """A function out of generated lines, among the visitors that the lines may call."""
+        """Compiles generated lines to a function, in the namespace of the visitors that the lines may call."""
         name = header.partition("(")[0]
         exec("\n".join([f"def {header}:", *indent(lines)]), self._namespace)
         function: Callable[..., Any] = self._namespace[name]
@@ -277,7 +282,8 @@ class Visitors:
         return self._needed[struct]
 
     def _mark(self, fresh: Sequence[type], shapes: Mapping[type, tuple[Field, ...]]) -> None:
-        """A struct is needed if its own fields are, or if it can hold one that is; iterated, as structs may recurse."""
+        """A struct needs a visitor if its own fields do, or if it can hold one that does; found by iteration, as
+        structs may be recursive."""
         for struct in fresh:
             self._needed[struct] = False
         for struct in fresh:
