@@ -3,23 +3,22 @@
 ``load(path)`` takes a file and all it includes through five steps, each of which knows nothing of the next:
 
 1. :mod:`~zkrpc.idl.source` reads every file once and finds the included ones;
-2. :mod:`~zkrpc.idl.parser` says what is written there, by the grammar ``thrift.lark``, as an outline
-   (:mod:`~zkrpc.idl.outline`), which is all that the steps below see of a file;
-3. :mod:`~zkrpc.idl.lint` refuses what would load and break later; what a name stands for, there and below, is looked up
-   by :mod:`~zkrpc.idl.names`;
-4. :mod:`~zkrpc.idl.build` makes the classes, as thriftpy2 would, with the help of :mod:`~zkrpc.idl.classes` and
-   :mod:`~zkrpc.idl.values`; :mod:`~zkrpc.idl.pickles` finds them again;
-5. :mod:`~zkrpc.idl.model` compiles the methods, with what :mod:`~zkrpc.idl.policy` read in their annotations.
+2. :mod:`~zkrpc.idl.parser` makes an outline of each (:mod:`~zkrpc.idl.outline`), by the grammar ``thrift.lark``; the
+steps below see nothing else of a file; 3. :mod:`~zkrpc.idl.lint` refuses what would load and break later; there and
+below, :mod:`~zkrpc.idl.names` looks up what a name stands for; 4. :mod:`~zkrpc.idl.build` makes the classes, as
+thriftpy2 would, with the help of :mod:`~zkrpc.idl.classes` and :mod:`~zkrpc.idl.values`; :mod:`~zkrpc.idl.pickles`
+finds the classes of pickled objects; 5. :mod:`~zkrpc.idl.model` compiles the methods, with the policies that
+:mod:`~zkrpc.idl.policy` reads in their annotations.
 
-Why not ``thriftpy2.load``: its grammar lacks a fifth of what public files hold; it takes the included file of another
-project if it has the same name, makes two classes of one exception that is included by two paths, drops whatever
+Why not ``thriftpy2.load``: it cannot parse a fifth of public IDL files; it takes an included file for that of another
+project if they have the same name, makes two classes of one exception that is included by two paths, drops whatever
 follows a field called ``async``, and leaves ``list<User>`` unresolved if User is defined below the service. Its classes
 are what people know, so they are made here as thriftpy2 makes them: they compare, print and work with its protocols.
 
 Loading a file again gives the same classes, unless its text or the text of a file it includes has changed; then it
 gives new ones, and the old ones go on working. Wrong files raise :class:`~zkrpc.errors.IdlError`, which reads
-``file:line: what is wrong, what was expected``, and leave nothing behind. What a file says and Python cannot hold is
-refused where it is used.
+``file:line: what is wrong, what was expected``, and leave nothing behind. A definition that Python cannot hold is
+refused when it is used.
 """
 
 from __future__ import annotations
@@ -57,10 +56,10 @@ __all__ = [
 ]
 
 _loaded: dict[ModuleType, Idl] = {}
-"""The Idl of each module of classes, so that a file that is loaded twice is one Idl."""
+"""The Idl of each module of classes, so that loading a file twice gives the same Idl."""
 
 _texts: dict[tuple[str, str], Idl] = {}
-"""The Idl of each text and name, so that asking for one again makes no new classes."""
+"""The Idl of each text and name, so that loading one again makes no new classes."""
 
 
 def load(path: str | os.PathLike[str], *, include_dirs: Sequence[str | os.PathLike[str]] = ()) -> Idl:
@@ -72,9 +71,9 @@ def load(path: str | os.PathLike[str], *, include_dirs: Sequence[str | os.PathLi
 
 
 def load_text(text: str, *, name: str = "interface.thrift") -> Idl:
-    """Loads what :func:`text_of` gave, or the text of one file. Raises IdlError as :func:`load` does.
+    """Loads a text that :func:`text_of` returned, or the text of one file. Raises IdlError as :func:`load` does.
 
-    Nothing is read from a disk, or written to one: what is included must be in the text.
+    Nothing is read from disk or written to it: included files must be in the text.
     """
     if (text, name) not in _texts:
         files = Bundle(text, name)
@@ -135,7 +134,7 @@ def _idl(source: Source) -> Idl:
 
 
 def _merged(idls: Sequence[Idl]) -> Idl:
-    """One of several included files that are called alike: what only one of them defines."""
+    """One namespace for several included files of the same name: it holds what only one of them defines."""
     every = [contents_of(some) for some in idls]
     names = Counter(name for some in every for name in some.names)
     once = {name: found for some in every for name, found in some.names.items() if names[name] == 1}

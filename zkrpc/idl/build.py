@@ -1,9 +1,9 @@
-"""Makes the classes and constants of a file that was checked, as those it includes were and are made already.
+"""Makes the classes and constants of a file that was checked, after those of the files it includes.
 
 One file is one set of classes, however often and by whatever path it is included; a file of the same name elsewhere, or
-of other contents, is another. What an IDL can say and Python cannot hold, such as a map as the key of a map, is
-remembered with its line and refused where it is used: when a struct is encoded or decoded, a method called, a constant
-read. A file that holds one such thing in a corner serves for all the rest.
+of other contents, is another. What an IDL can define and Python cannot hold, such as a map as the key of a map, is
+remembered with its line and refused when it is used: when a struct is encoded or decoded, a method called, a constant
+read. So one such definition does not spoil the rest of a file.
 """
 
 from __future__ import annotations
@@ -56,12 +56,13 @@ STRUCTS = ("struct", "union", "exception")
 """Definitions that become classes with fields."""
 _SPECIAL = "has a name that means something else in Python; expected one without '__' around it"
 _LARGEST_TYPE = 1000
-"""Base types, structs and containers in one type: typedefs of typedefs can multiply without end."""
+"""The most base types, structs and containers in one type: typedefs of typedefs can multiply without end."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """What was made of a file: classes, and the values of constants. One that is refused is its IdlError."""
+    """The classes made of a file, and the values of its constants. A constant that is refused has its IdlError as its
+    value."""
 
     module: ModuleType
     classes: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -69,16 +70,18 @@ class Built:
 
 
 _built: dict[str, Built] = {}
-"""By a file's identity, and so by place and contents: loading a file twice gives the same classes."""
+"""What was made of each file, by the file's identity, which is made of its place and contents: loading a file twice
+gives the same classes."""
 
 
 def module_name(source: Source) -> str:
-    """A name that says where a file is and what is in it and in all it includes."""
+    """The name of the module for a file's classes, made of its place and of its contents and those of all it
+    includes."""
     return f"zkrpc_idl_{source.identity[:16]}_{source.stem}_thrift"
 
 
 def build(source: Source) -> Built:
-    """The classes of a file. IdlError for a value that does not fit its type; nothing is kept then."""
+    """Makes the classes of a file. IdlError for a value that does not fit its type; nothing is kept then."""
     if source.identity not in _built:
         made = _Building(source).everything()
         # Where two threads load one file, the first to get here has made the classes of it.
@@ -93,19 +96,20 @@ def built(source: Source) -> Built:
 
 
 class _Building:
-    """The making of one file's classes: first all without fields, then types, then values, which need objects."""
+    """Makes one file's classes: first all of them without fields, then their types, then the values, which may hold
+    objects of the classes."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._made = Built(module=ModuleType(module_name(source)))
         self._structs: dict[Any, Definition] = {}
         self._waiting: list[str] = []
-        """What is being made and needs what is made now: structs by defaults, constants by constants."""
+        """The names being made that wait for the current one: structs for defaults, constants for other constants."""
         self._finished: set[type] = set()
         self._converter = Converter(self._lookup, self._ready)
 
     def everything(self) -> Built:
-        """All definitions."""
+        """Makes all definitions."""
         definitions = self._source.outline.definitions
         for definition in definitions:
             self._class(definition)
@@ -147,7 +151,7 @@ class _Building:
         return (self._made if home is self._source else built(home)).classes[definition.name]
 
     def _types(self, owner: type, fields: Sequence[FieldOutline], what: str) -> dict[int, Entry]:
-        """The fields' entries; the first that cannot be held makes the owner one that is refused."""
+        """The fields' entries for ``thrift_spec``; the first that Python cannot hold makes its struct refused."""
         spec = {}
         for field in reversed(fields):
             raw = self._raw(field.type)
@@ -200,7 +204,8 @@ class _Building:
             mark_refused(results, self._error(message, function.line))
 
     def _ready(self, cls: Any) -> None:
-        """Makes a struct of this file one that can be called, with its defaults; those they are made of first."""
+        """Gives a struct of this file its constructor with its defaults, after the structs that the defaults are made
+        of."""
         if cls in self._finished or cls not in self._structs:
             return
         definition = self._structs[cls]
@@ -246,7 +251,7 @@ class _Building:
         return self._made.constants[name]
 
     def _refusal(self, of: TypeName) -> IdlError | None:
-        """Why values of this type cannot be held, if a struct inside is refused."""
+        """Why Python cannot hold values of this type, if a struct inside is refused; None otherwise."""
         try:
             reachable((Field(id=1, name="value", type=type_of(self._raw(of))),))
             return None
@@ -260,7 +265,7 @@ class _Building:
             raise self._error(str(exc), line) from exc
 
     def _lookup(self, reference: Reference, of: FieldType) -> Any:
-        """The value that a name stands for. Where an enum is wanted, its item may stand without the names before it."""
+        """The value that a name stands for. Where an enum is wanted, an item may stand without the enum's name."""
         found = constant(self._source, reference)
         item = reference.name.rpartition(".")[2]
         numbers: dict[str, int] = getattr(of.cls, "_NAMES_TO_VALUES", {})

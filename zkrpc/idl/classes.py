@@ -1,8 +1,8 @@
-"""Classes as thriftpy2 makes them: structs, exceptions, enums and services. The only module that knows thriftpy2.
+"""Classes as thriftpy2 makes them: structs, exceptions, enums and services. The only module that imports thriftpy2.
 
-They are thriftpy2's in all that it looks at: its base classes, ``thrift_spec``, ``default_spec``, ``thrift_services``
-and the ``*_args`` and ``*_result`` of a service. What differs: a field may have any name, the words of Python too;
-every object has its own copy of a default that can change; and classes are pickled by the name of their IDL.
+They have everything that thriftpy2 looks at: its base classes, ``thrift_spec``, ``default_spec``, ``thrift_services``
+and the ``*_args`` and ``*_result`` of a service. What differs: a field may have any name, keywords of Python included;
+every object has its own copy of a mutable default; and classes are pickled by the name of their IDL.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ Entry = tuple[Any, ...]
 
 
 class StructMeta(TPayloadMeta):
-    """The class of the classes, so that :mod:`zkrpc.idl.pickles` can tell them."""
+    """The metaclass of the classes, by which :mod:`zkrpc.idl.pickles` recognises them."""
 
 
 class EnumMeta(type):
-    """The same for enums, which thriftpy2 makes as plain classes."""
+    """The metaclass of enums, which thriftpy2 makes as plain classes."""
 
 
 def make_struct(definition: Definition, module: str, file: str) -> Any:
-    """A class without fields, so that fields of other classes may be of it."""
+    """Makes a class without fields, so that fields of other classes can have it as their type."""
     exception = definition.kind == "exception"
     attributes = {
         "_ttype": int(Kind.STRUCT),
@@ -50,7 +50,8 @@ def make_struct(definition: Definition, module: str, file: str) -> Any:
 
 
 def make_enum(definition: Definition, module: str, file: str) -> Any:
-    """A class with an int for every item. Of several names for a number, the first is the number's name."""
+    """Makes a class with an int for every item. If a number has several names, the first one is its name in the other
+    direction."""
     numbers = {item.name: item.number for item in definition.items}
     return EnumMeta(
         definition.name,
@@ -68,7 +69,7 @@ def make_enum(definition: Definition, module: str, file: str) -> Any:
 
 
 def make_service(definition: Definition, parent: type | None, module: str, file: str) -> Any:
-    """A class without its functions' classes, which :func:`add_function` adds."""
+    """Makes a service's class without its functions' classes, which :func:`add_function` adds."""
     inherited = list(getattr(parent, "thrift_services", ()))
     annotations = {function.name: _values(function.annotations) for function in definition.functions}
     return type(
@@ -92,7 +93,7 @@ def add_function(service: Any, name: str) -> tuple[Any, Any]:
 
 
 def set_fields(cls: Any, spec: Mapping[int, Entry], defaults: Mapping[str, Any]) -> None:
-    """Gives a class its fields, and a constructor that takes them by place or name."""
+    """Gives a class its fields, and a constructor that takes them by position or name."""
     cls.thrift_spec = dict(spec)
     cls.default_spec = [(entry[1], defaults.get(entry[1])) for entry in spec.values()]
     cls.__init__ = _initializer([name for name, _ in cls.default_spec], tuple(value for _, value in cls.default_spec))
@@ -102,7 +103,7 @@ def set_fields(cls: Any, spec: Mapping[int, Entry], defaults: Mapping[str, Any])
 
 
 def set_default_member(union: Any, name: str, value: Any) -> None:
-    """Makes a union that is given nothing hold this member, and one that is decoded only what came."""
+    """Makes a union that is constructed without arguments hold this member; a decoded one holds only what came."""
     plain = union.__init__
     mark_bare(union, StructMeta(union.__name__, (union,), {"__init__": plain, "__module__": union.__module__}))
 
@@ -124,8 +125,8 @@ def _initializer(names: Sequence[str], defaults: tuple[Any, ...]) -> Any:
 
 @functools.cache
 def _template(fields: int) -> types.CodeType:
-    """The code of a constructor of so many fields, under names that their own take the place of: in a source, some
-    could not stand, and to compile one for each class takes longer than all the rest."""
+    """The code of a constructor of so many fields, with placeholders that the fields' names replace: some names could
+    not stand in source text, and compiling one constructor for each class would take longer than all the rest."""
     names = [f"a{place}" for place in range(fields)]
     lines = [
         f"def __init__({', '.join(['it', *names])}):",
@@ -139,7 +140,7 @@ def _template(fields: int) -> types.CodeType:
 
 
 def _copy_defaults(cls: Any, mutable: Mapping[str, Any]) -> None:
-    """Makes a class give each object its own copy of its mutable defaults."""
+    """Has each object of a class get its own copy of the mutable defaults."""
     plain = cls.__init__
 
     @functools.wraps(plain)
@@ -153,7 +154,7 @@ def _copy_defaults(cls: Any, mutable: Mapping[str, Any]) -> None:
 
 
 def _set_state(it: Any, state: Any) -> None:
-    """A pickle may be of an IDL that lacks some of these fields: they get their defaults."""
+    """Unpickles an object. Fields that the pickle's IDL lacked get their defaults."""
     state, slots = state if isinstance(state, tuple) else (state, {})  # so if a derived class has slots
     state = state or {}
     if any(entry[1] not in state for entry in type(it).thrift_spec.values()):
@@ -165,7 +166,8 @@ def _set_state(it: Any, state: Any) -> None:
 
 
 def _reduce_exception(it: Any) -> tuple[Any, ...]:
-    """Exceptions are otherwise pickled by calling the class with what it was called with, whatever its fields are."""
+    """Pickles an exception by its fields. Python's default is to call the class with the original arguments, whatever
+    its fields are now."""
     return copyreg.__newobj__, (type(it), *BaseException.args.__get__(it)), vars(it)  # type: ignore[attr-defined]
 
 

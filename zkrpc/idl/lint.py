@@ -1,8 +1,8 @@
-"""What would load and break later, each with file and line.
+"""The checks of a file: refuses what would load and break later, with file and line.
 
 The checks see outlines only, before any class is made; values are checked where they are made, in
-:mod:`zkrpc.idl.values`. What the IDL may say and Python cannot hold is no error here: :mod:`zkrpc.idl.build` refuses it
-where it is used.
+:mod:`zkrpc.idl.values`. A definition that Python cannot hold is no error here: :mod:`zkrpc.idl.build` refuses it when
+it is used.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from zkrpc.idl.source import Source
 
 _LARGEST_ID = 0x7FFF
 _SHOWN = 20
-"""Types of a file that a message names; of more, only those whose names are like the one that is missing."""
+"""How many types of a file a message names at most; if there are more, it names only those whose names are like the
+missing one."""
 _TYPE_WORDS = frozenset({*BASE_TYPES, *CONTAINERS, "void", "true", "false"})
-"""Nothing can be called by these names, as they mean something else wherever it is used."""
+"""Names that no definition may have, as they mean something else wherever they are used."""
 
 
 def check(source: Source) -> None:
@@ -55,11 +56,11 @@ class _Lint:
         self._services: set[str] = set()
 
     def fail(self, message: str, line: int) -> NoReturn:
-        """Says where."""
+        """Raises the IdlError, with file and line."""
         raise IdlError(message, file=self._source.name, line=line)
 
     def names(self, named: Iterable[Definition | FieldOutline | EnumItem | FunctionOutline], what: str) -> None:
-        """Each name once."""
+        """No name is defined twice."""
         lines: dict[str, int] = {}
         for some in named:
             if some.name in lines:
@@ -67,19 +68,19 @@ class _Lint:
             lines[some.name] = some.line
 
     def no_policy(self, *annotations: Sequence[Annotation]) -> None:
-        """Policies belong behind functions; anywhere else they would be overlooked."""
+        """Policies may be annotated on functions only; anywhere else they would be overlooked."""
         for some in annotations:
             for annotation in some:
                 if annotation.name.startswith(PREFIX):
                     self.fail(f"{annotation.name} belongs behind a function", annotation.line)
 
     def typed(self, definition: Definition) -> None:
-        """A constant's or typedef's type."""
+        """The type of a constant or typedef exists."""
         assert definition.type is not None
         self.type(definition.type)
 
     def enum(self, definition: Definition) -> None:
-        """Items of different names, whose numbers fit an i32."""
+        """Items have different names, and numbers that fit an i32."""
         self.names(definition.items, f"{definition.name}'s item")
         for item in definition.items:
             self.no_policy(item.annotations)
@@ -87,17 +88,17 @@ class _Lint:
                 self.fail(f"{item.name} = {item.number} does not fit in 32 bits", item.line)
 
     def struct(self, definition: Definition) -> None:
-        """The fields."""
+        """A struct's or exception's fields are sound."""
         self.fields(definition.fields, f"{definition.name}'s field")
 
     def union(self, definition: Definition) -> None:
-        """The members, of which one may be what the union holds when nothing is set."""
+        """A union's members are sound; at most one has a default."""
         self.struct(definition)
         for second in [field for field in definition.fields if field.default is not None][1:]:
             self.fail(f"{definition.name} has two members with a default; expected one at most", second.line)
 
     def service(self, definition: Definition) -> None:
-        """The functions, with those that are inherited, and their policies."""
+        """A service's functions, together with those that are inherited, and their policies are sound."""
         self.no_policy(definition.annotations)
         if definition.extends:
             self.parent(definition.extends)
@@ -116,7 +117,7 @@ class _Lint:
             self.function(function)
 
     def parent(self, extends: Reference) -> None:
-        """A service that is defined before it is extended."""
+        """The parent is a service that is defined before it is extended."""
         place = find(self._source, extends.name)
         if place is None or place[1].kind != "service":
             self.fail(f"{extends.name} is no service", extends.line)
@@ -124,7 +125,7 @@ class _Lint:
             self.fail(f"{extends.name} must be defined before it is extended", extends.line)
 
     def function(self, function: FunctionOutline) -> None:
-        """Parameters, result and exceptions."""
+        """A function's parameters, result and exceptions are sound."""
         name, line = function.name, function.line
         if function.oneway and function.throws:
             self.fail(f"{name} is oneway, so nobody hears of its exceptions; expected no throws", line)
@@ -140,7 +141,7 @@ class _Lint:
         policy_of(function.annotations, self._source.name)
 
     def fields(self, fields: Sequence[FieldOutline], what: str) -> None:
-        """Names, ids and types."""
+        """Names and ids are different, and types exist."""
         self.names(fields, what)
         ids: dict[int, str] = {}
         for field in fields:

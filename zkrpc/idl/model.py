@@ -1,7 +1,7 @@
-"""What an IDL is to the rest of zkrpc: names to look up, interfaces, and methods with everything compiled.
+"""A loaded IDL, as the rest of zkrpc sees it: names to look up, interfaces, and methods with everything compiled.
 
 A :class:`Method` is built once and then used for every call; its six functions are the codec's own, so that nothing
-stands between a call and the C module. What calls a method, and how, is not known here.
+stands between a call and the C module. This module does not know how a method is called.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Parameter:
 
     name: str
     type: str
-    """As an IDL writes it, typedefs followed."""
+    """The type as an IDL writes it, with typedefs resolved."""
     required: bool
-    """Declared ``required``: it may not be None."""
+    """True if it is declared ``required``: then it may not be None."""
     default: Any = None
-    """What is used where nothing, or None, is given."""
+    """The value that is used if nothing, or None, is given."""
 
 
 class Method:
@@ -39,12 +39,13 @@ class Method:
         bind: ``bind(args, kwargs)`` gives the checked arguments. TypeError if they do not fit.
         encode_arguments: ``(bound, payload=BINARY)`` gives their bytes. TypeError if a number inside does not fit.
         decode_arguments: ``(buffer, offset, payload=BINARY, max_elements=…)`` gives a tuple in the order of the
-            parameters. RemoteProtocolError if they cannot be read, or are more than that.
+            parameters. RemoteProtocolError if they cannot be read, or hold more elements.
         encode_result: ``(value, payload=BINARY)`` gives the reply's bytes. TypeError if the value does not fit.
         encode_exception: ``(exc, payload=BINARY)`` gives the reply's bytes, or None if no class of it is declared.
         read_result: ``(buffer, offset, payload=BINARY, max_elements=…)`` returns the value or raises the declared
-            exception. RemoteProtocolError if the reply cannot be read, or is more than that.
-        refusal: why it cannot be called, as Python cannot hold what it takes or gives. All of the above raise this.
+            exception. RemoteProtocolError if the reply cannot be read, or holds more elements.
+        refusal: the IdlError that says why it cannot be called, as Python cannot hold a parameter or its result; None
+            if it can. All of the above raise it.
     """
 
     __slots__ = (
@@ -101,7 +102,7 @@ class Method:
         self.read_result: Callable[..., Any] = answers.read
 
     def _refuse(self, function: FunctionOutline, refusal: IdlError) -> None:
-        """Leaves a method that says why it cannot be called to whoever tries."""
+        """Replaces the functions by ones that raise the error that says why it cannot be called."""
 
         def refused(*_args: Any, **_kwargs: Any) -> NoReturn:
             raise refusal.with_traceback(None)
@@ -116,7 +117,7 @@ class Method:
         self.encode_result = self.encode_exception = self.read_result = refused
 
     def __repr__(self) -> str:
-        """Reads like the IDL."""
+        """The method as the IDL writes it."""
         parameters = ", ".join(f"{some.type} {some.name}" for some in self.parameters)
         return f"<Method {'oneway ' if self.oneway else ''}{self.returns} {self.interface}.{self.name}({parameters})>"
 
@@ -153,14 +154,14 @@ class Interface:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What is known of a loaded file."""
+    """What a loaded file holds, and where it came from."""
 
     file: str
     """The path it was loaded from."""
     module: ModuleType
-    """Holds its classes."""
+    """The module that holds its classes."""
     names: Mapping[str, Any]
-    """What it defines and includes; the IdlError of what Python cannot hold."""
+    """Everything it defines and includes, by name; an IdlError for what Python cannot hold."""
     text: str
     digest: str
 
@@ -169,8 +170,8 @@ class Idl:
     """A loaded file: structs, unions, exceptions, enums, constants and included files by name, services as interfaces.
 
     It has no other public attribute, so that no name of a file can hide one; see the functions beside
-    :func:`zkrpc.idl.load` for the rest. What is called by a word of Python, or included from a file with dots in its
-    name, is there for ``getattr``.
+    :func:`zkrpc.idl.load` for the rest. A name that is a keyword of Python, or an included file with dots in its name,
+    is reached by ``getattr``.
     """
 
     __slots__ = ("__contents",)
@@ -198,6 +199,6 @@ class Idl:
 
 
 def contents_of(idl: Idl) -> Contents:
-    """What is known of a file; a function, since a file may define anything."""
+    """The contents of a loaded file. A function and no attribute, since a file may define any name."""
     contents: Contents = object.__getattribute__(idl, "_Idl__contents")
     return contents

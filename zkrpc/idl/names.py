@@ -1,7 +1,8 @@
 """What a name in an IDL file stands for, across the files it includes.
 
-Only looks; a name that stands for nothing is None here and an error in :mod:`zkrpc.idl.lint`. A name of another file is
-split at its last dot, as a file's name may hold dots: ``acme.base.Cat`` is the Cat of ``acme.base.thrift``.
+Only looks names up: for one that is not defined the answer is None here, and :mod:`zkrpc.idl.lint` makes an error of
+it. A name of another file is split at its last dot, as a file's name may hold dots: ``acme.base.Cat`` is the Cat of
+``acme.base.thrift``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ TYPES = ("typedef", "enum", "struct", "union", "exception")
 def places(source: Source, name: str) -> list[Place]:
     """The definitions that a name in this file stands for: its own, or ``file.Name`` of an included one.
 
-    Two if two included files are called alike and both define it.
+    There are two if two included files have the same name and both define it.
     """
     stem, dot, rest = name.rpartition(".")
     homes = source.includes.get(stem, ()) if dot else (source,)
@@ -36,7 +37,7 @@ def find(source: Source, name: str) -> Place | None:
 
 
 def resolve(source: Source, of: TypeName) -> tuple[Source, TypeName | Definition] | None:
-    """A type with its typedefs followed: a base type or container, or the definition of an enum, struct and so on.
+    """A type with its typedefs resolved: a base type or container, or the definition of an enum, struct and so on.
 
     None if a name on the way stands for nothing, for something that is no type, or for itself.
     """
@@ -60,7 +61,7 @@ def parent_of(source: Source, service: Definition) -> Place | None:
 
 
 def lineage_of(source: Source, service: Definition) -> list[Place]:
-    """A service and those it extends, the first of all first."""
+    """A service and those it extends, the topmost parent first."""
     lineage, parent = [(source, service)], parent_of(source, service)
     while parent:
         lineage.insert(0, parent)
@@ -69,7 +70,7 @@ def lineage_of(source: Source, service: Definition) -> list[Place]:
 
 
 def functions_of(source: Source, service: Definition) -> Iterator[tuple[Source, Definition, FunctionOutline]]:
-    """Every function of a service with where it was written, its parents' first."""
+    """Every function of a service with the service that defines it, its parents' first."""
     for home, owner in lineage_of(source, service):
         for function in owner.functions:
             yield home, owner, function

@@ -1,7 +1,8 @@
-"""What an IDL file says, with the line of everything: the one tree that the checks, the names, the policies and the
-classes are made from.
+"""The syntax tree of an IDL file, with line numbers: the checks, the names, the policies and the classes are all made
+from it.
 
-Values only. It knows one file, nothing of what that file includes; :mod:`zkrpc.idl.parser` makes it.
+Only values are defined here; :mod:`zkrpc.idl.parser` makes them. An outline is about one file and knows nothing of the
+files it includes.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ BASE_TYPES = ("bool", "byte", "i8", "i16", "i32", "i64", "double", "string", "sl
 """Types that need no definition; ``byte`` is the old name of ``i8``, ``slist`` of ``string``."""
 CONTAINERS = ("list", "set", "map")
 DEEPEST = 64
-"""Levels of types, of values, of includes, of typedefs and so on inside each other; the C module takes no more."""
+"""How many levels of types, values, includes, typedefs and so on may be inside each other; the C module accepts no more
+structs."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
-    """``(name = "value")``; the value is None if there is none."""
+    """An annotation ``(name = "value")``; the value is None if none is written."""
 
     name: str
     value: str | None
@@ -33,7 +35,7 @@ class TypeName:
     line: int
     inner: tuple[TypeName, ...] = ()
     depth: int = 0
-    """Levels of types inside."""
+    """How many levels of types are inside."""
 
     def __str__(self) -> str:
         """As the IDL writes it."""
@@ -50,7 +52,7 @@ class Reference:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ListValue:
-    """``[a, b]``."""
+    """A list ``[a, b]``."""
 
     items: tuple[Value, ...]
     depth: int = 1
@@ -62,7 +64,7 @@ class ListValue:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MapValue:
-    """``{a: b}``: pairs, as keys need not be hashable here."""
+    """A map ``{a: b}``, kept as pairs, as keys need not be hashable here."""
 
     pairs: tuple[tuple[Value, Value], ...]
     depth: int = 1
@@ -94,7 +96,7 @@ class FieldOutline:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class EnumItem:
-    """One name of an enum, with the number that is written or follows from the one before."""
+    """One item of an enum, with the number that is written or follows from the item before."""
 
     name: str
     number: int
@@ -117,7 +119,7 @@ class FunctionOutline:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """Anything that a file defines. What does not belong to its kind is empty."""
+    """Anything that a file defines. Attributes that do not belong to its kind are empty."""
 
     kind: str
     """``const``, ``typedef``, ``enum``, ``struct``, ``union``, ``exception`` or ``service``."""
@@ -142,7 +144,7 @@ class Include:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
-    """One file."""
+    """The syntax tree of one file."""
 
     includes: tuple[Include, ...] = ()
     definitions: tuple[Definition, ...] = ()

@@ -1,10 +1,10 @@
 """From the text of an IDL file to its outline.
 
-The grammar is ``thrift.lark``, and lark makes an LALR(1) parser of it: one step per word, no recursion, so no text is
-too deep for it, and a grammar that could be read in two ways would not even load. It is plain Python without
-dependencies, under MIT, kept since 2017. Its parser is made at the first file that is read.
+The grammar is ``thrift.lark``, and lark makes an LALR(1) parser of it: it does not recurse, so no text is nested too
+deeply for it, and an ambiguous grammar would not even load. lark is plain Python without dependencies, under the MIT
+licence, and maintained since 2017. The parser is built when the first file is read.
 
-Errors say what would have been right: the words that the parser could have gone on with.
+Errors say what was expected: the tokens with which the parser could have continued.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ _TOGETHER = (
     ({"a name", "a number", "a quoted string", "'['", "'{'"}, "a value"),
     (_DEFINITIONS | {"'senum'"}, "one of const, typedef, enum, struct, union, exception, service"),
 )
-"""Words that have one meaning together."""
+"""Tokens that messages call by one name."""
 _UNSAID = re.compile(r"'([,;&*(]|xsd_\w+|cpp_\w+|\w+_(namespace|module|package|prefix|category))'|the end of the file")
-"""What may stand nearly everywhere, or is old: said only if there is nothing else to say."""
+"""Tokens that may stand nearly everywhere, or are obsolete: a message names them only if there is nothing else to
+name."""
 
 
 def parse(text: str, file: str) -> Outline:
@@ -72,7 +73,7 @@ def parse(text: str, file: str) -> Outline:
 
 
 class _Refused(Exception):
-    """What the grammar lets through and an outline cannot hold."""
+    """Raised for text that the grammar accepts and an outline cannot hold."""
 
     def __init__(self, message: str, line: int) -> None:
         super().__init__(message)
@@ -80,7 +81,7 @@ class _Refused(Exception):
 
 
 def _refuse(message: str, line: int, file: str) -> NoReturn:
-    """Without what the parser said, which is long and in its own terms."""
+    """Raises the IdlError without lark's exception as its cause, which is long and in lark's terms."""
     raise IdlError(message, file=file, line=line) from None
 
 
@@ -107,7 +108,7 @@ def _found(token: lark.Token) -> str:
 
 
 def _advice(rest: str) -> str:
-    """What belongs where the lexer gave up."""
+    """What was expected where the lexer gave up."""
     if rest == "/*":
         return "a comment that is closed with '*/'"
     if rest[:1] in ("'", '"'):
@@ -183,21 +184,22 @@ _inline = lark.v_args(inline=True)
 
 
 class _Outlines(lark.Transformer[Any, Outline]):
-    """Makes each node when its rule is complete; the children come in the order of the grammar."""
+    """Makes the outline's values, each when its grammar rule is complete; the children come in the order of the
+    grammar."""
 
     def start(self, parts: list[Any]) -> Outline:
-        """Headers that say nothing to us are None."""
+        """The file; headers that do not concern Python are None."""
         includes = tuple(part for part in parts if isinstance(part, Include))
         return Outline(includes=includes, definitions=tuple(part for part in parts if isinstance(part, Definition)))
 
     def nothing(self, _parts: list[Any]) -> None:
-        """A header that is not for Python."""
+        """None for a header that does not concern Python."""
 
     xsd = cpp_type = nothing
 
     @_inline
     def include(self, path: lark.Token) -> Include:
-        """Another file."""
+        """An included file."""
         return Include(path=_text(path), line=_line(path))
 
     @_inline
@@ -211,12 +213,12 @@ class _Outlines(lark.Transformer[Any, Outline]):
         return Definition(kind="typedef", **_named(name), type=of, annotations=annotations)
 
     def senum(self, parts: list[Any]) -> Definition:
-        """What was a string with a list of values, which nothing ever looked at."""
+        """The obsolete ``senum``, a string with a list of values that no implementation ever checked."""
         of = TypeName(name="string", line=_line(parts[0]))
         return Definition(kind="typedef", **_named(parts[0]), type=of, annotations=parts[-1])
 
     def enum(self, parts: list[Any]) -> Definition:
-        """Items without a number follow the one before."""
+        """An enum; an item without a number gets the one after that of the item before."""
         items: list[EnumItem] = []
         for name, number, annotations in parts[1:-1]:
             number = number if number is not None else items[-1].number + 1 if items else 0
@@ -225,7 +227,7 @@ class _Outlines(lark.Transformer[Any, Outline]):
 
     @_inline
     def item(self, name: lark.Token, number: lark.Token | None, annotations: tuple[Annotation, ...]) -> tuple[Any, ...]:
-        """An enum's; its number may depend on the one before."""
+        """An item of an enum; its number may follow from the item before."""
         return name, None if number is None else _integer(number), annotations
 
     @_inline
@@ -237,11 +239,11 @@ class _Outlines(lark.Transformer[Any, Outline]):
 
     @_inline
     def word(self, word: lark.Token) -> str:
-        """One of several that may stand there."""
+        """A keyword, where one of several may stand."""
         return str(word)
 
     def service(self, parts: list[Any]) -> Definition:
-        """With its functions."""
+        """A service with its functions."""
         name, parent, *functions, annotations = parts
         extends = Reference(name=str(parent), line=_line(parent)) if parent else None
         return Definition(
@@ -258,7 +260,7 @@ class _Outlines(lark.Transformer[Any, Outline]):
         throws: tuple[FieldOutline, ...] | None,
         annotations: tuple[Annotation, ...],
     ) -> FunctionOutline:
-        """A service's."""
+        """A function of a service."""
         return FunctionOutline(
             **_named(name),
             oneway=bool(oneway),
@@ -269,15 +271,15 @@ class _Outlines(lark.Transformer[Any, Outline]):
         )
 
     def returns(self, parts: list[TypeName]) -> TypeName | None:
-        """None for void."""
+        """The type of a result; None for void."""
         return parts[0] if parts else None
 
     def fields(self, fields: list[_Field]) -> tuple[FieldOutline, ...]:
-        """With ids."""
+        """All fields, with their ids."""
         return tuple(_numbered(fields))
 
     def field(self, parts: list[Any]) -> _Field:
-        """Its id depends on those before."""
+        """A field, whose id may follow from the fields before."""
         number, required, of, name, default, *_xsd, annotations = parts
         field = {
             **_named(name),
@@ -289,7 +291,7 @@ class _Outlines(lark.Transformer[Any, Outline]):
         return None if number is None else _integer(number), field
 
     def type(self, parts: list[Any]) -> TypeName:
-        """A word, then what is inside it; annotations on types are read and dropped."""
+        """A type's name, then the types inside it; annotations on types are read and dropped."""
         word, inner = parts[0], tuple(part for part in parts if isinstance(part, TypeName))
         depth = _deeper((some.depth for some in inner), "types", _line(word)) if inner else 0
         return TypeName(name=str(word), line=_line(word), inner=inner, depth=depth)
@@ -324,12 +326,12 @@ class _Outlines(lark.Transformer[Any, Outline]):
         return parts[0], parts[1]
 
     def annotations(self, parts: list[Annotation]) -> tuple[Annotation, ...]:
-        """None, mostly."""
+        """The annotations of a definition; mostly there are none."""
         return tuple(parts)
 
     @_inline
     def annotation(self, name: lark.Token, value: lark.Token | None) -> Annotation:
-        """One."""
+        """A single annotation."""
         return Annotation(name=str(name), value=None if value is None else _text(value), line=_line(name))
 
 

@@ -1,6 +1,6 @@
 """What an IDL says about how to call a method: the annotations ``zkrpc.*`` behind a function.
 
-Read by both sides of a call. Overriding, and what the numbers do, is the business of the client and the server.
+Both sides of a call read them. What they mean, and what overrides them, is decided in the client and the server.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _LONGEST = 24 * 60 * 60 * 1000
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MethodPolicy:
-    """How one method wants to be called."""
+    """How one method is to be called, as far as the IDL says."""
 
     idempotent: bool = False
-    """Doing it twice is as good as once: it may be sent again when nobody knows whether it ran."""
+    """Executing it twice has the same effect as once: it may be sent again when it is unknown whether it ran."""
     timeout: float | None = None
     """Seconds for the whole call, None for the client's default."""
     primary: bool = False
     """Only the elected primary serves it."""
     hedge: float | str | None = None
-    """Seconds after which a second copy goes to another instance; or after which percentile of the method's latency, as
-    ``"p95"``; None for never."""
+    """When a second copy goes to another instance: after so many seconds, or after a percentile of the method's latency
+    such as ``"p95"``; None for never."""
 
 
 def policy_of(annotations: Iterable[Annotation], file: str) -> MethodPolicy:

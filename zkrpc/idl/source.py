@@ -1,8 +1,8 @@
 """IDL files as text and outline, with everything they include, each file read once however it is reached.
 
-Finds the files and reads them, on the disk or in a text that holds several; whether they make sense is decided
-elsewhere. Such a text, a bundle, is how a registry holds an interface under its digest. A bundle may come from anybody:
-what it includes is looked for in the bundle and nowhere else, and nothing of it is written to a disk.
+Finds the files and reads them, on disk or in a *bundle*, a text that holds several; other modules check what they hold.
+A registry keeps an interface as a bundle under its digest. A bundle is untrusted: what it includes is looked for in the
+bundle and nowhere else, and nothing of it is written to disk.
 """
 
 from __future__ import annotations
@@ -21,29 +21,30 @@ from zkrpc.idl.outline import DEEPEST, Definition, Include, Outline
 from zkrpc.idl.parser import parse
 
 _MARK = "//// zkrpc file "
-"""Begins each file in a text of several; a comment to Thrift."""
+"""The line that begins each file in a bundle; a comment to Thrift."""
 _LINK = "//// zkrpc include "
-"""Follows that line where an include could not be found, or could be taken for another, by its path alone."""
+"""The line that follows it for each include that could not be found by its path alone, or not with certainty."""
 _BOM = "\ufeff"
 _QUOTED = re.compile(r"""//[^\n]*|\#[^\n]*|/\*[\s\S]*?\*/|("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')""")
-"""Comments, and in a group strings."""
+"""Matches comments, and string literals in a group."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Source:
-    """One file. The same object stands for it wherever it is included."""
+    """One file. There is one object for it, wherever it is included."""
 
     path: Path
-    """Absolute, without symbolic links; in a bundle as if its top were the root."""
+    """Absolute, without symbolic links; in a bundle, relative to the bundle's top, written as if that were the root."""
     name: str
-    """As messages call it: the path that was given or included."""
+    """Its name in messages: the path that was given or included."""
     text: str
     outline: Outline
     definitions: Mapping[str, Definition]
     includes: Mapping[str, tuple[Source, ...]]
-    """By the name that types of it are called with: the file's name without ``.thrift``. Rarely two have the same."""
+    """Included files by the prefix of their types' names, which is the file's name without ``.thrift``; rarely two have
+    the same."""
     included: Mapping[str, Source]
-    """By the path that is written behind ``include``."""
+    """Included files by the path that is written behind ``include``."""
     identity: str
     """A digest of place and contents, and of those of all it includes: the same in every process on the same files."""
 
@@ -54,36 +55,37 @@ class Source:
 
     @property
     def children(self) -> Iterator[Source]:
-        """The included files, each once."""
+        """The included files, without duplicates."""
         return iter(dict.fromkeys(some for homes in self.includes.values() for some in homes))
 
 
 class Files(Protocol):
-    """Where files are looked for."""
+    """A place in which files are looked for: :class:`Disk` or :class:`Bundle`."""
 
     @property
     def origin(self) -> str:
-        """What tells this place from others."""
+        """Text that tells this place from other places."""
 
     def find(self, include: Include, includer: Path, name: str) -> str:
-        """The file that is included. IdlError if there is none; ``name`` is the includer's in messages."""
+        """The path of an included file. IdlError if there is none; ``name`` is the including file's name in
+        messages."""
 
     def real(self, given: str) -> Path:
-        """The one path of a file that may have several."""
+        """The canonical path of a file."""
 
     def bytes_of(self, path: Path) -> bytes:
-        """Its contents. OSError if it cannot be read."""
+        """A file's contents. OSError if it cannot be read."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Disk:
-    """Beside the file that includes, then in the directories given."""
+    """Looks for files beside the file that includes them, then in the directories given."""
 
     include_dirs: Sequence[str] = ()
     origin: str = ""
 
     def find(self, include: Include, includer: Path, name: str) -> str:
-        """An absolute path is that file."""
+        """Takes an absolute path as it is."""
         places = [os.path.join(place, include.path) for place in (str(includer.parent), *self.include_dirs)]
         found = next((place for place in places if os.path.exists(place)), None)
         if found is None:
@@ -91,16 +93,16 @@ class Disk:
         return found
 
     def real(self, given: str) -> Path:
-        """Without symbolic links."""
+        """The path without symbolic links."""
         return Path(os.path.realpath(given))
 
     def bytes_of(self, path: Path) -> bytes:
-        """The file's."""
+        """The file's contents."""
         return path.read_bytes()
 
 
 class Bundle:
-    """The files of one text. One that stands alone is called ``name``."""
+    """The files of one text. A text that is no bundle is one file, called ``name``."""
 
     def __init__(self, text: str, name: str) -> None:
         self.origin = digest(text)
@@ -123,7 +125,7 @@ class Bundle:
         self._directories = _directories(self.files)
 
     def find(self, include: Include, includer: Path, name: str) -> str:
-        """Beside the file that includes, then in every directory of the bundle."""
+        """Looks beside the file that includes, then in every directory of the bundle."""
         linked = self._links.get((str(includer)[1:], include.path))
         found = (
             linked
@@ -135,11 +137,11 @@ class Bundle:
         return found
 
     def real(self, given: str) -> Path:
-        """As if the bundle's top were the root."""
+        """The path as if the bundle's top were the root."""
         return Path("/" + given)
 
     def bytes_of(self, path: Path) -> bytes:
-        """The text's."""
+        """The file's part of the text."""
         return self.files[str(path)[1:]].encode("utf-8", "surrogatepass")
 
 
@@ -148,7 +150,7 @@ def _directories(files: Iterable[str]) -> list[str]:
 
 
 def _found_among(files: Collection[str], directories: Sequence[str], wanted: str, directory: str) -> str | None:
-    """The file of a bundle that an include means, as far as its path tells."""
+    """The file of a bundle that an include means, judged by its path alone."""
     if wanted.startswith("/"):
         return None
     paths = (posixpath.normpath(posixpath.join(place, wanted))[1:] for place in (directory, *directories))
@@ -156,27 +158,27 @@ def _found_among(files: Collection[str], directories: Sequence[str], wanted: str
 
 
 def read(given: str | os.PathLike[str], files: Files) -> Source:
-    """The file and all it includes. IdlError if one cannot be read, breaks the grammar, or includes itself."""
+    """Reads a file and all it includes. IdlError if one cannot be read, breaks the grammar, or includes itself."""
     return _Reading(files).source(os.fspath(given), None, ())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a file was asked for."""
+    """The place of an ``include``: the file and the line."""
 
     file: str
     line: int
 
 
 class _Reading:
-    """One reading of a tree of files."""
+    """Reads a tree of files once."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
         self._known: dict[Path, Source] = {}
 
     def source(self, given: str, asked: _Place | None, above: tuple[Path, ...]) -> Source:
-        """The file, read once."""
+        """The source of a file, which is read at the first time."""
         if "\0" in given:
             raise IdlError(f"{given!r} is no path")
         path = self._files.real(given)
@@ -224,7 +226,8 @@ class _Reading:
 
 
 def _decoded(found: bytes, name: str) -> str:
-    """As UTF-8. Old files may hold other bytes in comments, which nobody reads; elsewhere U+FFFD is no word."""
+    """Decodes a file as UTF-8. Old files may hold other bytes in comments, where they do no harm; elsewhere the grammar
+    refuses U+FFFD."""
     if found.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise IdlError("the file is UTF-16; expected UTF-8", file=name, line=1)
     try:
@@ -239,14 +242,14 @@ def _decoded(found: bytes, name: str) -> str:
 
 
 def _failure(message: str, given: str, asked: _Place | None) -> IdlError:
-    """An error about a file as a whole: told where it was included, if it was."""
+    """An error about a file as a whole; its place is the ``include``, if the file was included."""
     if asked is None:
         return IdlError(message, file=given)
     return IdlError(f"{given}: {message}", file=asked.file, line=asked.line)
 
 
 def tree(source: Source) -> Iterator[Source]:
-    """Every file of a tree once, included ones before those that include them."""
+    """Every file of a tree, without duplicates, included ones before those that include them."""
     seen: dict[Source, None] = {}
 
     def visit(some: Source) -> Iterator[Source]:
@@ -281,5 +284,5 @@ def _links(source: Source, names: Mapping[Source, str]) -> str:
 
 
 def digest(text: str) -> str:
-    """The name of a text: its SHA-256 in hex."""
+    """The SHA-256 of a text in hex."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,7 +1,7 @@
-"""Constants and defaults: from what is written to Python values of the declared types.
+"""Constants and defaults: converts what the IDL writes to Python values of the declared types.
 
-Knows types and values; what a name in a value stands for it is told. Everything is checked here, since a value that
-does not fit would fail at the first call that sends it.
+The caller looks up what a name in a value stands for. Everything is checked here, since a value that does not fit would
+fail at the first call that sends it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ Lookup: TypeAlias = Callable[[Reference, FieldType], Any]
 
 
 class Converter:
-    """Makes the values of one file.
+    """Converts the values of one file.
 
     Args:
-        lookup: the value that a name stands for where a value of this type is wanted. It raises if there is none.
+        lookup: returns the value that a name stands for, where a value of the given type is wanted, and raises if there
+            is none.
         ready: called with a struct class before an object of it is made.
     """
 
@@ -30,9 +31,10 @@ class Converter:
         self._ready = ready
 
     def convert(self, of: FieldType, value: Any, place: str, *, key: bool = False) -> Any:
-        """The value as the type, or TypeError with ``place``. As the key of a map, a list is a tuple, a set frozen.
+        """The value converted to the type; TypeError with ``place`` if it does not fit. In the key of a map a list
+        becomes a tuple and a set a frozenset.
 
-        The value is as the outline has it, or the Python value of another constant.
+        ``value`` is a value of the outline, or the Python value of another constant.
         """
         if isinstance(value, Reference):
             value = self._lookup(value, of)
