@@ -342,7 +342,7 @@ def test_closing_ends_the_greenlet_and_leaves_the_node(
     registrar.close()
     registrar.close()
     assert time.monotonic() - started_at < 1.2 and holder(observer) is not None
-    assert registrar._greenlet is not None and registrar._greenlet.dead
+    assert registrar._driver._greenlet is not None and registrar._driver._greenlet.dead
     registrar.register()
     with pytest.raises(CoordinationError):
         registrar.wait_registered(0.1)

@@ -395,6 +395,6 @@ def test_closing_ends_the_greenlets_in_the_middle_of_a_request(
     resolver.close()
     resolver.close()
     assert time.monotonic() - started_at < 1.7
-    assert resolver._greenlet is not None and resolver._greenlet.dead and not len(resolver._readers)
+    assert resolver._driver._greenlet is not None and resolver._driver._greenlet.dead and not len(resolver._readers)
     assert ports(resolver) == [1] and len(heard) == 1
     resolver.start()

@@ -1,9 +1,9 @@
 """One group's election, as this process takes part in it: carries out what the machine decides.
 
-A shell around :class:`~zkrpc.election.machine.ElectionMachine`. A *driver* greenlet tells the machine of the session,
-of watches that fired and of time; each request is carried by an *errand* greenlet, one at a time; ``on_elected`` and
-``on_deposed`` have one of their own. Everything that the machine is told is followed by what it wants done, without
-waiting, so whatever greenlet told it, the order of its orders is kept.
+A shell around :class:`~zkrpc.election.machine.ElectionMachine`. Its :class:`~zkrpc.driver.Driver` tells the machine of
+the session, of watches that fired and of time; each request is carried by an *errand* greenlet, one at a time;
+``on_elected`` and ``on_deposed`` have one of their own. Everything that the machine is told is followed by what it
+wants done, without waiting, so whatever greenlet told it, the order of its orders is kept.
 
 Calls for the primary pass through its :class:`~zkrpc.election.gate.Gate`.
 """
@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import os
 import random
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, assert_never
 
 import gevent
 from gevent.event import Event
 
 from zkrpc.config import ElectionConfig
+from zkrpc.driver import Driver
 from zkrpc.election.application import Announcer, Application, run_hook
 from zkrpc.election.effects import (
     Depose,
@@ -76,10 +76,6 @@ class Candidate:
     """A text without a dot that no other process ever used."""
 
 
-def _or_never(time: float | None) -> float:
-    return math.inf if time is None else time
-
-
 class Campaign:
     """Takes part from ``start`` until ``withdraw``, while it has a place in ``listing``; always if that is None.
 
@@ -126,9 +122,10 @@ class Campaign:
         )
         self.gate = Gate(self._machine, clock)
         """Where the group's calls go in and out."""
-        self._changed = Event()
-        self._nudged = Event()
-        self._executor = executor(session, self._changed)
+        self._driver: Driver[Effect] = Driver(
+            self._machine, self._obey, clock=clock, observe=self._observe, settled=self._show
+        )
+        self._executor = executor(session, self._driver.changed)
         self._connection: tuple[int | None, float | None] | None = None
         self._session_id = 0
         self._highest: Epoch = NO_EPOCH
@@ -138,8 +135,6 @@ class Campaign:
         self._eligibility = Eligibility()
         self._wanted = False
         self._announcer = Announcer(self._name)
-        self._carrying_out = False
-        self._closed = False
         self._greenlets: dict[str, gevent.Greenlet[..., None]] = {}
 
     def __repr__(self) -> str:
@@ -159,12 +154,12 @@ class Campaign:
     def start(self) -> None:
         """Takes part from now on."""
         self._wanted = True
-        self.session.watch_state(self._nudged)
+        self.session.watch_state(self._driver.nudged)
         if self._listing is None:
             self._machine.campaign(self._clock())
         else:
-            self._listing.watch(self._nudged)
-        self._spawn("driver", self._run)
+            self._listing.watch(self._driver.nudged)
+        self._driver.start()
 
     def step_down(self, heir: str = "") -> None:
         """If we lead: finishes the calls that run, stops, and hands over, to ``heir`` if that instance is a candidate.
@@ -180,7 +175,7 @@ class Campaign:
                 self._machine.step_down(self._clock(), heir)
         finally:
             self.gate.resume()
-        self._carry_out()
+        self._driver.carry_out()
 
     def begin_withdrawal(self, finish_timeout: float = 0.0) -> None:
         """Hands over what is ours and takes part no longer; returns when that has begun. The calls that run have
@@ -189,7 +184,7 @@ class Campaign:
         self.gate.close()
         self.gate.wait_until(lambda: not self.gate.running, max(finish_timeout, self._finish_timeout))
         self._machine.withdraw(self._clock())
-        self._carry_out()
+        self._driver.carry_out()
 
     def wait_withdrawn(self, timeout: float) -> bool:
         """Waits until nothing of the election is ours; False if the time ran out before. It goes on even then."""
@@ -197,10 +192,10 @@ class Campaign:
 
     def close(self) -> None:
         """Ends everything at once. Our nodes stay for as long as the session does."""
-        self._closed = True
-        self.session.unwatch_state(self._nudged)
+        self._driver.kill()
+        self.session.unwatch_state(self._driver.nudged)
         if self._listing is not None:
-            self._listing.unwatch(self._nudged)
+            self._listing.unwatch(self._driver.nudged)
         self._lease_keeper.rest(self.paths.root)
         for greenlet in self._greenlets.values():
             if greenlet is not gevent.getcurrent():
@@ -209,7 +204,7 @@ class Campaign:
 
     def holds(self, epoch: Epoch) -> bool:
         """True while that epoch is ours, the lease is valid, and nothing has ended the term but our own wish."""
-        return not self._closed and self.session.home.in_process and self.gate.holds(epoch)
+        return not self._driver.closing and self.session.home.in_process and self.gate.holds(epoch)
 
     def guard(self, epoch: Epoch) -> Guard | None:
         """What in ZooKeeper says that this epoch is ours; None if it is not, or if nothing is known of it yet."""
@@ -239,27 +234,20 @@ class Campaign:
         """A store, which is trusted, has seen that epoch."""
         self._highest = max(self._highest, epoch)
         self._machine.receive_epoch(epoch, self._clock())
-        self._carry_out()
+        self._driver.carry_out()
 
     def look_again(self) -> None:
         """Somebody who need not be trusted speaks of an epoch that we have not heard of: look in ZooKeeper."""
-        self._changed.set()
+        self._driver.changed.set()
 
-    # -- the driver ------------------------------------------------------------------------------
+    # -- what the machine is told in each turn ---------------------------------------------------
 
-    def _run(self) -> None:
-        while True:
-            self._nudged.clear()
-            self._note_session()
-            self._note_listing()
-            if self._changed.is_set():
-                self._changed.clear()
-                self._machine.receive_change(self._clock())
-            self._machine.handle_timer(self._clock())
-            self._carry_out()
-            due = min((self._machine.next_timer(), self._eligibility.next_timer()), key=_or_never)
-            timeout = None if due is None else max(0.0, due - self._clock())
-            gevent.wait([self._changed, self._nudged], timeout, count=1)
+    def _observe(self, changed: bool) -> float | None:
+        self._note_session()
+        self._note_listing()
+        if changed:
+            self._machine.receive_change(self._clock())
+        return self._eligibility.next_timer()
 
     def _note_session(self) -> None:
         """Tells the machine of each connection once, also of one that came and went unseen: its watches are gone."""
@@ -287,26 +275,20 @@ class Campaign:
             log.warning("not registered, so not standing for %s: %s", self._name, self._listing.conflict or "not yet")
             self._machine.withdraw(self._clock(), Reason.UNLISTED)
 
-    def _carry_out(self) -> None:
-        """Does what the machine wants done, without waiting. What this causes is done by the outermost turn of it."""
-        if self._carrying_out or self._closed:
-            return
-        self._carrying_out = True
-        try:
-            while effects := self._machine.effects():
-                for effect in effects:
-                    self._execute(effect)
-        finally:
-            self._carrying_out = False
-        if gevent.getcurrent() is not self._greenlets.get("driver"):
-            # The driver reads the machine's timer anew.
-            self._nudged.set()
+    # -- what it wants done ----------------------------------------------------------------------
+
+    def _show(self) -> None:
+        """Lets those who wait for another state see it, and people what fails."""
         if self.state is not self._shown:
             self._shown = self.state
             self.gate.turn()
         self._announcer.hear(self._machine.conversation.failure)
 
-    def _execute(self, effect: Effect) -> None:
+    def _obey(self, effect: Effect) -> None:
+        """Without waiting."""
+        if isinstance(effect, Request):
+            self._spawn("errand", self._ask, effect, self._session_id)
+            return
         match effect:
             case StartHeartbeats():
                 self._lease_keeper.lead(self.paths.root, self._receive_lease)
@@ -333,7 +315,7 @@ class Campaign:
             case ReportWithdrawn():
                 log.info("stands for %s no longer", self._name)
             case _:
-                self._spawn("errand", self._ask, effect, self._session_id)
+                assert_never(effect)
 
     def _report(self, record: PrimaryRecord | None) -> None:
         self.primary = record
@@ -343,19 +325,19 @@ class Campaign:
 
     def _receive_lease(self, lease: Lease) -> None:
         self._machine.receive_lease(lease, self._clock())
-        self._carry_out()
+        self._driver.carry_out()
 
     # -- what may wait ---------------------------------------------------------------------------
 
     def _ask(self, request: Request, session_id: int) -> None:
         answer = self._executor.ask(request, session_id)
         self._machine.receive_answer(answer, self._clock())
-        self._carry_out()
+        self._driver.carry_out()
 
     def _synchronise(self, leadership: Leadership) -> None:
         why = run_hook("on_elected", self._application.on_elected, leadership, self._name, self.receive_epoch)
         self._machine.receive_synchronised(leadership.epoch, self._clock(), succeeded=why is None, why=why or "")
-        self._carry_out()
+        self._driver.carry_out()
 
     def _stop(self) -> None:
         leadership, synchronising = self._leadership, self._greenlets.get("elected")
@@ -367,7 +349,7 @@ class Campaign:
         run_hook("on_deposed", self._application.on_deposed, leadership, self._name, self.receive_epoch)
         self.gate.departing = None
         self._machine.receive_deposed(leadership.epoch, self._clock())
-        self._carry_out()
+        self._driver.carry_out()
 
     def _spawn(self, name: str, function: Callable[..., None], *arguments: Any) -> None:
         self._greenlets[name] = gevent.spawn(function, *arguments)

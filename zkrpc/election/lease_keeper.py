@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import assert_never
 
 import gevent
-from gevent.event import Event
 
+from zkrpc.driver import Driver
 from zkrpc.election.effects import Failure
 from zkrpc.election.heartbeat import (
     CreateHeartbeat,
@@ -43,8 +44,7 @@ class LeaseKeeper:
         self._machine = HeartbeatMachine(heartbeat_path(worker_id))
         self._listeners: dict[str, LeaseListener] = {}
         self._connection: tuple[int | None, float | None] | None = None
-        self._wake = Event()
-        self._driver: gevent.Greenlet[..., None] | None = None
+        self._driver: Driver[HeartbeatEffect] = Driver(self._machine, self._obey, clock=clock, observe=self._observe)
         self._writer: gevent.Greenlet[..., None] | None = None
 
     def __repr__(self) -> str:
@@ -58,16 +58,16 @@ class LeaseKeeper:
 
     def start(self) -> None:
         """Listens to the session from now on. Does nothing the second time."""
-        if self._driver is None:
-            self._session.watch_state(self._wake)
-            self._driver = gevent.spawn(self._run)
+        if not self._driver.closing:
+            self._session.watch_state(self._driver.nudged)
+            self._driver.start()
 
     def close(self) -> None:
         """Ends at once; the lease runs out by itself."""
-        self._session.unwatch_state(self._wake)
-        for greenlet in (self._driver, self._writer):
-            if greenlet is not None:
-                greenlet.kill(block=False)
+        self._session.unwatch_state(self._driver.nudged)
+        self._driver.kill()
+        if self._writer is not None:
+            self._writer.kill(block=False)
 
     def lead(self, group: str, on_lease: LeaseListener) -> None:
         """That group needs the lease from now on: every new one is passed to ``on_lease``, which must not wait.
@@ -76,25 +76,18 @@ class LeaseKeeper:
         """
         self._listeners[group] = on_lease
         self._machine.lead(group, self._clock())
-        self._carry_out()
-        self._wake.set()
+        self._driver.carry_out()
 
     def rest(self, group: str) -> None:
         """That group needs it no longer."""
         self._listeners.pop(group, None)
         self._machine.rest(group, self._clock())
-        self._carry_out()
+        self._driver.carry_out()
 
-    def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            self._note_session()
-            if self._session.last_ack_at is not None:
-                self._machine.receive_acknowledged(self._session.last_ack_at, self._clock())
-            self._machine.handle_timer(self._clock())
-            self._carry_out()
-            due = self._machine.next_timer()
-            self._wake.wait(None if due is None else max(0.0, due - self._clock()))
+    def _observe(self, changed: bool) -> None:
+        self._note_session()
+        if self._session.last_ack_at is not None:
+            self._machine.receive_acknowledged(self._session.last_ack_at, self._clock())
 
     def _note_session(self) -> None:
         """Tells the machine of each connection once, also of one that came and went unseen."""
@@ -110,13 +103,8 @@ class LeaseKeeper:
         assert session.session_id is not None and session.timeout is not None and session.connected_at is not None
         self._machine.receive_connected(session.session_id, session.timeout, session.connected_at, self._clock())
 
-    def _carry_out(self) -> None:
+    def _obey(self, effect: HeartbeatEffect) -> None:
         """Nothing in here waits, so a lease is passed on before anything else can happen."""
-        while effects := self._machine.effects():
-            for effect in effects:
-                self._execute(effect)
-
-    def _execute(self, effect: HeartbeatEffect) -> None:
         match effect:
             case RenewLease(lease=lease):
                 for listener in list(self._listeners.values()):
@@ -124,8 +112,10 @@ class LeaseKeeper:
             case DropSocket():
                 log.warning("ZooKeeper has committed no heartbeat for a quarter of the session timeout; reconnecting")
                 self._session.drop()
-            case _:
+            case WriteHeartbeat() | CreateHeartbeat():
                 self._writer = gevent.spawn(self._write, effect)
+            case _:
+                assert_never(effect)
 
     def _write(self, request: WriteHeartbeat | CreateHeartbeat) -> None:
         failure = attempt(self._session, request.session_id, lambda: self._send(request))
@@ -133,8 +123,7 @@ class LeaseKeeper:
             self._machine.receive_failure(failure, self._clock())
         else:
             self._machine.receive_written(self._clock())
-        self._carry_out()
-        self._wake.set()
+        self._driver.carry_out()
 
     def _send(self, request: WriteHeartbeat | CreateHeartbeat) -> None:
         # No answer within a session timeout is none at all; the machine has dropped the connection long before.

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 
 import gevent
-from gevent.event import Event
 
-from zkrpc.election.placement import PlacementMachine
+from zkrpc.driver import Driver
+from zkrpc.election.placement import HandOver, PlacementMachine
 from zkrpc.election.tree import instance_of, queue
 from zkrpc.errors import CoordinationError
 from zkrpc.legible import legible
@@ -46,9 +46,7 @@ class Spreader:
         self._move = move
         self._clock = clock
         self._machine = PlacementMachine(me, settle=settle, probation=probation)
-        self._changed = Event()
-        self._nudged = Event()
-        self._driver: gevent.Greenlet[..., None] | None = None
+        self._driver: Driver[HandOver] = Driver(self._machine, self._obey, clock=clock, observe=self._observe)
 
     def __repr__(self) -> str:
         """What the machine knows."""
@@ -56,12 +54,12 @@ class Spreader:
 
     def start(self) -> None:
         """Takes part from now on."""
-        self._driver = gevent.spawn(self._run)
+        self._driver.changed.set()
+        self._driver.start()
 
     def close(self) -> None:
         """Takes part no longer."""
-        if self._driver is not None and self._driver is not gevent.getcurrent():
-            self._driver.kill(block=False)
+        self._driver.kill()
 
     def receive_holder(self, group: str, holder: str | None) -> None:
         """That instance leads the group now, or nobody."""
@@ -71,31 +69,22 @@ class Spreader:
             log.warning(
                 "%s could not lead %s, which was handed to it; it gets nothing for a while", legible(heir), group
             )
-        self._nudged.set()
+        self._driver.nudged.set()
 
-    def _run(self) -> None:
-        self._changed.set()
-        while True:
-            self._nudged.clear()
-            if self._changed.is_set():
-                self._look()
-            self._machine.handle_timer(self._clock())
-            for move in self._machine.effects():
-                log.info("handing %s over to %s, which leads fewer groups", move.group, legible(move.heir))
-                self._move(move.group, move.heir)
-            due = self._machine.next_timer()
-            timeout = None if due is None else max(0.0, due - self._clock())
-            gevent.wait([self._changed, self._nudged], timeout, count=1)
+    def _obey(self, move: HandOver) -> None:
+        log.info("handing %s over to %s, which leads fewer groups", move.group, legible(move.heir))
+        self._move(move.group, move.heir)
 
-    def _look(self) -> None:
-        self._changed.clear()
+    def _observe(self, changed: bool) -> None:
+        if not changed:
+            return
         try:
-            names = self._session.children(self._candidates, self._changed)
+            names = self._session.children(self._candidates, self._driver.changed)
         except CoordinationError as error:
             log.debug("cannot see who stands for election: %s", error)
             names = None
         if names is None:
             gevent.sleep(_RETRY)
-            self._changed.set()
+            self._driver.changed.set()
             return
         self._machine.receive_replicas({instance_of(name) for name in queue(names)}, self._clock())

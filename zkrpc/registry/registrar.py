@@ -1,8 +1,8 @@
 """Keeps one node registered, or absent, whatever happens to sessions, servers and the node itself.
 
-A shell: one greenlet carries out what :class:`~zkrpc.registry.registration.RegistrationMachine` decides, woken by the
-session's changes, by the watch on our own node, by the machine's timers, and by :meth:`Registrar.register` and
-:meth:`Registrar.withdraw`. It decides nothing itself.
+A shell: one :class:`~zkrpc.driver.Driver` carries out what :class:`~zkrpc.registry.registration.RegistrationMachine`
+decides, woken by the session's changes, by the watch on our own node, by the machine's timers, and by
+:meth:`Registrar.register` and :meth:`Registrar.withdraw`. It decides nothing itself.
 
 Each node that it makes comes with a *mark* beside the members, an empty node whose name tells the digest of the record.
 Those who follow a long list see by the marks which records are other ones under an old name, without reading them all.
@@ -16,11 +16,12 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from typing import assert_never
 
-import gevent
 from gevent.event import Event
 
 from zkrpc.config import RegistryConfig
+from zkrpc.driver import Driver
 from zkrpc.errors import (
     CoordinationError,
     IdentityConflict,
@@ -50,9 +51,6 @@ from zkrpc.zookeeper.session import Session
 
 _log = logging.getLogger(__name__)
 
-_CLOSE_TIMEOUT = 0.5
-_KILL_TIMEOUT = 0.5
-
 
 class Registrar:
     """One node's keeper. ``close()`` frees it and leaves the node to the session; ``withdraw()`` removes the node."""
@@ -78,10 +76,10 @@ class Registrar:
         self._record = record
         self._clock = clock
         self._machine = RegistrationMachine(path, record, launch_id, audit_interval=audit_interval, rng=dice.random)
-        self._wake = Event()
+        self._driver: Driver[Effect] = Driver(
+            self._machine, self._obey, clock=clock, observe=self._observe, settled=self._show
+        )
         self._stepped = Event()
-        self._greenlet: gevent.Greenlet[..., None] | None = None
-        self._closing = False
         self._dice = dice
         self._watchers: set[Event] = set()
         self._marks: list[str] = []
@@ -108,7 +106,10 @@ class Registrar:
     def register(self) -> None:
         """Wants the node to be there from now on, and returns at once."""
         self._machine.want(True, self._clock())
-        self._start()
+        if not self._driver.closing:
+            self._session.watch_state(self._driver.changed)
+        self._driver.changed.set()
+        self._driver.start()
 
     def wait_registered(self, timeout: float) -> None:
         """Waits until the node is there.
@@ -145,64 +146,44 @@ class Registrar:
         reply was lost.
         """
         self._machine.want(False, self._clock())
-        self._wake.set()
+        self._driver.changed.set()
         return self._wait_until(lambda: self._machine.gone, timeout)
 
     def close(self) -> None:
         """Ends the greenlet, within about a second; the node stays for as long as it has its session."""
-        self._closing = True
-        self._session.unwatch_state(self._wake)
-        self._wake.set()
-        if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
-            self._greenlet.join(_CLOSE_TIMEOUT)
-            self._greenlet.kill(timeout=_KILL_TIMEOUT)
+        self._session.unwatch_state(self._driver.changed)
+        self._driver.close()
         self._stepped.set()
-
-    def _start(self) -> None:
-        self._wake.set()
-        if self._greenlet is None and not self._closing:
-            self._session.watch_state(self._wake)
-            self._greenlet = gevent.spawn(self._run)
 
     def _wait_until(self, met: Callable[[], bool], timeout: float) -> bool:
         give_up_at = self._clock() + timeout
         while not met():
             left = give_up_at - self._clock()
-            if left <= 0 or self._closing:
+            if left <= 0 or self._driver.closing:
                 return False
             self._stepped.wait(left)
         return True
 
-    def _run(self) -> None:
-        while not self._closing:
-            woken = self._wake.is_set()
-            self._wake.clear()
-            self._note_session()
-            if woken:
-                self._machine.receive_change(self._clock())
-            self._machine.handle_timer(self._clock())
-            self._work()
-            stepped, self._stepped = self._stepped, Event()
-            stepped.set()
-            for event in tuple(self._watchers):
-                event.set()
-            due = self._machine.next_timer()
-            self._wake.wait(None if due is None else max(0.0, due - self._clock()))
+    def _observe(self, changed: bool) -> None:
+        self._note_session()
+        if changed:
+            self._machine.receive_change(self._clock())
+
+    def _show(self) -> None:
+        """Has whoever waits for something of this look again."""
+        stepped, self._stepped = self._stepped, Event()
+        stepped.set()
+        for event in tuple(self._watchers):
+            event.set()
 
     def _note_session(self) -> None:
         session = self._session
         number = session.session_id if session.state is SessionState.CONNECTED else None
         self._machine.receive_session(number, self._clock(), timeout=session.timeout)
 
-    def _work(self) -> None:
-        """Carries out effects until there are none, or until we close."""
-        while effects := self._machine.effects():
-            for effect in effects:
-                if self._closing:
-                    return
-                self._execute(effect)
-
-    def _execute(self, effect: Effect) -> None:
+    def _obey(self, effect: Effect) -> None:
+        if self._driver.closing:
+            return
         match effect:
             case ReportRegistered():
                 _log.info("registered %s in session %#x", self._path, self._session.session_id or 0)
@@ -214,23 +195,25 @@ class Registrar:
                 self._look_up()
             case Settle():
                 self._settle()
-            case _:
+            case CreateNode() | ReplaceNode() | DeleteNode():
                 self._write(effect)
+            case _:
+                assert_never(effect)
 
     def _look_up(self) -> None:
         # Whatever woke us until here is answered by this look.
-        self._wake.clear()
+        self._driver.changed.clear()
         try:
-            node = self._observe()
+            node = self._read_node()
         except Exception as error:
             self._fail(error)
             return
         self._note_session()
         self._machine.receive_observed(node, self._clock())
 
-    def _observe(self) -> Observed | None:
+    def _read_node(self) -> Observed | None:
         # Only exists leaves a watch where there is no node.
-        if self._session.exists(self._path, watch=self._wake) is None:
+        if self._session.exists(self._path, watch=self._driver.changed) is None:
             return None
         found = self._session.get(self._path)
         if found is None:

@@ -1,8 +1,8 @@
 """Follows the members of one service in ZooKeeper and tells those who want to know.
 
-A shell: one greenlet carries out what :class:`~zkrpc.registry.view.ServiceView` decides, woken by one watch on the
-members, by the session's changes and by the view's timers. A few more greenlets read records, for as long as that
-takes. It decides nothing itself.
+A shell: one :class:`~zkrpc.driver.Driver` carries out what :class:`~zkrpc.registry.view.ServiceView` decides, woken by
+one watch on the members, by the session's changes and by the view's timers. A few more greenlets read records, for as
+long as that takes. It decides nothing itself.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
+from typing import assert_never
 
 import gevent
 from gevent.event import Event
 from gevent.pool import Pool
 
 from zkrpc.config import RegistryConfig, ServiceConfig
+from zkrpc.driver import Driver
 from zkrpc.endpoint import Primary, Snapshot
 from zkrpc.errors import CoordinationError, SessionSuspended
 from zkrpc.legible import legible
@@ -48,7 +50,6 @@ _READERS = 16
 """Records read at a time: quick enough, and far from the session's gate."""
 _LISTINGS = 3
 """Times to look for a parent that appears and vanishes while we look, before we come back later."""
-_CLOSE_TIMEOUT = 0.5
 _KILL_TIMEOUT = 0.5
 
 Callback = Callable[[Snapshot], None]
@@ -85,11 +86,11 @@ class ZooKeeperResolver:
         self._primaries = PrimaryWatches(session, service, config, rng=dice.random)
         self._service_config = ConfigWatch(session, service, config, rng=dice.random)
         self._callbacks: dict[object, Callback] = {}
-        self._wake = Event()
+        self._driver: Driver[Effect] = Driver(
+            self._view, self._obey, clock=clock, observe=self._observe, finish=self._view.finish
+        )
         self._ready = Event()
         self._readers = Pool(_READERS)
-        self._greenlet: gevent.Greenlet[..., None] | None = None
-        self._closing = False
         self._remarked = ""
 
     def __repr__(self) -> str:
@@ -108,9 +109,9 @@ class ZooKeeperResolver:
 
     def start(self) -> None:
         """Starts following and returns at once. Does nothing the second time."""
-        if self._greenlet is None and not self._closing:
-            self._session.watch_state(self._wake)
-            self._greenlet = gevent.spawn(self._run)
+        if not self._driver.closing:
+            self._session.watch_state(self._driver.changed)
+            self._driver.start()
 
     def subscribe(self, callback: Callback, /) -> Callable[[], None]:
         """Calls back with the current list at once, if there is one, and with every later one from our greenlet.
@@ -149,44 +150,26 @@ class ZooKeeperResolver:
 
     def close(self) -> None:
         """Ends the following, within about a second. The last list stays readable."""
-        self._closing = True
-        self._session.unwatch_state(self._wake)
-        self._wake.set()
+        self._session.unwatch_state(self._driver.changed)
         self._ready.set()
         self._callbacks.clear()
         self._primaries.close()
         self._service_config.close()
-        if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
-            self._greenlet.join(_CLOSE_TIMEOUT)
-            self._greenlet.kill(timeout=_KILL_TIMEOUT)
+        self._driver.close()
         self._readers.kill(timeout=_KILL_TIMEOUT)
 
-    def _run(self) -> None:
-        while not self._closing:
-            woken = self._wake.is_set()
-            self._wake.clear()
-            self._note_session()
-            if woken:
-                self._view.receive_change(self._clock())
-            self._view.handle_timer(self._clock())
-            self._work()
-            due = self._view.next_timer()
-            self._wake.wait(None if due is None else max(0.0, due - self._clock()))
-        self._view.finish()
-        self._work()
+    def _observe(self, changed: bool) -> None:
+        self._note_session()
+        if changed:
+            self._view.receive_change(self._clock())
 
     def _note_session(self) -> None:
         connected = self._session.state is SessionState.CONNECTED
         self._view.receive_session(connected, self._clock(), histories=self._session.histories)
 
-    def _work(self) -> None:
-        """Carries out effects until there are none; of those that remain when we close, only the saving."""
-        while effects := self._view.effects():
-            for effect in effects:
-                if not self._closing or isinstance(effect, Save):
-                    self._execute(effect)
-
-    def _execute(self, effect: Effect) -> None:
+    def _obey(self, effect: Effect) -> None:
+        if self._driver.closing and not isinstance(effect, Save):
+            return
         match effect:
             case ListMembers():
                 self._list_members()
@@ -203,13 +186,15 @@ class ZooKeeperResolver:
             case Save(snapshot=snapshot):
                 if self._keeper is not None:
                     self._keeper.save(snapshot)
+            case _:
+                assert_never(effect)
 
     def _list_members(self) -> None:
         # Whatever woke us until here is answered by this listing.
-        self._wake.clear()
+        self._driver.changed.clear()
         try:
             listing = self._listing()
-            remark = self._session.explain_missing_chroot(self._wake) if listing is None else ""
+            remark = self._session.explain_missing_chroot(self._driver.changed) if listing is None else ""
         except Exception as error:
             self._complain("list", error)
             self._note_session()
@@ -226,7 +211,7 @@ class ZooKeeperResolver:
 
     def _listing(self) -> Listing | None:
         for _ in range(_LISTINGS):
-            found = self._session.listing(self._members_path, watch=self._wake)
+            found = self._session.listing(self._members_path, watch=self._driver.changed)
             if found is not None:
                 names, stat = found
                 listing = Listing(
@@ -237,7 +222,7 @@ class ZooKeeperResolver:
                 )
                 return self._with_marks(listing) if self._view.wants_marks(listing) else listing
             # A node that is not there has no children to watch; only exists leaves a watch for its creation.
-            if self._session.exists(self._members_path, watch=self._wake) is None:
+            if self._session.exists(self._members_path, watch=self._driver.changed) is None:
                 return None
         raise SessionSuspended(f"{self._members_path} comes and goes")
 
