@@ -7,7 +7,7 @@
 ``plan``                    what is settled of a method before its first call
 ``stack``                   deadline, retry, hedge, attempt: the order of the interceptors, each with its reason
 ``hedging``                 two copies of one call, and which of them counts
-``following``               which calls go to a primary instead, of which group, and what each answer teaches of it
+``primary_router``          which calls go to a primary instead, of which group, and what each answer teaches of it
 ``primaries``               pure: who leads, as far as registry, redirects and replies together tell
 ``load_balancer``           pure: who is a member, who is avoided, who is picked
 ``member``                  pure: what one instance says of itself, what it costs, what speaks against it

@@ -30,7 +30,7 @@ well-framed message is answered, and the connection lives; what cannot be framed
 ``theader``, ``headers``  header blocks and transforms, and the metadata keys both sides agree on
 ``envelope``              kind, name and id, in binary and compact
 ``message``               one message in any dialect; the shapes that make the common case fast
-``known``                 messages that look like earlier ones, taken without being parsed
+``fast_path``             messages that look like earlier ones, taken without being parsed
 ``calls``, ``answers``    what precedes a call's body, remembered by name and budget; what precedes an answer's
 ``held``                  requests that share an id, one after another
 ``early``                 deadlines that come before those of calls sent earlier
