@@ -1,4 +1,4 @@
-"""``zkrpc config``: what the operators of a service want of its clients, shown, changed and cleared."""
+"""``zkrpc config``: shows, changes and clears the config that operators give to all clients of a service."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def clear(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
 
 
 class _Stored(NamedTuple):
-    """What there is now: the empty config if there is no node, or none that can be used."""
+    """The config that ZooKeeper holds now: an empty one if there is no node, or one that cannot be used."""
 
     config: ServiceConfig
     stat: Stat | None
@@ -117,7 +117,7 @@ class _Stored(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """One value that is not what it was; None is one that is not set."""
+    """One value that changes; None stands for a value that is not set."""
 
     path: str
     old: Any
@@ -143,7 +143,7 @@ def _look(registry: Registry, paths: Paths) -> _Stored:
 
 
 def _write(registry: Registry, paths: Paths, payload: bytes | None, seen: Stat | None) -> None:
-    """Replaces what was seen, or deletes it, and nothing else."""
+    """Replaces the version that was read, or deletes it. VersionConflict if the node has changed meanwhile."""
     session, path, look = registry.session, paths.config, f"zkrpc config show {paths.service}"
     try:
         if seen is None:

@@ -1,4 +1,4 @@
-"""What the commands that ask ZooKeeper have in common: being told where it is, and failing if nobody is there."""
+"""The options of all commands that ask ZooKeeper, and how they connect or fail."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 
 @contextlib.contextmanager
 def connected(zookeeper: str, timeout: float) -> Iterator[Registry]:
-    """A registry whose session and chroot are there. Raises CoordinationError, with what to try, if one is not within
-    ``timeout`` seconds."""
+    """Gives a registry that is connected and whose chroot exists. Raises CoordinationError, which says what to try, if
+    that is not so within ``timeout`` seconds."""
     with _in_one_line(), Registry(zookeeper) as registry:
         if not registry.session.wait_connected(timeout):
             reason = registry.session.explain()
@@ -36,7 +36,7 @@ def connected(zookeeper: str, timeout: float) -> Iterator[Registry]:
 
 @contextlib.contextmanager
 def _in_one_line() -> Iterator[None]:
-    """What the session says of itself while it waits is in the error that comes of it; ``--verbose`` shows both."""
+    """Silences the session's log while it connects, as the error says the same; ``--verbose`` shows both."""
     log = logging.getLogger("zkrpc.zookeeper.session")
     before = log.level
     if log.getEffectiveLevel() > logging.DEBUG:

@@ -1,7 +1,7 @@
 """``zkrpc dev``: a throw-away ZooKeeper until Ctrl-C.
 
-It prints the connect string, alone on standard output, so that a script can read it; everything else goes to
-standard error. It decides nothing: :mod:`zkrpc.dev` does the work.
+The connect string is all that is printed on standard output, so that a script can read it; everything else goes to
+standard error. :mod:`zkrpc.dev` does the work.
 """
 
 from __future__ import annotations

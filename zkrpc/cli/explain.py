@@ -1,8 +1,8 @@
 """``zkrpc explain``: how the methods of a service are called and who said so, and why an instance is picked or is not.
 
-Asked from outside of any client, it tells what the IDL, the service's config, the registry and the instances themselves
-say. What client code says, and what a client has learnt by calling, is known only there; :func:`render` shows such rows
-as well.
+The command runs outside of any client, so it shows what the IDL, the service's config, the registry and the instances
+themselves say. What client code sets, and what a client has learnt by calling, is known in that client only;
+:func:`render` shows such rows as well.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def explain(
 
 
 def plain(told: Explanation) -> dict[str, Any]:
-    """The rows for programs."""
+    """The rows as JSON values, for programs."""
     return {
         "service": told.service,
         "methods": {name: [dataclasses.asdict(value) for value in values] for name, values in told.methods.items()},
@@ -87,7 +87,7 @@ def plain(told: Explanation) -> dict[str, Any]:
 
 
 def render(told: Explanation) -> Iterator[str]:
-    """The rows for people, line by line."""
+    """The rows as lines of text, for people."""
     for name, values in told.methods.items():
         yield name
         for one in values:
@@ -127,14 +127,14 @@ def _facts(view: InstanceView) -> Iterator[str]:
 
 
 class _Unread(NamedTuple):
-    """A method whose IDL is not at hand."""
+    """A method of which only the name is known, as no IDL was given."""
 
     name: str
     policy: MethodPolicy = MethodPolicy()
 
 
 def _interface(text: str, method: str | None) -> Interface:
-    """The interface that the option names. Raises ConfigError if it is not there, or lacks the method asked for."""
+    """The interface that the option names. Raises ConfigError if there is none, or if it lacks the method asked for."""
     interface = _load_interface(text)
     if method is not None and method not in interface.methods:
         raise ConfigError(f"{interface.name} has no method {method!r}; {hint(method, [*interface.methods])}")
@@ -154,7 +154,7 @@ def _load_interface(text: str) -> Interface:
 
 
 def _config(registry: Registry, paths: Paths) -> tuple[ServiceConfig, list[str]]:
-    """The service's config, and what is odd about it."""
+    """The service's config, and warnings about it."""
     found = registry.session.get(paths.config)
     if found is None:
         return ServiceConfig(), ["the service has no config"]
@@ -190,7 +190,8 @@ def _doubts(interface: Interface | None, config: ServiceConfig) -> Iterator[str]
 
 
 def _other_idls(interface: Interface | None, found: Sequence[Instance]) -> Iterator[str]:
-    """Whoever serves another IDL than the one given may serve other methods, and other rules for them."""
+    """A warning for each instance that serves another IDL than the one given: it may serve other methods, with other
+    policies."""
     if interface is None:
         return
     others = collections.defaultdict(list)
@@ -215,7 +216,7 @@ def _views(found: Sequence[Instance], zone: str, ping_timeout: float) -> Iterabl
 
 
 def _primaries(registry: Registry, paths: Paths) -> dict[str, str]:
-    """The groups that are led, by the place of who leads them; the last one of several."""
+    """Endpoint of a primary -> its group; the last one, if it leads several."""
     led: dict[str, str] = {}
     for group in sorted(registry.session.children(f"{paths.root}/election") or ()):
         primary = _primary(registry, paths.primary(group))

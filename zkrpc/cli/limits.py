@@ -1,4 +1,4 @@
-"""``--limit NAME=VALUE``: what a server's peers may cost it, from the command line."""
+"""``--limit NAME=VALUE``: sets the limits on what a server's peers may cost it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORDS = {"true": True, "false": False}
 
 
 def with_limits(config: ServerConfig, given: Sequence[str]) -> ServerConfig:
-    """The config with each ``NAME=VALUE`` in place. Raises ConfigError that names what is wrong."""
+    """The config with each ``NAME=VALUE`` applied. Raises a ConfigError that names what is wrong."""
     own, wire = _names(ServerConfig), _names(WireLimits)
     changes: dict[str, Any] = {}
     wire_changes: dict[str, Any] = {}

@@ -1,8 +1,8 @@
-"""Where the log of a command goes, and how much of it there is.
+"""Where a command writes its log, and how much of it.
 
-The log is written by Python's handler of last resort: what is logged is shown, on standard error, unless a handler of
-somebody else's shows it. So a service that sets up ``logging``, when it is imported, when its handler is made, or
-later, for everything or for some loggers, has it as it wants, and no line appears twice.
+The log is written by Python's handler of last resort: a record is written to standard error unless some other handler
+takes it. So a service may set up ``logging`` when it is imported, when its handler is made, or later, for all loggers
+or for some; its set-up applies, and no line appears twice.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ level_option = click.option(
 
 
 class Verbosity(NamedTuple):
-    """How much the command line wants logged: how many ``-v``, and ``--log-level``."""
+    """How much is to be logged, according to the command line: the number of ``-v``, and ``--log-level``."""
 
     verbose: int = 0
     level: str | None = None
 
     def joined(self, other: Verbosity) -> Verbosity:
-        """With what was said elsewhere on the line, which counts for more."""
+        """Combined with the options given behind the subcommand, which take precedence."""
         return Verbosity(self.verbose + other.verbose, other.level or self.level)
 
     def arguments(self) -> list[str]:
-        """To be handed on."""
+        """The same options as arguments, for a worker's command line."""
         return ["--verbose"] * self.verbose + ([f"--log-level={self.level}"] if self.level else [])
 
 
 def set_up_logs(verbosity: Verbosity, usual: int) -> None:
-    """Shows what is logged at ``usual`` and above, or at what was asked for. May be called again."""
+    """Writes records of level ``usual`` and above, or of the level that the command line asks for. May be called
+    again."""
     handler = logging.StreamHandler()
     handler.setFormatter(LegibleFormatter(_FORMAT))
     logging.lastResort = handler
@@ -57,7 +58,8 @@ def set_up_logs(verbosity: Verbosity, usual: int) -> None:
 
 
 def revive_loggers() -> None:
-    """Undoes what ``dictConfig`` does to loggers that it does not name unless it is told not to: silencing them."""
+    """Enables zkrpc's loggers again: ``dictConfig`` disables all loggers that it does not name, unless it is told not
+    to."""
     for name, logger in logging.root.manager.loggerDict.items():
         if name.partition(".")[0] in _OURS and isinstance(logger, logging.Logger):
             logger.disabled = False

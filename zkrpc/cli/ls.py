@@ -1,4 +1,4 @@
-"""``zkrpc ls``: who is registered."""
+"""``zkrpc ls``: lists services, or the registered instances of one."""
 
 from __future__ import annotations
 

@@ -28,12 +28,12 @@ _COMMANDS = {
 }
 
 _LONG_RUNNING = ("serve", "worker")
-"""What writes a log of what it does; the others have an answer, and say nothing else unless something is wrong."""
+"""Commands that log what they do. The others print a result, and log nothing unless something is wrong."""
 
 
 class _LazyGroup(click.Group):
-    """Imports a command's module when it is asked for, so that the supervisor never loads gevent or a ZooKeeper
-    client only because other commands need them."""
+    """Imports a command's module when the command is used, so that the supervisor does not load gevent or a ZooKeeper
+    client because other commands need them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every command's name."""

@@ -1,4 +1,4 @@
-"""Names that are not there, and those that were perhaps meant."""
+"""Errors about names that do not exist, with similar names that may have been meant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_SHOWN = 8
 
 
 class NoSuchName(CoordinationError):
-    """Nothing of that name is there. ``alike`` are the names like it, most alike first."""
+    """There is nothing of that name. ``alike`` are similar names, the most similar first."""
 
     def __init__(self, message: str, alike: Iterable[str]) -> None:
         super().__init__(message)
@@ -22,18 +22,19 @@ class NoSuchName(CoordinationError):
 
 
 def missing(what: str, name: str, known: Iterable[str], *, where: str, nothing: str) -> NoSuchName:
-    """The error for a ``name`` that is not among the ``known`` ones; ``nothing`` is said if there are none at all."""
+    """The error for a ``name`` that is not among the ``known`` ones; ``nothing`` is the message if there are no names
+    at all."""
     names = sorted(known)
     return NoSuchName(f"there is no {what} {name!r} {where}; {hint(name, names) or nothing}", find_alike(name, names))
 
 
 def find_alike(name: str, known: Sequence[str]) -> list[str]:
-    """Those of the ``known`` names that ``name`` may have been meant to be."""
+    """The ``known`` names that may have been meant by ``name``."""
     return difflib.get_close_matches(name, known, n=3, cutoff=0.6)
 
 
 def hint(name: str, known: Sequence[str]) -> str:
-    """What may have been meant, or else what there is; empty if there is nothing."""
+    """Names that may have been meant, or else all that there are, as text; empty if there are none."""
     if alike := find_alike(name, known):
         return f"did you mean {' or '.join(map(legible, alike))}?"
     more = f" and {len(known) - _MOST_SHOWN} more" if len(known) > _MOST_SHOWN else ""
@@ -41,13 +42,13 @@ def hint(name: str, known: Sequence[str]) -> str:
 
 
 def no_service(registry: Registry, service: str) -> NoSuchName:
-    """The error for a service that nobody has served."""
+    """The error for a service that was never served."""
     names = [name for name in services_of(registry)[0] if name != service]
     return missing("service", service, names, where=f"at {registry.hosts}", nothing="nothing has been served there")
 
 
 def services_of(registry: Registry) -> tuple[list[str], list[str]]:
-    """The services' names in order, and the names beside them that cannot be a service's."""
+    """The names of all services in order, and the other names found beside them, which cannot be a service's."""
     good, strange = [], []
     for name in sorted(registry.session.children(SERVICES) or ()):
         try:
@@ -58,8 +59,8 @@ def services_of(registry: Registry) -> tuple[list[str], list[str]]:
 
 
 def require_service(registry: Registry, service: str) -> Paths:
-    """The paths of a service that somebody has served or configured. Raises NoSuchName if nobody has, ConfigError for
-    what is no service's name."""
+    """The paths of a service that was served or configured at some time. Raises NoSuchName if it never was, ConfigError
+    for what cannot be a service's name."""
     paths = Paths(service)
     if registry.session.exists(paths.root) is None:
         raise no_service(registry, service)

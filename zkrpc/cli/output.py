@@ -1,7 +1,8 @@
 """What commands write: lines for people, one JSON object for programs, and errors as either.
 
-Every line for people passes through :func:`tell`, since nearly all of it holds what others wrote. With ``--json``
-standard output holds exactly one JSON object, whether the command worked or not, and the exit status tells which.
+Every line for people passes through :func:`tell`, since nearly all of them hold text from ZooKeeper or a peer. With
+``--json`` standard output holds exactly one JSON object, whether the command succeeded or not; the exit status tells
+which.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ _LONGEST_LINE = 100_000
 
 
 def tell(line: str, *, err: bool = False) -> None:
-    """One line for people, on standard output or standard error."""
+    """Writes one line for people, to standard output or standard error."""
     click.echo(legible(line, _LONGEST_LINE), err=err)
 
 
 def tell_json(value: object) -> None:
-    """The one object for programs: exact, and JSON as every parser reads it."""
+    """Writes the one object for programs, as JSON that every parser reads."""
     click.echo(json.dumps(_finite(value), allow_nan=False))
 
 
 def tell_error(error: Exception, status: int, *, as_json: bool) -> None:
-    """An error that was to be expected: ``zkrpc: what is wrong, what to do``, or the same as an object."""
+    """Writes an expected error as ``zkrpc: what is wrong, what to do``, or the same as an object."""
     message = error.format_message() if isinstance(error, click.ClickException) else str(error)
     if as_json:
         told: dict[str, Any] = {"kind": type(error).__name__, "message": message, "exit_status": status}
@@ -44,14 +45,14 @@ def tell_error(error: Exception, status: int, *, as_json: bool) -> None:
 
 
 def plain_primary(record: PrimaryRecord | None) -> dict[str, Any] | None:
-    """A primary for programs; an endpoint is ``host:port`` wherever a command shows one."""
+    """A primary as a JSON value; an endpoint is ``host:port`` wherever a command shows one."""
     if record is None:
         return None
     return {"epoch": record.epoch, "instance": record.instance, "endpoint": str(record.endpoint)}
 
 
 def _finite(value: object) -> object:
-    """JSON has neither NaN nor infinity; whoever wrote one into ZooKeeper meant nothing by it."""
+    """The value with None in the place of NaN and infinity, which JSON does not have."""
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -60,10 +61,10 @@ def _finite(value: object) -> object:
 
 
 class LegibleFormatter(logging.Formatter):
-    """Begins one line for each record, whatever it holds, and indents what follows: a traceback, or a stack.
+    """Writes each record's message as one line, whatever it holds, and indents what follows: a traceback, or a stack.
 
-    So nobody's text can pass for a record of its own. Only for zkrpc's records and those of the client below it: what
-    a service of the user's logs is the user's.
+    So text from elsewhere cannot pass for a record of its own. That applies to records of zkrpc and of its ZooKeeper
+    client; those of the service are left as they are.
     """
 
     def format(self, record: logging.LogRecord) -> str:

@@ -1,4 +1,4 @@
-"""``zkrpc primary``: who leads, since when, for how long still, and who did before; and having a primary step down."""
+"""``zkrpc primary``: shows the primaries of a service with epoch, lease and history, and has one step down."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _check_names(session: Session, paths: ElectionPaths, heir: str) -> None:
 
 
 def _lease_left(registry: Registry, service: str, report: GroupReport, timeout: float) -> float | None:
-    """About how long the primary may still believe in itself, as far as its last heartbeat tells."""
+    """About how many seconds the primary's lease still holds, judged by its last heartbeat."""
     if report.primary is None or report.heartbeat_age is None:
         return None
     instances = registry.resolver(service).wait_ready(timeout).instances

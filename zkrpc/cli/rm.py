@@ -1,4 +1,4 @@
-"""``zkrpc rm``: removes what a service that is over has left behind."""
+"""``zkrpc rm``: removes what a service that is no longer served has left in ZooKeeper."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def rm(service: str, unseen: float, force: bool, dry_run: bool, zookeeper: str, 
 
 
 def check_lifeless(remains: Remains) -> None:
-    """Raises CoordinationError if anybody lives there, or if something lies there that is not zkrpc's."""
+    """Raises CoordinationError if an instance is registered, or if there are nodes that are not zkrpc's."""
     service = remains.paths.service
     if living := remains.living:
         raise CoordinationError(f"{service} is alive, stop it first: {_listed(living)}")
@@ -62,10 +62,10 @@ def check_lifeless(remains: Remains) -> None:
 
 
 def check_epochs(remains: Remains, wall_clock: Callable[[], float] = time.time) -> None:
-    """Raises CoordinationError if an epoch would be forgotten that the next ones may not be above.
+    """Raises CoordinationError if an epoch would be forgotten that later epochs might not exceed.
 
     A group's first epoch is above the milliseconds since 1970 at which its primary became a candidate. That is more
-    than any epoch before, unless somebody has raised one above the time, or it cannot be read.
+    than any epoch before, unless an epoch was raised above the time or cannot be read.
     """
     now = wall_clock() * 1000
     odd = [

@@ -1,4 +1,5 @@
-"""What an option that says how long takes: no sign, no infinity, no NaN. It imports nothing that opens anything."""
+"""The type of options that take seconds: no sign, no infinity, no NaN. It imports neither gevent nor a ZooKeeper
+client."""
 
 from __future__ import annotations
 
@@ -20,6 +21,6 @@ class _Seconds(click.FloatRange):
 
 
 SECONDS = _Seconds(min=0, min_open=True)
-"""For waits, which take some time at least."""
+"""For waits, which must be longer than 0."""
 SECONDS_OR_NONE = _Seconds(min=0)
-"""For what may also be left out, by 0."""
+"""For times of which 0 means none."""

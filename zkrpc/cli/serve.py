@@ -1,4 +1,5 @@
-"""``zkrpc serve``: a supervisor and its worker processes. Loads neither gevent nor a ZooKeeper client itself."""
+"""``zkrpc serve``: runs a supervisor and its worker processes. The supervisor loads neither gevent nor a ZooKeeper
+client."""
 
 from __future__ import annotations
 
@@ -48,7 +49,7 @@ _SHARED = (
 
 
 def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that ``serve`` takes and hands on to its workers."""
+    """Adds the options that ``serve`` passes on to its workers."""
     for option in reversed(_SHARED):
         command = option(command)
     return command
@@ -109,7 +110,7 @@ def serve(
 
 
 def _describe(target: str, workers: int, zookeeper: str | None) -> str:
-    """What begins here, in one line."""
+    """The first line of the log: what is served, and how."""
     versions = [f"Python {platform.python_version()}"]
     versions += [f"{name} {importlib.metadata.version(name)}" for name in ("gevent", "kazoo")]
     processes = f"{workers} worker{'s' if workers > 1 else ''}, supervised by pid {os.getpid()}"

@@ -1,4 +1,4 @@
-"""``zkrpc worker``: one worker process of ``zkrpc serve``, which starts it; not meant to be typed."""
+"""``zkrpc worker``: one worker process of ``zkrpc serve``, which starts it; not a command for people."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _serve(
     endings: _Endings,
     options: dict[str, Any],
 ) -> None:
-    """Serves until the end, whatever that is."""
+    """Serves until something ends it."""
     if (warning := provide_descriptors(service.config.max_connections)) is not None:
         log.warning("%s", warning)
     bound = service.config.linger + service.config.drain_timeout
@@ -111,8 +111,8 @@ def _serve(
 
 
 def _end(channel: SupervisorChannel, failure: StartFailure) -> NoReturn:
-    """Leaves with a status that says whether trying again can help. The supervisor tells people, who have one log for
-    all workers; without one we do."""
+    """Exits with a status that says whether trying again can help. The supervisor logs the failure, as all workers
+    share its log; without a supervisor it is logged here."""
     if not channel.tell_failure(failure):
         click.echo(f"zkrpc: {failure.summary}\n{failure.detail}".rstrip(), err=True)
     sys.exit(EXIT_CONFIG if failure.final else 1)
@@ -121,8 +121,8 @@ def _end(channel: SupervisorChannel, failure: StartFailure) -> NoReturn:
 class _Endings:
     """What may end a worker. Signals are taken from the start, so that one during start-up is not lost.
 
-    Each of them only begins a drain, and none ends one: whoever stops a service may signal each of its processes, and
-    then the supervisor passes on what it got itself. Who does not end in time is the supervisor's business.
+    Each of them begins a drain and none ends one, as a signal may come twice: from the operator who signals every
+    process, and from the supervisor that passes on its own. The supervisor kills a worker that does not end in time.
     """
 
     def __init__(self) -> None:
@@ -135,7 +135,7 @@ class _Endings:
         in_child(_take_signals_as_usual)
 
     def watch(self, app: App, channel: SupervisorChannel) -> None:
-        """From now on an ending stops this app."""
+        """From now on each of them stops this app."""
         self._app = app
         gevent.spawn(self._follow_supervisor, channel)
         gevent.spawn(self._follow_registration, app, channel)
@@ -159,7 +159,7 @@ class _Endings:
             self._begin_stop(self._app, "the supervisor is gone")
 
     def _follow_registration(self, app: App, channel: SupervisorChannel) -> None:
-        """A name that stays somebody else's for longer than a dead session can last will not become ours."""
+        """Ends the worker if its name belongs to another process for longer than a dead session can last."""
         registrar, registry = app.registrar, app.registry
         # A stop ends the waiting early, and has its own end.
         while app.is_serving:
@@ -178,16 +178,16 @@ class _Endings:
 
 
 def _take_signals_as_usual() -> None:
-    """In a forked child of a worker, which has nothing to drain."""
+    """Restores the default signal handling in a forked child of a worker, which has nothing to drain."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def load_service(target: str) -> Service:
-    """Imports MODULE:SERVICE with the current folder on the path. Raises ConfigError saying what is missing.
+    """Imports MODULE:SERVICE with the current folder on the path. Raises a ConfigError that says what is missing.
 
-    What the module itself raises is left as it is, for its author needs the traceback.
+    Exceptions of the module itself are not changed, as its author needs the traceback.
     """
     module_name, _, name = target.partition(":")
     sys.path.insert(0, str(Path.cwd()))
@@ -204,7 +204,7 @@ def load_service(target: str) -> Service:
 
 
 def override_config(service: Service, *, linger: float | None, drain_timeout: float | None) -> None:
-    """Lets the command line win over the service's own config."""
+    """The service's config, with the command line's values taking precedence."""
     config = service.config
     service.config = dataclasses.replace(
         config,

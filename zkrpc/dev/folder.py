@@ -1,8 +1,8 @@
-"""The folder of a throw-away ZooKeeper, and those that killed ones have left.
+"""The folder of a throw-away ZooKeeper, and the removal of folders that killed ones left behind.
 
-Who is killed cannot clean up. So the owner of a folder holds a lock on a file in it, which the kernel takes back when
-the owner is gone, however it went; whoever finds a folder of ours whose lock is free removes it. The servers themselves
-end with their owner (:mod:`zkrpc.dev.node`).
+A process that is killed cannot clean up. So the owner of a folder holds a lock on a file in it, which the kernel
+releases when the owner has ended, for whatever reason; the next start removes every such folder whose lock is free. The
+servers themselves end with their owner (:mod:`zkrpc.dev.node`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _LOCK = "owner.lock"
 
 
 class Folder:
-    """A new folder in the temporary folder, ours until ``close``; the leftovers of killed owners go first."""
+    """A new folder in the system's temporary folder, locked until ``close``. Folders of killed owners are removed
+    first."""
 
     def __init__(self) -> None:
         place = Path(tempfile.gettempdir())
@@ -41,7 +42,7 @@ class Folder:
 
 
 def sweep(place: Path) -> None:
-    """Removes the folders in ``place`` whose owners are gone; never anything of another user's."""
+    """Removes the folders in ``place`` whose owners have ended, and nothing that belongs to another user."""
     for found in place.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             own = found.lstat()

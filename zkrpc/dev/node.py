@@ -1,6 +1,6 @@
-"""One ZooKeeper server process: its files, its life, and what it says of itself.
+"""One ZooKeeper server process: writes its files, starts and ends it, and asks for its mode.
 
-It knows one server's folder and ports and nothing of its peers: the ensemble writes the configuration.
+It knows one server's folder and ports and not its peers: :mod:`zkrpc.dev.zookeeper` writes the configuration.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _DIE_WITH_PARENT = "import ctypes,os,sys;ctypes.CDLL(None).prctl(1,9);os.execv(s
 
 
 class ServerNode:
-    """A ZooKeeper server on one loopback port; owns the process and ends it."""
+    """A ZooKeeper server on one loopback port, and the owner of its process."""
 
     def __init__(self, folder: Path, port: int, configuration: str, *, number: int, java: str, jars: str) -> None:
         """Writes the server's files into ``folder``; starts nothing yet."""
@@ -79,7 +79,7 @@ class ServerNode:
             self._process = None
 
     def forget(self) -> None:
-        """Ends the process, if it runs, and removes all that the server wrote about its data."""
+        """Ends the process, if it runs, and removes the server's data."""
         self.kill()
         shutil.rmtree(self._data, ignore_errors=True)
 

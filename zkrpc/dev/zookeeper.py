@@ -1,7 +1,7 @@
 """A throw-away ZooKeeper of one or three servers on loopback, with faults on demand.
 
-It knows processes, ports and folders; it opens no ZooKeeper session. Only the standard library is used, so it works
-the same whether the program is monkey-patched or not.
+It opens no ZooKeeper session. Only the standard library is used, so it works the same whether the program is
+monkey-patched or not.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ class DevZooKeeper:
             raise
 
     def _come_up(self, java: str, jars: str, tries_left: int) -> bool:
-        """False if somebody else took a port between our look and the server's bind, and there is another try."""
+        """Starts the servers once. False if another process took a port between our check and the server's bind, and
+        there are tries left."""
         self._lay_out(java, jars)
         try:
             self.start_all()
@@ -140,7 +141,7 @@ class DevZooKeeper:
         ]
 
     def _servers(self, reader: int, pairs: Sequence[tuple[int, int]]) -> str:
-        """The ensemble as one server's configuration lists it; a server that stands alone lists nobody."""
+        """The ensemble as one server's configuration lists it; a standalone server lists none."""
         if self._count == 1:
             return ""
         lines = ""
@@ -173,7 +174,8 @@ class DevZooKeeper:
             node.kill()
 
     def forget_all(self) -> None:
-        """Ends every server and removes its data: what starts then, on the old ports, is another ZooKeeper."""
+        """Ends every server and removes its data: servers that are started then, on the old ports, are another
+        ZooKeeper."""
         for node in self._nodes:
             node.forget()
 
@@ -184,7 +186,7 @@ class DevZooKeeper:
         self._wait_serving(self._nodes)
 
     def modes(self) -> tuple[str | None, ...]:
-        """What each server is: ``standalone``, ``leader``, ``follower``, or None while it does not serve."""
+        """The mode of each server: ``standalone``, ``leader``, ``follower``, or None while it does not serve."""
         return tuple(node.mode() for node in self._nodes)
 
     def leader(self) -> int:
@@ -212,7 +214,7 @@ class DevZooKeeper:
         self._cleanup.close()
 
     def __enter__(self) -> DevZooKeeper:
-        """Starts it, unless that was done already."""
+        """Starts the servers, unless that was done already."""
         return self if self._nodes else self.start()
 
     def __exit__(
@@ -234,7 +236,7 @@ class DevZooKeeper:
 
 
 def _require_free(ports: Sequence[int]) -> None:
-    """Raises ConfigError if somebody listens at one of these ports already."""
+    """Raises ConfigError if one of these ports is in use."""
     for port in ports:
         with socket.socket() as listener:
             # As the server does: a port that only remembers connections of before is free.

@@ -1,8 +1,8 @@
 """Tools for testing services built on zkrpc: a whole service in memory, faults on demand, a real ZooKeeper.
 
-Nothing here imitates zkrpc. What runs in a test is what runs in production; replaced is only what is below it (sockets,
-ZooKeeper's elections, the clock) or what stands around it (a fault, a network). So a test can be wrong about the world
-and never about zkrpc. ``docs/testing.md`` shows how each tool is used.
+Nothing here imitates zkrpc: tests run the same code as production. Only what is below it is replaced (sockets,
+ZooKeeper's elections, the clock), or what is around it (a fault, a network). So a test may be wrong about the network,
+and not about zkrpc. ``docs/testing.md`` shows how each tool is used.
 
 ===========================  =================================================================================
 ``loopback``, ``memory``     a service and its clients in one process, over sockets that are only memory

@@ -1,10 +1,10 @@
-"""The elections of a Loopback: the real campaigns of every replica, with a referee where ZooKeeper would be.
+"""The elections of a Loopback: the real campaigns of every replica, with a referee in the place of ZooKeeper.
 
-Machine, gate, hooks, the interceptor in front of the handlers and the following of clients are production's own. Three
-things are replaced, each by less: requests are answered by a :class:`~zkrpc.testing.referee.Referee`; the session of a
-replica is a number that ends when the test says so; and the lease that a heartbeat would earn lasts as long as that.
-Groups stay where they were elected until something moves them: spreading takes its time on purpose, which no test wants
-to wait for.
+The state machine, the gate, the hooks, the interceptor in front of the handlers, and the way in which clients follow
+the primary are those of production. Three things are replaced by simpler ones: requests are answered by a
+:class:`~zkrpc.testing.referee.Referee`; the session of a replica is a number that ends when the test says so; and the
+lease lasts as long as that session, without heartbeats. Groups are not spread over the replicas, as spreading waits on
+purpose, which is too long for a test.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _ABSENT = (
 
 
 class _Presence:
-    """One replica's session, as far as a campaign looks at it, and the lease_keeper that beats in it."""
+    """Stands for one replica's session and its lease keeper, as far as a campaign uses them."""
 
     def __init__(self, referee: Referee) -> None:
         self._referee = referee
         self._watchers: set[Event] = set()
         self.changed: list[Event] = []
-        """What is set when anything of an election changes: one for each of its campaigns."""
+        """Events to set when anything of an election changes: one for each campaign of the replica."""
         self.state = SessionState.CONNECTED
         self.session_id = referee.enter()
         self.connected_at = 0.0
@@ -60,18 +60,18 @@ class _Presence:
         raise ConfigError(_ABSENT)
 
     def watch_state(self, event: Event) -> None:
-        """Has it set when the session becomes another."""
+        """Has the event set when the session is replaced by another."""
         self._watchers.add(event)
 
     def unwatch_state(self, event: Event) -> None:
-        """No more."""
+        """Stops setting the event."""
         self._watchers.discard(event)
 
     def exists(self, path: str, watch: Event | None = None) -> None:
-        """Nobody petitions for a step-down through ZooKeeper: a test says it to the Loopback."""
+        """None, as there are no step-down requests in ZooKeeper here: a test calls the Loopback instead."""
 
     def expire(self) -> None:
-        """The session ends, and another begins."""
+        """Ends the session and begins another."""
         self._referee.leave(self.session_id)
         self.session_id = self._referee.enter()
         self.connected_at += 1.0
@@ -79,19 +79,19 @@ class _Presence:
             event.set()
 
     def end(self) -> None:
-        """For good."""
+        """Ends the session for good."""
         self._referee.leave(self.session_id)
 
     @property
     def lease(self) -> Lease:
-        """It lasts as long as the session."""
+        """The lease, which lasts as long as the session."""
         return Lease(session_id=self.session_id, until=time.monotonic() + _EVER)
 
     def lead(self, group: str, on_lease: LeaseListener) -> None:
-        """A lease is earned at once: whoever asks for it finds it."""
+        """Does nothing, as ``lease`` holds from the start."""
 
     def rest(self, group: str) -> None:
-        """Nothing has to end."""
+        """Does nothing, as there are no heartbeats to stop."""
 
 
 class Electorate:
@@ -108,13 +108,13 @@ class Electorate:
         self._turned = Event()
 
     def __repr__(self) -> str:
-        """Who leads what."""
+        """The primary of each group."""
         return f"<Electorate {self._service} {self._told}>"
 
     def stand(
         self, elections: Elections, instance: Instance, config: ElectionConfig, end: Callable[[], object]
     ) -> None:
-        """An instance takes part from now on; ``end`` ends it if its ``on_deposed`` does not return in time."""
+        """Has an instance take part from now on; ``end`` ends it if its ``on_deposed`` does not return in time."""
         if not elections.groups:
             return
         if config.deposed_timeout is None:
@@ -147,9 +147,9 @@ class Electorate:
             campaign.start()
 
     def wait(self, group: str, timeout: float, *, above: Epoch = NO_EPOCH) -> PrimaryRecord:
-        """Whoever serves as the group's primary, in an epoch ``above`` this one, once somebody does.
+        """Waits until an instance serves as the group's primary in an epoch above ``above``, and returns it.
 
-        Raises TimeoutError if nobody did in time, ConfigError if nobody stands for such a group.
+        Raises TimeoutError if there is none in time, ConfigError if no instance stands for such a group.
         """
         if group not in self._serving:
             known = ", ".join(self._serving) or "none, for want of replicas or of primary-only methods"
@@ -166,16 +166,16 @@ class Electorate:
         return record
 
     def step_down(self, instance: str, group: str, heir: str) -> None:
-        """The primary finishes its calls and hands over."""
+        """Has the primary finish its calls and hand over."""
         self._campaigns[instance][group].step_down(heir)
 
     def expire(self, instance: str) -> None:
-        """ZooKeeper has given an instance's session up; it makes another one."""
+        """Expires an instance's session, as ZooKeeper would; the instance begins another one."""
         if instance in self._presences:
             self._presences[instance].expire()
 
     def end(self, instance: str) -> None:
-        """An instance is gone, and its session with it."""
+        """Removes an instance, and ends its session."""
         presence = self._presences.pop(instance, None)
         for group in self._campaigns.pop(instance, {}):
             self._hear(instance, group, None)
@@ -183,7 +183,7 @@ class Electorate:
             presence.end()
 
     def follow(self, group: str, callback: Callable[[Primary | None], None]) -> None:
-        """Tells whom a client asks for, at once."""
+        """Calls back with the group's primary, now and at every change."""
         callback(self._told.get(group))
 
     def _make_executor(self, presence: _Presence, changed: Event) -> _RequestExecutor:
@@ -191,7 +191,7 @@ class Electorate:
         return _RequestExecutor(self._referee)
 
     def _hear(self, instance: str, group: str, record: PrimaryRecord | None) -> None:
-        """An instance says who leads, as far as it knows; what it says of itself is what counts here."""
+        """Takes in who leads according to one instance; only what an instance reports about itself counts."""
         before = self._serving[group]
         if record is not None and record.instance == instance:
             self._serving[group] = record
@@ -213,11 +213,11 @@ class Electorate:
 
 
 class _RequestExecutor:
-    """Takes a campaign's requests to the referee."""
+    """Passes a campaign's requests to the referee."""
 
     def __init__(self, referee: Referee) -> None:
         self._referee = referee
 
     def ask(self, request: Request, session_id: int) -> Answer | Failure:
-        """The answer, at once."""
+        """The referee's answer, without waiting."""
         return self._referee.ask(request, session_id)

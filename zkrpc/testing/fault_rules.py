@@ -1,9 +1,9 @@
-"""Which call meets which fault: rules, how a request header spells one, and the decision.
+"""Which calls get which fault: the rules, their spelling in a request header, and the decision.
 
-Pure: the dice are handed in, and nothing here waits or raises a fault; :mod:`zkrpc.testing.faults` does that.
+Pure: random numbers are handed in, and nothing here waits or raises a fault; :mod:`zkrpc.testing.faults` does that.
 
-A call meets at most one fault. The rules are asked in order; the first one that fits the call, has strikes left and
-wins its throw decides.
+A call gets at most one fault. The rules are tried in order; the first one that matches the call, has not used up its
+``count`` and is drawn by its ``probability`` decides.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _MESSAGE = "a fault was injected"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRule:
-    """What happens to which calls. Raises ConfigError if it says nothing, or two things that exclude each other."""
+    """What happens to which calls. Raises ConfigError if a rule does nothing, or has two effects that exclude each
+    other."""
 
     method: str = "*"
     """The IDL's name of a method, with ``*`` and ``?`` as in file names."""
@@ -40,16 +41,16 @@ class FaultRule:
     delay: float = 0.0
     """Seconds before anything else happens."""
     delay_share: float = 1.0
-    """Share of the calls that the rule strikes which are delayed, over 0 and at most 1."""
+    """The share of the affected calls that are delayed, over 0 and at most 1."""
     abort: Exception | type[Exception] | str | None = None
     """Raised instead of making or serving the call: an exception, a class that can be made without arguments, or the
     name of one of zkrpc's call errors, as in ``"Overloaded"``. Every call gets a copy of its own."""
     drop: bool = False
     """No answer ever comes."""
     probability: float = 1.0
-    """Share of the calls it fits that it strikes, over 0 and at most 1."""
+    """The share of the matching calls that are affected, over 0 and at most 1."""
     count: int | None = None
-    """Calls that it strikes at most; None for no end."""
+    """How many calls are affected at most; None for no bound."""
 
     def __post_init__(self) -> None:
         """Checks every field."""
@@ -75,11 +76,11 @@ class FaultRule:
             _new_error(self.abort)
 
     def fits(self, method: str, instance: str) -> bool:
-        """True if it speaks of this method at this instance."""
+        """True if the rule matches this method at this instance."""
         return fnmatch.fnmatchcase(method, self.method) and fnmatch.fnmatchcase(instance, self.instance)
 
     def fault(self, rng: Callable[[], float]) -> Fault | None:
-        """What a call that fits meets now; None if the throw spares it."""
+        """The fault of a matching call; None if it is not drawn."""
         if self.probability < 1 and rng() >= self.probability:
             return None
         delayed = self.delay_share == 1 or rng() < self.delay_share
@@ -89,7 +90,7 @@ class FaultRule:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What one call meets: first the delay in seconds, then the error, or no answer ever, or what is usual."""
+    """The fault of one call: first the delay in seconds, then the error, or no answer ever, or the normal outcome."""
 
     delay: float = 0.0
     error: Exception | None = None
@@ -97,7 +98,7 @@ class Fault:
 
 
 class Armed:
-    """A rule in force, and how many calls it has struck."""
+    """A rule in force, and how many calls it has affected."""
 
     __slots__ = ("rule", "struck")
 
@@ -110,7 +111,7 @@ class Armed:
         return f"<Armed {self.rule} struck={self.struck}>"
 
     def strike(self, rng: Callable[[], float]) -> Fault | None:
-        """What the next call that fits meets; None if it is spared or no strike is left."""
+        """The fault of the next matching call; None if it is not drawn or ``count`` is used up."""
         if self.rule.count is not None and self.struck >= self.rule.count:
             return None
         fault = self.rule.fault(rng)
@@ -119,7 +120,7 @@ class Armed:
 
 
 class FaultPlan:
-    """The rules in force, in the order in which they are asked. ``rng`` gives floats in [0, 1)."""
+    """The rules in force, in the order in which they are tried. ``rng`` gives floats in [0, 1)."""
 
     def __init__(self, rules: Iterable[FaultRule], rng: Callable[[], float]) -> None:
         self.armed: list[Armed] = []
@@ -127,11 +128,11 @@ class FaultPlan:
         self.set(rules)
 
     def __repr__(self) -> str:
-        """How many rules, and what they did."""
+        """The rules and their counts."""
         return f"<FaultPlan rules={len(self.armed)} struck={sum(one.struck for one in self.armed)}>"
 
     def set(self, rules: Iterable[FaultRule]) -> None:
-        """These rules from now on, and no others; their counts begin anew. Raises ConfigError for anything else."""
+        """Replaces all rules; counts begin anew. Raises ConfigError for anything that is not a rule."""
         rules = tuple(rules)
         for rule in rules:
             if not isinstance(rule, FaultRule):
@@ -139,7 +140,7 @@ class FaultPlan:
         self.armed = [Armed(rule) for rule in rules]
 
     def put_first(self, rule: FaultRule) -> Armed:
-        """One rule more, asked before the others; it is taken away with ``remove``."""
+        """Adds a rule that is tried before the others; ``remove`` takes it away."""
         armed = Armed(rule)
         self.armed = [armed, *self.armed]
         return armed
@@ -149,19 +150,19 @@ class FaultPlan:
         self.armed = [one for one in self.armed if one is not armed]
 
     def decide(self, method: str, instance: str) -> Fault | None:
-        """What a call at a known instance meets."""
+        """The fault of a call at a known instance."""
         return self._first(one for one in self.armed if one.rule.fits(method, instance))
 
     def decide_anywhere(self, method: str) -> Fault | None:
-        """What a call meets wherever it goes: by the rules that speak of every instance alone."""
+        """The fault of a call whose instance is not known yet, by the rules that apply to every instance."""
         return self._first(one for one in self.armed if one.rule.instance == "*" and one.rule.fits(method, ""))
 
     def decide_at(self, method: str, instance: str) -> Fault | None:
-        """What a call meets at an instance besides that: by the rules that speak of some instances alone."""
+        """The fault of a call at an instance, by the rules that apply to some instances only."""
         return self._first(one for one in self.armed if one.rule.instance != "*" and one.rule.fits(method, instance))
 
     def strike_by(self, rule: FaultRule) -> Fault | None:
-        """What a call meets by a rule that it brought along."""
+        """The fault of a call by a rule in its own header."""
         return rule.fault(self._rng)
 
     def _first(self, fitting: Iterable[Armed]) -> Fault | None:
@@ -171,8 +172,8 @@ class FaultPlan:
 def parse_fault(text: str) -> FaultRule:
     """The rule that a request header spells, as in ``delay=0.2; abort=Overloaded; p=0.5`` or ``drop``.
 
-    Seconds and the share are plain decimal numbers, the error is a name. Raises ConfigError for anything else, a word
-    that is given twice included: a fault that is not the one that was meant proves nothing.
+    Seconds and the share are plain decimal numbers, the error is a name. Raises ConfigError for anything else,
+    including a word that is given twice: a test with another fault than the one that was meant proves nothing.
     """
     if len(text) > _LONGEST_HEADER:
         raise ConfigError(f"a fault is at most {_LONGEST_HEADER} characters long")

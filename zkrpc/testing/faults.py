@@ -19,9 +19,9 @@ drop    the handler does not run; it looks busy   as if the answer were lost: De
         greenlet is killed
 ======  ========================================  =================================================================
 
-Where a fault is meant for one instance, a client learns who that was only with the answer. So the call has been
-executed by then: the answer is late, or lost, or an error takes its place that does not claim executed=NO. An answer
-that is an error already stays what it is. Retries, hedges and breakers are seen at work with faults at the server.
+If a rule names an instance, a client knows only with the answer whether the call went there. By then the call has been
+executed: the answer is delayed, or lost, or replaced by an error that does not claim executed=NO. An answer that is an
+error already is not changed. To see retries, hedges and breakers at work, use faults at the server.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from zkrpc.testing.fault_rules import FAULT_HEADER, Armed, Fault, FaultPlan, Fau
 __all__ = ["FAULT_HEADER", "FaultRule", "Faults", "parse_fault"]
 
 _LONG = 3600.0
-"""Seconds of one sleep of a handler whose caller said no deadline."""
+"""Seconds of one sleep of a handler whose caller gave no deadline."""
 
 
 class Faults:
@@ -76,8 +76,8 @@ class Faults:
     def from_headers(cls, *, rng: Callable[[], float] = random.random) -> Faults:
         """Faults that a call asks for in its header ``x-zkrpc-fault``, as in ``delay=0.2; abort=Overloaded; p=0.5``.
 
-        For servers, and for test systems: whoever may call may then stop a handler for any time. A header that cannot
-        be read is answered Rejected. A service without this ignores the header.
+        For servers, and for test systems: every caller can then block a handler for any time. A header that cannot be
+        read is answered Rejected. A service without this ignores the header.
         """
         return cls(rng=rng, obey_headers=True)
 
@@ -87,22 +87,22 @@ class Faults:
 
     @property
     def rules(self) -> tuple[FaultRule, ...]:
-        """The rules in force, in the order in which they are asked."""
+        """The rules in force, in the order in which they are tried."""
         return tuple(one.rule for one in self._plan.armed)
 
     def set(self, rules: Iterable[FaultRule]) -> None:
-        """These rules from now on, and no others. A fault that has begun goes on. Raises ConfigError for no rule."""
+        """Replaces all rules. A fault that has begun goes on. Raises ConfigError for anything that is not a rule."""
         self._plan.set(rules)
 
     def clear(self) -> None:
-        """No more faults."""
+        """Removes all rules."""
         self._plan.set(())
 
     @contextlib.contextmanager
     def rule(self, rule: FaultRule | None = None, /, **fields: Any) -> Iterator[Armed]:
-        """One rule more, before the others, within the block: a FaultRule, or the fields of one.
+        """Adds a rule before the others within the block: a FaultRule, or the fields of one.
 
-        Gives an object whose ``struck`` says how many calls it has met.
+        Gives an object whose ``struck`` says how many calls it has affected.
         """
         armed = self._plan.put_first(rule or FaultRule(**fields))
         try:
@@ -111,7 +111,8 @@ class Faults:
             self._plan.remove(armed)
 
     def at(self, instance: str) -> Interceptor[ServerCall]:
-        """These faults for a server that rules shall know as ``instance``; a Loopback does that for its replicas."""
+        """The same faults for a server that rules know by the name ``instance``; a Loopback does that for its
+        replicas."""
         return functools.partial(self._serve, instance)
 
     def __call__(self, call: Any, proceed: Proceed[Any]) -> Any:
@@ -165,7 +166,7 @@ class Faults:
         return answer
 
     def _meet(self, call: Call, fault: Fault, *, executed: Executed, endpoint: Endpoint | None = None) -> None:
-        """``executed``: what an error must not fall short of, for the call may have run already."""
+        """Carries out a fault. ``executed`` is the least that an error may claim, as the call may have run already."""
         self._wait(call, fault.delay, executed)
         if fault.drop:
             self._wait(call, math.inf, Executed.MAYBE)
@@ -191,7 +192,7 @@ class Faults:
 
 
 def place(interceptor: Interceptor[ServerCall], instance: str) -> Interceptor[ServerCall]:
-    """An interceptor for the server of that name: faults learn where they are, all others stay what they are."""
+    """The interceptor to use in the server of that name: Faults bound to it, and any other interceptor as it is."""
     return interceptor.at(instance) if isinstance(interceptor, Faults) else interceptor
 
 

@@ -2,8 +2,9 @@
 
 Stub, retries, picking, wire machines, server, admission and handler all run; only the kernel's part is left out.
 Replicas can be added, drained and killed, so that a test of an application can see how it behaves when an instance
-goes. If the service has primary-only methods, its replicas elect a primary as they do in production, but before a
-referee in memory (:mod:`zkrpc.testing.electorate`). Rules of :class:`~zkrpc.testing.faults.Faults` know the replicas as
+goes. If the service has primary-only methods, its replicas elect a primary as they do in production, but with a referee
+in memory in the place of ZooKeeper (:mod:`zkrpc.testing.electorate`). Rules of :class:`~zkrpc.testing.faults.Faults`
+know the replicas as
 ``replica-0``, ``replica-1`` and so on at the server, and as ``memory:0``, ``memory:1`` and so on at the client.
 """
 
@@ -46,14 +47,14 @@ def _number(name: str) -> int:
 
 
 class LoopbackMembers:
-    """A resolver whose members are what the test says."""
+    """A resolver whose members the test sets."""
 
     def __init__(self, service: str) -> None:
         self.snapshot = Snapshot(service=service)
         self._callbacks: list[Callable[[Snapshot], None]] = []
 
     def become(self, instances: list[Instance]) -> None:
-        """Tells everybody the new list."""
+        """Sets the list and tells all subscribers."""
         self.snapshot = Snapshot(service=self.snapshot.service, instances=tuple(instances))
         for callback in list(self._callbacks):
             callback(self.snapshot)
@@ -64,7 +65,7 @@ class LoopbackMembers:
         return lambda: self._callbacks.remove(callback)
 
     def wait_ready(self, timeout: float, /) -> Snapshot:
-        """The list, at once."""
+        """The list, without waiting."""
         return self.snapshot
 
     def close(self) -> None:
@@ -72,7 +73,7 @@ class LoopbackMembers:
 
 
 class ElectingMembers(LoopbackMembers):
-    """Members that elect primaries, and a resolver that tells who leads."""
+    """Members that elect primaries: a resolver that also tells who leads."""
 
     def __init__(self, service: str) -> None:
         super().__init__(service)
@@ -102,8 +103,8 @@ class Loopback:
         interceptors: of the client, run around every call, the first one outermost.
         seed: what the client's picking begins with, so that a test can be repeated.
         group_of: names the group of primaries that a call belongs to, as for ``zkrpc.connect``.
-        elect: whether replicas elect a primary, if the service has methods for one. False leaves it to interceptors of
-            the service to say who leads, in tests of what callers make of that.
+        elect: whether replicas elect a primary, if the service has methods for one. With False, interceptors of the
+            service may say who leads, in tests of what callers do then.
     """
 
     def __init__(
@@ -179,20 +180,20 @@ class Loopback:
         return number
 
     def drain(self, number: int) -> None:
-        """Stops a replica in order: it hands over what it leads, leaves the list and finishes its calls. Returns when
+        """Stops a replica in order: it hands over what it leads, leaves the list and finishes its calls. Returns once
         it has stopped."""
         self._find(number).stop()
         self._drop(number)
 
     def kill(self, number: int) -> None:
-        """Ends a replica as a crash would: still listed, its connections closed, new ones refused. What it led is free
-        at once, as when its supervisor has seen it die, and its ``on_deposed`` is not called."""
+        """Ends a replica as a crash would: still listed, its connections closed, new ones refused. Another replica can
+        be elected at once, as when a supervisor has seen the process die; its ``on_deposed`` is not called."""
         self._find(number)
         self._end(number)
 
     def expire(self, number: int) -> None:
-        """Has the ZooKeeper session of a replica end, as after a silence that was too long: it leads no longer, learns
-        of it, and stands again."""
+        """Expires the ZooKeeper session of a replica, as after a silence that was too long: the replica is deposed,
+        learns of it, and stands for election again."""
         self._find(number)
         self._elections().expire(_name(number))
 
@@ -204,7 +205,8 @@ class Loopback:
         return _number(self._elections().wait(group, timeout).instance)
 
     def step_down(self, group: str = DEFAULT_GROUP, *, to: int | None = None) -> None:
-        """Has the primary finish its calls and hand over, to the replica ``to`` or to who waits longest, as
+        """Has the primary finish its calls and hand over, to the replica ``to`` or to the one that has waited longest,
+        as
         ``zkrpc primary step-down`` does. Returns when the next one serves; TimeoutError if none does within 10 s."""
         electorate = self._elections()
         before = electorate.wait(group, _MOVE_TIMEOUT)
@@ -232,7 +234,7 @@ class Loopback:
         return self._electorate
 
     def _end(self, number: int) -> None:
-        """Once: a replica may be ended by its own ``on_deposed`` that hangs, while a test ends it too."""
+        """Ends a replica once, even if its own hanging ``on_deposed`` and a test both end it."""
         if number in self._servers:
             self._candidacies[number].close()
             self._servers[number].kill()

@@ -1,7 +1,8 @@
-"""A connected pair of sockets that exists only in memory, for running both shells without a network.
+"""A connected pair of sockets in memory, for running client and server without a network.
 
-An end offers what the shells use of a non-blocking socket (``recv``, ``send``, ``close``, ``setblocking``) and, since
-there is no file descriptor to watch, watchers of its own. It belongs to the hub of the greenlet that made it.
+Each end has the methods of a non-blocking socket that connections use (``recv``, ``send``, ``close``, ``setblocking``)
+and, since there is no file descriptor to watch, watchers of its own. It belongs to the hub of the greenlet that made
+it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ READ = 1
 
 
 class MemorySocket:
-    """One end. What is sent arrives at the other end in the next turn of the loop; nothing is ever lost or refused."""
+    """One end of a pair. What is sent arrives at the other end in the next round of the event loop; nothing is ever
+    lost or refused."""
 
     def __init__(self) -> None:
         self._received = bytearray()
@@ -24,16 +26,16 @@ class MemorySocket:
         self._watchers: set[MemoryWatcher] = set()
 
     def __repr__(self) -> str:
-        """State and what waits to be read."""
+        """The state, and how many bytes wait to be read."""
         return f"<MemorySocket {'closed' if self._closed else 'open'} received={len(self._received)}>"
 
     @property
     def is_readable(self) -> bool:
-        """True if ``recv`` would not block: bytes or the end are there."""
+        """True if ``recv`` would not block, as there are bytes, or the other end is closed."""
         return bool(self._received) or self._other is None
 
     def setblocking(self, flag: bool) -> None:
-        """It never blocks."""
+        """Does nothing: this socket never blocks."""
 
     def recv(self, size: int) -> bytes:
         """Up to that many bytes; b"" at the end. Raises BlockingIOError if there is nothing yet, OSError if closed."""
@@ -62,7 +64,7 @@ class MemorySocket:
             other._wake()
 
     def watcher(self, events: int) -> MemoryWatcher:
-        """What ``loop.io(fd, events)`` is to a real socket."""
+        """The counterpart of ``loop.io(fd, events)`` for a real socket."""
         watcher = MemoryWatcher(self, events)
         self._watchers.add(watcher)
         return watcher
@@ -73,7 +75,8 @@ class MemorySocket:
 
 
 class MemoryWatcher:
-    """Calls back in the hub in every turn in which its socket is ready, from ``start`` to ``stop``."""
+    """Calls back in the hub in every round of the event loop in which its socket is ready, from ``start`` to
+    ``stop``."""
 
     def __init__(self, sock: MemorySocket, events: int) -> None:
         self._sock = sock
@@ -87,16 +90,16 @@ class MemoryWatcher:
         self.arm()
 
     def stop(self) -> None:
-        """No more calls."""
+        """Stops calling back."""
         self._callback = None
 
     def close(self) -> None:
-        """The socket forgets it."""
+        """Removes the watcher from its socket."""
         self.stop()
         self._sock._watchers.discard(self)
 
     def arm(self) -> None:
-        """Looks again in the next turn."""
+        """Has the socket looked at again in the next round of the event loop."""
         if not self._armed and self._callback is not None:
             self._armed = True
             get_hub().loop.run_callback(self._fire)

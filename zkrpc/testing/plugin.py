@@ -25,7 +25,8 @@ _serial = itertools.count(1)
 
 
 def _started(nodes: int) -> DevZooKeeper:
-    """A running throw-away ZooKeeper. A missing one fails the test: skipping would pass a run that tested nothing."""
+    """A running throw-away ZooKeeper. If it cannot be started the test fails: if it were skipped, a run that tested
+    nothing would pass."""
     from zkrpc.dev.zookeeper import DevZooKeeper
     from zkrpc.errors import RpcError
 
@@ -78,7 +79,7 @@ def _make(hosts: str) -> None:
 
 
 def _remove(hosts: str, chroot: str) -> None:
-    """Leaves somebody else's ensemble as it was found, as far as it answers."""
+    """Removes the chroot from a running ensemble, as far as that answers."""
     from zkrpc.errors import CoordinationError
     from zkrpc.zookeeper.session import Session
 

@@ -1,7 +1,6 @@
-"""A TCP proxy that fails on demand, for tests of what a network can do to a connection.
+"""A TCP proxy that fails on demand, for tests with a bad network.
 
-It moves bytes and knows no protocol. One thread serves every connection, so it works beside a gevent hub, patched or
-not.
+It knows no protocol. One thread serves all connections, so that it works beside a gevent hub, monkey-patched or not.
 """
 
 from __future__ import annotations
@@ -26,9 +25,10 @@ class ProxyMode(enum.Enum):
     """What happens to bytes."""
 
     FORWARD = "forward"
-    """They pass, both ways."""
+    """Bytes pass both ways."""
     HOLE = "hole"
-    """Nothing passes and nobody is told. What was sent meanwhile arrives at the end, as TCP would resend it."""
+    """Nothing passes, and neither side notices. What was sent meanwhile arrives when the mode ends, as TCP would resend
+    it."""
     DROP_REPLIES = "drop replies"
     """Requests pass, answers vanish. Leaving this mode cuts the connections, since their answers have a gap."""
     REFUSE = "refuse"
@@ -36,7 +36,7 @@ class ProxyMode(enum.Enum):
 
 
 class _Link:
-    """One proxied connection: the client's socket, the target's, and what is held for each, or is on its way to it."""
+    """One proxied connection: both sockets, and the bytes that are held back or delayed on the way to each."""
 
     __slots__ = ("client", "server", "held", "late")
 
@@ -55,11 +55,11 @@ class _Link:
         return len(self.held[sink]) + sum(len(chunk) for _, chunk in self.late[sink]) >= _MOST_HELD
 
     def next_due(self) -> float:
-        """The moment at which the next bytes that are on their way arrive; infinite if none are."""
+        """When the next delayed bytes are due, in monotonic seconds; infinity if there are none."""
         return min((queue[0][0] for queue in self.late.values() if queue), default=float("inf"))
 
     def arrive(self, now: float) -> None:
-        """Hands on what has been on its way for long enough."""
+        """Passes on the bytes whose delay is over."""
         for sink, queue in self.late.items():
             while queue and queue[0][0] <= now:
                 self.held[sink] += queue.popleft()[1]
@@ -74,9 +74,9 @@ class Proxy:
     """A proxy on a loopback port of its own; a context manager. ``target`` is (host, port), and may be set.
 
     ``rewrite`` changes what clients send, chunk by chunk as it was read: good enough for an address in a greeting. A
-    target that refuses is dialled ``tries`` times before its client is cut: a client that would try again after a
-    refusal may take a cut for something worse. ``delay`` is how many seconds bytes take from one end to the other, each
-    way; it may be set, and counts for what comes from then on. Nothing overtakes what was sent before it.
+    target that refuses is dialled ``tries`` times before its client is cut: some clients try again after a refusal and
+    not after a cut. ``delay`` is how many seconds bytes take from one end to the other, each way; it may be set, and
+    counts for what comes from then on. Bytes stay in their order.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class Proxy:
         self._links = []
 
     def _patience(self) -> float | None:
-        """Seconds until bytes arrive that are on their way, which is all there is to do by itself."""
+        """Seconds until the next delayed bytes are due, for which the thread has to wake up."""
         due = min((link.next_due() for link in self._links), default=float("inf"))
         if due == float("inf") or self._mode is ProxyMode.HOLE:
             return None

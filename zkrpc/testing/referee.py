@@ -1,12 +1,12 @@
-"""Decides an election among replicas in one process: what ZooKeeper is to a campaign, without ZooKeeper.
+"""Decides elections among replicas in one process: it answers campaigns in the place of ZooKeeper.
 
-It answers the requests of :mod:`zkrpc.election.effects`, of which there are a dozen, out of one table. It is no copy of
-ZooKeeper and cannot come to differ from one: what is asked, in what order and what follows from an answer
-stays with the election's own machine, and a request that is not known here does not pass the type checker. What it
-leaves out is everything that makes ZooKeeper slow, late or away: an answer is at once, everybody hears of a change at
-once, and a session ends when it is told to. That is tested on a real one.
+It answers the requests of :mod:`zkrpc.election.effects`, of which there are a dozen, out of one table. It is not a
+model of ZooKeeper that could drift from the real one: the election's own machine decides what is asked and what follows
+from an answer, and the type checker refuses a request that is not handled here. It has none of the delays and failures
+of ZooKeeper: answers and notifications are immediate, and a session ends when the test says so. How elections cope with
+those is tested on a real ZooKeeper.
 
-A machine without time: ``on_change`` is told of every change.
+It needs no clock; ``on_change`` is called at every change.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _PERSISTENT = 0
 
 
 class _Refused(Exception):
-    """Nothing of the request was done."""
+    """Raised while a request is carried out, to refuse it as a whole."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.value)
@@ -51,7 +51,7 @@ class _Refused(Exception):
 
 
 class Referee:
-    """The table, and who takes part."""
+    """The table of nodes, and the replicas that take part."""
 
     def __init__(self, on_change: Callable[[], object]) -> None:
         self._on_change = on_change
@@ -61,26 +61,27 @@ class Referee:
         self._places = itertools.count()
 
     def __repr__(self) -> str:
-        """How many take part, and what there is."""
+        """The number of replicas, and the nodes."""
         return f"<Referee sessions={len(self._sessions)} nodes={len(self._nodes)}>"
 
     def enter(self) -> int:
-        """A session for one more replica."""
+        """Begins a session for one more replica."""
         session = next(self._ids)
         self._sessions.add(session)
         return session
 
     def leave(self, session: int) -> None:
-        """The session ends, and with it everything that lives by it."""
+        """Ends a session, and removes its ephemeral nodes."""
         self._sessions.discard(session)
         self._become({path: node for path, node in self._nodes.items() if node.owner != session})
 
     def look(self, path: str) -> Node | None:
-        """What is there, for whoever only watches."""
+        """What a node holds, for a reader that takes no part."""
         return self._nodes.get(path)
 
     def ask(self, request: Request, session: int) -> Answer | Failure:
-        """The answer, or why there is none. What a request changes, it changes as a whole or not at all."""
+        """The answer to a request, or the reason why it was refused. A request is carried out as a whole or not at
+        all."""
         if session not in self._sessions:
             return Failure.SESSION_ENDED
         match request:
