@@ -29,7 +29,7 @@ _MODULES = (
     "zkrpc.server.lifecycle",
     "zkrpc.testing.plugin",
 )
-_PACKAGES = ("zkrpc.wire", "zkrpc.balancing", "zkrpc.policies")
+_PACKAGES = ("zkrpc.wire", "zkrpc.balancing", "zkrpc.policies", "zkrpc.telemetry")
 
 
 def _heavy_after(program: str) -> list[str]:

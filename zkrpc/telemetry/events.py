@@ -1,0 +1,139 @@
+"""What can be observed: one class for each kind of event, named after what has happened. Pure values.
+
+Every field is a plain value (text, number, truth, None), so ``dataclasses.asdict`` of an event can be written as JSON.
+Durations are in seconds, places are ``host:port``. ``service`` is the name in the registry; of a client with a fixed
+list of addresses, that list.
+
+An ``error`` is the name of an exception's class, empty if there was none; ``declared`` tells whether the IDL declares
+that exception, which makes it an answer like any other. ``executed`` is ``no``, ``maybe`` or ``yes``, as
+:class:`zkrpc.errors.Executed` has it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+OTHER = "_OTHER"
+"""Stands for a method that the interface does not have: what a peer calls such a method is no label for a metric."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that has happened."""
+
+
+# -- a server
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ServerEvent(Event):
+    """Something that has happened at a server."""
+
+    service: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStarted(ServerEvent):
+    """A server takes calls from now on."""
+
+    endpoint: str
+    """Where it listens; empty if it does not."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DrainStarted(ServerEvent):
+    """A server has been told to stop, in order or at once."""
+
+    calls: int
+    """Handlers that run, and requests that wait for a place."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DrainStepTaken(ServerEvent):
+    """A server has done one step of its stop; :mod:`zkrpc.server.lifecycle` has all of them, in their order."""
+
+    step: str
+    """The step's name in lower case, such as ``hand_over``, ``withdraw`` or ``close_idle``."""
+    seconds: float
+    """How long it took."""
+    error: str = ""
+    """Why it could not be done; the stop goes on."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStopped(ServerEvent):
+    """A server has stopped."""
+
+    seconds: float
+    """Since it was told to."""
+    calls: int
+    """Handlers that had not ended."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PeerConnected(ServerEvent):
+    """A server has taken a connection."""
+
+    peer: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PeerRefused(ServerEvent):
+    """A server has closed a connection at once, because ``max_connections`` were open."""
+
+    peer: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PeerDisconnected(ServerEvent):
+    """A connection of a server has ended."""
+
+    peer: str
+    seconds: float
+    """How long it was open."""
+    reason: str = ""
+    """What was wrong; empty if it ended as connections do."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RequestFinished(ServerEvent):
+    """A server has dispatched a request and has its answer, if it gets one."""
+
+    interface: str
+    method: str
+    """The IDL's name; ``OTHER`` if the IDL has no such method."""
+    peer: str
+    queued: float
+    """Seconds from the request's last byte until it was dispatched."""
+    seconds: float
+    """Seconds from then on until the answer was there, which is what the handler and its interceptors took."""
+    error: str = ""
+    declared: bool = False
+    executed: str = "yes"
+    """What the caller is told of it."""
+    epoch: int | None = None
+    """The epoch of the primary that served it; None outside primary-only methods."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRefused(ServerEvent):
+    """A server has answered a request without dispatching it: there was no place for it, or its time in the queue ran
+    out."""
+
+    interface: str
+    method: str
+    """The IDL's name; ``OTHER`` if the IDL has no such method."""
+    peer: str
+    queued: float
+    """Seconds since the request's last byte."""
+    error: str
+    """``Overloaded``, ``Draining`` or ``DeadlineExceeded``."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HubBlocked(Event):
+    """Something has kept the event loop of this process from running; until then nobody was served."""
+
+    seconds: float
+    place: str
+    """What it was, as far as it could be seen."""
