@@ -15,10 +15,12 @@ import gevent
 import pytest
 
 from tests.server.test_server import METHODS, Running, idl
+from tests.support.listening import Listener
 from tests.support.programs import Programs
 from tests.support.waiting import eventually
 from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.watchdog import Watchdog, find_place
+from zkrpc.telemetry.events import HubBlocked
 
 
 @pytest.fixture
@@ -153,3 +155,18 @@ def test_watchdog_does_nothing_in_a_child_that_was_forked(tmp_path: Path) -> Non
     finally:
         programs.close()
     assert os.getpid() != program.process.pid
+
+
+def test_watchdog_tells_observers_of_every_blockage() -> None:
+    """Also of one at a place of which the log has spoken, and for how long the hub was blocked."""
+    listener = Listener(HubBlocked)
+    made = Watchdog([listener])
+    made.start()
+    try:
+        gevent.sleep(0.1)
+        for count in (1, 2):
+            crunch(0.5)
+            eventually(lambda: len(listener.events) == count)
+    finally:
+        made.stop()
+    assert all(0.3 < event.seconds < 60 and event.place for event in listener.of(HubBlocked))

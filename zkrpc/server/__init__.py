@@ -46,6 +46,7 @@ once.
 ``connection_age``, ``buffers``, ``memory``              connections' age and silence, what all of them hold, and memory
                                                          given back to the system
 ``complaints``                                           how often the log speaks of one address
+``observing``                                            what observers are told of requests
 ``watchdog``, ``blockage``                               a thread that sees when the hub is blocked, and what it makes
                                                          of that
 ``supervisor``, ``supervision``, ``supervisor_channel``  the parent of the workers, what it decides, and what a worker

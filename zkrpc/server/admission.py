@@ -85,7 +85,6 @@ class Admission:
         "_left_at",
         "_limit",
         "_max_concurrent",
-        "_max_queue",
         "_most",
         "_holders",
         "_open",
@@ -94,6 +93,7 @@ class Admission:
         "_sharing",
         "_turns",
         "_waiting",
+        "max_queue",
         "running",
     )
 
@@ -113,7 +113,8 @@ class Admission:
         self._most = max_concurrent if limit is None else min(limit.limit, max_concurrent)
         self._limit = limit
         self._gate = gate
-        self._max_queue = max_queue
+        self.max_queue = max_queue
+        """Requests that may wait for a place."""
         self._clock = clock
         self._serial = itertools.count()
         self._waiting: set[Ticket] = set()
@@ -134,6 +135,11 @@ class Admission:
     def queued(self) -> int:
         """Requests that wait for a place."""
         return len(self._waiting)
+
+    @property
+    def limit(self) -> int:
+        """Handlers that may run at once, as of now."""
+        return self._most
 
     def share_among(self, addresses: int) -> None:
         """So many addresses are connected."""
@@ -161,9 +167,9 @@ class Admission:
         """Has a request wait that was not admitted; False if it cannot, which calls for a ``refusal``."""
         if not self._gate.accepts_calls:
             return False
-        if len(self._waiting) >= self._max_queue:
+        if len(self._waiting) >= self.max_queue:
             self._drop_expired()
-            if len(self._waiting) >= self._max_queue and not self._make_room(ticket.share):
+            if len(self._waiting) >= self.max_queue and not self._make_room(ticket.share):
                 return False
         share = ticket.share
         self._waiting.add(ticket)

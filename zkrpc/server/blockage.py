@@ -73,6 +73,8 @@ class Blockages:
     def __init__(self, now: float) -> None:
         self.longest: Blockage | None = None
         """The longest of late; see ``recall``."""
+        self.newest: Blockage | None = None
+        """The last one that has ended, whether or not it was worth a report."""
         self._beat_at = now
         self._place: Place | None = None
         self._spoke = False
@@ -88,7 +90,7 @@ class Blockages:
         self._beat_at, self._place, self._spoke = now, None, False
         if seconds < BLOCKED_AFTER + BEAT_INTERVAL:
             return None
-        blockage = Blockage(seconds, place, now)
+        self.newest = blockage = Blockage(seconds, place, now)
         if self.longest is None or seconds >= self.longest.seconds or now - self.longest.ended_at > _REPORT_INTERVAL:
             self.longest = blockage
         kind = place.kind

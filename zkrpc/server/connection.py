@@ -79,9 +79,10 @@ class ServerConnection:
             pace=max(1, host.config.min_read_rate * host.config.max_write_stall),
         )
         self._serving: dict[Worker, Request] = {}
-        self._queue = CallQueue(host.admission, self.share, self._answer, self._work_soon)
-        self.used_at = self._flushed_at = host.clock()
-        """When a call of its was last run; monotonic seconds."""
+        answer = self._answer if host.request_observer is None else self._refuse_and_tell
+        self._queue = CallQueue(host.admission, self.share, answer, self._work_soon)
+        self.used_at = self._flushed_at = self.opened_at = host.clock()
+        """``used_at`` is when a call of its was last run; monotonic seconds."""
         self._age = ConnectionAge(host.config, host.rng, self.used_at)
         self._work_armed = False
         self.clock = host.clock
@@ -347,6 +348,11 @@ class ServerConnection:
             refusal = refuse(request, str(error), "RemoteError", executed=Executed.YES)
             assert refusal is not None
             protocol.send_reply(request, refusal.body, kind=refusal.kind, headers=refusal.headers)
+
+    def _refuse_and_tell(self, request: Request, answer: Answer | None) -> None:
+        self._answer(request, answer)
+        if self._host.request_observer is not None:
+            self._host.request_observer.refused(request, self.peer, answer)
 
     # -- writing ---------------------------------------------------------------------------------
 

@@ -103,14 +103,14 @@ class Dispatcher:
             return self._unknown(request)
         method = entry.method
         if request.headers and now >= expires_at(request):
-            return _not_run(request, method, "the deadline passed before the handler ran", "DeadlineExceeded")
+            return self._not_run(request, method, "the deadline passed before the handler ran", "DeadlineExceeded")
         try:
             arguments = method.decode_arguments(
                 request.frame, request.offset, request.dialect.payload, self._max_elements
             )
         except RemoteProtocolError as error:
             message = f"{method.name}: {error}"
-            return _not_run(request, method, message, "ProtocolError", FailureKind.PROTOCOL_ERROR)
+            return self._not_run(request, method, message, "ProtocolError", FailureKind.PROTOCOL_ERROR)
         call = make_server_call(method.name, entry.handler, arguments, request.headers, peer, request.received_at)
         token = enter_call(call)
         try:
@@ -178,6 +178,17 @@ class Dispatcher:
         self._on_failure(failure)
         return None if method.oneway else _internal(request)
 
+    def _not_run(
+        self,
+        request: Request,
+        method: Method,
+        message: str,
+        error: str,
+        kind: FailureKind = FailureKind.INTERNAL_ERROR,
+    ) -> Answer | None:
+        # A client of a oneway method reads no answer, even if it sent a CALL: it would take this for its next call's.
+        return None if method.oneway else refuse(request, message, error, kind)
+
     def _unknown(self, request: Request) -> Answer | None:
         name = request.name.decode("utf-8", "replace")
         return refuse(request, f"unknown method {name!r}", "UnknownMethod", FailureKind.UNKNOWN_METHOD)
@@ -213,13 +224,6 @@ def refuse(
     if retry_after is not None:
         headers[keys.RETRY_AFTER] = str(int(retry_after * 1000))
     return Answer(MessageKind.EXCEPTION, encode_failure(message, kind, request.dialect.payload), headers)
-
-
-def _not_run(
-    request: Request, method: Method, message: str, error: str, kind: FailureKind = FailureKind.INTERNAL_ERROR
-) -> Answer | None:
-    # A client of a oneway method reads no answer, even if it sent a CALL: it would take this one for its next call's.
-    return None if method.oneway else refuse(request, message, error, kind)
 
 
 def _refused(request: Request, error: CallError, executed: Executed = Executed.NO) -> Answer | None:

@@ -9,6 +9,7 @@ from zkrpc.server.admission import Admission
 from zkrpc.server.buffers import Buffers
 from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.greenlet_pool import GreenletPool
+from zkrpc.server.observing import RequestObserver
 from zkrpc.server.shares import Shares
 from zkrpc.server.turns import Turns
 
@@ -26,6 +27,8 @@ class ConnectionHost(Protocol):
     shares: Shares
     turns: Turns
     buffers: Buffers
+    request_observer: RequestObserver | None
+    """Who is told of requests that are refused; None if nobody listens."""
     is_draining: bool
     """True once connected peers were asked to send their calls elsewhere."""
     attended: set[ServerConnection]

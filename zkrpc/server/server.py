@@ -11,7 +11,8 @@ import logging
 import random
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import gevent
@@ -23,6 +24,7 @@ from zkrpc.config import ServerConfig
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError, LocalProtocolError
 from zkrpc.idl import Interface
+from zkrpc.legible import legible
 from zkrpc.policies.limit import AdaptiveLimit
 from zkrpc.server.acceptor import Acceptor, PlainSocket
 from zkrpc.server.admission import Admission
@@ -35,9 +37,20 @@ from zkrpc.server.failures import Failure, describe, traceback_of
 from zkrpc.server.greenlet_pool import GreenletPool
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
 from zkrpc.server.memory import give_back
+from zkrpc.server.observing import ObservedDispatcher, RequestObserver
 from zkrpc.server.shares import Shares, host_of
 from zkrpc.server.stopping import StepAction, walk_down
 from zkrpc.server.turns import Turns
+from zkrpc.telemetry.events import (
+    PeerConnected,
+    PeerDisconnected,
+    PeerRefused,
+    RequestFinished,
+    RequestRefused,
+    ServerStarted,
+)
+from zkrpc.telemetry.observer import Observer, gather
+from zkrpc.telemetry.status import PeerStatus, ServerStatus
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +63,11 @@ _AT_ONCE = 250
 class Server:
     """Serves one interface with one handler object.
 
-    ``name`` is the service's, for the log; the interface's if not given. ``steps`` maps lifecycle steps
+    ``name`` is the service's, for the log and for observers; the interface's if not given. ``steps`` maps lifecycle steps
     that the server does not own (HAND_OVER, MARK_NOT_READY, WITHDRAW, CLOSE_CLIENTS, CLOSE_SESSION) to actions, each of
-    which must be bounded in time. ``clock`` gives monotonic seconds.
+    which must be bounded in time. ``clock`` gives monotonic seconds. ``observers`` are told of the server's life, of its
+    peers and of their requests.
+
     Raises ConfigError if the handler does not fit the interface.
     """
 
@@ -67,7 +82,10 @@ class Server:
         steps: Mapping[Step, StepAction] | None = None,
         clock: Callable[[], float] = time.monotonic,
         rng: Callable[[], float] = random.random,
+        observers: Iterable[Observer] = (),
     ) -> None:
+        self.name = name or interface.name
+        self.observers = gather(observers)
         self.config = config or ServerConfig()
         self.home = Home(
             "a server",
@@ -77,15 +95,20 @@ class Server:
         """The thread of the process in which it serves."""
         self.greenlets = GreenletPool()
         self._peer_log = PeerLog(log)
-        self.dispatcher = Dispatcher(
+        self.request_observer: RequestObserver | None = None
+        """Who makes events of requests; None unless somebody listens."""
+        dispatcher: Callable[..., Dispatcher] = Dispatcher
+        if self.observers.want(RequestFinished, RequestRefused):
+            self.request_observer = RequestObserver(self.observers, self.name, interface, clock)
+            dispatcher = functools.partial(ObservedDispatcher, self.request_observer)
+        self.dispatcher = dispatcher(
             interface,
             handler,
             interceptors=interceptors,
-            on_failure=functools.partial(
-                _receive_failure, self.greenlets, self._peer_log, clock, name or interface.name
-            ),
+            on_failure=functools.partial(_receive_failure, self.greenlets, self._peer_log, clock, self.name),
             max_elements=self.config.wire.max_elements,
         )
+        self._interface = interface.name
         self.clock = clock
         self.rng = rng
         self.is_draining = False
@@ -93,7 +116,7 @@ class Server:
         self.endpoint: Endpoint | None = None
         """Where it listens, once bound."""
         self._lifecycle = Lifecycle(linger=self.config.linger, drain_timeout=self.config.drain_timeout)
-        self.admission = self._make_admission()
+        self.admission = _make_admission(self.config, self._lifecycle, clock)
         loop = self.home.hub.loop
         self.turns = Turns(loop.timer(0.0), loop.now, clock)
         self._steps = dict(steps or {})
@@ -107,18 +130,6 @@ class Server:
         self._stopper: gevent.Greenlet[..., None] | None = None
         self._stopped = Event()
 
-    def _make_admission(self) -> Admission:
-        config = self.config
-        most, queue = config.max_concurrent, config.max_queue
-        return Admission(
-            most,
-            self._lifecycle,
-            max_queue=most if queue is None else queue,
-            reserve=config.reserved_share,
-            limit=AdaptiveLimit(most=most) if config.adaptive_limit else None,
-            clock=self.clock,
-        )
-
     def __repr__(self) -> str:
         """Place, state and load."""
         return f"<Server {self.endpoint} {self.state.value} connections={len(self._connections)} {self.admission!r}>"
@@ -127,6 +138,36 @@ class Server:
     def state(self) -> LifecycleState:
         """Where it is in its life."""
         return self._lifecycle.state
+
+    def status(self) -> ServerStatus:
+        """What it does and has at this moment."""
+        admission, config = self.admission, self.config
+        names = (name for connection in self.busy for name in connection.unfinished())
+        shares = sorted(self.shares, key=lambda share: -len(share.connections))
+        return ServerStatus(
+            service=self.name,
+            interface=self._interface,
+            endpoint=None if self.endpoint is None else str(self.endpoint),
+            state=self.state.value,
+            accepts_calls=self._lifecycle.accepts_calls,
+            announced_draining=self.is_draining,
+            connections=len(self._connections),
+            max_connections=config.max_connections,
+            running=admission.running,
+            limit=admission.limit,
+            max_concurrent=config.max_concurrent,
+            queued=admission.queued,
+            max_queue=admission.max_queue,
+            buffered=self.buffers.total,
+            max_buffered=self.buffers.most,
+            calls=dict(Counter(legible(name.decode("utf-8", "replace")) for name in names)),
+            peers=tuple(
+                PeerStatus(
+                    address=one.address, connections=len(one.connections), holding=one.holding, queued=one.queued
+                )
+                for one in shares
+            ),
+        )
 
     def accepts_calls(self) -> bool:
         """False before serving and while only stragglers are waited for."""
@@ -157,6 +198,7 @@ class Server:
         self.home.require()
         self._lifecycle.started(self.clock())
         keep(self, self.home.hub)
+        self.observers.tell(ServerStarted(service=self.name, endpoint=str(self.endpoint or "")))
         self._tickers = [gevent.spawn(self._tick), gevent.spawn(self._look_round)]
 
     def adopt(self, sock: Any, peer: str, *, watch: Callable[[int], Any] | None = None) -> ServerConnection:
@@ -165,6 +207,7 @@ class Server:
         connection = ServerConnection(sock, peer, self, watch=watch)
         self._connections.add(connection)
         self.admission.share_among(len(self.shares))
+        self.observers.tell(PeerConnected(service=self.name, peer=peer))
         return connection
 
     def stop(self, timeout: float | None = None) -> bool:
@@ -203,6 +246,14 @@ class Server:
         if connection.protocol.failure:
             address, failure = connection.share.address, connection.protocol.failure
             self._peer_log.complain(Kind.CLOSED, address, self.clock(), "closed %s: %s", connection.peer, failure)
+        self.observers.tell(
+            PeerDisconnected(
+                service=self.name,
+                peer=connection.peer,
+                seconds=self.clock() - connection.opened_at,
+                reason=connection.protocol.failure or "",
+            )
+        )
 
     # -- accepting -------------------------------------------------------------------------------
 
@@ -211,6 +262,7 @@ class Server:
             sock.close()
             text, most = "refused %s:%s: max_connections=%d are open", self.config.max_connections
             self._peer_log.complain(Kind.REFUSED, address[0], self.clock(), text, *address[:2], most)
+            self.observers.tell(PeerRefused(service=self.name, peer=str(Endpoint(address[0], address[1]))))
             return
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -300,6 +352,18 @@ class Server:
             # Not its close(), which has others told.
             connection.closed = True
             connection._sock.close()
+
+
+def _make_admission(config: ServerConfig, lifecycle: Lifecycle, clock: Callable[[], float]) -> Admission:
+    most, queue = config.max_concurrent, config.max_queue
+    return Admission(
+        most,
+        lifecycle,
+        max_queue=most if queue is None else queue,
+        reserve=config.reserved_share,
+        limit=AdaptiveLimit(most=most) if config.adaptive_limit else None,
+        clock=clock,
+    )
 
 
 def _listen(endpoint: Endpoint, backlog: int, bound: int | None) -> socket.socket:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import itertools
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 _LOOKED_AT = 8
@@ -63,6 +64,10 @@ class Shares:
     def __len__(self) -> int:
         """How many addresses are connected."""
         return len(self._shares)
+
+    def __iter__(self) -> Iterator[Share]:
+        """The share of each address that is connected."""
+        return iter(self._shares.values())
 
     def join(self, address: str, connection: Occupant) -> Share:
         """A connection was accepted from ``address``, a host as text."""

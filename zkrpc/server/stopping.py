@@ -6,6 +6,7 @@ when a stop begins, when it waits for calls, when it ends calls, and when it is 
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -17,6 +18,8 @@ from zkrpc.endpoint import Endpoint
 from zkrpc.server.admission import Admission
 from zkrpc.server.connection import ServerConnection
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step, describe_calls
+from zkrpc.telemetry.events import DrainStarted, DrainStepTaken, ServerStopped
+from zkrpc.telemetry.observer import Observers
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,9 @@ StepAction = Callable[[], None]
 class StoppingServer(Protocol):
     """What is walked down."""
 
+    name: str
+    """The service's."""
+    observers: Observers
     config: ServerConfig
     admission: Admission
     endpoint: Endpoint | None
@@ -58,6 +64,7 @@ def walk_down(server: StoppingServer, lifecycle: Lifecycle, steps: Mapping[Step,
     """
     began, place = server.clock(), server.endpoint or "the server"
     log.info("%s is draining: %s", place, _describe_calls(server))
+    server.observers.tell(DrainStarted(service=server.name, calls=_count_calls(server)))
     while True:
         for step in lifecycle.effects():
             _execute(step, server, steps)
@@ -74,17 +81,24 @@ def walk_down(server: StoppingServer, lifecycle: Lifecycle, steps: Mapping[Step,
     # Whatever a kill cut short is freed here.
     for step in lifecycle.effects():
         _execute(step, server, steps)
-    log.info("%s stopped after %.1f s: %s", place, server.clock() - began, _describe_calls(server))
+    seconds = server.clock() - began
+    log.info("%s stopped after %.1f s: %s", place, seconds, _describe_calls(server))
+    server.observers.tell(ServerStopped(service=server.name, seconds=seconds, calls=_count_calls(server)))
 
 
 def _execute(step: Step, server: StoppingServer, steps: Mapping[Step, StepAction]) -> None:
+    began, failure = server.clock(), ""
+    action = functools.partial(_OWN_STEPS[step], server) if step in _OWN_STEPS else steps.get(step)
+    if action is None:
+        return
     try:
-        if step in _OWN_STEPS:
-            _OWN_STEPS[step](server)
-        elif step in steps:
-            steps[step]()
-    except Exception:
+        action()
+    except Exception as error:
+        failure = f"{type(error).__name__}: {error}"
         log.exception("stopping: could not %s; going on", step.value)
+    server.observers.tell(
+        DrainStepTaken(service=server.name, step=step.name.lower(), seconds=server.clock() - began, error=failure)
+    )
 
 
 def _look_for_idleness(server: StoppingServer, lifecycle: Lifecycle) -> None:
@@ -131,6 +145,10 @@ _OWN_STEPS: Mapping[Step, Callable[[StoppingServer], None]] = {
     Step.CLOSE_IDLE: _finish_connections,
     Step.ANSWER_STRAGGLERS: _answer_stragglers,
 }
+
+
+def _count_calls(server: StoppingServer) -> int:
+    return server.admission.running + server.admission.queued
 
 
 def _describe_calls(server: StoppingServer) -> str:

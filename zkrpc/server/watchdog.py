@@ -14,6 +14,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Iterable
 from types import FrameType
 
 import gevent
@@ -23,6 +24,8 @@ from gevent.monkey import get_original
 from zkrpc.server.blockage import BEAT_INTERVAL, SOMEWHERE, Blockage, Blockages, Place
 from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.startup import is_foreign, log_with_detail
+from zkrpc.telemetry.events import HubBlocked
+from zkrpc.telemetry.observer import Observer, gather
 from zkrpc.zookeeper.operations import SessionState
 from zkrpc.zookeeper.session import Session
 
@@ -39,9 +42,13 @@ _ADVICE = (
 
 
 class Watchdog:
-    """Watches the hub of the thread that makes it, from ``start`` to ``stop``. One for a process is enough."""
+    """Watches the hub of the thread that makes it, from ``start`` to ``stop``. One for a process is enough.
 
-    def __init__(self) -> None:
+    ``observers`` are told of every time that the hub was blocked, also of those that the log leaves out.
+    """
+
+    def __init__(self, observers: Iterable[Observer] = ()) -> None:
+        self._observers = gather(observers)
         self._machine = Blockages(time.monotonic())
         self._timer = gevent.get_hub().loop.timer(BEAT_INTERVAL, BEAT_INTERVAL)
         self._watched = get_original("_thread", "get_ident")()
@@ -79,9 +86,13 @@ class Watchdog:
             # The thread stayed in the process that we were forked from.
             self._timer.stop()
             return
+        before = self._machine.newest
         blockage = self._machine.receive_beat(time.monotonic())
         if blockage is not None:
             _report(blockage)
+        newest = self._machine.newest
+        if newest is not None and newest is not before:
+            self._observers.tell(HubBlocked(seconds=newest.seconds, place=str(newest.place)))
 
     def _follow(self, session: Session) -> None:
         changed = Event()

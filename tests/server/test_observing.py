@@ -1,0 +1,228 @@
+"""What a server's observers are told of requests, of peers and of its life, and what its status says."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.server.test_dispatch import ECHO, FAIL, NOTE, PEER, Handler, Strongest
+from tests.server.test_server import METHODS, Running
+from tests.support.echo import idl
+from tests.support.listening import Listener
+from tests.support.requests import binary, call_of, oneway_of
+from tests.support.waiting import eventually
+from zkrpc.call import ServerCall
+from zkrpc.config import ServerConfig
+from zkrpc.errors import Draining, Executed, NotPrimary
+from zkrpc.server.dispatch import refuse, uninterruptible
+from zkrpc.server.lifecycle import Step
+from zkrpc.server.observing import ObservedDispatcher, RequestObserver
+from zkrpc.telemetry.events import (
+    OTHER,
+    DrainStarted,
+    DrainStepTaken,
+    PeerConnected,
+    PeerDisconnected,
+    PeerRefused,
+    RequestFinished,
+    RequestRefused,
+    ServerStarted,
+    ServerStopped,
+)
+from zkrpc.telemetry.observer import Observers
+
+
+class Bench:
+    """A dispatcher that is observed, at a time that the test sets."""
+
+    def __init__(self, *interceptors: Any) -> None:
+        self.listener = Listener()
+        self.handler = Handler()
+        self.now = 10.5
+        self.observer = RequestObserver(Observers([self.listener]), "echoes", idl.Echo, lambda: self.now)
+        self.dispatcher = ObservedDispatcher(
+            self.observer, idl.Echo, self.handler, interceptors=interceptors, on_failure=lambda failure: None
+        )
+
+    def met(self, request: Any) -> tuple[str, bool, str]:
+        """Error, declared, executed of one request that is dispatched at 10.0."""
+        self.dispatcher.dispatch(request, PEER, 10.0)
+        (event,) = self.listener.of(RequestFinished)
+        self.listener.events.clear()
+        return event.error, event.declared, event.executed
+
+
+def test_observer_hears_of_a_request_when_how_long_and_whose() -> None:
+    """The time in the queue, the handler's, the peer, and the IDL's names."""
+    bench = Bench()
+    bench.dispatcher.dispatch(call_of("echo", binary(ECHO, "x"), received_at=9.75), PEER, 10.0)
+    bench.dispatcher.dispatch(call_of("Echo:echo", binary(ECHO, "x"), received_at=9.75), PEER, 10.0)
+    finished = RequestFinished(
+        service="echoes", interface="Echo", method="echo", peer=PEER, queued=0.25, seconds=0.5, executed="yes"
+    )
+    assert bench.listener.events == [finished, finished]
+
+
+def test_observer_hears_what_became_of_a_call() -> None:
+    """For each way in which it can end, what the caller is told; and of what the IDL does not declare, what it was."""
+    bench = Bench()
+    assert bench.met(call_of("echo", binary(ECHO, "x"))) == ("", False, "yes")
+    bench.handler.raises(idl.Oops(why="so"))
+    assert bench.met(call_of("fail", binary(FAIL, "x"))) == ("Oops", True, "yes")
+    assert bench.met(call_of("echo", binary(ECHO, "x"))) == ("Oops", False, "yes")
+    bench.handler.raises(ValueError("secret"))
+    assert bench.met(call_of("fail", binary(FAIL, "x"))) == ("ValueError", False, "yes")
+    bench.handler.script = lambda text: 7
+    assert bench.met(call_of("echo", binary(ECHO, "x"))) == ("TypeError", False, "yes")
+    assert bench.met(call_of("echo", b"\x0b\0\x01")) == ("ProtocolError", False, "no")
+    assert bench.met(call_of("echo", headers={"Deadline-Budget": "1"})) == ("DeadlineExceeded", False, "no")
+    assert bench.met(call_of("nope")) == ("UnknownMethod", False, "no")
+
+
+def test_observer_hears_what_became_of_a_oneway_call() -> None:
+    """Though nobody is answered."""
+    bench = Bench()
+    assert bench.met(oneway_of("note", binary(NOTE, "x"))) == ("", False, "yes")
+    bench.handler.raises(ValueError("secret"))
+    assert bench.met(oneway_of("note", binary(NOTE, "x"))) == ("ValueError", False, "yes")
+    assert bench.met(oneway_of("note", headers={"Deadline-Budget": "1"})) == ("DeadlineExceeded", False, "no")
+    assert bench.met(oneway_of("note", b"\x0b\0\x01")) == ("ProtocolError", False, "no")
+    assert bench.met(oneway_of("nope")) == ("UnknownMethod", False, "no")
+
+
+def test_observer_hears_what_interceptors_make_of_a_call() -> None:
+    """One that refuses it, before the handler has run; one that revokes its outcome; one that notes an epoch."""
+
+    def refusing(call: ServerCall, proceed: Any) -> Any:
+        raise Draining("no more")
+
+    def revoking(call: ServerCall, proceed: Any) -> Any:
+        value = proceed(call)
+        call.revoked = NotPrimary("lapsed", epoch=7, executed=Executed.MAYBE)
+        return value
+
+    def numbering(call: ServerCall, proceed: Any) -> Any:
+        call.epoch = 7
+        return proceed(call)
+
+    assert Bench(refusing).met(call_of("echo", binary(ECHO, "x"))) == ("Draining", False, "no")
+    assert Bench(refusing).met(oneway_of("note", binary(NOTE, "x"))) == ("Draining", False, "no")
+    assert Bench(revoking).met(call_of("echo", binary(ECHO, "x"))) == ("NotPrimary", False, "maybe")
+    bench = Bench(numbering)
+    bench.dispatcher.dispatch(call_of("echo", binary(ECHO, "x")), PEER, 10.0)
+    assert [event.epoch for event in bench.listener.of(RequestFinished)] == [7]
+
+
+def test_observer_hears_of_a_handler_that_was_ended() -> None:
+    """By what no handler should catch; nobody knows how far it came."""
+    bench = Bench()
+    bench.handler.raises(Strongest())
+    with pytest.raises(Strongest):
+        bench.dispatcher.dispatch(call_of("echo", binary(ECHO, "x")), PEER, 10.0)
+    (event,) = bench.listener.of(RequestFinished)
+    assert (event.error, event.executed) == ("Strongest", "maybe")
+
+
+def test_observer_hears_of_a_request_that_was_refused() -> None:
+    """Why, and how long it waited; of a oneway call there is no answer that says why. What a peer calls a method that
+    there is not is not repeated."""
+    bench = Bench()
+    request = call_of("echo", received_at=10.25)
+    bench.observer.refused(request, PEER, refuse(request, "full", "Overloaded"))
+    bench.observer.refused(oneway_of("x" * 100, received_at=10.5), PEER, None)
+    assert bench.listener.events == [
+        RequestRefused(service="echoes", interface="Echo", method="echo", peer=PEER, queued=0.25, error="Overloaded"),
+        RequestRefused(service="echoes", interface="Echo", method=OTHER, peer=PEER, queued=0.0, error=""),
+    ]
+
+
+@pytest.fixture
+def start() -> Iterator[Any]:
+    """Starts servers that end with the test."""
+    started: list[Running] = []
+
+    def starter(*observers: Any, steps: Any = None, **fields: Any) -> Running:
+        config = ServerConfig(**{"linger": 0, "drain_timeout": 1, **fields})
+        started.append(Running(config=config, observers=observers, name="echoes", steps=steps))
+        return started[-1]
+
+    yield starter
+    for running in started:
+        running.close()
+
+
+def test_observer_hears_the_whole_life_of_a_server(start: Any) -> None:
+    """Its start, its peers, their requests, each step of its stop, one that fails included, and its end."""
+
+    def fail() -> None:
+        raise ValueError("no session")
+
+    listener = Listener()
+    running = start(listener, steps={Step.WITHDRAW: lambda: None, Step.CLOSE_SESSION: fail})
+    peer = running.peer()
+    assert peer.call(METHODS["echo"], "x") == "x"
+    peer.close()
+    eventually(lambda: bool(listener.of(PeerDisconnected)))
+    assert running.server.stop(60)
+    assert listener.names[:4] == ["ServerStarted", "PeerConnected", "RequestFinished", "PeerDisconnected"]
+    assert listener.events[0] == ServerStarted(service="echoes", endpoint=str(running.endpoint))
+    (joined,), (left,) = listener.of(PeerConnected), listener.of(PeerDisconnected)
+    assert joined.peer == left.peer and left.reason == "" and 0 <= left.seconds < 60
+    assert listener.of(DrainStarted) == [DrainStarted(service="echoes", calls=0)]
+    steps = [(event.step, event.error) for event in listener.of(DrainStepTaken)]
+    assert steps == [
+        ("withdraw", ""),
+        ("announce_draining", ""),
+        ("stop_accepting", ""),
+        ("close_idle", ""),
+        ("close_session", "ValueError: no session"),
+    ]
+    (stopped,) = listener.of(ServerStopped)
+    assert listener.events[-1] is stopped and (stopped.service, stopped.calls) == ("echoes", 0)
+
+
+def test_observer_hears_why_a_peer_was_cut_off(start: Any) -> None:
+    """What was wrong with what it sent."""
+    listener = Listener(PeerDisconnected)
+    peer = start(listener).peer()
+    peer.socket.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    peer.wait_closed()
+    eventually(lambda: bool(listener.events))
+    assert "HTTP" in listener.of(PeerDisconnected)[0].reason
+
+
+def test_observer_hears_of_a_peer_for_which_there_is_no_room(start: Any) -> None:
+    """It was never connected, as far as the server is concerned."""
+    listener = Listener(PeerConnected, PeerRefused)
+    running = start(listener, max_connections=1)
+    assert running.peer().call(METHODS["echo"], "x") == "x"
+    running.peer().wait_closed()
+    assert listener.names == ["PeerConnected", "PeerRefused"]
+
+
+def test_status_says_what_a_server_has_and_does(start: Any) -> None:
+    """While one handler blocks and another call waits; a call beyond that is refused, and its observer is told."""
+    listener = Listener(RequestRefused)
+    running = start(listener, max_concurrent=1, max_queue=1)
+    slow = running.handler.slow
+    running.handler.slow = uninterruptible(lambda text, milliseconds: slow(text, milliseconds))
+    peer = running.peer()
+    for number in range(3):
+        peer.send(METHODS["slow"], "x", 300, token=number)
+    assert peer.read() == [2]
+    status = running.server.status()
+    assert (status.service, status.interface, status.endpoint) == ("echoes", "Echo", str(running.endpoint))
+    assert (status.state, status.accepts_calls, status.announced_draining) == ("serving", True, False)
+    assert (status.running, status.limit, status.max_concurrent) == (1, 1, 1)
+    assert (status.queued, status.max_queue, dict(status.calls)) == (1, 1, {"slow": 2})
+    assert (status.connections, [one.address for one in status.peers]) == (1, ["127.0.0.1"])
+    assert (status.peers[0].connections, status.peers[0].holding, status.peers[0].queued) == (1, 1, 1)
+    assert 0 <= status.buffered <= status.max_buffered and status.max_connections > 1
+    assert json.loads(json.dumps(dataclasses.asdict(status)))["calls"] == {"slow": 2}
+    assert [(event.method, event.error) for event in listener.of(RequestRefused)] == [("slow", "Overloaded")]
+    peer.read(2)
+    assert running.server.stop(60) and running.server.status().state == "stopped"
