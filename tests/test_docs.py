@@ -16,6 +16,7 @@ from examples import ledger
 from tests.support.echo import EchoHandler, idl
 from tests.support.programs import ROOT
 from zkrpc.cli.serve import serve
+from zkrpc.telemetry import events
 from zkrpc.testing.loopback import Loopback
 
 SERVICES = (ROOT / "docs" / "services.md").read_text()
@@ -90,7 +91,7 @@ def test_page_on_testing_shows_a_test_that_passes(tmp_path: Path, monkeypatch: p
         database.close()
 
 
-@pytest.mark.parametrize("package", ["client", "election", "idl", "registry", "server", "testing", "wire"])
+@pytest.mark.parametrize("package", ["client", "election", "idl", "registry", "server", "telemetry", "testing", "wire"])
 def test_theory_of_a_package_names_its_modules(package: str) -> None:
     """Each of them, so that a reader finds the way, and none that has gone."""
     folder = ROOT / "zkrpc" / package
@@ -99,3 +100,19 @@ def test_theory_of_a_package_names_its_modules(package: str) -> None:
     links = set(re.findall(rf":mod:`~?zkrpc\.{package}\.(\w+)`", theory))
     rows = {name for row in re.findall(r"^``.*?``  ", theory, re.MULTILINE) for name in re.findall(r"``(\w+)``", row)}
     assert links | rows == modules
+
+
+def test_page_on_observing_tells_of_every_event() -> None:
+    """Under its name and its base class, in the words of its docstring, and all of them are public."""
+    page = (ROOT / "docs" / "observing.md").read_text()
+    rows = {
+        name: (base, text) for name, base, text in re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
+    }
+    kinds = {kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, zkrpc.Event)}
+    told = {kind for kind in kinds if not any(issubclass(one, kind) for one in kinds - {kind})}
+    assert rows.keys() == {kind.__name__ for kind in told}
+    for kind in told:
+        base, text = rows[kind.__name__]
+        words = re.sub(r":\w+:|[`~]|zkrpc\.\w+\.(?=[A-Z])", "", " ".join((kind.__doc__ or "").split()))
+        assert base == kind.__bases__[0].__name__ and text.replace("`", "")[1:] == words[1:].rstrip(".")
+        assert getattr(zkrpc, kind.__name__) is kind

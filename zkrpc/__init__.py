@@ -73,6 +73,19 @@ if TYPE_CHECKING:
     from zkrpc.server.dispatch import uninterruptible as uninterruptible
     from zkrpc.server.server import Server as Server
     from zkrpc.service import Service as Service
+    from zkrpc.telemetry.events import DrainStarted as DrainStarted
+    from zkrpc.telemetry.events import DrainStepTaken as DrainStepTaken
+    from zkrpc.telemetry.events import Event as Event
+    from zkrpc.telemetry.events import HubBlocked as HubBlocked
+    from zkrpc.telemetry.events import PeerConnected as PeerConnected
+    from zkrpc.telemetry.events import PeerDisconnected as PeerDisconnected
+    from zkrpc.telemetry.events import PeerRefused as PeerRefused
+    from zkrpc.telemetry.events import RequestFinished as RequestFinished
+    from zkrpc.telemetry.events import RequestRefused as RequestRefused
+    from zkrpc.telemetry.events import ServerEvent as ServerEvent
+    from zkrpc.telemetry.events import ServerStarted as ServerStarted
+    from zkrpc.telemetry.events import ServerStopped as ServerStopped
+    from zkrpc.telemetry.observer import Observer as Observer
 
 __version__ = "0.1.0"
 
@@ -142,6 +155,24 @@ _HOMES = {
             "WrongProcess",
         ),
         "zkrpc.errors",
+    ),
+    "Observer": "zkrpc.telemetry.observer",
+    **dict.fromkeys(
+        (
+            "DrainStarted",
+            "DrainStepTaken",
+            "Event",
+            "HubBlocked",
+            "PeerConnected",
+            "PeerDisconnected",
+            "PeerRefused",
+            "RequestFinished",
+            "RequestRefused",
+            "ServerEvent",
+            "ServerStarted",
+            "ServerStopped",
+        ),
+        "zkrpc.telemetry.events",
     ),
 }
 

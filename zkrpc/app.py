@@ -13,7 +13,7 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -37,6 +37,7 @@ from zkrpc.registry.schema import Paths
 from zkrpc.server.lifecycle import LifecycleState, Step
 from zkrpc.server.server import Server
 from zkrpc.service import Service
+from zkrpc.telemetry.observer import Observer, gather
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +48,9 @@ _WITHDRAW_TIMEOUT = 2.0
 class App:
     """A service being served by this process; made by :func:`serve`."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, observers: Iterable[Observer] = ()) -> None:
         self.service = service
+        self.observers = gather((*service.observers, *observers))
         self.registry: Registry | None = None
         self.registrar: Registrar | None = None
         self._owned: Registry | None = None
@@ -67,6 +69,7 @@ class App:
                 Step.WITHDRAW: self._withdraw,
                 Step.CLOSE_SESSION: self._close_session,
             },
+            observers=self.observers,
         )
 
     def __repr__(self) -> str:
@@ -184,6 +187,7 @@ def serve(
     zone: str = "",
     weight: float = 1.0,
     record_format: str = "serverset",
+    observers: Iterable[Observer] = (),
 ) -> App:
     """Serves in this process and returns at once, registered or about to be.
 
@@ -199,12 +203,13 @@ def serve(
         launch_id: says that an earlier session's node of the same worker id was ours; the supervisor gives it.
         zone, weight: published for clients' balancing.
         record_format: ``serverset`` (Finagle, Armeria) or ``curator`` (Spring Cloud).
+        observers: told what the service's own observers are told, see :class:`zkrpc.Service`.
 
     Raises ConfigError for bad settings, a port that is taken, or a service that does not become ready.
     """
     if record_format not in _FORMATS:
         raise ConfigError(f"record_format must be one of {', '.join(_FORMATS)}, got {record_format!r}")
-    app = App(service)
+    app = App(service, observers)
     try:
         registry = app.use_registry(zookeeper)
         bound = app.server.bind(Endpoint.parse(bind), listener)

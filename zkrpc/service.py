@@ -6,13 +6,14 @@ nothing, and the handler is made as late as possible.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from zkrpc.call import Interceptor, ServerCall
 from zkrpc.callables import can_take, require_callable
 from zkrpc.config import ElectionConfig, ServerConfig
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface
+from zkrpc.telemetry.observer import Observer, gather
 
 
 class Service:
@@ -32,6 +33,7 @@ class Service:
         metadata: facts published with the registration, text to text.
         groups: the groups of which each elects a primary of its own; by default those that ``primary_only`` names.
         election: limits and times of elections.
+        observers: told of the server's life, peers and requests, of its registration and its elections.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Service:
         metadata: Mapping[str, str] | None = None,
         groups: Sequence[str] = (),
         election: ElectionConfig | None = None,
+        observers: Iterable[Observer] = (),
     ) -> None:
         if not isinstance(interface, Interface):
             raise ConfigError(
@@ -68,6 +71,7 @@ class Service:
         self.metadata = dict(metadata or {})
         self.groups = tuple(groups)
         self.election = election or ElectionConfig()
+        self.observers = gather(observers)
 
     def __repr__(self) -> str:
         """Name and interface."""

@@ -91,7 +91,7 @@ def _serve(
     bound = service.config.linger + service.config.drain_timeout
     channel.tell_bound(bound)
     registry = Registry(zookeeper, config=config, on_new_session=channel.tell_session) if zookeeper else None
-    watchdog = Watchdog()
+    watchdog = Watchdog(service.observers)
     try:
         app = serve_here(service, zookeeper=registry, **options)
         endings.watch(app, channel)
