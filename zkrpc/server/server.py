@@ -63,10 +63,10 @@ _AT_ONCE = 250
 class Server:
     """Serves one interface with one handler object.
 
-    ``name`` is the service's, for the log and for observers; the interface's if not given. ``steps`` maps lifecycle steps
-    that the server does not own (HAND_OVER, MARK_NOT_READY, WITHDRAW, CLOSE_CLIENTS, CLOSE_SESSION) to actions, each of
-    which must be bounded in time. ``clock`` gives monotonic seconds. ``observers`` are told of the server's life, of its
-    peers and of their requests.
+    ``name`` is the service's, for the log and for observers; the interface's if not given. ``steps`` maps lifecycle
+    steps that the server does not own (HAND_OVER, MARK_NOT_READY, WITHDRAW, CLOSE_CLIENTS, CLOSE_SESSION) to actions,
+    each of which must be bounded in time. ``clock`` gives monotonic seconds. ``observers`` are told of the server's
+    life, of its peers and of their requests.
 
     Raises ConfigError if the handler does not fit the interface.
     """
