@@ -38,6 +38,10 @@ HEDGE_OFF = "off"
 """What a hedge is called where one is set, further down, and shall not be used."""
 BALANCING = ("p2c", "round_robin", "consistent_hash")
 """The names of the ways to pick an instance."""
+DEFAULT_BALANCING = "p2c"
+"""The way to pick an instance where nobody says otherwise."""
+DEFAULT_WARM_UP = 30.0
+"""Seconds from the start of an instance until it gets its full weight, where nobody says otherwise."""
 
 
 def _require(holder: object, rule: str, *fields: str) -> None:
@@ -336,7 +340,7 @@ class ClientConfig:
     finds the same ones again. Empty: another one for each client."""
     zone: str = ""
     """Where this client runs; instances there are preferred as long as there are enough of them."""
-    warm_up: float = 30.0
+    warm_up: float = DEFAULT_WARM_UP
     """Seconds for which a new instance gets fewer calls than its weight says, as its caches are empty; 0 for none."""
     retry_ratio: float | None = None
     """Further attempts, hedges included, for each call on average. None leaves it to the service's config, then to

@@ -14,8 +14,8 @@ import zkrpc
 from tests.support.command import Command, await_registered
 from zkrpc.cli.explain import Explanation, plain, render
 from zkrpc.client.explanation import InstanceView
-from zkrpc.client.policy import Explained
-from zkrpc.config import MethodConfig, ServiceConfig
+from zkrpc.client.policy import Setting, resolve_client
+from zkrpc.config import ClientConfig, MethodConfig, ServiceConfig
 from zkrpc.endpoint import Endpoint, Instance
 from zkrpc.registry.formats import dump_serverset
 from zkrpc.registry.schema import Paths
@@ -26,10 +26,10 @@ TOLD = Explanation(
     "users",
     {
         "get": [
-            Explained(name="timeout", value=0.5, source="IDL"),
-            Explained(name="idempotent", value=False, source="service config"),
-            Explained(name="hedge", value=None, source="service config", note="p95 is ignored"),
-            Explained(name="max_attempts", value=4, source="built-in default"),
+            Setting(name="timeout", value=0.5, source="IDL"),
+            Setting(name="idempotent", value=False, source="service config"),
+            Setting(name="hedge", value=None, source="service config", note="p95 is ignored"),
+            Setting(name="max_attempts", value=4, source="built-in default"),
         ]
     },
     [
@@ -93,6 +93,46 @@ def test_rows_are_told_to_programs() -> None:
         ("w-1", False, None),
     ]
     assert (told["service"], told["notes"]) == ("users", ["mind this"])
+
+
+def test_values_that_hold_for_all_calls_are_shown_with_their_units() -> None:
+    """Durations are seconds; what is a share, a rate, a count or a name is shown as such, and what is not there too."""
+    service = ServiceConfig(retry_ratio=0.5, hash_key="id")
+    told = Explanation("users", {}, [], [], resolve_client(ClientConfig(patience=2.0), service).settings)
+    lines = list(render(told))
+    assert [lines[0], lines[-1]] == ["all calls", "instances: 0, of which 0 would be picked"]
+    assert "  patience                     2 s          client config" in lines
+    assert "  hash_key                     none         service config ('id' is ignored: balancing is p2c)" in lines
+    shown = {one.name: line[31:43].strip() for one, line in zip(told.client, lines[1:])}
+    assert {name: text for name, text in shown.items() if not text.endswith(" s") or "per" in text} == {
+        "balancing": "p2c",
+        "hash_key": "none",
+        "subset_size": "all",
+        "retry_ratio": "0.5 per call",
+        "retry_reserve": "10 per s",
+        "plain_connections": "8",
+        "client_id": "random",
+        "zone": "none",
+        "collapse_floor": "0.5",
+        "wire.max_frame": "4194304",
+        "wire.max_header": "8192",
+        "wire.max_header_entries": "64",
+        "wire.max_in_flight": "1024",
+        "wire.max_in_flight_bytes": "67108864",
+        "wire.max_unsent": "16777216",
+        "wire.max_elements": "100000",
+        "wire.accept_zlib": "no",
+        "wire.max_inflation": "32",
+        "breaker.consecutive_failures": "5",
+        "breaker.success_rate": "0.8",
+        "breaker.min_calls": "5",
+    }
+    assert json.loads(json.dumps(plain(told)))["client"][0] == {
+        "name": "balancing",
+        "value": "p2c",
+        "source": "built-in default",
+        "note": "",
+    }
 
 
 def explain(command: Command, zookeeper: str, *arguments: str) -> dict[str, Any]:

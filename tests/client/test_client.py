@@ -13,10 +13,10 @@ import gevent
 import pytest
 
 from tests.support.scripted_servers import Link, Peer, closed_port, nothing_left, silent, wait_until
-from zkrpc.call import ServerCall, current_call, detach, enter_call, leave_call
+from zkrpc.call import Call, ServerCall, current_call, detach, enter_call, leave_call
 from zkrpc.client.client import Client
 from zkrpc.client.static import StaticResolver
-from zkrpc.client.stub import explain, make_stub
+from zkrpc.client.stub import explain, make_stub, options
 from zkrpc.config import ClientConfig, MethodConfig, ServerConfig, ServiceConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import (
@@ -543,3 +543,35 @@ def test_stub_explains_how_its_calls_are_made() -> None:
     timeout = next(one for one in told.methods["get"] if one.name == "timeout")
     assert (timeout.value, timeout.source) == (2.0, "client config")
     assert [one.endpoint for one in told.instances] == ["127.0.0.1:9"]
+    patience = next(one for one in told.client if one.name == "patience")
+    assert (patience.value, patience.source) == (0.75, "built-in default")
+
+
+@pytest.mark.parametrize("hedge", [None, 0.02])
+@pytest.mark.parametrize("idempotent", [None, False, True])
+@pytest.mark.parametrize("timeout", [None, 0.7])
+def test_calls_are_made_as_the_explanation_of_their_stub_says(
+    timeout: float | None, idempotent: bool | None, hedge: float | None
+) -> None:
+    """Options are put on top of what is settled where the call is made; what is told of them is what happens."""
+    made: list[Call] = []
+
+    def note(call: Call, proceed: Any) -> Any:
+        made.append(call)
+
+    config = ClientConfig(timeout=2.0, hedge=hedge)
+    client = Client(StaticResolver(["127.0.0.1:9"]), config=config, interceptors=[note])
+    with make_stub(IDL.Users, client) as users:
+        changed = options(users, timeout=timeout, idempotent=idempotent)
+        told = {name: {one.name: one for one in said} for name, said in explain(changed).methods.items()}
+        for name, arguments in (("get", (1,)), ("whoami", ())):
+            began = time.monotonic()
+            getattr(changed, name)(*arguments)
+            call, said = made.pop(), told[name]
+            assert call.deadline.at - began == pytest.approx(said["timeout"].value, abs=0.6)
+            assert call.plan is not None and call.plan.max_attempts == said["max_attempts"].value
+            assert call.idempotent is said["idempotent"].value
+            hedged = call.plan.hedge.delay() if call.plan.hedge and call.idempotent else None
+            assert hedged == said["hedge"].value
+            for value, option in (("timeout", timeout), ("idempotent", idempotent)):
+                assert (said[value].source == "call options") is (option is not None)

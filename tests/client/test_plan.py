@@ -16,7 +16,7 @@ def plan(config: ClientConfig = ClientConfig(), service: ServiceConfig = Service
     """For ``echo(text)``."""
     policies = PolicyTable(config)
     policies.receive_service_config(service)
-    return Plan(ECHO, policies, config)
+    return Plan(ECHO, policies)
 
 
 def test_plan_says_what_the_policies_say() -> None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zkrpc.client.policy import BUILT_IN, CLIENT, IDL, SERVICE, EffectivePolicy, PolicyTable
-from zkrpc.config import ClientConfig, MethodConfig, ServiceConfig
+from zkrpc.client.policy import (
+    BUILT_IN,
+    CLIENT,
+    IDL,
+    OPTIONS,
+    SERVICE,
+    PolicyTable,
+    ResolvedMethod,
+    resolve_client,
+)
+from zkrpc.config import BALANCING, BreakerConfig, ClientConfig, MethodConfig, ServiceConfig, WireLimits
 from zkrpc.idl import Method, load_text
 
 SHOP = load_text("""
@@ -20,7 +30,7 @@ SHOP = load_text("""
     }
     """).Shop
 PLAIN, FAST, SLOW = (SHOP.methods[name] for name in ("plain", "fast", "slow"))
-DEFAULT = EffectivePolicy(timeout=5.0, idempotent=False, hedge=None, max_attempts=4)
+DEFAULT = ResolvedMethod(timeout=5.0, idempotent=False, hedge=None, max_attempts=4)
 
 
 def table(service: ServiceConfig = ServiceConfig(), client: ClientConfig = ClientConfig()) -> PolicyTable:
@@ -48,7 +58,7 @@ def test_policy_nobody_speaks_of_is_the_built_in_one() -> None:
 
 def test_idl_wins_over_the_defaults() -> None:
     """Its author knows the method; what it does not say stays as it is."""
-    assert table().resolve(FAST) == EffectivePolicy(timeout=0.2, idempotent=True, hedge=0.02, max_attempts=4)
+    assert table().resolve(FAST) == ResolvedMethod(timeout=0.2, idempotent=True, hedge=0.02, max_attempts=4)
     assert sources(table(), SLOW)["timeout"] == (9.0, IDL)
     assert sources(table(), SLOW)["idempotent"] == (False, BUILT_IN)
 
@@ -60,7 +70,7 @@ def test_service_config_wins_over_the_idl_and_its_methods_over_the_rest_of_it() 
         max_attempts=2,
         methods={"fast": MethodConfig(timeout=0.1, idempotent=False), "gone": MethodConfig()},
     )
-    assert table(service).resolve(SLOW) == EffectivePolicy(timeout=1.0, idempotent=False, hedge=None, max_attempts=2)
+    assert table(service).resolve(SLOW) == ResolvedMethod(timeout=1.0, idempotent=False, hedge=None, max_attempts=2)
     assert sources(table(service), FAST) == {
         "timeout": (0.1, SERVICE),
         "idempotent": (False, SERVICE),
@@ -73,7 +83,7 @@ def test_client_code_wins_over_everything_that_is_shared() -> None:
     """It knows what it is waiting for."""
     service = ServiceConfig(timeout=1.0, hedge="p95", methods={"fast": MethodConfig(max_attempts=9)})
     policies = table(service, ClientConfig(timeout=3.0, hedge=0.05, max_attempts=1))
-    assert policies.resolve(FAST) == EffectivePolicy(timeout=3.0, idempotent=True, hedge=0.05, max_attempts=1)
+    assert policies.resolve(FAST) == ResolvedMethod(timeout=3.0, idempotent=True, hedge=0.05, max_attempts=1)
     assert {source for _, source in sources(policies, FAST).values()} == {CLIENT, IDL}
 
 
@@ -143,3 +153,92 @@ def test_the_highest_who_said_it_is_always_obeyed(service: ServiceConfig, client
         "hedge": policy.hedge,
         "max_attempts": policy.max_attempts,
     }
+
+
+def test_options_of_a_call_win_over_everybody() -> None:
+    """Whoever makes the call knows it best; what is settled for the method stays as it is."""
+    policies = table(ServiceConfig(hedge="p95"), ClientConfig(timeout=3.0))
+    told = {one.name: one for one in policies.explain(FAST, MethodConfig(timeout=0.7, idempotent=False))}
+    assert (told["timeout"].value, told["timeout"].source) == (0.7, OPTIONS)
+    assert (told["idempotent"].value, told["idempotent"].source) == (False, OPTIONS)
+    assert (told["hedge"].value, told["hedge"].note) == (None, "p95 is ignored: the method is not idempotent")
+    assert told["max_attempts"].source == BUILT_IN
+    assert policies.explain(FAST) == list(policies.resolve(FAST).settings)
+
+
+def test_option_that_makes_a_call_idempotent_makes_it_no_hedged_one() -> None:
+    """The hedge was settled for the method, which is not; the call may be repeated all the same."""
+    told = {one.name: one for one in table(ServiceConfig(hedge="p95")).explain(PLAIN, MethodConfig(idempotent=True))}
+    assert told["idempotent"].value is True and told["hedge"].value is None
+    assert told["hedge"].note == "p95 is ignored: the method is not idempotent"
+
+
+def test_every_value_of_a_client_has_a_source() -> None:
+    """Each field of its config, those of its parts included, is either a method's or told of the client; no other."""
+    client = {one.name: one for one in resolve_client(ClientConfig(), ServiceConfig()).settings}
+    fields = {one.name for one in dataclasses.fields(ClientConfig)} - {"wire", "breaker"}
+    fields |= {f"wire.{one.name}" for one in dataclasses.fields(WireLimits)}
+    fields |= {f"breaker.{one.name}" for one in dataclasses.fields(BreakerConfig)}
+    assert set(client) == fields - {one.name for one in table().explain(PLAIN)}
+    assert {one.source for one in client.values()} == {BUILT_IN}
+    assert (client["balancing"].value, client["retry_ratio"].value, client["retry_reserve"].value) == ("p2c", 0.2, 10.0)
+    assert (client["backoff"].value, client["subset_size"].value, client["breaker.window"].value) == (0.025, None, 30.0)
+
+
+def test_value_that_only_the_client_may_set_is_its_own_or_as_usual() -> None:
+    """A value that is said and as usual cannot be told from one that is not said."""
+    config = ClientConfig(patience=2.0, backoff=0.025, breaker=BreakerConfig(window=9.0), zone="z")
+    told = {one.name: (one.value, one.source) for one in resolve_client(config, ServiceConfig()).settings}
+    assert (told["patience"], told["backoff"], told["zone"]) == ((2.0, CLIENT), (0.025, BUILT_IN), ("z", CLIENT))
+    assert (told["breaker.window"], told["breaker.min_calls"]) == ((9.0, CLIENT), (5, BUILT_IN))
+
+
+@pytest.mark.parametrize(
+    ("config", "service", "key"),
+    [
+        (ClientConfig(), ServiceConfig(balancing="consistent_hash", hash_key="id"), ("id", SERVICE, "")),
+        (
+            ClientConfig(hash_key="own"),
+            ServiceConfig(balancing="consistent_hash", hash_key="id"),
+            ("own", CLIENT, ""),
+        ),
+        (ClientConfig(hash_key="own"), ServiceConfig(), (None, CLIENT, "'own' is ignored: balancing is p2c")),
+        (
+            ClientConfig(balancing="round_robin"),
+            ServiceConfig(balancing="consistent_hash", hash_key="id"),
+            (None, SERVICE, "'id' is ignored: balancing is round_robin"),
+        ),
+        (ClientConfig(), ServiceConfig(), (None, BUILT_IN, "")),
+    ],
+)
+def test_key_to_hash_by_counts_only_where_something_is_hashed(
+    config: ClientConfig, service: ServiceConfig, key: tuple[str | None, str, str]
+) -> None:
+    """Otherwise it is said whose key is of no use."""
+    resolved = resolve_client(config, service)
+    [told] = [one for one in resolved.settings if one.name == "hash_key"]
+    assert (told.value, told.source, told.note) == key and resolved.hash_key == key[0]
+
+
+shared: dict[str, Any] = {
+    "balancing": st.none() | st.sampled_from(BALANCING),
+    "hash_key": st.just("id"),
+    "subset_size": st.none() | st.integers(1, 9),
+    "retry_ratio": st.none() | st.floats(0.0, 1.0),
+    "retry_reserve": st.none() | st.floats(0.0, 100.0),
+}
+
+
+@given(st.builds(ServiceConfig, **shared), st.builds(ClientConfig, **shared))
+def test_the_highest_who_said_it_is_obeyed_in_what_holds_for_all_calls(
+    service: ServiceConfig, client: ClientConfig
+) -> None:
+    """Zero is a word, too; and what is told is what is done."""
+    resolved = resolve_client(client, service)
+    told = {one.name: one for one in resolved.settings}
+    usual = {"balancing": "p2c", "subset_size": None, "retry_ratio": 0.2, "retry_reserve": 10.0}
+    for name, default in usual.items():
+        words = ((getattr(client, name), CLIENT), (getattr(service, name), SERVICE), (default, BUILT_IN))
+        expected = next((word for word in words if word[0] is not None), (None, BUILT_IN))
+        assert (getattr(resolved, name), told[name].value, told[name].source) == (expected[0], *expected)
+    assert PolicyTable(client).client == resolve_client(client, ServiceConfig())

@@ -50,7 +50,7 @@ class Recorder:
         self.calls.append((method.name, args, dict(kwargs), call_options))
         return f"answer of {method.name}"
 
-    def explain(self, methods: Any) -> list[str]:
+    def explain(self, methods: Any, call_options: CallOptions) -> list[str]:
         return [method.name for method in methods]
 
     def expect_primary(self) -> None:

@@ -20,9 +20,9 @@ from zkrpc.cli.naming import hint, require_service
 from zkrpc.cli.output import tell, tell_json
 from zkrpc.cli.seconds import SECONDS
 from zkrpc.client.explanation import Explanation, InstanceView, view_of, with_obstacle
-from zkrpc.client.policy import Described, Explained, PolicyTable
+from zkrpc.client.policy import Described, PolicyTable, Setting
 from zkrpc.client.probe import probe_all
-from zkrpc.config import ServiceConfig
+from zkrpc.config import ClientConfig, ServiceConfig
 from zkrpc.coordination import Registry
 from zkrpc.endpoint import Instance
 from zkrpc.errors import ConfigError
@@ -68,7 +68,10 @@ def explain(
             notes.append(f"only a primary serves {', '.join(led_only)}; see who leads: zkrpc primary {service}")
     notes += _doubts(interface, config)
     notes += _other_idls(interface, found)
-    told = Explanation(service, {one.name: _explained(config, one) for one in methods}, tuple(instances), tuple(notes))
+    policies = PolicyTable(ClientConfig(zone=zone))
+    policies.receive_service_config(config)
+    explained = {one.name: policies.explain(one) for one in methods}
+    told = Explanation(service, explained, tuple(instances), tuple(notes), policies.client.settings)
     if as_json:
         tell_json(plain(told))
         return
@@ -80,7 +83,8 @@ def plain(told: Explanation) -> dict[str, Any]:
     """The rows as JSON values, for programs."""
     return {
         "service": told.service,
-        "methods": {name: [dataclasses.asdict(value) for value in values] for name, values in told.methods.items()},
+        "methods": {name: [dataclasses.asdict(one) for one in settings] for name, settings in told.methods.items()},
+        "client": [dataclasses.asdict(one) for one in told.client],
         "instances": [{**dataclasses.asdict(one), "picked": not one.obstacles} for one in told.instances],
         "notes": list(told.notes),
     }
@@ -88,11 +92,12 @@ def plain(told: Explanation) -> dict[str, Any]:
 
 def render(told: Explanation) -> Iterator[str]:
     """The rows as lines of text, for people."""
-    for name, values in told.methods.items():
+    for name, settings in told.methods.items():
         yield name
-        for one in values:
-            note = f" ({one.note})" if one.note else ""
-            yield f"  {one.name:13} {_shown(one):12} {one.source}{note}".rstrip()
+        yield from _rows(settings)
+    if told.client:
+        yield "all calls"
+        yield from _rows(told.client)
     picked = sum(not one.obstacles for one in told.instances)
     yield f"instances: {len(told.instances)}, of which {picked} would be picked"
     for view in told.instances:
@@ -102,12 +107,31 @@ def render(told: Explanation) -> Iterator[str]:
     yield from (f"note: {note}" for note in told.notes)
 
 
-def _shown(one: Explained) -> str:
-    if one.value is None:
-        return "never"
+_NOT_SECONDS = {
+    "retry_ratio": " per call",
+    "retry_reserve": " per s",
+    "collapse_floor": "",
+    "breaker.success_rate": "",
+}
+"""What the numbers with a fraction count that are no seconds."""
+_NOTHING = {"hedge": "never", "subset_size": "all", "client_id": "random"}
+
+
+def _rows(settings: Sequence[Setting]) -> Iterator[str]:
+    width = max(13, *(len(one.name) for one in settings))
+    for one in settings:
+        note = f" ({one.note})" if one.note else ""
+        yield f"  {one.name:{width}} {_shown(one):12} {one.source}{note}".rstrip()
+
+
+def _shown(one: Setting) -> str:
+    if one.value in (None, ""):
+        return _NOTHING.get(one.name, "none")
     if isinstance(one.value, bool):
         return "yes" if one.value else "no"
-    return f"{one.value:g} s" if isinstance(one.value, float) else str(one.value)
+    if isinstance(one.value, float):
+        return f"{one.value:g}{_NOT_SECONDS.get(one.name, ' s')}"
+    return str(one.value)
 
 
 def _facts(view: InstanceView) -> Iterator[str]:
@@ -171,12 +195,6 @@ def _methods(interface: Interface | None, config: ServiceConfig, method: str | N
     if method is None:
         return list(interface.methods.values())
     return [interface.methods[method]]
-
-
-def _explained(config: ServiceConfig, method: Described) -> list[Explained]:
-    table = PolicyTable()
-    table.receive_service_config(config)
-    return table.explain(method)
 
 
 def _doubts(interface: Interface | None, config: ServiceConfig) -> Iterator[str]:

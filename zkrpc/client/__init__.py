@@ -3,7 +3,7 @@
 ==========================  ==========================================================================================
 ``stub``                    one method per IDL method; binds arguments
 ``client``                  makes a Call of it, with a deadline that never exceeds that of the call being served
-``policy``                  pure: whose word counts on how a method is called
+``policy``                  pure: whose word counts: each value that says how calls are made, and who said it
 ``plan``                    what is settled of a method before its first call
 ``stack``                   deadline, retry, hedge, attempt: the order of the interceptors, each with its reason
 ``hedging``                 two copies of one call, and which of them counts

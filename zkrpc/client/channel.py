@@ -17,8 +17,9 @@ from zkrpc.client.connection import Connection
 from zkrpc.client.explanation import InstanceView, view_of_member
 from zkrpc.client.load_balancer import LoadBalancer, Picking
 from zkrpc.client.member import Member
+from zkrpc.client.policy import resolve_client
 from zkrpc.client.subchannel import Dial, Subchannel, make_subchannel
-from zkrpc.config import DEFAULT_RETRY_RATIO, DEFAULT_RETRY_RESERVE, ClientConfig, ServiceConfig
+from zkrpc.config import ClientConfig, ServiceConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import (
     CallError,
@@ -67,7 +68,8 @@ class Channel:
         self.closed = False
         self._is_parents = False
         self.connections: set[Connection] = set()
-        self.budget = RetryBudget(**self._rates(ServiceConfig()), now=clock())
+        policy = resolve_client(config, ServiceConfig())
+        self.budget = RetryBudget(ratio=policy.retry_ratio, reserve=policy.retry_reserve, now=clock())
         """What retries and hedges draw on; a call adds to it by incrementing ``calls``."""
         self._news = Event()
         self._balancer: LoadBalancer[Subchannel] = LoadBalancer(
@@ -84,19 +86,9 @@ class Channel:
 
     def receive_service_config(self, service: ServiceConfig) -> None:
         """How to pick, and how much may be sent again, as far as the client's own config does not say."""
-        config = self.config
-        balancing = config.balancing or service.balancing or "p2c"
-        self._balancer.receive_picking(
-            Picking(balancing=balancing, subset_size=config.subset_size or service.subset_size)
-        )
-        self.budget.change(**self._rates(service), now=self.clock())
-
-    def _rates(self, service: ServiceConfig) -> dict[str, float]:
-        config = self.config
-        ratios = (config.retry_ratio, service.retry_ratio, DEFAULT_RETRY_RATIO)
-        reserves = (config.retry_reserve, service.retry_reserve, DEFAULT_RETRY_RESERVE)
-        ratio, reserve = (next(one for one in words if one is not None) for words in (ratios, reserves))
-        return {"ratio": ratio, "reserve": reserve}
+        policy = resolve_client(self.config, service)
+        self._balancer.receive_picking(Picking(balancing=policy.balancing, subset_size=policy.subset_size))
+        self.budget.change(ratio=policy.retry_ratio, reserve=policy.retry_reserve, now=self.clock())
 
     def _make_lane(self, instance: Instance) -> Subchannel:
         return make_subchannel(instance, self)
@@ -154,6 +146,7 @@ class Channel:
                 now=now,
                 wall_now=wall_now,
                 zone=self.config.zone,
+                warm_up=self.config.warm_up,
                 picked=member in picked,
                 kept=member in load_balancer.kept,
                 refused=member.subchannel.refused,

@@ -28,7 +28,7 @@ from zkrpc.client.primary_router import GroupOf, PrimaryRouter
 from zkrpc.client.replies import misfit
 from zkrpc.client.stack import build_stack
 from zkrpc.client.subchannel import Dial
-from zkrpc.config import LONGEST_TIMEOUT, ClientConfig, ServiceConfig, is_timeout
+from zkrpc.config import LONGEST_TIMEOUT, ClientConfig, MethodConfig, ServiceConfig, is_timeout
 from zkrpc.deadline import Deadline, make_deadline
 from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH, ConfigSource, PrimarySource, Resolver
 from zkrpc.errors import ConfigError, CoordinationError, Executed, Unavailable
@@ -246,15 +246,18 @@ class Client:
         if not self._has_groups:
             self._router.follow(DEFAULT_GROUP)
 
-    def explain(self, methods: Iterable[Method]) -> Explanation:
-        """How this client makes calls of these methods, whose word that is, and whom it picks, for people."""
+    def explain(self, methods: Iterable[Method], options: CallOptions = DEFAULT_OPTIONS) -> Explanation:
+        """How this client makes calls of these methods with these options, whose word that is, and whom it picks, for
+        people."""
         self._come_home()
-        explained = {method.name: self._policies.explain(method) for method in methods}
+        said = MethodConfig(timeout=options.timeout, idempotent=options.idempotent)
+        explained = {method.name: self._policies.explain(method, said) for method in methods}
         snapshot = self._resolver.snapshot
         if snapshot is not None and not self._has_members:  # before the first call
             self._channel.receive_snapshot(snapshot)
         service = "" if snapshot is None else snapshot.service
-        return Explanation(service, explained, self._channel.explain(time.time()))
+        client = self._policies.client.settings
+        return Explanation(service, explained, self._channel.explain(time.time()), client=client)
 
     def close(self) -> None:
         """Ends all connections and background work. Calls in flight raise; later ones raise Unavailable."""
@@ -303,7 +306,7 @@ class Client:
         call.repeated = ATTEMPT in serving.headers
 
     def _make_plan(self, method: Method) -> Plan:
-        plan = self._plans[method] = Plan(method, self._policies, self.config)
+        plan = self._plans[method] = Plan(method, self._policies)
         former = self._former_hedges.pop(method, None)
         if plan.hedge is not None and former is not None:
             plan.hedge.inherit(former)

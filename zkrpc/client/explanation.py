@@ -10,9 +10,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from zkrpc.balancing.warmup import WARM_UP
 from zkrpc.client.member import Member
-from zkrpc.client.policy import Explained
+from zkrpc.client.policy import Setting
+from zkrpc.config import DEFAULT_WARM_UP
 from zkrpc.endpoint import Instance
 from zkrpc.policies.breaker import BreakerState
 
@@ -21,10 +21,13 @@ class Explanation(NamedTuple):
     """How methods are called, and whom the calls go to."""
 
     service: str
-    methods: Mapping[str, Sequence[Explained]]
+    methods: Mapping[str, Sequence[Setting]]
+    """The values of each method, and who said them."""
     instances: Sequence[InstanceView]
     notes: Sequence[str] = ()
     """What to bear in mind when reading the rest."""
+    client: Sequence[Setting] = ()
+    """The values that hold for all calls of the client, and who said them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,9 @@ class InstanceView:
     """Why it would be picked less often than others."""
 
 
-def view_of(instance: Instance, probe: Probe, *, wall_now: float, zone: str = "") -> InstanceView:
+def view_of(
+    instance: Instance, probe: Probe, *, wall_now: float, zone: str = "", warm_up: float = DEFAULT_WARM_UP
+) -> InstanceView:
     """What can be seen from outside.
 
     Args:
@@ -68,6 +73,7 @@ def view_of(instance: Instance, probe: Probe, *, wall_now: float, zone: str = ""
         probe: what came of asking it.
         wall_now: wall-clock seconds since 1970, for its age.
         zone: where the caller is; empty if zones do not matter.
+        warm_up: seconds for which the caller spares a new instance.
     """
     age = max(0.0, wall_now - instance.started_at) if instance.started_at else None
     return InstanceView(
@@ -80,12 +86,20 @@ def view_of(instance: Instance, probe: Probe, *, wall_now: float, zone: str = ""
         connected_in=probe.connected_in,
         answered_in=probe.answered_in,
         obstacles=_obstacles(instance, probe),
-        remarks=_remarks(instance, age, zone),
+        remarks=_remarks(instance, age, zone, warm_up),
     )
 
 
 def view_of_member(
-    member: Member[Any], *, now: float, wall_now: float, zone: str, picked: bool, kept: bool, refused: str | None
+    member: Member[Any],
+    *,
+    now: float,
+    wall_now: float,
+    zone: str,
+    picked: bool,
+    kept: bool,
+    refused: str | None,
+    warm_up: float = DEFAULT_WARM_UP,
 ) -> InstanceView:
     """What a client sees.
 
@@ -97,8 +111,9 @@ def view_of_member(
         picked: whether it is among those that calls are spread over.
         kept: whether no list has it any more.
         refused: why no connection can be had; None if that is not known to be so.
+        warm_up: seconds for which the client spares a new instance.
     """
-    seen = view_of(member.instance, Probe(), wall_now=wall_now, zone=zone)
+    seen = view_of(member.instance, Probe(), wall_now=wall_now, zone=zone, warm_up=warm_up)
     obstacles = (*seen.obstacles, *_doubts(member, now, refused))
     if not picked and not obstacles:
         obstacles = ("others are preferred: it is of another zone, or not in this client's subset",)
@@ -133,7 +148,7 @@ def _obstacles(instance: Instance, probe: Probe) -> tuple[str, ...]:
     return tuple(reason for reason in (weightless, probe.failure) if reason)
 
 
-def _remarks(instance: Instance, age: float | None, zone: str) -> tuple[str, ...]:
-    warming = f"it warms up, {age:.0f} s of {WARM_UP:.0f} s" if age is not None and age < WARM_UP else ""
+def _remarks(instance: Instance, age: float | None, zone: str, warm_up: float) -> tuple[str, ...]:
+    warming = f"it warms up, {age:.0f} s of {warm_up:.0f} s" if age is not None and age < warm_up else ""
     elsewhere = f"it is in zone {instance.zone or 'unknown'}, not in {zone}" if zone and instance.zone != zone else ""
     return tuple(reason for reason in (warming, elsewhere) if reason)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from zkrpc.call import Call, Proceed
 from zkrpc.client.hedging import Hedge
 from zkrpc.client.policy import PolicyTable
-from zkrpc.config import ClientConfig
 from zkrpc.idl import Method
 
 
@@ -14,23 +13,22 @@ class Plan:
 
     __slots__ = ("hash_key", "hedge", "idempotent", "max_attempts", "primary", "proceed", "timeout")
 
-    def __init__(self, method: Method, policies: PolicyTable, config: ClientConfig) -> None:
-        policy, service = policies.resolve(method), policies.service
-        self.timeout = policy.timeout
+    def __init__(self, method: Method, policies: PolicyTable) -> None:
+        resolved = policies.resolve(method)
+        self.timeout = resolved.timeout
         """Seconds for the whole call."""
-        self.idempotent = policy.idempotent
+        self.idempotent = resolved.idempotent
         """It may be sent again when nobody knows whether it ran."""
-        self.max_attempts = policy.max_attempts
+        self.max_attempts = resolved.max_attempts
         """Times one call may reach a server."""
-        self.hedge = None if policy.hedge is None else Hedge(policy.hedge)
+        self.hedge = None if resolved.hedge is None else Hedge(resolved.hedge)
         """When a second copy is sent; None for never."""
         self.proceed: Proceed[Call]
         """The layers that its calls go through; whoever makes the plan puts it there."""
         self.primary = method.policy.primary
         """Only the primary serves it."""
-        wanted = config.hash_key or service.hash_key
-        hashes = (config.balancing or service.balancing) == "consistent_hash"
-        self.hash_key = next((one.name for one in method.parameters if hashes and one.name == wanted), None)
+        key = policies.client.hash_key
+        self.hash_key = key if any(one.name == key for one in method.parameters) else None
         """The parameter whose argument decides which instance is asked; None if none does."""
 
     def __repr__(self) -> str:

@@ -19,7 +19,6 @@ from zkrpc.client.member import Member
 from zkrpc.client.primary_router import PrimaryRouter
 from zkrpc.client.replies import epoch_of, failure_of, is_refusal, misfit, tell_more, unreadable
 from zkrpc.client.subchannel import Subchannel
-from zkrpc.config import DEFAULT_ATTEMPTS
 from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError, TooLarge
 from zkrpc.policies.retry import RetryPolicy, retrying
 from zkrpc.wire import headers as keys
@@ -37,9 +36,7 @@ def build_stack(
     Without ``hedges`` it lacks that layer, for methods that want none.
     """
     config = channel.config
-    policy = RetryPolicy(
-        max_attempts=config.max_attempts or DEFAULT_ATTEMPTS, backoff=channel.backoff, patience=config.patience
-    )
+    policy = RetryPolicy(backoff=channel.backoff, patience=config.patience)
     return compose(
         (
             # The application's own, and metrics: they see one logical call, however many attempts it takes.
