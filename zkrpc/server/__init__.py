@@ -6,22 +6,22 @@
        │                        ▲                                                               │
        └── Lifecycle            └──────────────── reply bytes, a few at a time  ◀──────────────┘
 
-*Reading.* The hub itself reads, and switches into a worker of the server's :mod:`~zkrpc.server.greenlet_pool`, which
-runs what was read one request after another. Most handlers answer without ever giving up the hub, so a read of fifty
-requests costs two greenlet switches. When a handler does block, that is what brings the hub back before the worker is
-done: it takes another one for the rest. A slow handler therefore never delays its neighbours, an idle connection needs
+*Reading.* The hub itself reads, and switches into a worker greenlet of the server's :mod:`~zkrpc.server.greenlet_pool`,
+which runs the requests that were read one after another. Most handlers answer without ever waiting, so a read of fifty
+requests costs two greenlet switches. When a handler does block, the hub runs again before the worker is done, and gives
+the remaining requests to another worker. A slow handler therefore never delays its neighbours, an idle connection needs
 no greenlet, and nothing has to be armed or woken for any of this.
 
-*Turns.* All of this happens in one hub, so what one connection may do at a time is bounded by a slice of some
-milliseconds; then the others go first, and it goes on with its next turn (:mod:`~zkrpc.server.turns`). What cannot be
-cut into slices, one body to decode, is bounded by :class:`~zkrpc.config.WireLimits`; handlers that compute for long
-belong into ``zkrpc.offload``.
+*Turns.* All of this happens in one hub, so one connection may use it for a slice of some milliseconds at a time; then
+the others are served first, and it goes on with its next turn (:mod:`~zkrpc.server.turns`). What cannot be cut into
+slices, one body to decode, is bounded by :class:`~zkrpc.config.WireLimits`; handlers that compute for long should use
+``zkrpc.offload``.
 
 *Writing.* All replies of one read leave in one send, unless running the requests takes longer than a fraction of a
 millisecond: then those that are there leave first, so that client and server work at the same time and not in turns.
 
 *Stopping.* :class:`~zkrpc.server.lifecycle.Lifecycle` owns the order of a graceful stop as data; the shell executes its
-steps and reports what happened. Nothing else decides when to close what.
+steps and reports what happened. No other module decides what is closed when.
 
 *Workers.* :mod:`zkrpc.server.supervision` decides and :mod:`zkrpc.server.supervisor` acts: worker processes are
 spawned, never forked from a process that has a hub or a ZooKeeper session, and a dead worker's session is closed at

@@ -1,4 +1,4 @@
-"""What to do when a connection cannot be accepted: a machine that is told of each failure, and of the next success.
+"""What to do when a connection cannot be accepted: a state machine, told of each failure and of the next success.
 
 ========  =============================================  ===========================================================
 state     means                                          left by
@@ -9,7 +9,7 @@ PAUSED    nobody is, as it would only fail again; those  the pause is over: one 
           who connect wait in the kernel's backlog       else OPEN, said once
 ========  =============================================  ===========================================================
 
-A peer that has left between connecting and being accepted is its own trouble: the next one is accepted.
+A connection that its peer has closed before it was accepted is no reason to pause: the next one is accepted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import errno
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-"""Seconds. A descriptor is free as soon as any connection or file is closed, so trying costs little and helps soon."""
+"""Seconds. A descriptor becomes free as soon as any connection or file is closed, so it pays to try again soon."""
 
 _PEERS = frozenset(
     {
@@ -32,11 +32,11 @@ _PEERS = frozenset(
         errno.ETIMEDOUT,
     }
 )
-"""Errors of the one connection that was to be accepted, which Linux reports in the place of it."""
+"""Errors of the one connection that was to be accepted, which Linux reports as an error of ``accept``."""
 
 
 class Accepting:
-    """The machine."""
+    """Whether to accept, pause or go on; see the module's table."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -47,7 +47,7 @@ class Accepting:
         return f"<Accepting {'open' if self._since is None else f'paused since {self._since:.1f}'}>"
 
     def receive_failure(self, number: int | None, now: float) -> float | None:
-        """An error's ``errno``: seconds to pause, or None to go on with the next connection."""
+        """Takes in an error's ``errno``; returns the seconds to pause, or None to go on with the next connection."""
         if number in _PEERS:
             return None
         if self._since is None:
@@ -56,7 +56,7 @@ class Accepting:
         return pause
 
     def receive_accepted(self, now: float) -> float | None:
-        """One was accepted. If that is news, the seconds for which none was."""
+        """A connection was accepted. Returns the seconds for which none was, if this ends a pause; None otherwise."""
         since, self._since, self._pause = self._since, None, FIRST_PAUSE
         return None if since is None else now - since
 

@@ -1,7 +1,7 @@
 """Accepts connections in the hub, and pauses while it cannot; :mod:`~zkrpc.server.accepting` says when.
 
-gevent's own server writes a traceback for each failure, and gives what it accepts to sockets that wait, which those of
-a server's connections never do.
+gevent's own server writes a traceback for each failure, and makes cooperative sockets that block the greenlet; the
+server's connections need non-blocking ones.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ PlainSocket: type[socket.socket] = get_original("socket", "socket")
 
 _READ = 1
 _MOST_AT_ONCE = 100
-"""Connections accepted before others have their turn."""
+"""Connections accepted in one go, before the hub does anything else."""
 
 OnAccept = Callable[[socket.socket, Any], None]
 
 
 class Acceptor:
-    """Gives ``on_accept`` each connection of a listening socket, which becomes its own, and the peer's address."""
+    """Owns a listening socket, and calls ``on_accept`` with each accepted socket and the peer's address."""
 
     def __init__(self, listener: socket.socket, on_accept: OnAccept, clock: Callable[[], float]) -> None:
         self.socket = listener

@@ -1,7 +1,8 @@
-"""Who may run now: the gate in front of the handlers, and the short queue before it.
+"""Admission control: which requests run now, and the short queue of those that wait.
 
-Pure: it counts what runs, keeps what waits in the order of deadlines, and knows whether the server takes calls at all.
-What it refuses is answered at once with the reason, executed=no, so that the caller can ask another instance.
+Pure: it counts the requests that run, keeps those that wait in the order of their deadlines, and knows whether the
+server takes calls at all. A request that it refuses is answered at once with the reason and executed=NO, so that the
+caller can ask another instance.
 
 ===================  ===============================================================================================
 a request finds      and is
@@ -11,14 +12,14 @@ no free place        queued, if the queue has room: the one whose caller gives u
 a full queue         answered Overloaded at once, with a hint when to come back
 ===================  ===============================================================================================
 
-Where callers of several addresses want more than there is, none of them gets all of it. A part of the places
-(``reserve``) is left to those who hold less than their fair share; a place that becomes free goes to whoever waits and
-holds fewest; and a full queue makes room for an address that has fewer in it than another, which loses the one of its
-own that has most time left. A caller that is alone may take everything.
+When peers at several addresses want more places than there are, none of them gets all of them. A part of the places
+(``reserve``) is kept for addresses that hold less than their fair share. A place that becomes free goes to the waiting
+address that holds fewest. A full queue makes room for an address that has fewer requests in it than another: of the
+other's requests the one with most time left is refused. A single address may take everything.
 
-The queue is there for bursts, not for load: what is waited in it longer than a call takes anyway only makes every
-caller late. So it is no longer than the number of handlers that may run, unless told otherwise. Whoever waits in it
-past its deadline is answered without being run; whoever is cancelled leaves it at once.
+The queue is for bursts, not for lasting load: waiting in it for longer than a call takes only makes every caller late.
+So by default it is no longer than the number of handlers that may run. A request whose deadline passes in the queue is
+answered without being run; a cancelled one leaves the queue at once.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 _SHARE = 0.1
 """Weight of the newest interval between two finished calls in the estimate that the hint is made of."""
 _SLACK = 64
-"""Entries of forgotten requests that may lie in the heap, beside as many as there are others."""
+"""Entries of forgotten requests that may stay in the heap, beside as many as there are others."""
 _LONGEST_HINT = 1.0
-"""Seconds; by then things have changed."""
+"""The longest hint in seconds; the load is likely to have changed by then."""
 
 
 class Ticket(Protocol):
@@ -49,31 +50,31 @@ class Ticket(Protocol):
 
     request: Request
     share: Share
-    """Whose it is."""
+    """The share of its peer's address."""
 
     def start(self) -> None:
-        """There is a place, and it has been given to you."""
+        """The request has got a place, and may run."""
 
     def answer(self, answer: Answer | None) -> None:
-        """It will not be run."""
+        """The request will not be run, and is answered with ``answer``."""
 
 
 class Gate(Protocol):
-    """What says whether the server takes calls at all."""
+    """Tells whether the server takes calls at all."""
 
     accepts_calls: bool
     """False before serving, and once only stragglers are waited for."""
 
 
 class Admission:
-    """Who may run on one server.
+    """The admission control of one server.
 
     Args:
         max_concurrent: handlers that may run at once.
         gate: whether the server takes calls at all.
         max_queue: requests that may wait for a place.
-        reserve: the part of the places, between 0 and 1, that is left to those who hold less than their fair share
-            while more than one address is connected.
+        reserve: the part of the places, between 0 and 1, that is kept for addresses that hold less than their fair
+            share, while more than one address is connected.
         limit: finds out by itself how many handlers should run at once, never more than ``max_concurrent``.
         clock: monotonic seconds.
     """
@@ -128,7 +129,7 @@ class Admission:
         self._left_at: float | None = None
 
     def __repr__(self) -> str:
-        """The load."""
+        """How many run and wait, of how many."""
         return f"<Admission running={self.running}/{self._most} queued={self.queued}>"
 
     @property
@@ -142,19 +143,19 @@ class Admission:
         return self._most
 
     def share_among(self, addresses: int) -> None:
-        """So many addresses are connected."""
+        """Takes in how many addresses are connected."""
         self._sharing = addresses > 1
         self._set_most(self._most)
 
     def admits(self, share: Share) -> bool:
-        """Whether one more handler may run; it counts from now on, until ``leave``."""
+        """Whether one more handler may run; if so, it counts as running until ``leave``."""
         if self.running >= self._open and not self._leaves_room(share) or not self._gate.accepts_calls:
             return False
         self.running += 1
         return True
 
     def hold(self, share: Share) -> None:
-        """A handler that was admitted has blocked, and holds its place from now on, until ``release``."""
+        """A handler that was admitted has blocked, and its place counts for its address until ``release``."""
         share.holding += 1
         self._holders += share.holding == 1
 
@@ -164,7 +165,7 @@ class Admission:
         self._holders -= share.holding == 0
 
     def enqueue(self, ticket: Ticket) -> bool:
-        """Has a request wait that was not admitted; False if it cannot, which calls for a ``refusal``."""
+        """Puts a request that was not admitted into the queue; False if it has no room there and is to be refused."""
         if not self._gate.accepts_calls:
             return False
         if len(self._waiting) >= self.max_queue:
@@ -179,12 +180,13 @@ class Admission:
         return True
 
     def forget(self, ticket: Ticket) -> None:
-        """Nobody waits for its answer any more."""
+        """Takes a request out of the queue, as its answer is no longer wanted."""
         if self._take_out(ticket):
             self._tidy(ticket.share)
 
     def leave(self, began: float | None) -> None:
-        """A handler that was admitted at ``began`` is done; None if it was ended, which says nothing of its time."""
+        """A handler that was admitted at ``began`` is done; ``began`` is None if it was killed, and its time says
+        nothing."""
         if self._limit is None and not self._turns:
             self.running -= 1
             self._left_at = None
@@ -210,11 +212,12 @@ class Admission:
         self._open = most - int(most * self._reserve) if self._sharing else most
 
     def _leaves_room(self, share: Share) -> bool:
-        """Whether a place of the reserve is for this address: were one more here, it would hold less than its part."""
+        """Whether this address may have a place of the reserve: it may if it would hold less than its part with one
+        more address connected."""
         return self.running < self._most and share.holding * (self._holders + 1) < self._most
 
     def _start_next(self, now: float) -> bool:
-        """Gives a free place to the one whose turn it is; False if nobody may have it."""
+        """Gives a free place to the next request; False if none may have it."""
         share = min(self._turns, key=_held_by)
         if self.running >= self._open and not self._leaves_room(share):
             return False
@@ -242,7 +245,7 @@ class Admission:
             self._tidy(share)
 
     def _make_room(self, share: Share) -> bool:
-        """Refuses one who waits already, of the address that has most in the queue, if ``share`` has fewer."""
+        """Refuses a waiting request of the address that has most in the queue, if ``share`` has fewer there."""
         greediest = max(self._turns, key=_queued_by, default=share)
         if greediest.queued <= share.queued + 1:
             return False
@@ -252,7 +255,7 @@ class Admission:
         return True
 
     def _take_out(self, ticket: Ticket) -> bool:
-        """The ticket waits no more; False if it did not wait."""
+        """Removes a ticket from the queue; False if it was not in it."""
         if ticket not in self._waiting:
             return False
         self._waiting.remove(ticket)
@@ -260,7 +263,7 @@ class Admission:
         return True
 
     def _tidy(self, share: Share) -> None:
-        """Forgets those in the heap who left early, once they are more than the others."""
+        """Drops entries of tickets that left early from the heap, once they are more than the others."""
         if share.queued and len(share.heap) <= 2 * share.queued + _SLACK:
             return
         share.heap = [entry for entry in share.heap if entry[2] in self._waiting]
@@ -269,13 +272,13 @@ class Admission:
             self._turns.pop(share, None)
 
     def _measure(self, now: float) -> None:
-        """While there is a queue, the pace of those who leave is the pace at which places become free."""
+        """Measures how often a handler ends while there is a queue, which is how often a place becomes free."""
         if self._left_at is not None and self._turns:
             self._interval += _SHARE * (now - self._left_at - self._interval)
         self._left_at = now
 
     def _hint(self) -> float | None:
-        """Seconds until those who wait now have been served; None while the pace is not known."""
+        """Estimated seconds until the requests that wait now have been served; None while the rate is not known."""
         seconds = self._interval * (self.queued + 1)
         return min(seconds, _LONGEST_HINT) if 0 < seconds < math.inf else None
 

@@ -1,8 +1,8 @@
-"""When a hub was blocked, for how long and by what: a machine that knows neither threads nor frames.
+"""When a hub was blocked, for how long and by what: a state machine that touches neither threads nor frames.
 
-Everything that a worker does shares one hub: while one handler computes, or waits in something that does not give the
-hub up, no other call is served and ZooKeeper hears nothing. The hub *beats*; a thread beside it looks whether the last
-beat is too long ago, and then says where the hub's thread is. Both are told here.
+Everything in a worker shares one hub: while one handler computes, or blocks in a call that is not cooperative, no other
+call is served and no heartbeat goes to ZooKeeper. A timer of the hub *beats*; a thread beside it checks whether the
+last beat is too long ago, and then finds where the hub's thread is. This machine takes in both.
 
 =======  ======================================================  ====================================================
 state    means                                                   left by
@@ -12,7 +12,7 @@ BLOCKED  the hub does not run; where it is has been asked once   the next beat: 
                                                                  enough about the same place
 =======  ======================================================  ====================================================
 
-A beat and a look may come at the same time; each of them changes things in one step.
+A beat and a look may come from two threads at the same time; each changes the state in one atomic step.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ import math
 BEAT_INTERVAL = 0.05
 """Seconds between beats."""
 BLOCKED_AFTER = 0.2
-"""Seconds without the hub that somebody should hear of: as long as a call takes that its caller finds slow."""
+"""Seconds without a beat that are reported: as long as a call that callers find slow."""
 _REPORT_INTERVAL = 60.0
 """Seconds between two reports about one place."""
 _MOST_PLACES = 100
-"""Places that are remembered; beyond that all are forgotten, and reported anew."""
+"""Places that are remembered; with more of them all are forgotten, and reported anew."""
 _LONG_BLOCK = 5.0
-"""Seconds after which a word is due before the hub runs again, as it perhaps never will."""
+"""Seconds after which a blockage is reported before it ends, as it may never end."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Place:
-    """Where a thread was: what it was doing for whom, and the frames that tell, the innermost last."""
+    """Where a thread was: the method it served, and its stack frames, the innermost last."""
 
     doing: str
     frames: tuple[tuple[str, int, str], ...] = ()
@@ -42,11 +42,11 @@ class Place:
 
     @property
     def kind(self) -> tuple[str, str, str]:
-        """What two blockages have in common that are the same to people: where it began, not how far it was."""
+        """The key under which blockages count as the same: where the work began, not how far it was."""
         return (self.doing, self.frames[0][0], self.frames[0][2]) if self.frames else (self.doing, "", "")
 
     def __str__(self) -> str:
-        """In a few words."""
+        """The place in a few words."""
         if not self.frames:
             return self.doing
         file, line, function = self.frames[-1]
@@ -68,11 +68,11 @@ class Blockage:
 
 
 class Blockages:
-    """The machine, made when the hub runs."""
+    """The state machine, made while the hub runs."""
 
     def __init__(self, now: float) -> None:
         self.longest: Blockage | None = None
-        """The longest of late; see ``recall``."""
+        """The longest recent one; see ``recall``."""
         self.newest: Blockage | None = None
         """The last one that has ended, whether or not it was worth a report."""
         self._beat_at = now
@@ -85,7 +85,7 @@ class Blockages:
         return f"<Blockages {'beating' if self._place is None else f'blocked by {self._place}'}>"
 
     def receive_beat(self, now: float) -> Blockage | None:
-        """The hub runs. What it should report, if it was blocked."""
+        """The hub runs. Returns the blockage to report, if there was one."""
         seconds, place = now - self._beat_at, self._place or SOMEWHERE
         self._beat_at, self._place, self._spoke = now, None, False
         if seconds < BLOCKED_AFTER + BEAT_INTERVAL:
@@ -104,17 +104,18 @@ class Blockages:
         return dataclasses.replace(blockage, since_last_report=unsaid)
 
     def look(self, now: float) -> float | None:
-        """If it is to be said with ``receive_place`` where the hub's thread is: the beat since which it is wanted."""
+        """Whether the hub is blocked and its place is wanted: returns the time of the last beat then, for
+        ``receive_place``."""
         beat_at = self._beat_at
         return beat_at if self._place is None and now - beat_at > BLOCKED_AFTER else None
 
     def receive_place(self, place: Place, beat_at: float) -> None:
-        """There it was found, without having beaten since then."""
+        """The hub's thread was found at this place, and has not beaten since ``beat_at``."""
         if beat_at == self._beat_at:
             self._place = place
 
     def long_since(self, now: float) -> float | None:
-        """How long the hub has been blocked, once for each time that it is blocked for long."""
+        """How long the hub has been blocked, returned once for each long blockage; None otherwise."""
         if self._place is None or self._spoke or now - self._beat_at < _LONG_BLOCK:
             return None
         self._spoke = True
@@ -126,7 +127,7 @@ class Blockages:
         return self._place or SOMEWHERE
 
     def recall(self, timeout: float, now: float) -> Blockage | None:
-        """The blockage over which a session of this timeout was lost just now, if one was long enough."""
+        """The recent blockage that explains why a session of this timeout expired; None if none was long enough."""
         found = self.longest
         long_enough = found is not None and found.seconds > timeout / 2 and now - found.ended_at < timeout
         return found if long_enough else None

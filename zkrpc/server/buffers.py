@@ -1,10 +1,10 @@
-"""What all connections of a server hold in memory together, and who goes when it is too much.
+"""How much memory all connections of a server hold together, and which one is closed when it is too much.
 
 Held are frames that are incomplete, requests that are in flight, and replies that their peers have not read. Each
 connection has bounds of its own for these, but there may be many connections. So all of it is counted against one
-budget, and when that is used up somebody is cut: of the peer address that holds most the connection that holds most,
-and of several that hold about as much the one that has done so for longest. Whoever holds little is never chosen while
-somebody holds more, and small calls are not even counted.
+budget. When that is used up, a connection is closed: of the peer address that holds most, the connection that holds
+most, and of several that hold about as much the one that has done so for longest. A connection that holds little is
+never chosen while another holds more, and small calls are not even counted.
 
 Pure bookkeeping: a connection says what it holds whenever that may have changed.
 """
@@ -16,34 +16,36 @@ from collections.abc import Callable
 from zkrpc.wire.server import ServerProtocol
 
 _SMALL = 4 * 1024
-"""Bytes that a connection may hold without being counted; it costs about as much itself."""
+"""Bytes that a connection may hold without being counted; the connection itself costs about as much."""
 _MUCH = 16 * 1024 * 1024
-"""Bytes that are worth to be given back to the system when they are free."""
+"""Bytes from which giving freed memory back to the system pays."""
 _PRECISION = 64 * 1024
-"""Bytes that may come until it is looked again how many are still in flight; up to then all that came are."""
+"""Bytes that may be received before the bytes in flight are counted again; until then all received ones count as in
+flight."""
 
 
 class Holding:
-    """What one connection holds; ``evict`` is called with the reason when it must go."""
+    """What one connection holds; ``evict`` is called with the reason when it has to be closed."""
 
     __slots__ = ("_buffers", "_evict", "_exact", "address", "received", "size")
 
     def __init__(self, buffers: Buffers, address: str, evict: Callable[[str], object]) -> None:
         self.address = address
         self.size = 0
-        """Bytes that count."""
+        """Bytes counted for this connection."""
         self.received = 0
-        """Bytes that came since it was last looked; for the connection to add to."""
+        """Bytes received since they were last counted; the connection adds to it."""
         self._exact = 0
         self._buffers = buffers
         self._evict: Callable[[str], object] | None = evict
 
     def __repr__(self) -> str:
-        """Whose and how much."""
+        """The address and the bytes."""
         return f"<Holding {self.address} size={self.size}>"
 
     def update(self, protocol: ServerProtocol, unsent: int) -> None:
-        """Something came, left or was answered. Whoever holds most may be evicted by it, this one too."""
+        """Counts anew after bytes came, left or were answered. That may evict the connection that holds most, which may
+        be this one."""
         if not unsent and protocol.partial_since is None and not protocol.in_flight:
             self.received = self._exact = 0
             if self.size:
@@ -69,7 +71,8 @@ class Holding:
 
 
 class _Account:
-    """What one address holds: its holdings by the number of bits of their size, in the order in which they got it."""
+    """What one address holds: its holdings by the number of bits of their size, in the order in which they reached
+    it."""
 
     __slots__ = ("classes", "total")
 
@@ -91,7 +94,7 @@ class _Account:
 
 
 class Buffers:
-    """The budget of one server: at ``most`` so many bytes."""
+    """The budget of one server: ``most`` bytes."""
 
     __slots__ = ("_accounts", "_peak", "most", "total")
 
@@ -103,7 +106,7 @@ class Buffers:
         self._accounts: dict[str, _Account] = {}
 
     def __repr__(self) -> str:
-        """How much of how much."""
+        """Bytes held, and the budget."""
         return f"<Buffers {self.total}/{self.most}>"
 
     def change(self, holding: Holding, size: int) -> None:
@@ -122,7 +125,7 @@ class Buffers:
             self._evict()
 
     def take_relief(self) -> bool:
-        """Whether much was held, and most of it is not any more, for the first time."""
+        """True once after much was held and most of it has been freed."""
         if self._peak < _MUCH or 4 * self.total > self._peak:
             return False
         self._peak = self.total

@@ -1,4 +1,5 @@
-"""The requests of one connection that found no free place: in the admission's queue, and on their way out of it.
+"""The requests of one connection that were not admitted at once: those that wait, and those that have got a place and
+are about to run.
 
 ======== =====================================================  ==================================================
 a call   is                                                      and leaves by
@@ -27,15 +28,15 @@ class CallQueue:
     Args:
         admission: the server's.
         share: the connection's.
-        answer: sends what a request is answered without having been run.
-        wake: has the connection look for what was admitted, and send what was answered, soon.
+        answer: sends the answer to a request that is not run.
+        wake: has the connection run what was admitted, and send what was answered, soon.
     """
 
     __slots__ = ("_admission", "_answer", "_share", "_wake", "_waiting", "admitted")
 
     def __init__(self, admission: Admission, share: Share, answer: AnswerCall, wake: Callable[[], object]) -> None:
         self.admitted: deque[Request] = deque()
-        """Those that have a place; whoever takes one runs it."""
+        """Requests that have a place; a worker takes one to run it."""
         self._waiting: dict[Request, _Ticket] = {}
         self._admission = admission
         self._share = share
@@ -47,12 +48,12 @@ class CallQueue:
         return f"<CallQueue waiting={len(self._waiting)} admitted={len(self.admitted)}>"
 
     def __iter__(self) -> Iterator[Request]:
-        """All that is in it."""
+        """All requests, waiting and admitted."""
         yield from self._waiting
         yield from self.admitted
 
     def turn_away(self, request: Request) -> None:
-        """Has a request wait that was not admitted, or refuses it."""
+        """Queues a request that was not admitted, or refuses it."""
         ticket = _Ticket(self, request, self._share)
         if self._admission.enqueue(ticket):
             self._waiting[request] = ticket
@@ -60,46 +61,46 @@ class CallQueue:
             self._answer(request, self._admission.refusal(request))
 
     def forget(self, request: Request) -> bool:
-        """Nobody waits for it any more; False if it is not waiting here."""
+        """Removes a request whose answer is no longer wanted; False if it does not wait here."""
         ticket = self._waiting.pop(request, None)
         if ticket is not None:
             self._admission.forget(ticket)
         return ticket is not None
 
     def answer_waiting(self, answer: Callable[[Request], Answer | None]) -> None:
-        """None of those that wait will be run."""
+        """Answers all waiting requests without running them."""
         for request in list(self._waiting):
             self.forget(request)
             self._answer(request, answer(request))
 
     def turn_out(self, answer: Callable[[Request], Answer | None]) -> None:
-        """None of those that were admitted will be run; others get their places."""
+        """Answers all admitted requests without running them; their places become free."""
         while self.admitted:
             request = self.admitted.popleft()
             self._answer(request, answer(request))
             self._admission.leave(None)
 
     def close(self) -> None:
-        """Nobody waits for any of them, and nobody is to be told."""
+        """Removes all requests without an answer, as the connection is closed."""
         self._answer, self._wake = _nobody, _nobody
         self.answer_waiting(_nothing)
         self.turn_out(_nothing)
 
     def start(self, request: Request) -> None:
-        """The admission has a place for one that waits."""
+        """A waiting request has got a place."""
         del self._waiting[request]
         self.admitted.append(request)
         self._wake()
 
     def answer(self, request: Request, answer: Answer | None) -> None:
-        """The admission will not have it run."""
+        """The admission has refused a waiting request."""
         del self._waiting[request]
         self._answer(request, answer)
         self._wake()
 
 
 class _Ticket:
-    """One request that waits, as the admission knows it."""
+    """A waiting request, as the admission knows it."""
 
     __slots__ = ("_queue", "request", "share")
 
@@ -109,17 +110,17 @@ class _Ticket:
         self.share = share
 
     def start(self) -> None:
-        """There is a place for it."""
+        """The request has got a place."""
         self._queue.start(self.request)
 
     def answer(self, answer: Answer | None) -> None:
-        """It will not be run."""
+        """The request is refused."""
         self._queue.answer(self.request, answer)
 
 
 def _nobody(*_: object) -> None:
-    """Who answers and wakes for a closed connection."""
+    """Does nothing: ``wake`` of a closed connection."""
 
 
 def _nothing(request: Request) -> None:
-    """What is answered there."""
+    """Does nothing: ``answer`` of a closed connection."""

@@ -1,11 +1,11 @@
-"""What the log says of peers: a line or a few for each address and minute, and then how often it happened.
+"""Log lines about misbehaving peers: a few for each address and minute, and after that a count.
 
-Peers that send garbage are cut off one connection at a time, and may come back as fast as they like. Each of them would
-be a line, and three hundred thousand of them were seventeen megabytes; arguments that a handler does not bear are a
-traceback each. So the first complaints about an address are written as they are, those of the rest of a minute are
-counted, and their number is written when that is over.
+Peers that send garbage are cut off one connection at a time, and may come back as fast as they like. With a line for
+each, three hundred thousand of them were seventeen megabytes; arguments that make a handler fail would be a traceback
+each. So the first complaints about an address are written as they are, those of the rest of a minute are counted, and
+their number is written when that is over.
 
-What is remembered is bounded: if more addresses misbehave, the rest is one address.
+Memory is bounded: if very many addresses misbehave, the rest of them are counted together.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import logging
 from collections.abc import Iterator
 
 PERIOD = 60.0
-"""Seconds for which the first complaints stand for all."""
+"""Seconds in which only the first complaints about an address are written."""
 MOST = 1024
-"""Addresses told apart."""
+"""Addresses that are counted separately."""
 OTHERS = "other addresses"
-"""What the rest is called."""
+"""The name under which the rest are counted."""
 
 
 class Kind(enum.Enum):
-    """What is complained of: how many lines a minute it is worth, and what the rest of them is called."""
+    """A kind of complaint: how many lines a minute are written, and how a count of the others is worded."""
 
     CLOSED = 1, logging.WARNING, "closed %d more connections of %s in the last minute"
     REFUSED = 1, logging.WARNING, "refused %d more connections of %s in the last minute"
@@ -52,14 +52,14 @@ class PeerLog:
             self._log.log(kind.level, message, *args, exc_info=error)
 
     def settle(self, now: float) -> None:
-        """Time passed: writes the numbers that are due."""
+        """Writes the counts that are due."""
         for kind, complaints in self._complaints.items():
             for address, count in complaints.take_due(now):
                 self._log.log(kind.level, kind.summary, count, address)
 
 
 class _Entry:
-    """What was said of one address since then, and what was not."""
+    """How many complaints about one address were written since the minute began, and how many were not."""
 
     __slots__ = ("count", "made", "since")
 
@@ -79,7 +79,7 @@ class Complaints:
         self._entries: dict[str, _Entry] = {}
 
     def __repr__(self) -> str:
-        """How many addresses."""
+        """The number of addresses."""
         return f"<Complaints about {len(self._entries)}>"
 
     def admits(self, address: str, now: float) -> bool:

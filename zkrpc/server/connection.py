@@ -1,16 +1,16 @@
 """One accepted connection: moves bytes between a socket, the wire machine and the dispatcher.
 
-It decides nothing about the protocol. The hub itself reads when the socket is readable, and has the server's greenlets
-run what came: in place, one request after another, and beside each other where handlers block. Replies leave together
-when all that was read has been run, or when that takes longer, a few at a time, so that the peer need not wait for the
-last one to go on with the first.
+The wire machine decides everything about the protocol. The hub itself reads when the socket is readable, and has the
+server's greenlets run what came: in place, one request after another, and beside each other where handlers block.
+Replies leave together when everything that was read has been run; if that takes longer, they leave a few at a time, so
+that the peer can work on the first while the last are made.
 
-Whoever has used the hub for a slice of time waits for its turn (:mod:`zkrpc.server.turns`): nothing of it is read or
-run until then.
+A connection that has used the hub for a slice of time waits for its turn (:mod:`zkrpc.server.turns`): until then
+nothing is read from it or run for it.
 
-A request that finds no free place is left to the admission's queue, as a ticket; when its turn comes the hub has it
-run. A handler for whose answer nobody waits any more, because the caller said so or its deadline has passed, is ended
-by killing its greenlet, unless it is marked as not to be interrupted.
+A request that is not admitted at once waits in the admission's queue, as a ticket; when it gets a place the hub has it
+run. A handler whose answer is no longer wanted, because the caller cancelled or its deadline has passed, is ended by
+killing its greenlet, unless it is marked ``uninterruptible``.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from zkrpc.wire.server import ServerProtocol
 _READ, _WRITE = 1, 2
 _CLOSED = ProtocolState.CLOSED
 _GRACE = 0.05
-"""Seconds after its deadline until a handler is ended, for callers that do not say themselves that they have left."""
+"""Seconds after its deadline at which a handler is ended, for callers that do not send a cancellation."""
 _FLUSH_AFTER = 100e-6
 """Seconds of running requests after which the replies so far are sent: some fifteen quick ones, which is enough for
 the price of a send, and leaves the peer's core something to do while this one goes on."""
 
 
 class ServerConnection:
-    """A peer being served.
+    """The connection of one peer that is served.
 
     ``sock`` is connected and becomes this object's; ``peer`` is its ``host:port``. ``watch`` gives a watcher for events
     of the socket, by default the loop's own; a socket that has no file descriptor brings one of its own.
@@ -102,20 +102,20 @@ class ServerConnection:
         return [request.name for request in (*self._serving.values(), *self._queue)]
 
     def announce_draining(self) -> None:
-        """Tells a zkrpc peer to send its calls elsewhere; plain peers have no word for it."""
+        """Tells a zkrpc peer to send its calls elsewhere; plain Thrift has no message for that."""
         if self.protocol.peer_is_zkrpc:
             self.finish()
 
     def finish(self) -> None:
-        """Serves what is in flight and closes: a zkrpc peer once it said that nothing more comes, a plain one when
-        nothing is in flight."""
+        """Serves the calls in flight and closes: with a zkrpc peer once it has said that no more will come, with a
+        plain one when none is in flight."""
         if self.asked_to_end_at is None:
             self.asked_to_end_at = self._host.clock()
         self.protocol.send_draining()
         self.flush()
 
     def close_if_quiet(self) -> None:
-        """Closes, if that costs nobody an answer; one that is only just there is sent first."""
+        """Closes, if no answer is lost by it; an answer that is ready is sent first."""
         self.flush()
         if self.is_quiet:
             self.close()
@@ -129,15 +129,16 @@ class ServerConnection:
         self.flush()
 
     def end_overdue(self, now: float) -> bool:
-        """Ends handlers whose deadline has passed, also those of a peer that is gone; False if no other is left to look
-        after."""
+        """Ends handlers whose deadline has passed, also those of a peer that is gone. False if no blocked handler is
+        left."""
         for worker, request in list(self._serving.items()):
             if now > expires_at(request) + _GRACE:
                 self._interrupt(worker, request)
         return bool(self._serving)
 
     def look(self, now: float) -> None:
-        """Time passed: cuts off a peer that sends too slowly, does not read, or is gone; ends what is too old."""
+        """Checks the time limits: closes the connection of a peer that sends too slowly, does not read, or is gone, and
+        ends one that is too old."""
         if self.closed:
             return
         protocol = self.protocol
@@ -158,7 +159,7 @@ class ServerConnection:
             self.close()
 
     def close(self, failure: str | None = None) -> None:
-        """Frees the socket and all that was received, and ends the handlers for whose answers nobody waits any more, if
+        """Frees the socket and all that was received, and ends the handlers, whose answers are no longer wanted, if
         they may be ended. ``failure`` is for the log."""
         if self.closed:
             return
@@ -179,7 +180,7 @@ class ServerConnection:
     # -- reading ---------------------------------------------------------------------------------
 
     def receive(self, chunk: bytes, now: float, wait: bool) -> None:
-        """In the hub. Takes what the socket gave, and has it run: now, or when there is a turn for it."""
+        """In the hub. Takes bytes from the socket, and has the requests run: now, or at the connection's next turn."""
         protocol = self.protocol
         if not chunk:
             protocol.receive_eof(now)
@@ -198,7 +199,7 @@ class ServerConnection:
             self._work_off(now)
 
     def take_turn(self, now: float) -> bool:
-        """In the hub. Others were served in between; False if nothing is left to be run."""
+        """In the hub. Goes on after others were served; False if nothing is left to be run."""
         if self._outbox.is_full and not self.closed:
             return True
         if not self._queue.admitted and not self.protocol.ready:
@@ -208,9 +209,10 @@ class ServerConnection:
         return True
 
     def _work_off(self, began: float | None = None) -> None:
-        """In the hub. Has what is there to be run run until its slice of time is used up, and sends the answers.
+        """In the hub. Has the waiting requests run until the slice of time is used up, and sends the answers.
 
-        The slice began with what was read; without that, a handler has come back, and may have come between turns.
+        The slice began at ``began``, with the read; without one, a handler that had blocked is done, which may be
+        between turns.
         """
         if began is None:
             self._work_armed = False
@@ -252,7 +254,7 @@ class ServerConnection:
     # -- running requests ------------------------------------------------------------------------
 
     def _run_requests(self, worker: Worker) -> None:
-        """In a worker: runs what there is, until the slice of time is used up."""
+        """In a worker: runs the waiting requests, until the slice of time is used up."""
         next_request, admits, admitted = self.protocol.next_request, self._host.admission.admits, self._queue.admitted
         share, clock = self.share, self._host.clock
         while True:
@@ -307,13 +309,13 @@ class ServerConnection:
             self._answer(request, answer)
 
     def _work_soon(self) -> None:
-        """Has the hub look for what there is to be run, and send what there is to be sent."""
+        """Has the hub run and send soon what is ready."""
         if not self._work_armed:
             self._work_armed = True
             self._loop.run_callback(self._work_off)
 
     def _take_news(self) -> None:
-        """The peer sent something about itself or its calls: what runs or waits for nobody is ended."""
+        """The peer has introduced itself or cancelled calls: ends cancelled calls that run or wait."""
         cancelled = self.protocol.take_cancelled()
         workers = {request: worker for worker, request in self._serving.items()} if cancelled else {}
         for request in cancelled:
@@ -357,10 +359,11 @@ class ServerConnection:
     # -- writing ---------------------------------------------------------------------------------
 
     def flush(self, *, nothing_came: bool = False) -> None:
-        """Sends what the machine has, as far as the socket takes it, and closes if nothing else remains to be done.
+        """Sends what the wire machine has written, as far as the socket takes it, and closes if nothing remains to be
+        done.
 
-        Unless the socket was looked at in this moment, and nothing came, there may be more calls in it; and to close it
-        then would take from the peer what it has not read yet.
+        Unless ``nothing_came`` says that the socket was just found empty, it may hold more calls; closing it then would
+        reset the connection, and the peer would lose answers that it has not read yet.
         """
         self._send()
         protocol = self.protocol
@@ -371,6 +374,6 @@ class ServerConnection:
                 self._intake.wait_for_turn()
 
     def _send(self) -> None:
-        """The same in the middle of what was read, where it would be too early to close."""
+        """Sends in the middle of running what was read, when it is too early to close."""
         if not self.closed:
             self._outbox.push(self.protocol.data_to_send())

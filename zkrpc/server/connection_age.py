@@ -1,4 +1,4 @@
-"""How long one connection may live, do nothing, and be silent. A machine that is looked at now and then.
+"""How long one connection may live, be idle, and be silent: a state machine that is asked now and then.
 
 =======  ============================================  ===============================================================
 state    means                                         left by
@@ -12,8 +12,8 @@ Every connection gets an age of its own within a tenth of what is configured, so
 are not closed together (gRPC's ``max_connection_age`` does the same). Beside that, a zkrpc peer that has been silent is
 asked for a sign of life, and closed if it gives none; see :mod:`zkrpc.wire.keepalive`.
 
-A server may have ten thousand connections that do nothing, so it looks at each no oftener than its limits ask for:
-:func:`pace_of` a config says how often.
+A server may have ten thousand connections that do nothing, so it looks at each no more often than the limits need;
+:func:`pace_of` says how often.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SHORTEST_STEP = 0.5
 
 
 class Step(enum.Enum):
-    """What follows from a look."""
+    """What to do with the connection."""
 
     PING = "ask the peer for a sign of life"
     END = "ask the peer to go"
@@ -54,7 +54,7 @@ def pace_of(config: ServerConfig) -> float:
 
 @functools.lru_cache
 def _policy_of(config: ServerConfig) -> KeepalivePolicy:
-    """One for all connections. What lies between two looks in time must count in full."""
+    """The keepalive policy for all connections. The time between two regular looks must count in full."""
     patience = config.keepalive_timeout
     return KeepalivePolicy(
         time=config.keepalive_time,

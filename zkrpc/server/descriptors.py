@@ -1,4 +1,4 @@
-"""Whether this process may have as many descriptors as its config lets it need."""
+"""Raises the limit of open file descriptors to what the config may need, or warns."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ RESERVE = 100
 
 
 class Plan(NamedTuple):
-    """The soft limit to set, if another one, and what people should know."""
+    """The soft limit to set, if it has to change, and the warning, if one is due."""
 
     soft: int
     warning: str | None
 
 
 def plan_limit(max_connections: int, soft: int, hard: int) -> Plan:
-    """What to do about the limits that a process has; ``resource.RLIM_INFINITY`` is none."""
+    """What to do, given the process's limits; ``resource.RLIM_INFINITY`` means no limit."""
     wanted = max_connections + RESERVE
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return Plan(soft, None)
@@ -32,7 +32,8 @@ def plan_limit(max_connections: int, soft: int, hard: int) -> Plan:
 
 
 def provide_descriptors(max_connections: int) -> str | None:
-    """Raises the soft limit of this process as far as it may and needs to be; the warning, if that does not suffice."""
+    """Raises the soft limit of this process as far as needed and allowed; returns a warning if that does not
+    suffice."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     plan = plan_limit(max_connections, soft, hard)
     if plan.soft != soft:

@@ -1,8 +1,8 @@
 """From a request to an answer: find the method, read the arguments, run the handler, write what came out.
 
 Pure: it knows neither sockets nor greenlets; the handler it calls may block, which is the shell's concern. Whatever the
-peer sent and whatever the handler did, ``dispatch`` returns an answer; details of a failure go to ``on_failure``, never
-to the caller, who could do nothing with them and need not be trusted with them.
+peer sent and whatever the handler did, ``dispatch`` returns an answer; details of a failure go to ``on_failure`` and
+never to the caller, which cannot use them and may not be meant to see them.
 
 ==================================  ====================================  =============
 what happened                       answer                                executed
@@ -18,7 +18,7 @@ the caller's deadline has passed    EXCEPTION, INTERNAL_ERROR             no
 an interceptor revoked the outcome  EXCEPTION, INTERNAL_ERROR             as it says
 ==================================  ====================================  =============
 
-A reply says the epoch of the primary that gave it, if an interceptor noted one on the call.
+A reply carries the epoch of the primary that ran the call, if an interceptor noted one on the call.
 """
 
 from __future__ import annotations
@@ -43,17 +43,18 @@ MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 _ONEWAY, _REPLY = MessageKind.ONEWAY, MessageKind.REPLY
 _BUDGET = keys.DEADLINE_BUDGET
 _budgets: dict[str, float] = {}
-"""Budgets that were read before, in seconds: the same few texts come again and again, and to find one is cheaper."""
+"""Deadline budgets by their text, in seconds: the same few texts come again and again, and a look-up is cheaper than
+parsing."""
 _LONGEST_BUDGET = 10
 
 _UNINTERRUPTIBLE = "zkrpc_uninterruptible"
 
 FailureObserver = Callable[[Failure], None]
-"""Told of everything that a handler did and should not have done."""
+"""Called with every failure of a handler."""
 
 
 class Answer(NamedTuple):
-    """What goes back for one request: the message's kind, the encoded body, and headers or None."""
+    """The answer to one request: the message's kind, the encoded body, and headers or None."""
 
     kind: MessageKind
     body: bytes
@@ -63,8 +64,8 @@ class Answer(NamedTuple):
 def uninterruptible(method: MethodT) -> MethodT:
     """Marks a handler's method as one that is never ended from outside once it runs.
 
-    Without the mark its greenlet is killed (``gevent.GreenletExit``) as soon as nobody waits for the answer any more:
-    the caller cancelled, or its deadline has passed. The method itself is left as it is.
+    Without the mark its greenlet is killed (``gevent.GreenletExit``) as soon as the answer is no longer wanted: the
+    caller cancelled, or its deadline has passed. The method itself is not changed.
     """
     setattr(method, _UNINTERRUPTIBLE, True)
     return method
@@ -97,7 +98,8 @@ class Dispatcher:
         self._on_failure = on_failure
 
     def dispatch(self, request: Request, peer: str, now: float) -> Answer | None:
-        """Runs one request; None if nobody reads an answer: the method is oneway, or the caller took it for one."""
+        """Runs one request and returns the answer; None if none is expected, because the method is oneway, or the
+        caller sent it as one."""
         entry = self._table.get(request.name)
         if entry is None:
             return self._unknown(request)
@@ -133,13 +135,14 @@ class Dispatcher:
         return answer
 
     def may_interrupt(self, request: Request) -> bool:
-        """Whether the handler of a request may be ended when nobody waits for its answer; for a oneway call's nobody
-        ever did."""
+        """Whether the handler of a request may be ended when its answer is no longer wanted; that of a oneway call may
+        not, as no answer ever was."""
         entry = self._table.get(request.name)
         return entry is None or (entry.interruptible and request.kind is not _ONEWAY)
 
     def failed(self, request: Request, peer: str, error: BaseException) -> Answer | None:
-        """The answer for a handler that was ended by something stronger than an Exception, a timeout for one."""
+        """The answer for a handler that was ended by a BaseException that is no Exception, such as
+        ``gevent.Timeout``."""
         entry = self._table.get(request.name)
         name, handler = request.name.decode("ascii", "replace"), None if entry is None else entry.handler
         self._on_failure(Failure(name, request, peer, handler, error))
@@ -153,7 +156,8 @@ class Dispatcher:
         return None if entry.method.oneway else _internal(request)
 
     def _drop(self, request: Request, peer: str, entry: _Entry, value: Any) -> None:
-        """What a oneway method returns goes nowhere; that it has not run yet would be noticed by nobody else."""
+        """Drops the result of a oneway method; if it is a coroutine or generator, the method has not run, which is
+        reported here."""
         try:
             entry.method.encode_result(value)
         except TypeError as error:
@@ -195,7 +199,7 @@ class Dispatcher:
 
 
 def expires_at(request: Request) -> float:
-    """When the caller stops waiting, as far as its ``Deadline-Budget`` tells; infinity if it does not."""
+    """When the caller stops waiting, according to its ``Deadline-Budget`` header; infinity without one."""
     budget = request.headers.get(_BUDGET)
     if budget is None:
         return math.inf
@@ -217,7 +221,7 @@ def refuse(
     retry_after: float | None = None,
     particulars: Mapping[str, str] = NO_HEADERS,
 ) -> Answer | None:
-    """The answer that says why a call was not done; None for a oneway call, which wants none."""
+    """The answer that says why a call was not run; None for a oneway call, which gets none."""
     if request.kind is _ONEWAY:
         return None
     headers = {keys.ERROR: error, keys.EXECUTED: executed.value, **particulars}
@@ -238,7 +242,7 @@ def _refused(request: Request, error: CallError, executed: Executed = Executed.N
 
 
 def _particulars(error: CallError) -> dict[str, str]:
-    """What a refusal tells beside its name, for callers that follow the primary."""
+    """Headers of a refusal beside the error's name, for callers that follow the primary."""
     found: dict[str, object] = {}
     if isinstance(error, NotPrimary):
         found = {keys.PRIMARY: error.primary, keys.EPOCH: error.epoch, keys.GROUP: error.group}

@@ -1,7 +1,7 @@
 """What the log says when a handler fails: which service and method, whose request, and what was wrong.
 
-Pure. A handler that raised is shown with its traceback, for that tells where. A value that the IDL does not allow is
-one line that names its field and the handler: a traceback would only lead through zkrpc.
+Pure. An exception of a handler is logged with its traceback. A value that the IDL does not allow is one line that names
+the field and the handler: a traceback would only show zkrpc's own code.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from zkrpc.wire.message import Request
 
 
 class Failure(NamedTuple):
-    """One call that went wrong in a way that its caller is not told of."""
+    """One call that failed in a way whose details its caller does not get."""
 
     method: str
     request: Request
     peer: str
     """The caller's ``host:port``."""
     handler: object
-    """The bound method that ran; None if that is not known any more."""
+    """The bound method that ran; None if it is no longer known."""
     error: BaseException
-    """What the handler raised; or, with ``returned``, what does not fit in its value."""
+    """What the handler raised; or, with ``returned``, the error that says how its result does not fit."""
     returned: bool = False
     misfit: TypeError | None = None
-    """What does not fit in the declared exception that it raised."""
+    """The error that says how the declared exception that it raised does not fit the IDL."""
 
 
 def describe(service: str, failure: Failure) -> str:
-    """The line of the log."""
+    """The line for the log."""
     call = f"call {failure.request.seqid} from {failure.peer}"
     subject = f"{service}: {legible(failure.method, 200)} ({call})"
     place = place_of(failure.handler).rstrip(": ")
@@ -45,11 +45,11 @@ def describe(service: str, failure: Failure) -> str:
 
 
 def traceback_of(failure: Failure) -> BaseException | None:
-    """The exception whose traceback tells more than the line does; None if none does."""
+    """The exception whose traceback is worth logging; None if the line says it all."""
     return None if failure.returned else failure.error
 
 
 def forget(value: Any) -> None:
-    """Ends a coroutine that nobody will ever run, so that Python does not complain of it a second time."""
+    """Closes a coroutine that will never run, so that Python does not warn about it as well."""
     if inspect.iscoroutine(value):
         value.close()

@@ -1,9 +1,9 @@
 """Greenlets that run requests, and how the hub gives them work.
 
 A read may bring many requests, and most handlers do not block. So the hub switches straight into a *worker*, which runs
-them one after another in place and gives the hub back when there are none left. If it comes back earlier, the handler
-it is in has blocked: that worker is on its own from then on, and the hub takes another one for the rest. None of this
-needs a callback, a wake-up or a new greenlet for each request.
+them one after another in place and gives the hub back when there are none left. If the hub runs again earlier, the
+handler has blocked: that worker finishes its request by itself, and the hub takes another worker for the rest. None of
+this needs a callback, a wake-up or a new greenlet for each request.
 
 ==========  ===================================  =======================================================================
 a worker    is                                   and becomes
@@ -22,11 +22,11 @@ import gevent
 from gevent import get_hub
 
 _MOST_FREE = 256
-"""Workers that are kept for the next requests; what had to block beyond them ends when it is done. Some ten KiB each,
-and still less memory than what is scattered by making as many anew (measured)."""
+"""Free workers that are kept for the next requests; more than that end when they are done. Each takes some ten KiB,
+which is less than the memory that is fragmented by making new ones (measured)."""
 
 Work = Callable[["Worker"], object]
-"""Runs all requests there are, in the worker it is given."""
+"""Runs all waiting requests, in the worker it is given."""
 
 
 class Worker(gevent.Greenlet):  # type: ignore[type-arg]  # its class cannot be subscripted when the program runs
@@ -35,9 +35,9 @@ class Worker(gevent.Greenlet):  # type: ignore[type-arg]  # its class cannot be 
     def __init__(self, greenlets: GreenletPool) -> None:
         super().__init__()
         self.work: Work | None = None
-        """What it was given to do; None while it is free."""
+        """Its current work; None while it is free."""
         self.in_front = False
-        """True while the hub waits for it to come back: then no handler of its has blocked yet."""
+        """True while the hub has switched to it and no handler of it has blocked yet."""
         self._greenlets = greenlets
 
     def _run(self) -> None:
@@ -62,15 +62,15 @@ class GreenletPool:
     def __init__(self) -> None:
         self.dismissed = False
         self.disbanded = False
-        """True in a forked child, where only the worker that forked goes on, to its handler's end."""
+        """True in a forked child, where only the worker that forked goes on, until its handler returns."""
         self._free: list[Worker] = []
 
     def __repr__(self) -> str:
-        """How many are free."""
+        """The number of free workers."""
         return f"<GreenletPool free={len(self._free)}>"
 
     def begin(self, work: Work) -> bool:
-        """In the hub: has a worker do it. False if that has blocked, and goes on later."""
+        """In the hub: runs the work in a worker. False if a handler has blocked, so that the work goes on later."""
         worker = self._free.pop() if self._free else Worker(self)
         worker.work = work
         worker.in_front = True
@@ -79,24 +79,24 @@ class GreenletPool:
         return worker.work is None
 
     def welcome(self, worker: Worker) -> bool:
-        """Takes a worker that is done among those who are free; False if there are enough."""
+        """Keeps a worker that is done as a free one; False if there are enough."""
         if self.dismissed or len(self._free) >= _MOST_FREE:
             return False
         self._free.append(worker)
         return True
 
     def lose(self, worker: Worker) -> None:
-        """It ends, by whatever means."""
+        """Forgets a worker that ends, for whatever reason."""
         worker.work = None
         if worker in self._free:
             self._free.remove(worker)
 
     def disband(self) -> None:
-        """In a forked child: nobody is given anything to do any more."""
+        """In a forked child: gives no more work to any worker."""
         self.dismissed = self.disbanded = True
 
     def dismiss(self) -> None:
-        """Ends those who are free, and lets the others end when they are done."""
+        """Ends the free workers, and has the others end when they are done."""
         self.dismissed = True
         for worker in self._free:
             worker.kill(block=False)

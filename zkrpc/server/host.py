@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ConnectionHost(Protocol):
-    """A server, as its connections see it. Nothing of it may block."""
+    """A server, as its connections see it. None of its methods may block."""
 
     config: ServerConfig
     dispatcher: Dispatcher
@@ -32,7 +32,8 @@ class ConnectionHost(Protocol):
     is_draining: bool
     """True once connected peers were asked to send their calls elsewhere."""
     attended: set[ServerConnection]
-    """Where those join on which a handler blocks, to have their ``end_overdue`` called until there is none."""
+    """Connections add themselves here while a handler blocks on them; their ``end_overdue`` is called regularly
+    then."""
 
     def rng(self) -> float:
         """A float in [0, 1)."""

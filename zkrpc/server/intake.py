@@ -9,8 +9,8 @@ waiting    the connection has used the hub for its slice of time, or       with 
 stopped    there is no room for answers, or nothing more is wanted        when ``go_on`` is called, or never
 =========  =============================================================  ============================================
 
-What was read is parsed in one go. So whoever sends what takes long to parse or to run gets it read in small pieces, and
-whoever sends much that does not, in large ones.
+All bytes of one read are parsed in one go. So the size of a read adapts: small where the bytes take long to parse and
+run, large where they do not.
 """
 
 from __future__ import annotations
@@ -23,24 +23,26 @@ from zkrpc.wire.server import ServerProtocol
 
 _SMALLEST, _FIRST, _LARGEST = 4 * 1024, 16 * 1024, 64 * 1024
 _NO_TIME = SLICE / 8
-"""Seconds within which a read that was full must have been dealt with to have the next one be larger."""
+"""If a full read is dealt with in fewer seconds, the next one may be larger."""
 _LIGHT = 4 * 1024
-"""Bytes that may be taken, parsed and run in any round of the loop: a millisecond's work at worst."""
+"""Bytes that may be read, parsed and run in any round of the event loop: a millisecond's work at worst."""
 
 
 class IntakeOwner(Protocol):
-    """The connection that is read for."""
+    """The connection for which an Intake reads."""
 
     protocol: ServerProtocol
 
     def receive(self, chunk: bytes, now: float, wait: bool) -> None:
-        """Bytes came; none are the end. With ``wait``, what they bring is to be run when there is a turn for it."""
+        """Takes bytes that were read; none mean the end of the stream. With ``wait``, the requests in them are to be
+        run at the next turn."""
 
     def take_turn(self, now: float) -> bool:
-        """Does what is left to do; False if there is nothing."""
+        """Goes on with what is left to do; False if there is nothing."""
 
     def flush(self, *, nothing_came: bool) -> None:
-        """Sends what there is. The socket had nothing: closes if that was what remained to be done."""
+        """Sends what there is. ``nothing_came`` says that the socket was found empty, so that the connection may be
+        closed if nothing remains to be done."""
 
     def clock(self) -> float:
         """Monotonic seconds."""
@@ -49,8 +51,8 @@ class IntakeOwner(Protocol):
 class Intake:
     """The reading end of one connection; it reads from the start.
 
-    ``readable`` is a watcher that fires when ``sock`` can be read; ``turns`` are the server's, its own among
-    those of ``address``.
+    ``readable`` is a watcher that fires when ``sock`` can be read; ``turns`` are the server's, in which this connection
+    counts for ``address``.
     """
 
     __slots__ = ("_address", "_owner", "_readable", "_recv", "_size", "_turns", "is_reading", "is_waiting")
@@ -72,19 +74,20 @@ class Intake:
         return f"<Intake {'waiting' if self.is_waiting else 'reading' if self.is_reading else 'stopped'}>"
 
     def stop(self) -> None:
-        """Nothing is read until ``go_on``."""
+        """Stops reading until ``go_on``."""
         if self.is_reading:
             self.is_reading = False
             self._readable.stop()
 
     def go_on(self) -> None:
-        """It may read again."""
+        """Reads again."""
         if not self.is_reading and not self.is_waiting:
             self.is_reading = True
             self._readable.start(self._read)
 
     def wait_for_turn(self, *, for_long: bool = False) -> None:
-        """Nothing is read until there is a turn; ``for_long`` says that what was read took long."""
+        """Stops reading until the connection's next turn; ``for_long`` says that the last read took long to deal
+        with."""
         if for_long:
             self._size = max(self._size // 2, _SMALLEST)
         if not self.is_waiting:
@@ -93,7 +96,7 @@ class Intake:
             self._turns.wait(self._address, self._take_turn)
 
     def close(self) -> None:
-        """Nothing is read any more, and a turn that was waited for is nobody's."""
+        """Stops reading for good, and gives up a turn that it waits for."""
         self.stop()
         self._readable.close()
         self._owner = None

@@ -1,6 +1,6 @@
-"""The life of a server as a machine: which step of starting and stopping comes when.
+"""The lifecycle of a server as a state machine: which step of starting and stopping comes when.
 
-It knows no socket and no ZooKeeper: it names steps, and the shell that executes them reports back.
+It touches neither sockets nor ZooKeeper: it names steps, and the server that executes them reports back.
 
 ==========  =============================================  ==========================================================
 state       leaves it when                                 steps on the way out, in this order
@@ -15,11 +15,11 @@ STOPPED     never
 ==========  =============================================  ==========================================================
 
 Why this order: leaving the registry first stops new clients; the announcement stops zkrpc clients that are connected;
-lingering serves those whose watch has not fired; only then may a connection close without costing anybody a call. The
-ZooKeeper session goes last, because it holds the leases of everything before it.
+lingering serves those whose watch has not fired; only then may a connection close without losing a call. The ZooKeeper
+session goes last, because it holds the leases of everything before it.
 
-What is waited for is work, not peers: a handler counts whether or not anybody waits for its answer, and a peer that is
-itself blocked, and so does not say that nothing more will come, counts for ``PEER_PATIENCE`` and no longer.
+A stop waits for work, not for peers: a handler counts whether or not its answer is still wanted; a peer that is itself
+blocked, and so does not say that it will send no more, is waited for during ``PEER_PATIENCE`` and no longer.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from collections.abc import Iterable
 from zkrpc.errors import LocalProtocolError
 
 PEER_PATIENCE = 0.5
-"""Seconds that a peer has, from being asked to send no more, to say that nothing will come. One that runs needs a round
-trip; what it sent before it heard us has been read by then."""
+"""Seconds that a peer has to confirm that it will send no more, after it was asked to. One that is not blocked needs a
+round trip; what it sent before has been read by then."""
 _MOST_NAMED = 5
 
 
@@ -60,7 +60,7 @@ class Step(enum.Enum):
 
 
 class Lifecycle:
-    """The machine. ``linger`` and ``drain_timeout`` are durations in seconds."""
+    """The state machine. ``linger`` and ``drain_timeout`` are in seconds."""
 
     def __init__(self, *, linger: float, drain_timeout: float) -> None:
         self.state = LifecycleState.STARTING
@@ -73,16 +73,16 @@ class Lifecycle:
         self._timer_at: float | None = None
 
     def __repr__(self) -> str:
-        """State and what is due."""
+        """The state, and the steps that are due."""
         return f"<Lifecycle {self.state.value} steps={len(self._steps)} timer={self._timer_at}>"
 
     def effects(self) -> list[Step]:
-        """The steps that are due, handed out once."""
+        """The steps that are due; each is given once."""
         steps, self._steps = self._steps, []
         return steps
 
     def next_timer(self) -> float | None:
-        """When ``handle_timer`` wants to be called; None if only events matter."""
+        """When ``handle_timer`` is to be called; None while only events matter."""
         return self._timer_at
 
     def started(self, now: float) -> None:
@@ -92,12 +92,12 @@ class Lifecycle:
         self._become_serving()
 
     def drain(self, now: float) -> None:
-        """Begin a graceful stop; asking again changes nothing."""
+        """Begins a graceful stop; asking again changes nothing."""
         if self.state in (LifecycleState.STARTING, LifecycleState.SERVING):
             self._become_draining()
 
     def kill(self, now: float) -> None:
-        """Stop without waiting for anybody."""
+        """Stops without waiting for calls."""
         if self.state is not LifecycleState.STOPPED:
             self._steps = [] if self._finishing else [Step.STOP_ACCEPTING]
             self._become_stopped()
@@ -114,12 +114,12 @@ class Lifecycle:
         return self._finishing and now >= asked_at + PEER_PATIENCE
 
     def receive_idle(self, now: float) -> None:
-        """No handler runs, for whomever, and no peer that could still send a call is connected."""
+        """No handler runs, and no peer that could still send a call is connected."""
         if self._finishing and self.state is LifecycleState.DRAINING:
             self._become_stopped()
 
     def handle_timer(self, now: float) -> None:
-        """Time passed; calling it early or twice is harmless."""
+        """Does what is due at ``now``; calling it early or twice is harmless."""
         if self._timer_at is None or now < self._timer_at:
             return
         if self._finishing:
@@ -147,7 +147,7 @@ class Lifecycle:
 
 
 def describe_calls(methods: Iterable[bytes]) -> str:
-    """One call's method each, as a line of a log says them: how many, and of which methods the most."""
+    """A summary for the log of calls given by their methods: how many there are, and of which methods most."""
     counts = Counter(methods)
     total = sum(counts.values())
     if not total:

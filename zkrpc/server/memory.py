@@ -1,7 +1,7 @@
 """Gives memory that was freed back to the system.
 
-The C library keeps what was freed for later. After a flood of large frames that was as much as the flood had taken,
-since small things that live on lie between the large ones that are gone (measured: 160 MiB for ever).
+The C library keeps freed memory for later use. After a flood of large frames it kept as much as the flood had taken, as
+small objects that live on lie between the large ones that were freed (measured: 160 MiB for ever).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 @functools.cache
 def _trimmer() -> Callable[[int], int] | None:
-    """The GNU C library's ``malloc_trim``; None where there is another one."""
+    """The GNU C library's ``malloc_trim``; None with another C library."""
     try:
         trim = ctypes.CDLL(None).malloc_trim
     except (OSError, AttributeError, TypeError):
@@ -23,7 +23,8 @@ def _trimmer() -> Callable[[int], int] | None:
 
 
 def give_back() -> bool:
-    """Gives back what can be given; False if that is not known here. Takes some milliseconds for a hundred MiB."""
+    """Gives back what can be given back; False if this C library has no function for it. Takes some milliseconds for a
+    hundred MiB."""
     trim = _trimmer()
     if trim is None:
         return False

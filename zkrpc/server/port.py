@@ -8,22 +8,23 @@ from zkrpc.endpoint import Endpoint
 
 
 class Port:
-    """A fixed address. Its socket is kept while a worker listens there, so that a successor can do so beside it."""
+    """A fixed address. The supervisor keeps its socket while a worker listens there, so that a successor can listen
+    beside it."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.awaited = False
-        """Somebody else had it when it was wanted."""
+        """True if another process had the address when it was wanted."""
         self._socket: socket.socket | None = None
 
     @property
     def descriptor(self) -> int:
-        """For a worker to inherit."""
+        """The socket's descriptor, for a worker to inherit."""
         assert self._socket is not None
         return self._socket.fileno()
 
     def open(self) -> None:
-        """Binds, unless that is done; whoever inherits it listens. Raises OSError."""
+        """Binds the socket, unless that is done; the worker that inherits it listens. Raises OSError."""
         if self._socket is not None:
             return
         family = socket.AF_INET6 if ":" in self.endpoint.host else socket.AF_INET
@@ -37,7 +38,7 @@ class Port:
         self._socket, self.awaited = bound, False
 
     def close(self) -> None:
-        """Gives it up."""
+        """Closes the socket."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

@@ -147,7 +147,7 @@ class Electorate:
             campaign.start()
 
     def wait(self, group: str, timeout: float, *, above: Epoch = NO_EPOCH) -> PrimaryRecord:
-        """Waits until an instance serves as the group's primary in an epoch above ``above``, and returns it.
+        """Waits until an instance serves as the group's primary in an epoch above ``above``, and returns its record.
 
         Raises TimeoutError if there is none in time, ConfigError if no instance stands for such a group.
         """
