@@ -1,6 +1,6 @@
-"""The server: accepts connections, owns them, and walks through its lifecycle.
+"""The server: accepts connections, owns them, and executes the steps of its lifecycle.
 
-It knows nothing of ZooKeeper: whoever composes it hands in what to do at the steps that are not its own
+It does not know ZooKeeper: :mod:`zkrpc.app` hands in what to do at the steps that are not the server's own
 (:class:`~zkrpc.server.lifecycle.Step`).
 """
 
@@ -55,9 +55,9 @@ from zkrpc.telemetry.status import PeerStatus, ServerStatus
 log = logging.getLogger(__name__)
 
 _TICK = 0.25
-"""Seconds between looks at handlers that block, and the least between two at the same peer."""
+"""Seconds between checks of handlers that block, and the least between two checks of the same peer."""
 _AT_ONCE = 250
-"""Peers looked at without a pause: about a millisecond's work, in which nobody is served."""
+"""Peers checked without a pause: about a millisecond's work, during which no call is served."""
 
 
 class Server:
@@ -92,7 +92,7 @@ class Server:
             in_child="leave it to the process that serves, and leave the child with os._exit or sys.exit",
             in_thread="have the thread that called zkrpc.serve do it",
         )
-        """The thread of the process in which it serves."""
+        """The process and thread in which it serves."""
         self.greenlets = GreenletPool()
         self._peer_log = PeerLog(log)
         self.request_observer: RequestObserver | None = None
@@ -125,18 +125,18 @@ class Server:
         self._connections: set[ServerConnection] = set()
         self._acceptor: Acceptor | None = None
         self.attended: set[ServerConnection] = set()
-        """Connections on which a handler blocks, and perhaps some on which one did."""
+        """Connections on which a handler blocks, and perhaps some on which one has blocked."""
         self._tickers: list[gevent.Greenlet[..., None]] = []
         self._stopper: gevent.Greenlet[..., None] | None = None
         self._stopped = Event()
 
     def __repr__(self) -> str:
-        """Place, state and load."""
+        """The address, the state and the load."""
         return f"<Server {self.endpoint} {self.state.value} connections={len(self._connections)} {self.admission!r}>"
 
     @property
     def state(self) -> LifecycleState:
-        """Where it is in its life."""
+        """The state of its lifecycle."""
         return self._lifecycle.state
 
     def status(self) -> ServerStatus:
@@ -176,8 +176,8 @@ class Server:
     def bind(self, endpoint: Endpoint, bound: int | None = None) -> Endpoint:
         """Takes a port (0: any free one) without accepting yet; returns the endpoint with the real port.
 
-        ``bound`` is the descriptor of a socket that has it already, and on which others may be listening, too. Raises
-        ConfigError if the address cannot be had.
+        ``bound`` is the descriptor of a socket that is bound to it already, on which other processes may be listening,
+        too. Raises ConfigError if the address is not available.
         """
         self.home.require()
         listener = _listen(endpoint, self.config.backlog, bound)
@@ -187,14 +187,14 @@ class Server:
         return self.endpoint
 
     def start(self) -> None:
-        """Accepts from now on. Raises LocalProtocolError before ``bind`` or when called twice."""
+        """Accepts connections from now on. Raises LocalProtocolError before ``bind`` or when called twice."""
         if self._acceptor is None:
             raise LocalProtocolError("bind() comes before start()")
         self.begin()
         self._acceptor.start()
 
     def begin(self) -> None:
-        """Serves the connections that ``adopt`` brings; what ``start`` does, without listening."""
+        """Starts without listening, to serve only the connections that are given to ``adopt``."""
         self.home.require()
         self._lifecycle.started(self.clock())
         keep(self, self.home.hub)
@@ -211,7 +211,8 @@ class Server:
         return connection
 
     def stop(self, timeout: float | None = None) -> bool:
-        """Drains and waits for the end: linger, drain time and the steps' own bounds, or ``timeout`` seconds.
+        """Drains and waits for the end, which is bounded by linger, drain time and the steps' own bounds, or by
+        ``timeout`` seconds.
 
         True once stopped. Calling it again, also from elsewhere, waits for the same stop.
         """
@@ -239,7 +240,7 @@ class Server:
         return bool(self._stopped.wait(timeout))
 
     def forget(self, connection: ServerConnection) -> None:
-        """A connection tells that it is closed."""
+        """Removes a connection that is closed."""
         self._connections.discard(connection)
         self.shares.leave(connection.share, connection)
         self.admission.share_among(len(self.shares))
@@ -274,7 +275,8 @@ class Server:
         self.adopt(sock, str(Endpoint(address[0], address[1])))
 
     def _make_room(self, address: str) -> bool:
-        """Closes a connection of the address that has most, if that is more than its part; True if it did."""
+        """Makes room for a connection from ``address`` by closing another, if there is one that has to give way; True
+        if it did."""
         spare = self.shares.occupant_to_close(address, self.config.max_connections)
         if spare is None:
             return False
@@ -292,7 +294,7 @@ class Server:
                     self.attended.discard(connection)
 
     def _look_round(self) -> None:
-        """Looks at every peer in turn, a few at a time, so that ten thousand idle ones delay nobody."""
+        """Checks every peer in turn, a few at a time, so that ten thousand idle ones delay no call."""
         pace = max(_TICK, pace_of(self.config))
         while True:
             self._peer_log.settle(self.clock())
@@ -310,16 +312,16 @@ class Server:
 
     @property
     def connections(self) -> set[ServerConnection]:
-        """Those that are open."""
+        """The open connections."""
         return self._connections
 
     @property
     def busy(self) -> set[ServerConnection]:
-        """Where handlers may be running, connections that are closed already among them."""
+        """Connections on which handlers may be running, including connections that are closed already."""
         return self._connections | self.attended
 
     def stop_accepting(self) -> None:
-        """Closes the port."""
+        """Closes the listening socket."""
         if self._acceptor is not None:
             self._acceptor.close()
 
@@ -340,12 +342,13 @@ class Server:
     # -- forks, threads, and the end of the program ----------------------------------------------
 
     def forked(self) -> None:
-        """In a forked child: closes what is shared with the parent. A handler that forked is on its own from now on."""
+        """In a forked child: closes what is shared with the parent. The handler that forked goes on without the
+        server."""
         self.greenlets.disband()
         self.cut()
 
     def cut(self) -> None:
-        """The interpreter ends: closes the descriptors."""
+        """At the end of the interpreter: closes the descriptors."""
         if self._acceptor is not None:
             close_descriptor(self._acceptor.socket)
         for connection in self._connections:

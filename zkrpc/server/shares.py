@@ -1,9 +1,10 @@
-"""What each peer address takes of a server: its connections, the places of handlers that block, and its queue.
+"""What each peer address uses of a server: connections, places of handlers that block, and room in the queue.
 
-Pure bookkeeping, and the question who has the most. Addresses stand for peers, because nothing else is known of one
-that has not said anything yet; of IPv6 the network counts (64 bits), as any one host has all of the rest to itself.
+Pure bookkeeping, and the choice of the address that has most. Addresses stand for peers, because nothing else is known
+of a peer that has not sent anything yet. Of an IPv6 address the network counts (64 bits), as one host may use all
+addresses of its network.
 
-A server whose callers all have one address, behind a proxy for instance, has one share, which may take everything.
+If all callers have one address, behind a proxy for instance, there is one share, which may take everything.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 _LOOKED_AT = 8
-"""Connections of an address that are compared when one must go: its oldest."""
+"""How many connections of an address, the oldest, are compared when one has to be closed."""
 
 
 class Occupant(Protocol):
-    """A connection, as far as it matters here."""
+    """A connection, as far as this module uses it."""
 
     peer: str
     used_at: float
@@ -27,36 +28,37 @@ class Occupant(Protocol):
 
     @property
     def is_quiet(self) -> bool:
-        """True if closing it would cost nobody an answer."""
+        """True if no answer would be lost by closing it."""
 
     def close(self) -> None:
-        """Ends it at once."""
+        """Closes it at once."""
 
 
 class Share:
-    """What one address takes."""
+    """What one address uses."""
 
     __slots__ = ("address", "connections", "heap", "holding", "queued")
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.connections: OrderedDict[Occupant, None] = OrderedDict()
-        """Those that are open, oldest first."""
+        """The open connections, oldest first."""
         self.holding = 0
-        """Places that are taken by handlers which have blocked; those which never do are gone before anybody looks."""
+        """Places taken by handlers that have blocked. A handler that does not block is over before the next look at
+        this number."""
         self.queued = 0
         """Requests that wait for a place."""
         self.heap: list[tuple[float, int, Any]] = []
-        """These, and some that wait no more, in the admission's order."""
+        """The waiting requests, and some that no longer wait, as a heap in the admission's order."""
 
     def __repr__(self) -> str:
-        """Whose and how much."""
+        """The address and its numbers."""
         counts = f"connections={len(self.connections)} holding={self.holding} queued={self.queued}"
         return f"<Share {self.address} {counts}>"
 
 
 class Shares:
-    """The shares of all who are connected."""
+    """The shares of all connected addresses."""
 
     def __init__(self) -> None:
         self._shares: dict[str, Share] = {}
@@ -79,16 +81,16 @@ class Shares:
         return share
 
     def leave(self, share: Share, connection: Occupant) -> None:
-        """The connection is closed. Places that its handlers still hold go on counting, for whom asks."""
+        """A connection is closed. Places that its handlers still hold go on counting."""
         share.connections.pop(connection, None)
         if not share.connections and self._shares.get(share.address) is share:
             del self._shares[share.address]
 
     def occupant_to_close(self, address: str, capacity: int) -> Occupant | None:
-        """The connection that goes to make room for one from ``address``; None if that one is to be refused.
+        """The connection to close in order to make room for one from ``address``; None if the new one is to be refused.
 
-        Whoever has its part of the ``capacity`` is refused. Otherwise somebody goes of the address that has most of
-        all: one that is quiet if there is, and of these the one that has been for longest.
+        An address that has its part of the ``capacity`` is refused. Otherwise a connection of the address that has most
+        is closed: a quiet one if there is one, and of several the one that has been quiet for longest.
         """
         own = self._shares.get(network_of(address))
         count = len(own.connections) if own is not None else 0
@@ -115,6 +117,6 @@ def network_of(address: str) -> str:
 
 
 def host_of(peer: str) -> str:
-    """The host of ``host:port`` or ``[host]:port``; what has no port is a name of its own."""
+    """The host of ``host:port`` or ``[host]:port``; a text without a port is taken as a host."""
     host, colon, _ = peer.rpartition(":")
     return host.strip("[]") if colon else peer

@@ -1,9 +1,9 @@
-"""Does a handler fit its interface? Asked once, before anything is served, instead of by every call.
+"""Whether a handler fits its interface, checked once before anything is served, instead of by every call.
 
 A handler is called with the arguments in the order of the IDL. So its parameters are compared with the IDL's by name,
-number and order: two that changed places would be served without a word, each with the other's value. What a call could
-never get right is refused, all of it in one error with a line for each method and the place of both; what may be meant
-is only warned of.
+number and order: two swapped parameters would otherwise be served without a warning, each with the other's value. A
+handler whose calls could never work is refused, with one error that has a line for each method and the place of both;
+what may be intended is only warned about.
 
 ====================================  =================================================================================
 a handler's method                    is judged
@@ -37,7 +37,7 @@ from zkrpc.idl import Interface, Method, Parameter
 log = logging.getLogger(__name__)
 
 _HOOKS = ("on_elected", "on_deposed")
-"""What else a handler may have that zkrpc calls."""
+"""Other methods of a handler that zkrpc calls."""
 _LIKENESS = 0.75
 _POSITIONAL_ONLY, _KEYWORD_ONLY = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.KEYWORD_ONLY)
 _NAMED = (_POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -45,7 +45,7 @@ _NO_DEFAULT = inspect.Parameter.empty
 
 
 def check_handler(interface: Interface, handler: object) -> None:
-    """Logs a warning for what is odd. Raises ConfigError if a call of any method could not be served rightly."""
+    """Logs a warning for what is odd. Raises ConfigError if a call of any method could not be served correctly."""
     owner = _name_of(handler)
     if isinstance(handler, type):
         for method in interface.methods.values():
@@ -113,8 +113,8 @@ def _is_usable(name: str) -> bool:
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
-    """None for what has none: some functions written in C, and one whose ``__wrapped__`` leads back to itself. Raises
-    TypeError for a method without ``self``."""
+    """The function's signature; None if it has none, as some functions written in C, and one whose ``__wrapped__``
+    leads back to itself. Raises TypeError for a method without ``self``."""
     with contextlib.suppress(ValueError):
         return inspect.signature(function)
     with contextlib.suppress(ValueError):
@@ -158,7 +158,8 @@ def _shown(signature: inspect.Signature) -> str:
 
 
 def _wrong_names(method: Method, wanted: Sequence[Parameter], named: Sequence[inspect.Parameter]) -> str:
-    """Arguments are handed over by position, so one of another name gets what it was not meant to get."""
+    """The complaint about parameters of other names: arguments are passed by position, so such a parameter would get
+    another one's value."""
     for place, (theirs, ours) in enumerate(zip(wanted, named, strict=False)):
         if theirs.name == ours.name or (_same(theirs.name, ours.name) and not _is_of_another(method, ours.name)):
             continue
@@ -171,7 +172,7 @@ def _wrong_names(method: Method, wanted: Sequence[Parameter], named: Sequence[in
 
 
 def _is_of_another(method: Method, name: str) -> bool:
-    """``id_`` may stand for ``id``, unless the IDL has both."""
+    """Whether the IDL has a parameter of exactly this name: ``id_`` stands for ``id`` only if there is no ``id_``."""
     return any(one.name == name for one in method.parameters)
 
 
@@ -180,7 +181,8 @@ def _same(theirs: str, ours: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    """``from_`` stands for ``from``, ``_id`` for an ``id`` that is not used, ``user_id`` for ``userId``."""
+    """The name in the form in which names are compared: ``from_`` equals ``from``, ``_id`` equals ``id``, ``user_id``
+    equals ``userId``."""
     return name.replace("_", "").lower()
 
 
@@ -226,7 +228,7 @@ def _warnings(interface: Interface, handler: object, owner: str) -> Iterator[str
 
 
 def _strangers(interface: Interface, handler: object, owner: str) -> Iterator[str]:
-    """Methods that are nearly called like one that zkrpc calls, where that one was not written beside them."""
+    """Methods whose name is nearly that of a method that zkrpc calls, if that one does not exist in the handler."""
     known = [*interface.methods, *_HOOKS]
     for cls in type(handler).__mro__[:-1]:
         own = [name for name, one in vars(cls).items() if inspect.isroutine(one)]
@@ -261,7 +263,7 @@ def _parameter_names(function: object) -> tuple[str, ...]:
 
 
 def place_of(subject: object, otherwise: object = None) -> str:
-    """``file:line: `` of what the author wrote, of the handler's class if it cannot be told, or nothing."""
+    """``file:line: `` of a method in its author's source, or else of the handler's class, or else nothing."""
     while isinstance(subject, functools.partial):
         subject = subject.func
     try:

@@ -1,7 +1,7 @@
-"""Why a worker could not serve, as its author needs to read it, and how often.
+"""Why a worker could not start to serve: the error as its author needs to read it, and how often it is logged.
 
-Of a traceback only the frames are shown that are not the library's, the import system's or the event loop's. The same
-failure of several workers, or of one that is tried again and again, is told once, and then once a minute with a count.
+A traceback is shown without the frames of zkrpc, the import system and the event loop. The same failure of several
+workers, or of one that is restarted again and again, is logged once, and then once a minute with a count.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _OURS = f"{Path(__file__).parents[1]}{os.sep}"
 _FOREIGN = ("<frozen ", "src/gevent")
 _FOREIGN_PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("importlib", "gevent", "click"))
 _FINAL = (SyntaxError, ImportError, NameError)
-"""What is as it is until somebody edits a file or installs something."""
+"""Errors that last until somebody edits a file or installs something."""
 _LONGEST = 8000
 _TOLD_AGAIN = 60.0
 _MOST_KNOWN = 100
@@ -26,7 +26,7 @@ _MOST_KNOWN = 100
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StartFailure:
-    """What was being done and what came of it, in a line; the traceback; and whether trying again cannot help."""
+    """A line about what was being done and how it failed, the traceback, and whether trying again cannot help."""
 
     summary: str
     detail: str = ""
@@ -34,7 +34,7 @@ class StartFailure:
 
 
 def describe_failure(doing: str, error: BaseException) -> StartFailure:
-    """For an exception of the service's own code, or one that calling it led to."""
+    """The failure for an exception that the service's own code raised, or that calling it led to."""
     told = traceback.TracebackException.from_exception(error)
     had_frames = _keep_theirs(told)
     text = legible_lines("".join(told.format()).rstrip())
@@ -47,7 +47,8 @@ def describe_failure(doing: str, error: BaseException) -> StartFailure:
 
 
 def _keep_theirs(told: traceback.TracebackException) -> bool:
-    """Drops all other frames, also those of what it came from. True if the error itself has one left."""
+    """Drops all frames but the service's own, also those of the error's causes. True if the error itself has one
+    left."""
     told.stack[:] = [frame for frame in told.stack if not is_foreign(frame.filename)]
     for other in (told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())):
         if other is not None:
@@ -56,18 +57,18 @@ def _keep_theirs(told: traceback.TracebackException) -> bool:
 
 
 def is_foreign(file: str) -> bool:
-    """Whether a frame in it is of no use to the author of a service."""
+    """Whether a frame in this file is of no use to the author of a service."""
     return file.startswith((_OURS, *_FOREIGN)) or any(package in file for package in _FOREIGN_PACKAGES)
 
 
 class StartFailures:
-    """Which of them are told. A machine."""
+    """Which failures are logged: a state machine."""
 
     def __init__(self) -> None:
         self._known: dict[StartFailure, tuple[float, int]] = {}
 
     def __repr__(self) -> str:
-        """How many there are."""
+        """The number of different failures."""
         return f"<StartFailures known={len(self._known)}>"
 
     def receive(self, failure: StartFailure, now: float) -> int | None:
@@ -82,7 +83,7 @@ class StartFailures:
 
 
 def log_with_detail(log: logging.Logger, level: int, message: str, detail: str) -> None:
-    """One record whose further lines are the detail, as those of a traceback are."""
+    """Logs one record with further lines of detail, formatted as those of a traceback are."""
     if log.isEnabledFor(level):
         record = log.makeRecord(log.name, level, __file__, 0, message, (), None)
         record.stack_info = "\n".join(f"  {line}" for line in detail.splitlines()) or None

@@ -1,6 +1,6 @@
-"""Walks a server down: executes the steps of its lifecycle, and looks for the moment when nothing is left to wait for.
+"""Stops a server: executes the steps of its lifecycle, and notices when nothing is left to wait for.
 
-What comes when is :mod:`~zkrpc.server.lifecycle`'s; this waits, closes what may be closed, and writes one line each
+:mod:`~zkrpc.server.lifecycle` decides the order; this module waits, closes what may be closed, and logs one line each
 when a stop begins, when it waits for calls, when it ends calls, and when it is over.
 """
 
@@ -24,15 +24,15 @@ from zkrpc.telemetry.observer import Observers
 log = logging.getLogger(__name__)
 
 _POLL = 0.02
-"""Seconds between looks for idleness while finishing a stop."""
+"""Seconds between checks for idleness while finishing a stop."""
 _FLUSH_TIME = 0.5
-"""Seconds given to the last answers of a stop to leave."""
+"""Seconds that the last answers of a stop have to be sent."""
 
 StepAction = Callable[[], None]
 
 
 class StoppingServer(Protocol):
-    """What is walked down."""
+    """The server that is stopped, as this module uses it."""
 
     name: str
     """The service's."""
@@ -47,14 +47,14 @@ class StoppingServer(Protocol):
 
     @property
     def connections(self) -> set[ServerConnection]:
-        """Those that are open."""
+        """The open connections."""
 
     @property
     def busy(self) -> set[ServerConnection]:
-        """Where handlers may be running, connections that are closed already among them."""
+        """Connections on which handlers may be running, including connections that are closed already."""
 
     def stop_accepting(self) -> None:
-        """Closes the port."""
+        """Closes the listening socket."""
 
 
 def walk_down(server: StoppingServer, lifecycle: Lifecycle, steps: Mapping[Step, StepAction]) -> None:
@@ -102,7 +102,8 @@ def _execute(step: Step, server: StoppingServer, steps: Mapping[Step, StepAction
 
 
 def _look_for_idleness(server: StoppingServer, lifecycle: Lifecycle) -> None:
-    """What a peer does or does not say is one thing, and what still runs, for whomever, is another."""
+    """Tells the lifecycle when no handler runs and no peer could still send a call; handlers of closed connections
+    count as well."""
     now = server.clock()
     for connection in list(server.connections):
         asked_at = connection.asked_to_end_at

@@ -1,9 +1,9 @@
-"""When to start, restart and end worker processes: a machine that knows neither processes nor signals.
+"""When to start, restart and end worker processes: a state machine that touches neither processes nor signals.
 
-A *slot* is a place for one worker, with its name and its port. Its worker may change: one that dies is started again,
-at once if it had been up for a while, and with a growing pause if it keeps dying. One that exits with EXIT_CONFIG says
-that trying again cannot help; then everything is stopped with that status. Only a slot that was never ready can end the
-others so: once a service runs, a bad file that meets one worker's restart must not take the rest down.
+A *slot* is a place for one worker, with its name and its port. A worker that dies is replaced by another in the same
+slot, at once if it had been up for a while, and with a growing pause if workers keep dying. Exit status EXIT_CONFIG
+means that trying again cannot help; then everything is stopped with that status. That holds only for a slot that was
+never ready: once a service runs, a bad file that is there when one worker restarts must not stop the others.
 
 A reload replaces the workers slot by slot. The successor is started beside the old worker, and only when it is ready is
 the old one asked to drain; the next slot is taken when that one is gone, so that there is never more than one process
@@ -17,9 +17,10 @@ STOPPING   all workers are gone                          Exit; being told to sto
 DONE       never
 =========  ============================================  ======================================================
 
-*A drain is begun once and is bounded.* Signals come twice, from whoever stops a service and by way of us, and in any
-order; so none that asks for a drain ever ends one. Whoever cannot wait says ``kill``. A worker that was asked has as
-long as it said its stop may take, and then some; one that has not ended by then does not answer, and is killed.
+*A drain is begun once and is bounded.* A signal may reach a worker twice, from the operator and from its supervisor,
+and in any order; so no signal that asks for a drain ever cuts one short. To end without waiting there is ``kill``. A
+worker that was asked to drain has as long as it has announced, and KILL_GRACE on top; one that has not ended by then
+hangs, and is killed.
 
 Order that safety rests on: CloseSession(worker) is only given after that worker's exit was observed (``waitpid``); a
 session that is closed while its owner lives would take a living instance out of the registry.
@@ -34,12 +35,13 @@ EXIT_CONFIG = 78
 """sysexits.h's EX_CONFIG: the worker cannot run with what it was given."""
 
 KILL_GRACE = 6.0
-"""Seconds that a worker has to end beyond what it said that finishing its calls may take: for leaving the registry, for
-closing, and for a machine under load. All there is for one that has not said anything, as it has no calls yet."""
+"""Seconds that a worker has to end on top of the time that it announced for finishing its calls: for leaving the
+registry, for closing, and for a machine under load. A worker that has announced nothing has no calls yet, and gets only
+these."""
 
 
 class SupervisionState(enum.Enum):
-    """What the supervisor as a whole is doing."""
+    """The state of the supervisor as a whole."""
 
     RUNNING = "running"
     STOPPING = "stopping"
@@ -48,7 +50,7 @@ class SupervisionState(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Spawn:
-    """Start a worker in this slot; ``worker`` is its number, which no other one ever had."""
+    """Start a worker in this slot; ``worker`` is its number, which is never used again."""
 
     slot: int
     worker: int
@@ -56,7 +58,7 @@ class Spawn:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CloseSession:
-    """Close the ZooKeeper session that this dead worker had, if it had one."""
+    """Close the ZooKeeper session of this dead worker, if it had one."""
 
     worker: int
 
@@ -70,7 +72,7 @@ class Terminate:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Kill:
-    """End this worker now. ``overdue`` if it was asked and has not ended in time."""
+    """Kill this worker now. ``overdue`` is True if it was asked to drain and has not ended in time."""
 
     worker: int
     overdue: bool = False
@@ -92,7 +94,7 @@ class _Worker:
     started_at: float
     ready: bool = False
     bound: float = 0.0
-    """Seconds that finishing its calls may take, as it said."""
+    """Seconds that finishing its calls may take, as the worker announced."""
     asked_at: float | None = None
     killed: bool = False
 
@@ -100,23 +102,24 @@ class _Worker:
 @dataclasses.dataclass(slots=True)
 class _Slot:
     worker: int | None = None
-    """Who has the place."""
+    """The number of the slot's worker; None if it has none."""
     successor: int | None = None
-    """Who is to have it, and is not ready yet."""
+    """The number of its successor that is not ready yet; None if there is none."""
     outdated: bool = False
-    """A successor is to be started as soon as there is room for one."""
+    """True if a successor is to be started as soon as there is room for one more process."""
     failures: int = 0
     restart_at: float | None = None
     waiting_since: float | None = None
-    """Since when somebody else has had its port."""
+    """Since when another process has had its port; None if none has."""
     was_ready: bool = False
-    """Some worker of this slot was ready once."""
+    """True if a worker of this slot was ready once."""
 
 
 class Supervision:
-    """The machine. ``backoff`` and ``max_backoff`` are the pauses in seconds before the second restart in a row and at
-    most; a worker that was up for ``healthy_after`` seconds starts from the beginning. A port that is taken is waited
-    for for ``port_patience`` seconds at the start, as an orphan of an earlier run gives it up while it drains."""
+    """The state machine. ``backoff`` is the pause in seconds before the second restart in a row, and doubles up to
+    ``max_backoff``; after a worker was up for ``healthy_after`` seconds it begins anew. At the start, a port that is in
+    use is waited for during ``port_patience`` seconds, as an orphaned worker of an earlier run frees it when it
+    drains."""
 
     def __init__(
         self,
@@ -146,26 +149,26 @@ class Supervision:
 
     @property
     def running(self) -> int:
-        """Workers whose end has not been observed."""
+        """The workers whose end has not been observed."""
         return len(self._workers)
 
     @property
     def headcount(self) -> str:
-        """The same in words."""
+        """The number of running workers in words."""
         return f"{self.running} worker{'s' if self.running != 1 else ''}"
 
     def effects(self) -> list[Effect]:
-        """What to do now, in this order; handed out once."""
+        """What to do now, in this order; each effect is given once."""
         effects, self._effects = self._effects, []
         return effects
 
     def next_timer(self) -> float | None:
-        """When the next restart is due, or the next kill."""
+        """When the next restart or kill is due; None if none is."""
         restarts = [slot.restart_at for slot in self._slots if slot.restart_at is not None]
         return min(restarts + [_kill_at(worker) for worker in self._drainers()], default=None)
 
     def handle_timer(self, now: float) -> None:
-        """Starts the workers whose pause is over, and has those killed that do not answer."""
+        """Starts workers whose pause is over, and kills those that have not ended in time."""
         for number, slot in enumerate(self._slots):
             if slot.restart_at is not None and slot.restart_at <= now:
                 self._spawn(number, now)
@@ -175,14 +178,15 @@ class Supervision:
                 self._effects.append(Kill(number, overdue=True))
 
     def start(self, now: float) -> None:
-        """Start every worker."""
+        """Starts every worker."""
         for number in range(len(self._slots)):
             self._spawn(number, now)
 
     # -- what people want
 
     def reload(self, now: float) -> bool:
-        """Replace every worker, one after another; those that wait for their restart start now. False if we stop."""
+        """Replaces every worker, one after another; those that wait for their restart start now. False while
+        stopping."""
         if self.state is not SupervisionState.RUNNING:
             return False
         for slot in self._slots:
@@ -200,14 +204,14 @@ class Supervision:
         return True
 
     def stop(self, now: float) -> bool:
-        """Drain every worker. False if that was begun before; then nothing changes."""
+        """Drains every worker. False if that was begun before; then nothing changes."""
         if self.state is not SupervisionState.RUNNING:
             return False
         self._become_stopping(0, now)
         return True
 
     def kill(self, now: float) -> None:
-        """End everything without waiting for anybody."""
+        """Kills every worker without waiting for calls."""
         self.stop(now)
         self._effects = [effect for effect in self._effects if not isinstance(effect, Terminate)]
         for number, worker in self._workers.items():
@@ -218,18 +222,18 @@ class Supervision:
     # -- what happens
 
     def receive_bound(self, number: int, seconds: float) -> None:
-        """A worker says how long finishing its calls may take, before it has any."""
+        """A worker announces how long finishing its calls may take, before it serves any."""
         if number in self._workers:
             self._workers[number].bound = seconds
 
     def receive_done(self, number: int, now: float) -> None:
-        """A worker has nothing left to do but to end; it may hang there, in a thread of the service's for one."""
+        """A worker has nothing left to do but to exit. It may hang at that, for instance in a thread of the service."""
         worker = self._workers.get(number)
         if worker is not None:
             worker.asked_at, worker.bound = now, 0.0
 
     def receive_ready(self, number: int, now: float) -> None:
-        """A worker serves, and whoever looks for it can find it."""
+        """A worker serves and is registered."""
         worker = self._workers.get(number)
         if worker is None or self.state is not SupervisionState.RUNNING:
             return
@@ -252,7 +256,7 @@ class Supervision:
         self._end_if_empty()
 
     def receive_port_taken(self, number: int, now: float) -> None:
-        """A worker could not be started, as somebody else has its port."""
+        """A worker could not be started, as another process has its port."""
         worker = self._workers.pop(number)
         slot = self._slots[worker.slot]
         slot.worker = slot.successor = None
@@ -265,7 +269,7 @@ class Supervision:
         self._end_if_empty()
 
     def _mend(self, number: int, worker: _Worker, status: int, now: float) -> None:
-        """Does what the end of a worker calls for while the others go on."""
+        """Deals with the end of one worker while the others go on."""
         slot = self._slots[worker.slot]
         if number == slot.successor:
             slot.successor = None
@@ -309,7 +313,7 @@ class Supervision:
             self._replacing = None
 
     def _is_left(self, number: int) -> bool:
-        """Whether a worker of this slot was asked to end, and has not."""
+        """Whether a worker of this slot was asked to end and has not ended."""
         return any(worker.slot == number and worker.asked_at is not None for worker in self._workers.values())
 
     def _pause(self, slot: _Slot, worker: _Worker, now: float) -> float:
@@ -336,7 +340,7 @@ class Supervision:
             self._effects.append(Terminate(number))
 
     def _drainers(self) -> list[_Worker]:
-        """Those that were asked to end, and may still do so by themselves."""
+        """The workers that were asked to end and still have time to do so."""
         return [worker for worker in self._workers.values() if worker.asked_at is not None and not worker.killed]
 
     def _become_stopping(self, status: int, now: float) -> None:

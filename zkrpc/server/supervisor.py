@@ -1,12 +1,13 @@
-"""The parent of worker processes: spawns them, hears from them, and closes the ZooKeeper sessions of dead ones.
+"""The parent of worker processes: spawns them, reads their reports, and closes the ZooKeeper sessions of dead ones.
 
-A plain process without gevent and without a ZooKeeper client of its own, so nothing of a worker's trouble is its
-trouble. Each worker holds one end of a socket pair: it tells its session's id and password over it as JSON lines, how
-long finishing its calls may take, and when it is ready, and reads end-of-file from it when the supervisor is gone, upon
-which it drains. What to do is decided by :class:`~zkrpc.server.supervision.Supervision`.
+It is a plain process without gevent and without a ZooKeeper client of its own, so what goes wrong in a worker does not
+affect it. Each worker holds one end of a socket pair. Over it the worker reports, as JSON lines, its session's id and
+password, how long finishing its calls may take, and when it is ready; it reads end-of-file from it when the supervisor
+has ended, and drains then. :class:`~zkrpc.server.supervision.Supervision` decides what to do.
 
-A fixed port is bound here and listened on by the workers, which inherit it: so a worker and its successor have it
-together for a while, and what waits to be accepted is nobody's alone. While a slot has no worker its port refuses.
+The supervisor binds a fixed port, and the workers inherit the socket and listen on it: so a worker and its successor
+share it for a while, together with the connections that wait to be accepted. While a slot has no worker its port
+refuses connections.
 """
 
 from __future__ import annotations
@@ -48,11 +49,11 @@ log = logging.getLogger(__name__)
 
 _CLOSE_TIMEOUT = 2.0
 _WATCH_INTERVAL = 0.5
-"""Seconds between looks at the files that a reloading supervisor watches."""
+"""Seconds between checks of the files that ``--reload`` watches."""
 _MAX_REPORT = 65536
 _WHY = ": it is stopped, wedged, or waits for a thread that is no daemon"
 _REPEAT_INTERVAL = 5.0
-"""Seconds between lines about a stop that is asked for again."""
+"""Seconds between log lines about a stop that is asked for again."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -66,10 +67,10 @@ class _Worker:
     session: tuple[int, bytes] | None = None
     asked_at: float | None = None
     failure: StartFailure | None = None
-    """Why it ends, as it said."""
+    """Why it ends, as the worker reported."""
 
     def __str__(self) -> str:
-        """As people know it."""
+        """The worker's name in the log."""
         return f"worker {self.slot} (pid {self.process.pid})"
 
 
@@ -109,10 +110,10 @@ class Supervisor:
         self._repeated_at = -_REPEAT_INTERVAL
 
     def run(self) -> int:
-        """Supervises until a signal ends it; returns the exit status. Call it from the main thread.
+        """Supervises until a signal ends that; returns the exit status. Call it from the main thread.
 
         SIGTERM and SIGINT drain, however often they come; SIGQUIT kills; SIGHUP replaces the workers, one after
-        another. Raises ConfigError, with what a worker said of it, if trying again cannot help.
+        another. Raises ConfigError, with the worker's report, if trying again cannot help.
         """
         with self._receiving_signals():
             self._machine.start(time.monotonic())
@@ -197,7 +198,7 @@ class Supervisor:
                     self._note_repeated(name, now)
 
     def _note_repeated(self, name: str, now: float) -> None:
-        """Once in a while: some send it many times."""
+        """Logs a repeated signal, at most once in a while, as some tools send it many times."""
         if now >= self._repeated_at + _REPEAT_INTERVAL:
             self._repeated_at = now
             log.info("%s: stopping already, waiting for %s; SIGQUIT ends all", name, self._machine.headcount)
@@ -232,7 +233,7 @@ class Supervisor:
             log.error("%s: %s, for the %dth time", worker, failure.summary, count)
 
     def _hear(self, worker: _Worker) -> None:
-        """Takes the lines a worker sent; the last session it told of is the one to close for it."""
+        """Reads the lines that a worker sent; the session that it reported last is the one to close after its death."""
         try:
             while chunk := worker.channel.recv(_MAX_REPORT):
                 *lines, worker.received = (worker.received + chunk)[-_MAX_REPORT:].split(b"\n")
@@ -245,7 +246,7 @@ class Supervisor:
             self._selector.unregister(worker.channel)
 
     def _note(self, worker: _Worker, line: bytes) -> None:
-        """One report. A worker's nonsense is its own trouble: the others still need their supervisor."""
+        """Takes in one report. A malformed one is ignored, as the other workers still need their supervisor."""
         try:
             match json.loads(line):
                 case {"session": [int(number), str(password)]}:
@@ -316,7 +317,7 @@ class Supervisor:
         self._selector.register(ours, selectors.EVENT_READ, worker)
 
     def _bind(self, port: Port, number: int) -> bool:
-        """Takes the port of a worker that is to be started; tells the machine if that cannot be."""
+        """Binds the port of a worker that is to be started, or tells the machine that it is in use."""
         try:
             port.open()
         except OSError as error:
@@ -354,7 +355,8 @@ class Supervisor:
 
 
 def _stamps(folder: Path) -> Iterator[tuple[str, int]]:
-    """The sources below a folder and when they changed; hidden folders and virtual environments are left out."""
+    """The source files below a folder with their times of change; hidden folders and virtual environments are left
+    out."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not _is_foreign(os.path.join(place, name))]
         for name in names:
@@ -365,7 +367,8 @@ def _stamps(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _is_foreign(folder: str) -> bool:
-    """True for what nobody edits: looking at thousands of installed files twice a second is not free."""
+    """True for a folder of installed files, which are not edited: checking thousands of them twice a second is not
+    free."""
     return os.path.basename(folder).startswith((".", "__")) or os.path.exists(os.path.join(folder, "pyvenv.cfg"))
 
 

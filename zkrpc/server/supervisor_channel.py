@@ -1,5 +1,4 @@
-"""What a worker and its supervisor tell each other over a socket pair, as the worker sees it; see
-:mod:`~zkrpc.server.supervisor`."""
+"""The worker's end of the socket pair between a worker and its supervisor; see :mod:`~zkrpc.server.supervisor`."""
 
 from __future__ import annotations
 
@@ -12,9 +11,9 @@ from zkrpc.server.startup import StartFailure
 
 
 class SupervisorChannel:
-    """A worker's end of the pair: tells its ZooKeeper session, notices when the supervisor is gone.
+    """A worker's end of the pair: reports its ZooKeeper session, and notices when the supervisor has ended.
 
-    ``descriptor`` is inherited.
+    ``descriptor`` is inherited from the supervisor.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -23,33 +22,33 @@ class SupervisorChannel:
         os.set_inheritable(descriptor, False)
 
     def tell_session(self, number: int, password: bytes) -> None:
-        """Reports a new ZooKeeper session; a supervisor that is gone is no error here."""
+        """Reports a new ZooKeeper session; it is no error if the supervisor has ended."""
         self._tell({"session": [number, password.hex()]})
 
     def tell_bound(self, seconds: float) -> None:
-        """Reports how long finishing the calls may take once it is asked for; to be said before there are any."""
+        """Reports how long finishing the calls of a drain may take; to be called before any call is served."""
         self._tell({"bound": float(seconds)})
 
     def tell_done(self) -> None:
-        """Reports that nothing is left to do but to end."""
+        """Reports that nothing is left to do but to exit."""
         self._tell({"done": True})
 
     def tell_failure(self, failure: StartFailure) -> bool:
-        """Reports why we end; False if there is nobody who could pass it on."""
+        """Reports why this worker ends; False if the supervisor has ended and cannot log it."""
         return self._tell({"failed": [failure.summary, failure.detail]})
 
     def tell_ready(self) -> None:
-        """Reports that calls are served and callers can find us."""
+        """Reports that this worker serves and is registered."""
         self._tell({"ready": True})
 
     def abandon(self) -> None:
-        """In a forked child: leaves the pair to the worker, whose end the supervisor would not see otherwise."""
+        """In a forked child: closes the descriptor, as the supervisor would not notice the worker's end otherwise."""
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, self._descriptor, inheritable=False)
         os.close(nothing)
 
     def wait_for_end(self) -> None:
-        """Returns when the supervisor is gone. Meant for a greenlet of its own."""
+        """Returns when the supervisor has ended. Meant for a greenlet of its own."""
         with contextlib.suppress(OSError):
             while self._socket.recv(64):
                 pass

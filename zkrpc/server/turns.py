@@ -1,19 +1,20 @@
-"""Who may use the hub next, when somebody has just used it for long.
+"""Which connection may use the hub next, after one has used it for long.
 
-Reading, parsing, decoding and handlers that never block all run in the hub, one connection after another. What one of
-them costs there is bounded by a *slice*: a connection that has used it up stops, and neither reads nor runs anything
-until its turn comes. Those that wait take turns: one peer address after another, and of each its connections, first
-come first served. All turns together get a slice in each round of the event loop, one turn at least. So in every round
-all others are served first, however many wait here and however much they have to do.
+Reading, parsing, decoding and handlers that never block all run in the hub, one connection after another. How long one
+of them may use it is bounded by a *slice*: a connection that has used it up stops, and neither reads nor runs anything
+until its turn comes. Waiting connections take turns: one peer address after another, and of each address its
+connections in the order in which they came. All turns together get one slice in each round of the event loop, and at
+least one turn. So in every round all other connections are served first, however many wait here and however much they
+have to do.
 
 ::
 
     a round:   readable | readable | readable | a slice of turns | timers … | readable | …
 
-A connection whose turn was a short one goes on as everybody does; one that has used half a slice waits for its turn.
-Nobody is punished; whoever needs the hub for longer than a slice at a time gets all of what the others leave.
+A connection whose turn was short is read as usual again; one that has used half a slice in its turn waits for the next.
+A connection that needs the hub for longer than a slice at a time gets all the time that the others leave.
 
-Pure: it is given a timer of the event loop and what tells one round from the next.
+Pure: the timer of the event loop, and a function that tells one round from the next, are handed in.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from collections.abc import Callable
 from typing import Any
 
 SLICE = 0.002
-"""Seconds that a connection may use the hub for at a time: some hundred quick calls, and not much beside the time that
-a call takes through a network."""
+"""Seconds for which a connection may use the hub at a time: enough for some hundred quick calls, and short compared
+with a round trip through a network."""
 LONG = SLICE / 2
-"""Seconds after which a connection has had its turn."""
+"""Seconds after which a turn counts as a long one."""
 NOTABLE = SLICE / 40
-"""Seconds that are worth being noted."""
+"""Seconds of work from which ``charge`` is worth calling."""
 _MOST = 5 * SLICE
-"""Seconds of one round after which what may take long waits for its turn, whoever it comes from."""
+"""Seconds of one round after which all work that may take long waits for a turn, whichever connection it comes from."""
 
 
 class Turns:
@@ -38,7 +39,7 @@ class Turns:
 
     Args:
         timer: calls back in the loop's next round, ``start(callback, update=False)``; there is one callback at most.
-        round_of: a number that is another in each round of the event loop.
+        round_of: gives a number that is different in each round of the event loop.
         clock: monotonic seconds.
     """
 
@@ -63,7 +64,7 @@ class Turns:
         return f"<Turns waiting={len(self)}>"
 
     def wait(self, address: str, take_turn: Callable[[], object]) -> None:
-        """Has it called when its turn comes, once."""
+        """Has ``take_turn`` called once, at the next turn of this address."""
         crowd = self._waiting.get(address)
         if crowd is None:
             crowd = self._waiting[address] = deque()
@@ -71,7 +72,7 @@ class Turns:
         self._arm()
 
     def charge(self, seconds: float) -> None:
-        """Somebody has used the hub for that long in this round."""
+        """Adds to the time for which the hub was used in this round."""
         now = self._round_of()
         if now != self._round:
             self._round = now
@@ -79,11 +80,11 @@ class Turns:
         self._spent += seconds
 
     def is_spent(self) -> bool:
-        """Whether so much was used in this round that what can wait should."""
+        """Whether so much time was used in this round that work which can wait should wait."""
         return self._spent > _MOST and self._round_of() == self._round
 
     def close(self) -> None:
-        """Nobody gets a turn any more."""
+        """Gives no more turns."""
         self._waiting.clear()
         self._timer.stop()
         self._timer.close()

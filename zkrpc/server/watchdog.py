@@ -1,9 +1,9 @@
-"""A thread beside the hub that sees when it is blocked, and by what; see :mod:`~zkrpc.server.blockage`.
+"""A thread beside the hub that notices when the hub is blocked, and by what; see :mod:`~zkrpc.server.blockage`.
 
-What it costs: the hub runs one timer's callback, and the thread looks at one number, a few times a second; no call
-knows of it. The thread writes no log: the hub may be blocked in the middle of writing one, with its locks. It leaves
-what it saw to the hub, which logs it as soon as it runs. Only of a hub that may never run again it says a word itself,
-on the standard error.
+Its cost is a timer callback in the hub and a look at one number in the thread, a few times a second; calls are not
+slowed down. The thread does not log, as the hub may be blocked inside of logging and hold its locks. It leaves what it
+found to the hub, which logs it as soon as it runs again. Only about a hub that may never run again the thread itself
+writes a line, to standard error.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from zkrpc.zookeeper.session import Session
 log = logging.getLogger(__name__)
 
 _LOOK_INTERVAL = 0.1
-"""Seconds between the thread's looks."""
+"""Seconds between the thread's checks."""
 _MOST_FRAMES = 12
 _DISPATCH = Dispatcher.dispatch.__code__
 
@@ -42,7 +42,7 @@ _ADVICE = (
 
 
 class Watchdog:
-    """Watches the hub of the thread that makes it, from ``start`` to ``stop``. One for a process is enough.
+    """Watches the hub of the thread that makes it, from ``start`` to ``stop``. One for each process is enough.
 
     ``observers`` are told of every time that the hub was blocked, also of those that the log leaves out.
     """
@@ -58,11 +58,11 @@ class Watchdog:
         self._follower: gevent.Greenlet[..., None] | None = None
 
     def __repr__(self) -> str:
-        """What the machine knows."""
+        """The state of its machine."""
         return f"<Watchdog {self._machine!r}>"
 
     def start(self, session: Session | None = None) -> None:
-        """Begins; with a session it also says when that was lost because the hub was blocked."""
+        """Begins to watch. With a session, it also reports when that was lost because the hub was blocked."""
         self._machine = Blockages(time.monotonic())
         self._running.acquire()
         self._timer.start(self._beat)
@@ -71,7 +71,7 @@ class Watchdog:
             self._follower = gevent.spawn(self._follow, session)
 
     def stop(self) -> None:
-        """Ends the thread, in a moment, and everything else at once."""
+        """Stops watching at once; the thread ends a moment later."""
         self._timer.stop()
         self._timer.close()
         if self._running.locked():
@@ -133,8 +133,8 @@ class Watchdog:
 
 
 def find_place(frame: FrameType | None) -> Place:
-    """What a thread is doing whose innermost frame is this one: the method it serves, and what of the stack is not of
-    the library or of gevent."""
+    """The place of a thread whose innermost frame is this one: the method that it serves, and the stack without the
+    frames of zkrpc and gevent."""
     frames: list[tuple[str, int, str]] = []
     method = ""
     while frame is not None and not method:
