@@ -12,7 +12,7 @@ import contextvars
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from zkrpc.deadline import Deadline
+from zkrpc.deadline import DEADLINE_BUDGET, Deadline
 
 if TYPE_CHECKING:
     from zkrpc.endpoint import Endpoint
@@ -189,7 +189,7 @@ class ServerCall:
     @property
     def deadline(self) -> Deadline | None:
         """When the caller stops waiting; None if it did not say."""
-        budget = self.headers.get("Deadline-Budget")
+        budget = self.headers.get(DEADLINE_BUDGET)
         return None if budget is None else Deadline.from_budget(budget, self.received_at)
 
     def __repr__(self) -> str:

@@ -6,10 +6,23 @@ agree (gRPC's guide on deadlines gives the same rule). Every hop can only shorte
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-_MAX_BUDGET_MS = 2**31 - 1
+DEADLINE_BUDGET = "Deadline-Budget"
+"""The metadata key under which it travels: time the caller still waits, in whole milliseconds and ASCII digits."""
+
+_LONGEST = 2**31 - 1
+"""Milliseconds; whoever says more, in up to ``_MOST_DIGITS`` digits, is taken to say this."""
+_MOST_DIGITS = 10
+
+
+def read_budget(text: str) -> float:
+    """Seconds that a peer's ``Deadline-Budget`` gives; infinity if the text is none, and so bounds nothing."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        return math.inf
+    return min(int(text), _LONGEST) / 1000
 
 
 class Deadline(NamedTuple):
@@ -24,10 +37,9 @@ class Deadline(NamedTuple):
 
     @classmethod
     def from_budget(cls, text: str, now: float) -> Deadline | None:
-        """The deadline a peer's ``Deadline-Budget`` (integer milliseconds, ASCII) means; None if it is not one."""
-        if not text.isascii() or not text.isdigit() or len(text) > 10:
-            return None
-        return cls(now + min(int(text), _MAX_BUDGET_MS) / 1000)
+        """The deadline that a peer's ``Deadline-Budget`` means; None if it is not one."""
+        seconds = read_budget(text)
+        return None if seconds == math.inf else cls(now + seconds)
 
     def remaining(self, now: float) -> float:
         """Seconds left; negative once it has passed."""
@@ -39,7 +51,7 @@ class Deadline(NamedTuple):
 
     def budget(self, now: float) -> str:
         """What to send as ``Deadline-Budget``: whole milliseconds, rounded down so that hops only shorten it."""
-        return str(max(0, min(int((self.at - now) * 1000), _MAX_BUDGET_MS)))
+        return str(max(0, min(int((self.at - now) * 1000), _LONGEST)))
 
 
 make_deadline: Callable[[type[Deadline], tuple[float]], Any] = tuple.__new__

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from zkrpc.client.replies import epoch_of, failure_of, is_refusal, misfit, tell_more, unreadable
+from zkrpc.client.replies import failure_of, is_refusal, misfit, tell_more, unreadable
 from zkrpc.codec import FailureKind, encode_failure
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import (
@@ -107,24 +107,6 @@ def test_stale_epoch_says_both_epochs() -> None:
     assert isinstance(got, StaleEpoch) and (got.seen, got.current) == (7, 6)
     got = failure(encode_failure("over", 6), {"zkrpc-error": "StaleEpoch"})
     assert isinstance(got, StaleEpoch) and (got.seen, got.current) == (0, 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "epoch"),
-    [
-        ("0", 0),
-        ("7", 7),
-        (str(2**63 - 1), 2**63 - 1),
-        (str(2**63), None),
-        ("9" * 20, None),
-        ("-1", None),
-        ("٣", None),
-        ("", None),
-    ],
-)
-def test_epoch_is_a_number_of_63_bits_or_nothing(text: str, epoch: int | None) -> None:
-    """What grows for ever must not be poisoned by what is no epoch."""
-    assert epoch_of({"zkrpc-epoch": text}) == epoch
 
 
 def test_unreadable_failure_is_still_a_failure() -> None:

@@ -10,6 +10,7 @@ from zkrpc.server.call_queue import CallQueue
 from zkrpc.server.dispatch import Answer, refuse
 from zkrpc.server.shares import Share
 from zkrpc.wire.message import Request
+from zkrpc.wire.status import DRAINING
 
 
 class Open:
@@ -40,7 +41,7 @@ class Bench:
 
 def draining(request: Request) -> Answer | None:
     """Some answer."""
-    return refuse(request, "the server stopped", "Draining")
+    return refuse(request, "the server stopped", DRAINING)
 
 
 def test_queue_keeps_what_the_admission_takes_and_answers_the_rest() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -231,6 +232,17 @@ def test_dispatcher_ignores_a_budget_that_is_none(bench: Bench, budget: str) -> 
     assert expires_at(request) > 1000.0
     answer = bench.dispatch(request, now=1000.0)
     assert answer is not None and answer.kind is MessageKind.REPLY
+
+
+@pytest.mark.parametrize("budget", ["250", "9999999999", "99999999999", "0" * 11, "soon"])
+def test_dispatcher_and_handler_read_the_same_deadline(bench: Bench, budget: str) -> None:
+    """Also beyond ten digits, where it is none."""
+    seen: list[Any] = []
+    bench.handler.script = lambda *_: seen.append(current_call()) or "x"  # type: ignore[func-returns-value]  # to note
+    request = call_of("echo", binary(ECHO, "x"), headers={"Deadline-Budget": budget}, received_at=3.0)
+    bench.dispatch(request, now=3.0)
+    deadline = seen[0].deadline
+    assert expires_at(request) == (math.inf if deadline is None else deadline.at)
 
 
 @pytest.mark.parametrize("script", ["returns", "raises", "declared", "refused"])

@@ -34,6 +34,7 @@ from zkrpc.telemetry.events import (
     ServerStopped,
 )
 from zkrpc.telemetry.observer import Observers
+from zkrpc.wire.status import OVERLOADED
 
 
 class Bench:
@@ -132,7 +133,7 @@ def test_observer_hears_of_a_request_that_was_refused() -> None:
     there is not is not repeated."""
     bench = Bench()
     request = call_of("echo", received_at=10.25)
-    bench.observer.refused(request, PEER, refuse(request, "full", "Overloaded"))
+    bench.observer.refused(request, PEER, refuse(request, "full", OVERLOADED))
     bench.observer.refused(oneway_of("x" * 100, received_at=10.5), PEER, None)
     assert bench.listener.events == [
         RequestRefused(service="echoes", interface="Echo", method="echo", peer=PEER, queued=0.25, error="Overloaded"),

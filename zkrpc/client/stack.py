@@ -17,13 +17,14 @@ from zkrpc.client.channel import Channel
 from zkrpc.client.hedging import hedging
 from zkrpc.client.member import Member
 from zkrpc.client.primary_router import PrimaryRouter
-from zkrpc.client.replies import epoch_of, failure_of, is_refusal, misfit, tell_more, unreadable
+from zkrpc.client.replies import failure_of, is_refusal, misfit, tell_more, unreadable
 from zkrpc.client.subchannel import Subchannel
 from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError, TooLarge
 from zkrpc.policies.retry import RetryPolicy, retrying
 from zkrpc.wire import headers as keys
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Reply
+from zkrpc.wire.status import epoch_of
 
 _EXCEPTION = MessageKind.EXCEPTION
 

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from zkrpc.server.dispatch import Answer, expires_at, refuse
 from zkrpc.server.shares import Share
+from zkrpc.wire import status
 from zkrpc.wire.message import Request
 
 if TYPE_CHECKING:
@@ -203,9 +204,9 @@ class Admission:
     def refusal(self, request: Request) -> Answer | None:
         """Why a call was not admitted; None for a oneway call, which wants no answer."""
         if not self._gate.accepts_calls:
-            return refuse(request, "the server is stopping", "Draining")
+            return refuse(request, "the server is stopping", status.DRAINING)
         message = f"the server runs {self._most} calls at once, and {self.queued} wait"
-        return refuse(request, message, "Overloaded", retry_after=self._hint())
+        return refuse(request, message, status.overloaded(self._hint()))
 
     def _set_most(self, most: int) -> None:
         self._most = most
@@ -292,4 +293,4 @@ def _queued_by(share: Share) -> int:
 
 
 def _too_late(request: Request) -> Answer | None:
-    return refuse(request, "the deadline passed while the call waited for its turn", "DeadlineExceeded")
+    return refuse(request, "the deadline passed while the call waited for its turn", status.TOO_LATE)

@@ -22,7 +22,7 @@ from typing import Any
 import gevent
 from gevent import get_hub
 
-from zkrpc.errors import Executed, LocalProtocolError
+from zkrpc.errors import LocalProtocolError
 from zkrpc.outbox import Outbox
 from zkrpc.server.buffers import Holding
 from zkrpc.server.call_queue import CallQueue
@@ -33,6 +33,7 @@ from zkrpc.server.host import ConnectionHost
 from zkrpc.server.intake import Intake
 from zkrpc.server.shares import host_of
 from zkrpc.server.turns import LONG, NOTABLE, SLICE
+from zkrpc.wire import status
 from zkrpc.wire.message import ProtocolState, Request
 from zkrpc.wire.server import ServerProtocol
 
@@ -122,10 +123,10 @@ class ServerConnection:
 
     def answer_stragglers(self) -> None:
         """Answers every call that still runs as possibly executed, and ends its greenlet."""
-        self._queue.answer_waiting(lambda request: refuse(request, "the server stopped", "Draining"))
+        self._queue.answer_waiting(lambda request: refuse(request, "the server stopped", status.DRAINING))
         for worker, request in list(self._serving.items()):
             self._end(worker)
-            self._answer(request, refuse(request, "the server stopped", "Draining", executed=Executed.MAYBE))
+            self._answer(request, refuse(request, "the server stopped", status.STOPPED))
         self.flush()
 
     def end_overdue(self, now: float) -> bool:
@@ -217,7 +218,9 @@ class ServerConnection:
         if began is None:
             self._work_armed = False
             if self._outbox.is_full:
-                self._queue.turn_out(lambda request: refuse(request, "replies wait for you to be read", "Overloaded"))
+                self._queue.turn_out(
+                    lambda request: refuse(request, "replies wait for you to be read", status.OVERLOADED)
+                )
             if self._intake.is_waiting or self._outbox.is_full:
                 self.flush()
                 self._holding.update(self.protocol, len(self._outbox))
@@ -347,7 +350,7 @@ class ServerConnection:
         try:
             protocol.send_reply(request, answer.body, kind=answer.kind, headers=answer.headers)
         except LocalProtocolError as error:
-            refusal = refuse(request, str(error), "RemoteError", executed=Executed.YES)
+            refusal = refuse(request, str(error), status.FAILED)
             assert refusal is not None
             protocol.send_reply(request, refusal.body, kind=refusal.kind, headers=refusal.headers)
 

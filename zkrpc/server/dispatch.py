@@ -9,16 +9,17 @@ what happened                       answer                                execut
 ==================================  ====================================  =============
 the handler returned                REPLY                                 yes
 it raised what the IDL declares     REPLY with that exception             yes
-it raised anything else             EXCEPTION, INTERNAL_ERROR             yes
-its result does not fit the IDL     EXCEPTION, INTERNAL_ERROR             yes
-unknown method                      EXCEPTION, UNKNOWN_METHOD             no
-unreadable arguments                EXCEPTION, PROTOCOL_ERROR             no
-an interceptor refused              EXCEPTION, INTERNAL_ERROR             no
-the caller's deadline has passed    EXCEPTION, INTERNAL_ERROR             no
-an interceptor revoked the outcome  EXCEPTION, INTERNAL_ERROR             as it says
+it raised anything else             EXCEPTION, ``FAILED``                 yes
+its result does not fit the IDL     EXCEPTION, ``FAILED``                 yes
+unknown method                      EXCEPTION, ``UNKNOWN_METHOD``         no
+unreadable arguments                EXCEPTION, ``UNREADABLE``             no
+an interceptor refused              EXCEPTION, by what it raised          no
+the caller's deadline has passed    EXCEPTION, ``TOO_LATE``               no
+an interceptor revoked the outcome  EXCEPTION, by what it put there       as it says
 ==================================  ====================================  =============
 
-A reply carries the epoch of the primary that ran the call, if an interceptor noted one on the call.
+What each status says on the wire, :mod:`zkrpc.wire.status` knows. A reply carries the epoch of the primary that ran the
+call, if an interceptor noted one on the call.
 """
 
 from __future__ import annotations
@@ -28,24 +29,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from zkrpc.call import Interceptor, ServerCall, compose, enter_call, leave_call, make_server_call, run_handler
-from zkrpc.codec import MAX_ELEMENTS, FailureKind, encode_failure
-from zkrpc.errors import CallError, Executed, NotPrimary, Overloaded, RemoteProtocolError, StaleEpoch
+from zkrpc.codec import MAX_ELEMENTS, encode_failure
+from zkrpc.deadline import DEADLINE_BUDGET, read_budget
+from zkrpc.errors import CallError, Executed, RemoteProtocolError
 from zkrpc.idl import Interface, Method
 from zkrpc.server.failures import Failure, forget
 from zkrpc.server.signatures import check_handler
-from zkrpc.wire import headers as keys
+from zkrpc.wire import status
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Request, make_tuple, remember
-from zkrpc.wire.theader import NO_HEADERS
+from zkrpc.wire.status import Status, epoch_headers, status_of
 
 MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
 _ONEWAY, _REPLY = MessageKind.ONEWAY, MessageKind.REPLY
-_BUDGET = keys.DEADLINE_BUDGET
 _budgets: dict[str, float] = {}
 """Deadline budgets by their text, in seconds: the same few texts come again and again, and a look-up is cheaper than
 parsing."""
-_LONGEST_BUDGET = 10
 
 _UNINTERRUPTIBLE = "zkrpc_uninterruptible"
 
@@ -105,14 +105,13 @@ class Dispatcher:
             return self._unknown(request)
         method = entry.method
         if request.headers and now >= expires_at(request):
-            return self._not_run(request, method, "the deadline passed before the handler ran", "DeadlineExceeded")
+            return self._not_run(request, method, "the deadline passed before the handler ran", status.TOO_LATE)
         try:
             arguments = method.decode_arguments(
                 request.frame, request.offset, request.dialect.payload, self._max_elements
             )
         except RemoteProtocolError as error:
-            message = f"{method.name}: {error}"
-            return self._not_run(request, method, message, "ProtocolError", FailureKind.PROTOCOL_ERROR)
+            return self._not_run(request, method, f"{method.name}: {error}", status.UNREADABLE)
         call = make_server_call(method.name, entry.handler, arguments, request.headers, peer, request.received_at)
         token = enter_call(call)
         try:
@@ -131,7 +130,7 @@ class Dispatcher:
             body = method.encode_result(value, request.dialect.payload)
         except TypeError as error:
             return self._refuse_result(request, peer, entry, value, error)
-        answer: Answer = make_tuple(Answer, (_REPLY, body, None if call.epoch is None else _epoch(call.epoch)))
+        answer: Answer = make_tuple(Answer, (_REPLY, body, None if call.epoch is None else epoch_headers(call.epoch)))
         return answer
 
     def may_interrupt(self, request: Request) -> bool:
@@ -178,85 +177,45 @@ class Dispatcher:
             except TypeError as misfit:
                 body, failure = None, failure._replace(misfit=misfit)
             if body is not None:
-                return Answer(_REPLY, body, None if call.epoch is None else _epoch(call.epoch))
+                return Answer(_REPLY, body, None if call.epoch is None else epoch_headers(call.epoch))
         self._on_failure(failure)
         return None if method.oneway else _internal(request)
 
-    def _not_run(
-        self,
-        request: Request,
-        method: Method,
-        message: str,
-        error: str,
-        kind: FailureKind = FailureKind.INTERNAL_ERROR,
-    ) -> Answer | None:
+    def _not_run(self, request: Request, method: Method, message: str, told: Status) -> Answer | None:
         # A client of a oneway method reads no answer, even if it sent a CALL: it would take this for its next call's.
-        return None if method.oneway else refuse(request, message, error, kind)
+        return None if method.oneway else refuse(request, message, told)
 
     def _unknown(self, request: Request) -> Answer | None:
         name = request.name.decode("utf-8", "replace")
-        return refuse(request, f"unknown method {name!r}", "UnknownMethod", FailureKind.UNKNOWN_METHOD)
+        return refuse(request, f"unknown method {name!r}", status.UNKNOWN_METHOD)
 
 
 def expires_at(request: Request) -> float:
     """When the caller stops waiting, according to its ``Deadline-Budget`` header; infinity without one."""
-    budget = request.headers.get(_BUDGET)
+    budget = request.headers.get(DEADLINE_BUDGET)
     if budget is None:
         return math.inf
     seconds = _budgets.get(budget)
     if seconds is None:
-        seconds = int(budget[:10]) / 1000 if budget.isascii() and budget.isdigit() else math.inf
-        if len(budget) <= _LONGEST_BUDGET:
+        seconds = read_budget(budget)
+        if seconds != math.inf:  # a peer's nonsense may be long, and is not kept
             remember(_budgets, budget, seconds)
     return request.received_at + seconds
 
 
-def refuse(
-    request: Request,
-    message: str,
-    error: str,
-    kind: FailureKind = FailureKind.INTERNAL_ERROR,
-    *,
-    executed: Executed = Executed.NO,
-    retry_after: float | None = None,
-    particulars: Mapping[str, str] = NO_HEADERS,
-) -> Answer | None:
+def refuse(request: Request, message: str, told: Status) -> Answer | None:
     """The answer that says why a call was not run; None for a oneway call, which gets none."""
     if request.kind is _ONEWAY:
         return None
-    headers = {keys.ERROR: error, keys.EXECUTED: executed.value, **particulars}
-    if retry_after is not None:
-        headers[keys.RETRY_AFTER] = str(int(retry_after * 1000))
-    return Answer(MessageKind.EXCEPTION, encode_failure(message, kind, request.dialect.payload), headers)
+    return Answer(MessageKind.EXCEPTION, encode_failure(message, told.kind, request.dialect.payload), told.headers)
 
 
 def _refused(request: Request, error: CallError, executed: Executed = Executed.NO) -> Answer | None:
-    return refuse(
-        request,
-        error.args[0],
-        type(error).__name__,
-        executed=executed,
-        retry_after=error.retry_after if isinstance(error, Overloaded) else None,
-        particulars=_particulars(error),
-    )
-
-
-def _particulars(error: CallError) -> dict[str, str]:
-    """Headers of a refusal beside the error's name, for callers that follow the primary."""
-    found: dict[str, object] = {}
-    if isinstance(error, NotPrimary):
-        found = {keys.PRIMARY: error.primary, keys.EPOCH: error.epoch, keys.GROUP: error.group}
-    elif isinstance(error, StaleEpoch):
-        found = {keys.EPOCH: error.current, keys.SEEN: error.seen}
-    return {key: str(value) for key, value in found.items() if value is not None}
-
-
-def _epoch(epoch: int) -> dict[str, str]:
-    return {keys.EPOCH: str(epoch)}
+    return refuse(request, error.args[0], status_of(error, executed))
 
 
 def _internal(request: Request) -> Answer | None:
-    return refuse(request, "internal error; the server's log has the details", "RemoteError", executed=Executed.YES)
+    return refuse(request, "internal error; the server's log has the details", status.FAILED)
 
 
 def _table(interface: Interface, handler: object) -> dict[bytes, _Entry]:

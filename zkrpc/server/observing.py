@@ -16,10 +16,10 @@ from zkrpc.server.dispatch import Answer, Dispatcher
 from zkrpc.telemetry.events import OTHER, RequestFinished, RequestRefused
 from zkrpc.telemetry.observer import Observers
 from zkrpc.wire import headers as keys
+from zkrpc.wire import status
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Request
-
-_REMOTE_ERROR = "RemoteError"
+from zkrpc.wire.status import Status
 
 Met: TypeAlias = tuple[str, str]
 """What a request met instead of a value: the name of an exception's class, and whether the handler had run."""
@@ -52,7 +52,7 @@ class RequestObserver:
             assert headers is not None
             executed = headers[keys.EXECUTED]
             # Of what the IDL does not declare, the caller is told no more than that.
-            error = error if headers[keys.ERROR] == _REMOTE_ERROR else headers[keys.ERROR]
+            error = error if headers[keys.ERROR] == status.FAILED.error else headers[keys.ERROR]
         elif answer is not None:
             declared = bool(error)
             epoch = int(headers[keys.EPOCH]) if headers else None
@@ -123,10 +123,10 @@ class ObservedDispatcher(Dispatcher):
         self._met[request] = (type(misfit).__name__, "yes")
         return super()._refuse_result(request, peer, entry, value, misfit)
 
-    def _not_run(self, request: Request, method: Method, message: str, error: str, *kind: Any) -> Answer | None:
-        self._met[request] = (error, "no")
-        return super()._not_run(request, method, message, error, *kind)
+    def _not_run(self, request: Request, method: Method, message: str, told: Status) -> Answer | None:
+        self._met[request] = (told.error, told.executed)
+        return super()._not_run(request, method, message, told)
 
     def _unknown(self, request: Request) -> Answer | None:
-        self._met[request] = ("UnknownMethod", "no")
+        self._met[request] = (status.UNKNOWN_METHOD.error, status.UNKNOWN_METHOD.executed)
         return super()._unknown(request)

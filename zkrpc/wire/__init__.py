@@ -32,6 +32,7 @@ well-framed message is answered, and the connection lives; what cannot be framed
 ``message``               one message in any dialect; the shapes that make the common case fast
 ``fast_path``             messages that look like earlier ones, taken without being parsed
 ``calls``, ``answers``    what precedes a call's body, remembered by name and budget; what precedes an answer's
+``status``                how an error travels: what a failure says, and the error that a caller makes of it
 ``held``                  requests that share an id, one after another
 ``early``                 deadlines that come before those of calls sent earlier
 ``leaving``               which calls have left when a socket took only a part

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from zkrpc.codec import FailureKind, encode_failure
+from zkrpc.codec import encode_failure
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError
-from zkrpc.wire import headers as keys
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Dialect, Opening, Reply, Request, bare_name, write_head
+from zkrpc.wire.status import REPLY_TOO_LARGE, Status
 from zkrpc.wire.theader import write_block
 
 SMALL = 128 * 1024
@@ -40,13 +40,11 @@ def write_reply_head(
     )
 
 
-def write_refusal(
-    opening: Opening, name: bytes, seqid: int, message: str, failure: FailureKind, headers: Mapping[str, str]
-) -> tuple[bytes, bytes]:
+def write_refusal(opening: Opening, name: bytes, seqid: int, message: str, status: Status) -> tuple[bytes, bytes]:
     """Head and body of the exception that answers a frame in its own dialect."""
     dialect, _, _, _, flags, header_seqid, _ = opening
-    body = encode_failure(message, failure, dialect.payload)
-    block = write_block(dialect.payload, headers) if headers and dialect.has_header else None
+    body = encode_failure(message, status.kind, dialect.payload)
+    block = write_block(dialect.payload, status.headers) if status.headers and dialect.has_header else None
     kind, name = MessageKind.EXCEPTION, bare_name(name)
     head = write_head(dialect, kind, name, seqid, len(body), block=block, flags=flags, header_seqid=header_seqid)
     return head, body
@@ -55,9 +53,8 @@ def write_refusal(
 def reply_in_place_of(size: int, limit: int, dialect: Dialect) -> Reply:
     """What a caller gets for a reply that was too large to be read: the server did its work."""
     message = f"the reply of {size} bytes is over this client's max_frame {limit}"
-    body = encode_failure(message, FailureKind.PROTOCOL_ERROR, dialect.payload)
-    headers = {keys.ERROR: "RemoteError", keys.EXECUTED: "yes"}
-    return Reply(MessageKind.EXCEPTION, headers, body, 0, dialect)
+    body = encode_failure(message, REPLY_TOO_LARGE.kind, dialect.payload)
+    return Reply(MessageKind.EXCEPTION, REPLY_TOO_LARGE.headers, body, 0, dialect)
 
 
 def is_too_heavy(frame: bytes, waiting: Iterable[Request], limits: WireLimits) -> bool:

@@ -5,8 +5,10 @@ Keys are compared exactly, case included, as Apache's implementations do.
 
 from __future__ import annotations
 
-DEADLINE_BUDGET = "Deadline-Budget"
-"""Time the caller still waits: whole milliseconds in ASCII digits, relative, so that clocks need not agree."""
+from zkrpc import deadline
+
+DEADLINE_BUDGET = deadline.DEADLINE_BUDGET
+"""Time the caller still waits: relative, so that clocks need not agree."""
 TRACEPARENT = "traceparent"
 """W3C Trace Context, passed on as it is."""
 EPOCH = "zkrpc-epoch"

@@ -16,10 +16,9 @@ import itertools
 from collections import deque
 from collections.abc import Mapping
 
-from zkrpc.codec import FailureKind
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError, RemoteProtocolError
-from zkrpc.wire import headers as keys
+from zkrpc.wire import status
 from zkrpc.wire.answers import is_too_heavy, write_refusal, write_reply_head
 from zkrpc.wire.envelope import EnvelopeError, MessageKind, read_envelope
 from zkrpc.wire.fast_path import KnownRequests
@@ -41,6 +40,7 @@ from zkrpc.wire.message import (
     control_frame,
     open_frame,
 )
+from zkrpc.wire.status import Status
 from zkrpc.wire.theader import NO_HEADERS
 
 MAX_NAME = 256
@@ -49,8 +49,6 @@ MAX_NAME = 256
 _CALL, _ONEWAY, _REPLY = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY
 _HEADER_BINARY = Dialect.HEADER_BINARY
 _CLOSED = ProtocolState.CLOSED
-_OVERLOADED = {keys.ERROR: "Overloaded", keys.EXECUTED: "no"}
-_TOO_LARGE = {keys.ERROR: "TooLarge", keys.EXECUTED: "no"}
 
 
 class ServerProtocol:
@@ -185,24 +183,24 @@ class ServerProtocol:
         except EnvelopeError as exc:
             if exc.seqid is None:
                 raise
-            self._refuse(opening, b"", exc.seqid, str(exc), FailureKind.PROTOCOL_ERROR)
+            self._refuse(opening, b"", exc.seqid, str(exc), status.MALFORMED)
             return
         if kind == _ONEWAY and opening.dialect.has_header and name.startswith(CONTROL_PREFIX):
             self._receive_control(name, seqid, opening.headers)
         elif kind not in (_CALL, _ONEWAY):
-            self._refuse(opening, name[:MAX_NAME], seqid, "not a call", FailureKind.INVALID_MESSAGE_TYPE)
+            self._refuse(opening, name[:MAX_NAME], seqid, "not a call", status.NO_CALL)
         elif len(name) > MAX_NAME:
             message = f"method name of {len(name)} bytes is over {MAX_NAME}"
-            self._refuse(opening, b"", seqid, message, FailureKind.PROTOCOL_ERROR, kind)
+            self._refuse(opening, b"", seqid, message, status.MALFORMED, kind)
         elif self._buffer.is_oversized:
             message = (
                 f"request of {self._buffer.claimed} bytes is over this server's max_frame {self._buffer.max_frame}"
             )
-            self._refuse(opening, name, seqid, message, FailureKind.PROTOCOL_ERROR, kind, _TOO_LARGE)
+            self._refuse(opening, name, seqid, message, status.TOO_LARGE, kind)
         elif self.in_flight >= self.limits.max_in_flight or is_too_heavy(
             opening.frame, itertools.chain(self._active.values(), self._held), self.limits
         ):
-            self._refuse(opening, name, seqid, "overloaded", FailureKind.INTERNAL_ERROR, kind, _OVERLOADED)
+            self._refuse(opening, name, seqid, "overloaded", status.OVERLOADED, kind)
         else:
             self._admit(opening, MessageKind(kind), name, seqid, offset, now)
 
@@ -242,23 +240,14 @@ class ServerProtocol:
                 del self._cancelled[request]
                 self.finish(request)
 
-    def _refuse(
-        self,
-        opening: Opening,
-        name: bytes,
-        seqid: int,
-        message: str,
-        failure: FailureKind,
-        kind: int = _CALL,
-        headers: Mapping[str, str] = NO_HEADERS,
-    ) -> None:
+    def _refuse(self, opening: Opening, name: bytes, seqid: int, message: str, told: Status, kind: int = _CALL) -> None:
         """Answers in the caller's dialect what never becomes a request; a ONEWAY message gets no answer."""
         if kind == _ONEWAY:
             return
         if seqid in self._active:
             # Some clients use one seqid for all calls and take answers in order; this one would come too early.
             raise RemoteProtocolError(f"{message}, with the seqid of a call in flight")
-        self._out += write_refusal(opening, name, seqid, message, failure, headers)
+        self._out += write_refusal(opening, name, seqid, message, told)
 
     def receive_eof(self, now: float) -> None:
         """The peer sends no more. Nobody is left to answer: calls in flight may finish, their replies go nowhere."""
