@@ -64,6 +64,11 @@ def open_socket(endpoint: Endpoint, timeout: float) -> Any:
     return connect_first(look_up(endpoint, timeout), give_up_at - time.monotonic())
 
 
+def cooperative(sock: Any) -> Any:
+    """The same connection as a socket whose waiting lets other greenlets run; the one that is given is empty then."""
+    return gevent.socket.socket(sock.family, socket.SOCK_STREAM, fileno=sock.detach())
+
+
 def look_up(endpoint: Endpoint, timeout: float) -> list[Address]:
     """The addresses of the host, at least one, the families taking turns.
 

@@ -5,18 +5,17 @@ from birth to death, and a new one follows when it has died. A session answers, 
 request waits without a bound, and a watch does nothing but set an event. After each new connection whoever follows a
 node reads it again, because ZooKeeper's watches are one-shot and die with the connection.
 
-If ZooKeeper has lost its data, its servers hang up on our session and never end it; ``estrangement`` decides when to
-begin another one.
+If ZooKeeper has lost its data, its servers hang up on our session and never end it; ``health`` decides when to begin
+another one.
 
-=======================================  ==============================================================================
-``session``, ``requests``                the process's session, and what can be asked of it
-``operations``                           the values it speaks in: states, stats, and the steps of a transaction
-``link``, ``handler``                    one kazoo client, and how it dials
-``node_watch``                           follows one node for those who asked
-``diagnosis``, ``health``                what is wrong while there is no connection, and how often that is said
-``estrangement``, ``newcomer``           when a session is given up that ZooKeeper neither continues nor ends: whether
-                                         it takes a client that has seen nothing instead
-``handshake``                            the bytes of a session's first request and its answer, without kazoo
-``closing``                              ends the session of a process that has died
-=======================================  ==============================================================================
+=========================  ======================================================================
+``session``, ``requests``  the process's session, and what can be asked of it
+``operations``             the values it speaks in: states, stats, and the steps of a transaction
+``link``, ``handler``      one kazoo client, and how it dials
+``node_watch``             follows one node for those who asked
+``diagnosis``              what is wrong while there is no connection
+``health``                 how often that is said, and whether the session is worth keeping
+``handshake``              opening and closing a session at one server, without kazoo
+``closing``                ends the session of a process that has died
+=========================  ======================================================================
 """

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import RemoteProtocolError
-from zkrpc.zookeeper.handshake import LENGTH_SIZE, close, connect_request, is_closed, is_granted, read_length
+from zkrpc.zookeeper.handshake import Exchange
 from zkrpc.zookeeper.operations import ConnectString
 
 _HEAD_START = 0.1
@@ -71,10 +71,11 @@ def _fates(
 
 
 def _ask(server: Endpoint, session_id: int, password: bytes, timeout: float, fates: queue.SimpleQueue[_Fate]) -> None:
-    fate = _Fate.FAILED
+    fate, give_up_at = _Fate.FAILED, time.monotonic() + timeout
     try:
-        with _Exchange(server, timeout) as exchange:
-            if exchange.resume(session_id, password):
+        with _connect(server, timeout) as sock:
+            exchange = Exchange(sock, give_up_at, time.monotonic)
+            if exchange.open_session(session_id, password):
                 fate = _Fate.ASKED
                 fate = _Fate.CLOSED if exchange.close_session() else fate
             else:
@@ -85,60 +86,13 @@ def _ask(server: Endpoint, session_id: int, password: bytes, timeout: float, fat
         fates.put(fate)
 
 
-class _Exchange:
-    """One connection to one server, with one deadline over everything."""
-
-    def __init__(self, server: Endpoint, timeout: float) -> None:
-        self._give_up_at = time.monotonic() + timeout
-        self._socket = self._connect(server, timeout)
-
-    @staticmethod
-    def _connect(server: Endpoint, timeout: float) -> socket.socket:
-        """Each address has its own share of the time: the first one may belong to a machine that is switched off."""
-        found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
-        failure = OSError(f"{server.host} has no address")
-        for *_, address in found:
-            try:
-                return socket.create_connection((str(address[0]), int(address[1])), timeout / len(found))
-            except OSError as error:
-                failure = error
-        raise failure
-
-    def __enter__(self) -> _Exchange:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
-
-    def resume(self, session_id: int, password: bytes) -> bool:
-        """Takes the session over; False if the server knows no such session or the password is wrong."""
-        self._send(connect_request(session_id, password))
-        return is_granted(self._receive())
-
-    def close_session(self) -> bool:
-        """Ends the session; True once a quorum has agreed."""
-        self._send(close())
-        return is_closed(self._receive())
-
-    def _send(self, frame: bytes) -> None:
-        self._arm()
-        self._socket.sendall(frame)
-
-    def _receive(self) -> bytes:
-        return self._read(read_length(self._read(LENGTH_SIZE)))
-
-    def _read(self, size: int) -> bytes:
-        received = b""
-        while len(received) < size:
-            self._arm()
-            chunk = self._socket.recv(size - len(received))
-            if not chunk:
-                raise ConnectionError("the ZooKeeper server hung up")
-            received += chunk
-        return received
-
-    def _arm(self) -> None:
-        left = self._give_up_at - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the ZooKeeper server took too long")
-        self._socket.settimeout(left)
+def _connect(server: Endpoint, timeout: float) -> socket.socket:
+    """Each address has its own share of the time: the first one may belong to a machine that is switched off."""
+    found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+    failure = OSError(f"{server.host} has no address")
+    for *_, address in found:
+        try:
+            return socket.create_connection((str(address[0]), int(address[1])), timeout / len(found))
+        except OSError as error:
+            failure = error
+    raise failure

@@ -22,10 +22,9 @@ import gevent.socket
 from kazoo.exceptions import AuthFailedError, ConnectionDropped, SessionClosedRequireSaslError
 from kazoo.handlers.gevent import SequentialGeventHandler
 
-from zkrpc.dialling import SlowName, UnknownName, connect_first, look_up
+from zkrpc.dialling import SlowName, UnknownName, connect_first, cooperative, look_up
 from zkrpc.endpoint import Endpoint
 from zkrpc.zookeeper.diagnosis import Diagnosis, Trouble
-from zkrpc.zookeeper.newcomer import cooperative
 
 # The real one, also where a launcher has put gevent's in its place.
 _Poll: Any = gevent.monkey.get_original("select", "poll")

@@ -1,11 +1,15 @@
-"""The first words between a client and a ZooKeeper server, as bytes: for those who speak them without kazoo.
+"""The messages that open and close a ZooKeeper session, and asking one server with them: for those who use no kazoo.
 
-Pure: it knows the four messages that opening and closing a session take, and nothing else of the protocol.
+Two need that. A supervisor closes the session of a worker that has died, without gevent; and a session that servers
+refuse finds out whether they would grant a new one. Both bring their own socket, so this module waits only as far as
+that socket does, and knows nothing else of ZooKeeper's protocol.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from typing import Any
 
 from zkrpc.errors import RemoteProtocolError
 
@@ -17,15 +21,13 @@ _LENGTH = struct.Struct("!i")
 _CLOSE_SESSION = -11
 _MOST_BYTES = 4096
 
-LENGTH_SIZE = _LENGTH.size
-
 
 def connect_request(session_id: int = 0, password: bytes = bytes(16), *, timeout_ms: int = 10_000) -> bytes:
     """The frame that asks for a session: a new one, or one that exists. It claims to have seen no transaction."""
     return _frame(_CONNECT.pack(0, 0, timeout_ms, session_id, len(password)) + password + b"\0")
 
 
-def close() -> bytes:
+def close_request() -> bytes:
     """The frame that ends the session of this connection."""
     return _frame(_REQUEST.pack(1, _CLOSE_SESSION))
 
@@ -39,17 +41,63 @@ def read_length(head: bytes) -> int:
 
 
 def is_granted(body: bytes) -> bool:
-    """Whether the answer to a greeting gives the session; a server that knows no such session says so."""
+    """Whether the answer to ``connect_request`` grants the session; a server that knows no such session says so."""
     if len(body) < _CONNECTED.size:
         raise RemoteProtocolError(f"a ZooKeeper greeting of {len(body)} bytes")
     return bool(_CONNECTED.unpack_from(body)[1] > 0)
 
 
 def is_closed(body: bytes) -> bool:
-    """Whether the answer to ``close`` says that a quorum has agreed."""
+    """Whether the answer to ``close_request`` says that a quorum has agreed."""
     if len(body) < _ANSWER.size:
         raise RemoteProtocolError(f"a ZooKeeper answer of {len(body)} bytes")
     return bool(_ANSWER.unpack_from(body)[2] == 0)
+
+
+class Exchange:
+    """One connection to one server, with one deadline over everything that is asked.
+
+    All methods raise OSError, TimeoutError among them, and RemoteProtocolError.
+    """
+
+    def __init__(self, sock: Any, give_up_at: float, clock: Callable[[], float]) -> None:
+        """``sock`` is a connected socket, Python's or gevent's, which stays the caller's."""
+        self._socket = sock
+        self._give_up_at = give_up_at
+        self._clock = clock
+
+    def open_session(self, session_id: int = 0, password: bytes = bytes(16), *, timeout_ms: int = 10_000) -> bool:
+        """Asks for a new session, or for one that exists; False if there is no such session, or another password."""
+        self._send(connect_request(session_id, password, timeout_ms=timeout_ms))
+        return is_granted(self._receive())
+
+    def close_session(self) -> bool:
+        """Ends the session; True once a quorum has agreed."""
+        self._send(close_request())
+        return is_closed(self._receive())
+
+    def _send(self, frame: bytes) -> None:
+        self._arm()
+        self._socket.sendall(frame)
+
+    def _receive(self) -> bytes:
+        return self._read(read_length(self._read(_LENGTH.size)))
+
+    def _read(self, size: int) -> bytes:
+        received = b""
+        while len(received) < size:
+            self._arm()
+            chunk = self._socket.recv(size - len(received))
+            if not chunk:
+                raise ConnectionError("the ZooKeeper server hung up")
+            received += chunk
+        return received
+
+    def _arm(self) -> None:
+        left = self._give_up_at - self._clock()
+        if left <= 0:
+            raise TimeoutError("the ZooKeeper server took too long")
+        self._socket.settimeout(left)
 
 
 def _frame(body: bytes) -> bytes:

@@ -64,7 +64,7 @@ from zkrpc.errors import (
 )
 from zkrpc.zookeeper.diagnosis import Diagnosis
 from zkrpc.zookeeper.handler import Handler, say_goodbye
-from zkrpc.zookeeper.handshake import close
+from zkrpc.zookeeper.handshake import close_request
 from zkrpc.zookeeper.operations import ConnectString
 
 # kazoo warns at every attempt to connect, twice a second while a server is down. What matters of it is logged by the
@@ -371,7 +371,7 @@ class Link:
         current = self._client._connection._socket
         if current is not None and self.connected:
             with contextlib.suppress(OSError):
-                say_goodbye(current, close(), _CUT_TIMEOUT)
+                say_goodbye(current, close_request(), _CUT_TIMEOUT)
         self.forked()
 
     def _stop_client(self) -> None:

@@ -229,7 +229,7 @@ class Session(Requests):
         if link.dead:
             self._rebuild(link, self._health.receive_death(link.cause_of_death))
         elif not link.connected:
-            if self._health.is_estranged() and not link.connected:
+            if self._health.has_diverged() and not link.connected:
                 # Another ZooKeeper: what this session owned, and what was seen in it, is no more.
                 self._histories += 1
                 self._become(SessionState.LOST)
