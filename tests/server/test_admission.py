@@ -238,10 +238,30 @@ def test_free_place_goes_to_the_address_that_holds_fewest() -> None:
     gate.wait("m", 1000, modest)
     gate.leave_at(0.001)
     assert gate.fates == ["m runs"]
-    gate.admission.hold(modest)
     gate.leave_at(0.002)
     gate.leave_at(0.003)
     assert gate.fates == ["m runs", "a runs", "b runs"]
+
+
+def test_reserve_is_not_for_those_who_wait_behind_places_that_were_given_up_at_once() -> None:
+    """An address whose calls are all taken back has others waiting: these hold their places before they run."""
+    admission = Admission(16, SimpleNamespace(accepts_calls=True), max_queue=16, reserve=0.125)
+    greedy, modest = Share("10.0.0.1"), Share("10.0.0.2")
+    admission.share_among(2)
+    running: list[Share] = []
+    waiting: list[_Counted] = []
+    while admission.admits(greedy):
+        admission.hold(greedy)
+        running.append(greedy)
+    for _ in range(16):
+        waiting.append(_Counted(greedy, running, waiting))
+        assert admission.enqueue(waiting[-1])
+    for _ in range(14):
+        running.remove(greedy)
+        admission.release(greedy)
+        admission.leave(None)
+    assert admission.running == greedy.holding == 14 and admission.queued == 2
+    assert admission.admits(modest) and admission.admits(modest)
 
 
 def test_addresses_that_hold_equally_many_take_turns() -> None:
@@ -284,7 +304,7 @@ def test_no_place_and_no_request_is_lost_between_addresses(steps: list[tuple[str
                 admission.hold(share)
                 running.append(share)
             else:
-                ticket = _Counted(share, running, waiting, admission)
+                ticket = _Counted(share, running, waiting)
                 waiting.append(ticket)
                 if not admission.enqueue(ticket):
                     waiting.remove(ticket)
@@ -304,15 +324,14 @@ def test_no_place_and_no_request_is_lost_between_addresses(steps: list[tuple[str
 class _Counted:
     """A ticket that keeps the books of the test."""
 
-    def __init__(self, share: Share, running: list[Share], waiting: list[_Counted], admission: Admission) -> None:
+    def __init__(self, share: Share, running: list[Share], waiting: list[_Counted]) -> None:
         self.request = call_of("echo")
         self.share = share
-        self._running, self._waiting, self._admission = running, waiting, admission
+        self._running, self._waiting = running, waiting
 
     def start(self) -> None:
         self._waiting.remove(self)
         self._running.append(self.share)
-        self._admission.hold(self.share)
 
     def answer(self, answer: Answer | None) -> None:
         self._waiting.remove(self)

@@ -25,7 +25,8 @@ class Bench:
     def __init__(self, *, max_queue: int = 2) -> None:
         self.admission = Admission(1, Open(), max_queue=max_queue)
         self.events: list[Any] = []
-        self.queue = CallQueue(self.admission, Share("a"), self._answer, lambda: self.events.append("wake"))
+        self.share = Share("a")
+        self.queue = CallQueue(self.admission, self.share, self._answer, lambda: self.events.append("wake"))
         assert self.admission.admits(Share("b"))
 
     def _answer(self, request: Request, answer: Answer | None) -> None:
@@ -52,6 +53,15 @@ def test_queue_keeps_what_the_admission_takes_and_answers_the_rest() -> None:
     bench.admission.leave(None)
     assert bench.events[1:] == ["wake"] and list(bench.queue.admitted) == [first]
     assert list(bench.queue) == [second, first] and repr(bench.queue) == "<CallQueue waiting=1 admitted=1>"
+
+
+def test_queue_holds_a_place_until_its_call_is_run() -> None:
+    """So that its address counts as one that has it."""
+    bench = Bench()
+    (only,) = bench.turn_away(1)
+    bench.admission.leave(None)
+    assert bench.share.holding == 1
+    assert bench.queue.take() is only and bench.share.holding == 0 and bench.admission.running == 1
 
 
 def test_queue_forgets_what_nobody_waits_for() -> None:

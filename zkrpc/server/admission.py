@@ -54,7 +54,7 @@ class Ticket(Protocol):
     """The share of its peer's address."""
 
     def start(self) -> None:
-        """The request has got a place, and may run."""
+        """The request has got a place, which its address holds already, and may run."""
 
     def answer(self, answer: Answer | None) -> None:
         """The request will not be run, and is answered with ``answer``."""
@@ -156,12 +156,16 @@ class Admission:
         return True
 
     def hold(self, share: Share) -> None:
-        """A handler that was admitted has blocked, and its place counts for its address until ``release``."""
+        """A handler that was admitted has blocked, and its place counts for its address until ``release``.
+
+        The place of a request that comes out of the queue counts from the start until the request is run: else an
+        address that has just lost all of its places would get the reserve too, for all that it has waiting.
+        """
         share.holding += 1
         self._holders += share.holding == 1
 
     def release(self, share: Share) -> None:
-        """A handler that has blocked is done; ``leave`` follows."""
+        """A handler that has blocked is done, and ``leave`` follows; or one that came out of the queue is run now."""
         share.holding -= 1
         self._holders -= share.holding == 0
 
@@ -228,6 +232,7 @@ class Admission:
                 ticket.answer(_too_late(ticket.request))
             else:
                 self.running += 1
+                self.hold(share)
                 ticket.start()
         # Among those who hold equally many, the others come first next time.
         self._turns.pop(share, None)

@@ -60,6 +60,11 @@ class CallQueue:
         else:
             self._answer(request, self._admission.refusal(request))
 
+    def take(self) -> Request:
+        """The next admitted request, to be run now. Its place counts for its address again when its handler blocks."""
+        self._admission.release(self._share)
+        return self.admitted.popleft()
+
     def forget(self, request: Request) -> bool:
         """Removes a request whose answer is no longer wanted; False if it does not wait here."""
         ticket = self._waiting.pop(request, None)
@@ -76,7 +81,7 @@ class CallQueue:
     def turn_out(self, answer: Callable[[Request], Answer | None]) -> None:
         """Answers all admitted requests without running them; their places become free."""
         while self.admitted:
-            request = self.admitted.popleft()
+            request = self.take()
             self._answer(request, answer(request))
             self._admission.leave(None)
 

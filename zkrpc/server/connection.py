@@ -259,14 +259,14 @@ class ServerConnection:
     def _run_requests(self, worker: Worker) -> None:
         """In a worker: runs the waiting requests, until the slice of time is used up."""
         next_request, admits, admitted = self.protocol.next_request, self._host.admission.admits, self._queue.admitted
-        share, clock = self.share, self._host.clock
+        share, clock, take = self.share, self._host.clock, self._queue.take
         while True:
             now = clock()
             if now > self._turn_ends:
                 self._turn_is_over = True
                 break
             if admitted:
-                self._run(admitted.popleft(), worker, now)
+                self._run(take(), worker, now)
                 continue
             request = next_request()
             if request is None:
