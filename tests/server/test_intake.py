@@ -86,7 +86,7 @@ class Bench:
 def test_intake_reads_more_from_whoever_sends_much() -> None:
     """Twice as much after each read that was full and taken in no time, up to a bound; others change nothing."""
     bench = Bench()
-    bench.cost = SLICE / 4
+    bench.cost = SLICE
     bench.read(16 * KIB)
     bench.cost = 0.0
     bench.read(100, 16 * KIB, 20 * KIB, 32 * KIB, 64 * KIB, 64 * KIB)
@@ -97,13 +97,13 @@ def test_intake_reads_more_from_whoever_sends_much() -> None:
 def test_intake_reads_less_from_whoever_takes_long() -> None:
     """Half as much after each time, down to a bound; and nothing before its turn."""
     bench = Bench()
-    for _ in range(5):
+    for _ in range(6):
         bench.intake.wait_for_turn(for_long=True)
         bench.intake.wait_for_turn()
         assert (bench.readable, len(bench.waiting), repr(bench.intake)) == (None, 1, "<Intake waiting>")
         bench.chunks.append(10)
         bench.give_turn()
-    assert bench.asked == [8 * KIB, 4 * KIB, 4 * KIB, 4 * KIB, 4 * KIB]
+    assert bench.asked == [8 * KIB, 4 * KIB, 2 * KIB, KIB, KIB, KIB]
 
 
 def test_intake_reads_in_its_turn_if_nothing_is_left_to_do() -> None:
@@ -121,15 +121,19 @@ def test_intake_reads_in_its_turn_if_nothing_is_left_to_do() -> None:
 
 
 def test_intake_lets_others_go_first_where_much_was_used_already() -> None:
-    """A large read, or one that may complete something large, waits for its turn; a small one never does, and nobody
-    twice."""
+    """What a large read brings waits for its turn, and what may complete something large is not even read before; a
+    small one never waits, and nobody twice."""
     bench = Bench()
     bench.read(5 * KIB)
     bench.spent = True
-    bench.read(100, 4 * KIB, 4 * KIB + 1)
+    bench.read(100, KIB, KIB + 1)
+    assert [wait for _, wait in bench.events] == [False, False, False, True]
     bench.partial_since = 1.0
     bench.read(100)
-    assert [wait for _, wait in bench.events] == [False, False, False, True, True]
+    assert len(bench.events) == 4 and bench.intake.is_waiting
+    bench.give_turn()
+    assert bench.events[-2:] == ["turn", (100, False)]
+    bench.partial_since = None
     bench.intake.wait_for_turn()
     bench.chunks.append(5 * KIB)
     bench.give_turn()

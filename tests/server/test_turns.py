@@ -133,7 +133,7 @@ def test_round_is_spent_when_much_was_used_in_it() -> None:
     """All connections together; the next round is a new one."""
     turns, loop, _ = made()
     assert not turns.is_spent()
-    for _ in range(5):
+    for _ in range(2):
         turns.charge(SLICE)
     assert not turns.is_spent()
     turns.charge(SLICE)

@@ -21,11 +21,11 @@ from typing import Any, Protocol
 from zkrpc.server.turns import SLICE, Turns
 from zkrpc.wire.server import ServerProtocol
 
-_SMALLEST, _FIRST, _LARGEST = 4 * 1024, 16 * 1024, 64 * 1024
-_NO_TIME = SLICE / 8
+_SMALLEST, _FIRST, _LARGEST = 1024, 16 * 1024, 64 * 1024
+_NO_TIME = SLICE / 2
 """If a full read is dealt with in fewer seconds, the next one may be larger."""
-_LIGHT = 4 * 1024
-"""Bytes that may be read, parsed and run in any round of the event loop: a millisecond's work at worst."""
+_LIGHT = 1024
+"""Bytes that may be read, parsed and run in any round of the event loop: 0.25 ms of work at worst."""
 
 
 class IntakeOwner(Protocol):
@@ -106,6 +106,11 @@ class Intake:
         owner, wanted = self._owner, self._size
         assert owner is not None
         may_take_long = owner.protocol.partial_since is not None
+        # In a turn it was waited for already.
+        if may_take_long and self.is_reading and self._turns.is_spent():
+            self.wait_for_turn()
+            return
+        now = owner.clock()
         try:
             chunk = self._recv(wanted)
         except (BlockingIOError, InterruptedError):
@@ -114,9 +119,8 @@ class Intake:
             return
         except OSError:
             chunk = b""
-        now, size = owner.clock(), len(chunk)
-        # In a turn it was waited for already.
-        wait = (may_take_long or size > _LIGHT) and self.is_reading and self._turns.is_spent()
+        size = len(chunk)
+        wait = size > _LIGHT and self.is_reading and self._turns.is_spent()
         owner.receive(chunk, now, wait)
         if size == wanted < _LARGEST and owner.clock() - now < _NO_TIME:
             self._size *= 2
