@@ -73,6 +73,14 @@ if TYPE_CHECKING:
     from zkrpc.server.dispatch import uninterruptible as uninterruptible
     from zkrpc.server.server import Server as Server
     from zkrpc.service import Service as Service
+    from zkrpc.telemetry.events import AttemptFinished as AttemptFinished
+    from zkrpc.telemetry.events import AttemptStarted as AttemptStarted
+    from zkrpc.telemetry.events import CallEvent as CallEvent
+    from zkrpc.telemetry.events import CallFinished as CallFinished
+    from zkrpc.telemetry.events import CallHedged as CallHedged
+    from zkrpc.telemetry.events import CallRetried as CallRetried
+    from zkrpc.telemetry.events import CallStarted as CallStarted
+    from zkrpc.telemetry.events import ClientEvent as ClientEvent
     from zkrpc.telemetry.events import DrainStarted as DrainStarted
     from zkrpc.telemetry.events import DrainStepTaken as DrainStepTaken
     from zkrpc.telemetry.events import Event as Event
@@ -82,6 +90,7 @@ if TYPE_CHECKING:
     from zkrpc.telemetry.events import PeerRefused as PeerRefused
     from zkrpc.telemetry.events import RequestFinished as RequestFinished
     from zkrpc.telemetry.events import RequestRefused as RequestRefused
+    from zkrpc.telemetry.events import RetryBudgetExhausted as RetryBudgetExhausted
     from zkrpc.telemetry.events import ServerEvent as ServerEvent
     from zkrpc.telemetry.events import ServerStarted as ServerStarted
     from zkrpc.telemetry.events import ServerStopped as ServerStopped
@@ -159,6 +168,14 @@ _HOMES = {
     "Observer": "zkrpc.telemetry.observer",
     **dict.fromkeys(
         (
+            "AttemptFinished",
+            "AttemptStarted",
+            "CallEvent",
+            "CallFinished",
+            "CallHedged",
+            "CallRetried",
+            "CallStarted",
+            "ClientEvent",
             "DrainStarted",
             "DrainStepTaken",
             "Event",
@@ -168,6 +185,7 @@ _HOMES = {
             "PeerRefused",
             "RequestFinished",
             "RequestRefused",
+            "RetryBudgetExhausted",
             "ServerEvent",
             "ServerStarted",
             "ServerStopped",

@@ -256,6 +256,7 @@ def connect(
     interceptors: Sequence[Interceptor[Call]] = (),
     group_of: GroupOf | None = None,
     snapshot_dir: str | os.PathLike[str] | None = None,
+    observers: Iterable[Observer] = (),
 ) -> Any:
     """A stub whose methods are the interface's, calling live instances of a service.
 
@@ -269,6 +270,7 @@ def connect(
         group_of: for a service with several groups of primaries: names the group of a call, given the method's name and
             an object with the arguments as attributes. Without it servers tell, at one redirect more.
         snapshot_dir: folder that keeps the last known members for starting without ZooKeeper.
+        observers: told of calls, attempts, members and connections.
 
     The stub is a context manager; ``close()`` ends its connections. Calls raise the exceptions the IDL declares and
     :class:`~zkrpc.errors.CallError`. Raises ConfigError if the arguments do not go together.
@@ -277,7 +279,9 @@ def connect(
         raise ConfigError(f"connect wants a service of a loaded IDL, as in zkrpc.load(...).Users; got {interface!r}")
     if not isinstance(target, str):
         static = StaticResolver(target, dialect=dialect)
-        return make_stub(interface, Client(static, config=config, interceptors=interceptors, group_of=group_of))
+        return make_stub(
+            interface, Client(static, config=config, interceptors=interceptors, group_of=group_of, observers=observers)
+        )
     if zookeeper is None:
         raise ConfigError(
             f"connect(..., {target!r}) finds a service by its name, which needs zookeeper='host:port'; "
@@ -293,6 +297,7 @@ def connect(
             config=config,
             interceptors=interceptors,
             group_of=group_of,
+            observers=observers,
             on_close=owned.close if owned else None,
         )
     except BaseException:

@@ -22,6 +22,7 @@ from zkrpc.client.channel import Channel
 from zkrpc.client.connection import Connection
 from zkrpc.client.explanation import Explanation
 from zkrpc.client.hedging import Hedge
+from zkrpc.client.observing import observer_of
 from zkrpc.client.plan import Plan
 from zkrpc.client.policy import PolicyTable
 from zkrpc.client.primary_router import GroupOf, PrimaryRouter
@@ -34,6 +35,7 @@ from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH, ConfigSource, Pri
 from zkrpc.errors import ConfigError, CoordinationError, Executed, Unavailable
 from zkrpc.forking import leave_behind, root_of_thread
 from zkrpc.idl import Method
+from zkrpc.telemetry.observer import Observer, gather
 from zkrpc.wire.headers import ATTEMPT, DEADLINE_BUDGET, EPOCH
 
 _NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
@@ -120,6 +122,7 @@ class Client:
         interceptors: run around every call, the first one outermost; they see a call once, not its attempts.
         group_of: for a service with several groups of primaries: which one a call belongs to. It is called with the
             method's name and an object that has the arguments as attributes, for methods that only a primary serves.
+        observers: told of calls, attempts, members and connections.
         on_close: called at the end of ``close``, once.
         rng: gives floats in [0, 1), for picking and pausing.
         dial: opens connections.
@@ -132,6 +135,7 @@ class Client:
         config: ClientConfig | None = None,
         interceptors: Iterable[Interceptor[Call]] = (),
         group_of: GroupOf | None = None,
+        observers: Iterable[Observer] = (),
         on_close: Callable[[], object] | None = None,
         rng: Callable[[], float] = random.random,
         dial: Dial = Connection.dial,
@@ -146,6 +150,8 @@ class Client:
         self._clock = time.monotonic
         self._rng = rng
         self._dial = dial
+        self._observers = gather(observers)
+        self._observer = observer_of(self._observers, self._find_service, self._clock)
         self._interceptors = tuple(interceptors)
         for interceptor in self._interceptors:
             require_callable("the interceptor", interceptor, "call", "proceed")
@@ -237,7 +243,7 @@ class Client:
         if plan.primary or call.method in self._learnt:
             self._router.lead(call)
         if not self._has_members:
-            self._await_members(call.deadline)
+            self._await_members(call)
         return plan.proceed(call)
 
     def expect_primary(self) -> None:
@@ -310,7 +316,13 @@ class Client:
         former = self._former_hedges.pop(method, None)
         if plan.hedge is not None and former is not None:
             plan.hedge.inherit(former)
-        plan.proceed = build_stack(self._channel, self._router, self._interceptors, hedges=plan.hedge is not None)
+        plan.proceed = build_stack(
+            self._channel,
+            self._router,
+            self._interceptors,
+            hedges=plan.hedge is not None,
+            observer=self._observer,
+        )
         return plan
 
     def _receive_service_config(self, service: ServiceConfig) -> None:
@@ -320,13 +332,28 @@ class Client:
         self._plans.clear()
         self._channel.receive_service_config(service)
 
-    def _await_members(self, deadline: Deadline) -> None:
-        """Waits for the first list of members, once in a client's life."""
+    def _find_service(self) -> str:
+        """The service's name, or what stands for it; empty as long as not even that is known."""
+        snapshot = self._resolver.snapshot
+        return "" if snapshot is None else snapshot.service
+
+    def _await_members(self, call: Call) -> None:
+        """Waits for the first list of members, once in a client's life. A call that fails here goes no further, so its
+        end is told here."""
+        began = self._clock()
+        try:
+            self._receive_first_members(call.deadline.remaining(began))
+        except BaseException as error:
+            if self._observer is not None:
+                self._observer.failed(call, began, error)
+            raise
+
+    def _receive_first_members(self, timeout: float) -> None:
         resolver = self._resolver
         if self.closed:
             raise Unavailable("the client is closed; make a new one")
         try:
-            snapshot = resolver.wait_ready(max(0.0, deadline.remaining(self._clock())))
+            snapshot = resolver.wait_ready(max(0.0, timeout))
         except CoordinationError as error:
             text = f"the instances of the service are not known yet: {error}"
             raise Unavailable(text, executed=Executed.NO) from error

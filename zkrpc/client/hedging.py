@@ -11,6 +11,7 @@ retry's business.
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,6 @@ from gevent import get_hub, getcurrent
 
 from zkrpc.call import Call, Interceptor, Proceed
 from zkrpc.errors import CallError, Executed
-from zkrpc.greenlets import spawn
 from zkrpc.policies.hedge import HedgeDelay, LatencyQuantile
 
 
@@ -48,12 +48,18 @@ class Hedge:
             self.latency.record(seconds)
 
 
-def hedging(*, clock: Callable[[], float], may_repeat_now: Callable[[float], bool]) -> Interceptor[Call]:
+def hedging(
+    *,
+    clock: Callable[[], float],
+    may_repeat_now: Callable[[float], bool],
+    on_hedge: Callable[[Call], object] | None = None,
+) -> Interceptor[Call]:
     """The interceptor that sends second copies of calls whose plan has a hedge.
 
     Args:
         clock: monotonic seconds.
         may_repeat_now: whether the budget allows one more attempt at this time; it is taken from it then.
+        on_hedge: told of each second copy before it is made.
     """
 
     def hedge(call: Call, proceed: Proceed[Call]) -> Any:
@@ -68,7 +74,7 @@ def hedging(*, clock: Callable[[], float], may_repeat_now: Callable[[float], boo
         if delay is None or began + delay >= call.deadline.at:
             value = proceed(call)
         else:
-            value = _Race(call, proceed, lambda: may_repeat_now(clock())).run(delay)
+            value = _Race(call, proceed, lambda: may_repeat_now(clock()), on_hedge).run(delay)
         plan.hedge.record(clock() - began)
         return value
 
@@ -82,12 +88,19 @@ class _Superseded(BaseException):
 class _Race:
     """Two copies of one call, or the chance of them."""
 
-    __slots__ = ("_call", "_caller", "_copy", "_may_start", "_over", "_proceed", "_second")
+    __slots__ = ("_call", "_caller", "_copy", "_may_start", "_on_hedge", "_over", "_proceed", "_second")
 
-    def __init__(self, call: Call, proceed: Proceed[Call], may_start: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        call: Call,
+        proceed: Proceed[Call],
+        may_start: Callable[[], bool],
+        on_hedge: Callable[[Call], object] | None,
+    ) -> None:
         self._call = call
         self._proceed = proceed
         self._may_start = may_start
+        self._on_hedge = on_hedge
         self._caller = getcurrent()
         self._copy: Call | None = None
         self._second: gevent.Greenlet[..., Any] | None = None
@@ -137,9 +150,14 @@ class _Race:
             if self._call.endpoint is not None:
                 copy.tried = copy.tried | {self._call.endpoint}
             copy.attempt += 1
-            self._second = spawn(self._run_second, copy)
+            context = self._caller.gr_context
+            # As zkrpc.spawn does it, which would copy the hub's context here.
+            run = contextvars.Context().run if context is None else context.copy().run
+            self._second = gevent.spawn(run, self._run_second, copy)
 
     def _run_second(self, copy: Call) -> Any:
+        if self._on_hedge is not None:
+            self._on_hedge(copy)
         try:
             outcome: Any = _Answer(self._proceed(copy))
         except Exception as error:

@@ -9,13 +9,14 @@ pick and whether to ask again at once; a call that any instance may serve pays o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from zkrpc.call import Call, Interceptor, Proceed, compose
 from zkrpc.client.channel import Channel
 from zkrpc.client.hedging import hedging
 from zkrpc.client.member import Member
+from zkrpc.client.observing import CallObserver
 from zkrpc.client.primary_router import PrimaryRouter
 from zkrpc.client.replies import failure_of, is_refusal, misfit, tell_more, unreadable
 from zkrpc.client.subchannel import Subchannel
@@ -30,17 +31,30 @@ _EXCEPTION = MessageKind.EXCEPTION
 
 
 def build_stack(
-    channel: Channel, router: PrimaryRouter, interceptors: Iterable[Interceptor[Call]] = (), *, hedges: bool = True
+    channel: Channel,
+    router: PrimaryRouter,
+    interceptors: Iterable[Interceptor[Call]] = (),
+    *,
+    hedges: bool = True,
+    observer: CallObserver | None = None,
 ) -> Proceed[Call]:
     """The function that makes a call and returns or raises what became of it.
 
-    Without ``hedges`` it lacks that layer, for methods that want none.
+    Without ``hedges`` it lacks that layer, for methods that want none. Without ``observer`` it lacks those that tell of
+    calls and attempts.
     """
     config = channel.config
     policy = RetryPolicy(backoff=channel.backoff, patience=config.patience)
+    may_repeat_now: Callable[[float], bool] = channel.budget.withdraw
+    on_retry, on_hedge = None, None
+    if observer is not None:
+        on_retry, on_hedge = observer.retried, observer.hedged
+        may_repeat_now = observer.withdrawing(may_repeat_now)
     return compose(
         (
-            # The application's own, and metrics: they see one logical call, however many attempts it takes.
+            # Outermost, so that observers hear of a call what its caller gets of it, after as long a time.
+            *(observer.around_calls if observer is not None else ()),
+            # The application's own: they see one logical call, however many attempts it takes.
             *interceptors,
             # Retries: inside what counts calls, outside what picks an instance, for each attempt must pick anew.
             # Waiting through an election is a pause like any other, ended by news.
@@ -50,12 +64,14 @@ def build_stack(
                 sleep=channel.pause,
                 rng=channel.rng,
                 is_worth_asking=router.is_worth_asking,
-                may_repeat_now=channel.budget.withdraw,
+                may_repeat_now=may_repeat_now,
+                on_retry=on_retry,
             ),
             # Hedges: inside retries, for each copy is an attempt and draws on the same budget, and what both copies met
             # is one failure to the retry; outside what picks an instance, for a copy must go to another one.
-            *([hedging(clock=channel.clock, may_repeat_now=channel.budget.withdraw)] if hedges else []),
-            # Traces of attempts would come here: they want to see each one, and the instance it went to.
+            *([hedging(clock=channel.clock, may_repeat_now=may_repeat_now, on_hedge=on_hedge)] if hedges else []),
+            # Observers of attempts hear of each one, of both copies of a hedged call too, and whom it went to.
+            *(observer.around_attempts if observer is not None else ()),
         ),
         # Pick, connect, send, wait. A breaker belongs to what is picked and must see the attempt's timeout, so it has
         # its place in there, beside the load that sees the same. What an attempt teaches of primaries is learnt in

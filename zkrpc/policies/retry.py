@@ -184,6 +184,7 @@ def retrying(
     rng: Callable[[], float],
     is_worth_asking: Callable[[Call, CallError], bool],
     may_repeat_now: Callable[[float], bool] = lambda now: True,
+    on_retry: Callable[[Call, CallError, float], object] | None = None,
 ) -> Interceptor[Call]:
     """The interceptor that applies ``policy``: numbers the attempts, and notes on the call which instances not to ask
     again.
@@ -196,6 +197,7 @@ def retrying(
         rng: floats in [0, 1).
         is_worth_asking: whether, after this error of the last attempt, there is an instance worth asking at once.
         may_repeat_now: whether the budget allows one more attempt at this time; if so, a token is taken.
+        on_retry: told of each repetition before it is made: the call, how the last attempt ended, and the pause.
     """
 
     def retry(call: Call, proceed: Proceed[Call]) -> Any:
@@ -214,6 +216,8 @@ def retrying(
                     if pause is None or (pause > 0 and not sleep(pause)):
                         raise
                     progress.pauses += pause > 0
+                    if on_retry is not None:
+                        on_retry(call, error, pause)
                     last = error
         finally:
             # An error knows this frame; keeping it here would leave both to the garbage collector.

@@ -22,6 +22,95 @@ class Event:
     """Something that has happened."""
 
 
+# -- calls of a client
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ClientEvent(Event):
+    """Something that has happened in a client."""
+
+    service: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CallEvent(ClientEvent):
+    """Something that has happened to one call."""
+
+    interface: str
+    method: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CallStarted(CallEvent):
+    """A program has made a call; however many attempts it takes, it is one."""
+
+    timeout: float
+    """Seconds until its deadline."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CallFinished(CallEvent):
+    """A call has ended, with all its attempts and pauses."""
+
+    seconds: float
+    attempts: int
+    """Those that its repetitions count; the second copy of a hedged call is not among them."""
+    endpoint: str
+    """Whom the last attempt went to; empty if to nobody."""
+    error: str = ""
+    """``Cancelled`` if its greenlet was killed, or left by a timeout of its own."""
+    declared: bool = False
+    executed: str = "yes"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted(CallEvent):
+    """A client is about to pick an instance for a call, and to send it there."""
+
+    attempt: int
+    """1 is the first."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFinished(CallEvent):
+    """One attempt of a call has ended."""
+
+    attempt: int
+    endpoint: str
+    """The instance that was picked; empty if there was none."""
+    seconds: float
+    error: str = ""
+    """``Cancelled`` if nobody waits for it any more, as of a hedged call's copy that was slower than the other."""
+    declared: bool = False
+    executed: str = "yes"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CallRetried(CallEvent):
+    """An attempt has failed, and the call is about to be sent again."""
+
+    attempt: int
+    """The one that failed."""
+    endpoint: str
+    """Whom it went to; empty if to nobody."""
+    error: str
+    pause: float
+    """Seconds, at most, that were waited for the next one."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CallHedged(CallEvent):
+    """A call has taken so long that a second copy of it is sent."""
+
+    attempt: int
+    """The second copy's."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RetryBudgetExhausted(ClientEvent):
+    """A call was not sent again, or not hedged, because too many were already."""
+
+
 # -- a server
 
 

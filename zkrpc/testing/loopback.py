@@ -28,6 +28,7 @@ from zkrpc.errors import ConfigError
 from zkrpc.server.lifecycle import Step
 from zkrpc.server.server import Server
 from zkrpc.service import Service
+from zkrpc.telemetry.observer import Observer, gather
 from zkrpc.testing.electorate import Electorate
 from zkrpc.testing.faults import place
 from zkrpc.testing.memory import memory_pair
@@ -105,6 +106,7 @@ class Loopback:
         group_of: names the group of primaries that a call belongs to, as for ``zkrpc.connect``.
         elect: whether replicas elect a primary, if the service has methods for one. With False, interceptors of the
             service may say who leads, in tests of what callers do then.
+        observers: told of everything at the client and, beside the service's own, at every replica.
     """
 
     def __init__(
@@ -117,8 +119,11 @@ class Loopback:
         seed: int = 0,
         group_of: GroupOf | None = None,
         elect: bool = True,
+        observers: Iterable[Observer] = (),
     ) -> None:
         self.service = service
+        observers = tuple(observers)
+        self._observers = gather((*service.observers, *observers))
         self.handlers: dict[int, Any] = {}
         """The handler of each replica that lives, by its number."""
         self._servers: dict[int, Server] = {}
@@ -136,7 +141,13 @@ class Loopback:
             self.add()
         rng = random.Random(seed).random
         client = Client(
-            self._members, config=config, interceptors=interceptors, group_of=group_of, rng=rng, dial=self._dial
+            self._members,
+            config=config,
+            interceptors=interceptors,
+            group_of=group_of,
+            rng=rng,
+            dial=self._dial,
+            observers=observers,
         )
         self.stub = make_stub(service.interface, client)
         self._client = client
@@ -170,6 +181,7 @@ class Loopback:
                 Step.WITHDRAW: lambda: self._list(number, None),
                 Step.CLOSE_SESSION: lambda: self._end_session(number),
             },
+            observers=self._observers,
         )
         server.begin()
         self.handlers[number], self._servers[number], self._candidacies[number] = handler, server, elections
