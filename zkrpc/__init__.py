@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from zkrpc.config import WireLimits as WireLimits
     from zkrpc.coordination import Registry as Registry
     from zkrpc.deadline import Deadline as Deadline
+    from zkrpc.election.fencing import SqlFence as SqlFence
     from zkrpc.election.leadership import Leadership as Leadership
     from zkrpc.election.primary import primary_only as primary_only
-    from zkrpc.election.sql import SqlFence as SqlFence
     from zkrpc.endpoint import Endpoint as Endpoint
     from zkrpc.endpoint import Instance as Instance
     from zkrpc.endpoint import Snapshot as Snapshot
@@ -118,7 +118,7 @@ _HOMES = {
     "spawn": "zkrpc.greenlets",
     "primary_only": "zkrpc.election.primary",
     "Leadership": "zkrpc.election.leadership",
-    "SqlFence": "zkrpc.election.sql",
+    "SqlFence": "zkrpc.election.fencing",
     "Deadline": "zkrpc.deadline",
     "Endpoint": "zkrpc.endpoint",
     "Instance": "zkrpc.endpoint",

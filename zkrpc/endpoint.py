@@ -7,7 +7,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from zkrpc.errors import ConfigError
 
@@ -19,6 +19,9 @@ _NO_METADATA: Mapping[str, str] = MappingProxyType({})
 _LABEL = re.compile("[A-Za-z0-9_-]{1,63}")
 _LONGEST_HOST = 253
 
+Epoch: TypeAlias = int
+"""The number of one primary's term, greater than that of every primary before it: a plain ``int``, so that it fits a
+header, a column and a comparison. A group's first one is the time at which its primary enrolled."""
 NO_EPOCH = 0
 """Before a group's first primary; every primary's epoch is greater than those before it."""
 MAX_EPOCH = 2**63 - 1
@@ -30,7 +33,7 @@ DEFAULT_GROUP = "main"
 """The group of a service that elects only one primary."""
 
 
-def read_epoch(text: str) -> int | None:
+def read_epoch(text: str) -> Epoch | None:
     """The epoch in a header or a command line; None if the text is not one."""
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         return None

@@ -16,8 +16,8 @@ from examples.ledger import idl
 from tests.support.command import Command
 from tests.support.programs import Program
 from tests.support.waiting import eventually
+from zkrpc.election.history import Trouble
 from zkrpc.election.tree import ElectionPaths, EpochRecord
-from zkrpc.election.trouble import Trouble
 from zkrpc.endpoint import Endpoint
 from zkrpc.registry.formats import PrimaryRecord
 

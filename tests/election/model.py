@@ -20,11 +20,10 @@ from collections.abc import Callable
 from typing import Any
 
 from zkrpc.election import effects as do
-from zkrpc.election import heartbeat as beat
 from zkrpc.election import history
+from zkrpc.election import lease as beat
 from zkrpc.election.effects import Failure, Node
-from zkrpc.election.heartbeat import HeartbeatMachine
-from zkrpc.election.lease import Lease
+from zkrpc.election.lease import HeartbeatMachine, Lease
 from zkrpc.election.machine import ElectionMachine
 from zkrpc.election.tree import ElectionPaths, EpochRecord, heartbeat_path
 from zkrpc.endpoint import Endpoint

@@ -1,14 +1,20 @@
-"""The list of former primaries."""
+"""What people are told of an election."""
 
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 
-from zkrpc.election.history import LENGTH, Term, read_history, record_began, record_ended
+from zkrpc.election.effects import Order, Reason, RecordHistory, RecordTrouble, ReportPrimary
+from zkrpc.election.history import LENGTH, Announcer, Chronicle, Term, Trouble, read_history, record_began, record_ended
+from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import Endpoint
 from zkrpc.registry.formats import PrimaryRecord
+
+
+PATHS = ElectionPaths("ledger")
 
 
 def record(epoch: int, instance: str = "w1") -> PrimaryRecord:
@@ -79,3 +85,90 @@ def test_history_leaves_out_terms_at_impossible_times(field: str, at: str) -> No
     times = {"began_at": "1.0", "ended_at": "2.0", field: at}
     entry = f'"epoch": 1, "instance": "w", "endpoint": "h:1", "reason": "", "began_at": {times["began_at"]}'
     assert read_history(f'[{{{entry}, "ended_at": {times["ended_at"]}}}]'.encode()) == []
+
+
+def test_trouble_is_read_as_it_was_written() -> None:
+    """The why and how often."""
+    trouble = Trouble(why="ValueError: no such table", times=3)
+    assert Trouble.parse(trouble.dump()) == trouble
+
+
+def test_trouble_is_one_printable_line_of_bounded_length_on_both_sides() -> None:
+    """What somebody's exception said ends on an operator's terminal; and somebody else may have written the node."""
+    hostile = "bad\x1b[2J\n\tlines \u202e" + "x" * 5000
+    read = Trouble.parse(Trouble(why=hostile).dump())
+    assert read is not None and read.why.startswith("bad\\x1b[2J lines \\u202exxx") and len(read.why) < 400
+    raw = Trouble.parse(b'{"why": "a\\u001b[2Jb", "times": 1}')
+    assert raw is not None and raw.why == "a\\x1b[2Jb"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"?", b"[]", b"{}", b'{"why": 1, "times": 1}', b'{"why": "", "times": 0}', b'{"why": "", "times": true}'],
+)
+def test_trouble_that_is_none_is_left_out(value: bytes) -> None:
+    """Nothing depends on it."""
+    assert Trouble.parse(value) is None
+
+
+def test_chronicle_reports_news_only() -> None:
+    """The same primary is not reported twice, its going is."""
+    told: list[Order] = []
+    chronicle = Chronicle(PATHS, "w1", told.append)
+    for news in (None, record(1), record(1), None):
+        chronicle.report(news)
+    assert told == [ReportPrimary(record(1)), ReportPrimary(None)]
+    assert repr(chronicle) == "<Chronicle primary=None pending=0>"
+
+
+def test_chronicle_keeps_lines_until_they_are_written() -> None:
+    """In order; striking one that is not there any more is harmless."""
+    chronicle = Chronicle(PATHS, "w1", lambda order: None)
+    chronicle.note(record(1), None)
+    chronicle.note(record(1), Reason.LEASE_ENDED)
+    first = chronicle.pending()
+    assert isinstance(first, RecordHistory) and first.reason is None
+    chronicle.strike(first)
+    chronicle.strike(first)
+    second = chronicle.pending()
+    assert isinstance(second, RecordHistory) and second.reason is Reason.LEASE_ENDED
+
+
+def test_chronicle_forgets_the_oldest() -> None:
+    """While ZooKeeper is away for long, only so much is kept."""
+    chronicle = Chronicle(PATHS, "w1", lambda order: None)
+    for epoch in range(1, 21):
+        chronicle.note(record(epoch), None)
+    line = chronicle.pending()
+    assert isinstance(line, RecordHistory) and line.record.epoch == 13
+
+
+def test_chronicle_keeps_only_the_newest_word_on_why_an_instance_cannot_lead() -> None:
+    """Who recovers takes it back, once; who never complained has nothing to take back."""
+    chronicle = Chronicle(PATHS, "w1", lambda order: None)
+    chronicle.recover()
+    assert chronicle.pending() is None
+    for times in (1, 2):
+        chronicle.complain("no such table", times)
+    told = chronicle.pending()
+    path = "/services/ledger/election/main/troubles/w1"
+    assert told == RecordTrouble(path=path, value=Trouble(why="no such table", times=2).dump())
+    chronicle.note(record(1), None)
+    for _ in range(2):
+        chronicle.recover()
+    assert isinstance(line := chronicle.pending(), RecordHistory)
+    chronicle.strike(line)
+    assert chronicle.pending() == RecordTrouble(path=path, value=None)
+
+
+def test_announcer_tells_each_trouble_once_and_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    """However often it is tried again; of lost connections the session tells."""
+    caplog.set_level(logging.INFO)
+    announcer = Announcer("ledger/main")
+    for trouble in (None, "no answer", "x cannot be read", "no answer", "x cannot be read", None, None):
+        announcer.hear(trouble)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the election of ledger/main has to wait: x cannot be read",
+        "the election of ledger/main goes on",
+    ]
+    assert "trouble=None" in repr(announcer)

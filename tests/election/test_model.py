@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.election.model import PATHS, SERVERS, Process, Violation, World
-from zkrpc.election import heartbeat
-from zkrpc.election.absence import Absence
-from zkrpc.election.candidate_state import CandidateState
+from zkrpc.election import lease
+from zkrpc.election.candidate_state import Absence, CandidateState
 from zkrpc.election.lease import Lease
 from zkrpc.election.tree import EpochRecord
 
@@ -263,14 +262,14 @@ def test_model_without_the_lease_check_goes_red(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("fraction", [0.95, 1.2])
 def test_model_with_too_long_a_lease_goes_red(monkeypatch: pytest.MonkeyPatch, fraction: float) -> None:
     """A lease that outlives what was proved is caught at once, without waiting for the fault that would show it."""
-    monkeypatch.setattr(heartbeat, "lease_end", lambda sent_at, support_at, timeout: sent_at + fraction * timeout)
+    monkeypatch.setattr(lease, "lease_end", lambda sent_at, support_at, timeout: sent_at + fraction * timeout)
     assert "proved" in caught(range(20), 150)
 
 
 def test_model_with_a_lease_that_needs_no_support_goes_red(monkeypatch: pytest.MonkeyPatch) -> None:
     """0.7 T after the last write is not safe by itself, not even with a heartbeat every T/6."""
-    monkeypatch.setattr(heartbeat, "lease_end", lambda sent_at, support_at, timeout: sent_at + 0.7 * timeout)
-    monkeypatch.setattr(heartbeat, "heartbeat_interval", lambda timeout, *, weak: timeout / 6)
+    monkeypatch.setattr(lease, "lease_end", lambda sent_at, support_at, timeout: sent_at + 0.7 * timeout)
+    monkeypatch.setattr(lease, "heartbeat_interval", lambda timeout, *, weak: timeout / 6)
     assert "proved" in caught(range(40), 150)
 
 

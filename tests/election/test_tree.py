@@ -7,6 +7,7 @@ import pytest
 from zkrpc.election.tree import (
     ElectionPaths,
     EpochRecord,
+    StepDownRequest,
     candidate_id,
     candidate_id_of,
     heartbeat_path,
@@ -97,3 +98,21 @@ def test_epoch_that_cannot_be_read_is_not_believed() -> None:
     """To be credible, it must be an epoch."""
     with pytest.raises(RemoteProtocolError, match="not JSON"):
         EpochRecord.parse_credible(b"{")
+
+
+def test_petition_is_read_as_it_was_written() -> None:
+    """With an heir and without, beside what it is about."""
+    for step_down in (StepDownRequest(epoch=3), StepDownRequest(epoch=2**62, heir="w2")):
+        assert StepDownRequest.parse(step_down.dump()) == step_down
+    assert StepDownRequest.parse(b'{"epoch": 4, "later": "words"}') == StepDownRequest(epoch=4)
+    assert ElectionPaths("s", "g").step_down == "/services/s/election/g/step-down"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"5", b"[]", b"{}", b'{"epoch": "5"}', b'{"epoch": true}', b'{"epoch": 5, "heir": 1}', b"\xff", b"[" * 4000],
+)
+def test_what_is_no_petition_is_none(value: bytes) -> None:
+    """Anybody may write there, and anything."""
+    assert StepDownRequest.parse(value) is None
+    assert StepDownRequest.parse(b'{"epoch": 5, "heir": "' + b"x" * 5000 + b'"}') is None

@@ -13,11 +13,10 @@ from tests.live.conftest import SessionOpener
 from tests.support.standing import PATHS, SWIFT, TIMEOUT, Replica, settle
 from tests.support.waiting import eventually
 from zkrpc.election.campaign import EXIT_DEPOSED
-from zkrpc.election.history import read_history
+from zkrpc.election.history import Trouble, read_history
 from zkrpc.election.leadership import Leadership
 from zkrpc.election.machine import ElectionState
-from zkrpc.election.step_down import StepDownRequest, step_down_path
-from zkrpc.election.trouble import Trouble
+from zkrpc.election.tree import StepDownRequest
 from zkrpc.errors import CoordinationError, Executed, NodeExists, NodeMissing, NotPrimary, StaleEpoch
 from zkrpc.testing.proxy import Proxy, ProxyMode
 from zkrpc.zookeeper.closing import close_session
@@ -493,7 +492,7 @@ def test_petition_makes_the_primary_hand_over_to_the_one_it_names(stand: Stand, 
     first, second, third = stand("w1"), stand("w2"), stand("w3")
     first.await_primary()
     settle()
-    observer.create(step_down_path(PATHS), StepDownRequest(epoch=first.epoch, heir="w3").dump(), ephemeral=True)
+    observer.create(PATHS.step_down, StepDownRequest(epoch=first.epoch, heir="w3").dump(), ephemeral=True)
     assert third.await_primary() == 2 and second.told == []
 
 
@@ -501,12 +500,12 @@ def test_petition_against_another_epoch_or_without_sense_is_left_alone(stand: St
     """A late one cannot end a later term, and what is no petition is no reason to stop."""
     first, second = stand("w1"), stand("w2")
     first.await_primary()
-    observer.create(step_down_path(PATHS), StepDownRequest(epoch=7).dump(), ephemeral=True)
+    observer.create(PATHS.step_down, StepDownRequest(epoch=7).dump(), ephemeral=True)
     for value in (b"", b"[]", b'{"epoch": "1"}', b'{"epoch": 1, "heir": 5}', b"x" * 5000):
-        observer.set(step_down_path(PATHS), value)
+        observer.set(PATHS.step_down, value)
         settle(0.03)
     assert first.is_primary and second.told == []
-    observer.set(step_down_path(PATHS), StepDownRequest(epoch=first.epoch).dump())
+    observer.set(PATHS.step_down, StepDownRequest(epoch=first.epoch).dump())
     assert second.await_primary() == 2
 
 
@@ -519,7 +518,7 @@ def test_petition_is_seen_after_a_reconnect(
     settle()
     network.cut()
     eventually(lambda: first.session.state.value != "connected")
-    observer.create(step_down_path(PATHS), StepDownRequest(epoch=first.epoch).dump(), ephemeral=True)
+    observer.create(PATHS.step_down, StepDownRequest(epoch=first.epoch).dump(), ephemeral=True)
     assert second.await_primary() == 2
 
 

@@ -12,7 +12,7 @@ watches the one before it. The first takes the epoch in one transaction: my cand
 *The lease.* Losing the session is learnt late: never during a partition, and not at all while a process is frozen. So a
 primary believes in itself only for a while after ZooKeeper last *committed* something it sent, measured on its own
 monotonic clock, and always a shorter while than the one after which ZooKeeper would let another lead. ``lease`` is the
-arithmetic, ``heartbeat`` the machine that writes. The lease is asked before a handler runs and before its reply
+arithmetic and the machine that writes. The lease is asked before a handler runs and before its reply
 leaves. Being disconnected is no reason to step down: every change of ZooKeeper's own leader disconnects everybody for
 about a second.
 
@@ -25,30 +25,28 @@ knows of a higher one than ZooKeeper says so there. ``docs/fencing.md`` has what
 
 Nobody keeps others from leading for ever. Who has claimed must have a lease in half a session timeout; who cannot keep
 one, or fails to begin, lets go and stands again last, ever later; those behind one that does not come go first in the
-end; and a look that failed is repeated. Only who is listed in the registry stands: ``listing``.
+end; and a look that failed is repeated. Only who is listed in the registry stands.
 
 Stepping down runs in one order, which is the safety argument: shut the gate, stop the application (``on_deposed``), and
 only then delete the ``primary`` node. An operator who deletes that node by hand takes the second thing away for as long
 as a watch needs to arrive; the third remains.
 
-===========================================  ===========================================================================
-``tree``                                     what lies where in ZooKeeper, and what is written there
-``machine``, ``states``, ``effects``         decides when to stand, lead and stop: its states, and the orders it gives
-``procedures``, ``conversation``             the dialogues with ZooKeeper, and the one that runs: begun again if it
-                                             failed
-``candidate_state``, ``absence``, ``vigil``  which node is ours and which epoch comes next; how long to stay out; when
-                                             to look again
-``campaign``, ``request_executor``           carries out what a group's machine decides, and its requests
-``elections``                                all campaigns of one instance
-``listing``                                  whether this instance may stand
-``lease``, ``heartbeat``, ``lease_keeper``   how long a primary may believe in itself, the machine that earns it, the
-                                             greenlet that writes
-``application``, ``leadership``              ``on_elected`` and ``on_deposed``, and what the application holds meanwhile
-``primary``, ``gate``                        which methods are the primary's, and what stands in front of them
-``fencing``, ``sql``                         epochs compared where something is written: in general, and in SQL
-``placement``, ``spread``                    spreads the groups over the replicas: the machine, and what carries it out
-``step_down``, ``inspection``                an operator's wish that a primary step down, and what can be seen from
-                                             outside
-``history``, ``chronicle``, ``trouble``      for people: who led, and who could not and why
-===========================================  ===========================================================================
+====================================  =================================================================================
+``tree``                              what lies where in ZooKeeper, and what is written there
+``machine``, ``states``, ``effects``  decides when to stand, lead and stop: its states and what leads from one to the
+                                      next, and the orders it gives
+``candidate_state``                   which node is ours and which epoch comes next; whether to stand, when to stand
+                                      back, and when to look again
+``procedures``, ``conversation``      the dialogues with ZooKeeper, and the one that runs: begun again if it failed
+``campaign``, ``request_executor``    carries out what a group's machine decides, and its requests
+``elections``                         all campaigns of one instance
+``lease``, ``lease_keeper``           how long a primary may believe in itself and the machine that earns it, and the
+                                      greenlet that writes
+``leadership``                        ``on_elected`` and ``on_deposed``, and what the application holds between the two
+``primary``                           which methods are the primary's, and the gate in front of them
+``fencing``                           epochs compared where something is written: in general, and in SQL
+``placement``, ``spread``             spreads the groups over the replicas: the machine, and what carries it out
+``inspection``                        what can be seen from outside, and an operator's request that a primary step down
+``history``                           what people are told: who led, and who could not and why
+====================================  =================================================================================
 """

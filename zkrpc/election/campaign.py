@@ -5,7 +5,7 @@ the session, of watches that fired and of time; each request is carried by an *e
 ``on_elected`` and ``on_deposed`` have one of their own. Everything that the machine is told is followed by what it
 wants done, without waiting, so whatever greenlet told it, the order of its orders is kept.
 
-Calls for the primary pass through its :class:`~zkrpc.election.gate.Gate`.
+Calls for the primary pass through its :class:`~zkrpc.election.primary.Gate`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gevent.event import Event
 
 from zkrpc.config import ElectionConfig
 from zkrpc.driver import Driver
-from zkrpc.election.application import Announcer, Application, run_hook
+from zkrpc.election.candidate_state import Eligibility, Listing
 from zkrpc.election.effects import (
     Depose,
     Effect,
@@ -37,19 +37,18 @@ from zkrpc.election.effects import (
     StartHeartbeats,
     StopHeartbeats,
 )
-from zkrpc.election.fencing import Epoch
-from zkrpc.election.gate import Gate
-from zkrpc.election.leadership import Guard, Leadership
+from zkrpc.election.history import Announcer
+from zkrpc.election.inspection import await_step_down_request
+from zkrpc.election.leadership import Application, Guard, Leadership
 from zkrpc.election.lease import Lease
 from zkrpc.election.lease_keeper import LeaseKeeper
-from zkrpc.election.listing import Eligibility, Listing
 from zkrpc.election.machine import ElectionMachine
+from zkrpc.election.primary import Gate
 from zkrpc.election.request_executor import Asks, RequestExecutor
 from zkrpc.election.states import ElectionState
-from zkrpc.election.step_down import await_step_down_request
 from zkrpc.election.tree import ElectionPaths
-from zkrpc.endpoint import NO_EPOCH, Endpoint
-from zkrpc.errors import Executed, NotPrimary
+from zkrpc.endpoint import NO_EPOCH, Endpoint, Epoch
+from zkrpc.errors import Executed, NotPrimary, StaleEpoch
 from zkrpc.legible import legible
 from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.zookeeper.operations import SessionState
@@ -353,3 +352,26 @@ class Campaign:
 
     def _spawn(self, name: str, function: Callable[..., None], *arguments: Any) -> None:
         self._greenlets[name] = gevent.spawn(function, *arguments)
+
+
+def run_hook(
+    name: str,
+    hook: Callable[[Leadership], None],
+    leadership: Leadership,
+    of: str,
+    believe: Callable[[Epoch], None],
+) -> str | None:
+    """Calls one of the application's hooks and says why it failed; None if it did not. ``of`` is the group, for people.
+
+    ``believe`` is told of a later epoch, if that is why: a store then knows of a later primary than ZooKeeper does.
+    """
+    try:
+        hook(leadership)
+    except gevent.GreenletExit:
+        raise
+    except BaseException as error:  # also a gevent.Timeout of the hook's own
+        log.exception("%s failed for %s, epoch %d", name, of, leadership.epoch)
+        if isinstance(error, StaleEpoch) and error.current == leadership.epoch:
+            believe(error.seen)
+        return f"{type(error).__name__}: {error}"
+    return None

@@ -1,18 +1,27 @@
-"""What a candidate knows of itself and of epochs, from one conversation with ZooKeeper to the next.
+"""What a candidate knows from one conversation with ZooKeeper to the next, and when it stands back or looks again.
 
-It decides which node is ours and which epoch comes next; it asks nothing, and knows no time but ZooKeeper's.
+It decides which node is ours and which epoch comes next, how long to stay out of the queue after a failure, when to
+look again although nobody told us of a change, and whether this instance may stand at all. It asks nothing of anybody;
+what it knows of time it is told.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
-from zkrpc.election.effects import Node
-from zkrpc.election.fencing import Epoch
+from zkrpc.election.effects import Node, Reason
 from zkrpc.election.tree import ElectionPaths, EpochRecord
-from zkrpc.endpoint import INCREDIBLE_EPOCH, NO_EPOCH, Endpoint
+from zkrpc.endpoint import INCREDIBLE_EPOCH, NO_EPOCH, Endpoint, Epoch
 from zkrpc.errors import RemoteProtocolError
+from zkrpc.policies.backoff import Backoff
 from zkrpc.registry.formats import PrimaryRecord
+
+if TYPE_CHECKING:
+    from gevent.event import Event
+
 
 _CLOCKED_EPOCH = 10**12
 """An election that has come this far counts from the clock; one below it began when they counted from 1, and does so
@@ -86,3 +95,156 @@ class CandidateState:
             return None if node is None else self.read_or_refuse(node)
         except RemoteProtocolError:
             return None
+
+
+# Others in the queue go first anyway. After a hand-over they are busy electing, and somebody who enrols is in their
+# way. The longest are short enough that a service whose instances all were sick has a primary soon after they are well.
+_PAUSES = {
+    Reason.SYNCHRONISATION_FAILED: Backoff(first=1.0, longest=6.0),
+    Reason.NO_LEASE: Backoff(first=1.0, longest=5.0),
+    Reason.EPOCH_LOST: Backoff(first=0.05, longest=5.0),
+    Reason.HANDED_OVER: Backoff(first=0.15, longest=0.15),
+}
+
+
+class Absence:
+    """When one instance stands again. ``rng`` gives floats in [0, 1)."""
+
+    def __init__(self, rng: Callable[[], float]) -> None:
+        self.until: float | None = None
+        """When it is over; None if there is none."""
+        self._rng = rng
+        self._failures: Counter[Reason] = Counter()
+
+    def __repr__(self) -> str:
+        """What it is for, and how often."""
+        failures = {reason.value: times for reason, times in self._failures.items()}
+        return f"<Absence until={self.until} {failures}>"
+
+    def begin(self, reason: Reason, now: float) -> None:
+        """Something was given up for this reason; there are reasons that need no absence."""
+        pause = _PAUSES.get(reason)
+        if pause is not None:
+            self.until = now + pause.bound(self._failures[reason]) * (0.5 + 0.5 * self._rng())
+            self._failures[reason] += 1
+
+    def times(self, reason: Reason) -> int:
+        """How often in a row it was this reason."""
+        return self._failures[reason]
+
+    def forgive(self, reason: Reason) -> None:
+        """It went well this time."""
+        del self._failures[reason]
+
+    def lasts(self, now: float) -> bool:
+        """Whether to stay out of the queue."""
+        return self.until is not None and now < self.until
+
+    def handle_timer(self, now: float) -> None:
+        """Forgets what is over, so that nobody is woken for it again."""
+        if not self.lasts(now):
+            self.until = None
+
+
+# Seconds that a named heir may take to come and claim.
+_HEIR_GRACE = 1.0
+# Of the time that those before us have to claim: what each of them adds, so that not all lose patience together.
+_TURN = 0.25
+
+
+class Vigil:
+    """``audit_interval`` is in seconds; ``rng`` gives floats in [0, 1)."""
+
+    def __init__(self, audit_interval: float, rng: Callable[[], float]) -> None:
+        self.at: float | None = None
+        """When to look; None if there is nothing to look at."""
+        self._audit_interval = audit_interval
+        self._rng = rng
+        self._awaits_turn = False
+
+    def __repr__(self) -> str:
+        """When and what for."""
+        return f"<Vigil at={self.at} awaits_turn={self._awaits_turn}>"
+
+    def begin(self, now: float) -> None:
+        """Everything is being looked at; the next time is the audit's, if nothing else is said."""
+        self.at = now + self._audit_interval * (0.8 + 0.4 * self._rng())
+
+    def end(self) -> None:
+        """There is nothing to look at."""
+        self.at = None
+
+    def wait(self, candidacy: CandidateState, now: float, *, for_heir: bool, place: int, patience: float) -> None:
+        """Whose turn it is now: the heir's, or those ``place`` ones' before us, who have ``patience`` seconds for it;
+        or nobody's, because somebody leads. Then whoever comes next has all its time."""
+        candidacy.patient = candidacy.patient or not for_heir
+        candidacy.polite = True
+        self._awaits_turn = place > 0 and not for_heir
+        if for_heir:
+            self.at = now + _HEIR_GRACE
+        elif place:
+            self.at = now + patience * (1 + _TURN * place)
+
+    def is_over(self, candidacy: CandidateState, now: float) -> bool:
+        """Whether it is time to look; whoever we waited for has had its time then."""
+        if self.at is None or now < self.at:
+            return False
+        self.at = None
+        candidacy.patient = False
+        candidacy.polite = not self._awaits_turn
+        return True
+
+
+_MISSING_GRACE = 2.0
+"""Seconds that our node may be missing without anybody else's being there: somebody deleted it, and it comes back."""
+
+
+class Listing(Protocol):
+    """Our place in the registry, as a campaign sees it."""
+
+    @property
+    def registered_in(self) -> int | None:
+        """The session that our node lives with; None while it is not there."""
+
+    @property
+    def conflict(self) -> str | None:
+        """Who holds our node, while somebody else does."""
+
+    def watch(self, event: Event) -> None:
+        """Has ``event`` set whenever something of this may have changed."""
+
+    def unwatch(self, event: Event) -> None:
+        """Ends ``watch``."""
+
+
+class Eligibility:
+    """Whether to stand now. A machine."""
+
+    def __init__(self) -> None:
+        self.may_stand = False
+        self._session_id: int | None = None
+        self._missing_since: float | None = None
+
+    def __repr__(self) -> str:
+        """Whether, and since when not all is well."""
+        return f"<Eligibility may_stand={self.may_stand} missing_since={self._missing_since}>"
+
+    def observe(self, listing: Listing, session_id: int | None, now: float) -> None:
+        """That is what our place looks like, in this session; without one nothing new is known, and nothing changes.
+
+        A new session has to be listed anew, and a node that is another's ends it at once.
+        """
+        if session_id is None:
+            return
+        if listing.registered_in == session_id:
+            self.may_stand, self._session_id, self._missing_since = True, session_id, None
+        elif listing.conflict is not None or session_id != self._session_id:
+            self.may_stand, self._missing_since = False, None
+        elif self._missing_since is None:
+            self._missing_since = now
+        elif now - self._missing_since >= _MISSING_GRACE:
+            self.may_stand = False
+
+    def next_timer(self) -> float | None:
+        """When to observe again without a reason."""
+        return self._missing_since + _MISSING_GRACE if self.may_stand and self._missing_since is not None else None

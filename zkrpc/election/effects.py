@@ -15,7 +15,7 @@ import dataclasses
 import enum
 from typing import Any, TypeAlias
 
-from zkrpc.election.fencing import Epoch
+from zkrpc.endpoint import Epoch
 from zkrpc.registry.formats import PrimaryRecord
 
 

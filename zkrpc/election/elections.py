@@ -14,9 +14,10 @@ import gevent
 from zkrpc.call import Interceptor, ServerCall
 from zkrpc.config import ElectionConfig
 from zkrpc.election.campaign import Campaign, Candidate
+from zkrpc.election.candidate_state import Listing
+from zkrpc.election.leadership import HandlerHooks
 from zkrpc.election.lease_keeper import LeaseKeeper
-from zkrpc.election.listing import Listing
-from zkrpc.election.primary import HandlerHooks, Primacy, find_marks, groups_of
+from zkrpc.election.primary import Primacy, find_marks, groups_of
 from zkrpc.election.spread import Spreader
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import Instance

@@ -1,17 +1,26 @@
-"""The list of a group's primaries, for people: who led in which epoch, from when until when, and why no longer.
+"""What people are told of an election: who led, who could not lead and why, and what keeps it from going on.
 
-Wall-clock times, because people compare them with their logs; nothing is decided by them. Bounded, because the list is
-one small node. Each function takes the node's value and returns the new one; an unreadable value is begun again.
+Nothing is decided by any of it, and everything else comes first. Times are wall-clock times, because people compare
+them with their logs. What is read is untrusted, and lists are bounded, because each is one small node: a value that
+cannot be read is begun anew.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import logging
+from collections.abc import Callable
 from typing import Any
 
-from zkrpc.election.fencing import Epoch
-from zkrpc.registry.formats import PrimaryRecord
+from zkrpc.election.effects import Failure, Order, Reason, RecordHistory, RecordTrouble, ReportPrimary
+from zkrpc.election.tree import ElectionPaths
+from zkrpc.endpoint import Epoch
+from zkrpc.errors import RemoteProtocolError
+from zkrpc.legible import legible
+from zkrpc.registry.formats import PrimaryRecord, load_object
+
+log = logging.getLogger(__name__)
 
 LENGTH = 32
 """Entries kept."""
@@ -19,6 +28,7 @@ _MAX_HISTORY = 64 * 1024
 _LATEST = 253402214400.0
 """The last day that has a date of four digits."""
 _UNSAID = "ended without a word"
+_LOST_CONNECTION = tuple(one.value for one in (Failure.NOT_SENT, Failure.UNKNOWN, Failure.SESSION_ENDED))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,3 +101,120 @@ def _term(entry: Any) -> Term | None:
     if not sound or type(entry["epoch"]) is not int:
         return None
     return Term(**{name: entry[name] for name in names})
+
+
+_MAX_RECORD = 4096
+_MAX_TEXT = 300
+_MOST_TIMES = 10**9
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """What went wrong the last time this instance was elected."""
+
+    why: str
+    times: int = 1
+    """How often in a row."""
+
+    def dump(self) -> bytes:
+        """The node's value."""
+        return json.dumps({"why": _plain(self.why), "times": self.times}, separators=(",", ":")).encode()
+
+    @classmethod
+    def parse(cls, value: bytes) -> Trouble | None:
+        """What ``dump`` wrote; None for anything else."""
+        try:
+            fields = load_object(value, _MAX_RECORD)
+        except RemoteProtocolError:
+            return None
+        why, times = fields.get("why"), fields.get("times")
+        if not isinstance(why, str) or type(times) is not int or not 0 < times <= _MOST_TIMES:
+            return None
+        return cls(why=_plain(why), times=times)
+
+
+def _plain(text: str) -> str:
+    """One line that no terminal takes for a command."""
+    return legible(" ".join(text[: 2 * _MAX_TEXT].split()), _MAX_TEXT)
+
+
+_MOST_PENDING = 8
+
+Line = RecordHistory | RecordTrouble
+
+
+class Chronicle:
+    """Keeps at most a few lines: the newest, if ZooKeeper cannot be written to for long."""
+
+    def __init__(self, paths: ElectionPaths, instance: str, emit: Callable[[Order], None]) -> None:
+        self.primary: PrimaryRecord | None = None
+        """Who leads, as far as we know."""
+        self._paths = paths
+        self._instance = instance
+        self._emit = emit
+        self._pending: list[Line] = []
+        self._troubled = False
+
+    def __repr__(self) -> str:
+        """Who leads, and how much is to be written."""
+        return f"<Chronicle primary={self.primary} pending={len(self._pending)}>"
+
+    def report(self, record: PrimaryRecord | None) -> None:
+        """Tells who leads, if that is news."""
+        if record != self.primary:
+            self.primary = record
+            self._emit(ReportPrimary(record))
+
+    def note(self, record: PrimaryRecord, reason: Reason | None) -> None:
+        """Has a line written: the term began (no reason), or ended for a reason."""
+        self._pending.append(RecordHistory(path=self._paths.history, record=record, reason=reason))
+        del self._pending[:-_MOST_PENDING]
+
+    def complain(self, why: str, times: int) -> None:
+        """Has it written why this instance cannot lead, and how often in a row that was so."""
+        self._troubled = True
+        self._tell(Trouble(why=why, times=times).dump())
+
+    def recover(self) -> None:
+        """This instance can lead, or wants to no more: takes back what was written."""
+        if self._troubled:
+            self._troubled = False
+            self._tell(None)
+
+    def pending(self) -> Line | None:
+        """The line to write next."""
+        return self._pending[0] if self._pending else None
+
+    def strike(self, line: Line) -> None:
+        """That line is written, or never will be."""
+        if line in self._pending:
+            self._pending.remove(line)
+
+    def _tell(self, value: bytes | None) -> None:
+        """Only the newest word on it counts."""
+        self._pending = [line for line in self._pending if isinstance(line, RecordHistory)]
+        self._pending.append(RecordTrouble(path=self._paths.trouble(self._instance), value=value))
+
+
+class Announcer:
+    """Tells people once what keeps an election from going on, and once that it does."""
+
+    def __init__(self, of: str) -> None:
+        """``of`` is the group, for people."""
+        self.trouble: str | None = None
+        """What was told last; None if all is well."""
+        self._of = of
+
+    def __repr__(self) -> str:
+        """The trouble."""
+        return f"<Announcer {self._of} trouble={self.trouble}>"
+
+    def hear(self, trouble: str | None) -> None:
+        """That is how things are now. Of lost connections the session tells."""
+        if trouble == self.trouble or trouble in _LOST_CONNECTION:
+            return
+        if trouble is None:
+            log.info("the election of %s goes on", self._of)
+        else:
+            log.error("the election of %s has to wait: %s", self._of, trouble)
+        self.trouble = trouble

@@ -1,27 +1,38 @@
-"""What somebody from outside can see of a service's elections, and ask of them. Takes part in none."""
+"""What somebody from outside can see of a service's elections and ask of them, and how a primary hears of it.
+
+An operator asks a primary to step down by a node beside the primary's own, which the primary watches while it leads.
+The request names the epoch that is to end, so that one which comes late can never end a later term; it is ephemeral, so
+that none outlives the one who asked; and to write it takes what it takes to write the election's other nodes. The
+primary then does what it does for a wish of its own: it finishes its calls, stops, and hands over.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from gevent.event import Event
 
-from zkrpc.election.fencing import Epoch
-from zkrpc.election.history import Term, read_history
-from zkrpc.election.step_down import StepDownRequest, step_down_path
-from zkrpc.election.tree import ElectionPaths, EpochRecord, heartbeat_path, instance_of, queue
-from zkrpc.election.trouble import Trouble
-from zkrpc.endpoint import NO_EPOCH
+from zkrpc.election.history import Term, Trouble, read_history
+from zkrpc.election.tree import ElectionPaths, EpochRecord, StepDownRequest, heartbeat_path, instance_of, queue
+from zkrpc.endpoint import NO_EPOCH, Epoch
 from zkrpc.errors import ConfigError, CoordinationError, NodeExists, RemoteProtocolError
 from zkrpc.legible import legible
 from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.schema import Paths
 from zkrpc.zookeeper.session import Session
 
+log = logging.getLogger(__name__)
+
+
 _LOOK_INTERVAL = 0.5
+"""Seconds between looks for a successor."""
+_REQUEST_LOOK_INTERVAL = 10.0
+"""Seconds between a primary's looks without a reason: a watch that was lost costs an operator no more than this."""
+_REQUEST_RETRY = 0.5
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +145,7 @@ def ask_to_step_down(session: Session, paths: ElectionPaths, *, heir: str = "", 
     old = _read_primary(session, paths)
     if old is None:
         raise CoordinationError(f"nobody leads {paths.service}/{paths.group} now, so nobody can step down")
-    path = step_down_path(paths)
+    path = paths.step_down
     try:
         session.create(path, StepDownRequest(epoch=old.epoch, heir=heir).dump(), ephemeral=True)
     except NodeExists as error:
@@ -160,3 +171,31 @@ def _await_successor(session: Session, paths: ElectionPaths, epoch: Epoch, give_
                 return record
         changed.wait(min(left, _LOOK_INTERVAL))
     return None
+
+
+def await_step_down_request(session: Session, paths: ElectionPaths, epoch: Epoch, obey: Callable[[str], None]) -> None:
+    """Waits for a request that the primary of ``epoch`` step down, and then calls ``obey`` with the heir.
+
+    The primary runs it in a greenlet that ends with the term."""
+    changed = Event()
+    while True:
+        changed.clear()
+        try:
+            request, pause = _read_request(session, paths.step_down, changed), _REQUEST_LOOK_INTERVAL
+        except CoordinationError as error:
+            log.debug("cannot look for step-down requests: %s", error)
+            request, pause = None, _REQUEST_RETRY
+            # Set by the loss of the connection; looking again at once would only fail again.
+            changed.clear()
+        if request is not None and request.epoch == epoch:
+            log.info("an operator asks the primary of %s, epoch %d, to step down", paths.group, epoch)
+            obey(request.heir)
+            return
+        changed.wait(pause)
+
+
+def _read_request(session: Session, path: str, changed: Event) -> StepDownRequest | None:
+    if session.exists(path, changed) is None:
+        return None
+    found = session.get(path)
+    return None if found is None else StepDownRequest.parse(found[0])

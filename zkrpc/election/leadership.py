@@ -1,4 +1,5 @@
-"""What a primary holds in its hand: the epoch, the question whether it still counts, and writes that only it can do.
+"""What the application is told of being primary, and what it holds meanwhile: the epoch, the question whether it still
+counts, and writes that only a primary can do.
 
 It asks whoever gave it, and ZooKeeper; it decides nothing.
 """
@@ -6,12 +7,15 @@ It asks whoever gave it, and ZooKeeper; it decides nothing.
 from __future__ import annotations
 
 import dataclasses
+import inspect
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
 
-from zkrpc.election.fencing import Epoch
 from zkrpc.election.tree import ElectionPaths, EpochRecord
+from zkrpc.endpoint import Epoch
 from zkrpc.errors import (
+    ConfigError,
     CoordinationError,
     NodeMissing,
     NotPrimary,
@@ -197,3 +201,42 @@ class GuardedTransaction:
         """Commits, unless an exception is on its way."""
         if kind is None:
             self.commit()
+
+
+class Application(Protocol):
+    """What is told of being primary. Both may wait; what they raise is logged."""
+
+    def on_elected(self, leadership: Leadership) -> None:
+        """Make ready to serve; raising, or taking too long, gives the term up."""
+
+    def on_deposed(self, leadership: Leadership) -> None:
+        """Stop; must return soon, because the process is ended if it does not."""
+
+
+class HandlerHooks:
+    """Calls a handler's ``on_elected`` and ``on_deposed``, where it has them, with as many arguments as they take."""
+
+    def __init__(self, handler: object) -> None:
+        self._elected = _hook(handler, "on_elected")
+        self._deposed = _hook(handler, "on_deposed")
+
+    def on_elected(self, leadership: Leadership) -> None:
+        """The handler's, with the leadership."""
+        self._elected(leadership)
+
+    def on_deposed(self, leadership: Leadership) -> None:
+        """The handler's, with the leadership if it takes one: with several groups it wants to know which."""
+        self._deposed(leadership)
+
+
+def _hook(handler: object, name: str) -> Callable[[Leadership], None]:
+    hook = getattr(handler, name, None)
+    if hook is None:
+        return lambda leadership: None
+    for arguments in ((None,), ()):
+        try:
+            inspect.signature(hook).bind(*arguments)
+        except TypeError:
+            continue
+        return (lambda leadership: hook(leadership)) if arguments else (lambda leadership: hook())
+    raise ConfigError(f"{type(handler).__name__}.{name} must take the leadership, or nothing")

@@ -1,4 +1,4 @@
-"""How long a primary may believe in itself: arithmetic on send times, and why it is safe.
+"""How long a primary may believe in itself, why that is safe, and the heartbeat that earns it.
 
 Let T be the *negotiated* session timeout and s the send time of the newest heartbeat write that was committed, both on
 the monotonic clock. The lease ends at the earlier of ``s + 0.7 T`` and ``p + 0.97 T``, where p is the send time of an
@@ -28,11 +28,29 @@ for T of three ticks, heartbeats that fall just after the leader's pings leave o
 The margin: 0.03 T for clocks that run at different speeds (3 % between ours and the leader's, far beyond what a clock
 that is kept by NTP does) and for the leader's pings being late. Nothing here protects against somebody who ends the
 session by force while its owner lives, or deletes the primary's node; then only the epoch does.
+
+The heartbeat is a machine: one small write now and then, for all groups that a process leads, over its one session. It
+knows send times and answers; it refuses to know which groups there are and what they do.
+
+======== ======================================= =====================================================
+state    means                                   left by
+======== ======================================= =====================================================
+QUIET    nobody needs a lease                    ``lead``: BEATING, if a session is connected
+BEATING  a write every 2/15 T, or more often     ``rest`` of the last group; losing the connection
+CUT      a lease is needed, but no connection    a connection: BEATING, with a write at once
+======== ======================================= =====================================================
+
+Also while QUIET it collects when the client's own messages were sent that the server acknowledged, because the first
+lease of a fresh primary has only those to stand on.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import enum
+from typing import TypeAlias
+
+from zkrpc.election.effects import Failure
 
 _FRACTION = 0.7
 _SUPPORTED_FRACTION = 0.97
@@ -99,3 +117,221 @@ def deposed_patience(session_timeout: float) -> float:
 def claim_patience(timeout: float) -> float:
     """Seconds from a claim within which there must be a lease: one connection may be given up on the way, not two."""
     return _CLAIM * timeout
+
+
+class HeartbeatState(enum.Enum):
+    """See the module's table."""
+
+    QUIET = "quiet"
+    BEATING = "beating"
+    CUT = "cut"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WriteHeartbeat:
+    """Set the node to the empty value at any version, in this session and no other; a request."""
+
+    path: str
+    session_id: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CreateHeartbeat:
+    """Create the node, ephemeral, with its parent if that is missing, in this session; a request. It proves as much as
+    a write does."""
+
+    path: str
+    session_id: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DropSocket:
+    """Shut the client's socket down, so that it moves to another server: this one can commit nothing for us, or cannot
+    be reached. The session, and with it the lease, goes on."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RenewLease:
+    """Pass the lease to the ElectionMachine of every group, before anything else that has happened since."""
+
+    lease: Lease
+
+
+HeartbeatEffect: TypeAlias = WriteHeartbeat | CreateHeartbeat | DropSocket | RenewLease
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Heard:
+    """A message of this session that the server has certainly heard: when it was sent, and by when it was answered."""
+
+    sent_at: float
+    answered_at: float
+
+
+class HeartbeatMachine:
+    """The heartbeat of one process.
+
+    ``WriteHeartbeat`` and ``CreateHeartbeat`` are answered by exactly one ``receive_written`` or ``receive_failure``;
+    at most one is out. A write counts from the moment it was asked for, which is never later than it was sent.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.state = HeartbeatState.QUIET
+        self.lease: Lease | None = None
+        """The newest one earned."""
+        self._leading: set[str] = set()
+        self._session_id = 0
+        self._timeout: float | None = None
+        self._connected = False
+        self._connected_at = 0.0
+        self._heard: list[_Heard] = []
+        self._weak = True
+        self._out: WriteHeartbeat | CreateHeartbeat | None = None
+        self._out_at = 0.0
+        self._dropped = False
+        self._missing = True
+        self._due: float | None = None
+        self._effects: list[HeartbeatEffect] = []
+
+    def __repr__(self) -> str:
+        """State, groups and how long the lease goes."""
+        until = f" until={self.lease.until:.3f}" if self.lease else ""
+        return f"<HeartbeatMachine {self.state.value} groups={len(self._leading)}{until}>"
+
+    def effects(self) -> list[HeartbeatEffect]:
+        """What is to be done, each once."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    def lead(self, group: str, now: float) -> None:
+        """That group needs the lease from now on."""
+        self._leading.add(group)
+        if self.state is HeartbeatState.QUIET:
+            self._resume(now)
+
+    def rest(self, group: str, now: float) -> None:
+        """That group needs it no longer."""
+        self._leading.discard(group)
+        if not self._leading:
+            self._become_quiet(now)
+
+    def receive_connected(self, session_id: int, timeout: float, connected_at: float, now: float) -> None:
+        """Connected, in this session, with this negotiated timeout; the connect request was sent at ``connected_at`` or
+        later. To be told of every reconnect, also of one with the same session."""
+        if session_id != self._session_id:
+            self._session_id = session_id
+            self._heard = []
+            self._weak = True
+            # The node is ephemeral, so a fresh session has none; to find that out by a write would cost a round trip
+            # just when a successor is waited for.
+            self._missing = True
+        self._timeout = timeout
+        self._connected = True
+        self._connected_at = connected_at
+        self._resume(now)
+
+    def receive_disconnected(self, now: float) -> None:
+        """Not connected: requests would not be sent. The lease goes on."""
+        self._connected = False
+        self._resume(now)
+
+    def receive_acknowledged(self, sent_at: float, now: float) -> None:
+        """The newest message of this session that the server has answered was sent at ``sent_at``; to be told whenever
+        the timer is handled, before that."""
+        if sent_at >= self._connected_at and all(sent_at > heard.sent_at for heard in self._heard):
+            self._remember(_Heard(sent_at, now))
+
+    def receive_written(self, now: float) -> None:
+        """The request was committed."""
+        request, self._out = self._out, None
+        if request is not None and request.session_id == self._session_id and self._timeout is not None:
+            self._missing = False
+            until = lease_end(self._out_at, self._support(self._timeout), self._timeout)
+            self._weak = is_weak(until, self._out_at, self._timeout)
+            self._remember(_Heard(self._out_at, now))
+            if self.lease is None or self.lease.session_id != self._session_id or until > self.lease.until:
+                self.lease = Lease(session_id=self._session_id, until=until)
+                self._effects.append(RenewLease(self.lease))
+        self._schedule(now)
+
+    def receive_failure(self, failure: Failure, now: float) -> None:
+        """The request was refused, not sent, or has no answer."""
+        self._out = None
+        # Both may be wrong in turn, if the node of an earlier session is there and goes: the next beat sees.
+        again = failure is (Failure.EXISTS if self._missing else Failure.MISSING)
+        if again:
+            self._missing = not self._missing
+            self._beat(now)
+        self._schedule(now)
+
+    def next_timer(self) -> float | None:
+        """When to call ``handle_timer``."""
+        beating = self.state is not HeartbeatState.QUIET
+        if self._out is not None and beating and not self._dropped and self._timeout is not None:
+            return self._out_at + drop_after(self._timeout)
+        return self._due if self._out is None else None
+
+    def handle_timer(self, now: float) -> None:
+        """Writes what is due, and gives up on a connection that has not answered."""
+        due = self.next_timer()
+        if due is None or now < due:
+            return
+        if self._out is not None:
+            self._dropped = True
+            self._effects.append(DropSocket())
+        elif self.state is HeartbeatState.BEATING:
+            self._beat(now)
+        else:
+            self._schedule(now)
+
+    def _support(self, timeout: float) -> float:
+        """The newest message that the leader must have heard of when the write that is answered was committed."""
+        limit = support_limit(self._out_at, timeout)
+        heard = [message.sent_at for message in self._heard if message.answered_at <= limit]
+        connected_at = [self._connected_at] if self._connected_at <= self._out_at else []
+        return max(heard + connected_at, default=limit - timeout)
+
+    def _remember(self, message: _Heard) -> None:
+        self._heard.append(message)
+        if self._timeout is not None:
+            limit = support_limit(message.answered_at, self._timeout)
+            while len(self._heard) > 1 and self._heard[1].answered_at <= limit:
+                del self._heard[0]
+
+    def _resume(self, now: float) -> None:
+        if not self._leading:
+            self._become_quiet(now)
+        elif self._connected:
+            self._become_beating(now)
+        else:
+            self._become_cut()
+
+    def _become_quiet(self, now: float) -> None:
+        self.state = HeartbeatState.QUIET
+        self._schedule(now)
+
+    def _become_beating(self, now: float) -> None:
+        self.state = HeartbeatState.BEATING
+        self._beat(now)
+
+    def _become_cut(self) -> None:
+        self.state = HeartbeatState.CUT
+        self._due = None
+
+    def _schedule(self, now: float) -> None:
+        """The next beat is an interval after the last one, not after its answer."""
+        if self.state is HeartbeatState.CUT or not self._connected or self._timeout is None:
+            self._due = None
+            return
+        quiet = self.state is HeartbeatState.QUIET
+        interval = heartbeat_interval(self._timeout, weak=quiet or self._weak)
+        self._due = max(now, (now if quiet else self._out_at) + interval)
+
+    def _beat(self, now: float) -> None:
+        if self._out is not None or self.state is not HeartbeatState.BEATING:
+            return
+        self._out = (CreateHeartbeat if self._missing else WriteHeartbeat)(self.path, self._session_id)
+        self._out_at = now
+        self._dropped = False
+        self._effects.append(self._out)

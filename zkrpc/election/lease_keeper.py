@@ -1,6 +1,6 @@
 """The one writer of heartbeats of a process: carries out what its machine decides, over the process's session.
 
-A shell: :class:`~zkrpc.election.heartbeat.HeartbeatMachine` decides when to write, what a committed write is worth and
+A shell: :class:`~zkrpc.election.lease.HeartbeatMachine` decides when to write, what a committed write is worth and
 when to give a connection up; this moves requests, answers and time. It refuses to know what the groups do with a lease.
 """
 
@@ -15,15 +15,15 @@ import gevent
 
 from zkrpc.driver import Driver
 from zkrpc.election.effects import Failure
-from zkrpc.election.heartbeat import (
+from zkrpc.election.lease import (
     CreateHeartbeat,
     DropSocket,
     HeartbeatEffect,
     HeartbeatMachine,
+    Lease,
     RenewLease,
     WriteHeartbeat,
 )
-from zkrpc.election.lease import Lease
 from zkrpc.election.request_executor import attempt
 from zkrpc.election.tree import heartbeat_path
 from zkrpc.errors import NodeMissing

@@ -38,9 +38,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from zkrpc.election.absence import Absence
-from zkrpc.election.candidate_state import CandidateState
-from zkrpc.election.chronicle import Chronicle
+from zkrpc.election.candidate_state import Absence, CandidateState, Vigil
 from zkrpc.election.conversation import Conversation, Failed, Finished
 from zkrpc.election.effects import (
     Answer,
@@ -57,7 +55,7 @@ from zkrpc.election.effects import (
     StartHeartbeats,
     StopHeartbeats,
 )
-from zkrpc.election.fencing import Epoch
+from zkrpc.election.history import Chronicle
 from zkrpc.election.lease import Lease, claim_patience, deposed_patience, drop_after
 from zkrpc.election.procedures import (
     Contested,
@@ -74,8 +72,7 @@ from zkrpc.election.procedures import (
 from zkrpc.election.states import HOLDING, LEADING, STANDING, WITHOUT_LEASE
 from zkrpc.election.states import ElectionState as ElectionState
 from zkrpc.election.tree import ElectionPaths, candidate_id
-from zkrpc.election.vigil import Vigil
-from zkrpc.endpoint import INCREDIBLE_EPOCH, Endpoint
+from zkrpc.endpoint import INCREDIBLE_EPOCH, Endpoint, Epoch
 from zkrpc.registry.formats import PrimaryRecord
 
 # Over a link that kept heartbeats from being answered, more of them would only cut short what is being said.

@@ -11,16 +11,16 @@ answer says that it is unknown, whatever the handler returned or raised.
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, overload
 
+from gevent.event import Event
+
 from zkrpc.call import Proceed, ServerCall
-from zkrpc.election.fencing import Epoch
-from zkrpc.election.gate import Gate
-from zkrpc.election.leadership import Leadership
-from zkrpc.endpoint import DEFAULT_GROUP, read_epoch
+from zkrpc.election.machine import ElectionMachine
+from zkrpc.election.states import LEADING, ElectionState
+from zkrpc.endpoint import DEFAULT_GROUP, Epoch, read_epoch
 from zkrpc.errors import ConfigError, Executed, NotPrimary, Rejected, StaleEpoch
 from zkrpc.idl import Interface
 from zkrpc.registry.schema import check_name
@@ -31,6 +31,8 @@ GroupOf = Callable[..., str]
 """Names the group of a call, given the call's arguments in the order of the IDL."""
 
 _MARK = "zkrpc_primary_only"
+# From the claim on: callers read our record in the registry before we have the answer that it is there.
+_ABOUT_TO_SERVE = (ElectionState.CLAIMING, ElectionState.CONFIRMING, ElectionState.SYNCHRONISING)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -91,6 +93,92 @@ def groups_of(marks: Iterable[PrimaryOnly], declared: Sequence[str]) -> tuple[st
         raise ConfigError(f"primary_only names the group {missing[0]!r}, which Service(..., groups=...) lacks")
     groups = tuple(dict.fromkeys(declared)) or tuple(sorted(named))
     return tuple(check_name("group name", group) for group in groups) if computed or named else ()
+
+
+class Gate:
+    """Lets calls in while the machine serves. ``clock`` gives monotonic seconds; ``turn`` follows every change."""
+
+    def __init__(self, machine: ElectionMachine, clock: Callable[[], float]) -> None:
+        self.running = 0
+        """Calls that are inside."""
+        self.departing: Epoch | None = None
+        """The epoch that is ending by our own wish, until ``on_deposed`` has returned: what still runs in it counts."""
+        self.closed = False
+        """True once no call is let in any more, whatever the machine says."""
+        self._machine = machine
+        self._clock = clock
+        self._paused: Epoch | None = None
+        self._turned = Event()
+
+    def __repr__(self) -> str:
+        """How many are inside, and whether others may come."""
+        return f"<Gate running={self.running} paused={self._paused} closed={self.closed}>"
+
+    def enter(self, give_up_at: float) -> Epoch | None:
+        """Lets a call in and returns the epoch to serve it in; ``leave`` must follow. None: it must not run here.
+
+        While the primary gets ready it waits, until ``give_up_at`` at the latest.
+        """
+        epoch = self._serving_epoch()
+        while epoch is None:
+            left = give_up_at - self._clock()
+            if left <= 0 or self.closed or self._machine.state not in _ABOUT_TO_SERVE:
+                return None
+            self._turned.wait(left)
+            epoch = self._serving_epoch()
+        self.running += 1
+        return epoch
+
+    def leave(self, epoch: Epoch) -> bool:
+        """The call is done. False if its outcome must not be told as certain, because the epoch no longer is ours."""
+        self.running -= 1
+        if not self.running:
+            self.turn()
+        return self.holds(epoch)
+
+    def holds(self, epoch: Epoch) -> bool:
+        """True while that epoch is ours, the lease is valid, and nothing has ended the term but our own wish."""
+        if self._machine.held_epoch(self._clock()) != epoch:
+            return False
+        return self._machine.state in LEADING or self.departing == epoch
+
+    @property
+    def is_paused(self) -> bool:
+        """True while the epoch that is served lets no further calls in."""
+        return self._paused is not None or self.closed
+
+    def pause(self, epoch: Epoch, timeout: float) -> None:
+        """Lets no further call into this epoch, and waits a while for those that run. ``resume`` must follow."""
+        self._paused = epoch
+        self.wait_until(lambda: not self.running, timeout)
+
+    def resume(self) -> None:
+        """Ends ``pause``."""
+        self._paused = None
+
+    def close(self) -> None:
+        """Lets nobody in any more, and ends all waiting."""
+        self.closed = True
+        self.turn()
+
+    def turn(self) -> None:
+        """Something has changed: whoever waits looks again."""
+        turned, self._turned = self._turned, Event()
+        turned.set()
+
+    def wait_until(self, met: Callable[[], bool], timeout: float) -> bool:
+        """Waits until ``met()`` holds at a turn; False if the time ran out before."""
+        give_up_at = self._clock() + timeout
+        while not met():
+            left = give_up_at - self._clock()
+            if left <= 0:
+                return False
+            self._turned.wait(left)
+        return True
+
+    def _serving_epoch(self) -> Epoch | None:
+        epoch = None if self.closed else self._machine.serving_epoch(self._clock())
+        return None if epoch == self._paused else epoch
 
 
 class Contest(Protocol):
@@ -171,32 +259,3 @@ class Primacy:
 
 def _revoked(error: StaleEpoch) -> StaleEpoch:
     return StaleEpoch(error.args[0], seen=error.seen, current=error.current, executed=Executed.MAYBE)
-
-
-class HandlerHooks:
-    """Calls a handler's ``on_elected`` and ``on_deposed``, where it has them, with as many arguments as they take."""
-
-    def __init__(self, handler: object) -> None:
-        self._elected = _hook(handler, "on_elected")
-        self._deposed = _hook(handler, "on_deposed")
-
-    def on_elected(self, leadership: Leadership) -> None:
-        """The handler's, with the leadership."""
-        self._elected(leadership)
-
-    def on_deposed(self, leadership: Leadership) -> None:
-        """The handler's, with the leadership if it takes one: with several groups it wants to know which."""
-        self._deposed(leadership)
-
-
-def _hook(handler: object, name: str) -> Callable[[Leadership], None]:
-    hook = getattr(handler, name, None)
-    if hook is None:
-        return lambda leadership: None
-    for arguments in ((None,), ()):
-        try:
-            inspect.signature(hook).bind(*arguments)
-        except TypeError:
-            continue
-        return (lambda leadership: hook(leadership)) if arguments else (lambda leadership: hook())
-    raise ConfigError(f"{type(handler).__name__}.{name} must take the leadership, or nothing")

@@ -38,8 +38,8 @@ from zkrpc.election.effects import (
     Together,
     WatchPredecessor,
 )
-from zkrpc.election.fencing import Epoch
 from zkrpc.election.tree import EpochRecord, candidate_id_of, instance_of, queue
+from zkrpc.endpoint import Epoch
 from zkrpc.registry.formats import PrimaryRecord
 
 Result = TypeVar("Result")

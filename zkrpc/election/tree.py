@@ -6,7 +6,8 @@
     /services/<service>/election/<group>/primary                                ephemeral, PrimaryRecord
     /services/<service>/election/<group>/epoch                                  persistent, EpochRecord; never deleted
     /services/<service>/election/<group>/history                                persistent, see ``history``
-    /services/<service>/election/<group>/troubles/<worker id>                   ephemeral, see ``trouble``
+    /services/<service>/election/<group>/troubles/<worker id>                   ephemeral, see ``history``
+    /services/<service>/election/<group>/step-down                              ephemeral, StepDownRequest
     /heartbeats/<worker id>                                                     ephemeral, empty
 
 What a primary's node says is read by every client too, so :mod:`zkrpc.registry.formats` has its record. Everything read
@@ -21,12 +22,12 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from zkrpc.election.fencing import Epoch
-from zkrpc.endpoint import DEFAULT_GROUP, INCREDIBLE_EPOCH, MAX_EPOCH, NO_EPOCH
+from zkrpc.endpoint import DEFAULT_GROUP, INCREDIBLE_EPOCH, MAX_EPOCH, NO_EPOCH, Epoch
 from zkrpc.errors import ConfigError, RemoteProtocolError
 from zkrpc.registry.schema import Paths, check_name
 
 _MAX_RECORD = 16 * 1024
+_MAX_STEP_DOWN = 4096
 _SEQUENCE_DIGITS = 10
 
 
@@ -75,6 +76,11 @@ class ElectionPaths:
     def trouble(self, instance: str) -> str:
         """Where one instance says it."""
         return f"{self.troubles}/{instance}"
+
+    @property
+    def step_down(self) -> str:
+        """Where an operator asks the primary to step down."""
+        return f"{self.root}/step-down"
 
     def candidate(self, name: str) -> str:
         """The path of the candidate whose node is called ``name``."""
@@ -156,6 +162,30 @@ class EpochRecord:
         if record.epoch >= INCREDIBLE_EPOCH:
             raise RemoteProtocolError(f"epoch {record.epoch} is higher than any election can have reached")
         return record
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StepDownRequest:
+    """The wish that the primary of ``epoch`` step down, in favour of the instance ``heir`` if one is named."""
+
+    epoch: Epoch
+    heir: str = ""
+
+    def dump(self) -> bytes:
+        """The node's value."""
+        return _dump(dataclasses.asdict(self))
+
+    @classmethod
+    def parse(cls, value: bytes) -> StepDownRequest | None:
+        """What ``dump`` wrote; None for anything else."""
+        try:
+            fields = json.loads(value) if len(value) <= _MAX_STEP_DOWN else None
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(fields, dict):
+            return None
+        epoch, heir = fields.get("epoch"), fields.get("heir", "")
+        return cls(epoch=epoch, heir=heir) if type(epoch) is int and isinstance(heir, str) else None
 
 
 def _dump(fields: Mapping[str, Any]) -> bytes:

@@ -23,11 +23,10 @@ from zkrpc.config import ElectionConfig, RegistryConfig
 from zkrpc.election.campaign import Campaign, Candidate
 from zkrpc.election.effects import Answer, Failure, Request
 from zkrpc.election.elections import Elections
-from zkrpc.election.fencing import Epoch
 from zkrpc.election.lease import Lease, deposed_patience
 from zkrpc.election.lease_keeper import LeaseKeeper, LeaseListener
 from zkrpc.election.tree import ElectionPaths
-from zkrpc.endpoint import NO_EPOCH, Instance, Primary
+from zkrpc.endpoint import NO_EPOCH, Epoch, Instance, Primary
 from zkrpc.errors import ConfigError
 from zkrpc.greenlets import spawn
 from zkrpc.registry.formats import PrimaryRecord

@@ -1,14 +1,13 @@
-"""The application's hooks, and what people are told."""
+"""How a campaign calls the application's hooks; how it takes part is shown on a real server, in tests/live."""
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import gevent
 import pytest
 
-from zkrpc.election.application import Announcer, run_hook
+from zkrpc.election.campaign import run_hook
 from zkrpc.errors import StaleEpoch
 
 
@@ -55,16 +54,3 @@ def test_hook_whose_store_knows_a_later_epoch_is_believed_and_no_other() -> None
     """Only if it speaks of this term: a handler may have called another service."""
     assert run(StaleEpoch("the store", seen=9, current=7))[1] == [9]
     assert run(StaleEpoch("elsewhere", seen=9, current=3))[1] == []
-
-
-def test_announcer_tells_each_trouble_once_and_its_end(caplog: pytest.LogCaptureFixture) -> None:
-    """However often it is tried again; of lost connections the session tells."""
-    caplog.set_level(logging.INFO)
-    announcer = Announcer("ledger/main")
-    for trouble in (None, "no answer", "x cannot be read", "no answer", "x cannot be read", None, None):
-        announcer.hear(trouble)
-    assert [record.getMessage() for record in caplog.records] == [
-        "the election of ledger/main has to wait: x cannot be read",
-        "the election of ledger/main goes on",
-    ]
-    assert "trouble=None" in repr(announcer)

@@ -7,8 +7,8 @@ import time
 import gevent
 import pytest
 
-from zkrpc.election.gate import Gate
 from zkrpc.election.machine import ElectionState
+from zkrpc.election.primary import Gate
 
 
 class Told:
