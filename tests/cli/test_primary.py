@@ -16,7 +16,7 @@ from examples.ledger import idl
 from tests.support.command import Command
 from tests.support.programs import Program
 from tests.support.waiting import eventually
-from zkrpc.election.history import Trouble
+from zkrpc.election.history import TroubleRecord
 from zkrpc.election.tree import ElectionPaths, EpochRecord
 from zkrpc.endpoint import Endpoint
 from zkrpc.registry.formats import PrimaryRecord
@@ -157,7 +157,7 @@ def test_primary_says_why_nobody_leads(command: Command, zookeeper: str, registr
     session.ensure_path(paths.troubles)
     session.create(paths.epoch, EpochRecord(epoch=2**63 - 1).dump())
     why = "on_elected failed: ValueError: no \x1b[2J table"
-    session.create(paths.trouble("w1"), Trouble(why=why, times=3).dump(), ephemeral=True)
+    session.create(paths.trouble("w1"), TroubleRecord(why=why, times=3).dump(), ephemeral=True)
     session.create(paths.trouble("w2"), b"?", ephemeral=True)
     status, text = command.run("primary", "ill", "--zookeeper", zookeeper)
     too_high = "epoch 9223372036854775807 is higher than any election can have reached"

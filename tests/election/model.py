@@ -22,7 +22,8 @@ from typing import Any
 from zkrpc.election import effects as do
 from zkrpc.election import history
 from zkrpc.election import lease as beat
-from zkrpc.election.effects import Failure, Node
+from zkrpc.election.candidate_state import Participant
+from zkrpc.election.effects import Node, RequestFailure
 from zkrpc.election.lease import HeartbeatMachine, Lease
 from zkrpc.election.machine import ElectionMachine
 from zkrpc.election.tree import ElectionPaths, EpochRecord, heartbeat_path
@@ -83,7 +84,7 @@ class Connection:
 
 
 Tree = dict[str, Node]
-Write = Callable[[Tree], Failure | None]
+Write = Callable[[Tree], RequestFailure | None]
 
 
 class World:
@@ -234,7 +235,7 @@ class World:
             wait = max(0.0, connection.server.apply_at - self.now)
             self.after(wait, lambda: self.to_client(connection, lambda: connection.client.drop(connection)))
 
-    def commit(self, write: Write) -> Failure | None:
+    def commit(self, write: Write) -> RequestFailure | None:
         """All of the write or nothing; then every server that follows learns of it, in order, in its own time."""
         tree = dict(self.tree)
         failure = write(tree)
@@ -379,7 +380,7 @@ class World:
     def write_epoch(self, value: bytes | None) -> None:
         """Somebody writes the epoch's node, whatever is there; None deletes it. What is already there: touches it."""
 
-        def write(tree: Tree) -> Failure | None:
+        def write(tree: Tree) -> RequestFailure | None:
             if value is None:
                 return _delete(tree, PATHS.epoch)
             return _set(tree, PATHS.epoch, value) if PATHS.epoch in tree else _create(tree, PATHS.epoch, value, 0)
@@ -432,7 +433,7 @@ class Client:
         self.acknowledged_at = 0.0
         """Send time of the newest message that was answered, on the process's clock."""
         self._attempt = 0
-        self._unanswered: dict[int, Callable[[do.Answer | Failure], None]] = {}
+        self._unanswered: dict[int, Callable[[do.Answer | RequestFailure], None]] = {}
         self._numbers = itertools.count()
 
     def connect(self) -> None:
@@ -490,7 +491,7 @@ class Client:
         self.process.disconnected(lost=False)
         unanswered, self._unanswered = self._unanswered, {}
         for callback in unanswered.values():
-            callback(Failure.UNKNOWN)
+            callback(RequestFailure.UNKNOWN)
         self.process.hear_change()
         life = self.process.life
         self.world.after(self.world.rng.random() * 0.3, lambda: self.process.run(self.connect, life))
@@ -556,7 +557,7 @@ class Client:
                 return
             session = world.sessions.get(session_id)
             if session is None:
-                answer(server.applied, Failure.SESSION_ENDED)
+                answer(server.applied, RequestFailure.SESSION_ENDED)
                 return
             if session.connection is not connection:
                 return
@@ -573,7 +574,7 @@ class Client:
     ) -> None:
         connection = self.connection
         if connection is None:
-            done(Failure.NOT_SENT)
+            done(RequestFailure.NOT_SENT)
             return
         number = next(self._numbers)
         self._unanswered[number] = done
@@ -589,7 +590,7 @@ class Client:
 
         self._send(lambda: serve(connection, answer), connection)
         life = self.process.life
-        self.world.after(REQUEST_TIMEOUT, lambda: self.process.run(lambda: finish(Failure.UNKNOWN), life))
+        self.world.after(REQUEST_TIMEOUT, lambda: self.process.run(lambda: finish(RequestFailure.UNKNOWN), life))
 
     def hear_watch(self) -> None:
         """A watch fired."""
@@ -640,10 +641,7 @@ class Process:
         self.life += 1
         rng = self.world.rng
         self.machine = ElectionMachine(
-            PATHS,
-            instance=self.name,
-            endpoint=Endpoint("127.0.0.1", 1),
-            unique=f"u{self.life}",
+            Participant(paths=PATHS, instance=self.name, endpoint=Endpoint("127.0.0.1", 1), unique=f"u{self.life}"),
             elected_timeout=5.0,
             deposed_timeout=2.0,
             audit_interval=5.0,
@@ -773,7 +771,7 @@ class Process:
                     self._later(self._effort(), lambda: self.machine.receive_deposed(epoch, self.clock()))
             case do.ExitProcess():
                 self.kill(supervised=True)
-            case do.Serve() | do.ReportPrimary() | do.ReportWithdrawn():
+            case do.Serve() | do.ReportPrimary() | do.ReportCandidacyEnded():
                 pass
             case beat.WriteHeartbeat(path=path) | beat.CreateHeartbeat(path=path):
                 self._beat(path, create=isinstance(effect, beat.CreateHeartbeat), session_id=effect.session_id)
@@ -804,7 +802,7 @@ class Process:
         self.world.after(0.1, lambda: self.run(act, life))
 
     def _beat(self, path: str, *, create: bool, session_id: int) -> None:
-        def write(tree: Tree) -> Failure | None:
+        def write(tree: Tree) -> RequestFailure | None:
             self._proved = self.world.sessions[session_id].touched_at + self.world.timeout
             if create:
                 return _create(tree, path, b"", session_id)
@@ -814,10 +812,10 @@ class Process:
             if answer is None and self.client.session_id == session_id:
                 self.heartbeat.receive_written(self.clock())
             else:
-                self.heartbeat.receive_failure(answer or Failure.UNKNOWN, self.clock())
+                self.heartbeat.receive_failure(answer or RequestFailure.UNKNOWN, self.clock())
 
         if self.client.session_id != session_id:
-            done(Failure.NOT_SENT)
+            done(RequestFailure.NOT_SENT)
         else:
             self.client.write(write, done)
 
@@ -832,7 +830,7 @@ class Process:
 
         def done(answer: Any) -> None:
             if self.client.session_id != session_id:
-                answer = Failure.UNKNOWN
+                answer = RequestFailure.UNKNOWN
             self.machine.receive_answer(answer, self.clock())
 
         match request:
@@ -860,13 +858,13 @@ class Process:
         def collect(place: int, answer: Any) -> None:
             answers[place] = answer
             if len(answers) == len(reads):
-                failures = [one for one in answers.values() if isinstance(one, Failure)]
+                failures = [one for one in answers.values() if isinstance(one, RequestFailure)]
                 done(failures[0] if failures else tuple(answers[place] for place in range(len(reads))))
 
         for place, read in enumerate(reads):
             self._read(read, functools.partial(collect, place))
 
-    def _write(self, tree: Tree, request: do.Request, session_id: int) -> Failure | None:
+    def _write(self, tree: Tree, request: do.Request, session_id: int) -> RequestFailure | None:
         match request:
             case do.MakeParents(root=root, candidates=candidates):
                 tree.setdefault(root, Node(owner=0))
@@ -874,7 +872,7 @@ class Process:
                 return None
             case do.CreateCandidate(prefix=prefix, value=value):
                 if PATHS.candidates not in tree:
-                    return Failure.MISSING
+                    return RequestFailure.MISSING
                 path = f"{prefix}{next(self.world._sequence):010}"
                 return _create(tree, path, value, session_id, self.world.made_at())
             case do.DeleteCandidate(path=path):
@@ -903,9 +901,9 @@ class Process:
                 return None
         raise AssertionError(request)
 
-    def _claim(self, tree: Tree, request: do.ClaimEpoch, session_id: int) -> Failure | None:
+    def _claim(self, tree: Tree, request: do.ClaimEpoch, session_id: int) -> RequestFailure | None:
         if request.candidate not in tree:
-            return Failure.MISSING
+            return RequestFailure.MISSING
         failure = _create(tree, request.primary, request.primary_value, session_id)
         failure = failure or _set(tree, request.epoch, request.epoch_value, request.version)
         if failure is None:
@@ -919,22 +917,22 @@ def _children(tree: Tree, path: str) -> tuple[str, ...] | None:
     return tuple(name[len(path) + 1 :] for name in tree if name.startswith(f"{path}/"))
 
 
-def _create(tree: Tree, path: str, value: bytes, owner: int, made_at: int = 0) -> Failure | None:
+def _create(tree: Tree, path: str, value: bytes, owner: int, made_at: int = 0) -> RequestFailure | None:
     if path in tree:
-        return Failure.EXISTS
+        return RequestFailure.EXISTS
     tree[path] = Node(owner=owner, value=value, made_at=made_at)
     return None
 
 
-def _delete(tree: Tree, path: str) -> Failure | None:
-    return None if tree.pop(path, None) is not None else Failure.MISSING
+def _delete(tree: Tree, path: str) -> RequestFailure | None:
+    return None if tree.pop(path, None) is not None else RequestFailure.MISSING
 
 
-def _set(tree: Tree, path: str, value: bytes, version: int = -1) -> Failure | None:
+def _set(tree: Tree, path: str, value: bytes, version: int = -1) -> RequestFailure | None:
     node = tree.get(path)
     if node is None:
-        return Failure.MISSING
+        return RequestFailure.MISSING
     if version not in (-1, node.version):
-        return Failure.CONFLICT
+        return RequestFailure.CONFLICT
     tree[path] = dataclasses.replace(node, version=node.version + 1, value=value)
     return None

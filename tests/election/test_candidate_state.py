@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from zkrpc.election.candidate_state import Absence, CandidateState, Eligibility, Vigil
+from zkrpc.election.candidate_state import CandidacyBackoff, CandidateState, Eligibility, LookTimer, Participant
 from zkrpc.election.effects import Node, Reason
 from zkrpc.election.tree import ElectionPaths, EpochRecord
 from zkrpc.endpoint import INCREDIBLE_EPOCH, Endpoint
@@ -17,12 +17,11 @@ PATHS = ElectionPaths("ledger")
 
 def candidacy(**known: int) -> CandidateState:
     """Ours, in session 7."""
-    return CandidateState(
-        paths=PATHS, candidate_id="w1.u", instance="w1", endpoint=Endpoint("h", 1), session_id=7, **known
-    )
+    participant = Participant(paths=PATHS, instance="w1", endpoint=Endpoint("h", 1), unique="u")
+    return CandidateState(participant=participant, session_id=7, **known)
 
 
-def test_ballot_asks_for_more_than_anybody_has_seen() -> None:
+def test_candidate_asks_for_more_than_anybody_has_seen() -> None:
     """Whatever ZooKeeper says now; an epoch that cannot be one is not taken for one."""
     ours = candidacy()
     for seen in (9, 4, INCREDIBLE_EPOCH, 2**63 - 1):
@@ -31,14 +30,14 @@ def test_ballot_asks_for_more_than_anybody_has_seen() -> None:
 
 
 @pytest.mark.parametrize("enrolled_at", [0, 5, 1_700_000_000_000, INCREDIBLE_EPOCH, 2**63])
-def test_ballot_asks_for_an_epoch_that_fits_whatever_zookeepers_clock_says(enrolled_at: int) -> None:
+def test_candidate_asks_for_an_epoch_that_fits_whatever_zookeepers_clock_says(enrolled_at: int) -> None:
     """At least 1, and far from the end."""
     asked = candidacy(enrolled_at=enrolled_at).next_epoch()
     assert 1 <= asked <= INCREDIBLE_EPOCH
     assert asked == (enrolled_at + 1 if enrolled_at < INCREDIBLE_EPOCH else 1)
 
 
-def test_ballot_reads_the_epochs_node_or_says_what_is_wrong_with_it() -> None:
+def test_candidate_reads_the_epochs_node_or_says_what_is_wrong_with_it() -> None:
     """What it reads it remembers; what is not there is no reason for words."""
     ours = candidacy()
     assert ours.read(None) is None and ours.read(Node(owner=0, value=b"?")) is None
@@ -47,39 +46,39 @@ def test_ballot_reads_the_epochs_node_or_says_what_is_wrong_with_it() -> None:
         ours.read_or_refuse(Node(owner=0, value=b"?"))
 
 
-def test_absence_grows_with_failures_in_a_row_up_to_a_bound_that_recovery_can_wait_for() -> None:
+def test_backoff_grows_with_failures_in_a_row_up_to_a_bound_that_recovery_can_wait_for() -> None:
     """Three a second it was once: a service whose instances are all sick must not elect as fast as it can."""
-    absence = Absence(lambda: 1.0)
+    backoff = CandidacyBackoff(lambda: 1.0)
     told = []
     for _ in range(5):
-        absence.begin(Reason.SYNCHRONISATION_FAILED, 0.0)
-        told.append(absence.until)
+        backoff.begin(Reason.SYNCHRONISATION_FAILED, 0.0)
+        told.append(backoff.until)
     assert told == [1.0, 2.0, 4.0, 6.0, 6.0]
-    assert absence.times(Reason.SYNCHRONISATION_FAILED) == 5 and "failed': 5" in repr(absence)
-    absence.forgive(Reason.SYNCHRONISATION_FAILED)
-    absence.begin(Reason.SYNCHRONISATION_FAILED, 0.0)
-    assert absence.until == 1.0
+    assert backoff.times(Reason.SYNCHRONISATION_FAILED) == 5 and "failed': 5" in repr(backoff)
+    backoff.forgive(Reason.SYNCHRONISATION_FAILED)
+    backoff.begin(Reason.SYNCHRONISATION_FAILED, 0.0)
+    assert backoff.until == 1.0
 
 
-def test_absence_is_over_at_its_time_and_then_forgotten() -> None:
+def test_backoff_is_over_at_its_time_and_then_forgotten() -> None:
     """So that nobody is woken for it again."""
-    absence = Absence(lambda: 0.0)
-    assert not absence.lasts(0.0)
-    absence.begin(Reason.HANDED_OVER, 1.0)
-    assert absence.until == pytest.approx(1.075) and absence.lasts(1.0)
-    absence.handle_timer(1.07)
-    assert absence.until is not None
-    assert not absence.lasts(1.075)
-    absence.handle_timer(1.075)
-    assert absence.until is None
+    backoff = CandidacyBackoff(lambda: 0.0)
+    assert not backoff.lasts(0.0)
+    backoff.begin(Reason.HANDED_OVER, 1.0)
+    assert backoff.until == pytest.approx(1.075) and backoff.lasts(1.0)
+    backoff.handle_timer(1.07)
+    assert backoff.until is not None
+    assert not backoff.lasts(1.075)
+    backoff.handle_timer(1.075)
+    assert backoff.until is None
 
 
-def test_absence_is_for_some_reasons_only() -> None:
+def test_backoff_is_for_some_reasons_only() -> None:
     """Whoever lost a session, or a node, stands again at once."""
-    absence = Absence(lambda: 1.0)
+    backoff = CandidacyBackoff(lambda: 1.0)
     for reason in (Reason.SESSION_ENDED, Reason.LEASE_ENDED, Reason.NODE_REMOVED, Reason.WITHDRAWN):
-        absence.begin(reason, 0.0)
-        assert absence.until is None
+        backoff.begin(reason, 0.0)
+        assert backoff.until is None
 
 
 @pytest.fixture
@@ -88,38 +87,38 @@ def ours() -> CandidateState:
     return candidacy()
 
 
-def test_vigil_audits_once_in_a_while(ours: CandidateState) -> None:
+def test_look_timer_audits_once_in_a_while(ours: CandidateState) -> None:
     """And only while there is something to look at."""
-    vigil = Vigil(30.0, lambda: 0.0)
-    assert not vigil.is_over(ours, 100.0)
-    vigil.begin(1.0)
-    vigil.wait(ours, 1.0, for_heir=False, place=0, patience=2.0)
-    assert vigil.at == 25.0 and not vigil.is_over(ours, 24.9) and vigil.is_over(ours, 25.0)
-    assert vigil.at is None and ours.polite
-    vigil.begin(26.0)
-    vigil.end()
-    assert not vigil.is_over(ours, 100.0) and "at=None" in repr(vigil)
+    look_timer = LookTimer(30.0, lambda: 0.0)
+    assert not look_timer.is_over(ours, 100.0)
+    look_timer.begin(1.0)
+    look_timer.wait(ours, 1.0, for_heir=False, place=0, patience=2.0)
+    assert look_timer.at == 25.0 and not look_timer.is_over(ours, 24.9) and look_timer.is_over(ours, 25.0)
+    assert look_timer.at is None and ours.polite
+    look_timer.begin(26.0)
+    look_timer.end()
+    assert not look_timer.is_over(ours, 100.0) and "at=None" in repr(look_timer)
 
 
-def test_vigil_gives_an_heir_a_second_and_then_those_before_us_their_time(ours: CandidateState) -> None:
+def test_look_timer_gives_an_heir_a_second_and_then_those_before_us_their_time(ours: CandidateState) -> None:
     """Nobody waits for ever for one who does not come; and whoever comes after somebody led has all its time again."""
-    vigil = Vigil(30.0, lambda: 0.0)
-    vigil.wait(ours, 0.0, for_heir=True, place=2, patience=2.0)
-    assert vigil.at == 1.0 and vigil.is_over(ours, 1.0) and not ours.patient and ours.polite
-    vigil.wait(ours, 1.0, for_heir=False, place=2, patience=2.0)
-    assert vigil.at == 4.0 and vigil.is_over(ours, 4.0) and not ours.polite
-    vigil.begin(5.0)
-    vigil.wait(ours, 5.0, for_heir=False, place=0, patience=2.0)
-    assert vigil.at == 29.0 and ours.patient and ours.polite
+    look_timer = LookTimer(30.0, lambda: 0.0)
+    look_timer.wait(ours, 0.0, for_heir=True, place=2, patience=2.0)
+    assert look_timer.at == 1.0 and look_timer.is_over(ours, 1.0) and not ours.patient and ours.polite
+    look_timer.wait(ours, 1.0, for_heir=False, place=2, patience=2.0)
+    assert look_timer.at == 4.0 and look_timer.is_over(ours, 4.0) and not ours.polite
+    look_timer.begin(5.0)
+    look_timer.wait(ours, 5.0, for_heir=False, place=0, patience=2.0)
+    assert look_timer.at == 29.0 and ours.patient and ours.polite
 
 
-def test_vigil_is_longer_for_those_at_the_back(ours: CandidateState) -> None:
+def test_look_timer_is_longer_for_those_at_the_back(ours: CandidateState) -> None:
     """Not all lose patience at once."""
-    vigil = Vigil(30.0, lambda: 0.0)
+    look_timer = LookTimer(30.0, lambda: 0.0)
     times = []
     for place in (1, 2, 3):
-        vigil.wait(ours, 0.0, for_heir=False, place=place, patience=2.0)
-        times.append(vigil.at)
+        look_timer.wait(ours, 0.0, for_heir=False, place=place, patience=2.0)
+        times.append(look_timer.at)
     assert times == [2.5, 3.0, 3.5]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zkrpc.election.conversation import Conversation, Failed, Finished
-from zkrpc.election.effects import Answer, Failure, ListCandidates, Node, ReadEpoch, Request
+from zkrpc.election.effects import Answer, ListCandidates, Node, ReadEpoch, Request, RequestFailure
 from zkrpc.election.procedures import Procedure, RequestFailed
 from zkrpc.errors import RemoteProtocolError
 
@@ -26,7 +26,7 @@ def two_questions() -> Procedure[str]:
     try:
         node = yield SECOND
     except RequestFailed as failed:
-        if failed.failure is not Failure.CONFLICT:
+        if failed.failure is not RequestFailure.CONFLICT:
             raise
         node = None
     if node == Node(owner=9):
@@ -49,11 +49,13 @@ def test_conversation_throws_failures_in() -> None:
     conversation, _ = talk()
     conversation.begin(two_questions(), 0.0)
     conversation.receive_answer((), 0.0)
-    assert conversation.receive_answer(Failure.CONFLICT, 0.0) == Finished("() None")
+    assert conversation.receive_answer(RequestFailure.CONFLICT, 0.0) == Finished("() None")
 
 
-@pytest.mark.parametrize(("answer", "text"), [(Failure.UNKNOWN, "no answer"), (Node(owner=9), "garbage")])
-def test_conversation_pauses_after_a_failure_and_longer_after_the_next(answer: Answer | Failure, text: str) -> None:
+@pytest.mark.parametrize(("answer", "text"), [(RequestFailure.UNKNOWN, "no answer"), (Node(owner=9), "garbage")])
+def test_conversation_pauses_after_a_failure_and_longer_after_the_next(
+    answer: Answer | RequestFailure, text: str
+) -> None:
     """Whether ZooKeeper failed or what it held; a success, or a new connection, ends that."""
     conversation, _ = talk()
     for pause in (0.1, 0.2):

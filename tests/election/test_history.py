@@ -7,14 +7,23 @@ import logging
 
 import pytest
 
+from zkrpc.election.candidate_state import Participant
 from zkrpc.election.effects import Order, Reason, RecordHistory, RecordTrouble, ReportPrimary
-from zkrpc.election.history import LENGTH, Announcer, Chronicle, Term, Trouble, read_history, record_began, record_ended
+from zkrpc.election.history import (
+    LENGTH,
+    Announcer,
+    Recorder,
+    Term,
+    TroubleRecord,
+    read_history,
+    record_began,
+    record_ended,
+)
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import Endpoint
 from zkrpc.registry.formats import PrimaryRecord
 
-
-PATHS = ElectionPaths("ledger")
+OURS = Participant(paths=ElectionPaths("ledger"), instance="w1", endpoint=Endpoint("h", 1), unique="u")
 
 
 def record(epoch: int, instance: str = "w1") -> PrimaryRecord:
@@ -89,16 +98,16 @@ def test_history_leaves_out_terms_at_impossible_times(field: str, at: str) -> No
 
 def test_trouble_is_read_as_it_was_written() -> None:
     """The why and how often."""
-    trouble = Trouble(why="ValueError: no such table", times=3)
-    assert Trouble.parse(trouble.dump()) == trouble
+    trouble = TroubleRecord(why="ValueError: no such table", times=3)
+    assert TroubleRecord.parse(trouble.dump()) == trouble
 
 
 def test_trouble_is_one_printable_line_of_bounded_length_on_both_sides() -> None:
     """What somebody's exception said ends on an operator's terminal; and somebody else may have written the node."""
     hostile = "bad\x1b[2J\n\tlines \u202e" + "x" * 5000
-    read = Trouble.parse(Trouble(why=hostile).dump())
+    read = TroubleRecord.parse(TroubleRecord(why=hostile).dump())
     assert read is not None and read.why.startswith("bad\\x1b[2J lines \\u202exxx") and len(read.why) < 400
-    raw = Trouble.parse(b'{"why": "a\\u001b[2Jb", "times": 1}')
+    raw = TroubleRecord.parse(b'{"why": "a\\u001b[2Jb", "times": 1}')
     assert raw is not None and raw.why == "a\\x1b[2Jb"
 
 
@@ -108,57 +117,57 @@ def test_trouble_is_one_printable_line_of_bounded_length_on_both_sides() -> None
 )
 def test_trouble_that_is_none_is_left_out(value: bytes) -> None:
     """Nothing depends on it."""
-    assert Trouble.parse(value) is None
+    assert TroubleRecord.parse(value) is None
 
 
-def test_chronicle_reports_news_only() -> None:
+def test_recorder_reports_news_only() -> None:
     """The same primary is not reported twice, its going is."""
     told: list[Order] = []
-    chronicle = Chronicle(PATHS, "w1", told.append)
+    recorder = Recorder(OURS, told.append)
     for news in (None, record(1), record(1), None):
-        chronicle.report(news)
+        recorder.report(news)
     assert told == [ReportPrimary(record(1)), ReportPrimary(None)]
-    assert repr(chronicle) == "<Chronicle primary=None pending=0>"
+    assert repr(recorder) == "<Recorder primary=None pending=0>"
 
 
-def test_chronicle_keeps_lines_until_they_are_written() -> None:
+def test_recorder_keeps_lines_until_they_are_written() -> None:
     """In order; striking one that is not there any more is harmless."""
-    chronicle = Chronicle(PATHS, "w1", lambda order: None)
-    chronicle.note(record(1), None)
-    chronicle.note(record(1), Reason.LEASE_ENDED)
-    first = chronicle.pending()
+    recorder = Recorder(OURS, lambda order: None)
+    recorder.note(record(1), None)
+    recorder.note(record(1), Reason.LEASE_ENDED)
+    first = recorder.pending()
     assert isinstance(first, RecordHistory) and first.reason is None
-    chronicle.strike(first)
-    chronicle.strike(first)
-    second = chronicle.pending()
+    recorder.strike(first)
+    recorder.strike(first)
+    second = recorder.pending()
     assert isinstance(second, RecordHistory) and second.reason is Reason.LEASE_ENDED
 
 
-def test_chronicle_forgets_the_oldest() -> None:
+def test_recorder_forgets_the_oldest() -> None:
     """While ZooKeeper is away for long, only so much is kept."""
-    chronicle = Chronicle(PATHS, "w1", lambda order: None)
+    recorder = Recorder(OURS, lambda order: None)
     for epoch in range(1, 21):
-        chronicle.note(record(epoch), None)
-    line = chronicle.pending()
+        recorder.note(record(epoch), None)
+    line = recorder.pending()
     assert isinstance(line, RecordHistory) and line.record.epoch == 13
 
 
-def test_chronicle_keeps_only_the_newest_word_on_why_an_instance_cannot_lead() -> None:
+def test_recorder_keeps_only_the_newest_word_on_why_an_instance_cannot_lead() -> None:
     """Who recovers takes it back, once; who never complained has nothing to take back."""
-    chronicle = Chronicle(PATHS, "w1", lambda order: None)
-    chronicle.recover()
-    assert chronicle.pending() is None
+    recorder = Recorder(OURS, lambda order: None)
+    recorder.recover()
+    assert recorder.pending() is None
     for times in (1, 2):
-        chronicle.complain("no such table", times)
-    told = chronicle.pending()
+        recorder.complain("no such table", times)
+    told = recorder.pending()
     path = "/services/ledger/election/main/troubles/w1"
-    assert told == RecordTrouble(path=path, value=Trouble(why="no such table", times=2).dump())
-    chronicle.note(record(1), None)
+    assert told == RecordTrouble(path=path, value=TroubleRecord(why="no such table", times=2).dump())
+    recorder.note(record(1), None)
     for _ in range(2):
-        chronicle.recover()
-    assert isinstance(line := chronicle.pending(), RecordHistory)
-    chronicle.strike(line)
-    assert chronicle.pending() == RecordTrouble(path=path, value=None)
+        recorder.recover()
+    assert isinstance(line := recorder.pending(), RecordHistory)
+    recorder.strike(line)
+    assert recorder.pending() == RecordTrouble(path=path, value=None)
 
 
 def test_announcer_tells_each_trouble_once_and_its_end(caplog: pytest.LogCaptureFixture) -> None:

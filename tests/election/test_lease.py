@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zkrpc.election.effects import Failure
+from zkrpc.election.effects import RequestFailure
 from zkrpc.election.lease import (
     CreateHeartbeat,
     DropSocket,
@@ -171,7 +171,7 @@ def test_heartbeat_without_an_answer_drops_the_socket_once() -> None:
     machine.handle_timer(due + T / 4)
     assert machine.effects() == [DropSocket()] and machine.next_timer() is None
     machine.receive_disconnected(due + T / 4)
-    machine.receive_failure(Failure.UNKNOWN, due + T / 4)
+    machine.receive_failure(RequestFailure.UNKNOWN, due + T / 4)
     assert machine.state is HeartbeatState.CUT and machine.lease is lease and machine.next_timer() is None
     machine.receive_connected(7, T, due + 1.6, due + 1.7)
     assert until(answer(machine, due + 1.7)) == pytest.approx(due + 1.7 + 0.7 * T)
@@ -191,9 +191,9 @@ def test_heartbeat_makes_its_node_when_it_is_missing() -> None:
     machine = connected()
     machine.lead("g", 0.0)
     assert machine.effects() == [CREATE]
-    machine.receive_failure(Failure.EXISTS, 0.2)
+    machine.receive_failure(RequestFailure.EXISTS, 0.2)
     assert machine.effects() == [WRITE]
-    machine.receive_failure(Failure.MISSING, 0.3)
+    machine.receive_failure(RequestFailure.MISSING, 0.3)
     assert machine.effects() == [CREATE]
     machine.receive_written(0.4)
     assert until(machine.effects()) == pytest.approx(0.97 * T) or machine.lease is not None
@@ -206,7 +206,7 @@ def test_heartbeat_that_is_refused_is_tried_again_at_the_usual_time() -> None:
     machine = connected()
     machine.lead("g", 0.0)
     machine.effects()
-    machine.receive_failure(Failure.OTHER, 0.1)
+    machine.receive_failure(RequestFailure.OTHER, 0.1)
     assert machine.effects() == [] and machine.next_timer() == pytest.approx(T / 15)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from zkrpc.election.candidate_state import Participant
 from zkrpc.election.effects import (
     Answer,
     ClaimEpoch,
@@ -15,7 +16,6 @@ from zkrpc.election.effects import (
     Effect,
     Elect,
     ExitProcess,
-    Failure,
     InspectCandidate,
     ListCandidates,
     Node,
@@ -25,8 +25,9 @@ from zkrpc.election.effects import (
     RecordHistory,
     RecordTrouble,
     ReleaseEpoch,
+    ReportCandidacyEnded,
     ReportPrimary,
-    ReportWithdrawn,
+    RequestFailure,
     Serve,
     StartHeartbeats,
     StopHeartbeats,
@@ -50,10 +51,7 @@ class Table:
 
     def __init__(self) -> None:
         self.machine = ElectionMachine(
-            PATHS,
-            instance="w1",
-            endpoint=Endpoint("h", 1),
-            unique="u",
+            Participant(paths=PATHS, instance="w1", endpoint=Endpoint("h", 1), unique="u"),
             elected_timeout=20.0,
             deposed_timeout=2.0,
             audit_interval=30.0,
@@ -84,7 +82,7 @@ class Table:
                     found.append(effect)
         return found
 
-    def answer(self, request: Effect) -> Answer | Failure:
+    def answer(self, request: Effect) -> Answer | RequestFailure:
         """What ZooKeeper says."""
         match request:
             case Together(reads=reads):
@@ -269,7 +267,7 @@ def test_candidate_that_lost_a_claim_stops_its_heartbeats() -> None:
     answer_until_claim(table)
     assert table.machine.state is ElectionState.CLAIMING
     table.primary = Node(owner=3, value=THEIRS.dump())
-    table.machine.receive_answer(Failure.EXISTS, 1.0)
+    table.machine.receive_answer(RequestFailure.EXISTS, 1.0)
     assert table.orders() == [StopHeartbeats()] and table.machine.state is ElectionState.WAITING
 
 
@@ -291,7 +289,7 @@ def test_claim_without_an_answer_is_adopted_after_the_reconnect() -> None:
     table.connect()
     answer_until_claim(table)
     table.machine.receive_disconnected(1.0)
-    table.machine.receive_answer(Failure.UNKNOWN, 1.0)
+    table.machine.receive_answer(RequestFailure.UNKNOWN, 1.0)
     table.commit_claim()
     table.connect()
     table.renew()
@@ -305,7 +303,7 @@ def test_claim_that_appears_late_starts_the_heartbeats_again() -> None:
     table.machine.receive_change(1.0)
     answer_until_claim(table)
     table.primary = Node(owner=3, value=THEIRS.dump())
-    table.machine.receive_answer(Failure.CONFLICT, 1.0)
+    table.machine.receive_answer(RequestFailure.CONFLICT, 1.0)
     assert StopHeartbeats() in table.orders() and table.machine.state is ElectionState.WAITING
     table.commit_claim()
     table.machine.receive_change(2.0)
@@ -396,7 +394,7 @@ def test_another_session_while_waiting_or_resigning_begins_again() -> None:
     table.machine.withdraw(2.0)
     assert table.machine.state is ElectionState.RESIGNING
     table.machine.receive_disconnected(3.0, lost=True)
-    assert table.orders(answering=False)[-1] == ReportWithdrawn() and table.machine.state is ElectionState.IDLE
+    assert table.orders(answering=False)[-1] == ReportCandidacyEnded() and table.machine.state is ElectionState.IDLE
 
 
 def test_node_removed_by_somebody_deposes() -> None:
@@ -444,7 +442,7 @@ def test_withdrawal_of_a_primary_leaves_nothing() -> None:
     table.machine.withdraw(5.0)
     assert table.orders() == [Depose(3, Reason.WITHDRAWN), ReportPrimary(None)]
     table.machine.receive_deposed(3, 5.1)
-    assert table.orders() == [StopHeartbeats(), ReportWithdrawn()]
+    assert table.orders() == [StopHeartbeats(), ReportCandidacyEnded()]
     assert table.machine.state is ElectionState.IDLE and not any(
         isinstance(effect, CreateCandidate) for effect in table.asked
     )
@@ -455,17 +453,17 @@ def test_withdrawal_of_who_owns_nothing_is_reported_at_once() -> None:
     """Never campaigned, or never connected."""
     table = Table()
     table.machine.withdraw(0.0)
-    assert table.orders() == [ReportWithdrawn()]
+    assert table.orders() == [ReportCandidacyEnded()]
     table.machine.campaign(0.0)
     table.machine.withdraw(0.0)
-    assert table.orders() == [ReportWithdrawn()] and table.asked == []
+    assert table.orders() == [ReportCandidacyEnded()] and table.asked == []
 
 
 def test_withdrawal_before_the_lease_has_nobody_to_depose() -> None:
     """on_elected never ran, so on_deposed does not either."""
     table = confirming()
     table.machine.withdraw(1.0)
-    assert table.orders() == [StopHeartbeats(), ReportWithdrawn()]
+    assert table.orders() == [StopHeartbeats(), ReportCandidacyEnded()]
     assert table.history == []
 
 
@@ -479,7 +477,7 @@ def test_withdrawal_waits_for_the_answer_that_is_out() -> None:
     assert table.orders() == []
     table.primary = Node(owner=7, value=RECORD.dump())
     table.machine.receive_answer(None, 0.1)
-    assert table.orders() == [StopHeartbeats(), ReportWithdrawn()] and table.primary is None
+    assert table.orders() == [StopHeartbeats(), ReportCandidacyEnded()] and table.primary is None
 
 
 def test_withdrawal_that_was_reconsidered_campaigns_again() -> None:
@@ -543,7 +541,7 @@ def test_failures_pause_and_are_told() -> None:
     table.machine.campaign(0.0)
     table.connect()
     table.machine.effects()
-    table.machine.receive_answer(Failure.OTHER, 0.0)
+    table.machine.receive_answer(RequestFailure.OTHER, 0.0)
     assert table.machine.effects() == [] and table.machine.conversation.failure == "refused"
     due = table.machine.next_timer()
     assert due == pytest.approx(0.075)
@@ -559,7 +557,7 @@ def test_look_that_failed_is_repeated(make: Callable[[], Table]) -> None:
     table.machine.receive_change(1.0)
     assert table.orders(answering=False) == [] and len(table.asked) == 1
     for times in range(1, 5):
-        table.machine.receive_answer(Failure.OTHER, table.now)
+        table.machine.receive_answer(RequestFailure.OTHER, table.now)
         assert table.orders(answering=False) == []
         due = table.machine.next_timer()
         assert due is not None and table.now < due <= table.now + 5.0
@@ -601,14 +599,14 @@ def test_claim_that_earns_no_lease_in_time_is_given_up() -> None:
     answer_until_claim(table)
     assert table.machine.next_timer() == 2.0
     table.machine.receive_disconnected(1.0)
-    table.machine.receive_answer(Failure.UNKNOWN, 1.0)
+    table.machine.receive_answer(RequestFailure.UNKNOWN, 1.0)
     table.commit_claim()
     table.machine.receive_connected(7, 1.5, timeout=4.0)
     table.now = 2.0
     table.machine.handle_timer(2.0)
     assert table.machine.state is ElectionState.RESIGNING and StopHeartbeats() in table.orders(answering=False)
     table.asked.clear()
-    table.machine.receive_answer(Failure.UNKNOWN, 2.1)
+    table.machine.receive_answer(RequestFailure.UNKNOWN, 2.1)
     table.machine.handle_timer(2.3)
     assert table.orders() == [] and table.primary is None
     assert table.machine.state is ElectionState.ENROLLING and b"slow" in (table.troubles[-1] or b"")
@@ -670,7 +668,7 @@ def test_synchronisation_that_fails_again_and_again_waits_ever_longer_and_says_w
     table.machine.receive_synchronised(7, table.now)
     table.orders()
     assert table.troubles[-1] is None
-    assert table.machine.absence.times(Reason.SYNCHRONISATION_FAILED) == 0
+    assert table.machine.backoff.times(Reason.SYNCHRONISATION_FAILED) == 0
 
 
 def test_synchronisation_that_hangs_says_so() -> None:

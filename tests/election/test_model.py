@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.election.model import PATHS, SERVERS, Process, Violation, World
 from zkrpc.election import lease
-from zkrpc.election.candidate_state import Absence, CandidateState
+from zkrpc.election.candidate_state import CandidacyBackoff, CandidateState
 from zkrpc.election.lease import Lease
 from zkrpc.election.tree import EpochRecord
 
@@ -292,7 +292,9 @@ def test_model_without_the_owner_check_goes_red(monkeypatch: pytest.MonkeyPatch)
     lose_a_claim_and_its_session(world)
     assert [epoch for epoch, _ in world.epochs] == [1, 2]
     monkeypatch.setattr(
-        CandidateState, "is_ours", lambda self, node: node is not None and self.instance.encode() in node.value
+        CandidateState,
+        "is_ours",
+        lambda self, node: node is not None and self.participant.instance.encode() in node.value,
     )
     with pytest.raises(Violation, match="two valid leases"):
         lose_a_claim_and_its_session(World(random.Random(5), timeout=6.0, ticks=5.0, steady=True))
@@ -311,7 +313,7 @@ def test_elections_hold_without_memory_as_long_as_the_clock_is_right(monkeypatch
     assert caught(range(20), 150) == ""
 
 
-def test_model_without_an_end_to_absences_goes_red(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An absence that is over and goes on being waited for keeps a driver spinning."""
-    monkeypatch.setattr(Absence, "handle_timer", lambda self, now: None)
+def test_model_without_an_end_to_backoffs_goes_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backoff that is over and goes on being waited for keeps a driver spinning."""
+    monkeypatch.setattr(CandidacyBackoff, "handle_timer", lambda self, now: None)
     assert "wants to be woken" in caught(range(20), 150)

@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from zkrpc.election.machine import ElectionState
-from zkrpc.election.primary import Gate
+from zkrpc.election.primary import PrimaryGate
 
 
 class Told:
@@ -34,19 +34,21 @@ def told() -> Told:
 
 
 @pytest.fixture
-def gate(told: Told) -> Gate:
+def gate(told: Told) -> PrimaryGate:
     """Its gate."""
-    return Gate(told, time.monotonic)  # type: ignore[arg-type]  # the few questions that the gate asks
+    return PrimaryGate(told, time.monotonic)  # type: ignore[arg-type]  # the few questions that the gate asks
 
 
-def test_gate_lets_calls_in_and_counts_them(gate: Gate) -> None:
+def test_gate_lets_calls_in_and_counts_them(gate: PrimaryGate) -> None:
     """Each gets the epoch; its outcome counts while the epoch does."""
     assert (gate.enter(0), gate.enter(0), gate.running) == (3, 3, 2)
     assert gate.leave(3) and gate.leave(3) and gate.running == 0 and not gate.leave(4)
 
 
 @pytest.mark.parametrize("state", [ElectionState.WAITING, ElectionState.IDLE, ElectionState.DEPOSING])
-def test_gate_turns_calls_away_where_nothing_is_to_be_waited_for(state: ElectionState, gate: Gate, told: Told) -> None:
+def test_gate_turns_calls_away_where_nothing_is_to_be_waited_for(
+    state: ElectionState, gate: PrimaryGate, told: Told
+) -> None:
     """At once, however long they would wait."""
     told.state = state
     began = time.monotonic()
@@ -56,7 +58,7 @@ def test_gate_turns_calls_away_where_nothing_is_to_be_waited_for(state: Election
 @pytest.mark.parametrize(
     "state", [ElectionState.CLAIMING, ElectionState.CONFIRMING, ElectionState.SYNCHRONISING], ids=lambda one: one.value
 )
-def test_gate_keeps_calls_while_the_primary_gets_ready(state: ElectionState, gate: Gate, told: Told) -> None:
+def test_gate_keeps_calls_while_the_primary_gets_ready(state: ElectionState, gate: PrimaryGate, told: Told) -> None:
     """They come in when it is, are turned away when it is not to be, and wait no longer than they said."""
     told.state = state
     kept = [gevent.spawn(gate.enter, time.monotonic() + 5) for _ in range(3)]
@@ -75,7 +77,7 @@ def test_gate_keeps_calls_while_the_primary_gets_ready(state: ElectionState, gat
     assert late.get(timeout=60) is None
 
 
-def test_gate_pauses_one_epoch_until_its_calls_are_done(gate: Gate, told: Told) -> None:
+def test_gate_pauses_one_epoch_until_its_calls_are_done(gate: PrimaryGate, told: Told) -> None:
     """Nobody else comes in; another epoch is not concerned; what never ends is waited for no longer than allowed."""
     gate.enter(0)
     pausing = gevent.spawn(gate.pause, 3, 5)
@@ -93,7 +95,7 @@ def test_gate_pauses_one_epoch_until_its_calls_are_done(gate: Gate, told: Told) 
     assert 0.04 < time.monotonic() - began < 1 and "running=1 paused=3" in repr(gate)
 
 
-def test_gate_that_is_closed_lets_nobody_in(gate: Gate, told: Told) -> None:
+def test_gate_that_is_closed_lets_nobody_in(gate: PrimaryGate, told: Told) -> None:
     """Whatever the machine says; who waits is turned away."""
     told.state = ElectionState.SYNCHRONISING
     kept = gevent.spawn(gate.enter, time.monotonic() + 5)
@@ -106,7 +108,7 @@ def test_gate_that_is_closed_lets_nobody_in(gate: Gate, told: Told) -> None:
 
 @pytest.mark.parametrize("departing", [3, None])
 def test_outcome_counts_after_the_gate_is_shut_only_if_we_leave_by_ourselves(
-    departing: int | None, gate: Gate, told: Told
+    departing: int | None, gate: PrimaryGate, told: Told
 ) -> None:
     """Until the application has stopped nobody else can have begun, unless something else ended the term."""
     gate.enter(0)

@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from zkrpc.election.candidate_state import CandidateState
+from zkrpc.election.candidate_state import CandidateState, Participant
 from zkrpc.election.effects import (
     Answer,
     ClaimEpoch,
     CreateCandidate,
     CreateEpoch,
     DeleteCandidate,
-    Failure,
     InspectCandidate,
     ListCandidates,
     MakeParents,
@@ -25,6 +24,7 @@ from zkrpc.election.effects import (
     RecordHistory,
     ReleaseEpoch,
     Request,
+    RequestFailure,
     Together,
     WatchPredecessor,
 )
@@ -49,6 +49,7 @@ from zkrpc.registry.formats import PrimaryRecord
 
 PATHS = ElectionPaths("ledger")
 HERE = Endpoint("h", 1)
+OURSELVES = Participant(paths=PATHS, instance="w1", endpoint=HERE, unique="u")
 OURS, OTHER, GHOST = "w1.u-0000000005", "w0.u-0000000003", "w1.u-0000000001"
 OWN = PATHS.candidate(OURS)
 LIST, PRIMARY, EPOCH = ListCandidates(PATHS.candidates), ReadPrimary(PATHS.primary), ReadEpoch(PATHS.epoch)
@@ -62,7 +63,7 @@ MINE = Node(owner=7)
 
 def candidacy(**known: Any) -> CandidateState:
     """Our candidacy, in session 7."""
-    return CandidateState(paths=PATHS, candidate_id="w1.u", instance="w1", endpoint=HERE, session_id=7, **known)
+    return CandidateState(participant=OURSELVES, session_id=7, **known)
 
 
 def primary(epoch: int, owner: int = 7, instance: str = "w1") -> Node:
@@ -99,13 +100,13 @@ def release(number: int, version: int, *, candidate: str | None = None, instance
     )
 
 
-def play(procedure: Procedure[Any], *lines: tuple[Request, Answer | Failure]) -> Any:
+def play(procedure: Procedure[Any], *lines: tuple[Request, Answer | RequestFailure]) -> Any:
     """Plays the lines, each a request that must come and what it is answered; the procedure's result."""
     request = next(procedure)
     for number, (expected, answer) in enumerate(lines):
         assert request == expected, f"line {number}"
         try:
-            if isinstance(answer, Failure):
+            if isinstance(answer, RequestFailure):
                 request = procedure.throw(RequestFailed(answer))
             else:
                 request = procedure.send(answer)
@@ -210,7 +211,7 @@ def test_candidate_of_an_earlier_session_is_not_ours() -> None:
 def test_candidate_made_twice_keeps_the_first_place() -> None:
     """A create whose reply was lost may appear late; the later place is given up, or is gone already."""
     twin = "w1.u-0000000008"
-    for gone in (None, Failure.MISSING):
+    for gone in (None, RequestFailure.MISSING):
         told = play(
             campaign(candidacy()),
             (LIST, (OURS, twin)),
@@ -227,7 +228,7 @@ def test_deletion_without_an_answer_ends_the_procedure() -> None:
     """Only a refusal says something."""
     told = resign(candidacy(), heir="", handed_over=False)
     with pytest.raises(RequestFailed, match="no answer"):
-        play(told, (LAST_LOOK, ((OURS,), None, None)), (DeleteCandidate(OWN), Failure.UNKNOWN))
+        play(told, (LAST_LOOK, ((OURS,), None, None)), (DeleteCandidate(OWN), RequestFailure.UNKNOWN))
 
 
 def test_first_candidate_claims_and_believes_the_answer() -> None:
@@ -254,8 +255,8 @@ def test_claim_is_above_every_epoch_that_anybody_has_seen() -> None:
     assert play(campaign(ours), *lines) == Won(epoch=10)
 
 
-@pytest.mark.parametrize("refusal", [Failure.MISSING, Failure.EXISTS, Failure.CONFLICT])
-def test_claim_that_is_refused_is_followed_by_a_look(refusal: Failure) -> None:
+@pytest.mark.parametrize("refusal", [RequestFailure.MISSING, RequestFailure.EXISTS, RequestFailure.CONFLICT])
+def test_claim_that_is_refused_is_followed_by_a_look(refusal: RequestFailure) -> None:
     """Our candidate is gone, somebody leads, or the epoch moved: reading tells."""
     lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, None), (EPOCH, epoch(2)), (claim(3), refusal))
     assert play(campaign(candidacy()), *lines) == Contested()
@@ -264,7 +265,7 @@ def test_claim_that_is_refused_is_followed_by_a_look(refusal: Failure) -> None:
 def test_claim_without_an_answer_is_found_by_reading() -> None:
     """The epoch is pending; the node is ours; nothing is claimed again."""
     ours = candidacy()
-    lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, None), (EPOCH, epoch(2)), (claim(3), Failure.UNKNOWN))
+    lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, None), (EPOCH, epoch(2)), (claim(3), RequestFailure.UNKNOWN))
     with pytest.raises(RequestFailed):
         play(campaign(ours), *lines)
     assert ours.pending == 3
@@ -283,10 +284,10 @@ def test_leftover_of_ours_is_given_up(left: Node) -> None:
     """Ours, but no epoch that we may still adopt: released under the epoch's version, then looked at again."""
     again = Together((EPOCH, PRIMARY))
     lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, left), (EPOCH, epoch(2)), (again, (epoch(2), left)))
-    for answer in (None, Failure.CONFLICT):
+    for answer in (None, RequestFailure.CONFLICT):
         assert play(campaign(candidacy()), *lines, (release(2, 3), answer)) == Contested()
     with pytest.raises(RequestFailed):
-        play(campaign(candidacy()), *lines, (release(2, 3), Failure.UNKNOWN))
+        play(campaign(candidacy()), *lines, (release(2, 3), RequestFailure.UNKNOWN))
 
 
 def test_leftover_that_went_meanwhile_needs_no_release() -> None:
@@ -332,10 +333,10 @@ def test_epoch_that_goes_away_is_an_error() -> None:
 def test_epoch_that_another_has_made_meanwhile_is_as_good_as_ours() -> None:
     """Two candidates find that there is none and make it at the same time: the later one reads what is there."""
     create = CreateEpoch(PATHS.epoch, EpochRecord().dump())
-    lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, None), (EPOCH, None), (create, Failure.EXISTS))
+    lines = ((LIST, (OURS,)), (INSPECT, MINE), (PRIMARY, None), (EPOCH, None), (create, RequestFailure.EXISTS))
     assert play(campaign(candidacy()), *lines, (EPOCH, epoch(0, 0)), (claim(1, 0), None)) == Won(epoch=1)
     with pytest.raises(RequestFailed, match="no such node"):
-        play(campaign(candidacy()), *lines[:-1], (create, Failure.MISSING))
+        play(campaign(candidacy()), *lines[:-1], (create, RequestFailure.MISSING))
 
 
 @pytest.mark.parametrize(
@@ -390,7 +391,7 @@ def test_candidate_that_knows_of_a_higher_epoch_says_so(known_candidate: bool) -
     told = RaiseEpoch(epoch=PATHS.epoch, epoch_value=EpochRecord(epoch=9).dump(), version=3)
     behind = (WatchPredecessor(PATHS.candidate(OTHER)), Node(owner=3))
     leader = primary(2, owner=3, instance="w0")
-    for answer in (None, Failure.CONFLICT):
+    for answer in (None, RequestFailure.CONFLICT):
         if known_candidate:
             lines = ((GLANCE, ((OURS, OTHER), MINE, leader, epoch(2))), behind)
         else:
@@ -398,7 +399,11 @@ def test_candidate_that_knows_of_a_higher_epoch_says_so(known_candidate: bool) -
         known = candidacy(candidate=OWN if known_candidate else None, highest=9)
         assert isinstance(play(campaign(known), *lines, (told, answer)), Queued)
     with pytest.raises(RequestFailed):
-        play(campaign(known), *((GLANCE, ((OURS, OTHER), MINE, leader, epoch(2))), behind), (told, Failure.UNKNOWN))
+        play(
+            campaign(known),
+            *((GLANCE, ((OURS, OTHER), MINE, leader, epoch(2))), behind),
+            (told, RequestFailure.UNKNOWN),
+        )
 
 
 def test_candidate_whose_answers_are_slow_does_not_claim() -> None:
@@ -438,7 +443,7 @@ def test_verification_wants_all_three_nodes(
 
 def test_nothing_is_ours_without_a_session() -> None:
     """A persistent node has the owner 0, which is no session."""
-    assert not CandidateState(paths=PATHS, candidate_id="w1.u", instance="w1", endpoint=HERE).is_ours(Node(owner=0))
+    assert not CandidateState(participant=OURSELVES).is_ours(Node(owner=0))
 
 
 def test_resignation_is_one_transaction() -> None:
@@ -456,10 +461,10 @@ def test_resignation_that_is_refused_goes_step_by_step() -> None:
     ours = candidacy(candidate=OWN, epoch_version=4, highest=3)
     told = play(
         resign(ours, heir="", handed_over=False),
-        (release(3, 4, candidate=OWN, instance="w1"), Failure.MISSING),
+        (release(3, 4, candidate=OWN, instance="w1"), RequestFailure.MISSING),
         (DeleteCandidate(OWN), None),
         (LAST_LOOK, ((OTHER, GHOST), epoch(3, version=4), primary(3))),
-        (DeleteCandidate(PATHS.candidate(GHOST)), Failure.MISSING),
+        (DeleteCandidate(PATHS.candidate(GHOST)), RequestFailure.MISSING),
         (LAST_LOOK, ((OTHER,), epoch(3, version=4), primary(3))),
         (release(3, 4), None),
     )
@@ -472,9 +477,9 @@ def test_resignation_without_an_answer_is_tried_again_step_by_step() -> None:
     with pytest.raises(RequestFailed):
         play(
             resign(ours, heir="", handed_over=False),
-            (release(3, 4, candidate=OWN, instance="w1"), Failure.UNKNOWN),
+            (release(3, 4, candidate=OWN, instance="w1"), RequestFailure.UNKNOWN),
         )
-    lines = ((DeleteCandidate(OWN), Failure.MISSING), (LAST_LOOK, (None, epoch(3), None)))
+    lines = ((DeleteCandidate(OWN), RequestFailure.MISSING), (LAST_LOOK, (None, epoch(3), None)))
     assert play(resign(ours, heir="", handed_over=False), *lines) == Resigned()
 
 
@@ -484,7 +489,10 @@ def test_resignation_without_an_answer_is_tried_again_step_by_step() -> None:
 def test_resignation_puts_the_epoch_right(found: Node | None) -> None:
     """Whoever holds the primary's node knows the epoch: gone, unreadable, too low or incredible, it is written anew."""
     ours = candidacy(candidate=OWN, highest=3)
-    lines: list[tuple[Request, Answer | Failure]] = [(DeleteCandidate(OWN), None), (LAST_LOOK, ((), found, primary(3)))]
+    lines: list[tuple[Request, Answer | RequestFailure]] = [
+        (DeleteCandidate(OWN), None),
+        (LAST_LOOK, ((), found, primary(3))),
+    ]
     if found is None:
         lines.append((CreateEpoch(PATHS.epoch, EpochRecord(epoch=3).dump()), None))
         lines.append((LAST_LOOK, ((), epoch(3, version=5), primary(3))))
@@ -495,7 +503,7 @@ def test_resignation_puts_the_epoch_right(found: Node | None) -> None:
 def test_resignation_that_is_refused_again_and_again_pauses() -> None:
     """Somebody writes the epoch's node whenever we have read it; the node of the primary must not stay for that."""
     ours = candidacy(candidate=OWN, highest=3)
-    round_trip = ((LAST_LOOK, ((), epoch(3, version=5), primary(3))), (release(3, 5), Failure.CONFLICT))
+    round_trip = ((LAST_LOOK, ((), epoch(3, version=5), primary(3))), (release(3, 5), RequestFailure.CONFLICT))
     with pytest.raises(RequestFailed, match="another version"):
         play(resign(ours, heir="", handed_over=False), (DeleteCandidate(OWN), None), *(4 * round_trip))
 
@@ -504,6 +512,6 @@ def test_history_is_given_up_when_it_is_refused_and_tried_again_without_an_answe
     """Nothing depends on it."""
     line = RecordHistory(path=PATHS.history, record=candidacy().primary_record(1), reason=None)
     assert play(record(line), (line, None)) == Recorded(line)
-    assert play(record(line), (line, Failure.OTHER)) == Recorded(line)
+    assert play(record(line), (line, RequestFailure.OTHER)) == Recorded(line)
     with pytest.raises(RequestFailed):
-        play(record(line), (line, Failure.UNKNOWN))
+        play(record(line), (line, RequestFailure.UNKNOWN))

@@ -100,7 +100,7 @@ def test_epoch_that_cannot_be_read_is_not_believed() -> None:
         EpochRecord.parse_credible(b"{")
 
 
-def test_petition_is_read_as_it_was_written() -> None:
+def test_step_down_request_is_read_as_it_was_written() -> None:
     """With an heir and without, beside what it is about."""
     for step_down in (StepDownRequest(epoch=3), StepDownRequest(epoch=2**62, heir="w2")):
         assert StepDownRequest.parse(step_down.dump()) == step_down
@@ -112,7 +112,7 @@ def test_petition_is_read_as_it_was_written() -> None:
     "value",
     [b"", b"5", b"[]", b"{}", b'{"epoch": "5"}', b'{"epoch": true}', b'{"epoch": 5, "heir": 1}', b"\xff", b"[" * 4000],
 )
-def test_what_is_no_petition_is_none(value: bytes) -> None:
+def test_what_is_no_step_down_request_is_none(value: bytes) -> None:
     """Anybody may write there, and anything."""
     assert StepDownRequest.parse(value) is None
     assert StepDownRequest.parse(b'{"epoch": 5, "heir": "' + b"x" * 5000 + b'"}') is None

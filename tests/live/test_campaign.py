@@ -13,7 +13,7 @@ from tests.live.conftest import SessionOpener
 from tests.support.standing import PATHS, SWIFT, TIMEOUT, Replica, settle
 from tests.support.waiting import eventually
 from zkrpc.election.campaign import EXIT_DEPOSED
-from zkrpc.election.history import Trouble, read_history
+from zkrpc.election.history import TroubleRecord, read_history
 from zkrpc.election.leadership import Leadership
 from zkrpc.election.machine import ElectionState
 from zkrpc.election.tree import StepDownRequest
@@ -477,17 +477,17 @@ def test_sick_instance_backs_off_and_says_why(stand: Stand, observer: Session) -
     settle(2.5)
     assert len([one for one in first.told if one.startswith("elected")]) <= 4
     found = observer.get(PATHS.trouble("w1"))
-    trouble = Trouble.parse(found[0]) if found is not None else None
+    trouble = TroubleRecord.parse(found[0]) if found is not None else None
     assert trouble is not None and trouble.why == "on_elected failed: ValueError: no such table"
     sick.clear()
     first.await_primary(60)
     eventually(lambda: observer.exists(PATHS.trouble("w1")) is None)
 
 
-# -- petitions
+# -- step-down requests
 
 
-def test_petition_makes_the_primary_hand_over_to_the_one_it_names(stand: Stand, observer: Session) -> None:
+def test_step_down_request_makes_the_primary_hand_over_to_the_one_it_names(stand: Stand, observer: Session) -> None:
     """An operator's node is obeyed at once, and the heir goes before those who came earlier."""
     first, second, third = stand("w1"), stand("w2"), stand("w3")
     first.await_primary()
@@ -496,8 +496,10 @@ def test_petition_makes_the_primary_hand_over_to_the_one_it_names(stand: Stand, 
     assert third.await_primary() == 2 and second.told == []
 
 
-def test_petition_against_another_epoch_or_without_sense_is_left_alone(stand: Stand, observer: Session) -> None:
-    """A late one cannot end a later term, and what is no petition is no reason to stop."""
+def test_step_down_request_against_another_epoch_or_without_sense_is_left_alone(
+    stand: Stand, observer: Session
+) -> None:
+    """A late one cannot end a later term, and what is no request is no reason to stop."""
     first, second = stand("w1"), stand("w2")
     first.await_primary()
     observer.create(PATHS.step_down, StepDownRequest(epoch=7).dump(), ephemeral=True)
@@ -509,7 +511,7 @@ def test_petition_against_another_epoch_or_without_sense_is_left_alone(stand: St
     assert second.await_primary() == 2
 
 
-def test_petition_is_seen_after_a_reconnect(
+def test_step_down_request_is_seen_after_a_reconnect(
     stand: Stand, observer: Session, network: Proxy, behind_network: str
 ) -> None:
     """The watch died with the connection; another one is set on the next."""

@@ -9,7 +9,8 @@ import gevent
 
 from tests.support.waiting import eventually
 from zkrpc.config import ElectionConfig, RegistryConfig
-from zkrpc.election.campaign import Campaign, Candidate
+from zkrpc.election.campaign import Campaign
+from zkrpc.election.candidate_state import Participant
 from zkrpc.election.leadership import Leadership
 from zkrpc.election.lease_keeper import LeaseKeeper
 from zkrpc.election.machine import ElectionState
@@ -70,9 +71,11 @@ class Replica:
         self.session.start()
         self.lease_keeper = LeaseKeeper(self.session, name)
         self.lease_keeper.start()
-        candidate = Candidate(paths=paths, instance=name, endpoint=f"10.0.0.1:{1000 + ord(name[-1])}", unique=unique)
+        participant = Participant(
+            paths=paths, instance=name, endpoint=f"10.0.0.1:{1000 + ord(name[-1])}", unique=unique
+        )
         self.campaign = Campaign(
-            self.session, self.lease_keeper, candidate, self, config, end_process=self.exits.append
+            self.session, self.lease_keeper, participant, self, config, end_process=self.exits.append
         )
 
     def start(self, *, wait: bool = True) -> Replica:

@@ -7,7 +7,6 @@ from zkrpc.election.effects import (
     CreateCandidate,
     CreateEpoch,
     DeleteCandidate,
-    Failure,
     InspectCandidate,
     ListCandidates,
     MakeParents,
@@ -16,6 +15,7 @@ from zkrpc.election.effects import (
     ReadPrimary,
     RecordHistory,
     ReleaseEpoch,
+    RequestFailure,
     Together,
 )
 from zkrpc.endpoint import Endpoint
@@ -61,9 +61,9 @@ def test_referee_makes_one_primary_and_tells_everybody_of_every_change() -> None
     referee, (first, second) = bench.referee, bench.enrol()
     assert bench.changes == 4
     assert referee.ask(claim(first, 0), bench.one) is None and bench.changes == 5
-    assert referee.ask(claim(second, 1), bench.two) is Failure.EXISTS
-    assert referee.ask(CreateEpoch(EPOCH, b""), bench.two) is Failure.EXISTS
-    assert referee.ask(DeleteCandidate(f"{CANDIDATES}/c"), bench.two) is Failure.MISSING
+    assert referee.ask(claim(second, 1), bench.two) is RequestFailure.EXISTS
+    assert referee.ask(CreateEpoch(EPOCH, b""), bench.two) is RequestFailure.EXISTS
+    assert referee.ask(DeleteCandidate(f"{CANDIDATES}/c"), bench.two) is RequestFailure.MISSING
     reads = (ListCandidates("/nowhere"), InspectCandidate(second), ReadPrimary(PRIMARY), ReadEpoch(EPOCH))
     assert referee.ask(Together(reads), bench.two) == (
         None,
@@ -80,15 +80,15 @@ def test_referee_compares_versions_and_candidates() -> None:
     """What was read before somebody else's claim cannot be claimed, nor without a candidate, nor released twice."""
     bench = Bench()
     referee, (first, second) = bench.referee, bench.enrol()
-    assert referee.ask(claim(second, 7), bench.two) is Failure.CONFLICT and referee.look(PRIMARY) is None
-    assert referee.ask(claim(f"{CANDIDATES}/c", 0), bench.two) is Failure.MISSING
+    assert referee.ask(claim(second, 7), bench.two) is RequestFailure.CONFLICT and referee.look(PRIMARY) is None
+    assert referee.ask(claim(f"{CANDIDATES}/c", 0), bench.two) is RequestFailure.MISSING
     assert referee.ask(claim(first, 0), bench.one) is None
     release = ReleaseEpoch(primary=PRIMARY, epoch=EPOCH, epoch_value=b"1-", version=1, candidate=first)
     assert referee.ask(release, bench.one) is None
     assert referee.look(PRIMARY) is referee.look(first) is None and referee.look(EPOCH) == Node(
         owner=0, version=2, value=b"1-"
     )
-    assert referee.ask(release, bench.one) is Failure.CONFLICT
+    assert referee.ask(release, bench.one) is RequestFailure.CONFLICT
 
 
 def test_referee_forgets_what_lives_by_a_session_that_ends() -> None:
@@ -98,5 +98,5 @@ def test_referee_forgets_what_lives_by_a_session_that_ends() -> None:
     assert referee.ask(claim(first, 0), bench.one) is None
     referee.leave(bench.one)
     assert referee.look(PRIMARY) is referee.look(first) is None
-    assert referee.ask(claim(first, 1), bench.one) is Failure.SESSION_ENDED
+    assert referee.ask(claim(first, 1), bench.one) is RequestFailure.SESSION_ENDED
     assert referee.ask(claim(second, 1), bench.two) is None

@@ -5,12 +5,11 @@ the session, of watches that fired and of time; each request is carried by an *e
 ``on_elected`` and ``on_deposed`` have one of their own. Everything that the machine is told is followed by what it
 wants done, without waiting, so whatever greenlet told it, the order of its orders is kept.
 
-Calls for the primary pass through its :class:`~zkrpc.election.primary.Gate`.
+Calls for the primary pass through its :class:`~zkrpc.election.primary.PrimaryGate`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import random
@@ -23,15 +22,15 @@ from gevent.event import Event
 
 from zkrpc.config import ElectionConfig
 from zkrpc.driver import Driver
-from zkrpc.election.candidate_state import Eligibility, Listing
+from zkrpc.election.candidate_state import Eligibility, Membership, Participant
 from zkrpc.election.effects import (
     Depose,
     Effect,
     Elect,
     ExitProcess,
     Reason,
+    ReportCandidacyEnded,
     ReportPrimary,
-    ReportWithdrawn,
     Request,
     Serve,
     StartHeartbeats,
@@ -43,11 +42,10 @@ from zkrpc.election.leadership import Application, Guard, Leadership
 from zkrpc.election.lease import Lease
 from zkrpc.election.lease_keeper import LeaseKeeper
 from zkrpc.election.machine import ElectionMachine
-from zkrpc.election.primary import Gate
+from zkrpc.election.primary import PrimaryGate
 from zkrpc.election.request_executor import Asks, RequestExecutor
 from zkrpc.election.states import ElectionState
-from zkrpc.election.tree import ElectionPaths
-from zkrpc.endpoint import NO_EPOCH, Endpoint, Epoch
+from zkrpc.endpoint import NO_EPOCH, Epoch
 from zkrpc.errors import Executed, NotPrimary, StaleEpoch
 from zkrpc.legible import legible
 from zkrpc.registry.formats import PrimaryRecord
@@ -62,21 +60,9 @@ EXIT_DEPOSED = 70
 _AT_REST = (ElectionState.IDLE, ElectionState.EXITING)
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """Who stands for what."""
-
-    paths: ElectionPaths
-    instance: str
-    """The worker id."""
-    endpoint: Endpoint
-    """Where calls for the primary go, as the registry lists this instance."""
-    unique: str
-    """A text without a dot that no other process ever used."""
-
-
 class Campaign:
-    """Takes part from ``start`` until ``withdraw``, while it has a place in ``listing``; always if that is None.
+    """Takes part from ``start`` until ``withdraw``, while it is registered, as ``membership`` tells; always if that is
+    None.
 
     ``on_primary`` is told of every change of the group's primary, from whatever greenlet hears of it, and must not
     wait. ``end_process`` ends the process with a status, without any clean-up. ``executor`` makes who carries the
@@ -87,11 +73,11 @@ class Campaign:
         self,
         session: Session,
         lease_keeper: LeaseKeeper,
-        candidate: Candidate,
+        participant: Participant,
         application: Application,
         config: ElectionConfig,
         *,
-        listing: Listing | None = None,
+        membership: Membership | None = None,
         on_primary: Callable[[str, PrimaryRecord | None], None] = lambda group, record: None,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
@@ -99,8 +85,8 @@ class Campaign:
         executor: Callable[[Session, Event], Asks] = RequestExecutor,
     ) -> None:
         self.session = session
-        self.paths = candidate.paths
-        self._name = f"{candidate.paths.service}/{candidate.paths.group}"
+        self.paths = participant.paths
+        self._name = f"{self.paths.service}/{self.paths.group}"
         self.primary: PrimaryRecord | None = None
         """Who leads, as far as we know."""
         self._lease_keeper = lease_keeper
@@ -110,16 +96,13 @@ class Campaign:
         self._clock = clock
         self._end_process = end_process
         self._machine = ElectionMachine(
-            candidate.paths,
-            instance=candidate.instance,
-            endpoint=candidate.endpoint,
-            unique=candidate.unique,
+            participant,
             elected_timeout=config.elected_timeout,
             deposed_timeout=config.deposed_timeout,
             audit_interval=config.audit_interval,
             rng=(rng or random.Random()).random,
         )
-        self.gate = Gate(self._machine, clock)
+        self.gate = PrimaryGate(self._machine, clock)
         """Where the group's calls go in and out."""
         self._driver: Driver[Effect] = Driver(
             self._machine, self._obey, clock=clock, observe=self._observe, settled=self._show
@@ -130,7 +113,7 @@ class Campaign:
         self._highest: Epoch = NO_EPOCH
         self._leadership: Leadership | None = None
         self._shown = self.state
-        self._listing = listing
+        self._membership = membership
         self._eligibility = Eligibility()
         self._wanted = False
         self._announcer = Announcer(self._name)
@@ -154,10 +137,10 @@ class Campaign:
         """Takes part from now on."""
         self._wanted = True
         self.session.watch_state(self._driver.nudged)
-        if self._listing is None:
+        if self._membership is None:
             self._machine.campaign(self._clock())
         else:
-            self._listing.watch(self._driver.nudged)
+            self._membership.watch(self._driver.nudged)
         self._driver.start()
 
     def step_down(self, heir: str = "") -> None:
@@ -193,8 +176,8 @@ class Campaign:
         """Ends everything at once. Our nodes stay for as long as the session does."""
         self._driver.kill()
         self.session.unwatch_state(self._driver.nudged)
-        if self._listing is not None:
-            self._listing.unwatch(self._driver.nudged)
+        if self._membership is not None:
+            self._membership.unwatch(self._driver.nudged)
         self._lease_keeper.rest(self.paths.root)
         for greenlet in self._greenlets.values():
             if greenlet is not gevent.getcurrent():
@@ -212,7 +195,7 @@ class Campaign:
             return None
         return Guard(
             candidate=candidacy.candidate,
-            instance=candidacy.instance,
+            instance=candidacy.participant.instance,
             version=candidacy.epoch_version,
         )
 
@@ -243,7 +226,7 @@ class Campaign:
 
     def _observe(self, changed: bool) -> float | None:
         self._note_session()
-        self._note_listing()
+        self._note_membership()
         if changed:
             self._machine.receive_change(self._clock())
         return self._eligibility.next_timer()
@@ -262,16 +245,18 @@ class Campaign:
             self._machine.receive_disconnected(self._clock(), lost=ended)
         self._connection = connection
 
-    def _note_listing(self) -> None:
+    def _note_membership(self) -> None:
         """Begins to stand when callers can find us, and stops when they cannot any more."""
-        if self._listing is None or not self._wanted:
+        if self._membership is None or not self._wanted:
             return
         stood, connected = self._eligibility.may_stand, self.session.state is SessionState.CONNECTED
-        self._eligibility.observe(self._listing, self.session.session_id if connected else None, self._clock())
+        self._eligibility.observe(self._membership, self.session.session_id if connected else None, self._clock())
         if self._eligibility.may_stand and not stood:
             self._machine.campaign(self._clock())
         elif stood and not self._eligibility.may_stand:
-            log.warning("not registered, so not standing for %s: %s", self._name, self._listing.conflict or "not yet")
+            log.warning(
+                "not registered, so not standing for %s: %s", self._name, self._membership.conflict or "not yet"
+            )
             self._machine.withdraw(self._clock(), Reason.UNLISTED)
 
     # -- what it wants done ----------------------------------------------------------------------
@@ -300,7 +285,9 @@ class Campaign:
                 self._spawn("elected", self._synchronise, self._leadership)
             case Serve(epoch=epoch):
                 log.info("primary of %s since epoch %d", self._name, epoch)
-                self._spawn("petitions", await_step_down_request, self.session, self.paths, epoch, self.step_down)
+                self._spawn(
+                    "step-down requests", await_step_down_request, self.session, self.paths, epoch, self.step_down
+                )
             case Depose(epoch=epoch, reason=reason):
                 level = logging.INFO if reason.is_voluntary else logging.WARNING
                 log.log(level, "no longer the primary of %s, epoch %d: %s", self._name, epoch, reason.value)
@@ -311,7 +298,7 @@ class Campaign:
                 self._end_process(EXIT_DEPOSED)
             case ReportPrimary(record=record):
                 self._report(record)
-            case ReportWithdrawn():
+            case ReportCandidacyEnded():
                 log.info("stands for %s no longer", self._name)
             case _:
                 assert_never(effect)
@@ -341,8 +328,8 @@ class Campaign:
     def _stop(self) -> None:
         leadership, synchronising = self._leadership, self._greenlets.get("elected")
         assert leadership is not None
-        if (petitions := self._greenlets.pop("petitions", None)) is not None:
-            petitions.kill(block=False)
+        if (watching := self._greenlets.pop("step-down requests", None)) is not None:
+            watching.kill(block=False)
         if synchronising is not None:
             synchronising.kill()
         run_hook("on_deposed", self._application.on_deposed, leadership, self._name, self.receive_epoch)

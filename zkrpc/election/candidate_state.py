@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from zkrpc.election.effects import Node, Reason
-from zkrpc.election.tree import ElectionPaths, EpochRecord
+from zkrpc.election.tree import ElectionPaths, EpochRecord, candidate_id
 from zkrpc.endpoint import INCREDIBLE_EPOCH, NO_EPOCH, Endpoint, Epoch
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.policies.backoff import Backoff
@@ -29,15 +29,30 @@ still."""
 _REMEDY = "nobody can be elected until somebody deletes that node or puts it right"
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Participant:
+    """Who stands for what."""
+
+    paths: ElectionPaths
+    instance: str
+    """The worker id."""
+    endpoint: Endpoint
+    """Where calls for the primary go, as the registry lists this instance."""
+    unique: str
+    """A text without a dot that no other process ever used."""
+    candidate_id: str = dataclasses.field(init=False)
+    """Unique to this process and group, so that a candidate whose create had no answer is found again."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError if that makes no candidate id."""
+        object.__setattr__(self, "candidate_id", candidate_id(self.instance, self.unique))
+
+
 @dataclasses.dataclass(slots=True, kw_only=True)
 class CandidateState:
     """What a candidate knows of itself, from one conversation to the next."""
 
-    paths: ElectionPaths
-    candidate_id: str
-    """Unique to this process and group, so that a candidate whose create had no answer is found again."""
-    instance: str
-    endpoint: Endpoint
+    participant: Participant
     session_id: int = 0
     candidate: str | None = None
     """The path of our candidate in this session, as far as we know."""
@@ -62,7 +77,7 @@ class CandidateState:
 
     def primary_record(self, epoch: Epoch) -> PrimaryRecord:
         """What we write into the primary's node."""
-        return PrimaryRecord(epoch=epoch, instance=self.instance, endpoint=self.endpoint)
+        return PrimaryRecord(epoch=epoch, instance=self.participant.instance, endpoint=self.participant.endpoint)
 
     def note(self, epoch: Epoch) -> None:
         """Remembers an epoch that somebody has seen, if it can be one."""
@@ -85,7 +100,7 @@ class CandidateState:
         try:
             record = EpochRecord.parse_credible(node.value)
         except RemoteProtocolError as error:
-            raise RemoteProtocolError(f"{self.paths.epoch}: {error}; {_REMEDY}") from error
+            raise RemoteProtocolError(f"{self.participant.paths.epoch}: {error}; {_REMEDY}") from error
         self.note(record.epoch)
         return record
 
@@ -107,8 +122,12 @@ _PAUSES = {
 }
 
 
-class Absence:
-    """When one instance stands again. ``rng`` gives floats in [0, 1)."""
+class CandidacyBackoff:
+    """How long an instance stays out of the queue after it gave something up, so that others go first.
+
+    The longer, the more often in a row it has failed at the same thing; one success, and the next failure is a first
+    one. ``rng`` gives floats in [0, 1).
+    """
 
     def __init__(self, rng: Callable[[], float]) -> None:
         self.until: float | None = None
@@ -119,10 +138,10 @@ class Absence:
     def __repr__(self) -> str:
         """What it is for, and how often."""
         failures = {reason.value: times for reason, times in self._failures.items()}
-        return f"<Absence until={self.until} {failures}>"
+        return f"<CandidacyBackoff until={self.until} {failures}>"
 
     def begin(self, reason: Reason, now: float) -> None:
-        """Something was given up for this reason; there are reasons that need no absence."""
+        """Something was given up for this reason; there are reasons that need no backoff."""
         pause = _PAUSES.get(reason)
         if pause is not None:
             self.until = now + pause.bound(self._failures[reason]) * (0.5 + 0.5 * self._rng())
@@ -152,8 +171,12 @@ _HEIR_GRACE = 1.0
 _TURN = 0.25
 
 
-class Vigil:
-    """``audit_interval`` is in seconds; ``rng`` gives floats in [0, 1)."""
+class LookTimer:
+    """When a candidate, or a primary, looks again although nobody told it that something has changed.
+
+    Once in a while in any case, as an audit; and while nobody leads and it is another's turn, when that one has had its
+    time. ``audit_interval`` is in seconds; ``rng`` gives floats in [0, 1).
+    """
 
     def __init__(self, audit_interval: float, rng: Callable[[], float]) -> None:
         self.at: float | None = None
@@ -164,7 +187,7 @@ class Vigil:
 
     def __repr__(self) -> str:
         """When and what for."""
-        return f"<Vigil at={self.at} awaits_turn={self._awaits_turn}>"
+        return f"<LookTimer at={self.at} awaits_turn={self._awaits_turn}>"
 
     def begin(self, now: float) -> None:
         """Everything is being looked at; the next time is the audit's, if nothing else is said."""
@@ -199,7 +222,7 @@ _MISSING_GRACE = 2.0
 """Seconds that our node may be missing without anybody else's being there: somebody deleted it, and it comes back."""
 
 
-class Listing(Protocol):
+class Membership(Protocol):
     """Our place in the registry, as a campaign sees it."""
 
     @property
@@ -218,7 +241,7 @@ class Listing(Protocol):
 
 
 class Eligibility:
-    """Whether to stand now. A machine."""
+    """Whether to stand now: only an instance that callers find in the registry can serve them."""
 
     def __init__(self) -> None:
         self.may_stand = False
@@ -229,16 +252,16 @@ class Eligibility:
         """Whether, and since when not all is well."""
         return f"<Eligibility may_stand={self.may_stand} missing_since={self._missing_since}>"
 
-    def observe(self, listing: Listing, session_id: int | None, now: float) -> None:
+    def observe(self, membership: Membership, session_id: int | None, now: float) -> None:
         """That is what our place looks like, in this session; without one nothing new is known, and nothing changes.
 
         A new session has to be listed anew, and a node that is another's ends it at once.
         """
         if session_id is None:
             return
-        if listing.registered_in == session_id:
+        if membership.registered_in == session_id:
             self.may_stand, self._session_id, self._missing_since = True, session_id, None
-        elif listing.conflict is not None or session_id != self._session_id:
+        elif membership.conflict is not None or session_id != self._session_id:
             self.may_stand, self._missing_since = False, None
         elif self._missing_since is None:
             self._missing_since = now

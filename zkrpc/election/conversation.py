@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from zkrpc.election.effects import Answer, Failure, Request
+from zkrpc.election.effects import Answer, Request, RequestFailure
 from zkrpc.election.procedures import Procedure, RequestFailed
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.policies.backoff import Backoff
@@ -101,14 +101,14 @@ class Conversation:
         """Begins nothing for about so long."""
         self._retry_at = now + seconds * (0.5 + 0.5 * self._rng())
 
-    def receive_answer(self, answer: Answer | Failure, now: float) -> Finished | Failed | None:
+    def receive_answer(self, answer: Answer | RequestFailure, now: float) -> Finished | Failed | None:
         """Goes on with the answer; what the procedure came to, if that was the last."""
         self._unanswered = False
         procedure = self._procedure
         if procedure is None:
             return None
         try:
-            if isinstance(answer, Failure):
+            if isinstance(answer, RequestFailure):
                 self._ask(procedure.throw(RequestFailed(answer)), now)
             else:
                 self._ask(procedure.send(answer), now)

@@ -1,8 +1,8 @@
 """What an election wants done: values with imperative names. They do nothing and know nothing of who does them.
 
 Two kinds. A *request* talks to ZooKeeper; there is at most one at a time, and it is answered by exactly one
-``receive_answer``, with a Failure if there is no result. An *order* is for the process itself; orders are executed at
-once, in the order given, also while a request is out.
+``receive_answer``, with a RequestFailure if there is no result. An *order* is for the process itself; orders are
+executed at once, in the order given, also while a request is out.
 
 A request belongs to the session that the machine was last told of. The shell compares the session's id before it sends
 (another: NOT_SENT) and after the answer (another: UNKNOWN). Being told of a change needs no name: every watch ends in
@@ -19,7 +19,7 @@ from zkrpc.endpoint import Epoch
 from zkrpc.registry.formats import PrimaryRecord
 
 
-class Failure(enum.Enum):
+class RequestFailure(enum.Enum):
     """Why a request has no answer, as far as it matters."""
 
     NOT_SENT = "not sent"
@@ -293,11 +293,11 @@ class ReportPrimary:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class ReportWithdrawn:
+class ReportCandidacyEnded:
     """We own nothing of this election any more, or could not find out in a session that has since ended."""
 
 
 Order: TypeAlias = (
-    StartHeartbeats | StopHeartbeats | Elect | Serve | Depose | ExitProcess | ReportPrimary | ReportWithdrawn
+    StartHeartbeats | StopHeartbeats | Elect | Serve | Depose | ExitProcess | ReportPrimary | ReportCandidacyEnded
 )
 Effect: TypeAlias = Request | Order

@@ -13,8 +13,8 @@ import gevent
 
 from zkrpc.call import Interceptor, ServerCall
 from zkrpc.config import ElectionConfig
-from zkrpc.election.campaign import Campaign, Candidate
-from zkrpc.election.candidate_state import Listing
+from zkrpc.election.campaign import Campaign
+from zkrpc.election.candidate_state import Membership, Participant
 from zkrpc.election.leadership import HandlerHooks
 from zkrpc.election.lease_keeper import LeaseKeeper
 from zkrpc.election.primary import Primacy, find_marks, groups_of
@@ -65,7 +65,7 @@ class Elections:
         lease_keeper: LeaseKeeper,
         service: str,
         instance: Instance,
-        listing: Listing,
+        membership: Membership,
     ) -> None:
         """Takes part while it is listed, which may take its time and may end: callers reach a primary by its
         registration, so one that is not there would lead and serve nobody.
@@ -77,9 +77,9 @@ class Elections:
         config = self._config
         for group in self.groups:
             paths = ElectionPaths(service, group)
-            candidate = Candidate(paths=paths, instance=instance.id, endpoint=instance.endpoint, unique=unique)
+            participant = Participant(paths=paths, instance=instance.id, endpoint=instance.endpoint, unique=unique)
             self.campaigns[group] = Campaign(
-                session, lease_keeper, candidate, self.hooks, config, listing=listing, on_primary=self._hear
+                session, lease_keeper, participant, self.hooks, config, membership=membership, on_primary=self._hear
             )
         if len(self.groups) > 1:
             # Everybody stands for every group, so the queue of one of them tells who is there.

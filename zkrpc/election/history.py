@@ -13,8 +13,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from zkrpc.election.effects import Failure, Order, Reason, RecordHistory, RecordTrouble, ReportPrimary
-from zkrpc.election.tree import ElectionPaths
+from zkrpc.election.candidate_state import Participant
+from zkrpc.election.effects import Order, Reason, RecordHistory, RecordTrouble, ReportPrimary, RequestFailure
 from zkrpc.endpoint import Epoch
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.legible import legible
@@ -28,7 +28,9 @@ _MAX_HISTORY = 64 * 1024
 _LATEST = 253402214400.0
 """The last day that has a date of four digits."""
 _UNSAID = "ended without a word"
-_LOST_CONNECTION = tuple(one.value for one in (Failure.NOT_SENT, Failure.UNKNOWN, Failure.SESSION_ENDED))
+_LOST_CONNECTION = tuple(
+    one.value for one in (RequestFailure.NOT_SENT, RequestFailure.UNKNOWN, RequestFailure.SESSION_ENDED)
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,7 @@ _MOST_TIMES = 10**9
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
+class TroubleRecord:
     """What went wrong the last time this instance was elected."""
 
     why: str
@@ -121,7 +123,7 @@ class Trouble:
         return json.dumps({"why": _plain(self.why), "times": self.times}, separators=(",", ":")).encode()
 
     @classmethod
-    def parse(cls, value: bytes) -> Trouble | None:
+    def parse(cls, value: bytes) -> TroubleRecord | None:
         """What ``dump`` wrote; None for anything else."""
         try:
             fields = load_object(value, _MAX_RECORD)
@@ -143,21 +145,20 @@ _MOST_PENDING = 8
 Line = RecordHistory | RecordTrouble
 
 
-class Chronicle:
+class Recorder:
     """Keeps at most a few lines: the newest, if ZooKeeper cannot be written to for long."""
 
-    def __init__(self, paths: ElectionPaths, instance: str, emit: Callable[[Order], None]) -> None:
+    def __init__(self, participant: Participant, emit: Callable[[Order], None]) -> None:
         self.primary: PrimaryRecord | None = None
         """Who leads, as far as we know."""
-        self._paths = paths
-        self._instance = instance
+        self._participant = participant
         self._emit = emit
         self._pending: list[Line] = []
         self._troubled = False
 
     def __repr__(self) -> str:
         """Who leads, and how much is to be written."""
-        return f"<Chronicle primary={self.primary} pending={len(self._pending)}>"
+        return f"<Recorder primary={self.primary} pending={len(self._pending)}>"
 
     def report(self, record: PrimaryRecord | None) -> None:
         """Tells who leads, if that is news."""
@@ -167,13 +168,13 @@ class Chronicle:
 
     def note(self, record: PrimaryRecord, reason: Reason | None) -> None:
         """Has a line written: the term began (no reason), or ended for a reason."""
-        self._pending.append(RecordHistory(path=self._paths.history, record=record, reason=reason))
+        self._pending.append(RecordHistory(path=self._participant.paths.history, record=record, reason=reason))
         del self._pending[:-_MOST_PENDING]
 
     def complain(self, why: str, times: int) -> None:
         """Has it written why this instance cannot lead, and how often in a row that was so."""
         self._troubled = True
-        self._tell(Trouble(why=why, times=times).dump())
+        self._tell(TroubleRecord(why=why, times=times).dump())
 
     def recover(self) -> None:
         """This instance can lead, or wants to no more: takes back what was written."""
@@ -193,7 +194,9 @@ class Chronicle:
     def _tell(self, value: bytes | None) -> None:
         """Only the newest word on it counts."""
         self._pending = [line for line in self._pending if isinstance(line, RecordHistory)]
-        self._pending.append(RecordTrouble(path=self._paths.trouble(self._instance), value=value))
+        self._pending.append(
+            RecordTrouble(path=self._participant.paths.trouble(self._participant.instance), value=value)
+        )
 
 
 class Announcer:

@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from gevent.event import Event
 
-from zkrpc.election.history import Term, Trouble, read_history
+from zkrpc.election.history import Term, TroubleRecord, read_history
 from zkrpc.election.tree import ElectionPaths, EpochRecord, StepDownRequest, heartbeat_path, instance_of, queue
 from zkrpc.endpoint import NO_EPOCH, Epoch
 from zkrpc.errors import ConfigError, CoordinationError, NodeExists, RemoteProtocolError
@@ -123,7 +123,7 @@ def _read_epoch(session: Session, paths: ElectionPaths) -> tuple[Epoch, str]:
 def _read_complaints(session: Session, paths: ElectionPaths, wall_clock: Callable[[], float]) -> Iterator[Complaint]:
     for name in sorted(session.children(paths.troubles) or ()):
         found = session.get(paths.trouble(name))
-        trouble = Trouble.parse(found[0]) if found is not None else None
+        trouble = TroubleRecord.parse(found[0]) if found is not None else None
         if found is not None and trouble is not None:
             age = max(0.0, wall_clock() - found[1].modified_at)
             yield Complaint(instance=name, why=trouble.why, times=trouble.times, age=age)

@@ -50,7 +50,7 @@ import dataclasses
 import enum
 from typing import TypeAlias
 
-from zkrpc.election.effects import Failure
+from zkrpc.election.effects import RequestFailure
 
 _FRACTION = 0.7
 _SUPPORTED_FRACTION = 0.97
@@ -255,11 +255,11 @@ class HeartbeatMachine:
                 self._effects.append(RenewLease(self.lease))
         self._schedule(now)
 
-    def receive_failure(self, failure: Failure, now: float) -> None:
+    def receive_failure(self, failure: RequestFailure, now: float) -> None:
         """The request was refused, not sent, or has no answer."""
         self._out = None
         # Both may be wrong in turn, if the node of an earlier session is there and goes: the next beat sees.
-        again = failure is (Failure.EXISTS if self._missing else Failure.MISSING)
+        again = failure is (RequestFailure.EXISTS if self._missing else RequestFailure.MISSING)
         if again:
             self._missing = not self._missing
             self._beat(now)

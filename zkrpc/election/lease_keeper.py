@@ -14,7 +14,7 @@ from typing import assert_never
 import gevent
 
 from zkrpc.driver import Driver
-from zkrpc.election.effects import Failure
+from zkrpc.election.effects import RequestFailure
 from zkrpc.election.lease import (
     CreateHeartbeat,
     DropSocket,
@@ -119,7 +119,7 @@ class LeaseKeeper:
 
     def _write(self, request: WriteHeartbeat | CreateHeartbeat) -> None:
         failure = attempt(self._session, request.session_id, lambda: self._send(request))
-        if isinstance(failure, Failure):
+        if isinstance(failure, RequestFailure):
             self._machine.receive_failure(failure, self._clock())
         else:
             self._machine.receive_written(self._clock())

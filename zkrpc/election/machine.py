@@ -38,7 +38,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from zkrpc.election.candidate_state import Absence, CandidateState, Vigil
+from zkrpc.election.candidate_state import CandidacyBackoff, CandidateState, LookTimer, Participant
 from zkrpc.election.conversation import Conversation, Failed, Finished
 from zkrpc.election.effects import (
     Answer,
@@ -47,15 +47,15 @@ from zkrpc.election.effects import (
     Effect,
     Elect,
     ExitProcess,
-    Failure,
     Reason,
-    ReportWithdrawn,
+    ReportCandidacyEnded,
     Request,
+    RequestFailure,
     Serve,
     StartHeartbeats,
     StopHeartbeats,
 )
-from zkrpc.election.history import Chronicle
+from zkrpc.election.history import Recorder
 from zkrpc.election.lease import Lease, claim_patience, deposed_patience, drop_after
 from zkrpc.election.procedures import (
     Contested,
@@ -71,8 +71,7 @@ from zkrpc.election.procedures import (
 )
 from zkrpc.election.states import HOLDING, LEADING, STANDING, WITHOUT_LEASE
 from zkrpc.election.states import ElectionState as ElectionState
-from zkrpc.election.tree import ElectionPaths, candidate_id
-from zkrpc.endpoint import INCREDIBLE_EPOCH, Endpoint, Epoch
+from zkrpc.endpoint import INCREDIBLE_EPOCH, Epoch
 from zkrpc.registry.formats import PrimaryRecord
 
 # Over a link that kept heartbeats from being answered, more of them would only cut short what is being said.
@@ -83,18 +82,15 @@ _SLOW_LINK = "no heartbeat of it was committed in time: its link to ZooKeeper is
 class ElectionMachine:
     """One group's election, as one process takes part in it.
 
-    ``unique`` is a text without a dot that no other process ever used. ``elected_timeout`` and ``deposed_timeout`` are
+    ``elected_timeout`` and ``deposed_timeout`` are
     the seconds that ``on_elected`` and ``on_deposed`` may take (None for the latter: a share of the session timeout),
     ``audit_interval`` those between looks at what is ours.
     """
 
     def __init__(
         self,
-        paths: ElectionPaths,
+        participant: Participant,
         *,
-        instance: str,
-        endpoint: Endpoint,
-        unique: str,
         elected_timeout: float,
         deposed_timeout: float | None,
         audit_interval: float,
@@ -106,15 +102,13 @@ class ElectionMachine:
         self._effects: list[Effect] = []
         self.conversation = Conversation(self._ask, rng)
         """What is being said to ZooKeeper, and why it last failed."""
-        self.chronicle = Chronicle(paths, instance, self._effects.append)
+        self.recorder = Recorder(participant, self._effects.append)
         """Who leads, as far as we know."""
-        self.candidacy = CandidateState(
-            paths=paths, candidate_id=candidate_id(instance, unique), instance=instance, endpoint=endpoint
-        )
+        self.candidacy = CandidateState(participant=participant)
         """What we know of ourselves in ZooKeeper."""
-        self.vigil = Vigil(audit_interval, rng)
+        self.look_timer = LookTimer(audit_interval, rng)
         """When we look again without a reason."""
-        self.absence = Absence(rng)
+        self.backoff = CandidacyBackoff(rng)
         """Why, and until when, we stay out of the queue."""
         self._claim_patience = elected_timeout
         self._slow_answer = math.inf
@@ -129,7 +123,9 @@ class ElectionMachine:
     def __repr__(self) -> str:
         """State, epoch and what is going on."""
         epoch = f" epoch={self._term.epoch}" if self._term else ""
-        return f"<ElectionMachine {self.candidacy.paths.root} {self.state.value}{epoch} {self.conversation!r}>"
+        return (
+            f"<ElectionMachine {self.candidacy.participant.paths.root} {self.state.value}{epoch} {self.conversation!r}>"
+        )
 
     def effects(self) -> list[Effect]:
         """What is to be done, each once, in this order."""
@@ -160,7 +156,7 @@ class ElectionMachine:
         self._continue(now)
 
     def withdraw(self, now: float, reason: Reason = Reason.WITHDRAWN) -> None:
-        """Take part no longer; hand over what is ours. ``ReportWithdrawn`` follows, at once if there is nothing."""
+        """Take part no longer, and hand over what is ours; ``ReportCandidacyEnded`` follows, if need be at once."""
         self._wanted = False
         if self.state in (*STANDING, *HOLDING):
             self._depose(reason, now)
@@ -204,7 +200,7 @@ class ElectionMachine:
         if self.state is ElectionState.CONFIRMING and epoch is not None:
             self._become(ElectionState.SYNCHRONISING)
             self._deadline = now + self._elected_timeout
-            self.absence.forgive(Reason.NO_LEASE)
+            self.backoff.forgive(Reason.NO_LEASE)
             self._effects.append(Elect(epoch))
 
     def receive_change(self, now: float) -> None:
@@ -229,10 +225,10 @@ class ElectionMachine:
             self._become(ElectionState.PRIMARY)
             self._deadline = None
             self._effects.append(Serve(epoch))
-            self.absence.forgive(Reason.SYNCHRONISATION_FAILED)
-            self.chronicle.recover()
-            self.chronicle.note(term, None)
-            self.chronicle.report(term)
+            self.backoff.forgive(Reason.SYNCHRONISATION_FAILED)
+            self.recorder.recover()
+            self.recorder.note(term, None)
+            self.recorder.report(term)
         else:
             self._depose(Reason.SYNCHRONISATION_FAILED, now, f"on_elected failed: {why or 'no reason given'}")
         self._continue(now)
@@ -246,7 +242,7 @@ class ElectionMachine:
                 self._leave(now)
             self._continue(now)
 
-    def receive_answer(self, answer: Answer | Failure, now: float) -> None:
+    def receive_answer(self, answer: Answer | RequestFailure, now: float) -> None:
         """The answer to the request that is out, or why there is none."""
         self.candidacy.slow = self.conversation.asked_for(now) > self._slow_answer
         match self.conversation.receive_answer(answer, now):
@@ -259,14 +255,14 @@ class ElectionMachine:
     def next_timer(self) -> float | None:
         """When to call ``handle_timer``."""
         lease_ends_at = self._lease.until if self._lease is not None and self.state in LEADING else None
-        stands_at = self.absence.until if self.state is ElectionState.ENROLLING else None
-        times = (lease_ends_at, self._deadline, self.vigil.at, stands_at, self.conversation.next_timer())
+        stands_at = self.backoff.until if self.state is ElectionState.ENROLLING else None
+        times = (lease_ends_at, self._deadline, self.look_timer.at, stands_at, self.conversation.next_timer())
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
         """Stops when the lease has ended or a limit has passed; looks again when it is time."""
         self.conversation.handle_timer(now)
-        self.absence.handle_timer(now)
+        self.backoff.handle_timer(now)
         out_of_time = self._deadline is not None and now >= self._deadline
         if out_of_time and self.state is ElectionState.DEPOSING and self._term is not None:
             self._become(ElectionState.EXITING)
@@ -279,7 +275,7 @@ class ElectionMachine:
             self._depose(Reason.NO_LEASE, now, _SLOW_LINK)
         elif self.state in LEADING and self.held_epoch(now) is None:
             self._depose(Reason.LEASE_ENDED, now)
-        self._stale = self.vigil.is_over(self.candidacy, now) or self._stale
+        self._stale = self.look_timer.is_over(self.candidacy, now) or self._stale
         self._continue(now)
 
     # The inside
@@ -304,12 +300,12 @@ class ElectionMachine:
         """Begins the conversation that the state calls for, if none is going on."""
         if not self.conversation.is_free(now):
             return
-        line = self.chronicle.pending()
-        absent = self.absence.lasts(now) and self.state is ElectionState.ENROLLING
+        line = self.recorder.pending()
+        absent = self.backoff.lasts(now) and self.state is ElectionState.ENROLLING
         due = not absent and (self._stale or self.state in (ElectionState.ENROLLING, ElectionState.CLAIMING))
         if due and self.state in (*STANDING, *HOLDING):
             self._stale = False
-            self.vigil.begin(now)
+            self.look_timer.begin(now)
         if self.state is ElectionState.RESIGNING:
             self.conversation.begin(resign(self.candidacy, heir=self._heir, handed_over=self._reason.is_voluntary), now)
         elif due and self.state in STANDING:
@@ -333,7 +329,7 @@ class ElectionMachine:
                 self._stale = True
                 self._term = self.candidacy.primary_record(epoch)
                 self._term_session = self.candidacy.session_id
-                self.chronicle.report(None)
+                self.recorder.report(None)
                 self._become(ElectionState.CONFIRMING)
                 if self._lease is not None:
                     self.receive_lease(self._lease, now)
@@ -343,17 +339,17 @@ class ElectionMachine:
                 self._become(ElectionState.WAITING)
                 self._deadline = None
                 patience = self._claim_patience
-                self.vigil.wait(self.candidacy, now, for_heir=for_heir, place=place, patience=patience)
-                self.chronicle.report(leader)
+                self.look_timer.wait(self.candidacy, now, for_heir=for_heir, place=place, patience=patience)
+                self.recorder.report(leader)
             case Resigned():
                 self._leave(now)
             case Recorded(line=line):
-                self.chronicle.strike(line)
+                self.recorder.strike(line)
                 return
             case Reason() as reason:
                 self._depose(reason, now)
             case None:
-                self.absence.forgive(Reason.EPOCH_LOST)
+                self.backoff.forgive(Reason.EPOCH_LOST)
         self.conversation.settle()
 
     def _depose(self, reason: Reason, now: float, complaint: str = "") -> None:
@@ -364,11 +360,11 @@ class ElectionMachine:
         self.candidacy.pending = None
         self._reason = reason
         self._deadline = None
-        self.vigil.end()
+        self.look_timer.end()
         if complaint:
-            self.chronicle.complain(complaint, self.absence.times(reason) + 1)
+            self.recorder.complain(complaint, self.backoff.times(reason) + 1)
         if term is not None and self.state is ElectionState.PRIMARY:
-            self.chronicle.note(term, reason)
+            self.recorder.note(term, reason)
         if term is not None and self.state in LEADING:
             self._deadline = now + (self._deposed_patience if self._deposed_timeout is None else self._deposed_timeout)
             self._effects.append(Depose(term.epoch, reason))
@@ -376,7 +372,7 @@ class ElectionMachine:
         else:
             self._become(ElectionState.RESIGNING)
         if held:
-            self.chronicle.report(None)
+            self.recorder.report(None)
 
     def _change_session(self, session_id: int, now: float) -> None:
         """What an earlier session owned is not ours; it is gone, or will be without us."""
@@ -396,7 +392,7 @@ class ElectionMachine:
     def _leave(self, now: float) -> None:
         """Nothing is ours any more: begin again, or rest."""
         self.conversation.abandon()
-        self.absence.begin(self._reason, now)
+        self.backoff.begin(self._reason, now)
         self._term = None
         self.candidacy.pending = None
         self.candidacy.candidate = None
@@ -405,6 +401,6 @@ class ElectionMachine:
         self._reason = Reason.WITHDRAWN
         self._become(ElectionState.ENROLLING if self._wanted else ElectionState.IDLE)
         if not self._wanted:
-            self.vigil.end()
-            self.chronicle.recover()
-            self._effects.append(ReportWithdrawn())
+            self.look_timer.end()
+            self.recorder.recover()
+            self._effects.append(ReportCandidacyEnded())

@@ -27,7 +27,7 @@ from zkrpc.registry.schema import check_name
 from zkrpc.wire import headers as keys
 
 MethodT = TypeVar("MethodT", bound=Callable[..., Any])
-GroupOf = Callable[..., str]
+GroupOfArguments = Callable[..., str]
 """Names the group of a call, given the call's arguments in the order of the IDL."""
 
 _MARK = "zkrpc_primary_only"
@@ -39,7 +39,7 @@ _ABOUT_TO_SERVE = (ElectionState.CLAIMING, ElectionState.CONFIRMING, ElectionSta
 class PrimaryOnly:
     """The mark that the decorator leaves on a handler's method."""
 
-    group: str | GroupOf = DEFAULT_GROUP
+    group: str | GroupOfArguments = DEFAULT_GROUP
 
     def group_of(self, arguments: Sequence[Any]) -> str:
         """The group that a call with these arguments belongs to."""
@@ -51,10 +51,10 @@ def primary_only(method: MethodT, /) -> MethodT: ...
 
 
 @overload
-def primary_only(*, group: str | GroupOf = DEFAULT_GROUP) -> Callable[[MethodT], MethodT]: ...
+def primary_only(*, group: str | GroupOfArguments = DEFAULT_GROUP) -> Callable[[MethodT], MethodT]: ...
 
 
-def primary_only(method: Any = None, /, *, group: str | GroupOf = DEFAULT_GROUP) -> Any:
+def primary_only(method: Any = None, /, *, group: str | GroupOfArguments = DEFAULT_GROUP) -> Any:
     """Marks a handler's method as one that only the elected primary serves.
 
     Other instances answer NotPrimary, which zkrpc's clients follow by themselves. ``group`` is the name of the group
@@ -95,7 +95,7 @@ def groups_of(marks: Iterable[PrimaryOnly], declared: Sequence[str]) -> tuple[st
     return tuple(check_name("group name", group) for group in groups) if computed or named else ()
 
 
-class Gate:
+class PrimaryGate:
     """Lets calls in while the machine serves. ``clock`` gives monotonic seconds; ``turn`` follows every change."""
 
     def __init__(self, machine: ElectionMachine, clock: Callable[[], float]) -> None:
@@ -112,7 +112,7 @@ class Gate:
 
     def __repr__(self) -> str:
         """How many are inside, and whether others may come."""
-        return f"<Gate running={self.running} paused={self._paused} closed={self.closed}>"
+        return f"<PrimaryGate running={self.running} paused={self._paused} closed={self.closed}>"
 
     def enter(self, give_up_at: float) -> Epoch | None:
         """Lets a call in and returns the epoch to serve it in; ``leave`` must follow. None: it must not run here.
@@ -184,7 +184,7 @@ class Gate:
 class Contest(Protocol):
     """What the interceptor needs of a group's campaign."""
 
-    gate: Gate
+    gate: PrimaryGate
 
     def refusal(self, executed: Executed = Executed.NO) -> NotPrimary:
         """Why a call for the primary is not served here."""

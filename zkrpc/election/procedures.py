@@ -22,7 +22,6 @@ from zkrpc.election.effects import (
     CreateCandidate,
     CreateEpoch,
     DeleteCandidate,
-    Failure,
     InspectCandidate,
     ListCandidates,
     MakeParents,
@@ -35,6 +34,7 @@ from zkrpc.election.effects import (
     RecordTrouble,
     ReleaseEpoch,
     Request,
+    RequestFailure,
     Together,
     WatchPredecessor,
 )
@@ -45,14 +45,14 @@ from zkrpc.registry.formats import PrimaryRecord
 Result = TypeVar("Result")
 Procedure: TypeAlias = Generator[Request, Answer, Result]
 
-_REFUSALS = (Failure.MISSING, Failure.EXISTS, Failure.CONFLICT)
+_REFUSALS = (RequestFailure.MISSING, RequestFailure.EXISTS, RequestFailure.CONFLICT)
 _TRIES = 4
 
 
 class RequestFailed(Exception):
     """Thrown into a procedure: the request has no answer, or was refused."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: RequestFailure) -> None:
         super().__init__(failure.value)
         self.failure = failure
 
@@ -113,17 +113,17 @@ def _enrol(candidacy: CandidateState) -> Procedure[Outcome]:
     if candidacy.candidate is None:
         return Contested()
     own = names.index(_name(candidacy.candidate))
-    if own and (yield WatchPredecessor(candidacy.paths.candidate(names[own - 1]))) is None:
+    if own and (yield WatchPredecessor(candidacy.participant.paths.candidate(names[own - 1]))) is None:
         return Contested()
     primary = yield from read_primary(candidacy)
     if primary is not None:
-        return (yield from _wait_for(candidacy, primary, _node((yield ReadEpoch(candidacy.paths.epoch)))))
+        return (yield from _wait_for(candidacy, primary, _node((yield ReadEpoch(candidacy.participant.paths.epoch)))))
     return (yield from _claim_in_turn(candidacy, names))
 
 
 def _look_again(candidacy: CandidateState, candidate: str) -> Procedure[Outcome]:
     """What ``campaign`` does when our candidate is known: it reads all at once, since somebody may be waiting."""
-    paths = candidacy.paths
+    paths = candidacy.participant.paths
     reads = (
         ListCandidates(paths.candidates),
         InspectCandidate(candidate),
@@ -133,7 +133,7 @@ def _look_again(candidacy: CandidateState, candidate: str) -> Procedure[Outcome]
     answers: Any = yield Together(reads)
     listed, own, primary, epoch = answers
     names = queue(_names(listed or ()))
-    ours = [name for name in names if candidate_id_of(name) == candidacy.candidate_id]
+    ours = [name for name in names if candidate_id_of(name) == candidacy.participant.candidate_id]
     if not candidacy.is_ours(own) or ours != [_name(candidate)]:
         # Gone, or one too many: enrolling puts it in order.
         candidacy.candidate = None
@@ -151,7 +151,7 @@ def _look_again(candidacy: CandidateState, candidate: str) -> Procedure[Outcome]
 
 def _enrolled(candidacy: CandidateState) -> Procedure[list[str]]:
     """The queue; ``candidate_state.candidate`` is in it and ours, or None if it was not there a moment ago."""
-    paths = candidacy.paths
+    paths = candidacy.participant.paths
     candidacy.candidate = None
     listed = yield ListCandidates(paths.candidates)
     if listed is None:
@@ -159,7 +159,7 @@ def _enrolled(candidacy: CandidateState) -> Procedure[list[str]]:
         listed = ()
     names = queue(_names(listed))
     for name in names:
-        if candidate_id_of(name) != candidacy.candidate_id:
+        if candidate_id_of(name) != candidacy.participant.candidate_id:
             continue
         seen = _node((yield InspectCandidate(paths.candidate(name))))
         if seen is None or not candidacy.is_ours(seen):
@@ -170,7 +170,9 @@ def _enrolled(candidacy: CandidateState) -> Procedure[list[str]]:
         else:
             yield from delete_candidate(paths.candidate(name))
     if candidacy.candidate is None:
-        yield CreateCandidate(paths.candidate_prefix(candidacy.candidate_id), candidacy.instance.encode())
+        yield CreateCandidate(
+            paths.candidate_prefix(candidacy.participant.candidate_id), candidacy.participant.instance.encode()
+        )
     return names
 
 
@@ -184,7 +186,9 @@ def _wait_for(candidacy: CandidateState, primary: Node, epoch: Node | None) -> P
         return Queued(primary=record)
     if record is not None and record.epoch == candidacy.pending:
         return Won(epoch=record.epoch)
-    answers: Any = yield Together((ReadEpoch(candidacy.paths.epoch), ReadPrimary(candidacy.paths.primary)))
+    answers: Any = yield Together(
+        (ReadEpoch(candidacy.participant.paths.epoch), ReadPrimary(candidacy.participant.paths.primary))
+    )
     yield from _release(candidacy, *answers, heir="", handed_over=False)
     return Contested()
 
@@ -197,7 +201,7 @@ def _raise_epoch(candidacy: CandidateState, node: Node | None) -> Procedure[None
         return
     value = EpochRecord(epoch=candidacy.highest).dump()
     try:
-        yield RaiseEpoch(epoch=candidacy.paths.epoch, epoch_value=value, version=node.version)
+        yield RaiseEpoch(epoch=candidacy.participant.paths.epoch, epoch_value=value, version=node.version)
     except RequestFailed as failed:
         if failed.failure not in _REFUSALS:
             raise
@@ -214,7 +218,7 @@ def _claim_if_next(candidacy: CandidateState, names: list[str], node: Node, reco
     heir_waits = record.handed_over and record.heir in map(instance_of, names)
     named = record.heir if heir_waits and candidacy.patient else ""
     place = names.index(_name(candidacy.candidate))
-    if named != candidacy.instance and (named or (place and candidacy.polite)):
+    if named != candidacy.participant.instance and (named or (place and candidacy.polite)):
         return Queued(for_heir=bool(named), place=place)
     if candidacy.slow:
         return Unfit()
@@ -231,10 +235,10 @@ def _claim(candidacy: CandidateState, version: int) -> Procedure[Outcome]:
     try:
         yield ClaimEpoch(
             candidate=candidacy.candidate,
-            primary=candidacy.paths.primary,
+            primary=candidacy.participant.paths.primary,
             primary_value=candidacy.primary_record(epoch).dump(),
-            epoch=candidacy.paths.epoch,
-            epoch_value=EpochRecord(epoch=epoch, instance=candidacy.instance).dump(),
+            epoch=candidacy.participant.paths.epoch,
+            epoch_value=EpochRecord(epoch=epoch, instance=candidacy.participant.instance).dump(),
             version=version,
         )
     except RequestFailed as failed:
@@ -254,7 +258,7 @@ def verify(candidacy: CandidateState, epoch: Epoch) -> Procedure[Reason | None]:
     one that only we, or somebody by hand, can have left. Somebody who writes our record again changes nothing.
     """
     assert candidacy.candidate is not None
-    paths = candidacy.paths
+    paths = candidacy.participant.paths
     answers: Any = yield Together(
         (InspectCandidate(candidacy.candidate), ReadEpoch(paths.epoch), ReadPrimary(paths.primary))
     )
@@ -265,7 +269,7 @@ def verify(candidacy: CandidateState, epoch: Epoch) -> Procedure[Reason | None]:
     newest = candidacy.read(counter)
     if newest is not None and newest.epoch > epoch:
         return Reason.SUPERSEDED
-    if newest is None or newest != EpochRecord(epoch=epoch, instance=candidacy.instance):
+    if newest is None or newest != EpochRecord(epoch=epoch, instance=candidacy.participant.instance):
         return Reason.EPOCH_LOST
     candidacy.epoch_version = counter.version
     return None
@@ -279,7 +283,7 @@ def resign(candidacy: CandidateState, *, heir: str, handed_over: bool) -> Proced
     """
     if candidacy.epoch_version is not None and candidacy.candidate is not None:
         known = candidacy.highest
-        record = EpochRecord(epoch=known, instance=candidacy.instance, handed_over=handed_over, heir=heir)
+        record = EpochRecord(epoch=known, instance=candidacy.participant.instance, handed_over=handed_over, heir=heir)
         version, candidacy.epoch_version = candidacy.epoch_version, None
         try:
             yield _release_request(candidacy, record, version, candidacy.candidate)
@@ -289,18 +293,20 @@ def resign(candidacy: CandidateState, *, heir: str, handed_over: bool) -> Proced
                 raise
     if candidacy.candidate is not None:
         yield from delete_candidate(candidacy.candidate)
-    paths = candidacy.paths
+    paths = candidacy.participant.paths
     for _ in range(_TRIES):
         answers: Any = yield Together(
             (ListCandidates(paths.candidates), ReadEpoch(paths.epoch), ReadPrimary(paths.primary))
         )
         listed, epoch, primary = answers
-        left = [name for name in queue(_names(listed or ())) if candidate_id_of(name) == candidacy.candidate_id]
+        left = [
+            name for name in queue(_names(listed or ())) if candidate_id_of(name) == candidacy.participant.candidate_id
+        ]
         for name in left:
             yield from delete_candidate(paths.candidate(name))
         if not left and (yield from _release(candidacy, epoch, primary, heir=heir, handed_over=handed_over)):
             return Resigned()
-    raise RequestFailed(Failure.CONFLICT)
+    raise RequestFailed(RequestFailure.CONFLICT)
 
 
 def record(request: RecordHistory | RecordTrouble) -> Procedure[Recorded]:
@@ -308,7 +314,7 @@ def record(request: RecordHistory | RecordTrouble) -> Procedure[Recorded]:
     try:
         yield request
     except RequestFailed as failed:
-        if failed.failure in (Failure.NOT_SENT, Failure.UNKNOWN):
+        if failed.failure in (RequestFailure.NOT_SENT, RequestFailure.UNKNOWN):
             raise
     return Recorded(request)
 
@@ -329,7 +335,7 @@ def _release(
         return False
     record = candidacy.read(epoch)
     if record is None or record.epoch < candidacy.highest:
-        record = EpochRecord(epoch=candidacy.highest, instance=candidacy.instance)
+        record = EpochRecord(epoch=candidacy.highest, instance=candidacy.participant.instance)
     tombstone = dataclasses.replace(record, handed_over=handed_over, heir=heir)
     try:
         yield _release_request(candidacy, tombstone, epoch.version, None)
@@ -344,8 +350,8 @@ def _release_request(
     candidacy: CandidateState, record: EpochRecord, version: int, candidate: str | None
 ) -> ReleaseEpoch:
     return ReleaseEpoch(
-        primary=candidacy.paths.primary,
-        epoch=candidacy.paths.epoch,
+        primary=candidacy.participant.paths.primary,
+        epoch=candidacy.participant.paths.epoch,
         epoch_value=record.dump(),
         version=version,
         candidate=candidate,
@@ -354,28 +360,28 @@ def _release_request(
 
 def _read_epoch(candidacy: CandidateState) -> Procedure[tuple[Node, EpochRecord]]:
     """The epoch as it is; created if this is the group's first election, or somebody has deleted it."""
-    seen = yield ReadEpoch(candidacy.paths.epoch)
+    seen = yield ReadEpoch(candidacy.participant.paths.epoch)
     if seen is None:
         yield from _create_epoch(candidacy)
-        seen = yield ReadEpoch(candidacy.paths.epoch)
+        seen = yield ReadEpoch(candidacy.participant.paths.epoch)
     node = _node(seen)
     if node is None:
-        raise RequestFailed(Failure.MISSING)
+        raise RequestFailed(RequestFailure.MISSING)
     return node, candidacy.read_or_refuse(node)
 
 
 def _create_epoch(candidacy: CandidateState) -> Procedure[None]:
     """With what we know, lest it be forgotten; or somebody else was faster."""
     try:
-        yield CreateEpoch(candidacy.paths.epoch, EpochRecord(epoch=candidacy.highest).dump())
+        yield CreateEpoch(candidacy.participant.paths.epoch, EpochRecord(epoch=candidacy.highest).dump())
     except RequestFailed as failed:
-        if failed.failure is not Failure.EXISTS:
+        if failed.failure is not RequestFailure.EXISTS:
             raise
 
 
 def read_primary(candidacy: CandidateState) -> Procedure[Node | None]:
     """The primary's node, watched."""
-    return _node((yield ReadPrimary(candidacy.paths.primary)))
+    return _node((yield ReadPrimary(candidacy.participant.paths.primary)))
 
 
 def delete_candidate(path: str) -> Procedure[None]:
@@ -383,7 +389,7 @@ def delete_candidate(path: str) -> Procedure[None]:
     try:
         yield DeleteCandidate(path)
     except RequestFailed as failed:
-        if failed.failure is not Failure.MISSING:
+        if failed.failure is not RequestFailure.MISSING:
             raise
 
 

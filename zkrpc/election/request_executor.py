@@ -1,7 +1,7 @@
 """Carries an election's requests to ZooKeeper, one at a time, and brings back each one's answer.
 
 A shell: it knows what each request is in ZooKeeper's words; it refuses to know why it is asked. Every request ends in
-an answer or a :class:`~zkrpc.election.effects.Failure`, within the session's request timeout.
+an answer or a :class:`~zkrpc.election.effects.RequestFailure`, within the session's request timeout.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from zkrpc.election.effects import (
     CreateCandidate,
     CreateEpoch,
     DeleteCandidate,
-    Failure,
     InspectCandidate,
     ListCandidates,
     MakeParents,
@@ -34,6 +33,7 @@ from zkrpc.election.effects import (
     RecordTrouble,
     ReleaseEpoch,
     Request,
+    RequestFailure,
     Together,
     WatchPredecessor,
 )
@@ -52,38 +52,38 @@ from zkrpc.zookeeper.session import Session
 
 log = logging.getLogger(__name__)
 
-_FAILURES: tuple[tuple[type[CoordinationError], Failure], ...] = (
-    (SessionSuspended, Failure.NOT_SENT),
-    (OutcomeUnknown, Failure.UNKNOWN),
-    (SessionLost, Failure.SESSION_ENDED),
-    (NodeMissing, Failure.MISSING),
-    (NodeExists, Failure.EXISTS),
-    (VersionConflict, Failure.CONFLICT),
+_FAILURES: tuple[tuple[type[CoordinationError], RequestFailure], ...] = (
+    (SessionSuspended, RequestFailure.NOT_SENT),
+    (OutcomeUnknown, RequestFailure.UNKNOWN),
+    (SessionLost, RequestFailure.SESSION_ENDED),
+    (NodeMissing, RequestFailure.MISSING),
+    (NodeExists, RequestFailure.EXISTS),
+    (VersionConflict, RequestFailure.CONFLICT),
 )
 _HISTORY_ATTEMPTS = 4
 
 
-def attempt(session: Session, session_id: int, send: Callable[[], Answer]) -> Answer | Failure:
+def attempt(session: Session, session_id: int, send: Callable[[], Answer]) -> Answer | RequestFailure:
     """What ``send`` brings back, if it was asked and answered in the session ``session_id``.
 
     A request that reached another session of ours says nothing of this one: its outcome is unknown here.
     """
     if session.state is not SessionState.CONNECTED or session.session_id != session_id:
-        return Failure.NOT_SENT
+        return RequestFailure.NOT_SENT
     try:
         answer = send()
     except CoordinationError as error:
-        return next((failure for kind, failure in _FAILURES if isinstance(error, kind)), Failure.OTHER)
+        return next((failure for kind, failure in _FAILURES if isinstance(error, kind)), RequestFailure.OTHER)
     except Exception:
         log.exception("a request of an election failed unexpectedly; it will be tried again")
-        return Failure.OTHER
-    return answer if session.session_id == session_id else Failure.UNKNOWN
+        return RequestFailure.OTHER
+    return answer if session.session_id == session_id else RequestFailure.UNKNOWN
 
 
 class Asks(Protocol):
     """Who carries requests for a campaign."""
 
-    def ask(self, request: Request, session_id: int) -> Answer | Failure:
+    def ask(self, request: Request, session_id: int) -> Answer | RequestFailure:
         """The answer, or why there is none. ``session_id`` is the session that the request belongs to."""
 
 
@@ -95,7 +95,7 @@ class RequestExecutor:
         self._watch = watch
         self._wall_clock = wall_clock
 
-    def ask(self, request: Request, session_id: int) -> Answer | Failure:
+    def ask(self, request: Request, session_id: int) -> Answer | RequestFailure:
         """The answer, or why there is none. ``session_id`` is the session that the request belongs to."""
         return attempt(self._session, session_id, lambda: self._send(request))
 

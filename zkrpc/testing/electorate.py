@@ -20,8 +20,9 @@ from gevent.event import Event
 
 from zkrpc.belonging import Home
 from zkrpc.config import ElectionConfig, RegistryConfig
-from zkrpc.election.campaign import Campaign, Candidate
-from zkrpc.election.effects import Answer, Failure, Request
+from zkrpc.election.campaign import Campaign
+from zkrpc.election.candidate_state import Participant
+from zkrpc.election.effects import Answer, Request, RequestFailure
 from zkrpc.election.elections import Elections
 from zkrpc.election.lease import Lease, deposed_patience
 from zkrpc.election.lease_keeper import LeaseKeeper, LeaseListener
@@ -127,7 +128,7 @@ class Electorate:
                 # By what they look at; anything else that they might come to ask is refused with a reason.
                 cast(Session, presence),
                 cast(LeaseKeeper, presence),
-                Candidate(
+                Participant(
                     paths=ElectionPaths(self._service, group),
                     instance=instance.id,
                     endpoint=instance.endpoint,
@@ -217,6 +218,6 @@ class _RequestExecutor:
     def __init__(self, referee: Referee) -> None:
         self._referee = referee
 
-    def ask(self, request: Request, session_id: int) -> Answer | Failure:
+    def ask(self, request: Request, session_id: int) -> Answer | RequestFailure:
         """The referee's answer, without waiting."""
         return self._referee.ask(request, session_id)

@@ -22,7 +22,6 @@ from zkrpc.election.effects import (
     CreateCandidate,
     CreateEpoch,
     DeleteCandidate,
-    Failure,
     InspectCandidate,
     ListCandidates,
     MakeParents,
@@ -35,6 +34,7 @@ from zkrpc.election.effects import (
     RecordTrouble,
     ReleaseEpoch,
     Request,
+    RequestFailure,
     Together,
     WatchPredecessor,
 )
@@ -45,7 +45,7 @@ _PERSISTENT = 0
 class _Refused(Exception):
     """Raised while a request is carried out, to refuse it as a whole."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: RequestFailure) -> None:
         super().__init__(failure.value)
         self.failure = failure
 
@@ -79,11 +79,11 @@ class Referee:
         """What a node holds, for a reader that takes no part."""
         return self._nodes.get(path)
 
-    def ask(self, request: Request, session: int) -> Answer | Failure:
+    def ask(self, request: Request, session: int) -> Answer | RequestFailure:
         """The answer to a request, or the reason why it was refused. A request is carried out as a whole or not at
         all."""
         if session not in self._sessions:
-            return Failure.SESSION_ENDED
+            return RequestFailure.SESSION_ENDED
         match request:
             case Together(reads=reads):
                 return tuple(self._read(read) for read in reads)
@@ -137,7 +137,7 @@ class Referee:
                 _create(nodes, path, value, _PERSISTENT)
             case ClaimEpoch():
                 if request.candidate not in nodes:
-                    raise _Refused(Failure.MISSING)
+                    raise _Refused(RequestFailure.MISSING)
                 _create(nodes, request.primary, request.primary_value, session)
                 _set(nodes, request.epoch, request.epoch_value, request.version)
             case ReleaseEpoch():
@@ -155,21 +155,21 @@ class Referee:
 
 def _create(nodes: dict[str, Node], path: str, value: bytes, owner: int) -> None:
     if path in nodes:
-        raise _Refused(Failure.EXISTS)
+        raise _Refused(RequestFailure.EXISTS)
     if path.rpartition("/")[0] not in nodes:
-        raise _Refused(Failure.MISSING)
+        raise _Refused(RequestFailure.MISSING)
     nodes[path] = Node(owner=owner, value=value)
 
 
 def _set(nodes: dict[str, Node], path: str, value: bytes, version: int) -> None:
     node = nodes.get(path)
     if node is None:
-        raise _Refused(Failure.MISSING)
+        raise _Refused(RequestFailure.MISSING)
     if node.version != version:
-        raise _Refused(Failure.CONFLICT)
+        raise _Refused(RequestFailure.CONFLICT)
     nodes[path] = dataclasses.replace(node, value=value, version=version + 1)
 
 
 def _delete(nodes: dict[str, Node], path: str) -> None:
     if nodes.pop(path, None) is None:
-        raise _Refused(Failure.MISSING)
+        raise _Refused(RequestFailure.MISSING)
