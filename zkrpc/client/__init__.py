@@ -1,6 +1,6 @@
 """The calling side: from ``stub.get(42)`` to bytes on one connection, and back.
 
-==========================  ==========================================================================================
+==========================  ===========================================================================================
 ``stub``                    one method per IDL method; binds arguments
 ``client``                  makes a Call of it, with a deadline that never exceeds that of the call being served
 ``policy``                  pure: whose word counts: each value that says how calls are made, and who said it
@@ -16,14 +16,16 @@
 ``static``                  a list of members that is given and never changes, in place of the registry
 ``channel``                 makes and retires subchannels as the list changes, and tells the balancer what becomes of
                             calls
-``subchannel``              the way to one member: dials it, keeps its connections
+``subchannel``              the way to one member: obeys that machine, and keeps the connections
+``connectivity``            pure: whether calls can get to an endpoint, when to dial it again, and what the balancer is
+                            told
 ``connection``              moves bytes between a socket and the wire machine, and wakes who waits
 ``owner``                   what a connection tells its subchannel
 ``pulse``                   what follows for a connection when its server gives no sign of life
 ``waiters``, ``alarm``      the greenlets that wait for replies, and one timer for all their deadlines
 ``replies``                 what an answer means: a value, a declared exception, or a CallError
 ``explanation``, ``probe``  why an instance is picked or not, for people; and a look at one from outside of any client
-==========================  ==========================================================================================
+==========================  ===========================================================================================
 
 A call may wait in four places only, each bounded by its deadline: for the first list of members, for a connection, for
 the reply, and between attempts. Nothing here knows where the list of members comes from.
