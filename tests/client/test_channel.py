@@ -136,7 +136,7 @@ def test_mute_member_that_cannot_be_asked_loses_the_calls_that_can_move(speaks: 
         wait_until(lambda: picks(channel) == {mute.endpoint, well.endpoint})
         with pytest.raises(ConnectionLost):
             call_by(channel, mute.endpoint, movable=True)
-        assert member_of(channel, mute.endpoint).subchannel._unheard > 1
+        assert member_of(channel, mute.endpoint).subchannel.connectivity.unheard > 1
 
 
 @pytest.mark.parametrize("speaks", ["framed", "theader"])

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from tests.client.test_member import Way
 from zkrpc.client.explanation import InstanceView, Probe, view_of, view_of_member, with_obstacle
 from zkrpc.client.member import Member
 from zkrpc.config import ClientConfig
@@ -73,12 +74,12 @@ def test_whoever_knows_more_adds_to_it() -> None:
     assert view.obstacles == ("first", "second")
 
 
-def member() -> Member[None]:
+def member() -> Member[Way]:
     """First seen at time 0, and nothing against it."""
-    return Member(SOUND, lambda one: None, ClientConfig(), lambda: 0.5, 0.0)
+    return Member(SOUND, Way, ClientConfig(), lambda: 0.5, 0.0)
 
 
-def seen(one: Member[None], *, picked: bool = False, kept: bool = False, refused: str | None = None) -> InstanceView:
+def seen(one: Member[Way], *, picked: bool = False, kept: bool = False, refused: str | None = None) -> InstanceView:
     """As its client sees it at time 1."""
     return view_of_member(one, now=1.0, wall_now=1100.0, zone="a", picked=picked, kept=kept, refused=refused)
 
@@ -92,7 +93,8 @@ def test_member_that_is_picked_has_nothing_against_it() -> None:
 def test_client_says_what_its_calls_have_taught_it() -> None:
     """Each reason by itself."""
     down, silent, failing, probed, spared = (member() for _ in range(5))
-    down.down = silent.silent = True
+    down.connectivity.receive_draining(0.0)
+    silent.connectivity.receive_silent(0.0)
     for _ in range(5):
         failing.breaker.receive_failure(0.0)
         probed.breaker.receive_failure(-9.0)
@@ -114,7 +116,7 @@ def test_well_member_that_is_not_picked_is_not_preferred() -> None:
 def test_suspect_that_is_picked_all_the_same_says_why() -> None:
     """So many are suspects that suspicion is ignored; or a list lost it."""
     silent = member()
-    silent.silent = True
+    silent.connectivity.receive_silent(0.0)
     view = seen(silent, picked=True, kept=True)
     assert view.obstacles == ()
     assert view.remarks[0] == "it gives no sign of life, but so it is with too many of them"

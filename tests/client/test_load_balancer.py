@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import random
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.client.test_member import Way
+from zkrpc.client.connectivity import Report
 from zkrpc.client.load_balancer import LoadBalancer, Picking
 from zkrpc.client.member import Member
 from zkrpc.config import BreakerConfig, ClientConfig
@@ -27,35 +28,68 @@ def instance(number: int, **changes: Any) -> Instance:
     )
 
 
-@functools.cache
-def subchannel(of: str) -> str:
-    """The subchannel of an instance, always the same object."""
-    return f"subchannel of {of}"
-
-
 def snapshot(*instances: Instance) -> Snapshot:
     """A list of the service."""
     return Snapshot(service="users", instances=instances)
 
 
-def load_balancer(*instances: Instance) -> LoadBalancer[str]:
-    """A balancer whose subchannels are the names of their instances."""
+def load_balancer(*instances: Instance) -> LoadBalancer[Way]:
+    """A balancer whose subchannels lead nowhere."""
     return roster_with(TRUSTING, *instances)
 
 
-def roster_with(config: ClientConfig, *instances: Instance, now: float = 0.0, **options: Any) -> LoadBalancer[str]:
+def roster_with(config: ClientConfig, *instances: Instance, now: float = 0.0, **options: Any) -> LoadBalancer[Way]:
     """The same with settings."""
-    made = LoadBalancer(lambda one: subchannel(one.id), config, rng=RNG, **options)
+    made = LoadBalancer(Way, config, rng=RNG, **options)
     made.receive_snapshot(snapshot(*instances), now)
     return made
 
 
 def picks(
-    from_: LoadBalancer[str], tried: set[Endpoint] = frozenset(), now: float = 0.0  # type: ignore[assignment]
+    from_: LoadBalancer[Way], tried: set[Endpoint] = frozenset(), now: float = 0.0  # type: ignore[assignment]
 ) -> set[str]:
     """Who can be picked."""
     members = [from_.pick(tried, RNG, now) for _ in range(60)]
     return {member.instance.id for member in members if member is not None}
+
+
+def told(some: LoadBalancer[Way], way: Way) -> bool:
+    """Tells a balancer what has become of a subchannel, as the channel does. True if that is another standing, and
+    somebody's."""
+    changed = [one for one in way.connectivity.effects() if isinstance(one, Report) and one.was is not one.standing]
+    one = some.member_of(way)
+    if one is None or not changed:
+        return False
+    some.receive_standing(one)
+    return True
+
+
+def avoid(some: LoadBalancer[Way], number: int) -> bool:
+    """It refuses a connection."""
+    way = member(some, number).subchannel
+    way.connectivity.receive_refused("refused", 0.0)
+    return told(some, way)
+
+
+def readmit(some: LoadBalancer[Way], number: int) -> bool:
+    """It takes one again."""
+    way = member(some, number).subchannel
+    way.connectivity.receive_connected(0.0)
+    return told(some, way)
+
+
+def suspect(some: LoadBalancer[Way], number: int) -> bool:
+    """It gives no sign of life."""
+    way = member(some, number).subchannel
+    way.connectivity.receive_silent(0.0)
+    return told(some, way)
+
+
+def trust(some: LoadBalancer[Way], number: int) -> bool:
+    """It does again."""
+    way = member(some, number).subchannel
+    way.connectivity.receive_heard(0.0)
+    return told(some, way)
 
 
 def test_empty_roster_picks_nobody_and_says_why() -> None:
@@ -88,7 +122,7 @@ def test_leaving_member_is_handed_back_for_its_lane_to_be_retired() -> None:
     some = load_balancer(instance(1), instance(2))
     stays = some.members[Endpoint("h", 2)]
     gone = some.receive_snapshot(snapshot(instance(2, weight=3.0)))
-    assert [member.subchannel for member in gone] == [subchannel("i1")]
+    assert [member.subchannel.instance for member in gone] == [instance(1)]
     assert some.members[Endpoint("h", 2)] is stays
     assert stays.weight == 3.0
 
@@ -97,7 +131,7 @@ def test_new_process_at_an_old_endpoint_is_another_member() -> None:
     """It starts without the old one's load, connection, or bad name."""
     some = load_balancer(instance(1))
     old = some.members[Endpoint("h", 1)]
-    some.avoid(old.endpoint, old.subchannel)
+    avoid(some, 1)
     gone = some.receive_snapshot(snapshot(instance(1, id="i1b")))
     assert gone == [old]
     assert repr(some) == "<LoadBalancer 'users' members=1 avoided=0>"
@@ -115,28 +149,31 @@ def test_restart_or_other_dialect_makes_another_member() -> None:
 def test_avoided_member_is_passed_over_until_readmitted() -> None:
     """While others are left."""
     some = load_balancer(instance(1), instance(2))
-    some.avoid(Endpoint("h", 1), subchannel("i1"))
+    avoid(some, 1)
     assert picks(some) == {"i2"}
-    assert some.readmit(Endpoint("h", 1), subchannel("i1"))
-    assert not some.readmit(Endpoint("h", 1), subchannel("i1"))
+    assert readmit(some, 1)
+    assert not readmit(some, 1)
     assert picks(some) == {"i1", "i2"}
 
 
 def test_lane_that_left_has_no_say() -> None:
     """What an old subchannel finds out does not concern the new process at its endpoint."""
     some = load_balancer(instance(1))
-    some.avoid(Endpoint("h", 1), "an old subchannel")
-    some.avoid(Endpoint("h", 9), subchannel("i9"))
-    assert not some.readmit(Endpoint("h", 9), subchannel("i9"))
-    some.avoid(Endpoint("h", 1), subchannel("i1"))
-    assert not some.readmit(Endpoint("h", 1), "an old subchannel")
+    strangers = [Way(instance(1)), Way(instance(9))]
+    for way in strangers:
+        way.connectivity.receive_refused("refused", 0.0)
+        assert not told(some, way)
+    avoid(some, 1)
+    for way in strangers:
+        way.connectivity.receive_connected(0.0)
+        assert not told(some, way)
     assert repr(some) == "<LoadBalancer 'users' members=1 avoided=1>"
 
 
 def test_tried_members_come_before_avoided_ones() -> None:
     """Asking a living instance again beats asking a dead one."""
     some = load_balancer(instance(1), instance(2), instance(3))
-    some.avoid(Endpoint("h", 1), subchannel("i1"))
+    avoid(some, 1)
     assert picks(some, {Endpoint("h", 2), Endpoint("h", 7)}) == {"i3"}
     assert picks(some, {Endpoint("h", 2), Endpoint("h", 3)}) == {"i2", "i3"}
 
@@ -146,7 +183,7 @@ def test_has_untried_counts_only_those_worth_asking_at_once() -> None:
     some = load_balancer(instance(1), instance(2, weight=0.0))
     assert some.has_untried((), 0.0)
     assert not some.has_untried({Endpoint("h", 1)}, 0.0)
-    some.avoid(Endpoint("h", 1), subchannel("i1"))
+    avoid(some, 1)
     assert not some.has_untried((), 0.0)
 
 
@@ -162,18 +199,18 @@ def test_suspicion_never_empties_the_list(lists: list[set[int]], avoided: set[in
         before = set(some.members.values())
         gone = some.receive_snapshot(snapshot(*(instance(number) for number in sorted(listed))))
         assert set(gone) == before - set(some.members.values())
-        for number in avoided:
-            some.avoid(Endpoint("h", number), subchannel(f"i{number}"))
+        for number in avoided & listed:
+            avoid(some, number)
     member = some.pick({Endpoint("h", number) for number in tried}, RNG, 0.0)
     assert (member is not None) is bool(lists[-1])
 
 
-def member(of: LoadBalancer[str], number: int) -> Member[str]:
+def member(of: LoadBalancer[Way], number: int) -> Member[Way]:
     """The member of an instance."""
     return of.members[Endpoint("h", number)]
 
 
-def fail(some: LoadBalancer[str], number: int, times: int = 5, now: float = 0.0) -> None:
+def fail(some: LoadBalancer[Way], number: int, times: int = 5, now: float = 0.0) -> None:
     """So many calls fail in a row."""
     for _ in range(times):
         some.receive_failure(member(some, number), now)
@@ -202,13 +239,12 @@ def test_member_whose_calls_fail_is_left_alone_and_then_probed_by_one_call() -> 
 def test_member_that_is_back_gets_its_share_at_once() -> None:
     """What it cost when it went is of another time."""
     some = load_balancer(instance(1), instance(2), instance(3))
-    for back in (some.readmit, some.trust):
+    for go, back in ((avoid, readmit), (suspect, trust)):
         for number in (1, 2, 3):
             member(some, number).load.pending += 1
             member(some, number).load.finish(9.0 if number == 1 else 0.01, 0.0)
         assert picks(some) == {"i2", "i3"}
-        (some.avoid if back == some.readmit else some.suspect)(Endpoint("h", 1), subchannel("i1"))
-        back(Endpoint("h", 1), subchannel("i1"))
+        assert go(some, 1) and back(some, 1)
         assert "i1" in picks(some)
 
 
@@ -233,22 +269,22 @@ def test_probe_is_no_second_attempt_of_a_call() -> None:
 def test_suspicion_against_most_is_ignored() -> None:
     """Then it is more likely to be wrong; who is down stays out, for that is a fact."""
     some = load_balancer(*(instance(number) for number in range(1, 6)))
-    some.avoid(Endpoint("h", 5), subchannel("i5"))
+    avoid(some, 5)
     for number in (1, 2):
-        some.suspect(Endpoint("h", number), subchannel(f"i{number}"))
+        suspect(some, number)
     assert picks(some) == {"i3", "i4"}
-    some.suspect(Endpoint("h", 3), subchannel("i3"))
+    suspect(some, 3)
     assert picks(some) == {"i1", "i2", "i3", "i4"}
-    assert some.trust(Endpoint("h", 1), subchannel("i1")) and not some.trust(Endpoint("h", 1), subchannel("i1"))
+    assert trust(some, 1) and not trust(some, 1)
     assert picks(some) == {"i1", "i4"}
 
 
 def test_last_suspects_are_picked_rather_than_nobody() -> None:
     """And those that are down, if nobody else is there."""
     some = load_balancer(instance(1))
-    some.suspect(Endpoint("h", 1), subchannel("i1"))
+    suspect(some, 1)
     assert picks(some) == {"i1"}
-    some.avoid(Endpoint("h", 1), subchannel("i1"))
+    avoid(some, 1)
     assert picks(some) == {"i1"}
 
 
@@ -267,9 +303,9 @@ def test_member_that_asked_for_it_is_spared_for_that_long() -> None:
 def test_untried_suspects_are_not_worth_asking_at_once() -> None:
     """Only while suspicion is believed."""
     some = load_balancer(instance(1), instance(2))
-    some.suspect(Endpoint("h", 1), subchannel("i1"))
+    suspect(some, 1)
     assert not some.has_untried({Endpoint("h", 2)}, 0.0)
-    some.suspect(Endpoint("h", 2), subchannel("i2"))
+    suspect(some, 2)
     assert some.has_untried({Endpoint("h", 2)}, 0.0)
 
 
@@ -282,9 +318,9 @@ def test_own_zone_is_preferred_while_it_is_well() -> None:
     zones = [instance(number, zone="a" if number < 3 else "b") for number in range(1, 5)]
     some = roster_with(config, *zones)
     assert picks(some) == {"i1", "i2"}
-    some.avoid(Endpoint("h", 1), subchannel("i1"))
+    avoid(some, 1)
     assert picks(some) == {"i2"}
-    some.avoid(Endpoint("h", 2), subchannel("i2"))
+    avoid(some, 2)
     assert picks(some) == {"i3", "i4"}
 
 
@@ -295,7 +331,7 @@ def test_subset_is_kept_until_nobody_in_it_is_left() -> None:
     chosen = picks(some)
     assert len(chosen) == 2
     for name in chosen:
-        some.avoid(Endpoint("h", int(name[1:])), subchannel(name))
+        avoid(some, int(name[1:]))
     assert picks(some) == {f"i{number}" for number in range(1, 9)} - chosen
 
 
@@ -328,7 +364,7 @@ GUARDED = ClientConfig(collapse_floor=0.5, collapse_window=10.0)
 def test_members_that_vanish_together_stay_until_they_refuse() -> None:
     """One by one; those that were down already go at once, and so does one of no weight."""
     some = roster_with(GUARDED, *(instance(number, weight=0.0 if number == 5 else 1.0) for number in range(1, 6)))
-    some.avoid(Endpoint("h", 4), subchannel("i4"))
+    avoid(some, 4)
     gone = some.receive_snapshot(snapshot(), 1.0)
     assert sorted(one.id for one in gone) == ["i4", "i5"]
     assert {one.id for one in some.kept} == picks(some, now=1.0) == {"i1", "i2", "i3"}
@@ -380,5 +416,5 @@ def test_somebody_is_always_picked_whatever_is_said_of_them(steps: list[tuple[st
             one.breaker.successes += 1
             some.receive_success(one, now)
         else:
-            getattr(some, step)(one.endpoint, one.subchannel)
+            {"suspect": suspect, "trust": trust, "avoid": avoid}[step](some, number)
         assert some.pick((), RNG, now) is not None

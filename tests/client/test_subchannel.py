@@ -1,4 +1,4 @@
-"""Lanes over real sockets: who dials, who waits, who is let go."""
+"""Subchannels over real sockets: who dials, who waits, who is let go."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_refused_plain_endpoint_comes_back_with_a_connection_to_use() -> None:
         with pytest.raises(Unavailable):
             subchannel.acquire(soon())
         with Peer(port=endpoint.port) as late:
-            wait_until(lambda: subchannel.refused is None)
+            wait_until(lambda: subchannel.connectivity.failure is None)
             ask(subchannel)
             assert late.accepted == 1
 
@@ -155,7 +155,10 @@ def test_caller_with_less_time_than_a_dial_says_nothing_of_the_endpoint() -> Non
         with pytest.raises(DeadlineExceeded) as caught:
             subchannel.acquire(soon(0.02))
         assert caught.value.executed is Executed.NO
-        assert (subchannel.refused, repr(channel)) == (None, "<Channel <LoadBalancer 'users' members=1 avoided=0>>")
+        assert (subchannel.connectivity.failure, repr(channel)) == (
+            None,
+            "<Channel <LoadBalancer 'users' members=1 avoided=0>>",
+        )
         with pytest.raises(Unavailable, match="in time"):
             subchannel.acquire(soon())
         assert repr(channel) == "<Channel <LoadBalancer 'users' members=1 avoided=1>>"
@@ -167,7 +170,7 @@ def test_plain_caller_with_less_time_than_a_dial_says_nothing_either() -> None:
         subchannel = lane_to(channel)
         with pytest.raises(DeadlineExceeded):
             subchannel.acquire(soon(0.02))
-        assert subchannel.refused is None
+        assert subchannel.connectivity.failure is None
 
 
 @contextmanager
@@ -248,7 +251,7 @@ def test_draining_peer_that_stops_listening_is_dialled_in_the_background() -> No
         with pytest.raises(Unavailable):
             subchannel.acquire(soon())
         with Peer(port=peer.endpoint.port):
-            wait_until(lambda: subchannel.refused is None)
+            wait_until(lambda: subchannel.connectivity.failure is None)
             ask(subchannel)
 
 

@@ -14,13 +14,14 @@ from gevent.event import Event
 
 from zkrpc.call import Call
 from zkrpc.client.connection import Connection
+from zkrpc.client.connectivity import ConnectivityState, Report, Standing
 from zkrpc.client.explanation import InstanceView, view_of_member
 from zkrpc.client.load_balancer import LoadBalancer, Picking
 from zkrpc.client.member import Member
 from zkrpc.client.policy import resolve_client
-from zkrpc.client.subchannel import Dial, Subchannel, make_subchannel
+from zkrpc.client.subchannel import Dialler, Subchannel, make_subchannel
 from zkrpc.config import ClientConfig, ServiceConfig
-from zkrpc.endpoint import Endpoint, Instance, Snapshot
+from zkrpc.endpoint import Endpoint, Snapshot
 from zkrpc.errors import (
     CallError,
     ConnectionLost,
@@ -50,7 +51,7 @@ class Channel:
         *,
         rng: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
-        dial: Dial = Connection.dial,
+        dial: Dialler = Connection.dial,
         client_id: str = "",
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -73,7 +74,11 @@ class Channel:
         """What retries and hedges draw on; a call adds to it by incrementing ``calls``."""
         self._news = Event()
         self._balancer: LoadBalancer[Subchannel] = LoadBalancer(
-            self._make_lane, config, rng=rng, client_id=client_id, wall_clock=wall_clock
+            lambda instance: make_subchannel(instance, self),
+            config,
+            rng=rng,
+            client_id=client_id,
+            wall_clock=wall_clock,
         )
         self.receive_service_config(ServiceConfig())
         # It must not keep a program alive that has nothing else to wait for.
@@ -90,9 +95,6 @@ class Channel:
         self._balancer.receive_picking(Picking(balancing=policy.balancing, subset_size=policy.subset_size))
         self.budget.change(ratio=policy.retry_ratio, reserve=policy.retry_reserve, now=self.clock())
 
-    def _make_lane(self, instance: Instance) -> Subchannel:
-        return make_subchannel(instance, self)
-
     # -- who is there
 
     def receive_snapshot(self, snapshot: Snapshot) -> None:
@@ -102,8 +104,6 @@ class Channel:
         known = set(self._balancer.members.values())
         for member in self._balancer.receive_snapshot(snapshot, self.clock()):
             member.subchannel.retire()
-        for member in self._balancer.members.values():
-            member.subchannel.kept = member in self._balancer.kept
         for member in list(self._balancer.kept):
             member.subchannel.verify()
         if not known.issuperset(self._balancer.members.values()):
@@ -149,7 +149,7 @@ class Channel:
                 warm_up=self.config.warm_up,
                 picked=member in picked,
                 kept=member in load_balancer.kept,
-                refused=member.subchannel.refused,
+                refused=member.connectivity.failure,
             )
             for member in load_balancer.members.values()
         ]
@@ -192,23 +192,22 @@ class Channel:
 
     # -- what subchannels tell
 
-    def avoid(self, subchannel: Subchannel) -> None:
-        """A subchannel's endpoint takes no calls."""
-        self._let_go(self._balancer.avoid(subchannel.endpoint, subchannel))
-
-    def readmit(self, subchannel: Subchannel) -> None:
-        """A subchannel's endpoint takes calls again."""
-        if self._balancer.readmit(subchannel.endpoint, subchannel):
-            self.tell_news()
-
-    def suspect(self, subchannel: Subchannel) -> None:
-        """A subchannel's endpoint gives no sign of life."""
-        self._let_go(self._balancer.suspect(subchannel.endpoint, subchannel))
-
-    def trust(self, subchannel: Subchannel) -> None:
-        """A subchannel's endpoint does again."""
-        if self._balancer.trust(subchannel.endpoint, subchannel):
-            self.tell_news()
+    def receive_report(self, subchannel: Subchannel, report: Report) -> None:
+        """The state or the standing of a subchannel has changed: everything that follows from it is here."""
+        member = self._balancer.member_of(subchannel)
+        if member is None:
+            return
+        kept = member in self._balancer.kept
+        if report.standing is not report.was:
+            self._balancer.receive_standing(member)
+            if report.standing is Standing.WELL:
+                self.tell_news()
+            elif kept:  # it only stayed because it answered
+                self._balancer.drop(member)
+                subchannel.retire()
+                return
+        if kept and report.state is ConnectivityState.IDLE:
+            subchannel.verify()
 
     def may_leave_unheard(self, subchannel: Subchannel) -> bool:
         """Whether a subchannel's member has never answered a call, and another one looks well."""
@@ -217,12 +216,6 @@ class Channel:
             return False
         well = self._balancer.candidates(now)
         return any(one.subchannel is not subchannel and not one.down and not one.is_suspect(now) for one in well)
-
-    def _let_go(self, member: Member[Subchannel] | None) -> None:
-        """A member that only stayed because it answered does so no more."""
-        if member is not None and member in self._balancer.kept:
-            self._balancer.drop(member)
-            member.subchannel.retire()
 
     # -- the end, and time
 

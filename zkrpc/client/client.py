@@ -28,7 +28,7 @@ from zkrpc.client.policy import PolicyTable
 from zkrpc.client.primary_router import GroupOf, PrimaryRouter
 from zkrpc.client.replies import misfit
 from zkrpc.client.stack import build_stack
-from zkrpc.client.subchannel import Dial
+from zkrpc.client.subchannel import Dialler
 from zkrpc.config import LONGEST_TIMEOUT, ClientConfig, MethodConfig, ServiceConfig, is_timeout
 from zkrpc.deadline import Deadline, make_deadline
 from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH, ConfigSource, PrimarySource, Resolver
@@ -138,7 +138,7 @@ class Client:
         observers: Iterable[Observer] = (),
         on_close: Callable[[], object] | None = None,
         rng: Callable[[], float] = random.random,
-        dial: Dial = Connection.dial,
+        dial: Dialler = Connection.dial,
     ) -> None:
         if config is not None and not isinstance(config, ClientConfig):
             raise ConfigError(f"config must be a zkrpc.ClientConfig, got {config!r}")

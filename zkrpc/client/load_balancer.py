@@ -2,7 +2,7 @@
 
 Three questions stay apart here: which instances exist (the registry's answer), which look alive (a preference only) and
 which to pick (the balancer). So a wrong suspicion can never empty the list. Pure: it does not know what a subchannel
-does, only that each member has one.
+does, only that each member has one, and what that one's machine has found out of the endpoint.
 
 ===========  =======================================================================  ================================
 a member is  because                                                                  and is picked
@@ -27,18 +27,17 @@ import dataclasses
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Generic
 
 from zkrpc.balancing.picker import Picker, make_picker
 from zkrpc.balancing.subset import choose_subset
 from zkrpc.balancing.warmup import seconds_until_warm, warm_share
 from zkrpc.balancing.zones import prefer_zone
+from zkrpc.client.connectivity import Standing
 from zkrpc.client.guard import CollapseGuard
-from zkrpc.client.member import Member
+from zkrpc.client.member import Member, SubchannelT
 from zkrpc.config import ClientConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
-
-SubchannelT = TypeVar("SubchannelT")
 
 _WARMING_STEP = 1.0
 """Seconds between looks at the weights of members that warm up."""
@@ -74,7 +73,7 @@ class LoadBalancer(Generic[SubchannelT]):
     ) -> None:
         self.service = ""
         self._remark = ""
-        self._make_lane = make_subchannel
+        self._make_subchannel = make_subchannel
         self._config = config or ClientConfig()
         self._rng = rng
         self._client_id = client_id
@@ -100,6 +99,12 @@ class LoadBalancer(Generic[SubchannelT]):
         """The member at this place, whatever its weight or state."""
         return self._members.get(endpoint)
 
+    def member_of(self, subchannel: SubchannelT) -> Member[SubchannelT] | None:
+        """The member that the subchannel leads to; None if it left meanwhile: what is found out of it does not concern
+        the process that has its endpoint now."""
+        member = self._members.get(subchannel.endpoint)
+        return member if member is not None and member.subchannel is subchannel else None
+
     def receive_snapshot(self, snapshot: Snapshot, now: float = 0.0) -> list[Member[SubchannelT]]:
         """Adopts a list; returns the members that are no longer wanted, for their subchannels to be retired."""
         self.service, self._remark = snapshot.service, snapshot.remark
@@ -107,7 +112,7 @@ class LoadBalancer(Generic[SubchannelT]):
         for instance in snapshot.instances:
             member = before.get(instance.endpoint)
             if member is None or not member.is_same(instance):
-                member = Member(instance, self._make_lane, self._config, self._rng, now)
+                member = Member(instance, self._make_subchannel, self._config, self._rng, now)
             else:
                 member.instance, member.weight = instance, instance.weight
             self._members[instance.endpoint] = member
@@ -132,29 +137,11 @@ class LoadBalancer(Generic[SubchannelT]):
 
     # -- who looks well
 
-    def avoid(self, endpoint: Endpoint, subchannel: SubchannelT) -> Member[SubchannelT] | None:
-        """It takes no calls. Returns the member; None if the subchannel's member left meanwhile, which has no say."""
-        return self._set(endpoint, subchannel, "down", True)
-
-    def readmit(self, endpoint: Endpoint, subchannel: SubchannelT) -> bool:
-        """It takes calls again. True if it did not before."""
-        return _welcome(self._set(endpoint, subchannel, "down", False))
-
-    def suspect(self, endpoint: Endpoint, subchannel: SubchannelT) -> Member[SubchannelT] | None:
-        """It gives no sign of life. Returns as ``avoid`` does."""
-        return self._set(endpoint, subchannel, "silent", True)
-
-    def trust(self, endpoint: Endpoint, subchannel: SubchannelT) -> bool:
-        """It does again. True if it did not before."""
-        return _welcome(self._set(endpoint, subchannel, "silent", False))
-
-    def _set(self, endpoint: Endpoint, subchannel: SubchannelT, fact: str, value: bool) -> Member[SubchannelT] | None:
-        member = self._members.get(endpoint)
-        if member is None or member.subchannel is not subchannel or getattr(member, fact) is value:
-            return None
-        setattr(member, fact, value)
+    def receive_standing(self, member: Member[SubchannelT]) -> None:
+        """The standing of a member's subchannel has changed."""
         self._look_at = -math.inf
-        return member
+        if member.connectivity.standing is Standing.WELL:
+            _welcome(member)
 
     def receive_success(self, member: Member[SubchannelT], now: float) -> None:
         """A call to a member with trouble went well; without trouble there is no need to tell."""
@@ -271,8 +258,6 @@ def _best(members: list[Member[SubchannelT]], now: float) -> list[Member[Subchan
     return well if 2 * len(well) >= len(able) else able
 
 
-def _welcome(member: Member[SubchannelT] | None) -> bool:
+def _welcome(member: Member[SubchannelT]) -> None:
     """One that is back gets its share again: what it cost when it went would keep it out for half a minute."""
-    if member is not None:
-        member.load.forget()
-    return member is not None
+    member.load.forget()

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from zkrpc.balancing.load import Load
+from zkrpc.client.connectivity import ConnectivityMachine, Standing
 from zkrpc.config import ClientConfig
-from zkrpc.endpoint import Instance
+from zkrpc.endpoint import Endpoint, Instance
 from zkrpc.policies.breaker import Breaker, BreakerState
 
-SubchannelT = TypeVar("SubchannelT")
+
+class Connectable(Protocol):
+    """What is to be known of a subchannel here."""
+
+    endpoint: Endpoint
+    connectivity: ConnectivityMachine
+
+
+SubchannelT = TypeVar("SubchannelT", bound=Connectable)
+
+_DOWN, _SUSPECT = Standing.DOWN, Standing.SUSPECT
 
 
 class Member(Generic[SubchannelT]):
@@ -19,14 +30,13 @@ class Member(Generic[SubchannelT]):
 
     __slots__ = (
         "breaker",
-        "down",
+        "connectivity",
         "endpoint",
         "id",
         "instance",
         "known_since",
         "subchannel",
         "load",
-        "silent",
         "spared_until",
         "weight",
     )
@@ -47,18 +57,26 @@ class Member(Generic[SubchannelT]):
         self.known_since = now
         self.load = Load()
         self.breaker = Breaker(config.breaker, rng=rng, now=now)
-        self.down = False
-        """It refused a connection, or is about to stop."""
-        self.silent = False
-        """It gives no sign of life."""
         self.spared_until = -math.inf
         """It said that it has too much to do until then."""
         self.subchannel = make_subchannel(instance)
+        self.connectivity = self.subchannel.connectivity
+        """What is known of the way to it."""
 
     @property
     def zone(self) -> str:
         """Where it runs."""
         return self.instance.zone
+
+    @property
+    def down(self) -> bool:
+        """Whether it refused a connection, or is about to stop: a fact."""
+        return self.connectivity.standing is _DOWN
+
+    @property
+    def silent(self) -> bool:
+        """Whether it gives no sign of life."""
+        return self.connectivity.standing is _SUSPECT
 
     def is_same(self, instance: Instance) -> bool:
         """True if this describes the same process, reached in the same way; only then load and subchannel live on."""
