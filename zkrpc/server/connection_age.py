@@ -96,5 +96,5 @@ class ConnectionAge:
         return None if verdict is None else _STEPS.get(verdict)
 
     def __repr__(self) -> str:
-        """When it ends."""
+        """When the connection is to end and to be closed."""
         return f"<ConnectionAge end_at={self._end_at:.1f} close_at={self._close_at:.1f} {self._keepalive!r}>"

@@ -72,7 +72,7 @@ class StartFailures:
         return f"<StartFailures known={len(self._known)}>"
 
     def receive(self, failure: StartFailure, now: float) -> int | None:
-        """How often it has happened, if it is to be told: 1 means for the first time, and in full."""
+        """How often this failure has happened, if it is to be logged now, in full if that is 1; None if it is not."""
         if failure not in self._known and len(self._known) >= _MOST_KNOWN:
             self._known.clear()
         told_at, count = self._known.get(failure, (now, 0))

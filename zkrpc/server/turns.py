@@ -30,7 +30,7 @@ percentile of such calls was ten times what it is in calm, at 0.5 ms it is four 
 LONG = SLICE / 2
 """Seconds after which a turn counts as a long one."""
 NOTABLE = SLICE / 40
-"""Seconds of work from which ``charge`` is worth calling."""
+"""Seconds of work from which calling ``charge`` pays."""
 _MOST = 2 * SLICE
 """Seconds of one round after which all work that may take long waits for a turn, whichever connection it comes from."""
 

@@ -1,16 +1,17 @@
 """The wire: byte machines that turn a stream into calls and replies, and back. No sockets, no clock, no structs.
 
-A frame is a length and a message. One port serves four *dialects*, each frame telling its own by its first bytes:
-THeader with binary or compact inside, and plain framed binary or compact; a reply repeats its request's dialect, flags
-and ids. Unframed Thrift, HTTP, TLS and the like are named in ``failure`` and the connection is closed.
+A frame is a length and a message. One port serves four *dialects*, and the first bytes of each frame tell which one it
+is in: THeader with binary or compact inside, and plain framed binary or compact; a reply repeats its request's dialect,
+flags and ids. The connection is closed if unframed Thrift, HTTP, TLS or the like arrives, and ``failure`` names it.
 
-Calls are matched by the *message* sequence id; some clients always send 0 in THeader's own. Between zkrpc peers ids are
-unique, so replies leave in the order of completion. A foreign client may use one id for all its calls and then takes
-replies in order: requests that share an id run one after another.
+Replies are matched to calls by the *message* sequence id; some clients always send 0 as THeader's own. Between zkrpc
+peers ids are unique, so replies leave in the order of completion. A foreign client may use one id for all its calls and
+then takes replies in order: requests that share an id run one after another.
 
-Control messages are ONEWAY messages named ``zkrpc:...`` with an empty struct, spoken only to peers that are known to
-understand them. A caller that leaves before its answer says so with ``cancel``, and either side may ask for a sign of
-life with ``ping``. A drain takes two of them, so that no call is lost between the last look and the close::
+Control messages are ONEWAY messages named ``zkrpc:...`` with an empty struct, sent only to peers that are known to
+understand them. A client that no longer wants an answer sends ``cancel``, and either side may ask for a sign of life
+with ``ping``. A drain takes one message from each side, so that no call is lost between the server's last read and its
+close::
 
     client                                server
       | -- hello ------------------------> |   I understand control messages; how large my messages may be
@@ -20,9 +21,9 @@ life with ``ping``. A drain takes two of them, so that no call is lost between t
       | -- draining ---------------------> |   none will come
       | <-------------- the last reply --- |   nothing in flight, nothing to come: close
 
-What a peer may cost is bounded by :class:`~zkrpc.config.WireLimits`: memory follows the bytes that came, never a length
-that was claimed; one frame may be incomplete, and only for so long; calls in flight are counted. What is wrong inside a
-well-framed message is answered, and the connection lives; what cannot be framed ends it.
+What a peer may cost is bounded by :class:`~zkrpc.config.WireLimits`: memory is allocated for bytes that came, never for
+a length that was claimed; one frame may be incomplete, for a bounded time; calls in flight are counted. An error inside
+a well-framed message is answered and the connection goes on; bytes that cannot be framed end it.
 
 ========================  =====================================================================================
 ``frames``                where frames begin and end; what a stream that has none may be instead

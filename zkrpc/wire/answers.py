@@ -1,4 +1,5 @@
-"""The bytes before an answer's body, and whole answers to what never becomes a request. Functions without state."""
+"""Writes the bytes before an answer's body, and whole answers to messages that never become a request. Functions
+without state."""
 
 from __future__ import annotations
 
@@ -13,14 +14,14 @@ from zkrpc.wire.status import REPLY_TOO_LARGE, Status
 from zkrpc.wire.theader import write_block
 
 SMALL = 128 * 1024
-"""Bytes up to which a frame's weight is not looked at."""
+"""Bytes up to which a frame is not counted against ``max_in_flight_bytes``."""
 
 
 def write_reply_head(
     request: Request, limits: WireLimits, kind: MessageKind, headers: Mapping[str, str] | None, size: int
 ) -> bytes:
-    """What precedes an answer of ``size`` bytes. Raises LocalProtocolError if no answer is due or headers are too
-    long."""
+    """The bytes before an answer's body of ``size`` bytes. Raises LocalProtocolError if no answer is due or headers are
+    too long."""
     if request.kind is MessageKind.ONEWAY:
         raise LocalProtocolError(f"{request!r} is oneway and takes no answer")
     dialect = request.dialect
@@ -51,16 +52,16 @@ def write_refusal(opening: Opening, name: bytes, seqid: int, message: str, statu
 
 
 def reply_in_place_of(size: int, limit: int, dialect: Dialect) -> Reply:
-    """What a caller gets for a reply that was too large to be read: the server did its work."""
+    """The error that a caller gets in place of a reply that was too large to be read: the handler did run."""
     message = f"the reply of {size} bytes is over this client's max_frame {limit}"
     body = encode_failure(message, REPLY_TOO_LARGE.kind, dialect.payload)
     return Reply(MessageKind.EXCEPTION, REPLY_TOO_LARGE.headers, body, 0, dialect)
 
 
 def is_too_heavy(frame: bytes, waiting: Iterable[Request], limits: WireLimits) -> bool:
-    """Whether a large frame would take a peer over its share of memory, beside what ``waiting`` holds of it already.
+    """Whether a large frame would take a peer over its share of memory, together with the requests in ``waiting``.
 
-    Small frames are bounded by their number.
+    Small frames are bounded by their number instead.
     """
     size = len(frame)
     return size > SMALL and size + sum(len(request.frame) for request in waiting) > limits.max_in_flight_bytes

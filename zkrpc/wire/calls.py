@@ -1,8 +1,9 @@
-"""What precedes a call's body on the wire, and how to write it again without thinking.
+"""Writes what precedes a call's body on the wire, and remembers it to write it faster the next time.
 
-A call without headers of its own differs from the one before only in its id, its size and its budget. So the bytes are
-kept by name and budget; both are ours, so no peer can fill the memory. Two levels, and a float floored by division,
-because a tuple and ``int()`` cost twice as much as the look-up itself (measured).
+A call without headers of its own differs from the one before only in its id, its size and its deadline budget. So the
+bytes are kept by name and budget; both come from this process, so no peer can fill the memory. The table has two
+levels, and the budget is floored by ``// 1``, because a tuple and ``int()`` cost twice as much as the look-up itself
+(measured).
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from zkrpc.wire.message import Dialect, Template, remember, template_of, write_h
 from zkrpc.wire.theader import NO_HEADERS, write_block
 
 MAX_BUDGETS = 256
-"""Budgets remembered for one name."""
+"""The most budgets that are remembered for one name."""
 
 templates: dict[bytes, dict[float, Template]] = {}
-"""How to write a THeader binary call, by its name and by its budget: ``(deadline_at - now) * 1000 // 1``."""
+"""The templates of THeader binary calls by name and by budget: ``(deadline_at - now) * 1000 // 1``."""
 
 
 def learn_template(name: bytes, deadline_at: float, now: float) -> Template:
@@ -58,7 +59,7 @@ def write_call_head(
 
 
 def _metadata(headers: Mapping[str, str] | None, deadline_at: float, now: float) -> Mapping[str, str]:
-    """What travels with a call: the caller's headers and, unless it has for ever, its budget."""
+    """The metadata of a call: the caller's headers and, if it has a deadline, its budget."""
     if deadline_at == math.inf:
         return headers or NO_HEADERS
     return {**(headers or NO_HEADERS), DEADLINE_BUDGET: Deadline(deadline_at).budget(now)}

@@ -6,11 +6,11 @@ CLOSED   closed by us, by the peer, or because of what the peer sent (``failure`
 =======  ======================================================================================================
 
 Every call ends exactly once: as a reply, as an expired call from ``handle_timer``, as a cancelled one, or in the list
-that ``close`` or ``receive_eof`` gives. For the last three it says whether the call's frame ever left (``flushed``);
-one that did not is taken back, so that "not executed" stays true.
+that ``close`` or ``receive_eof`` gives. For the last three it is also told whether the call's frame ever left
+(``flushed``); a frame that did not is taken back, so that "not executed" stays true.
 
-On a plain dialect a late reply cannot be told from the next one by every server, so a call that is abandoned after its
-frame left takes the connection with it.
+On a plain dialect not every server's replies can be told apart, so the late reply to an abandoned call could be taken
+for the next one. So a call that is abandoned after its frame left closes the connection.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class ClientProtocol:
     """One outgoing connection.
 
     The table of pending calls is also the queue of their deadlines: it keeps the order of sending, in which deadlines
-    usually rise. Only a call that must end before one sent earlier goes through a queue of its own.
+    usually rise. Only a call whose deadline is before that of a call sent earlier goes into a queue of its own.
     """
 
     __slots__ = (
@@ -96,15 +96,15 @@ class ClientProtocol:
         self.limits = limits
         self.state = ProtocolState.OPEN
         self.failure: str | None = None
-        """Why the connection broke, one line; None if it did not, or if we closed it."""
+        """Why the connection broke, in one line; None if it did not, or if this side closed it."""
         self.draining = False
         """True once the server asked for no more calls. Those in flight are still answered."""
         self.last_heard_at = now
-        """When bytes last came."""
+        """When bytes were last received."""
         self.is_zkrpc = zkrpc and dialect.has_header
         """Whether the server understands control messages."""
         self.accepts = True
-        """False once no more calls are taken: it is closed, or the server asked for no more."""
+        """False once no more calls are accepted: the connection is closed, or the server asked for no more."""
         self._has_templates = dialect is _HEADER_BINARY
         # Calls that left and whose replies nobody waits for any more: so many may still come, and no more.
         self._given_up = 0
@@ -128,7 +128,7 @@ class ClientProtocol:
 
     @property
     def pending(self) -> int:
-        """Calls without an answer."""
+        """The number of calls without an answer."""
         return len(self._pending)
 
     # -- calls
@@ -147,8 +147,8 @@ class ClientProtocol:
         """Takes an encoded argument struct; returns the call's id. ``token`` comes back with the reply.
 
         The remaining time travels as ``Deadline-Budget`` where there is a header. A oneway call is over with this, and
-        can be cancelled no more. Raises LocalProtocolError if the connection is closed or draining, TooLarge if the
-        call is over a limit, and NotIntroduced if only the server can say that; nothing has changed then.
+        cannot be cancelled. Raises LocalProtocolError if the connection is closed or draining, TooLarge if the call is
+        over a limit, and NotIntroduced if the server has not told its limits yet; nothing has changed then.
         """
         if not self.accepts:
             reason = self.failure or ("closed" if self.state is _CLOSED else "the server is draining")
@@ -189,14 +189,14 @@ class ClientProtocol:
     def cancel_call(self, call_id: int) -> bool:
         """Forgets a call; unknown and finished ids are ignored. True if its frame had left, so it may be executed.
 
-        A zkrpc server is told, so that it need not go on for nobody. On a plain dialect the connection is closed, with
-        a ``failure`` that says so.
+        A zkrpc server is told, so that it can end the handler. On a plain dialect the connection is closed, with a
+        ``failure`` that says so.
         """
         call = self._pending.pop(call_id, None)
         return call is not None and self._abandon(call, "cancelled")
 
     def _abandon(self, call: PendingCall, fate: str) -> bool:
-        """Takes a call's frame back if it is still here; True if it has left."""
+        """Takes a call's frame back if it has not left; True if it has."""
         _, _, serial, place, _ = call
         if serial <= self._flushed:
             self._given_up += 1
@@ -214,12 +214,13 @@ class ClientProtocol:
         return [(call_id, call[0]) for call_id, call in self._pending.items()]
 
     def send_ping(self, now: float) -> None:
-        """Asks a zkrpc server for a sign of life, to be seen in ``last_heard_at``. No effect on others."""
+        """Asks a zkrpc server for a sign of life, which shows in ``last_heard_at``. No effect with other servers."""
         if self.is_zkrpc and self.state is not _CLOSED:
             self._out.append(control_frame(PING))
 
     def take_back(self) -> list[Any]:
-        """Forgets the calls that have not left, and returns their tokens: somebody else may serve them at once."""
+        """Forgets the calls that have not left, and returns their tokens, so that they can be sent to another
+        instance."""
         back = [call_id for call_id, call in self._pending.items() if call[2] > self._flushed]
         calls = [self._pending.pop(call_id) for call_id in back]
         for call in calls:
@@ -227,7 +228,8 @@ class ClientProtocol:
         return [call[0] for call in calls]
 
     def data_to_send(self) -> bytes:
-        """Everything written since the last time; from here on it counts as having left, unless ``close`` is told."""
+        """Everything written since the last time. From here on it counts as having left, unless ``close`` is told
+        otherwise."""
         out = self._out
         if not out:
             return b""
@@ -239,15 +241,17 @@ class ClientProtocol:
         return joined
 
     def keep_backlog(self, chunk: bytes) -> None:
-        """The socket did not take all of ``chunk``, which ``data_to_send`` gave last: notes which calls are where."""
+        """Called if the socket did not take all of ``chunk``, which ``data_to_send`` gave last: notes where in it each
+        call is."""
         self._backlog = frames_in(chunk, self.dialect)
 
     # -- from the peer
 
     def receive_data(self, data: bytes, now: float) -> list[tuple[Any, Reply]]:
-        """Takes what the socket gave; the tokens of the calls answered, with their replies.
+        """Takes bytes from the socket; returns the tokens of the calls that they answer, with their replies.
 
-        Look at ``state`` afterwards: if the peer broke the protocol it is CLOSED, and ``close`` gives the other calls.
+        Check ``state`` afterwards: it is CLOSED if the peer broke the protocol, and then ``close`` returns the other
+        calls.
         """
         replies: list[tuple[Any, Reply]] = []
         if self.state is _CLOSED:
@@ -307,7 +311,8 @@ class ClientProtocol:
         replies.append((call[0], reply))
 
     def _check_issued(self, call_id: int) -> None:
-        """A late reply to a forgotten call is fine; one to a call that never was is not."""
+        """Accepts a late reply to a call that was given up; raises for one to a call that was never sent, or is
+        answered."""
         if call_id < 0 or call_id > self._serial or (call_id == 0 and self._serial <= _LAST_ID):
             raise RemoteProtocolError(f"a reply to call {call_id}, which was never made")
         if not self._given_up:
@@ -373,7 +378,8 @@ class ClientProtocol:
         return None if first == math.inf else first
 
     def handle_timer(self, now: float) -> list[tuple[Any, bool]]:
-        """The calls whose time is up, and whether their frames had left; does nothing if it is early."""
+        """Ends the calls whose deadline has passed, and returns them with whether their frames had left; does nothing
+        if it is called early."""
         if self.state is _CLOSED:
             return []
         expired = []

@@ -1,7 +1,8 @@
-"""The calls of a connection that must end before one that was sent earlier, by their deadlines.
+"""The calls of a connection whose deadline is before that of a call sent earlier, in a heap of their own.
 
-All others end in the order of sending, as a rule, and need no queue of their own; see :mod:`zkrpc.wire.client`. A call
-that is over stays here until it is on top, or until the queue is swept.
+As a rule calls end in the order of sending, and need no queue but the table of pending calls; see
+:mod:`zkrpc.wire.client`. The entry of a call that is over stays until it is on top of the heap, or until the heap is
+swept.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _SLACK = 64
 
 
 class EarlyDeadlines:
-    """``pending`` is the connection's table of calls by id; it is only read."""
+    """The heap of one connection. ``pending`` is the connection's table of calls by id, which is only read here."""
 
     __slots__ = ("_heap", "_pending")
 
@@ -24,7 +25,7 @@ class EarlyDeadlines:
         self._heap: list[tuple[float, int, int]] = []
 
     def __len__(self) -> int:
-        """Entries, those of calls that are over included."""
+        """The number of entries, including those of calls that are over."""
         return len(self._heap)
 
     def __repr__(self) -> str:
@@ -32,7 +33,7 @@ class EarlyDeadlines:
         return f"<EarlyDeadlines {len(self)}>"
 
     def add(self, deadline_at: float, call_id: int, serial: int) -> None:
-        """This call, too."""
+        """Adds a call."""
         heap = self._heap
         if len(heap) > 2 * len(self._pending) + _SLACK:
             heap[:] = [entry for entry in heap if self._is_pending(entry)]
@@ -40,14 +41,14 @@ class EarlyDeadlines:
         heapq.heappush(heap, (deadline_at, call_id, serial))
 
     def first(self, otherwise: float) -> float:
-        """The nearest deadline of all, if it comes before ``otherwise``."""
+        """The nearest deadline, or ``otherwise`` if that is earlier."""
         heap = self._heap
         while heap and not self._is_pending(heap[0]):
             heapq.heappop(heap)
         return min(heap[0][0], otherwise) if heap else otherwise
 
     def expire(self, now: float) -> list[int]:
-        """The ids of those whose time is up."""
+        """Removes the calls whose deadline has passed, and returns their ids."""
         heap, expired = self._heap, []
         while heap and (heap[0][0] <= now or not self._is_pending(heap[0])):
             entry = heapq.heappop(heap)
@@ -56,7 +57,7 @@ class EarlyDeadlines:
         return expired
 
     def clear(self) -> None:
-        """None is left."""
+        """Removes all entries."""
         self._heap.clear()
 
     def _is_pending(self, entry: tuple[float, int, int]) -> bool:

@@ -1,7 +1,7 @@
 """The message envelope: kind, method name and sequence id, in front of the argument or result struct.
 
-Two encodings, Thrift's strict binary and compact protocols; binary without a version word is not spoken. What the names
-and numbers mean is not known here; the struct behind the envelope is the codec's.
+Two encodings are supported, Thrift's strict binary and compact protocols; binary without a version word is not. This
+module does not interpret names and numbers, and the codec decodes the struct behind the envelope.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class MessageKind(enum.IntEnum):
 
 
 class EnvelopeError(RemoteProtocolError):
-    """An envelope that cannot be read. ``seqid`` is whom to answer, None if even that is unknown."""
+    """An envelope that cannot be read. ``seqid`` is the sequence id for the answer, None if even that is unknown."""
 
     def __init__(self, message: str, seqid: int | None = None) -> None:
         super().__init__(message)

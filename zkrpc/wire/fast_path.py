@@ -1,8 +1,9 @@
-"""Requests and replies that look like earlier ones: cut out of a read and made ready without being parsed.
+"""The fast path for requests and replies that look like earlier ones: they are cut out of the bytes without being
+parsed.
 
-See :mod:`zkrpc.wire.message` for what a shape is. Whatever is new, large, incomplete or wrong is left to the slow path,
-which also teaches what the next ones may look like. A peer speaks one dialect as a rule, so only the loop of the one
-that it spoke last is tried.
+See :mod:`zkrpc.wire.message` for what a shape is. Whatever is new, large, incomplete or wrong takes the slow path,
+which also learns the shapes of new messages. A peer uses one dialect as a rule, so only the loop for its last dialect
+is tried.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _CALL, _REPLY = MessageKind.CALL, MessageKind.REPLY
 
 
 class KnownRequests:
-    """What one connection's requests are compared with.
+    """The known shapes of one connection's requests.
 
     ``take(data, start, now, active, room, add)`` goes through the frames from ``start`` on as long as they have known
     shapes, their ids are free and no more than ``room`` are active: it puts each into ``active`` by its id and gives it
@@ -126,7 +127,8 @@ class KnownRequests:
     def learn(
         self, opening: Opening, offset: int, name: bytes, kind: MessageKind, headers: Mapping[str, str]
     ) -> Template | None:
-        """A request of the slow path was fine: remembers its shape, and gives the template of its reply, if any."""
+        """Remembers the shape of a request that the slow path has read, and returns the template of its reply, if there
+        is one."""
         plain = opening.dialect is _FRAMED_BINARY
         self.take = self._take_plain if plain else self._take_header
         shape = opening.shape(offset)
@@ -141,8 +143,8 @@ class KnownRequests:
 
 
 class KnownReplies:
-    """What one connection's replies are compared with. THeader binary only: there is no hurry with a plain connection's
-    single call."""
+    """The known shapes of one connection's replies, for THeader binary only: speed matters little with a plain
+    connection's single call."""
 
     __slots__ = ("_known", "_layout", "_max_frame")
 
@@ -187,7 +189,7 @@ class KnownReplies:
         return start
 
     def learn(self, opening: Opening, offset: int, kind: MessageKind, name: bytes) -> None:
-        """A reply of the slow path was fine: remembers its shape."""
+        """Remembers the shape of a reply that the slow path has read."""
         shape = opening.shape(offset)
         if shape is not None:
             remember(self._known, shape, (kind, opening.headers, name))

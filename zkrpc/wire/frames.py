@@ -1,8 +1,8 @@
-"""Where frames begin and end in a stream, and what a stream that has none may be instead.
+"""Where frames begin and end in a stream, and what a stream without frames may be instead.
 
 A frame is a u32 length and that many bytes. This module knows no more of its contents than the first two bytes, which
-tell the dialect; it keeps the one incomplete frame of a connection. It never allocates by a length it was told: memory
-follows the bytes that really came.
+tell the dialect; it keeps the one incomplete frame of a connection. It never allocates memory by a length that a peer
+claims, only for bytes that have come.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from zkrpc.errors import RemoteProtocolError
 
 LENGTH_SIZE = 4
 LET_GO = 16
-"""Frames of up to so many times ``max_frame`` are answered by their beginning, and the rest of them is read and let go,
-so that their neighbours on the connection are not lost. Longer ones end it."""
+"""Frames of up to so many times ``max_frame`` are answered from their beginning, and the rest of them is read and
+dropped, so that other calls on the connection are not lost. A longer frame ends the connection."""
 SHORTEST_FRAME = 5
 """The smallest message there is: a nameless compact one with an empty struct."""
 _SNIFFED = 6
 _ENVELOPE = 1024
-"""Bytes beside a header block within which the envelope must end, for a frame to be answered by its beginning."""
+"""Bytes beside a header block within which the envelope must end, for an oversized frame to be answered from its
+beginning."""
 
 _LONGEST = 0x3BFFFFFF
-"""Lengths above this are words of other protocols, or nobody's."""
+"""Larger lengths are taken for text of another protocol, or garbage."""
 
 _read_length = struct.Struct("!I").unpack_from
 
@@ -52,9 +53,9 @@ def is_theader(buffer: bytes, offset: int) -> bool:
 
 
 def check_length(buffer: bytes, offset: int, max_frame: int) -> int:
-    """The frame's length, from the four bytes at ``offset``. Raises RemoteProtocolError that says what came instead.
+    """The frame's length, from the four bytes at ``offset``. Raises a RemoteProtocolError that says what came instead.
 
-    One over ``max_frame`` passes if it is worth an answer.
+    A length over ``max_frame`` is accepted if the frame is to be answered.
     """
     length: int = _read_length(buffer, offset)[0]
     if SHORTEST_FRAME <= length <= max_frame:
@@ -77,7 +78,7 @@ def _name_stranger(word: bytes, length: int, max_frame: int) -> str:
 
 
 def check_dialect(buffer: bytes, offset: int) -> None:
-    """Raises RemoteProtocolError unless a frame's contents that start here are of a dialect we speak."""
+    """Raises RemoteProtocolError unless a frame's contents that start here are in one of the four dialects."""
     if not (is_theader(buffer, offset) or is_binary(buffer, offset) or is_compact(buffer, offset)):
         raise RemoteProtocolError(f"unknown dialect: a frame starts with {bytes(buffer[offset:offset + 2]).hex(' ')}")
 
@@ -85,10 +86,10 @@ def check_dialect(buffer: bytes, offset: int) -> None:
 class FrameBuffer:
     """The incomplete frame at the end of what a connection received.
 
-    Holds less than one frame beside the chunk being joined. Each byte is copied a bounded number of times however small
-    the chunks are: nothing is looked at again before ``_wanted`` bytes are there.
+    It holds less than one frame beside the chunk being joined. Each byte is copied a bounded number of times however
+    small the chunks are, as nothing is examined again before ``_wanted`` bytes are there.
 
-    Of a frame over ``max_frame`` only the beginning is given, as if it ended there; the rest is let go.
+    Of a frame over ``max_frame`` only the beginning is given out, as if it ended there; the rest is dropped.
     """
 
     __slots__ = ("_beginning", "_kept", "_wanted", "claimed", "max_frame", "skipping")
@@ -96,9 +97,9 @@ class FrameBuffer:
     def __init__(self, max_frame: int, max_header: int = 8192) -> None:
         self.max_frame = max_frame
         self.claimed = 0
-        """The length that the last frame says it has."""
+        """The length that the last frame claims."""
         self.skipping = 0
-        """Bytes still to come of a frame that is being let go."""
+        """Bytes still to come of a frame that is being dropped."""
         self._kept = bytearray()
         self._wanted = 0
         self._beginning = LENGTH_SIZE + max_header + _ENVELOPE
@@ -113,20 +114,21 @@ class FrameBuffer:
 
     @property
     def is_oversized(self) -> bool:
-        """Whether the last frame is longer than it may be: what was given of it may not be all."""
+        """Whether the last frame is longer than allowed, so that only its beginning may have been given out."""
         return self.claimed > self.max_frame
 
     def skip(self, chunk: bytes, start: int) -> int:
-        """Lets go what is left of an oversized frame; where something else begins in the chunk, or its end."""
+        """Drops what is left of an oversized frame; returns where the next frame begins in the chunk, or the chunk's
+        end."""
         gone = min(self.skipping, len(chunk) - start)
         self.skipping -= gone
         return start + gone
 
     def join(self, chunk: bytes) -> tuple[bytes, int]:
-        """What was kept with the beginning of the chunk behind it, and where the chunk goes on.
+        """The kept bytes joined with the beginning of the chunk, and where the chunk goes on behind them.
 
-        That is the frame that was incomplete and no more, so that what follows it need not be copied; or ``b""`` while
-        it is still not enough to go on, and the whole chunk is kept.
+        The joined bytes are the incomplete frame and no more, so that what follows it need not be copied. They are
+        ``b""`` while the frame is still incomplete; then the whole chunk is kept.
         """
         if self.skipping:
             return b"", 0
@@ -144,10 +146,10 @@ class FrameBuffer:
     def end_of_frame(self, data: bytes, start: int) -> int:
         """Where the frame that starts here ends, or -1 if it is incomplete; the rest is kept then.
 
-        Of an oversized frame that is the end of what is there, if that is enough to answer it; the rest is to be
-        skipped.
+        For an oversized frame that is the end of the bytes that are there, if they are enough to answer it; the rest is
+        to be skipped.
 
-        Raises RemoteProtocolError as soon as the bytes there are show that no good frame can come of them.
+        Raises RemoteProtocolError as soon as the bytes show that they are not the beginning of a valid frame.
         """
         size = len(data) - start
         wanted = LENGTH_SIZE
@@ -170,6 +172,6 @@ class FrameBuffer:
         return -1
 
     def clear(self) -> None:
-        """Forgets what is held, and its memory."""
+        """Drops what is held, and frees its memory."""
         self._kept = bytearray()
         self.skipping = 0

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class HeldRequests:
-    """Those of one connection. ``count`` is kept because it is asked often."""
+    """The held requests of one connection. ``count`` is stored because it is read often."""
 
     __slots__ = ("_by_id", "count")
 
@@ -20,17 +20,17 @@ class HeldRequests:
         self._by_id: dict[int, deque[Request]] = {}
 
     def __iter__(self) -> Iterator[Request]:
-        """All of them."""
+        """All held requests."""
         for waiting in self._by_id.values():
             yield from waiting
 
     def add(self, request: Request) -> None:
-        """It waits until its id is free."""
+        """Holds a request until its id is free."""
         self._by_id.setdefault(request.seqid, deque()).append(request)
         self.count += 1
 
     def pop(self, seqid: int) -> Request | None:
-        """The next one with this id, which is free now; None if there is none."""
+        """Takes out the next request with this id, which is free now; None if there is none."""
         waiting = self._by_id.get(seqid)
         if waiting is None:
             return None
@@ -41,6 +41,6 @@ class HeldRequests:
         return request
 
     def clear(self) -> None:
-        """None of them will run."""
+        """Drops all of them."""
         self._by_id.clear()
         self.count = 0

@@ -1,8 +1,8 @@
-"""What zkrpc peers say of themselves when they meet: how large a message, and its headers, may be that they take.
+"""The introduction of zkrpc peers on a new connection: how large a message, and its headers, each side accepts.
 
-Each side sends one ``hello`` with its limits as headers, the client first. Who knows them refuses a message that is too
-large by itself, before a byte of it is sent. Peers of earlier versions say nothing, and then nothing is known; numbers
-that no honest peer has are not believed.
+Each side sends one ``hello`` with its limits as headers, the client first. A side that knows the other's limits refuses
+a message that is too large before a byte of it is sent. Peers of earlier versions send none, and then the limits are
+unknown; impossible numbers are ignored.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from zkrpc.wire.message import EMPTY_STRUCT, HELLO, Dialect, write_head
 from zkrpc.wire.theader import write_block
 
 UNHEARD_FRAME = 128 * 1024
-"""Bytes that a server which has not said hello yet is sent at most in one frame; for more its word is awaited."""
+"""The most bytes in one frame to a server whose hello has not come; larger messages wait for it."""
 
 _LEAST = {"max_frame": 1024, "max_header": 256, "max_header_entries": 8}
-"""Who says less would be of no use to anybody."""
+"""Smaller limits than these are ignored as impossible."""
 _KEYS = {"max_frame": MAX_FRAME, "max_header": MAX_HEADER, "max_header_entries": MAX_ENTRIES}
 _LONGEST_NUMBER = 10
 
 
 class NotIntroduced(LocalProtocolError):
-    """The server has not said yet whether it takes a message this large: ask it for a sign of life first."""
+    """The server has not said yet whether it accepts a message this large: send a ping first."""
 
 
 @functools.lru_cache(maxsize=64)
@@ -43,10 +43,10 @@ def hello_frame(limits: WireLimits) -> bytes:
 
 
 class Introduction:
-    """What one server says of itself; before it does, it is sent nothing large.
+    """The limits of one server; before they are known, nothing large is sent to it.
 
-    A server of an earlier version says nothing, and lets us know by answering a ping first. ``awaited`` is False for a
-    peer that has no word for any of this.
+    A server of an earlier version sends no hello, which is known once it answers a ping without one. ``awaited`` is
+    False for a peer that is no zkrpc server.
     """
 
     __slots__ = ("_is_over", "_limits", "max_frame", "takes")
@@ -55,16 +55,16 @@ class Introduction:
         self._limits = limits
         self._is_over = not awaited
         self.takes = limits
-        """What may be sent, as far as is known."""
+        """The limits on what may be sent, as far as they are known."""
         self.max_frame = min(limits.max_frame, UNHEARD_FRAME) if awaited else limits.max_frame
         """Bytes that may be sent in one frame now."""
 
     def __repr__(self) -> str:
-        """Whether it is over, and what may be sent."""
+        """Whether the hello has come, and what may be sent."""
         return f"<Introduction {'over' if self._is_over else 'awaited'} max_frame={self.max_frame}>"
 
     def receive(self, headers: Mapping[str, str]) -> None:
-        """Its ``hello`` came, or an answer to a ping. What it says later does not count."""
+        """Takes in the server's ``hello``, or its answer to a ping. Only the first one counts."""
         if not self._is_over:
             self._is_over = True
             self.takes = narrowed(self._limits, headers)
@@ -80,7 +80,7 @@ class Introduction:
 
 
 def narrowed(limits: WireLimits, headers: Mapping[str, str]) -> WireLimits:
-    """What may be sent to a peer whose ``hello`` had these headers: what both sides take."""
+    """The limits on what may be sent to a peer whose ``hello`` had these headers: what both sides accept."""
     less: dict[str, Any] = {}
     for name, key in _KEYS.items():
         text, ours = headers.get(key, ""), getattr(limits, name)

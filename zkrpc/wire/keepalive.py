@@ -1,7 +1,8 @@
-"""Is the peer still there? A machine that is told when bytes last came, and says when to ask and what to conclude.
+"""Whether a peer is still alive: a state machine that is told when bytes last came, and says when to ask and what to
+conclude.
 
 A frozen process or a cut link leaves a TCP connection open and silent for minutes. So a peer that has not been heard
-for a while is asked for a sign of life; any byte is one, not only the answer.
+for a while is asked for a sign of life; any byte counts as one, not only the answer.
 
 =========  ===========================================================  =============================================
 state      means                                                        left by
@@ -14,9 +15,9 @@ SILENT     it is probably gone; others should do its work               any byte
                                                                         ``timeout`` since it was asked: CLOSE
 =========  ===========================================================  =============================================
 
-Only time during which *we* were awake counts: a process that was itself frozen, or busy for seconds, would otherwise
-wake up and take everybody else for dead before it has read what they sent. So each look adds no more than
-``longest_step`` to the silence, however long ago the look before it was.
+Only time during which *this* process was running counts. One that was itself frozen, or busy for seconds, would
+otherwise take all its peers for dead before it has read what they sent. So each look adds no more than ``longest_step``
+to the silence, however long ago the look before it was.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from zkrpc.errors import ConfigError
 
 
 class Verdict(enum.Enum):
-    """What follows from a look."""
+    """What to do after a look."""
 
     PING = "ask for a sign of life"
     SUSPECT = "take it for gone; said again after each further ``patience`` of silence"
@@ -50,13 +51,13 @@ class KeepalivePolicy:
     """Durations in seconds."""
 
     time: float
-    """Silence after which a peer that owes us something is asked."""
+    """Silence after which a peer is asked while an answer of it is due."""
     idle_time: float = math.inf
-    """Silence after which a peer that owes us nothing is asked."""
+    """Silence after which a peer is asked while no answer of it is due."""
     patience: float
-    """Silence after the question that makes it a suspect."""
+    """Silence after the question at which the peer is suspected."""
     timeout: float
-    """Silence after the question that ends the connection."""
+    """Silence after the question at which the connection is closed."""
     longest_step: float = 0.5
     """The most that one look may add to the silence."""
 
@@ -70,7 +71,7 @@ class KeepalivePolicy:
 
 
 class Keepalive:
-    """The silence of one connection. Look about every ``longest_step`` seconds, or oftener."""
+    """The keepalive of one connection. Call ``look`` about every ``longest_step`` seconds, or more often."""
 
     __slots__ = ("_heard_at", "_looked_at", "_policy", "_silence", "_suspect_at", "state")
 
@@ -88,7 +89,7 @@ class Keepalive:
         Args:
             now: monotonic seconds.
             heard_at: when bytes last came from the peer.
-            owed: whether the peer has something to answer.
+            owed: whether an answer of the peer is due.
         """
         step = min(now - self._looked_at, self._policy.longest_step)
         self._looked_at = now

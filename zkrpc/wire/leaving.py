@@ -1,8 +1,8 @@
-"""Which calls of a chunk of bytes have left, when the socket took only a part of it and the connection ended.
+"""Which calls of a chunk of bytes were sent whole, when the socket took only a part of it and the connection ended.
 
-A call of which one byte is missing cannot have been executed. The chunk is our own, so it is not distrusted; but
-control frames stand in it too, whose ids a peer may have chosen: they may make a call look sent that was not, never the
-reverse.
+A call of which one byte is missing cannot have been executed. The chunk was written by this process and need not be
+validated; but it may hold control frames whose ids a peer has chosen. Those may make a call look sent that was not, and
+never the reverse.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def frames_in(chunk: bytes, dialect: Dialect) -> list[tuple[int, int]]:
 
 
 def last_that_left(frames: list[tuple[int, int]], unsent: float, before: int, last: int) -> int:
-    """The serial of the last call that left whole, ``before`` if none did.
+    """The serial number of the last call that left whole, ``before`` if none did.
 
     The frames are those of a chunk of which ``unsent`` bytes did not leave, infinity if none did; its calls have the
     serials after ``before`` up to ``last``, of which the ids are the lower 31 bits.

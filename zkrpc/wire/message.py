@@ -1,8 +1,8 @@
-"""One message in any dialect: its parts, how a frame is opened, how the bytes in front of a body are made.
+"""One message in any dialect: its parts, reading a frame up to its envelope, and writing the bytes before a body.
 
 The common case, THeader with a binary message and no transform, is made fast by *shapes*: all that lies between the
 frame's two sequence ids (header block, message version, name) is the same for every call of a method with the same
-headers, so it is parsed once and then found by its bytes::
+headers, so it is parsed once and then looked up by its bytes::
 
     u32 LENGTH  u32 MAGIC+FLAGS  i32 SEQID | u16 WORDS, header block, u32 VERSION, u32 SIZE, name | i32 SEQID | struct
                                            |<-------------------- the shape ------------------>|
@@ -12,8 +12,8 @@ shapes too, which are shorter::
 
     u32 LENGTH | u32 VERSION, u32 SIZE, name | i32 SEQID | struct
 
-Shapes come from peers, so their number and size are bounded; they are kept per process, not per connection, so that the
-bound is one for all peers together.
+Shapes come from peers, so their number and size are bounded; they are kept per process, not per connection, so that one
+bound holds for all peers together.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from zkrpc.wire.frames import LENGTH_SIZE, is_compact, is_theader
 from zkrpc.wire.theader import FIXED_SIZE, MAGIC, NO_HEADERS, Block, inflate, read_block, write_block
 
 CONTROL_PREFIX = b"zkrpc:"
-"""Names of ONEWAY messages that speak to the peer's machine, never to its handlers."""
+"""The prefix of the names of control messages, which are for the peer's wire machine and never reach its handlers."""
 HELLO = b"zkrpc:hello"
 PING = b"zkrpc:ping"
 PONG = b"zkrpc:pong"
 CANCEL = b"zkrpc:cancel"
-"""From a client: nobody waits any more for the call of this sequence id."""
+"""From a client: the answer to the call of this sequence id is no longer wanted."""
 DRAINING = b"zkrpc:draining"
-"""From a server: send me no more calls. From a client, in answer: none will come."""
+"""From a server: send no more calls. From a client, in answer: no more will come."""
 
 EMPTY_STRUCT = b"\0"
 EMPTY_BLOCKS = {payload: write_block(payload, NO_HEADERS) for payload in Payload}
@@ -55,16 +55,16 @@ _ValueT = TypeVar("_ValueT")
 
 
 class ProtocolState(enum.Enum):
-    """Where a connection's machine is. It only ever moves down this list."""
+    """The state of a connection's machine. It only ever moves down this list."""
 
     OPEN = "open"
     DRAINING = "draining"
-    """A server that asked for no more calls; what comes nevertheless is served."""
+    """The server has asked for no more calls; those that come nevertheless are served."""
     CLOSED = "closed"
 
 
 class Dialect(enum.Enum):
-    """How messages are framed and encoded; each frame tells its own."""
+    """How a message is framed and encoded; the first bytes of each frame tell."""
 
     HEADER_BINARY = (Payload.BINARY, True)
     HEADER_COMPACT = (Payload.COMPACT, True)
@@ -79,7 +79,8 @@ class Dialect(enum.Enum):
 
 
 Layout = tuple[Callable[..., tuple[int, int, int, bytes, int]], Callable[..., bytes], int]
-"""For one size of shape: cut a frame in place, write what precedes a body, where the struct starts in the frame."""
+"""For one size of shape: a function that cuts a frame in place, one that writes what precedes a body, and the offset of
+the struct in the frame."""
 
 
 @functools.lru_cache(maxsize=_MAX_SHAPE)
@@ -94,7 +95,7 @@ _write_length = struct.Struct("!I").pack
 
 
 def layout_at(data: bytes, start: int) -> Layout | None:
-    """The likely layout of the frame that starts here; None if it has none, or if too little of it is there.
+    """The likely layout of the frame that starts here; None if no layout fits, or if too little of the frame is there.
 
     A wrong guess does no harm: a shape is only found if all its bytes, sizes included, are the same. So the last byte
     of the name's size will do.
@@ -119,12 +120,12 @@ def plain_layout_of(size: int) -> PlainLayout:
 
 
 def plain_layout_at(data: bytes, start: int) -> PlainLayout | None:
-    """What ``layout_at`` is to THeader: a likely one, or None."""
+    """The likely layout of the plain frame that starts here, or None; see ``layout_at``."""
     return plain_layout_of(8 + data[start + 11]) if len(data) > start + 11 else None
 
 
 Template = tuple[Callable[..., bytes], bytes, int]
-"""How to write what precedes a body: ``pack(base + len(body), magic and flags, header seqid, shape, seqid)``, or
+"""Writes what precedes a body: ``pack(base + len(body), magic and flags, header seqid, shape, seqid)``, or
 ``pack(base + len(body), shape, seqid)`` if it is plain."""
 
 
@@ -145,15 +146,16 @@ def plain_template_of(kind: int, name: bytes) -> Template | None:
 
 
 RequestShape = tuple[bytes, MessageKind, Mapping[str, str], Template | None]
-"""Name, kind and headers of requests of one shape, and the template of their header-less replies, if any are due."""
+"""Name, kind and headers of requests of one shape, and the template of their replies without headers, if replies are
+due."""
 ReplyShape = tuple[MessageKind, Mapping[str, str], bytes]
-"""Kind and headers of replies of one shape, and the name that they repeat."""
+"""Kind and headers of replies of one shape, and the method name in them."""
 PendingCall = tuple[Any, float, int, int, bytes]
-"""A call without an answer: token, deadline, serial, where its frame stands until it has left, and its name."""
+"""A call without an answer: token, deadline, serial number, where its frame is until it has left, and its name."""
 
 
 class Shapes(NamedTuple):
-    """What was learnt from peers by processes with the same header limits."""
+    """The shapes that this process has learnt from peers under one pair of header limits."""
 
     requests: dict[bytes, RequestShape]
     plain_requests: dict[bytes, RequestShape]
@@ -163,12 +165,12 @@ class Shapes(NamedTuple):
 
 @functools.lru_cache(maxsize=16)
 def shapes_of(max_header: int, max_entries: int) -> Shapes:
-    """The shapes seen so far under these limits."""
+    """The shapes learnt so far under these limits."""
     return Shapes({}, {}, {}, {})
 
 
 def remember(cache: dict[_KeyT, _ValueT], key: _KeyT, value: _ValueT, limit: int = _MAX_SHAPES) -> None:
-    """Adds to a bounded cache. A full one starts anew: cheaper than bookkeeping on every hit."""
+    """Adds to a bounded cache. A full one is emptied first, which is cheaper than bookkeeping on every hit."""
     if len(cache) >= limit:
         cache.clear()
     cache[key] = value
@@ -197,7 +199,7 @@ class Opening(NamedTuple):
 
 
 def open_frame(frame: bytes, limits: WireLimits) -> Opening:
-    """Finds a frame's dialect and metadata; its first two bytes were checked. Raises RemoteProtocolError."""
+    """Reads a frame's dialect and metadata; the first two bytes have been checked. Raises RemoteProtocolError."""
     if is_theader(frame, 0):
         return _open_theader(frame, limits)
     return Opening(Dialect.FRAMED_COMPACT if is_compact(frame, 0) else Dialect.FRAMED_BINARY, frame, 0)
@@ -246,10 +248,10 @@ def write_head(
     flags: int = 0,
     header_seqid: int | None = None,
 ) -> bytes:
-    """What precedes a body of ``size`` bytes on the wire, the frame's length included.
+    """The bytes that precede a body of ``size`` bytes on the wire, the frame's length included.
 
-    ``block`` is the THeader block, without which an empty one is written; plain dialects have none. The header's seqid
-    is the message's unless a peer that is answered chose otherwise.
+    ``block`` is the THeader block, an empty one if not given; plain dialects have none. ``header_seqid`` is the
+    message's seqid unless the peer that is answered used another.
     """
     payload = dialect.payload
     envelope = write_envelope(payload, kind, name, seqid)
@@ -269,12 +271,13 @@ def control_frame(name: bytes, seqid: int = 0) -> bytes:
 
 
 def bare_name(name: bytes) -> bytes:
-    """The name to answer with: a multiplexing client prefixes the service's, and Go's checks that it is gone."""
+    """The method's name for an answer: a multiplexing client prefixes the service's name, and Go's client requires that
+    the answer does not."""
     return name.rpartition(b":")[2]
 
 
 def check_reply(kind: int, name: bytes) -> None:
-    """Raises RemoteProtocolError for what is no answer to a call."""
+    """Raises RemoteProtocolError unless the message is an answer to a call."""
     if kind not in (MessageKind.REPLY, MessageKind.EXCEPTION):
         raise RemoteProtocolError(f"a message of type {kind} instead of a reply")
     if name == HELLO:
@@ -282,9 +285,10 @@ def check_reply(kind: int, name: bytes) -> None:
 
 
 class Request(NamedTuple):
-    """One call as it came. A tuple, because making one is half as dear as making an object with slots (measured).
+    """One call as it was received. It is a tuple, because making one costs half as much as an object with slots
+    (measured).
 
-    Two requests are never equal: a request is its place in a connection, not its contents.
+    Requests are compared by identity, not by contents.
     """
 
     name: bytes
@@ -292,24 +296,24 @@ class Request(NamedTuple):
     kind: MessageKind
     """CALL or ONEWAY."""
     headers: Mapping[str, str]
-    """Metadata, empty for plain Thrift callers; not to be changed."""
+    """Metadata, empty for plain Thrift callers. Must not be changed."""
     frame: bytes
     offset: int
     """Where the argument struct starts in ``frame``; it must end where that does."""
     dialect: Dialect
     received_at: float
     header_seqid: int
-    """What to repeat in the reply's THeader, where some clients always send 0."""
+    """The THeader's own sequence id, which the reply repeats; some clients always send 0."""
     flags: int
     template: Template | None
-    """How to write a header-less reply fast, if known."""
+    """The template for a fast reply without headers, if known."""
 
     def __eq__(self, other: object) -> bool:
-        """True for itself alone."""
+        """True for the same object only."""
         return self is other
 
     def __ne__(self, other: object) -> bool:
-        """The opposite; a tuple has its own."""
+        """The opposite of ``__eq__``; without it the tuple's would be used."""
         return self is not other
 
     def __hash__(self) -> int:
@@ -317,12 +321,12 @@ class Request(NamedTuple):
         return id(self)
 
     def __repr__(self) -> str:
-        """Name, id and dialect: contents may be secret."""
+        """Name, id and dialect, without the contents, which may be secret."""
         return f"<Request {self.name!r} seqid={self.seqid} {self.dialect.name}>"
 
 
 class Reply(NamedTuple):
-    """One answer as it came."""
+    """One answer as it was received."""
 
     kind: MessageKind
     """REPLY or EXCEPTION."""

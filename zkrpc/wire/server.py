@@ -6,8 +6,9 @@ DRAINING   the peer was asked to send no more (``send_draining``); what is in fl
 CLOSED     the peer left, or sent what cannot be framed (``failure``), or was too slow: nothing more is read or sent
 =========  =====================================================================================================
 
-It answers by itself what no handler should see: pings, calls over ``max_in_flight``, messages that are framed well but
-are no calls. It does not know methods, structs or deadlines, reads no clock and raises nothing for what a peer sent.
+It answers by itself what handlers should not see: pings, calls over ``max_in_flight``, and well-framed messages that
+are not calls. It does not know methods, structs or deadlines, reads no clock, and never raises for bytes that a peer
+sent.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from zkrpc.wire.status import Status
 from zkrpc.wire.theader import NO_HEADERS
 
 MAX_NAME = 256
-"""Bytes a method's name may have."""
+"""The most bytes in a method's name."""
 
 _CALL, _ONEWAY, _REPLY = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY
 _HEADER_BINARY = Dialect.HEADER_BINARY
@@ -80,24 +81,25 @@ class ServerProtocol:
         self.limits = limits
         self.state = ProtocolState.OPEN
         self.failure: str | None = None
-        """Why the connection must be closed, one line for the log; None if all is well or the peer just left."""
+        """Why the connection must be closed, in one line for the log; None if nothing is wrong or the peer just
+        left."""
         self.peer_is_zkrpc = False
-        """True once the peer introduced itself: it understands control frames."""
+        """True once the peer's hello came: it understands control frames."""
         self.peer_headers: Mapping[str, str] = NO_HEADERS
-        """What the peer said of itself with its introduction."""
+        """The headers of the peer's hello."""
         self.has_news = False
-        """Set when the peer said something of itself or of its calls; for the shell to look, and to clear."""
+        """Set when the peer has introduced itself or cancelled calls; the shell reads and clears it."""
         self.last_heard_at = now
-        """When bytes last came."""
+        """When bytes were last received."""
         self._takes = limits  # what the peer takes: what we do, until it says less
         self._max_frame = limits.max_frame
         self._buffer = FrameBuffer(limits.max_frame, limits.max_header)
         self._first_frame_by: float | None = now + limits.first_frame_timeout
         self.partial_since: float | None = None
-        """When bytes came of the frame that is incomplete; None if none is."""
+        """When the incomplete frame's first bytes came; None if no frame is incomplete."""
         self._known = KnownRequests(limits)
         self.ready: deque[Request] = deque()
-        """Requests that ``next_request`` has to give."""
+        """Requests for ``next_request``."""
         self._active: dict[int, Request] = {}
         self._held = HeldRequests()
         # In the order in which they came, each once; a dict, because a peer may cancel much and again and again.
@@ -109,21 +111,21 @@ class ServerProtocol:
 
     @property
     def in_flight(self) -> int:
-        """Requests received and neither answered nor given up."""
+        """The number of requests that were received and neither answered nor finished."""
         return len(self._active) + self._held.count
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of frames that are incomplete or in flight; takes as long as there are many."""
+        """Bytes of frames that are incomplete or in flight; takes time in proportion to their number."""
         waiting = itertools.chain(self._active.values(), self._held)
         return len(self._buffer) + sum(len(request.frame) for request in waiting)
 
     @property
     def wants_close(self) -> bool:
-        """True when all that is left to do is to send what ``data_to_send`` gives and to close.
+        """True when nothing is left but to send what ``data_to_send`` returns and to close.
 
-        While draining that is as soon as nothing is in flight. A zkrpc peer must also have said that nothing more will
-        come, so its calls cannot be lost in the last moment; a plain Thrift peer cannot say so: let it ``linger``
+        While draining, that is so when nothing is in flight. A zkrpc peer must also have said that no more will come,
+        so that no call is lost at the last moment. A plain Thrift peer cannot say so: wait for ``linger`` seconds
         before ``send_draining``.
         """
         if self.state is ProtocolState.DRAINING:
@@ -133,7 +135,8 @@ class ServerProtocol:
     # -- from the peer
 
     def receive_data(self, data: bytes, now: float) -> None:
-        """Takes what the socket gave. Follow with ``next_request`` until None, and ``data_to_send``."""
+        """Takes bytes from the socket. Call ``next_request`` until it returns None, and ``data_to_send``,
+        afterwards."""
         if self.state is _CLOSED:
             return
         self.last_heard_at = now
@@ -232,7 +235,8 @@ class ServerProtocol:
             self._cancelled[self._active[seqid]] = None
 
     def _withdraw_cancelled(self) -> None:
-        """Takes back what was cancelled before it was handed out: all of it in one go, as there may be much of both."""
+        """Removes requests that were cancelled before they were given out, all in one pass, as there may be many of
+        both."""
         withdrawn = [request for request in self.ready if request in self._cancelled]
         if withdrawn:
             self.ready = deque(request for request in self.ready if request not in self._cancelled)
@@ -241,7 +245,7 @@ class ServerProtocol:
                 self.finish(request)
 
     def _refuse(self, opening: Opening, name: bytes, seqid: int, message: str, told: Status, kind: int = _CALL) -> None:
-        """Answers in the caller's dialect what never becomes a request; a ONEWAY message gets no answer."""
+        """Answers a message that never becomes a request, in the caller's dialect; a ONEWAY message gets no answer."""
         if kind == _ONEWAY:
             return
         if seqid in self._active:
@@ -250,7 +254,7 @@ class ServerProtocol:
         self._out += write_refusal(opening, name, seqid, message, told)
 
     def receive_eof(self, now: float) -> None:
-        """The peer sends no more. Nobody is left to answer: calls in flight may finish, their replies go nowhere."""
+        """The peer has closed the connection: calls in flight may finish, and their replies are dropped."""
         if self.state is not _CLOSED:
             partial = self.partial_since is not None
             self._become_closed("the peer closed in the middle of a frame" if partial else None)
@@ -258,9 +262,9 @@ class ServerProtocol:
     # -- from the application
 
     def next_request(self) -> Request | None:
-        """The next request to run, or None. What came whole before a failure is still given out.
+        """The next request to run, or None. Requests that came whole before a failure are still given out.
 
-        Ask again after ``send_reply`` and ``finish`` as well: they let a request of the same seqid run.
+        Call it again after ``send_reply`` and ``finish``, too: they release a held request of the same seqid.
         """
         try:
             return self.ready.popleft()
@@ -268,12 +272,12 @@ class ServerProtocol:
             return None
 
     def take_cancelled(self) -> list[Request]:
-        """Requests that were handed out and that nobody waits for any more; ``finish`` those that are given up."""
+        """Requests that were given out and then cancelled; call ``finish`` for those that are ended."""
         cancelled, self._cancelled = self._cancelled, {}
         return list(cancelled)
 
     def send_ping(self) -> None:
-        """Asks a zkrpc peer for a sign of life, to be seen in ``last_heard_at``. No effect on others."""
+        """Asks a zkrpc peer for a sign of life, which shows in ``last_heard_at``. No effect with other peers."""
         if self.peer_is_zkrpc and self.state is not _CLOSED:
             self._out.append(control_frame(PING))
 
@@ -288,7 +292,7 @@ class ServerProtocol:
         """Answers a CALL, with an encoded result struct or, if ``kind`` is EXCEPTION, a TApplicationException.
 
         Raises LocalProtocolError if the request was answered before, expects no answer, or if the answer is over a
-        limit: it may then still be answered otherwise. On a closed connection the answer is dropped.
+        limit; in the last case another answer may still be sent. On a closed connection the answer is dropped.
         """
         seqid = request.seqid
         template = request.template
@@ -317,7 +321,7 @@ class ServerProtocol:
             self._release(seqid)
 
     def finish(self, request: Request) -> None:
-        """Forgets a request that gets no reply: it is oneway, or its handler gave up. Harmless if done already."""
+        """Forgets a request that gets no reply, as it is oneway or its handler was ended. Harmless if done already."""
         seqid = request.seqid
         if self._active.get(seqid) is request:
             del self._active[seqid]
@@ -325,14 +329,14 @@ class ServerProtocol:
                 self._release(seqid)
 
     def _release(self, seqid: int) -> None:
-        """Lets the next request with this seqid run."""
+        """Releases the next held request with this seqid."""
         request = self._held.pop(seqid)
         if request is not None:
             self._active[seqid] = request
             self.ready.append(request)
 
     def send_draining(self) -> None:
-        """Asks the peer, if it is one that understands, to send no more calls; starts DRAINING."""
+        """Asks the peer, if it is a zkrpc peer, to send no more calls; starts DRAINING."""
         if self.state is ProtocolState.OPEN:
             self.state = ProtocolState.DRAINING
             if self.peer_is_zkrpc:
@@ -359,7 +363,7 @@ class ServerProtocol:
         return partial
 
     def handle_timer(self, now: float) -> None:
-        """Cuts off a peer that is too slow; does nothing if it is early."""
+        """Ends the connection of a peer that is too slow; does nothing if it is called early."""
         if self.state is _CLOSED:
             return
         if self._first_frame_by is not None and now >= self._first_frame_by:
@@ -374,7 +378,8 @@ class ServerProtocol:
         self.partial_since = None
 
     def abandon(self, failure: str | None = None) -> None:
-        """The connection is gone, or to be closed for ``failure``: forgets all that was received and not answered."""
+        """The connection is closed, or to be closed because of ``failure``: forgets all requests that are not
+        answered."""
         if self.state is not _CLOSED:
             self._become_closed(failure)
         for some in (self._active, self.ready, self._cancelled, self._out):

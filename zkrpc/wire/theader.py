@@ -9,8 +9,8 @@
         0 or any other id: nothing more to read, padding to a multiple of 4 bytes
     the message, transformed
 
-Stricter than Apache's Python library: lengths may not run past the block, a cut zlib stream is an error, and so is
-anything after its end. This module reads and writes blocks; it does not know what the keys mean.
+It is stricter than Apache's Python library: lengths may not run past the block, a truncated zlib stream is an error,
+and so is anything after its end. This module reads and writes blocks; it does not know what the keys mean.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _PROTOCOL_IDS = {payload: number for number, payload in _PAYLOADS.items()}
 _ZLIB = 1
 _KEY_VALUE = 1
 _MAX_TRANSFORMS = 1
-"""To deflate what is deflated gains nobody but an attacker anything."""
+"""One at most: compressing twice is of use to an attacker only."""
 _FREE = 4 * 1024
-"""Bytes that a message may inflate to whatever its own size."""
+"""Bytes to which a message may inflate, however small it is."""
 
 
 class Block(NamedTuple):
@@ -95,7 +95,8 @@ def _read_text(block: bytes, offset: int, end: int) -> tuple[str, int]:
 def write_block(
     payload: Payload, headers: Mapping[str, str], *, max_size: int | None = None, max_entries: int | None = None
 ) -> bytes:
-    """A padded header block. Raises LocalProtocolError for what the limits, or UTF-8, do not allow."""
+    """Writes a padded header block. Raises LocalProtocolError for headers that are over the limits or cannot be encoded
+    in UTF-8."""
     if max_entries is not None and len(headers) > max_entries:
         raise TooLarge(f"{len(headers)} headers are over max_header_entries {max_entries}")
     parts = [write_varint(_PROTOCOL_IDS[payload]), b"\0"]
@@ -119,10 +120,10 @@ def _text(text: str) -> bytes:
 
 
 def inflate(message: bytes, limit: int, most_per_byte: int) -> bytes:
-    """Undoes the zlib transform. Raises RemoteProtocolError for anything amiss.
+    """Undoes the zlib transform. Raises RemoteProtocolError for invalid data.
 
-    Never makes more than ``limit`` bytes, nor more than ``most_per_byte`` for each one that came: the rest is not
-    inflated to find out that it is too much.
+    Never makes more than ``limit`` bytes, nor more than ``most_per_byte`` for each byte that came: it stops there,
+    without inflating the rest.
     """
     allowed = min(limit, _FREE + most_per_byte * len(message))
     stream = zlib.decompressobj()
