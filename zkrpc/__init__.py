@@ -1,9 +1,9 @@
 """Highly available RPC, coordinated by ZooKeeper.
 
-Write a Thrift IDL, run replicas, and every call finds a live instance even while machines die.
+Write a Thrift IDL, run replicas, and every call finds a live instance, or the elected primary, even while machines die.
 
-This module is a lazy door (PEP 562): it lists the public names and imports nothing heavy, so that a launcher can
-monkey-patch first and pure modules stay importable without gevent, kazoo or thriftpy2.
+This module lists the public names and imports each on first use (PEP 562), so that a launcher can monkey-patch first
+and pure modules can be imported without gevent, kazoo or thriftpy2.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The launcher: ``zkrpc`` and ``python -m zkrpc``.
 
 It patches the standard library for gevent before anything else is imported, because a service's own modules (database
-drivers, HTTP clients) must find it patched. The library itself never patches. The supervisor stays unpatched: it forks
-and waits for processes.
+drivers, HTTP clients) must find it patched. The library itself never patches. The supervisor stays unpatched, as it
+starts processes and waits for them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The composition root: builds servers and clients out of their parts and owns the order in which they stop.
 
-It is the only module that knows the call path, the registry and the session together; everything it needs is passed on
-by hand, so that what depends on what can be read here from top to bottom.
+It is the only module that knows the call path, the registry and the session together. It passes every part on
+explicitly, so that one can read here from top to bottom what depends on what.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ from zkrpc.telemetry.observer import Observer, gather
 log = logging.getLogger(__name__)
 
 _WITHDRAW_TIMEOUT = 2.0
-"""Seconds a stop waits for ZooKeeper to forget us; without ZooKeeper the session's end will do it."""
+"""Seconds that a stop waits for the registration to be removed; if ZooKeeper is not reachable, the session's end
+removes it."""
 
 
 class App:
@@ -73,17 +74,17 @@ class App:
         )
 
     def __repr__(self) -> str:
-        """Service and server."""
+        """The service's name and the server's state."""
         return f"<App {self.service.name!r} {self.server!r}>"
 
     def __enter__(self) -> App:
-        """Itself."""
+        """The app itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Drains; after an exception it kills. In a forked child it is the parent's business."""
+        """Drains; after an exception it kills. Does nothing in a forked child, where the app is the parent's."""
         if not self.server.home.in_process:
             return
         if kind is None:
@@ -93,7 +94,7 @@ class App:
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where it listens."""
+        """The address at which it listens."""
         assert self.server.endpoint is not None
         return self.server.endpoint
 
@@ -195,12 +196,13 @@ def serve(
         service: what to serve.
         zookeeper: connect string or a shared Registry; None serves without registering.
         bind: ``host:port``; port 0 takes any free one.
-        listener: the descriptor of a socket bound to that address already, which other processes may have, too.
+        listener: the descriptor of a socket that is bound to that address already, and that other processes may share.
         advertise: ``host`` or ``host:port`` that clients shall use; by default the bound address, or for a wildcard
-            address the one this host uses towards ZooKeeper. One that means this host everywhere is warned of, unless
-            ZooKeeper is on this host as well.
+            address the one this host uses towards ZooKeeper. A loopback address is warned about, unless ZooKeeper is on
+            this host as well.
         worker_id: the instance's name in the registry, unique in the service.
-        launch_id: says that an earlier session's node of the same worker id was ours; the supervisor gives it.
+        launch_id: proves that a node of the same worker id from an earlier session belongs to this launch; the
+            supervisor sets it.
         zone, weight: published for clients' balancing.
         record_format: ``serverset`` (Finagle, Armeria) or ``curator`` (Spring Cloud).
         observers: told what the service's own observers are told, see :class:`zkrpc.Service`.
@@ -265,11 +267,13 @@ def connect(
         target: a service's name in the registry, or a list of ``host:port``.
         zookeeper: connect string or a shared Registry; needed for a name.
         config: timeouts, attempts and limits.
-        dialect: what a listed ``host:port`` speaks: ``zkrpc``, ``theader`` or ``framed``; the registry tells it itself.
+        dialect: the dialect of a listed ``host:port``: ``zkrpc``, ``theader`` or ``framed``; for a name the registry
+            tells it.
         interceptors: run around every call, the first one outermost.
-        group_of: for a service with several groups of primaries: names the group of a call, given the method's name and
-            an object with the arguments as attributes. Without it servers tell, at one redirect more.
-        snapshot_dir: folder that keeps the last known members for starting without ZooKeeper.
+        group_of: for a service with several groups of primaries: returns the group of a call, given the method's name
+            and an object with the arguments as attributes. Without it the client learns the group from a server, which
+            costs one more redirect.
+        snapshot_dir: folder that keeps the last known members, for starting while ZooKeeper is down.
         observers: told of calls, attempts, members and connections.
 
     The stub is a context manager; ``close()`` ends its connections. Calls raise the exceptions the IDL declares and
@@ -313,7 +317,7 @@ _FORMATS: dict[str, Callable[[Instance, str], bytes]] = {"serverset": dump_serve
 def _open_registry(
     zookeeper: str | Registry | None, *, snapshot_dir: str | os.PathLike[str] | None = None
 ) -> tuple[Registry | None, Registry | None]:
-    """What to use, and the same again if it was made here and is to be closed by whoever asked."""
+    """The registry to use, and the same one again if it was made here and the caller has to close it."""
     if zookeeper is None or isinstance(zookeeper, Registry):
         return zookeeper, None
     if not isinstance(zookeeper, str):

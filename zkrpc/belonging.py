@@ -1,7 +1,7 @@
-"""What belongs to one hub, and so to one thread of one process; what becomes of it when that is not where it is used.
+"""Which hub, and so which thread of which process, an object belongs to, and what happens when it is used elsewhere.
 
-Everything of zkrpc's that has a socket or a greenlet has a :class:`Home`, and is *kept* here from the moment it opens
-something until it has closed it. That serves three ends:
+Every object of zkrpc that has a socket or a greenlet has a :class:`Home`, and is *kept* here from the moment it opens
+something until it has closed it. That has three purposes:
 
 ========================  =============================================================================================
 in a forked child         whatever is kept lets go of what it shares with the parent (``forked``): descriptors are
@@ -10,7 +10,7 @@ in another thread         it is refused before anything is done, in words
 when the interpreter ends what was never closed is cut (``cut``): without the hub, which would have everybody go on
 ========================  =============================================================================================
 
-The path of a call pays one comparison for all of this: whether the greenlet that calls lives on the client's hub.
+A call pays one comparison for all of this: whether the calling greenlet is on the client's hub.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ _log = logging.getLogger(__name__)
 
 
 class Belonging(Protocol):
-    """Something that has sockets or greenlets."""
+    """An object that has sockets or greenlets."""
 
     def forked(self) -> None:
-        """In a forked child: closes the descriptors, without a word to a peer and without the hub. Must not wait."""
+        """In a forked child: closes the descriptors, without sending anything and without the hub. Must not wait."""
 
     def cut(self) -> None:
-        """The interpreter ends: closes what is open, without the hub; a little waiting is allowed."""
+        """At the end of the interpreter: closes what is open, without the hub; a little waiting is allowed."""
 
 
 class Home:
-    """The hub of the thread, in the process, where something was made.
+    """The process, thread and hub in which an object was made.
 
     Args:
-        what: names it to people, with an article.
-        in_child: what they can do in a forked child instead of using it there.
-        in_thread: what they can do in another thread.
+        what: the object's name in messages, with an article.
+        in_child: what to do in a forked child instead of using it there.
+        in_thread: what to do in another thread instead.
     """
 
     __slots__ = ("hub", "_in_child", "_in_thread", "_pid", "_what")
@@ -64,16 +64,16 @@ class Home:
 
     @property
     def is_here(self) -> bool:
-        """Whether this is that process and that thread."""
+        """Whether the caller is in that process and thread."""
         return self.in_process and hub_of_thread() is self.hub
 
     @property
     def in_process(self) -> bool:
-        """Whether this is that process, and not a forked child of it."""
+        """Whether the caller is in that process, and not in a forked child of it."""
         return self._pid == os.getpid()
 
     def require(self) -> None:
-        """Raises WrongProcess or WrongThread, with the advice, if this is not the place to use it."""
+        """Raises WrongProcess or WrongThread, with the advice, unless the caller is in that process and thread."""
         self.require_process()
         if hub_of_thread() is not self.hub:
             raise WrongThread(
@@ -82,7 +82,7 @@ class Home:
             )
 
     def require_process(self) -> None:
-        """Raises WrongProcess, with the advice, if this is a forked child of that process."""
+        """Raises WrongProcess, with the advice, if the caller is in a forked child of that process."""
         if not self.in_process:
             raise WrongProcess(
                 f"{self._what} does not survive a fork: it belongs to process {self._pid} and this is its forked child "
@@ -91,20 +91,20 @@ class Home:
 
 
 _kept: dict[Belonging, Any] = {}
-"""What is open, and the hub on which it is."""
+"""The objects that have something open, each with its hub."""
 _made: WeakKeyDictionary[Any, None] = WeakKeyDictionary()
-"""Hubs that threads have only because of us."""
+"""Hubs that exist in their threads only because of zkrpc."""
 _in_child: list[Callable[[], object]] = []
 
 
 def keep(belonging: Belonging, hub: Any) -> None:
-    """It has something open on that hub from now on."""
+    """Registers an object that has opened something on that hub."""
     _kept[belonging] = hub
 
 
 def release(belonging: Belonging) -> None:
-    """It has closed everything. A thread that needed a hub only for this, or for others that are closed, is rid of it:
-    it would hold two descriptors and a thread for as long as the process lives."""
+    """Removes an object that has closed everything. If the thread had its hub only for such objects, the hub is
+    destroyed, as it would hold two descriptors and a thread for as long as the process lives."""
     hub: Any = _kept.pop(belonging, None)
     if hub is None or hub not in _made or hub is not hub_of_thread() or hub in _kept.values():
         return
@@ -118,7 +118,7 @@ def release(belonging: Belonging) -> None:
 
 
 def in_child(action: Callable[[], object]) -> None:
-    """Has ``action`` done in every forked child, before anything else of ours."""
+    """Has ``action`` called in every forked child, before zkrpc does anything else there."""
     _in_child.append(action)
 
 
@@ -128,7 +128,7 @@ def close_descriptor(sock: Any) -> None:
 
 
 def _settle_child() -> None:
-    """The hook: what is done in a forked child before ``fork`` returns. Costs nothing where nothing is kept."""
+    """The hook that runs in a forked child before ``fork`` returns. Does nothing if nothing is kept."""
     belongings = list(_kept.items())
     actions = [*_in_child, *(belonging.forked for belonging, _ in belongings)]
     for action in actions:

@@ -1,4 +1,4 @@
-"""One call as a value, its context, and the algebra that stacks interceptors around it.
+"""One call as a value, its context, and the composition of interceptors around it.
 
 A client-side :class:`Call` flows down through interceptors to a connection; a server-side :class:`ServerCall` is what a
 handler sees through :func:`current_call`. An interceptor is a function of the call and of the rest of the stack; it
@@ -24,7 +24,7 @@ Interceptor = Callable[[CallT, Proceed[CallT]], Any]
 
 
 def compose(interceptors: Iterable[Interceptor[CallT]], last: Proceed[CallT]) -> Proceed[CallT]:
-    """One function out of many: each interceptor gets the call and a ``proceed`` that runs the rest."""
+    """Makes one function of many interceptors: each gets the call and a ``proceed`` that runs the rest."""
     proceed = last
     for interceptor in reversed(tuple(interceptors)):
         proceed = _bind(interceptor, proceed)
@@ -47,13 +47,13 @@ class CallPlan(Protocol):
     max_attempts: int
     """Times one call may reach a server."""
     hedge: Any
-    """When a second copy is sent; None for never. The client's."""
+    """When a second copy is sent; None for never. Only the client interprets it."""
 
 
 class Call:
     """A call on its way out, made by a stub and refined by interceptors.
 
-    Not frozen: one is made per call on the hot path, and interceptors note on it where it went.
+    Not frozen: one is made per call on the hot path, and interceptors note on it which instance it went to.
     """
 
     __slots__ = (
@@ -85,7 +85,7 @@ class Call:
         reply_to: Any = None,
     ) -> None:
         self.method = method
-        """The name as it goes over the wire."""
+        """The method's name on the wire."""
         self.body = body
         """The checked argument struct, encoded by the connection in the dialect its peer speaks."""
         self.deadline = deadline
@@ -96,22 +96,22 @@ class Call:
         self.reply_to = reply_to
         """The IDL method: knows how to encode the arguments and to read the answer."""
         self.attempt = 0
-        """Which attempt is being made; 1 is the first."""
+        """The number of the current attempt, from 1."""
         self.tried: Set[Endpoint] = _NOBODY
-        """Instances that refused or lost this call already; to be replaced, not changed."""
+        """Instances that refused or lost this call already. The set is replaced and never changed."""
         self.endpoint: Endpoint | None = None
         """The instance the current attempt went to."""
         self.plan: CallPlan | None = None
-        """How its method is called, as far as that is not said here already; the client's."""
+        """Further settings of its method; only the client interprets them."""
         self.key: str | None = None
-        """What it is about, where instances are picked by that."""
+        """The key of the call, if instances are picked by key."""
         self.repeated = False
-        """True if it is made by a handler for a call that is itself a repetition: then it is not repeated here."""
+        """True if a handler makes it for a call that is itself a repetition: then it is not repeated here."""
         self.route: Any = None
-        """How the call is led to a primary; None if any instance will do. The client's."""
+        """How the call is routed to a primary; None if any instance will do. Only the client interprets it."""
 
     def copy(self) -> Call:
-        """The same call, to be made beside this one; what either meets is not seen by the other."""
+        """A copy of the call, to be sent beside this one; what interceptors note on one does not change the other."""
         copy = Call.__new__(Call)
         for name in Call.__slots__:
             setattr(copy, name, getattr(self, name))
@@ -119,7 +119,7 @@ class Call:
         return copy
 
     def __repr__(self) -> str:
-        """Name, attempt and place."""
+        """Name, attempt and instance."""
         return f"<Call {self.method} attempt={self.attempt} endpoint={self.endpoint}>"
 
 
@@ -136,7 +136,8 @@ def make_call(
     reply_to: Any,
     plan: CallPlan,
 ) -> Call:
-    """A Call, for less than half of what it costs to call the class (measured), on the path of every call."""
+    """Makes a Call in less than half the time that calling the class takes (measured); this is on the path of every
+    call."""
     call = _new_call(Call)
     call.method = method
     call.body = body
@@ -154,7 +155,7 @@ def make_call(
 
 
 class ServerCall:
-    """A call being served: what a handler may want to know about it."""
+    """A call that is being served, with what a handler may want to know about it."""
 
     __slots__ = ("arguments", "entered", "epoch", "handler", "headers", "method", "peer", "received_at", "revoked")
 
@@ -171,19 +172,19 @@ class ServerCall:
         self.handler = handler
         """The bound method that will run."""
         self.arguments = arguments
-        """What it will be given, in the order of the IDL."""
+        """The handler's arguments, in the order of the IDL."""
         self.headers = headers
-        """Metadata the caller sent, empty for plain Thrift callers."""
+        """Metadata that the caller sent, empty for plain Thrift callers."""
         self.peer = peer
         """The caller's ``host:port``."""
         self.received_at = received_at
         """Monotonic time at which the request's last byte was read."""
         self.entered = False
-        """True once the handler was called: from then on an error no longer means that nothing was done."""
+        """True once the handler was called: from then on an error no longer means that the call was not executed."""
         self.epoch: int | None = None
         """The fencing token of the primary that runs this call; None outside primary-only methods."""
         self.revoked: CallError | None = None
-        """What to answer instead of what the handler returned or raised: an interceptor found out that its outcome no
+        """The error to answer instead of the handler's outcome, set by an interceptor that found that the outcome no
         longer counts."""
 
     @property
@@ -208,7 +209,7 @@ def make_server_call(
     peer: str,
     received_at: float,
 ) -> ServerCall:
-    """A ServerCall, for half of what it costs to call the class; see ``make_call``."""
+    """Makes a ServerCall in half the time that calling the class takes; see ``make_call``."""
     call = _new_server_call(ServerCall)
     call.method = method
     call.handler = handler
@@ -239,7 +240,7 @@ def current_call() -> ServerCall | None:
 
 
 find_current_call: Callable[[], ServerCall | None] = _current.get
-"""The same, for the path of every call."""
+"""``current_call`` itself, without a function around it, for the path of every call."""
 enter_call = _current.set
 """Makes a call the current one; returns the token for ``leave_call``."""
 leave_call = _current.reset
@@ -248,9 +249,10 @@ leave_call = _current.reset
 
 @contextlib.contextmanager
 def detach() -> Iterator[None]:
-    """Calls made within the block are on their own: they inherit no deadline from the call being served here.
+    """Calls made within the block inherit no deadline from the call that is being served.
 
-    For work that a handler starts and that shall outlive its caller's patience. Inside, ``current_call`` is None; what
+    For work that a handler starts and that is to go on after its caller's deadline. Inside, ``current_call`` is None;
+    what
     ``zkrpc.spawn`` starts inside stays detached.
     """
     token = enter_call(None)

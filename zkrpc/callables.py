@@ -1,7 +1,8 @@
-"""Functions that people hand over to be called: can they be, and would calling them do anything?
+"""Checks of functions that users hand in: whether they can be called as zkrpc does, and whether calling them does
+anything.
 
-Asked when they are handed over. A coroutine function returns at once and has done nothing: an ``async def`` that says
-whether a service is ready would always say yes.
+They are checked when they are handed in. A coroutine function, when called, returns a coroutine and runs nothing: an
+``async def`` as ``is_ready`` would always count as True.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _ANY = object()
 
 
 def never_run(function: Any) -> str:
-    """Why calling it would run nothing, to be read after its name; empty if it would."""
+    """Why calling a function would run nothing, as text to follow its name; empty if it would run."""
     while isinstance(function, functools.partial):
         function = function.func
     for called in (function, getattr(type(function), "__call__", None)):
@@ -30,7 +31,7 @@ def never_run(function: Any) -> str:
 
 
 def can_take(function: Any, arguments: int) -> bool:
-    """Whether it can be called with so many arguments, as far as that can be known."""
+    """Whether a function can be called with so many arguments, as far as that can be known."""
     try:
         inspect.signature(function).bind(*[_ANY] * arguments)
     except TypeError:
@@ -41,7 +42,7 @@ def can_take(function: Any, arguments: int) -> bool:
 
 
 def require_callable(what: str, function: Any, *arguments: str) -> None:
-    """Raises ConfigError, which begins with ``what``, if the function cannot do its part when it is called."""
+    """Raises a ConfigError that begins with ``what``, if the function cannot be called or would run nothing."""
     name = getattr(function, "__qualname__", None) or repr(function)
     if not callable(function):
         raise ConfigError(f"{what} must be a function of ({', '.join(arguments)}), got {name:.80}")

@@ -15,27 +15,27 @@ from types import MappingProxyType
 from zkrpc.errors import ConfigError
 
 DEFAULT_TIMEOUT = 5.0
-"""Seconds a call may take where nobody says otherwise. Finite on purpose: gRPC's and Finagle's infinite default is what
-their users regret first."""
+"""Seconds that a call may take by default. Finite on purpose: the infinite defaults of gRPC and Finagle are a known
+trap."""
 DEFAULT_ATTEMPTS = 4
-"""Times one call may reach a server where nobody says otherwise."""
+"""How often one call may reach a server by default."""
 
 DEFAULT_RETRY_RATIO = 0.2
-"""Further attempts for each call, on average, where nobody says otherwise; Finagle's budget."""
+"""Further attempts for each call on average, by default; the same as in Finagle."""
 DEFAULT_RETRY_RESERVE = 10.0
 """Further attempts a second on top of that."""
 
 LONGEST_TIMEOUT = 24 * 60 * 60.0
-"""Seconds; the longest time a policy may name. An IDL may say no more either."""
+"""Seconds; the longest timeout that a config or an IDL may set."""
 MOST_ATTEMPTS = 100
-"""Times that a policy may have one call reach servers: more is a slip of the pen, or a storm."""
+"""The most attempts that a config may set: more would be a mistake."""
 LARGEST_SUBSET = 1_000_000
-"""Instances that a policy may name as a subset: more than any service has."""
+"""The largest subset that a config may set: more instances than any service has."""
 LARGEST_RESERVE = 1_000_000.0
-"""Further attempts a second that a policy may allow: more than any client makes calls."""
+"""The largest reserve that a config may set: more attempts a second than any client makes calls."""
 
 HEDGE_OFF = "off"
-"""What a hedge is called where one is set, further down, and shall not be used."""
+"""The value of ``hedge`` that turns off a hedge which a source of lower precedence sets."""
 BALANCING = ("p2c", "round_robin", "consistent_hash")
 """The names of the ways to pick an instance."""
 DEFAULT_BALANCING = "p2c"
@@ -55,14 +55,14 @@ def _require(holder: object, rule: str, *fields: str) -> None:
 def percentile(text: str) -> float | None:
     """The share that a setting such as ``"p95"`` means, 0.95; None if it is not one from ``"p50"`` to ``"p99"``.
 
-    The lower half is refused because what is done after a median is done for every other call; finer ones than the p99
-    because a few hundred latencies cannot tell them.
+    Percentiles below the median are refused because a copy would be sent for more than every other call; those above
+    the p99 because a few hundred latencies do not determine them.
     """
     return int(text[1:]) / 100 if re.fullmatch("p[5-9][0-9]", text) else None
 
 
 def _accept(holder: object, name: str, accepted: bool, expected: str) -> None:
-    """Refuses a value that was said and is not what it may be; None says nothing, and passes."""
+    """Raises ConfigError for a value that is not accepted; None means not set, and passes."""
     value = getattr(holder, name)
     if value is not None and not accepted:
         raise ConfigError(f"{type(holder).__name__}.{name} must be {expected}, got {value!r}")
@@ -77,7 +77,7 @@ def _is_whole(value: object, highest: int) -> bool:
 
 
 def is_timeout(value: object) -> bool:
-    """Whether a policy, or a call, may name it as its time in seconds."""
+    """Whether a config or a call may have this value as its timeout in seconds."""
     return _is_number(value, 0.0, LONGEST_TIMEOUT) and value != 0
 
 
@@ -97,7 +97,7 @@ def _check_policy(holder: MethodConfig | ClientConfig) -> None:
 
 
 def _check_picking(holder: ServiceConfig | ClientConfig) -> None:
-    """Checks what a service's and a client's config have in common, and that what is picked by can be known."""
+    """Checks what a service's and a client's config have in common, and that consistent hashing has a key."""
     _accept(holder, "balancing", holder.balancing in BALANCING, f"one of {', '.join(BALANCING)}")
     _accept(holder, "hash_key", isinstance(holder.hash_key, str) and holder.hash_key != "", "the name of a parameter")
     subset, reserve = f"a whole number from 1 to {LARGEST_SUBSET}", f"a number from 0 to {LARGEST_RESERVE:g}"
@@ -111,16 +111,16 @@ def _check_picking(holder: ServiceConfig | ClientConfig) -> None:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class WireLimits:
-    """What one connection may cost us, whatever its peer sends."""
+    """What one connection may cost this process, whatever its peer sends."""
 
     max_frame: int = 4 * 1024 * 1024
     """Largest frame in bytes, either way. 4 MiB as gRPC's receive limit: larger values belong in a store."""
     max_header: int = 8 * 1024
     """Largest THeader block in bytes. For ids and credentials; 8 KiB is what gRPC takes, too."""
     max_header_entries: int = 64
-    """Most key/value pairs in one THeader block: many small ones cost more to read than their bytes tell."""
+    """Most key/value pairs in one THeader block: many small ones cost more to read than their size suggests."""
     max_in_flight: int = 1024
-    """Most calls one connection may have unanswered, as each holds memory; what comes beyond is answered Overloaded."""
+    """Most calls one connection may have unanswered, as each holds memory; more are answered Overloaded."""
     max_in_flight_bytes: int = 64 * 1024 * 1024
     """Bytes of unanswered calls beyond which one connection's large calls (over 128 KiB) are answered Overloaded."""
     max_unsent: int = 16 * 1024 * 1024
@@ -132,11 +132,11 @@ class WireLimits:
     """Seconds a frame may stay incomplete; cuts off a sender of one byte now and then."""
     max_elements: int = 100_000
     """Strings and structs that one call's arguments, or its result, may hold; a container counts as two, a number as a
-    quarter, and sixteen numbers of one list, set or map as one. With the default, what a body costs whoever reads it is
-    some tens of milliseconds; it grows in proportion."""
+    quarter, and sixteen numbers of one list, set or map as one. With the default, reading a body costs some tens of
+    milliseconds at most, and it grows in proportion."""
     accept_zlib: bool = False
     """Whether messages may come deflated (THeader's zlib transform); zkrpc itself never sends such. Off, because they
-    cost who receives them many times what they cost who sends them."""
+    cost the receiver many times what they cost the sender."""
     max_inflation: int = 32
     """Bytes that one byte of a deflated message may become; some kilobytes are always let through."""
 
@@ -156,34 +156,36 @@ class ServerConfig:
     wire: WireLimits = WireLimits()
     """Caps of each connection."""
     max_connections: int = 10_000
-    """Connections open at once; each costs a descriptor and some memory even when nothing is said on it. Beyond them a
-    new one is closed at accept, or takes the place of a quiet one of the address that has most, if its own has fewer
-    than its part."""
+    """Connections open at once; each costs a descriptor and some memory even while it is idle. A new one beyond that is
+    closed at accept, or takes the place of a quiet one of the address that has most, if its own address has fewer than
+    its part."""
     max_concurrent: int = 1_000
     """Handlers running at once; the others wait in the queue or are answered Overloaded. The default protects the
-    process only; set what the handlers' bottleneck takes, such as a pool of database connections."""
+    process only; set it to what the handlers' bottleneck can take, such as the size of a pool of database
+    connections."""
     max_queue: int | None = None
     """Calls that may wait for a handler to end, the nearest deadline first. None: as many as may run, so that a burst
-    waits about as long as a call takes; more would only make everybody late."""
+    waits about as long as a call takes; a longer queue would only make every call late."""
     reserved_share: float = 0.125
-    """Part of ``max_concurrent`` that, while callers of several addresses are connected, is left to those who hold less
-    than their fair share: slow calls from one address cannot take every place. 0 gives all places to whoever comes."""
+    """Part of ``max_concurrent`` that, while callers of several addresses are connected, is kept for addresses that
+    hold less than their fair share, so that slow calls from one address cannot take every place. 0 keeps none."""
     adaptive_limit: bool = False
-    """Whether to find out by the calls' own times how many handlers should run at once, up to ``max_concurrent``."""
+    """Whether to adapt the number of handlers that run at once to their latency, up to ``max_concurrent``."""
     backlog: int = 512
-    """Connections the kernel keeps for us before we accept them, as when all clients connect again at once."""
+    """Connections that the kernel queues before they are accepted, as when all clients connect again at once."""
     linger: float = 1.0
     """Seconds to keep serving after withdrawing, for clients whose watch has not fired yet."""
     drain_timeout: float = 10.0
-    """Seconds that calls in flight may still take while we stop."""
+    """Seconds that calls in flight may still take during a stop."""
     max_buffered: int = 256 * 1024 * 1024
     """Bytes that all connections together may hold: frames that are incomplete or in flight, and replies that wait to
-    be read. Beyond it whoever holds most is cut; what one read and one slice of work add may be held on top."""
+    be read. Beyond it the connection that holds most is closed; what one read and one slice of work add may be held on
+    top."""
     max_write_stall: float = 30.0
-    """Seconds a peer may leave its replies unread before its connection is cut: they take up memory meanwhile."""
+    """Seconds a peer may leave its replies unread before its connection is closed, as they take up memory meanwhile."""
     min_read_rate: float = 16 * 1024
     """Bytes a second that a peer must read, on average over ``max_write_stall``, as long as replies wait for it.
-    Without it a peer that reads a byte now and then would have its replies kept for ever. 0 asks for nothing."""
+    Without it a peer that reads a byte now and then would have its replies kept for ever. 0 turns this off."""
     max_connection_age: float = math.inf
     """Seconds after which a connection is asked to end, so that clients spread anew; jittered by a tenth. Infinite as
     in gRPC: with a registry, new instances are found without it."""
@@ -217,15 +219,16 @@ class ServerConfig:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MethodConfig:
-    """How one method is to be called, as far as somebody says so; None says nothing."""
+    """How one method is to be called; None leaves a value to other sources."""
 
     timeout: float | None = None
     """Seconds for the whole call."""
     idempotent: bool | None = None
-    """Whether doing it twice is as good as once: only then it is sent again when nobody knows whether it ran."""
+    """Whether executing it twice has the same effect as once: only then it is sent again when it is unknown whether it
+    ran."""
     hedge: float | str | None = None
     """Seconds after which a second copy goes to another instance; or ``"p95"``: after as long as 95 % of the calls
-    take; or ``"off"``: never, whatever was said before."""
+    take; or ``"off"``: never, whatever sources of lower precedence say."""
     max_attempts: int | None = None
     """Times one call may reach a server, the first included."""
 
@@ -240,9 +243,10 @@ _NO_METHODS: Mapping[str, MethodConfig] = MappingProxyType({})
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceConfig(MethodConfig):
-    """How a service is to be called, as its operators say: live, in ZooKeeper. None says nothing.
+    """How a service is to be called, as its operators set it in ZooKeeper for all running clients. None leaves a value
+    to other sources.
 
-    What it has of a method's fields holds for every method that ``methods`` does not say otherwise of.
+    Those of its fields that a method's config has, too, apply to every method for which ``methods`` sets nothing else.
     """
 
     balancing: str | None = None
@@ -254,12 +258,13 @@ class ServiceConfig(MethodConfig):
     retry_ratio: float | None = None
     """Further attempts, hedges included, that a client may make for each call on average."""
     retry_reserve: float | None = None
-    """Further attempts a second that a client may make on top, so that few calls can be repeated, too."""
+    """Further attempts a second that a client may make on top, so that a client that makes few calls can repeat them,
+    too."""
     methods: Mapping[str, MethodConfig] = dataclasses.field(default_factory=lambda: _NO_METHODS, hash=False)
-    """What is different for single methods, by the name in the IDL."""
+    """Settings for single methods, by the name in the IDL."""
 
     def __post_init__(self) -> None:
-        """Checks every field, and that what is picked by can be known."""
+        """Checks every field, and that consistent hashing has a key."""
         MethodConfig.__post_init__(self)
         _check_picking(self)
         for name, method in self.methods.items():
@@ -275,18 +280,21 @@ class BreakerConfig:
     """When a client stops sending calls to one endpoint, and for how long. The numbers are Finagle's."""
 
     consecutive_failures: int = 5
-    """Failures in a row that open it. Fewer would take a lost packet or two for a death; more cost more calls."""
+    """Failures in a row that open it. With fewer, a lost packet or two would count as a dead instance; with more, more
+    calls fail."""
     success_rate: float = 0.8
-    """Share of successes, 0 to 1, below which it opens; sees what never fails five times in a row. 0 turns this off."""
+    """Share of successes, 0 to 1, below which it opens; finds an endpoint that never fails five times in a row. 0 turns
+    this off."""
     min_calls: int = 5
-    """Calls in the window below which their share says nothing: one failure of two is no rate."""
+    """Calls in the window below which the share of successes is not used: one failure of two is no rate."""
     window: float = 30.0
     """Seconds, the time constant with which calls are forgotten. Several times the default timeout of a call, so that
-    a slow endpoint's timeouts meet in it."""
+    several timeouts of a slow endpoint fall into it."""
     open_first: float = 5.0
-    """Seconds until the first probe, of which the dice take away up to half. As long as a quick restart takes."""
+    """Seconds until the first probe, less a random part of up to half. As long as a quick restart takes."""
     open_longest: float = 300.0
-    """Seconds, where the doubling ends: what was away for an hour is back in use five minutes after its return."""
+    """Seconds, where the doubling ends: an instance that was away for an hour is in use again at most five minutes
+    after its return."""
 
     def __post_init__(self) -> None:
         """Checks every field."""
@@ -302,7 +310,8 @@ class BreakerConfig:
 class ClientConfig:
     """How a client calls.
 
-    What it says wins over the IDL and over the service's config in ZooKeeper; the options of a single call win over it.
+    It takes precedence over the IDL and over the service's config in ZooKeeper; the options of a single call take
+    precedence over it.
     """
 
     wire: WireLimits = WireLimits()
@@ -314,8 +323,8 @@ class ClientConfig:
     """Seconds to open one connection; a call moves on to another instance after it. TCP itself tries for minutes where
     a machine is switched off."""
     max_attempts: int | None = None
-    """Times one call may reach a server, the first included. What reached nobody is bounded by time. None leaves it to
-    the service's config, then to :data:`DEFAULT_ATTEMPTS`."""
+    """Times one call may reach a server, the first included. Attempts that reach no server are bounded by time only.
+    None leaves it to the service's config, then to :data:`DEFAULT_ATTEMPTS`."""
     hedge: float | str | None = None
     """When a second copy of an idempotent call goes to another instance, as :attr:`MethodConfig.hedge` says it. None
     leaves it to the service's config, then to the IDL."""
@@ -325,7 +334,7 @@ class ClientConfig:
     """Seconds, the longest pause between attempts and between reconnects."""
     patience: float = 0.75
     """Seconds that a call waits for an instance where there are none at all, within its deadline. Long enough for the
-    gap that a restart leaves, short enough that a service which was taken down does not hold up all its callers."""
+    gap that a restart leaves, short enough that a service which was taken down does not block all its callers."""
     plain_connections: int = 8
     """Connections kept to one plain Thrift server, which takes one call at a time on each."""
     balancing: str | None = None
@@ -336,8 +345,8 @@ class ClientConfig:
     subset_size: int | None = None
     """Instances to keep connections to, out of all. None leaves it to the service's config, then to all."""
     client_id: str = ""
-    """Decides which instances are in this client's subset; give it one of its own that stays when it restarts, and it
-    finds the same ones again. Empty: another one for each client."""
+    """Decides which instances are in this client's subset; with an id of its own that stays the same when it restarts,
+    a client uses the same instances again. Empty: another one for each client."""
     zone: str = ""
     """Where this client runs; instances there are preferred as long as there are enough of them."""
     warm_up: float = DEFAULT_WARM_UP
@@ -359,10 +368,10 @@ class ClientConfig:
     keepalive_timeout: float = 10.0
     """Seconds that it may take for one before its connection is closed, and with it the calls that cannot move."""
     collapse_floor: float = 0.5
-    """Share of its recent size below which a list of instances is not believed to its word: those it lost stay in use
-    while they answer. 0 believes everything but an empty list, which is doubted unless ``collapse_window`` is 0."""
+    """Share of its recent size below which a list of instances is doubted: instances that are missing from it stay in
+    use while they answer. 0 accepts every list but an empty one, which is doubted unless ``collapse_window`` is 0."""
     collapse_window: float = 10.0
-    """Seconds within which a list must have shrunk that far; 0 believes every list."""
+    """Seconds within which a list must have shrunk that far to be doubted; 0 accepts every list."""
 
     def __post_init__(self) -> None:
         """Checks every field."""
@@ -382,7 +391,7 @@ class ClientConfig:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryConfig:
-    """How this process speaks to ZooKeeper."""
+    """How this process uses ZooKeeper."""
 
     session_timeout: float = 10.0
     """Seconds to ask for; the server may grant another (2 to 20 ticks). 10 s rides out short blocks of the hub, while a
@@ -392,16 +401,16 @@ class RegistryConfig:
     max_in_flight: int = 128
     """Requests unanswered at once; more than about 278 wedge kazoo for good (measured)."""
     max_payload: int = 512 * 1024
-    """Bytes in one znode; ZooKeeper drops the connection at 1 MiB, so we refuse before sending."""
+    """Bytes in one znode. ZooKeeper drops the connection at 1 MiB, so larger ones are refused before they are sent."""
     max_record: int = 64 * 1024
-    """Bytes of one member's record, or of a service's config, that we are willing to parse."""
+    """Bytes of one member's record, or of a service's config, that is parsed."""
     debounce: float = 0.1
     """Seconds to collect further membership changes after the first; jittered by half. At least half a millisecond for
     each member of the list, so that following a long one costs little."""
     refresh_interval: float = 60.0
     """Seconds between full re-reads of a membership list, as a safety net."""
     audit_interval: float = 30.0
-    """Seconds between looks at our own registration, as a safety net."""
+    """Seconds between checks of this process's own registration, as a safety net."""
     username: str | None = None
     """With ``password``: digest credentials; nodes are then created for their creator, readable by all."""
     password: str | None = dataclasses.field(default=None, repr=False)
@@ -435,9 +444,9 @@ class ElectionConfig:
     callers wait for the next one."""
     hand_over_timeout: float = 5.0
     """Seconds that a server which stops takes at most for handing over. Four fifths of them, or ``finish_timeout`` if
-    that is more, may go by with waiting for the primary's calls in flight, which could end nowhere else."""
+    that is more, may go by with waiting for the primary's calls in flight, which no other instance could finish."""
     audit_interval: float = 30.0
-    """Seconds between looks at what is ours in ZooKeeper, as a safety net; jittered by a fifth."""
+    """Seconds between checks of the election's own nodes in ZooKeeper, as a safety net; jittered by a fifth."""
     settle: float = 2.0
     """Seconds for which groups and replicas must have been still before a group moves to another replica, so that a
     rolling restart does not move groups at each of its steps."""

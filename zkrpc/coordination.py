@@ -1,7 +1,7 @@
-"""A process's share in ZooKeeper: one session, and everything that services and clients of the process have through it.
+"""A process's use of ZooKeeper: one session, and the parts that services and clients of the process share on top of it.
 
-It makes these parts when they are first asked for and ends them together. In a forked child it begins anew, for the
-session is the parent's; what was registered or led through it is the parent's, too.
+It makes these parts when they are first needed and ends them together. In a forked child it begins with a new session,
+as the old one, and what was registered or led through it, belongs to the parent.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from zkrpc.zookeeper.session import Session
 class Registry:
     """A process's connection to ZooKeeper and what it knows from there; share one among services and clients.
 
-    ``hosts`` is a connect string, ``host:port,host:port/chroot``. It connects in the background for ever; nothing that
-    calls through it fails because ZooKeeper is away. ``snapshot_dir`` keeps each service's last members in a file, so
-    that a client can start while ZooKeeper is down.
+    ``hosts`` is a connect string, ``host:port,host:port/chroot``. It connects in the background for ever; no call fails
+    because ZooKeeper is away. ``snapshot_dir`` keeps each service's last members in a file, so that a client can start
+    while ZooKeeper is down.
     """
 
     def __init__(
@@ -61,12 +61,12 @@ class Registry:
         return self._session
 
     def __repr__(self) -> str:
-        """Place and state."""
+        """The hosts and the session's state."""
         state = "left to the parent" if self._session is None else self._session.state.value
         return f"<Registry {self.hosts} {state} resolvers={len(self._resolvers)}>"
 
     def __enter__(self) -> Registry:
-        """Itself."""
+        """The registry itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,10 +87,10 @@ class Registry:
         return resolver
 
     def lease_keeper(self, service: str, worker_id: str) -> LeaseKeeper:
-        """What keeps the leases of this session; ``worker_id`` names the first user, whose node is written to.
+        """The lease keeper of this session; ``worker_id`` names its first user, whose node the heartbeats write to.
 
-        Raises ConfigError if an instance of the service elects through this session already: to ZooKeeper the two
-        would be one.
+        Raises ConfigError if an instance of the service elects through this session already, as ZooKeeper could not
+        tell the two apart.
         """
         self.session.home.require()
         if service in self._elected:
@@ -104,9 +104,9 @@ class Registry:
         return self._lease_keeper
 
     def see_off(self, leaving: Registrar | Elections) -> None:
-        """Has what a stopped service registered withdrawn, now or as soon as ZooKeeper can be told.
+        """Removes the registration of a stopped service, now or as soon as ZooKeeper is reachable.
 
-        Our session lives on, and a node left in it would send callers to nobody.
+        The session lives on, and a node left in it would send callers to a closed port.
         """
         self._leaving.append(leaving)
         for gone in [one for one in self._leaving if one.withdraw(0)]:
@@ -132,10 +132,10 @@ class Registry:
         release(self)
 
     def forked(self) -> None:
-        """In a forked child: forgets all that is the parent's."""
+        """In a forked child: forgets everything that belongs to the parent."""
         leave_behind(self._session, self._lease_keeper, *self._leaving, *self._resolvers.values())
         self._session = self._lease_keeper = None
         self._leaving, self._resolvers, self._elected = [], {}, set()
 
     def cut(self) -> None:
-        """The interpreter ends: the session sees to itself."""
+        """At the end of the interpreter: does nothing, as the session closes itself."""

@@ -1,8 +1,9 @@
-"""Opening a TCP connection from a greenlet: look up, connect, within a bound, and say plainly what went wrong.
+"""Opens a TCP connection from a greenlet: looks the name up and connects within a bound, with errors that say what went
+wrong.
 
 A name may have several addresses, of both families, and any of them may belong to a machine that is switched off. So
-they are tried beside each other, each a moment after the one before (RFC 8305): an address that drops packets costs
-that moment, one that refuses costs nothing, and the last of many still has half of the time.
+they are tried in parallel, each a moment after the one before (RFC 8305): an address that drops packets costs that
+moment, one that refuses costs nothing, and the last of many still has half of the time.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ _Socket: Any = gevent.monkey.get_original("socket", "socket")
 _UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR)
 _WRITE = 2
 _HEAD_START = 0.25
-"""Seconds that an address has before the next one is tried, too; RFC 8305's."""
+"""Seconds that an address has before the next one is tried, too; the value is that of RFC 8305."""
 _MOST_ADDRESSES = 16
-"""Addresses tried beside each other: a name with more has enough that answer, or is not to be trusted."""
+"""The most addresses that are tried in parallel: of a name with more, some should answer."""
 
 
 class Address(NamedTuple):
-    """One place behind a name: what ``socket()`` and ``connect()`` want."""
+    """One address of a name, as arguments for ``socket()`` and ``connect()``."""
 
     family: int
     place: Any
 
     def __str__(self) -> str:
-        """For people."""
+        """The address as text for messages."""
         host, port = self.place[:2]
         return str(Endpoint(host, port))
 
@@ -57,8 +58,8 @@ class SlowName(TimeoutError):
 def open_socket(endpoint: Endpoint, timeout: float) -> Any:
     """A connected non-blocking socket to one of the host's addresses.
 
-    Raises OSError (UnknownName and TimeoutError, after ``timeout`` seconds over all, among them) with a message that
-    names the reason.
+    Raises OSError with a message that names the reason; among them are UnknownName, and TimeoutError after ``timeout``
+    seconds in all.
     """
     give_up_at = time.monotonic() + timeout
     return connect_first(look_up(endpoint, timeout), give_up_at - time.monotonic())
@@ -70,7 +71,7 @@ def cooperative(sock: Any) -> Any:
 
 
 def look_up(endpoint: Endpoint, timeout: float) -> list[Address]:
-    """The addresses of the host, at least one, the families taking turns.
+    """The addresses of the host, at least one, alternating between the families.
 
     Raises UnknownName, and SlowName after ``timeout`` seconds.
     """
@@ -100,7 +101,8 @@ def look_up(endpoint: Endpoint, timeout: float) -> list[Address]:
 
 
 def take_turns(addresses: Iterable[Address]) -> list[Address]:
-    """Each once, in their order, but of both families by turns: a family that does not work here costs one address."""
+    """The addresses without duplicates, alternating between the two families, so that a family that does not work here
+    delays by one address only."""
     families: dict[int, list[Address]] = {}
     for address in dict.fromkeys(addresses):
         families.setdefault(address.family, []).append(address)
@@ -109,9 +111,9 @@ def take_turns(addresses: Iterable[Address]) -> list[Address]:
 
 
 def connect_first(addresses: Sequence[Address], timeout: float) -> Any:
-    """A connected non-blocking socket to whichever address answers first; the others' attempts are ended.
+    """A connected non-blocking socket to whichever address answers first; the other attempts are ended.
 
-    Raises OSError (TimeoutError after ``timeout`` seconds) with what became of each address.
+    Raises OSError, which is TimeoutError after ``timeout`` seconds, and says how each address failed.
     """
     give_up_at = time.monotonic() + timeout
     head_start = min(_HEAD_START, timeout / (2 * len(addresses)))
@@ -126,7 +128,7 @@ def connect_first(addresses: Sequence[Address], timeout: float) -> Any:
 
 
 class _Attempts:
-    """Connections under way, beside each other in one greenlet; owns the sockets until one is taken."""
+    """Connection attempts in parallel within one greenlet; owns the sockets until one is taken."""
 
     def __init__(self) -> None:
         self._open: dict[Any, tuple[Address, Any]] = {}
@@ -145,7 +147,7 @@ class _Attempts:
         release(self)
 
     def forked(self) -> None:
-        """In a forked child: the attempts are the parent's."""
+        """In a forked child: drops the attempts, which are the parent's."""
         for sock in self._open:
             sock.close()
 
@@ -173,7 +175,8 @@ class _Attempts:
             self._ready.append(sock)
 
     def wait(self, until: float) -> Any:
-        """A connected socket, the caller's from now on; None at that time, or once no attempt is under way."""
+        """A connected socket, which belongs to the caller from now on; None at ``until``, or once no attempt is under
+        way."""
         while self._open:
             while self._ready:
                 sock = self._ready.popleft()
@@ -189,7 +192,7 @@ class _Attempts:
         return None
 
     def failure(self) -> OSError:
-        """What became of them all, as one error; with the first one's number, or a TimeoutError if any timed out."""
+        """How all attempts failed, as one error, with the first one's number; a TimeoutError if any timed out."""
         for address, _ in self._open.values():
             self._failures[address] = TimeoutError("no answer to the connection attempt in time")
         failures = list(self._failures.items())

@@ -1,4 +1,5 @@
-"""Where an instance lives and what it says of itself: immutable values, and the seam through which they arrive."""
+"""Where an instance lives and what it says of itself: immutable values, and the protocols of the resolvers that deliver
+them."""
 
 from __future__ import annotations
 
@@ -23,12 +24,12 @@ Epoch: TypeAlias = int
 """The number of one primary's term, greater than that of every primary before it: a plain ``int``, so that it fits a
 header, a column and a comparison. A group's first one is the time at which its primary enrolled."""
 NO_EPOCH = 0
-"""Before a group's first primary; every primary's epoch is greater than those before it."""
+"""The epoch before a group's first primary; every primary's epoch is greater than those before it."""
 MAX_EPOCH = 2**63 - 1
-"""What a signed 64-bit column holds."""
+"""The highest epoch: what a signed 64-bit column holds."""
 INCREDIBLE_EPOCH = 2**53
-"""No election comes this far: epochs begin at a number of milliseconds since 1970, and this one is in the year 287 396.
-A node that says so was written by mistake, and to follow it would leave no room for those who come after."""
+"""No election reaches this epoch: epochs begin at a number of milliseconds since 1970, and this one is in the year 287
+396. A node with such an epoch was written by mistake, and following it would leave no room for later epochs."""
 DEFAULT_GROUP = "main"
 """The group of a service that elects only one primary."""
 
@@ -44,7 +45,7 @@ def read_epoch(text: str) -> Epoch | None:
 def is_host(text: str) -> bool:
     """Whether this can be a host's name or address, as far as its shape tells.
 
-    A name's labels have 1 to 63 characters: letters, digits, hyphens and, as people's networks have them, underscores.
+    A name's labels have 1 to 63 characters: letters, digits, hyphens and, as private networks use them, underscores.
     Names in other scripts are judged by what they become in the domain name system. A resolver would refuse anything
     else with an error of its own kind.
     """
@@ -98,7 +99,7 @@ class Instance:
     """The worker id: stable over one process's life, unique in the service."""
     endpoint: Endpoint
     weight: float = 1.0
-    """Relative share of calls; 0 takes it out of the picking."""
+    """Relative share of calls; an instance of weight 0 gets none."""
     zone: str = ""
     protocols: tuple[str, ...] = ()
     """Dialects it speaks, most preferred first; ``zkrpc`` among them means control frames are understood."""
@@ -115,13 +116,13 @@ class Instance:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Primary:
-    """Who leads a group of a service, as far as somebody knows."""
+    """The primary of a group of a service, as far as it is known."""
 
     endpoint: Endpoint
     epoch: int
 
     def __str__(self) -> str:
-        """Place and epoch."""
+        """Endpoint and epoch."""
         return f"{self.endpoint} (epoch {self.epoch})"
 
 
@@ -133,19 +134,19 @@ class Snapshot:
     instances: tuple[Instance, ...] = ()
     """Ordered by id, one per endpoint."""
     confirmed_at: float | None = None
-    """Monotonic time of the last agreement with ZooKeeper; None while it comes from a file."""
+    """Monotonic time at which ZooKeeper last confirmed it; None while it comes from a file."""
     skipped: int = 0
     """Records that could not be read and were left out."""
     remark: str = ""
-    """Why there may be none, as far as the registry knows more than that: for an error's text."""
+    """Why there may be no instance, if the registry knows a reason; part of an error's text."""
 
 
 class Resolver(Protocol):
-    """Who knows the members of one service: ZooKeeper, a file, or a fixed list."""
+    """A source of the members of one service: ZooKeeper, a file, or a fixed list."""
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """The last list known; None, or one without instances, before there is one."""
+        """The last known list; None, or one without instances, before there is one."""
         ...
 
     def subscribe(self, callback: Callable[[Snapshot], None], /) -> Callable[[], object]:
@@ -166,7 +167,7 @@ class Resolver(Protocol):
 
 @runtime_checkable
 class PrimarySource(Protocol):
-    """A resolver that also knows who leads. One that does not leaves clients to find out by asking."""
+    """A resolver that also knows the primaries. With another resolver clients learn them from servers' redirects."""
 
     def follow_primary(self, group: str, callback: Callable[[Primary | None], None], /) -> Callable[[], object]:
         """Calls back with the group's primary, or None while there is none: now if it is known, and at every change,
@@ -179,7 +180,8 @@ class PrimarySource(Protocol):
 
 @runtime_checkable
 class ConfigSource(Protocol):
-    """A resolver that also knows the service's config. One that does not leaves the IDL's word and client code's."""
+    """A resolver that also knows the service's config. With another resolver only the IDL and client code set
+    values."""
 
     def follow_config(self, callback: Callable[[ServiceConfig], None], /) -> Callable[[], object]:
         """Calls back with the service's config: now if it is known, and at every change, from a greenlet of this hub.

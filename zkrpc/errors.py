@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Executed(enum.Enum):
-    """Did the handler run? Retry, hedging and failover derive from this alone."""
+    """Whether the handler ran. Retries, hedging and failover depend on this alone."""
 
     NO = "no"
     """Certainly not: sending it again cannot do anything twice."""
@@ -141,9 +141,9 @@ class CallError(RpcError):
 
 
 class Unavailable(CallError):
-    """Nobody could be asked: no instance, connection refused, or the client is closed.
+    """No instance could be reached: there is none, it refused the connection, or the client is closed.
 
-    ``nobody`` is True if the service has no instances at all, so that only one that comes can change anything.
+    ``nobody`` is True if the service has no instances at all, so that a call can only wait for one.
     """
 
     default_executed = Executed.NO
@@ -193,7 +193,7 @@ class UnknownMethod(Rejected):
 
 class TooLarge(Rejected, LocalProtocolError):
     """The call, or its headers, are larger than a limit; both sizes are in the text. Raised before a byte is sent where
-    the limit is known, else said by the server. Not repeated, but at an instance that may take more."""
+    the limit is known, else said by the server. It is only tried again at an instance that may accept more."""
 
 
 class NotPrimary(Rejected):
@@ -218,7 +218,8 @@ class NotPrimary(Rejected):
 
 
 class StaleEpoch(Rejected):
-    """A primary of the epoch ``current`` met somebody who has already ``seen`` a higher one: its time is over."""
+    """A primary of the epoch ``current`` got a request from a caller that has already ``seen`` a higher one: it is no
+    longer the primary."""
 
     def __init__(
         self,

@@ -1,15 +1,15 @@
-"""What a forked child does not get from its parent: the hub, and with it every greenlet but the one that forked.
+"""Forking: a child does not get its parent's hub, nor any greenlet but the one that forked.
 
 A fork copies the hub with all that is scheduled on it: the handlers in flight would go on in both processes, timers
-would fire in both, and both would read from one socket. gevent's own way (``reinit``) keeps it so, as some programs
-want it. Where something of zkrpc's lives on the hub it is left behind instead, as threads are: in the child only the
-greenlet that called ``fork`` goes on, on a hub of its own that is made when it first waits.
+would fire in both, and both would read from one socket. gevent's own way (``reinit``) keeps all of it, as some programs
+want. If any object of zkrpc is open on the hub, the hub is left behind instead, as a fork leaves threads behind: in the
+child only the greenlet that called ``fork`` goes on, on a hub of its own that is made when it first waits.
 
-The old hub must never be switched to again, since its loop is gone. The one way there was is the end of the greenlet
-that forked, whose parent it is. So that greenlet gets another parent, which ends the process, as the end of the main
-program would.
+The old hub must never be switched to again, since its loop is gone. That would happen only when the greenlet that
+forked ends, as the hub is its parent. So that greenlet gets another parent, which ends the process, as the end of the
+main program would.
 
-What was left behind is never freed: to free a greenlet that waits is to run the rest of it.
+What was left behind is never freed: freeing a greenlet that waits would run the rest of it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from gevent.hub import Hub
 from gevent.monkey import get_original
 
 _HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-"""What a loop may have taken over from Python. Its watchers are gone, and nobody would hear the signal."""
+"""Signals that the old loop may have taken over from Python. Its watchers are gone, so the signals would be lost."""
 _SIGACTION_SIZE = 1024
 """Bytes, at least those of a ``struct sigaction``, which has some 152."""
 
@@ -51,7 +51,7 @@ def leave_behind(*objects: object) -> None:
 def leave_hub() -> None:
     """In a forked child: goes on without the hub of this thread.
 
-    In a callback of the hub itself there is no going on without it: then its loop is only made fit for the child.
+    In a callback of the hub itself the hub is needed to go on: then only its loop is made usable in the child.
     """
     hub = get_hub_if_exists()
     if hub is None:
@@ -71,7 +71,7 @@ def leave_hub() -> None:
 
 
 def exit_child(status: object = None) -> None:
-    """Ends a forked child as the end of its main program would; what its parent's greenlets had in mind is not done.
+    """Ends a forked child as the end of its main program would, without running the parent's greenlets.
 
     ``status`` is what ``sys.exit`` takes.
     """
@@ -86,7 +86,7 @@ def exit_child(status: object = None) -> None:
 
 
 def status_of(error: BaseException) -> object:
-    """What a program that ends with this exception tells its parent; the exception is printed where Python would."""
+    """The exit status of a program that ends with this exception; the exception is printed if Python would print it."""
     if isinstance(error, SystemExit):
         return error.code
     if isinstance(error, GreenletExit):
@@ -97,7 +97,7 @@ def status_of(error: BaseException) -> object:
 
 @contextlib.contextmanager
 def _children_waited_for_as_before() -> Iterator[None]:
-    """Leaves SIGCHLD as it was, by the kernel's structure: Python cannot tell whose a handler written in C is."""
+    """Restores SIGCHLD afterwards, as a raw kernel structure, since Python cannot represent a handler written in C."""
     sigaction = ctypes.CDLL(None).sigaction
     before = ctypes.create_string_buffer(_SIGACTION_SIZE)
     sigaction(int(signal.SIGCHLD), None, before)
@@ -119,12 +119,12 @@ class _NextLoop:
 
     @classmethod
     def announce(cls) -> None:
-        """The next default loop that is made is not the first one."""
+        """Has the next default loop count as not the first one."""
         if _config.loop is not cls:
             cls._class, _config.loop = _config.loop, cls
 
     def __new__(cls, flags: Any = None, default: Any = None) -> Any:
-        """A loop of the real class."""
+        """Makes a loop of the real class."""
         with _children_waited_for_as_before():
             loop = cls._class(flags=flags, default=default)
         if loop.default:
@@ -150,7 +150,7 @@ def _end_with_this_greenlet(hub: Hub) -> None:
 
 
 class _Deaf:
-    """Stands for the loop that a greenlet uses when it ends, to tell those who wait for it: here nobody does."""
+    """Stands for the loop that a greenlet uses at its end to notify waiting greenlets; in the child there are none."""
 
     def run_callback(self, *_: object) -> None:
         """Does nothing."""
@@ -166,11 +166,11 @@ class _End(SwitchOutGreenletWithLoop):
         self._status: object = None
 
     def handle_error(self, context: object, kind: Any, value: Any, trace: Any) -> None:
-        """What a ``gevent.Greenlet`` tells of its end."""
+        """Called by a ``gevent.Greenlet`` that ends with an exception."""
         self._status = status_of(value if isinstance(value, BaseException) else kind(value))
 
     def run(self) -> None:
-        """Goes back to the greenlet at once, and comes here when it has ended."""
+        """Switches back to the greenlet at once, and goes on here when that has ended."""
         try:
             self._greenlet.switch()
         except BaseException as error:  # of a raw greenlet

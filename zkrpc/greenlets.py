@@ -1,8 +1,8 @@
-"""Spawning with the context kept, and work for threads: what handlers start beside themselves.
+"""Greenlets that keep the caller's context, and threads for blocking work: for handlers that start work of their own.
 
 A gevent greenlet starts with an empty contextvars context, however it is spawned, so the deadline and the trace of the
-call being served would vanish at the first spawn. Whoever spawns work *on behalf of a call* uses this; background work
-that belongs to no call uses ``gevent.spawn``.
+call being served would be lost at the first spawn. Use this for work *on behalf of a call*, and ``gevent.spawn`` for
+background work that belongs to no call.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ def offload(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
 def _run_here(
     pid: int, function: Callable[..., T], arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[T | None, BaseException | None]:
-    """In the thread. Raises nothing: gevent prints what a thread raises, and the error is the caller's to tell of.
+    """Runs in the thread. Returns errors instead of raising them, as gevent would print them, and reporting them is up
+    to the caller.
 
-    A forked child that comes back has no one to come back to: its parent's hub is not here.
+    A child that was forked by the function ends here, as its parent's hub does not exist in it.
     """
     try:
         result = function(*arguments, **options)

@@ -1,11 +1,11 @@
-"""Text that others wrote, made safe to be read by people: in a terminal, a log, or an error's message.
+"""Makes text from elsewhere safe to show to people: in a terminal, a log, or an error's message.
 
-Names of nodes, fields of records, headers and the words of a server are whatever somebody put there. Shown as they are,
-an escape sequence repaints the operator's terminal, a line break forges a line of the log, a mark of direction turns a
-path round. So whatever is not plainly visible is written as Python writes it in a literal, ``\\x1b`` and ``\\u202e``;
-what is visible stays, in whatever script. This is the only place that does so, and foreign text gets into a message
-through here or through ``repr``, which escapes the same characters. JSON for programs does not pass here: it escapes in
-its own way and stays exact.
+Names of nodes, fields of records, headers and error messages of servers may hold any character. Shown as they are, an
+escape sequence could repaint the operator's terminal, a line break could forge a line of the log, and a direction mark
+could reverse a path. So every character that is not visible is written as in a Python literal, ``\\x1b`` or
+``\\u202e``; visible characters stay, in any script. This is the only place that does so, and foreign text gets into a
+message through here or through ``repr``, which escapes the same characters. JSON for programs does not need it: JSON
+has escapes of its own and stays exact.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ LONGEST = 1000
 
 
 def legible(text: object, limit: int = LONGEST) -> str:
-    """``str(text)`` on one line, with everything invisible escaped; what is over ``limit`` characters is counted."""
+    """``str(text)`` on one line, with everything invisible escaped; after ``limit`` characters only their number is
+    told."""
     shown = str(text)
     over = len(shown) - limit
     if over > 0:

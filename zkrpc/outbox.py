@@ -1,7 +1,6 @@
-"""What waits to be sent to one peer: as much at once as the socket takes, the rest when it takes more.
+"""The send buffer of one connection: sends at once as much as the socket takes, and the rest when it takes more.
 
-It knows bytes only, and serves both sides of a connection. It never blocks, but for whoever asks to wait until the peer
-takes some.
+It knows bytes only, and is used by clients and servers. Nothing in it blocks except ``await_progress``.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from gevent.event import Event
 
 
 def _nobody(*_: object) -> None:
-    """Who is told what becomes of a closed one."""
+    """Does nothing: the callback of a closed outbox."""
 
 
 class Outbox:
@@ -24,10 +23,10 @@ class Outbox:
         sock: non-blocking.
         writable: a watcher that fires when the socket takes bytes.
         clock: monotonic seconds.
-        on_empty: called when everything has left that had to wait, and before that, if it was full, when half of its
-            ``capacity`` is left.
-        on_broken: called with the reason when the socket takes nothing any more.
-        capacity: bytes beyond which it is full. It keeps what comes nevertheless; whoever fills it has to stop.
+        on_empty: called when all waiting bytes have left, and, if it was full, also when no more than half of its
+            ``capacity`` waits.
+        on_broken: called with the reason when the connection is broken.
+        capacity: bytes beyond which it is full. It still keeps what is pushed; the caller has to stop.
         pace: bytes that must leave, while any wait, within the time that ``has_stalled`` is asked about.
     """
 
@@ -58,7 +57,7 @@ class Outbox:
         self._closed = False
 
     def __len__(self) -> int:
-        """Bytes that the socket has not taken yet."""
+        """The number of bytes that the socket has not taken yet."""
         return len(self._unsent)
 
     def __repr__(self) -> str:
@@ -66,7 +65,7 @@ class Outbox:
         return f"<Outbox unsent={len(self._unsent)}>"
 
     def push(self, chunk: bytes) -> bool:
-        """Sends what the socket takes, and keeps the rest. False if there is any, or nothing was taken for good."""
+        """Sends what the socket takes, and keeps the rest. False if bytes are left, or the connection is broken."""
         if self._unsent:
             self._unsent += chunk
             self.is_full = self.is_full or len(self._unsent) > self._capacity
@@ -90,12 +89,13 @@ class Outbox:
         return bool(self._unsent) and now - self._stalled_at > longest
 
     def await_progress(self, timeout: float) -> bool:
-        """Waits until the peer takes some; False if it takes nothing for ``timeout`` seconds, or never will."""
+        """Waits until the peer takes bytes; False if it takes none for ``timeout`` seconds, or the connection is
+        closed."""
         self._progress = self._progress or Event()
         return bool(self._progress.wait(timeout)) and not self._closed
 
     def close(self) -> None:
-        """Nothing more is sent; the watcher, the bytes and whoever was to be told are freed."""
+        """Sends nothing more, and frees the watcher, the bytes and the callbacks."""
         self._closed = True
         self._unsent = bytearray()
         self._on_empty = self._on_broken = _nobody
@@ -129,7 +129,7 @@ class Outbox:
             progress.set()
 
     def _tell(self, error: OSError) -> int:
-        """How much was sent by a send that failed: nothing. If that is for good, the owner is told."""
+        """Returns 0, the bytes sent by a failed send. If the connection is broken, the owner is told."""
         if not isinstance(error, (BlockingIOError, InterruptedError)):
             self._on_broken(error)
         return 0

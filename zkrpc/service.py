@@ -1,7 +1,7 @@
-"""What is served: an interface, its handler, and everything that is said about them before anything runs.
+"""What is served: an interface, its handler, and all their settings, as a value.
 
-A value that a module of the application makes when it is imported, and that a worker process then serves; so it opens
-nothing, and the handler is made as late as possible.
+A module of the application makes it when it is imported, and a worker process serves it then; so it opens nothing, and
+the handler is made as late as possible.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Service:
         name: the name in the registry; the interface's name in lower case if not given.
         config: limits and times of the server.
         interceptors: run around every handler, the first one outermost.
-        is_ready: asked before the instance registers, every 0.1 s until it says True.
+        is_ready: called before the instance registers, every 0.1 s until it returns True.
         ready_timeout: seconds after which a service that is not ready gives up.
         version: free text shown to operators.
         metadata: facts published with the registration, text to text.
@@ -80,7 +80,7 @@ class Service:
     def make_handler(self) -> object:
         """The handler object: the one given, or what the given class or function makes.
 
-        Raises ConfigError if that wants arguments, or makes nothing; what it raises itself is left as it is.
+        Raises ConfigError if that needs arguments, or returns None; its own exceptions are not changed.
         """
         make = self.handler
         # An object that can be called and has methods of the interface is a handler, if perhaps not a whole one.

@@ -1,8 +1,8 @@
-"""Can anybody else have written what lies there? Asked before a file or folder of ours is believed, or run.
+"""Whether another user can have written a file or folder, checked before it is read or executed.
 
-What is ours belongs to us or to root, and nobody else may write to it. In a folder where everybody may write, the
-sticky bit keeps others from replacing what is ours, so what lies there is judged by itself. A folder may be writable
-for our own group, as containers with an arbitrary user have it.
+A trusted file or folder belongs to this user or to root, and no other user may write to it. In a folder to which
+everybody may write, the sticky bit keeps others from replacing this user's files, so each file there is judged by
+itself. A folder may be writable for this user's own group, as in containers that run under an arbitrary user.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def distrust(found: os.stat_result, path: Path) -> str:
-    """Why somebody else may have written the file or folder, and what to do about it; empty if nobody can have."""
+    """Why another user may have written the file or folder, and what to do about it; empty if none can have."""
     if found.st_uid not in (0, os.geteuid()):
         return f"{path} belongs to user {found.st_uid}, not to {os.geteuid()}; chown it, or use another place"
     if stat.S_ISDIR(found.st_mode):
