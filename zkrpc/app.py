@@ -155,7 +155,7 @@ class App:
         self.server.kill()
 
     def wait_stopped(self, timeout: float | None = None) -> bool:
-        """Waits for the end of a stop that somebody else began."""
+        """Waits for the end of a stop that was begun elsewhere."""
         return self.server.wait_stopped(timeout)
 
     def _hand_over(self) -> None:

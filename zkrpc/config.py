@@ -39,9 +39,9 @@ HEDGE_OFF = "off"
 BALANCING = ("p2c", "round_robin", "consistent_hash")
 """The names of the ways to pick an instance."""
 DEFAULT_BALANCING = "p2c"
-"""The way to pick an instance where nobody says otherwise."""
+"""How an instance is picked by default."""
 DEFAULT_WARM_UP = 30.0
-"""Seconds from the start of an instance until it gets its full weight, where nobody says otherwise."""
+"""Seconds from the start of an instance until it gets its full weight, by default."""
 
 
 def _require(holder: object, rule: str, *fields: str) -> None:

@@ -14,7 +14,7 @@ DEADLINE_BUDGET = "Deadline-Budget"
 """The metadata key under which it travels: time the caller still waits, in whole milliseconds and ASCII digits."""
 
 _LONGEST = 2**31 - 1
-"""Milliseconds; whoever says more, in up to ``_MOST_DIGITS`` digits, is taken to say this."""
+"""Milliseconds; a larger budget, of up to ``_MOST_DIGITS`` digits, counts as this."""
 _MOST_DIGITS = 10
 
 

@@ -1,31 +1,31 @@
-"""Runs a machine that wants things done: the one loop that all shells around such machines share.
+"""Drives a state machine that gives effects: the loop that the shells of all such machines share.
 
-A machine decides and does nothing; a shell does and decides nothing. Between the two lies a loop that is the same for
-an election, a registration or a list of members, and it is here. One greenlet makes *turns*:
+A machine decides and carries out nothing; a shell carries out and decides nothing. The loop between the two is the same
+for an election, a registration and a list of members, and it is written here once. One greenlet makes *turns*:
 
-1. ``observe`` tells the machine what the shell sees now.
-2. ``handle_timer`` tells it the time.
-3. What it wants done is done by ``obey``, effect by effect, until it wants nothing more; then ``settled`` is called.
-4. It waits for the machine's timer, for ``changed`` or for ``nudged``, whichever comes first.
+1. ``observe`` tells the machine what the shell knows now. 2. ``handle_timer`` tells it the time. 3. ``obey`` carries
+out the machine's effects, one by one, until there are no more; then ``settled`` is called. 4. The greenlet waits for
+the machine's timer, for ``changed`` or for ``nudged``, whichever comes first.
 
-**What a machine must have** is :class:`Machine`: ``effects()`` hands each effect out once, in order; ``next_timer()``
-and ``handle_timer(now)`` tell when and that it is time, and a call too early or too many does no harm.
+**What a machine must have** is :class:`Machine`: ``effects()`` gives each effect once, in order; ``next_timer()`` says
+when to call ``handle_timer(now)``, which may also be called early, or twice.
 
-**Order.** Effects are obeyed one at a time, in the order in which the machine wanted them. Any greenlet may tell the
-machine something and then call :meth:`Driver.carry_out`. If somebody is obeying at that moment, by a call further up or
-because ``obey`` waits, it returns at once, and what is new is obeyed by them, after what was wanted before.
+**Order.** Effects are carried out one at a time, in the order in which the machine gave them. Any greenlet may tell the
+machine something and then call :meth:`Driver.carry_out`. If effects are being carried out at that moment, by a caller
+further up the stack or by a greenlet that waits in ``obey``, it returns at once, and that caller or greenlet also
+carries out the new effects, after the earlier ones.
 
-**Failures.** What ``obey`` raises reaches whoever called ``carry_out``, and that effect is not tried again; those after
-it are obeyed in the next turn. In a turn it ends the driver, and gevent prints it. So a shell that has to survive
-a failure catches it in ``obey`` and tells the machine. The same goes for exceptions that are no ``Exception``, as
-gevent's and kazoo's timeouts are.
+**Failures.** An exception of ``obey`` is raised from ``carry_out``, and that effect is not tried again; the effects
+after it are carried out in the next turn. An exception in a turn ends the driver, and gevent prints it. So a shell that
+has to survive a failure catches it in ``obey`` and tells the machine. The same holds for exceptions that are not an
+``Exception``, such as gevent's and kazoo's timeouts.
 
-**The end.** After :meth:`Driver.kill` nothing is obeyed any more, and nothing is waited for. :meth:`Driver.close` lets
-the effect in hand end, calls ``finish`` in the driver's greenlet, and waits for all that within a bound; what the
-machine wants in the meantime still goes to ``obey``, which looks at ``closing`` if it is to be left out.
+**The end.** After :meth:`Driver.kill` no effect is carried out, and nothing is waited for. :meth:`Driver.close` lets
+the current effect end, calls ``finish`` in the driver's greenlet, and waits for both within a bound; effects that the
+machine gives in the meantime still go to ``obey``, which checks ``closing`` to leave them out.
 
 **Timers in the past.** One turn follows at once, because obeying may have taken longer than the timer. If the timer is
-in the past even then, turns are 10 ms apart: a machine whose timer does not move costs little and holds up nobody.
+in the past even then, turns are 10 ms apart: a machine whose timer does not move costs little and blocks nothing.
 """
 
 from __future__ import annotations
@@ -49,25 +49,25 @@ class Machine(Protocol[Wanted]):
     """What the driver needs of a machine; see the module's text."""
 
     def effects(self) -> Sequence[Wanted]:
-        """What is to be done, each once, in order."""
+        """The effects to carry out, each once, in order."""
 
     def next_timer(self) -> float | None:
-        """When to call ``handle_timer``; None if no time is waited for."""
+        """When to call ``handle_timer``; None while no timer runs."""
 
     def handle_timer(self, now: float) -> None:
-        """It is that time, or not yet."""
+        """Does what is due at ``now``; nothing if that is too early."""
 
 
 class Driver(Generic[Effect]):
     """Drives one machine, from ``start`` until ``close`` or ``kill``.
 
     Args:
-        machine: what decides.
-        obey: does one effect. It may wait.
-        clock: the machine's time.
-        observe: called first in each turn, with whether ``changed`` was set; tells the machine what there is to tell.
-            It may wait, and may return a time at which to be called again even if nothing happens.
-        settled: called whenever all effects have been obeyed, by whoever obeyed them. It must not wait.
+        machine: the state machine.
+        obey: carries out one effect. It may wait.
+        clock: monotonic seconds, the machine's time.
+        observe: called first in each turn, with whether ``changed`` was set; tells the machine what has changed. It may
+            wait, and may return a time at which it is to be called again even if nothing happens.
+        settled: called whenever all effects have been carried out, by the greenlet that did so. It must not wait.
         finish: called once, after the last turn, if the driver is closed and not killed.
     """
 
@@ -82,11 +82,11 @@ class Driver(Generic[Effect]):
         finish: Callable[[], object] = lambda: None,
     ) -> None:
         self.changed = Event()
-        """To be set when something that the shell watches may have changed: ZooKeeper's watches take it."""
+        """Set it when something that the shell watches may have changed; ZooKeeper watches set it."""
         self.nudged = Event()
-        """To be set when there is a reason for a turn, but nothing that is watched has changed."""
+        """Set it when a turn is needed although nothing that is watched has changed."""
         self.closing = False
-        """The end has come, or is near."""
+        """True once the driver is being closed or killed."""
         self._machine = machine
         self._obey = obey
         self._clock = clock
@@ -100,7 +100,7 @@ class Driver(Generic[Effect]):
         self._greenlet: gevent.Greenlet[..., None] | None = None
 
     def __repr__(self) -> str:
-        """The machine, and what the driver is about."""
+        """The machine, and the driver's state."""
         if self._greenlet is None:
             doing = "not started"
         elif self._greenlet.dead:
@@ -110,12 +110,13 @@ class Driver(Generic[Effect]):
         return f"<Driver {doing} {self._machine!r}>"
 
     def start(self) -> None:
-        """Begins to make turns, and returns at once. Does nothing the second time, or at the end."""
+        """Begins to make turns, and returns at once. Does nothing if the driver was started or ended before."""
         if self._greenlet is None and not self.closing:
             self._greenlet = gevent.spawn(self._run)
 
     def carry_out(self) -> None:
-        """Does what the machine wants done, after it has been told something; the driver then reads its timer anew."""
+        """Carries out the machine's effects, after the machine has been told something; the driver then reads its timer
+        anew."""
         if self._obeying or self._killed:
             return
         self._obeying = True
@@ -130,14 +131,14 @@ class Driver(Generic[Effect]):
             self._settled()
 
     def kill(self) -> None:
-        """Ends at once, without waiting: nothing more is obeyed, and what is being obeyed in a turn is broken off."""
+        """Ends at once, without waiting: no more effects are carried out, and one that runs in a turn is aborted."""
         self.closing = self._killed = True
         self.nudged.set()
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
             self._greenlet.kill(block=False)
 
     def close(self) -> None:
-        """Ends after what is being obeyed, within about a second: then it is broken off."""
+        """Ends after the current effect, which is aborted if it takes longer than about a second."""
         self.closing = True
         self.nudged.set()
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():

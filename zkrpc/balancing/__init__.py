@@ -11,7 +11,7 @@ module         says                                                       when i
 ``warmup``     which part of its weight an instance has by its age        about once a second while one is young
 ``zones``      whether the own zone will do                               when members, weights or health change
 ``subset``     which few of many this client talks to                     the same
-``picker``     who gets this call: makes ``p2c``, ``round_robin`` or      made when the above change; asked for every
+``picker``     which gets this call: makes ``p2c``, ``round_robin`` or    made when the above change; asked for every
                ``consistent_hash``                                        call
 =============  =========================================================  ==========================================
 

@@ -6,10 +6,10 @@ algorithm has to remember across such a change (whose turn it is, who owns which
 that is replaced.
 
 ====================  ==================================================  =============================
-kind                  who is picked                                       remembered across a change
+kind                  which is picked                                     remembered across a change
 ====================  ==================================================  =============================
 ``p2c``               the less loaded of two drawn at random              nothing: the load is theirs
-``round_robin``       everybody in turn, as often as they weigh           how long each has yet to wait
+``round_robin``       each in turn, as often as its weight says           how long each has yet to wait
 ``consistent_hash``   the owner of the key; without a key as ``p2c``      who owns which keys
 ====================  ==================================================  =============================
 """

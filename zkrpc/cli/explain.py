@@ -1,4 +1,5 @@
-"""``zkrpc explain``: how the methods of a service are called and who said so, and why an instance is picked or is not.
+"""``zkrpc explain``: shows how the methods of a service are called, which source sets each value, and why an instance
+is picked or not.
 
 The command runs outside of any client, so it shows what the IDL, the service's config, the registry and the instances
 themselves say. What client code sets, and what a client has learnt by calling, is known in that client only;

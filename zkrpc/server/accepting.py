@@ -3,10 +3,10 @@
 ========  =============================================  ===========================================================
 state     means                                          left by
 ========  =============================================  ===========================================================
-OPEN      whoever connects is accepted                   no descriptor or no memory left, or anything else that would
+OPEN      connections are accepted                       no descriptor or no memory left, or anything else that would
                                                          turn in circles: PAUSED, said once
-PAUSED    nobody is, as it would only fail again; those  the pause is over: one try. If it fails the pause doubles,
-          who connect wait in the kernel's backlog       else OPEN, said once
+PAUSED    none is, as it would only fail again; peers    the pause is over: one try. If it fails the pause doubles,
+          that connect wait in the kernel's backlog      else OPEN, said once
 ========  =============================================  ===========================================================
 
 A connection that its peer has closed before it was accepted is no reason to pause: the next one is accepted.

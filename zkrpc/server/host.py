@@ -28,7 +28,7 @@ class ConnectionHost(Protocol):
     turns: Turns
     buffers: Buffers
     request_observer: RequestObserver | None
-    """Who is told of requests that are refused; None if nobody listens."""
+    """Makes events of requests that are refused; None if no observer wants them."""
     is_draining: bool
     """True once connected peers were asked to send their calls elsewhere."""
     attended: set[ServerConnection]

@@ -1,7 +1,7 @@
-"""What a server tells its observers of requests: how each one ended, and which were never run. Pure.
+"""What a server tells its observers about requests: how each one ended, and which were never run. Pure.
 
-Nothing of this is on the way of a request unless somebody listens: the server then has this dispatcher in place of the
-plain one, and its connections answer what they refuse through :meth:`RequestObserver.refused`.
+None of this code runs for a request unless its events are wanted: then the server has this dispatcher in place of the
+plain one, and its connections report refused requests to :meth:`RequestObserver.refused`.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from zkrpc.wire.message import Request
 from zkrpc.wire.status import Status
 
 Met: TypeAlias = tuple[str, str]
-"""What a request met instead of a value: the name of an exception's class, and whether the handler had run."""
+"""How a request ended without a value: the name of the exception's class, and whether the handler had run."""
 
 
 class RequestObserver:
     """Makes events of requests.
 
     Args:
-        observers: who is told.
+        observers: the observers to tell.
         service: the name in the registry.
-        interface: what is served.
+        interface: the interface that is served.
         clock: monotonic seconds.
     """
 
@@ -44,7 +44,7 @@ class RequestObserver:
         self._clock = clock
 
     def finished(self, request: Request, peer: str, began: float, answer: Answer | None, met: Met | None) -> None:
-        """A request was dispatched at ``began``, met this on its way, and led to this answer."""
+        """A request was dispatched at ``began`` and got this answer; ``met`` is the exception, if it ended with one."""
         error, executed = met or ("", "yes")
         declared, epoch = False, None
         headers = None if answer is None else answer.headers
@@ -59,7 +59,7 @@ class RequestObserver:
         self._tell(request, peer, began, error, declared, executed, epoch)
 
     def ended(self, request: Request, peer: str, began: float, error: BaseException) -> None:
-        """A handler was ended by something stronger than an Exception."""
+        """A handler was ended by a BaseException that is not an Exception."""
         self._tell(request, peer, began, type(error).__name__, False, "maybe", None)
 
     def refused(self, request: Request, peer: str, answer: Answer | None) -> None:
@@ -104,7 +104,7 @@ class ObservedDispatcher(Dispatcher):
         self._met: dict[Request, Met] = {}
 
     def dispatch(self, request: Request, peer: str, now: float) -> Answer | None:
-        """As every dispatcher's."""
+        """The same as :meth:`Dispatcher.dispatch`."""
         try:
             answer = super().dispatch(request, peer, now)
         except BaseException as error:

@@ -96,7 +96,7 @@ class Server:
         self.greenlets = GreenletPool()
         self._peer_log = PeerLog(log)
         self.request_observer: RequestObserver | None = None
-        """Who makes events of requests; None unless somebody listens."""
+        """Makes events of requests; None if no observer wants them."""
         dispatcher: Callable[..., Dispatcher] = Dispatcher
         if self.observers.want(RequestFinished, RequestRefused):
             self.request_observer = RequestObserver(self.observers, self.name, interface, clock)

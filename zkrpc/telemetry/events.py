@@ -14,7 +14,8 @@ from __future__ import annotations
 import dataclasses
 
 OTHER = "_OTHER"
-"""Stands for a method that the interface does not have: what a peer calls such a method is no label for a metric."""
+"""Stands for a method that the interface does not have, as a name that a peer has made up must not become a metric's
+label."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +55,11 @@ class CallFinished(CallEvent):
 
     seconds: float
     attempts: int
-    """Those that its repetitions count; the second copy of a hedged call is not among them."""
+    """How many attempts were made; the second copy of a hedged call is not counted."""
     endpoint: str
     """Whom the last attempt went to; empty if to nobody."""
     error: str = ""
-    """``Cancelled`` if its greenlet was killed, or left by a timeout of its own."""
+    """``Cancelled`` if its greenlet was killed, or interrupted by a timeout of its own."""
     declared: bool = False
     executed: str = "yes"
 
@@ -68,7 +69,7 @@ class AttemptStarted(CallEvent):
     """A client is about to pick an instance for a call, and to send it there."""
 
     attempt: int
-    """1 is the first."""
+    """The attempt's number, from 1."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,7 @@ class AttemptFinished(CallEvent):
     """The instance that was picked; empty if there was none."""
     seconds: float
     error: str = ""
-    """``Cancelled`` if nobody waits for it any more, as of a hedged call's copy that was slower than the other."""
+    """``Cancelled`` if its result is no longer wanted, such as that of the slower copy of a hedged call."""
     declared: bool = False
     executed: str = "yes"
 
@@ -90,12 +91,12 @@ class CallRetried(CallEvent):
     """An attempt has failed, and the call is about to be sent again."""
 
     attempt: int
-    """The one that failed."""
+    """The number of the attempt that failed."""
     endpoint: str
     """Whom it went to; empty if to nobody."""
     error: str
     pause: float
-    """Seconds, at most, that were waited for the next one."""
+    """Seconds until the next attempt, at most."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +104,12 @@ class CallHedged(CallEvent):
     """A call has taken so long that a second copy of it is sent."""
 
     attempt: int
-    """The second copy's."""
+    """The second copy's number."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RetryBudgetExhausted(ClientEvent):
-    """A call was not sent again, or not hedged, because too many were already."""
+    """A call was not sent again, or not hedged, because the retry budget was used up."""
 
 
 # -- a server
@@ -123,18 +124,18 @@ class ServerEvent(Event):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStarted(ServerEvent):
-    """A server takes calls from now on."""
+    """A server accepts calls from now on."""
 
     endpoint: str
-    """Where it listens; empty if it does not."""
+    """The address at which it listens; empty if it does not listen."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class DrainStarted(ServerEvent):
-    """A server has been told to stop, in order or at once."""
+    """A server has begun to stop, gracefully or at once."""
 
     calls: int
-    """Handlers that run, and requests that wait for a place."""
+    """The number of handlers that run, and of requests that wait for a place."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,14 +155,14 @@ class ServerStopped(ServerEvent):
     """A server has stopped."""
 
     seconds: float
-    """Since it was told to."""
+    """Seconds since it began to stop."""
     calls: int
-    """Handlers that had not ended."""
+    """The number of handlers that had not ended."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PeerConnected(ServerEvent):
-    """A server has taken a connection."""
+    """A server has accepted a connection."""
 
     peer: str
 
@@ -181,12 +182,12 @@ class PeerDisconnected(ServerEvent):
     seconds: float
     """How long it was open."""
     reason: str = ""
-    """What was wrong; empty if it ended as connections do."""
+    """What was wrong; empty for a normal end."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFinished(ServerEvent):
-    """A server has dispatched a request and has its answer, if it gets one."""
+    """A server has run a request, and has its answer if one is due."""
 
     interface: str
     method: str
@@ -199,7 +200,7 @@ class RequestFinished(ServerEvent):
     error: str = ""
     declared: bool = False
     executed: str = "yes"
-    """What the caller is told of it."""
+    """Whether the handler ran, as the caller is told."""
     epoch: int | None = None
     """The epoch of the primary that served it; None outside primary-only methods."""
 
@@ -221,8 +222,8 @@ class RequestRefused(ServerEvent):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class HubBlocked(Event):
-    """Something has kept the event loop of this process from running; until then nobody was served."""
+    """Something has kept the event loop of this process from running; no call was served meanwhile."""
 
     seconds: float
     place: str
-    """What it was, as far as it could be seen."""
+    """What blocked it, as far as that could be found out."""

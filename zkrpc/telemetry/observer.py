@@ -1,8 +1,8 @@
-"""Who listens, and how they are told. Pure.
+"""Observers, and how they are told of events. Pure.
 
-An object that has something to tell takes observers when it is made and gathers them into an :class:`Observers`, which
-it asks once whether anybody wants a kind of event. Where nobody does, the code that runs is the code without observers;
-only what happens rarely, such as a connection that opens, is told without asking first.
+An object that tells events takes observers when it is made and gathers them into an :class:`Observers`, which it asks
+once whether a kind of event is wanted. If it is not, the code that runs is the code without observers; only rare
+events, such as a connection that opens, are told without asking first.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ log = logging.getLogger(__name__)
 
 
 class Observer:
-    """Listens to what happens. Subclass it, name the kinds of events in ``kinds``, and override ``receive``.
+    """Receives events. Subclass it, name the kinds of events in ``kinds``, and override ``receive``.
 
-    ``receive`` runs where the thing happens: in the greenlet of a call, or in the event loop itself, between the calls
-    of everybody else. It must return at once and must not wait for anything, not even for a lock that somebody holds
-    for long: put what takes time into a queue that a thread or a greenlet of yours works off. What it raises is logged
-    once for each kind of event, and changes nothing for whoever was observed. The events of one call come in one
-    context (:mod:`contextvars`), those of a hedged call's second copy in a copy of it.
+    ``receive`` runs where the event happens: in the greenlet of a call, or in the event loop itself, while other calls
+    wait. It must return at once and must not wait for anything, not even for a lock that may be held for long: put work
+    that takes time into a queue for a thread or a greenlet of your own. Its exceptions are logged once for each kind of
+    event, and do not affect what is observed. The events of one call come in one context (:mod:`contextvars`), those of
+    a hedged call's second copy in a copy of it.
     """
 
     kinds: Iterable[type[Event]] = (Event,)
-    """What it wants to be told of; a base class such as ``CallEvent`` stands for all of its kinds. Read once, when the
-    observer is handed over."""
+    """The kinds of events to receive; a base class such as ``CallEvent`` stands for all kinds derived from it. Read
+    once, when the observer is handed in."""
 
     def receive(self, event: Event) -> None:
-        """Something happened. Does nothing."""
+        """Called with each event. Does nothing here."""
 
 
 _Receive = Callable[[Event], object]
 
 
 class Observers:
-    """The observers of one object. Raises ConfigError for what is none.
+    """The observers of one object. Raises ConfigError for an object that is not an Observer.
 
-    It is iterable, so that it can be handed on wherever observers are taken.
+    It is iterable, so that it can be passed on wherever observers are accepted.
     """
 
     __slots__ = ("_complained", "_found", "_observers")
@@ -59,19 +59,19 @@ class Observers:
         self._complained: set[tuple[int, type[Event]]] = set()
 
     def __iter__(self) -> Iterator[Observer]:
-        """All of them."""
+        """All observers."""
         return (observer for observer, _ in self._observers)
 
     def __repr__(self) -> str:
-        """Who they are."""
+        """The observers."""
         return f"<Observers {', '.join(type(observer).__name__ for observer in self) or 'none'}>"
 
     def want(self, *kinds: type[Event]) -> bool:
-        """Whether anybody listens to one of these kinds."""
+        """Whether an observer wants one of these kinds."""
         return any(self._listeners(kind) for kind in kinds)
 
     def tell(self, event: Event) -> None:
-        """Tells everybody who wants events of this kind, in the order in which they were given."""
+        """Passes an event to every observer that wants its kind, in the order in which they were given."""
         for receive in self._listeners(type(event)):
             try:
                 receive(event)
@@ -92,11 +92,11 @@ class Observers:
 
 
 NOBODY = Observers()
-"""Where nobody listens."""
+"""No observers."""
 
 
 def gather(observers: Iterable[Observer]) -> Observers:
-    """These observers, ready to be told. What is gathered already stays as it is."""
+    """Makes an Observers of them; returns one that is an Observers already as it is."""
     if isinstance(observers, Observers):
         return observers
     observers = tuple(observers)

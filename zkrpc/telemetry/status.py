@@ -1,6 +1,6 @@
-"""The state of things as values, for whoever looks in: metrics, pages, commands, tests. Pure values.
+"""The states of clients, servers, sessions and elections as values, for metrics, pages, commands and tests.
 
-Each says what was so at one moment. Every field is a plain value, a list of them, or another of these values, so that
+Each describes one moment. Every field is a plain value, a list of them, or another of these values, so that
 ``dataclasses.asdict`` of any of them can be written as JSON; what is not known is None. Durations are in seconds.
 """
 
@@ -12,24 +12,24 @@ from collections.abc import Mapping, Sequence
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PeerStatus:
-    """What a server has of one address: an IPv4 address, or the network of an IPv6 one."""
+    """What one peer address uses of a server: an IPv4 address, or the network of an IPv6 one."""
 
     address: str
     connections: int
     holding: int
-    """Handlers for it that have blocked."""
+    """Its handlers that have blocked."""
     queued: int
-    """Requests of it that wait for a place."""
+    """Its requests that wait for a place."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStatus:
-    """A server."""
+    """The state of a server."""
 
     service: str
     interface: str
     endpoint: str | None
-    """Where it listens, ``host:port``."""
+    """The address at which it listens, ``host:port``; None before."""
     state: str
     """``starting``, ``serving``, ``draining`` or ``stopped``."""
     accepts_calls: bool
@@ -38,18 +38,18 @@ class ServerStatus:
     connections: int
     max_connections: int
     running: int
-    """Handlers."""
+    """Handlers that run."""
     limit: int
-    """How many may run at once, as of now."""
+    """How many may run at once at the moment."""
     max_concurrent: int
-    """What the limit never exceeds."""
+    """The upper bound of the limit."""
     queued: int
     """Requests that wait for a place."""
     max_queue: int
     buffered: int
-    """Bytes held for all peers, as far as they count."""
+    """Bytes held for all peers, as counted against ``max_buffered``."""
     max_buffered: int
     calls: Mapping[str, int]
-    """How many calls of each method run or wait for a place; those are counted whose handler has blocked."""
+    """How many calls of each method wait for a place or have a handler that has blocked."""
     peers: Sequence[PeerStatus]
     """By address, the ones with most connections first."""

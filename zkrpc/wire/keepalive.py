@@ -7,7 +7,7 @@ for a while is asked for a sign of life; any byte counts as one, not only the an
 =========  ===========================================================  =============================================
 state      means                                                        left by
 =========  ===========================================================  =============================================
-HEARD      bytes came lately, or nobody minds that none did             silence for ``time`` (``idle_time`` while
+HEARD      bytes came lately, or none were expected                     silence for ``time`` (``idle_time`` while
                                                                         nothing is in flight): PING, and ASKED
 ASKED      it was asked                                                 any byte: HEARD; no byte for ``patience``:
                                                                         SUSPECT, and SILENT

@@ -1,7 +1,7 @@
-"""How an error travels: what an answer of kind EXCEPTION says beside its text, and what a caller makes of it.
+"""How an error travels: what an answer of kind EXCEPTION holds beside its text, and which error the caller raises for
+it.
 
-Thrift's own exception is a text and a number, its kind. A zkrpc server says more in headers, which peers of other makes
-pass over:
+Thrift's own exception is a text and a number, its kind. A zkrpc server adds headers, which other clients ignore:
 
 ========================  ====================================================  ========================
 header                    says                                                  on
@@ -16,11 +16,12 @@ header                    says                                                  
 ``zkrpc-seen``            the epoch that the caller had seen                    StaleEpoch
 ========================  ====================================================  ========================
 
-Without headers only the kind speaks: an unknown method is known not to have run, of everything else the worst is
-assumed. A name that is not known (of a later version, or of an application's own class) is told apart by what it did.
+Without headers only the kind is known: an unknown method has certainly not run, for everything else the worst is
+assumed. For a name that this version does not know (of a later version, or of an application's own class) the error is
+chosen by ``zkrpc-executed``.
 
-What a server says by itself is a constant here; what an interceptor or an election raised becomes a status by
-:func:`status_of`. Both ends are in this module, and neither raises for what the other may have written.
+A server's own refusals are constants here; :func:`status_of` makes a status of what an interceptor or an election
+raised. Writing and reading are both in this module, and reading never raises, whatever a peer has written.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ from zkrpc.wire import headers as keys
 from zkrpc.wire.theader import NO_HEADERS
 
 _LONGEST_RETRY_AFTER = 3600.0
-"""Seconds; who asks for more is given no more."""
+"""Seconds; a longer hint counts as this."""
 
 
 class Status(NamedTuple):
@@ -62,12 +63,12 @@ class Status(NamedTuple):
 
     @property
     def error(self) -> str:
-        """The name of the class to raise; empty if only the kind speaks."""
+        """The name of the class to raise; empty if only the kind is known."""
         return self.headers.get(keys.ERROR, "")
 
     @property
     def executed(self) -> str:
-        """Whether the handler ran, in the words of :class:`~zkrpc.errors.Executed`; empty if only the kind speaks."""
+        """Whether the handler ran, as a value of :class:`~zkrpc.errors.Executed`; empty if only the kind is known."""
         return self.headers.get(keys.EXECUTED, "")
 
 
@@ -82,23 +83,23 @@ def _headers(error: type[RpcError], executed: Executed) -> dict[str, str]:
 
 
 OVERLOADED = _status(Overloaded)
-"""There is no place for the call, nor in the queue; or the peer does not read its replies."""
+"""There is no place for the call, and none in the queue; or the peer does not read its replies."""
 DRAINING = _status(Draining)
 """The server is stopping, and the call was not begun."""
 STOPPED = _status(Draining, Executed.MAYBE)
 """The server stopped while the handler ran."""
 TOO_LATE = _status(DeadlineExceeded)
-"""The caller's time was over before the handler ran."""
+"""The caller's deadline passed before the handler ran."""
 UNKNOWN_METHOD = _status(UnknownMethod, kind=FailureKind.UNKNOWN_METHOD)
 UNREADABLE = _status(ProtocolError, kind=FailureKind.PROTOCOL_ERROR)
-"""The arguments are not what the IDL says."""
+"""The arguments do not fit the IDL."""
 TOO_LARGE = _status(TooLarge, kind=FailureKind.PROTOCOL_ERROR)
 FAILED = _status(RemoteError, Executed.YES)
-"""The handler did what the IDL does not allow; or its reply is too large for the connection."""
+"""The handler failed in a way that the IDL does not declare; or its reply is too large for the connection."""
 REPLY_TOO_LARGE = _status(RemoteError, Executed.YES, FailureKind.PROTOCOL_ERROR)
-"""A client says so to itself, of a reply that it did not read."""
+"""The client's own status for a reply that was too large to be read."""
 NO_CALL = Status(FailureKind.INVALID_MESSAGE_TYPE, NO_HEADERS)
-"""The message is framed well and asks for nothing."""
+"""The message is well framed and is not a call."""
 MALFORMED = Status(FailureKind.PROTOCOL_ERROR, NO_HEADERS)
 """The message's envelope could not be read."""
 
@@ -128,9 +129,10 @@ def overloaded(retry_after: float | None) -> Status:
 
 
 def status_of(error: CallError, executed: Executed) -> Status:
-    """How a server tells an error that something in front of the handler raised.
+    """The status for an error that was raised in front of the handler.
 
-    ``executed`` is what the server knows; what the error says of itself may be about a call that it made further on.
+    ``executed`` is what the server knows; the error's own ``executed`` may be about a call that the handler made to
+    another server.
     """
     told: dict[str, object] = {}
     if isinstance(error, Overloaded):
@@ -145,7 +147,7 @@ def status_of(error: CallError, executed: Executed) -> Status:
 
 
 def error_of(headers: Mapping[str, str], kind: int, message: str) -> CallError:
-    """The error that an answer stands for: of ``kind``, with these headers, and this text to show to people."""
+    """The error that an answer stands for, made of its kind, its headers and its text."""
     executed = _EXECUTED.get(headers.get(keys.EXECUTED, ""))
     error = _ERRORS.get(headers.get(keys.ERROR, ""))
     if error is None:
@@ -163,12 +165,12 @@ def error_of(headers: Mapping[str, str], kind: int, message: str) -> CallError:
 
 
 def epoch_headers(epoch: int) -> dict[str, str]:
-    """How a reply tells the epoch of the primary that gave it."""
+    """The headers of a reply that carry the epoch of the primary that served it."""
     return {keys.EPOCH: str(epoch)}
 
 
 def epoch_of(headers: Mapping[str, str], key: str = keys.EPOCH) -> int | None:
-    """The epoch that headers say; None if there is none, or something else in its place."""
+    """The epoch in headers; None if there is none, or no valid one."""
     return read_epoch(headers.get(key, ""))
 
 
