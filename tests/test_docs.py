@@ -52,6 +52,31 @@ def test_pages_are_reached_from_the_readme() -> None:
     assert pages and [page for page in pages if f"docs/{page}" not in readme] == []
 
 
+def test_pages_link_to_what_is_there() -> None:
+    """Every relative link in a page, and every heading that it names."""
+    pages = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+    pages += sorted((ROOT / "docs").rglob("*.md"))
+    for page in pages:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_decisions_are_numbered_and_listed() -> None:
+    """Each page of docs/decisions begins with its number and is in the list, in order."""
+    folder = ROOT / "docs" / "decisions"
+    pages = sorted(path.name for path in folder.glob("0*.md"))
+    assert re.findall(r"\]\((0[^)]*)\)", (folder / "README.md").read_text()) == pages
+    for number, page in enumerate(pages, 1):
+        text = (folder / page).read_text()
+        assert page.startswith(f"{number:04}-") and text.startswith(f"# {number}. ")
+        assert re.findall(r"^\*\*(.*?)\.\*\*", text, re.MULTILINE) == [
+            "Situation",
+            "Decision",
+            "Consequences",
+            "Given up",
+        ]
+
+
 def test_interceptors_of_the_page_do_what_it_says() -> None:
     """One refuses before the handler ran, one measures the whole call, one hands a header on."""
     seen: list[tuple[str, int]] = []
