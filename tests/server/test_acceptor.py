@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import logging
 import resource
 import socket
@@ -13,6 +14,8 @@ import pytest
 
 from tests.server.test_server import METHODS, Running
 from tests.support.waiting import eventually
+from zkrpc.server.acceptor import Acceptor
+from zkrpc.server.turns import SLICE
 
 
 @pytest.fixture
@@ -62,3 +65,28 @@ def test_acceptor_gives_each_connection_its_turn(running: Running) -> None:
         sock.close()
     eventually(lambda: not running.server.connections, 60)
     assert "Acceptor" in repr(running.server._acceptor)
+
+
+def test_acceptor_takes_a_crowd_in_slices() -> None:
+    """As many at once as a slice of time allows, and the rest in later rounds of the loop."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    now, rounds = [0.0], [0]
+    taken: list[tuple[int, socket.socket]] = []
+
+    def take(sock: socket.socket, address: object) -> None:
+        now[0] += SLICE / 4
+        taken.append((rounds[0], sock))
+
+    acceptor = Acceptor(listener, take, lambda: now[0])
+    check = gevent.get_hub().loop.check()
+    check.start(lambda: rounds.__setitem__(0, rounds[0] + 1))
+    crowd = [socket.create_connection(listener.getsockname(), timeout=5) for _ in range(10)]
+    acceptor.start()
+    eventually(lambda: len(taken) == 10)
+    check.stop()
+    check.close()
+    acceptor.close()
+    for sock in (*crowd, *(sock for _, sock in taken)):
+        sock.close()
+    assert max(collections.Counter(number for number, _ in taken).values()) == 4

@@ -15,15 +15,13 @@ from gevent import get_hub
 from gevent.monkey import get_original
 
 from zkrpc.server.accepting import Accepting
+from zkrpc.server.turns import SLICE
 
 log = logging.getLogger(__name__)
 
 PlainSocket: type[socket.socket] = get_original("socket", "socket")
 
 _READ = 1
-_MOST_AT_ONCE = 100
-"""Connections accepted in one go, before the hub does anything else."""
-
 OnAccept = Callable[[socket.socket, Any], None]
 
 
@@ -63,9 +61,10 @@ class Acceptor:
             # A forked child has closed it without us: it is the parent that accepts.
             self._readable.stop()
             return
-        for _ in range(_MOST_AT_ONCE):
-            if self._closed or not self._accept():
-                return
+        # A crowd of connections comes in as many rounds of the loop as it takes: callers that are there go between.
+        ends = self._clock() + SLICE
+        while not self._closed and self._accept() and self._clock() < ends:
+            pass
 
     def _accept(self) -> bool:
         """Accepts one; False if there is none, or none can be accepted now."""
