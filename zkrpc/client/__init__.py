@@ -22,7 +22,7 @@
 ``connection``              moves bytes between a socket and the wire machine, and wakes who waits
 ``owner``                   what a connection tells its subchannel
 ``pulse``                   what follows for a connection when its server gives no sign of life
-``waiters``, ``alarm``      the greenlets that wait for replies, and one timer for all their deadlines
+``waiting``                 the greenlets that wait for replies, and one timer for all their deadlines
 ``replies``                 what an answer means: a value, a declared exception, or a CallError
 ``explanation``, ``probe``  why an instance is picked or not, for people; and a look at one from outside of any client
 ==========================  ===========================================================================================

@@ -30,10 +30,9 @@ from typing import Any
 from gevent import get_hub, getcurrent
 from gevent.event import Event
 
-from zkrpc.client.alarm import Alarm
 from zkrpc.client.owner import ConnectionOwner
 from zkrpc.client.pulse import make_pulse
-from zkrpc.client.waiters import Waiter, executed_if, fail_soon, fail_waiters
+from zkrpc.client.waiting import Alarm, Waiter, executed_if, fail_soon, fail_waiters
 from zkrpc.config import WireLimits
 from zkrpc.dialling import open_socket
 from zkrpc.endpoint import Endpoint

@@ -23,10 +23,10 @@ from typing import Any, Protocol, assert_never
 import gevent
 from gevent.lock import BoundedSemaphore
 
-from zkrpc.client.alarm import Alarm
 from zkrpc.client.connection import Connection
 from zkrpc.client.connectivity import CancelDial, Close, ConnectivityMachine, ConnectivityState, Dial, Effect, Report
 from zkrpc.client.owner import ConnectionOwner
+from zkrpc.client.waiting import Alarm
 from zkrpc.config import ClientConfig, WireLimits
 from zkrpc.endpoint import Endpoint, Instance
 from zkrpc.errors import DeadlineExceeded, Executed, RpcError, Unavailable

@@ -1,13 +1,17 @@
-"""Waits that end with an error."""
+"""Waits that end with an error, and the timer for all their deadlines."""
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Any
 
+import gevent
 import pytest
 from gevent import get_hub, getcurrent
 
-from zkrpc.client.waiters import Waiter, executed_if, fail_soon, fail_waiters
+from tests.support.scripted_servers import wait_until
+from zkrpc.client.waiting import Alarm, Waiter, executed_if, fail_soon, fail_waiters
 from zkrpc.errors import CallError, ConnectionLost, Executed
 
 
@@ -59,3 +63,26 @@ def test_wait_may_be_ended_from_the_greenlet_that_is_about_to_begin_it() -> None
 def test_call_without_an_answer_ran_perhaps_if_it_left() -> None:
     """Never more is claimed than is known, and no less."""
     assert (executed_if(True), executed_if(False)) == (Executed.MAYBE, Executed.NO)
+
+
+def test_alarm_rings_once_at_the_moment_set_last() -> None:
+    """Setting it anew replaces what was set; after it rang it is not set."""
+    rings: list[float] = []
+    alarm = Alarm(gevent.get_hub().loop, time.monotonic, lambda: rings.append(alarm.at))
+    assert alarm.at == math.inf
+    alarm.set(time.monotonic() + 60)
+    alarm.set(time.monotonic() - 1)
+    wait_until(lambda: rings)
+    gevent.sleep(0.01)
+    assert (rings, repr(alarm)) == ([math.inf], "<Alarm at inf>")
+    alarm.clear()
+
+
+def test_alarm_that_was_cleared_does_not_ring() -> None:
+    """Nothing is left of it in the loop."""
+    rings: list[int] = []
+    alarm = Alarm(gevent.get_hub().loop, time.monotonic, lambda: rings.append(1))
+    alarm.set(time.monotonic() + 0.005)
+    alarm.clear()
+    gevent.sleep(0.02)
+    assert (rings, alarm.at) == ([], math.inf)
