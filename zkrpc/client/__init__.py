@@ -1,6 +1,6 @@
 """The calling side: from ``stub.get(42)`` to bytes on one connection, and back.
 
-==========================  ===========================================================================================
+==========================  ============================================================================================
 ``stub``                    one method per IDL method; binds arguments
 ``client``                  makes a Call of it, with a deadline that never exceeds that of the call being served
 ``policy``                  pure: whose word counts: each value that says how calls are made, and who said it
@@ -10,9 +10,9 @@
 ``hedging``                 two copies of one call, and which of them counts
 ``primary_router``          which calls go to a primary instead, of which group, and what each answer teaches of it
 ``primaries``               pure: who leads, as far as registry, redirects and replies together tell
-``load_balancer``           pure: who is a member, who is avoided, who is picked
+``load_balancer``           pure: who is a member, who is avoided, who is picked, and whether to believe a list that has
+                            lost most of its members
 ``member``                  pure: what one instance says of itself, what it costs, what speaks against it
-``guard``                   pure: whether to believe a list that has lost most of its members
 ``static``                  a list of members that is given and never changes, in place of the registry
 ``channel``                 makes and retires subchannels as the list changes, and tells the balancer what becomes of
                             calls
@@ -25,7 +25,7 @@
 ``waiting``                 the greenlets that wait for replies, and one timer for all their deadlines
 ``replies``                 what an answer means: a value, a declared exception, or a CallError
 ``explanation``, ``probe``  why an instance is picked or not, for people; and a look at one from outside of any client
-==========================  ===========================================================================================
+==========================  ============================================================================================
 
 A call may wait in four places only, each bounded by its deadline: for the first list of members, for a connection, for
 the reply, and between attempts. Nothing here knows where the list of members comes from.

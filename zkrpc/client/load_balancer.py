@@ -11,11 +11,11 @@ well         nothing speaks against it                                          
 suspect      its breaker is open, it gives no sign of life, or it asked to be spared  when no well one is left; as any
                                                                                       other if most are suspects
 down         it refused a connection, or is about to stop: a fact                     when nobody else is left
-kept         the list lost it together with most others; see ``guard``                like the others, until it is down
+kept         the list lost it together with most others; see ``CollapseGuard``        like the others, until it is down
 ===========  =======================================================================  ================================
 
 If more than half of those that are not down are suspects, then suspicion is more likely to be wrong than so many
-instances are (RequestExecutor's panic threshold, Finagle's panic mode); it is ignored then, and breakers go on probing.
+instances are (Envoy's panic threshold, Finagle's panic mode); it is ignored then, and breakers go on probing.
 
 Picking happens for each call, changes are rare: pickers are made anew by the first pick after a change, or when
 something is due by time (a breaker's probe, the end of a sparing, another step of a warm-up).
@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Generic
@@ -34,7 +35,6 @@ from zkrpc.balancing.subset import choose_subset
 from zkrpc.balancing.warmup import seconds_until_warm, warm_share
 from zkrpc.balancing.zones import prefer_zone
 from zkrpc.client.connectivity import Standing
-from zkrpc.client.guard import CollapseGuard
 from zkrpc.client.member import Member, SubchannelT
 from zkrpc.config import ClientConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
@@ -49,6 +49,46 @@ class Picking:
 
     balancing: str = "p2c"
     subset_size: int | None = None
+
+
+class CollapseGuard:
+    """Whether to believe a list that has lost most of its members. It sees only the sizes of one service's lists.
+
+    A list may collapse although the members are well: sessions that expire together because ZooKeeper was slow, an
+    operator who deletes the wrong node. To believe it at once would stop a service that works; never to believe it
+    would send calls for ever to a service that was really taken down (Dubbo's protection does the one or the other).
+    So the members that vanished in a collapse stay in use for as long as they answer, and leave one by one, as each
+    refuses. A planned exit needs no exception from this: a server that leaves says so to every peer that is connected,
+    or connects, before it stops, which counts as a refusal.
+
+    Args:
+        floor: the share of the largest recent size below which a list is suspicious; an empty one always is.
+        window: seconds that count as recent; 0 suspects nothing.
+    """
+
+    __slots__ = ("_floor", "_sizes", "_window")
+
+    def __init__(self, *, floor: float, window: float) -> None:
+        self._floor = floor
+        self._window = window
+        # When each size was last true, the largest first: a size that is over by a later, larger one says nothing more.
+        self._sizes: deque[tuple[float, int]] = deque()
+
+    def receive_list(self, size: int, before: int, now: float) -> bool:
+        """A list of ``size`` members replaces one of ``before``. True if it is suspiciously short."""
+        sizes = self._sizes
+        while sizes and sizes[-1][1] <= before:
+            sizes.pop()
+        sizes.append((now, before))
+        while sizes[0][0] < now - self._window:
+            sizes.popleft()
+        if not self._window:
+            return False
+        return size < self._floor * sizes[0][1] or (size == 0 < before)
+
+    def __repr__(self) -> str:
+        """The sizes that count."""
+        return f"<CollapseGuard {[size for _, size in self._sizes]}>"
 
 
 class LoadBalancer(Generic[SubchannelT]):
