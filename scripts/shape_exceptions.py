@@ -12,7 +12,6 @@ LARGER: dict[str, tuple[int, str]] = {}
 UNTESTED: dict[str, str] = {
     "zkrpc.__main__": "tests/cli/test_main.py, as the command that it is",
     "zkrpc.app": "tests/live/test_app.py: it composes, and what it composes needs a real ZooKeeper",
-    "zkrpc.client.owner": "tests/client/test_connection.py: it says what an owner has, and does nothing",
     "zkrpc.cli.connecting": "tests/cli/test_ls.py, test_primary.py and test_config.py, by the commands that use it",
     "zkrpc.coordination": "tests/live/test_app.py and test_processes.py: it owns what needs a real ZooKeeper",
     "zkrpc.election.elections": "tests/live/test_primary.py: it composes, and its parts elect on a real server",

@@ -16,12 +16,11 @@
 ``static``                  a list of members that is given and never changes, in place of the registry
 ``channel``                 makes and retires subchannels as the list changes, and tells the balancer what becomes of
                             calls
-``subchannel``              the way to one member: obeys that machine, and keeps the connections
+``subchannel``              the way to one member: obeys the connectivity machine, and keeps the connections
 ``connectivity``            pure: whether calls can get to an endpoint, when to dial it again, and what the balancer is
                             told
 ``connection``              moves bytes between a socket and the wire machine, and wakes who waits
-``owner``                   what a connection tells its subchannel
-``pulse``                   what follows for a connection when its server gives no sign of life
+``pulse``                   what follows for a connection when its server gives no sign of life, and who is told
 ``waiting``                 the greenlets that wait for replies, and one timer for all their deadlines
 ``replies``                 what an answer means: a value, a declared exception, or a CallError
 ``explanation``, ``probe``  why an instance is picked or not, for people; and a look at one from outside of any client

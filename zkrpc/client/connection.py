@@ -30,8 +30,7 @@ from typing import Any
 from gevent import get_hub, getcurrent
 from gevent.event import Event
 
-from zkrpc.client.owner import ConnectionOwner
-from zkrpc.client.pulse import make_pulse
+from zkrpc.client.pulse import ConnectionOwner, make_pulse
 from zkrpc.client.waiting import Alarm, Waiter, executed_if, fail_soon, fail_waiters
 from zkrpc.config import WireLimits
 from zkrpc.dialling import open_socket
@@ -88,7 +87,7 @@ class Connection:
         sock: Any,
         endpoint: Endpoint,
         protocol: ClientProtocol,
-        owner: ConnectionOwner,
+        owner: ConnectionOwner[Connection],
         clock: Callable[[], float] = time.monotonic,
         *,
         watch: Callable[[int], Any] | None = None,
@@ -132,7 +131,7 @@ class Connection:
         dialect: Dialect,
         limits: WireLimits,
         connect_timeout: float,
-        owner: ConnectionOwner,
+        owner: ConnectionOwner[Connection],
         *,
         zkrpc: bool,
         clock: Callable[[], float] = time.monotonic,

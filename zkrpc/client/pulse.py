@@ -1,4 +1,4 @@
-"""What follows for a connection when its server gives no sign of life, and when it does again.
+"""What follows for a connection when its server gives no sign of life, and when it does again; and who is told.
 
 The machine in :mod:`zkrpc.wire.keepalive` concludes; this carries it out: it asks, tells the owner, and lets go of the
 calls that may be made elsewhere. It knows nothing of sockets.
@@ -10,40 +10,78 @@ speak Thrift at all. That is only a suspicion, so it is left where somebody else
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import Generic, Protocol, TypeVar
 
+from zkrpc.client.waiting import Waiter
 from zkrpc.outbox import Outbox
 from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.keepalive import Keepalive, KeepalivePolicy, Verdict
-
-if TYPE_CHECKING:
-    from zkrpc.client.connection import Connection
-    from zkrpc.client.owner import ConnectionOwner
-
 
 _LOOKS = 3
 """Looks in a row that must have found a server not reading."""
 
 
+class Watched(Protocol):
+    """What a pulse needs of its connection."""
+
+    silent: bool
+
+    def flush_soon(self) -> None:
+        """Sends what is buffered at the end of this turn of the loop."""
+
+    def lose(self, calls: Iterable[tuple[Waiter, bool]], reason: str) -> None:
+        """Ends the waits for calls, of which each says whether it had left."""
+
+    def close(self, reason: str) -> None:
+        """Ends all of it."""
+
+
+WatchedT = TypeVar("WatchedT", bound=Watched)
+ToldT = TypeVar("ToldT", contravariant=True)
+
+
+class ConnectionOwner(Protocol[ToldT]):
+    """Who wants to know what becomes of a connection: the subchannel to one member, as a rule. No method may block."""
+
+    keepalive: KeepalivePolicy | None
+    """When its silence means what; None if nobody minds."""
+
+    def connection_silent(self, connection: ToldT, /) -> None:
+        """The server gives no sign of life; said again from time to time."""
+
+    def may_leave_unheard(self, connection: ToldT, /) -> bool:
+        """Whether calls may leave a server that has not sent a byte yet and cannot be asked: others could take them."""
+
+    def connection_heard(self, connection: ToldT, /) -> None:
+        """A silent server does again."""
+
+    def connection_draining(self, connection: ToldT, /) -> None:
+        """The server asked for no more calls; those in flight go on."""
+
+    def connection_closed(self, connection: ToldT, /) -> None:
+        """It is closed, by whichever side."""
+
+
 def make_pulse(
-    connection: Connection, protocol: ClientProtocol, owner: ConnectionOwner, now: float
-) -> Pulse | FirstByte | None:
+    connection: WatchedT, protocol: ClientProtocol, owner: ConnectionOwner[WatchedT], now: float
+) -> Pulse[WatchedT] | None:
     """What looks after the silence of a connection; None if its owner does not mind."""
     if owner.keepalive is None:
         return None
     return (Pulse if protocol.is_zkrpc else FirstByte)(connection, protocol, owner, owner.keepalive, now)
 
 
-class Pulse:
+class Pulse(Generic[WatchedT]):
     """Looks after the silence of one connection, whose ``silent`` it sets."""
 
     __slots__ = ("_connection", "_keepalive", "_owner", "_patience", "_protocol", "_stalled")
 
     def __init__(
         self,
-        connection: Connection,
+        connection: WatchedT,
         protocol: ClientProtocol,
-        owner: ConnectionOwner,
+        owner: ConnectionOwner[WatchedT],
         policy: KeepalivePolicy,
         now: float,
     ) -> None:
@@ -92,16 +130,16 @@ class Pulse:
         self._connection.lose(left, "no sign of life")
 
 
-class FirstByte(Pulse):
+class FirstByte(Pulse[WatchedT]):
     """The same for a server that cannot be asked, until its first byte."""
 
     __slots__ = ("_opened_at",)
 
     def __init__(
         self,
-        connection: Connection,
+        connection: WatchedT,
         protocol: ClientProtocol,
-        owner: ConnectionOwner,
+        owner: ConnectionOwner[WatchedT],
         policy: KeepalivePolicy,
         now: float,
     ) -> None:

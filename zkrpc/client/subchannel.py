@@ -25,7 +25,7 @@ from gevent.lock import BoundedSemaphore
 
 from zkrpc.client.connection import Connection
 from zkrpc.client.connectivity import CancelDial, Close, ConnectivityMachine, ConnectivityState, Dial, Effect, Report
-from zkrpc.client.owner import ConnectionOwner
+from zkrpc.client.pulse import ConnectionOwner
 from zkrpc.client.waiting import Alarm
 from zkrpc.config import ClientConfig, WireLimits
 from zkrpc.endpoint import Endpoint, Instance
@@ -44,7 +44,7 @@ class Dialler(Protocol):
         dialect: Dialect,
         limits: WireLimits,
         connect_timeout: float,
-        owner: ConnectionOwner,
+        owner: ConnectionOwner[Connection],
         *,
         zkrpc: bool,
         clock: Callable[[], float],

@@ -18,8 +18,8 @@ from typing import Any
 from zkrpc.call import Call, Interceptor
 from zkrpc.client.client import Client
 from zkrpc.client.connection import Connection
-from zkrpc.client.owner import ConnectionOwner
 from zkrpc.client.primary_router import GroupOf
+from zkrpc.client.pulse import ConnectionOwner
 from zkrpc.client.stub import make_stub
 from zkrpc.config import ClientConfig, WireLimits
 from zkrpc.election.elections import Elections
@@ -276,7 +276,7 @@ class Loopback:
         dialect: Dialect,
         limits: WireLimits,
         connect_timeout: float,
-        owner: ConnectionOwner,
+        owner: ConnectionOwner[Connection],
         *,
         zkrpc: bool,
         clock: Callable[[], float],
