@@ -53,6 +53,15 @@ def test_importing_a_pure_package_loads_nothing_heavy(package: str) -> None:
     assert _heavy_after(f"import importlib, pkgutil, {package}\nlist(map(importlib.import_module, {modules}))") == []
 
 
+def test_asking_zookeeper_loads_neither_client_nor_server() -> None:
+    """A command that only asks ZooKeeper, such as ``zkrpc ls``, has no use for the call path and does not load it."""
+    program = "import sys, zkrpc.cli.main, zkrpc.cli.ls; print('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    loaded = done.stdout.split()
+    assert "zkrpc.zookeeper.session" in loaded, done.stderr
+    assert [name for name in loaded if name.startswith(("zkrpc.client", "zkrpc.server", "zkrpc.app"))] == []
+
+
 def test_a_heavy_import_is_noticed() -> None:
     """The probe itself works: a shell does load what shells load."""
     assert "kazoo" in _heavy_after("import zkrpc.zookeeper.session")

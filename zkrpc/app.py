@@ -1,15 +1,13 @@
-"""The composition root: builds servers and clients out of their parts and owns the order in which they stop.
+"""The composition root: builds servers and clients out of their parts, and says in which order those start and stop.
 
-It is the only module that knows the call path, the registry and the session together. It passes every part on
-explicitly, so that one can read here from top to bottom what depends on what.
+It is the only module that knows the call path and the registry together. It passes every part on explicitly, so that
+one can read here from top to bottom what depends on what. It does nothing else.
 """
 
 from __future__ import annotations
 
 import functools
-import logging
 import os
-import random
 import secrets
 import socket
 import time
@@ -25,53 +23,32 @@ from zkrpc.client.primary_router import GroupOf
 from zkrpc.client.static import StaticResolver
 from zkrpc.client.stub import make_stub
 from zkrpc.config import ClientConfig
-from zkrpc.coordination import Registry
+from zkrpc.coordination import Enrollment, Registry, open_registry
 from zkrpc.election.elections import Elections
 from zkrpc.endpoint import Endpoint, Instance
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface
 from zkrpc.registry.advertising import choose_endpoint
 from zkrpc.registry.formats import LAUNCH, PID, SESSION_TIMEOUT, dump_curator, dump_serverset
-from zkrpc.registry.registrar import Registrar
-from zkrpc.registry.schema import Paths
 from zkrpc.server.lifecycle import LifecycleState, Step
 from zkrpc.server.server import Server
 from zkrpc.service import Service
-from zkrpc.telemetry.observer import Observer, gather
+from zkrpc.telemetry.observer import Observer, Observers, gather
 
-log = logging.getLogger(__name__)
-
-_WITHDRAW_TIMEOUT = 2.0
-"""Seconds that a stop waits for the registration to be removed; if ZooKeeper is not reachable, the session's end
-removes it."""
+_FORMATS: dict[str, Callable[[Instance, str], bytes]] = {"serverset": dump_serverset, "curator": dump_curator}
+"""The record of an instance of a service of that name, by the names of the formats."""
 
 
 class App:
-    """A service being served by this process; made by :func:`serve`."""
+    """A service being served by this process; made by :func:`serve`, out of parts that are bound and registered."""
 
-    def __init__(self, service: Service, observers: Iterable[Observer] = ()) -> None:
+    def __init__(self, service: Service, server: Server, enrollment: Enrollment) -> None:
         self.service = service
-        self.observers = gather((*service.observers, *observers))
-        self.registry: Registry | None = None
-        self.registrar: Registrar | None = None
-        self._owned: Registry | None = None
-        handler = service.make_handler()
-        self.elections = Elections(service.interface, handler, service.groups, service.election)
+        self.server = server
+        self.elections = enrollment.elections
         """The elections that this instance takes part in."""
-        self.server = Server(
-            service.interface,
-            handler,
-            name=service.name,
-            config=service.config,
-            # Innermost, so that nothing waits between the look at the lease and the handler.
-            interceptors=(*service.interceptors, *self.elections.interceptors),
-            steps={
-                Step.HAND_OVER: self._hand_over,
-                Step.WITHDRAW: self._withdraw,
-                Step.CLOSE_SESSION: self._close_session,
-            },
-            observers=self.observers,
-        )
+        self.registry = enrollment.registry
+        self.registrar = enrollment.registrar
 
     def __repr__(self) -> str:
         """The service's name and the server's state."""
@@ -103,45 +80,6 @@ class App:
         """True from the start until a stop begins."""
         return self.server.state is LifecycleState.SERVING
 
-    def use_registry(self, zookeeper: str | Registry | None) -> Registry | None:
-        """Remembers where to register; a connect string becomes a Registry that ends with this app."""
-        self.registry, self._owned = _open_registry(zookeeper)
-        if self.registry is None and self.elections.methods:
-            raise ConfigError(
-                f"{', '.join(self.elections.methods)} of {self.service.name} need an elected primary, and electing one "
-                "needs zookeeper='host:port'"
-            )
-        return self.registry
-
-    def await_readiness(self) -> None:
-        """Returns when the service says it is ready. Raises ConfigError after its ``ready_timeout``."""
-        is_ready, give_up_at = self.service.is_ready, time.monotonic() + self.service.ready_timeout
-        while is_ready is not None and not is_ready():
-            if time.monotonic() >= give_up_at:
-                raise ConfigError(f"{self.service.name} was not ready within {self.service.ready_timeout} s")
-            gevent.sleep(0.1)
-
-    def register(self, record: bytes, worker_id: str, launch_id: str) -> None:
-        """Makes the registry list this instance from now on, through every loss of session or connection."""
-        assert self.registry is not None
-        self.registrar = Registrar(
-            self.registry.session,
-            Paths(self.service.name).member(worker_id),
-            record,
-            launch_id,
-            audit_interval=self.registry.config.audit_interval,
-            rng=random.Random(),
-        )
-        self.registrar.register()
-
-    def stand(self, instance: Instance) -> None:
-        """Takes part in the elections of the service's groups once it is registered, if it has primary-only methods."""
-        registry, registrar, name = self.registry, self.registrar, self.service.name
-        assert registry is not None and registrar is not None
-        if self.elections.methods:
-            lease_keeper = registry.lease_keeper(name, instance.id)
-            self.elections.stand(registry.session, lease_keeper, name, instance, registrar)
-
     def begin_stop(self) -> None:
         """Starts to drain and returns at once."""
         self.server.begin_stop()
@@ -157,23 +95,6 @@ class App:
     def wait_stopped(self, timeout: float | None = None) -> bool:
         """Waits for the end of a stop that was begun elsewhere."""
         return self.server.wait_stopped(timeout)
-
-    def _hand_over(self) -> None:
-        self.elections.withdraw(self.service.election.hand_over_timeout)
-
-    def _withdraw(self) -> None:
-        if self.registrar is not None:
-            self.registrar.withdraw(_WITHDRAW_TIMEOUT)
-
-    def _close_session(self) -> None:
-        if self.registry is None:
-            return
-        if self.elections.campaigns:
-            self.registry.see_off(self.elections)
-        if self.registrar is not None:
-            self.registry.see_off(self.registrar)
-        if self._owned is not None:
-            self._owned.close()
 
 
 def serve(
@@ -211,18 +132,20 @@ def serve(
     """
     if record_format not in _FORMATS:
         raise ConfigError(f"record_format must be one of {', '.join(_FORMATS)}, got {record_format!r}")
-    app = App(service, observers)
+    handler = service.make_handler()
+    elections = Elections(service.interface, handler, service.groups, service.election)
+    enrollment = Enrollment(service.name, elections)
+    server = _make_server(service, handler, enrollment, gather((*service.observers, *observers)))
     try:
-        registry = app.use_registry(zookeeper)
-        bound = app.server.bind(Endpoint.parse(bind), listener)
-        app.await_readiness()
+        registry = enrollment.open(zookeeper)
+        bound = server.bind(Endpoint.parse(bind), listener)
+        _await_readiness(service)
         if registry is None:
-            app.server.start()
+            server.start()
         else:
-            worker_id = worker_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
             launch_id = launch_id or secrets.token_hex(8)
             instance = Instance(
-                id=worker_id,
+                id=worker_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
                 endpoint=choose_endpoint(bound, advertise, registry.hosts),
                 weight=weight,
                 zone=zone,
@@ -230,22 +153,54 @@ def serve(
                 started_at=time.time(),
                 version=service.version,
                 idl_digest=service.interface.digest,
-                primary_only=app.elections.methods,
-                metadata={
-                    **service.metadata,
-                    SESSION_TIMEOUT: f"{registry.config.session_timeout:g}",
-                    LAUNCH: launch_id,
-                    PID: str(os.getpid()),
-                },
+                primary_only=elections.methods,
+                metadata=_metadata(service, registry, launch_id),
             )
             # Nothing waits from here on: a signal finds us without calls, or with an app that can be stopped.
-            app.register(_FORMATS[record_format](instance, service.name), worker_id, launch_id)
-            app.server.start()
-            app.stand(instance)
+            enrollment.register(instance, _FORMATS[record_format](instance, service.name), launch_id)
+            server.start()
+            enrollment.stand(instance)
     except BaseException:
-        app.kill()
+        server.kill()
         raise
-    return app
+    return App(service, server, enrollment)
+
+
+def _make_server(service: Service, handler: object, enrollment: Enrollment, observers: Observers) -> Server:
+    """A server that ends the enrollment at the steps of its stop that are not its own."""
+    return Server(
+        service.interface,
+        handler,
+        name=service.name,
+        config=service.config,
+        # The elections' are innermost, so that nothing waits between the look at the lease and the handler.
+        interceptors=(*service.interceptors, *enrollment.elections.interceptors),
+        steps={
+            Step.HAND_OVER: functools.partial(enrollment.hand_over, service.election.hand_over_timeout),
+            Step.WITHDRAW: enrollment.withdraw,
+            Step.CLOSE_SESSION: enrollment.close,
+        },
+        observers=observers,
+    )
+
+
+def _await_readiness(service: Service) -> None:
+    """Returns when the service says it is ready. Raises ConfigError after its ``ready_timeout``."""
+    is_ready, give_up_at = service.is_ready, time.monotonic() + service.ready_timeout
+    while is_ready is not None and not is_ready():
+        if time.monotonic() >= give_up_at:
+            raise ConfigError(f"{service.name} was not ready within {service.ready_timeout} s")
+        gevent.sleep(0.1)
+
+
+def _metadata(service: Service, registry: Registry, launch_id: str) -> dict[str, str]:
+    """What the service publishes, and what others must know to judge the registration."""
+    return {
+        **service.metadata,
+        SESSION_TIMEOUT: f"{registry.config.session_timeout:g}",
+        LAUNCH: launch_id,
+        PID: str(os.getpid()),
+    }
 
 
 def connect(
@@ -293,7 +248,7 @@ def connect(
         )
     if snapshot_dir is not None and not isinstance(zookeeper, str):
         raise ConfigError("a shared Registry keeps the snapshots of all its clients: Registry(..., snapshot_dir=...)")
-    registry, owned = _open_registry(zookeeper, snapshot_dir=snapshot_dir)
+    registry, owned = open_registry(zookeeper, snapshot_dir=snapshot_dir)
     assert registry is not None
     try:
         client = Client(
@@ -309,18 +264,3 @@ def connect(
             owned.close()
         raise
     return make_stub(interface, client)
-
-
-_FORMATS: dict[str, Callable[[Instance, str], bytes]] = {"serverset": dump_serverset, "curator": dump_curator}
-
-
-def _open_registry(
-    zookeeper: str | Registry | None, *, snapshot_dir: str | os.PathLike[str] | None = None
-) -> tuple[Registry | None, Registry | None]:
-    """The registry to use, and the same one again if it was made here and the caller has to close it."""
-    if zookeeper is None or isinstance(zookeeper, Registry):
-        return zookeeper, None
-    if not isinstance(zookeeper, str):
-        raise ConfigError(f"zookeeper must be a connect string like 'host:port' or a zkrpc.Registry, got {zookeeper!r}")
-    made = Registry(zookeeper, snapshot_dir=snapshot_dir)
-    return made, made

@@ -1,7 +1,9 @@
 """A process's use of ZooKeeper: one session, and the parts that services and clients of the process share on top of it.
 
-It makes these parts when they are first needed and ends them together. In a forked child it begins with a new session,
-as the old one, and what was registered or led through it, belongs to the parent.
+A :class:`Registry` makes these parts when they are first needed and ends them together. In a forked child it begins
+with a new session, as the old one, and what was registered or led through it, belongs to the parent. An
+:class:`Enrollment` is what one served instance has through a Registry. Nothing here knows clients or servers, so that a
+command which only asks ZooKeeper loads neither.
 """
 
 from __future__ import annotations
@@ -15,11 +17,17 @@ from zkrpc.belonging import keep, release
 from zkrpc.config import RegistryConfig
 from zkrpc.election.elections import Elections
 from zkrpc.election.lease_keeper import LeaseKeeper
+from zkrpc.endpoint import Instance
 from zkrpc.errors import ConfigError
 from zkrpc.forking import leave_behind
 from zkrpc.registry.registrar import Registrar
 from zkrpc.registry.resolver import ZooKeeperResolver
+from zkrpc.registry.schema import Paths
 from zkrpc.zookeeper.session import Session
+
+_WITHDRAW_TIMEOUT = 2.0
+"""Seconds that a stop waits for the registration to be removed; if ZooKeeper is not reachable, the session's end
+removes it."""
 
 
 class Registry:
@@ -139,3 +147,87 @@ class Registry:
 
     def cut(self) -> None:
         """At the end of the interpreter: does nothing, as the session closes itself."""
+
+
+class Enrollment:
+    """What one instance of ``service`` has through a Registry: its registration, and its part in the elections.
+
+    It outlives every loss of session or connection. A stop ends it in three steps, each bounded in time: ``hand_over``,
+    ``withdraw`` and ``close``. Without a Registry they do nothing.
+    """
+
+    def __init__(self, service: str, elections: Elections) -> None:
+        self.service = service
+        self.elections = elections
+        self.registry: Registry | None = None
+        self.registrar: Registrar | None = None
+        self._owned: Registry | None = None
+
+    def __repr__(self) -> str:
+        """The service's name and the registration's state."""
+        return f"<Enrollment {self.service!r} {self.registrar!r}>"
+
+    def open(self, zookeeper: str | Registry | None) -> Registry | None:
+        """Sets the Registry to use; one that is made from a connect string is closed with this object.
+
+        Raises ConfigError if there is none and the service elects.
+        """
+        self.registry, self._owned = open_registry(zookeeper)
+        if self.registry is None and self.elections.methods:
+            raise ConfigError(
+                f"{', '.join(self.elections.methods)} of {self.service} need an elected primary, and electing one "
+                "needs zookeeper='host:port'"
+            )
+        return self.registry
+
+    def register(self, instance: Instance, record: bytes, launch_id: str) -> None:
+        """Makes the registry list the instance from now on. Does not wait."""
+        assert self.registry is not None
+        self.registrar = Registrar(
+            self.registry.session,
+            Paths(self.service).member(instance.id),
+            record,
+            launch_id,
+            audit_interval=self.registry.config.audit_interval,
+            rng=random.Random(),
+        )
+        self.registrar.register()
+
+    def stand(self, instance: Instance) -> None:
+        """Stands for election in each of the service's groups once it is registered, if it has primary-only methods."""
+        assert self.registry is not None and self.registrar is not None
+        if self.elections.methods:
+            lease_keeper = self.registry.lease_keeper(self.service, instance.id)
+            self.elections.stand(self.registry.session, lease_keeper, self.service, instance, self.registrar)
+
+    def hand_over(self, timeout: float) -> None:
+        """Lets other instances lead what this one leads, within ``timeout`` seconds."""
+        self.elections.withdraw(timeout)
+
+    def withdraw(self) -> None:
+        """Removes the registration."""
+        if self.registrar is not None:
+            self.registrar.withdraw(_WITHDRAW_TIMEOUT)
+
+    def close(self) -> None:
+        """Ends what is left. A shared Registry goes on trying to remove what ZooKeeper could not be told of."""
+        if self.registry is None:
+            return
+        if self.elections.campaigns:
+            self.registry.see_off(self.elections)
+        if self.registrar is not None:
+            self.registry.see_off(self.registrar)
+        if self._owned is not None:
+            self._owned.close()
+
+
+def open_registry(
+    zookeeper: str | Registry | None, *, snapshot_dir: str | os.PathLike[str] | None = None
+) -> tuple[Registry | None, Registry | None]:
+    """The registry to use, and the same one again if it was made here and the caller has to close it."""
+    if zookeeper is None or isinstance(zookeeper, Registry):
+        return zookeeper, None
+    if not isinstance(zookeeper, str):
+        raise ConfigError(f"zookeeper must be a connect string like 'host:port' or a zkrpc.Registry, got {zookeeper!r}")
+    made = Registry(zookeeper, snapshot_dir=snapshot_dir)
+    return made, made

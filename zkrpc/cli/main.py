@@ -14,7 +14,6 @@ from zkrpc import __version__
 from zkrpc.cli.logs import Verbosity, level_option, set_up_logs, verbose_option
 from zkrpc.cli.output import tell_error
 from zkrpc.errors import ConfigError, IdentityConflict, IdlError, RpcError
-from zkrpc.server.supervision import EXIT_CONFIG
 
 _COMMANDS = {
     "serve": "zkrpc.cli.serve",
@@ -84,4 +83,4 @@ def main() -> None:
 def _status_of(error: click.ClickException | RpcError) -> int:
     if isinstance(error, click.ClickException):
         return error.exit_code
-    return EXIT_CONFIG if isinstance(error, (ConfigError, IdlError, IdentityConflict)) else 1
+    return os.EX_CONFIG if isinstance(error, (ConfigError, IdlError, IdentityConflict)) else 1

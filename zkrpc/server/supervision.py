@@ -30,9 +30,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import os
 
-EXIT_CONFIG = 78
-"""sysexits.h's EX_CONFIG: the worker cannot run with what it was given."""
+EXIT_CONFIG = os.EX_CONFIG
+"""78, by sysexits.h: the worker cannot run with what it was given."""
 
 KILL_GRACE = 6.0
 """Seconds that a worker has to end on top of the time that it announced for finishing its calls: for leaving the
