@@ -76,7 +76,7 @@ def test_calls_show_themselves() -> None:
 def test_calls_made_the_short_way_are_like_all_others() -> None:
     """No field is forgotten."""
     method, deadline, plan = object(), Deadline(5.0), Any
-    usual = Call("get", "body", deadline, headers={"k": "v"}, idempotent=True, oneway=True, reply_to=method)
+    usual = Call("get", "body", deadline, headers={"k": "v"}, idempotent=True, oneway=True, descriptor=method)
     usual.plan = plan  # type: ignore[assignment]  # anything
     short = make_call("get", "body", deadline, {"k": "v"}, True, True, method, plan)  # type: ignore[arg-type]
     assert [getattr(short, name) for name in Call.__slots__] == [getattr(usual, name) for name in Call.__slots__]

@@ -20,7 +20,7 @@ import gevent
 from zkrpc.call import Call, Interceptor
 from zkrpc.client.client import Client
 from zkrpc.client.primary_router import GroupOf
-from zkrpc.client.static import StaticResolver
+from zkrpc.client.resolver import StaticResolver
 from zkrpc.client.stub import make_stub
 from zkrpc.config import ClientConfig
 from zkrpc.coordination import Enrollment, Registry, open_registry

@@ -1,19 +1,15 @@
-"""Where an instance lives and what it says of itself: immutable values, and the protocols of the resolvers that deliver
-them."""
+"""Where an instance lives, what it says of itself, and which instance leads: immutable values."""
 
 from __future__ import annotations
 
 import dataclasses
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import TypeAlias
 
-from zkrpc.errors import ConfigError
-
-if TYPE_CHECKING:
-    from zkrpc.config import ServiceConfig
+from zkrpc.rpc_error import ConfigError
 
 _NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
@@ -139,54 +135,3 @@ class Snapshot:
     """Records that could not be read and were left out."""
     remark: str = ""
     """Why there may be no instance, if the registry knows a reason; part of an error's text."""
-
-
-class Resolver(Protocol):
-    """A source of the members of one service: ZooKeeper, a file, or a fixed list."""
-
-    @property
-    def snapshot(self) -> Snapshot | None:
-        """The last known list; None, or one without instances, before there is one."""
-        ...
-
-    def subscribe(self, callback: Callable[[Snapshot], None], /) -> Callable[[], object]:
-        """Calls back with every later list, in order, from a greenlet of this hub. The callback must not block.
-
-        Returns a function that ends the subscription.
-        """
-        ...
-
-    def wait_ready(self, timeout: float, /) -> Snapshot:
-        """The list, waiting up to ``timeout`` seconds for the first one. Raises CoordinationError if none came."""
-        ...
-
-    def close(self) -> None:
-        """Ends the watching."""
-        ...
-
-
-@runtime_checkable
-class PrimarySource(Protocol):
-    """A resolver that also knows the primaries. With another resolver clients learn them from servers' redirects."""
-
-    def follow_primary(self, group: str, callback: Callable[[Primary | None], None], /) -> Callable[[], object]:
-        """Calls back with the group's primary, or None while there is none: now if it is known, and at every change,
-        from a greenlet of this hub. The callback must not block. Epochs only grow.
-
-        Returns a function that ends it. Raises ConfigError for what cannot be a group's name.
-        """
-        ...
-
-
-@runtime_checkable
-class ConfigSource(Protocol):
-    """A resolver that also knows the service's config. With another resolver only the IDL and client code set
-    values."""
-
-    def follow_config(self, callback: Callable[[ServiceConfig], None], /) -> Callable[[], object]:
-        """Calls back with the service's config: now if it is known, and at every change, from a greenlet of this hub.
-        The callback must not block. A config that cannot be used is never told; the empty one, where there is none.
-
-        Returns a function that ends it.
-        """
-        ...

@@ -30,10 +30,10 @@ server that called out and failed re-raises as its own ``RemoteError``, because 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from zkrpc.endpoint import Endpoint
+from zkrpc.endpoint import Endpoint
+from zkrpc.rpc_error import ConfigError as ConfigError
+from zkrpc.rpc_error import RpcError as RpcError
 
 
 class Executed(enum.Enum):
@@ -45,14 +45,6 @@ class Executed(enum.Enum):
     """Unknown: only an idempotent method may be sent again."""
     YES = "yes"
     """Certainly: never sent again by zkrpc."""
-
-
-class RpcError(Exception):
-    """The root of everything zkrpc raises on purpose."""
-
-
-class ConfigError(RpcError):
-    """A setting is wrong; the message names the field and what it accepts."""
 
 
 class IdlError(RpcError):

@@ -15,7 +15,7 @@ import pytest
 from tests.support.scripted_servers import Link, Peer, closed_port, nothing_left, silent, wait_until
 from zkrpc.call import Call, ServerCall, current_call, detach, enter_call, leave_call
 from zkrpc.client.client import Client
-from zkrpc.client.static import StaticResolver
+from zkrpc.client.resolver import StaticResolver
 from zkrpc.client.stub import explain, make_stub, options
 from zkrpc.config import ClientConfig, MethodConfig, ServerConfig, ServiceConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot

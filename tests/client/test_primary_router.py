@@ -15,7 +15,7 @@ from tests.support.scripted_servers import wait_until
 from zkrpc.call import ServerCall
 from zkrpc.client.client import Client
 from zkrpc.client.primary_router import PrimaryRouter
-from zkrpc.client.static import StaticResolver
+from zkrpc.client.resolver import StaticResolver
 from zkrpc.client.stub import make_stub
 from zkrpc.endpoint import Endpoint, Primary
 from zkrpc.errors import ConfigError, NotPrimary, StaleEpoch

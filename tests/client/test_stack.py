@@ -163,7 +163,7 @@ class Scene:
 
     def run(self, *interceptors: Any, body: Any = b"b", **options: Any) -> Any:
         channel: Any = self
-        call = Call("get", body, Deadline(55.0), reply_to=METHOD, **options)
+        call = Call("get", body, Deadline(55.0), descriptor=METHOD, **options)
         try:
             return build_stack(channel, PrimaryRouter(channel), interceptors)(call)
         finally:

@@ -13,7 +13,7 @@ import pytest
 
 import zkrpc
 from zkrpc.client.client import CallOptions, Client
-from zkrpc.client.static import StaticResolver
+from zkrpc.client.resolver import StaticResolver
 from zkrpc.client.stub import close, explain, make_stub, options
 from zkrpc.errors import ConfigError
 from zkrpc.idl import load, load_text

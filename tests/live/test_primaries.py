@@ -15,6 +15,7 @@ import zkrpc
 from tests.client.test_primary_router import IDL, Ledger
 from tests.live.conftest import SessionOpener
 from tests.support.waiting import eventually
+from zkrpc.client.resolver import PrimarySource
 from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import Endpoint, Primary
 from zkrpc.errors import ConfigError, NotPrimary
@@ -278,7 +279,7 @@ def test_closing_ends_it_in_the_middle_of_a_request(
 def test_resolver_follows_primaries_until_it_is_closed(session_opener: SessionOpener, operator: Session) -> None:
     """It is where clients look for it."""
     resolver = ZooKeeperResolver(session_opener(), "users")
-    assert isinstance(resolver, zkrpc.endpoint.PrimarySource)
+    assert isinstance(resolver, PrimarySource)
     heard = Heard()
     end = resolver.follow_primary("main", heard)
     elect(operator, primary(1, 1))

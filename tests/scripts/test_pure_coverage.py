@@ -48,7 +48,7 @@ def test_pure_modules_leave_out_shells_and_outermost_layers() -> None:
         ("wire/frames.py", "tests/wire/test_frames.py"),
         ("wire/varint.py", "tests/wire"),
         ("deadline.py", None),
-        ("client/static.py", None),
+        ("client/resolver.py", None),
     ],
 )
 def test_own_tests_are_the_mirroring_ones(tmp_path: Path, source: str, found: str | None) -> None:

@@ -13,7 +13,7 @@
 ``load_balancer``           pure: who is a member, who is avoided, who is picked, and whether to believe a list that has
                             lost most of its members
 ``member``                  pure: what one instance says of itself, what it costs, what speaks against it
-``static``                  a list of members that is given and never changes, in place of the registry
+``resolver``                what a client asks of whoever knows the members, and a list that never changes
 ``channel``                 makes and retires subchannels as the list changes, and tells the balancer what becomes of
                             calls
 ``subchannel``              the way to one member: obeys the connectivity machine, and keeps the connections

@@ -27,11 +27,12 @@ from zkrpc.client.plan import Plan
 from zkrpc.client.policy import PolicyTable
 from zkrpc.client.primary_router import GroupOf, PrimaryRouter
 from zkrpc.client.replies import misfit
+from zkrpc.client.resolver import ConfigSource, PrimarySource, Resolver
 from zkrpc.client.stack import build_stack
 from zkrpc.client.subchannel import Dialler
 from zkrpc.config import LONGEST_TIMEOUT, ClientConfig, MethodConfig, ServiceConfig, is_timeout
 from zkrpc.deadline import Deadline, make_deadline
-from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH, ConfigSource, PrimarySource, Resolver
+from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH
 from zkrpc.errors import ConfigError, CoordinationError, Executed, Unavailable
 from zkrpc.forking import leave_behind, root_of_thread
 from zkrpc.idl import Method

@@ -28,8 +28,9 @@ from zkrpc.call import Call
 from zkrpc.client.channel import Channel
 from zkrpc.client.member import Member
 from zkrpc.client.primaries import Primaries
+from zkrpc.client.resolver import PrimarySource
 from zkrpc.client.subchannel import Subchannel
-from zkrpc.endpoint import DEFAULT_GROUP, Endpoint, Primary, PrimarySource
+from zkrpc.endpoint import DEFAULT_GROUP, Endpoint, Primary
 from zkrpc.errors import CallError, ConfigError, ConnectionLost, Draining, NotPrimary, Unavailable
 from zkrpc.policies.retry import awaits_primary
 

@@ -95,11 +95,11 @@ class _Attempt:
         """Returns the value, or raises a declared exception or a CallError that knows its endpoint."""
         began, deadline_at = self._clock(), call.deadline.at
         if began >= deadline_at:
-            name = f"{call.reply_to.interface}.{call.method}"
+            name = f"{call.descriptor.interface}.{call.method}"
             raise DeadlineExceeded(f"no time left for {name}", executed=Executed.NO)
         member = self._channel.pick(call, began) if call.route is None else self._router.pick(call, began)
         call.endpoint = member.endpoint
-        load, subchannel, method = member.load, member.subchannel, call.reply_to
+        load, subchannel, method = member.load, member.subchannel, call.descriptor
         load.pending += 1
         shared = subchannel.ready
         try:
@@ -148,13 +148,13 @@ class _Attempt:
     # comes, and with them the reply, which may be large. So errors are made in frames that have ended by then.
 
     def _failure(self, call: Call, member: Member[Subchannel], reply: Reply, elapsed: float, now: float) -> CallError:
-        failure = failure_of(call.reply_to, reply)
+        failure = failure_of(call.descriptor, reply)
         (member.load.fail if is_refusal(failure) else member.load.finish)(elapsed, now)
         self._receive_failure(call, member, failure, now)
         return failure
 
     def _unreadable(self, call: Call, member: Member[Subchannel], error: RemoteProtocolError) -> CallError:
-        failure = unreadable(call.reply_to, error)
+        failure = unreadable(call.descriptor, error)
         self._receive_failure(call, member, failure, self._clock())
         return failure
 

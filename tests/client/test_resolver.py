@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from zkrpc.client.static import StaticResolver
+from zkrpc.client.resolver import StaticResolver
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
 
