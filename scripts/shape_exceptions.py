@@ -12,7 +12,6 @@ LARGER: dict[str, tuple[int, str]] = {}
 UNTESTED: dict[str, str] = {
     "zkrpc.__main__": "tests/cli/test_main.py, as the command that it is",
     "zkrpc.app": "tests/live/test_app.py: it composes, and what it composes needs a real ZooKeeper",
-    "zkrpc.cli.connecting": "tests/cli/test_ls.py, test_primary.py and test_config.py, by the commands that use it",
     "zkrpc.coordination": "tests/live/test_app.py and test_processes.py: it owns what needs a real ZooKeeper",
     "zkrpc.election.elections": "tests/live/test_primary.py: it composes, and its parts elect on a real server",
     "zkrpc.election.request_executor": "tests/live/test_campaign.py: every request is part of an election",
@@ -24,6 +23,5 @@ UNTESTED: dict[str, str] = {
     "zkrpc.registry.removal": "tests/cli/test_rm.py, as the command that removes, on a real server",
     "zkrpc.registry.resolver": "tests/live/test_resolver.py, on a real server",
     "zkrpc.zookeeper.session": "tests/live/test_session.py, on a real server through a failing network",
-    "zkrpc.server.host": "tests/server/test_connection.py: it says what a host has, and does nothing",
 }
 """``package.module`` -> where it is tested instead, and why there."""

@@ -1,4 +1,4 @@
-"""The root of the exceptions, and the one that every value may raise: below all modules, so that errors can hold values.
+"""The root of the exceptions, and the one that every value may raise. They are below the values, which errors hold.
 
 People import both from :mod:`zkrpc.errors`, which has the whole tree; and that is where a traceback says they are.
 """

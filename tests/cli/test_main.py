@@ -14,7 +14,7 @@ import zkrpc
 from tests.support.command import Command
 from zkrpc.cli import main as main_module
 from zkrpc.cli.main import main
-from zkrpc.cli.naming import missing
+from zkrpc.cli.registry import missing
 from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict, IdlError
 
 COMMANDS = ["config", "dev", "explain", "ls", "primary", "rm", "serve"]

@@ -11,9 +11,9 @@ import pytest
 
 from tests.live.conftest import SessionOpener
 from tests.support.waiting import eventually
+from zkrpc.client.resolver import ConfigSource
 from zkrpc.config import MethodConfig, RegistryConfig, ServiceConfig
 from zkrpc.dev.zookeeper import DevZooKeeper
-from zkrpc.client.resolver import ConfigSource
 from zkrpc.registry.config_watch import ConfigWatch
 from zkrpc.registry.resolver import ZooKeeperResolver
 from zkrpc.registry.schema import Paths

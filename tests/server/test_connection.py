@@ -20,7 +20,7 @@ from tests.support.wire_frames import framed, message
 from tests.support.wire_peer import Peer
 from zkrpc.config import ServerConfig, WireLimits
 from zkrpc.endpoint import Endpoint
-from zkrpc.server.connection import ServerConnection
+from zkrpc.server.connection import ConnectionHost, ServerConnection
 from zkrpc.server.dispatch import Dispatcher, uninterruptible
 from zkrpc.server.intake import Intake
 from zkrpc.server.server import Server
@@ -781,3 +781,11 @@ def test_peer_that_comes_during_a_drain_is_told_at_once(start: Any) -> None:
     peer = running.peer()
     assert peer.call(METHODS["echo"], "x") == "x"
     wait_until(lambda: peer.protocol.draining or peer.read(0) and False)
+
+
+def test_server_has_what_its_connections_need() -> None:
+    """Every attribute and method that the protocol names."""
+    server = Server(idl.Echo, EchoHandler())
+    names = {*ConnectionHost.__annotations__, *(name for name in vars(ConnectionHost) if not name.startswith("_"))}
+    assert {"config", "admission", "forget"} <= names
+    assert [name for name in names if not hasattr(server, name)] == []

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from zkrpc.endpoint import Endpoint
-from zkrpc.server.port import Port
+from zkrpc.server.port import Port, bind_socket
 
 
 def free_port(family: socket.AddressFamily = socket.AF_INET, host: str = "127.0.0.1") -> int:
@@ -50,3 +50,23 @@ def test_port_that_somebody_has_can_be_had_later() -> None:
     with client, accepted:
         port.open()
     port.close()
+
+
+class WithNames(socket.socket):
+    """A socket on a machine where ``six.test`` has IPv6 addresses only, and ``none.test`` none at all."""
+
+    def bind(self, address: tuple[str, int]) -> None:  # type: ignore[override]
+        host, port = address
+        if host == "none.test" or (host == "six.test" and self.family is socket.AF_INET):
+            raise socket.gaierror(socket.EAI_NONAME, f"{host} has no address of {self.family.name}")
+        super().bind(("::1" if host == "six.test" else host, port))
+
+
+def test_name_that_has_ipv6_addresses_only_can_be_bound() -> None:
+    """What a name stands for is tried in both families; a name without any address is told as it was at first."""
+    with bind_socket(Endpoint("six.test", 0), WithNames) as bound:
+        assert bound.family is socket.AF_INET6 and bound.getsockname()[0] == "::1"
+    with bind_socket(Endpoint("127.0.0.1", 0), WithNames) as bound:
+        assert bound.family is socket.AF_INET
+    with pytest.raises(socket.gaierror, match="no address of AF_INET$"):
+        bind_socket(Endpoint("none.test", 0), WithNames)

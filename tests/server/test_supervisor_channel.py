@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import socket
 
+import pytest
+
 from zkrpc.server.startup import StartFailure
-from zkrpc.server.supervisor_channel import SupervisorChannel
+from zkrpc.server.supervisor_channel import Bound, Milestone, OpenedSession, SupervisorChannel, read_report
 
 
 def test_channel_outlives_its_supervisor() -> None:
@@ -18,16 +20,42 @@ def test_channel_outlives_its_supervisor() -> None:
     channel.tell_ready()
     channel.tell_done()
     assert channel.tell_failure(StartFailure("it failed", "here", final=True))
-    reports = [json.loads(line) for line in ours.recv(1000).splitlines()]
-    assert reports == [
+    lines = ours.recv(1000).splitlines()
+    assert [json.loads(line) for line in lines] == [
         {"session": [7, "01"]},
         {"bound": 11.0},
         {"ready": True},
         {"done": True},
         {"failed": ["it failed", "here"]},
     ]
+    assert [read_report(line) for line in lines] == [
+        OpenedSession(7, b"\x01"),
+        Bound(11.0),
+        Milestone.READY,
+        Milestone.DONE,
+        StartFailure("it failed", "here"),
+    ]
     ours.close()
     channel.wait_for_end()
     assert not channel.tell_failure(StartFailure("nobody hears it"))
     channel.tell_session(8, b"\x02")
     channel._socket.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"7",
+        b"{}",
+        b'{"session": [7]}',
+        b'{"session": [7, "zz"]}',
+        b'{"bound": -1.0}',
+        b'{"ready": false}',
+        b"\xff",
+    ],
+)
+def test_line_that_is_no_report_is_refused(line: bytes) -> None:
+    """Whoever reads it can log it and go on."""
+    with pytest.raises(ValueError):
+        read_report(line)

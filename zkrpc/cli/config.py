@@ -7,9 +7,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import click
 
-from zkrpc.cli.connecting import connected, json_option, timeout_option, zookeeper_option
-from zkrpc.cli.naming import NoSuchName, no_service, require_service
+from zkrpc.cli.options import json_option, timeout_option, zookeeper_option
 from zkrpc.cli.output import tell, tell_json
+from zkrpc.cli.registry import NoSuchName, connected, no_service, require_service
 from zkrpc.config import ServiceConfig
 from zkrpc.coordination import Registry
 from zkrpc.errors import ConfigError, NodeExists, NodeMissing, OutcomeUnknown, VersionConflict

@@ -16,10 +16,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from zkrpc.cli.connecting import connected, json_option, timeout_option, zookeeper_option
-from zkrpc.cli.naming import hint, require_service
+from zkrpc.cli.options import SECONDS, json_option, timeout_option, zookeeper_option
 from zkrpc.cli.output import tell, tell_json
-from zkrpc.cli.seconds import SECONDS
+from zkrpc.cli.registry import connected, hint, require_service
 from zkrpc.client.explanation import Explanation, InstanceView, view_of, with_obstacle
 from zkrpc.client.policy import Described, PolicyTable, Setting
 from zkrpc.client.probe import probe_all

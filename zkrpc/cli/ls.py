@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from zkrpc.cli.connecting import connected, json_option, timeout_option, zookeeper_option
-from zkrpc.cli.naming import require_service, services_of
+from zkrpc.cli.options import json_option, timeout_option, zookeeper_option
 from zkrpc.cli.output import tell, tell_json
+from zkrpc.cli.registry import connected, require_service, services_of
 from zkrpc.endpoint import Instance
 
 

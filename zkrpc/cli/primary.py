@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
-from zkrpc.cli.connecting import connected, timeout_option, zookeeper_option
-from zkrpc.cli.naming import missing, require_service
+from zkrpc.cli.options import SECONDS, timeout_option, zookeeper_option
 from zkrpc.cli.output import plain_primary, tell, tell_json
-from zkrpc.cli.seconds import SECONDS
+from zkrpc.cli.registry import connected, missing, require_service
 from zkrpc.coordination import Registry
 from zkrpc.election.history import Term
 from zkrpc.election.inspection import GroupReport, ask_to_step_down, look

@@ -7,10 +7,9 @@ from collections.abc import Callable
 
 import click
 
-from zkrpc.cli.connecting import connected, json_option, timeout_option, zookeeper_option
-from zkrpc.cli.naming import require_service
+from zkrpc.cli.options import SECONDS, json_option, timeout_option, zookeeper_option
 from zkrpc.cli.output import tell, tell_json
-from zkrpc.cli.seconds import SECONDS
+from zkrpc.cli.registry import connected, require_service
 from zkrpc.election.tree import EpochRecord
 from zkrpc.errors import CoordinationError, RemoteProtocolError
 from zkrpc.legible import legible

@@ -17,9 +17,8 @@ from typing import Any
 import click
 
 from zkrpc import __version__
-from zkrpc.cli.limits import with_limits
 from zkrpc.cli.logs import Verbosity, level_option, set_up_logs, verbose_option
-from zkrpc.cli.seconds import SECONDS, SECONDS_OR_NONE
+from zkrpc.cli.options import SECONDS, SECONDS_OR_NONE, with_limits
 from zkrpc.config import ServerConfig
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError

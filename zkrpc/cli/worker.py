@@ -18,13 +18,13 @@ import gevent
 from zkrpc.app import App
 from zkrpc.app import serve as serve_here
 from zkrpc.belonging import in_child
-from zkrpc.cli.limits import with_limits
 from zkrpc.cli.logs import revive_loggers
+from zkrpc.cli.options import with_limits
 from zkrpc.cli.serve import shared_options
 from zkrpc.config import RegistryConfig
 from zkrpc.coordination import Registry
 from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict, IdlError, RpcError
-from zkrpc.server.descriptors import provide_descriptors
+from zkrpc.server.resources import provide_descriptors
 from zkrpc.server.startup import StartFailure, describe_failure
 from zkrpc.server.supervision import EXIT_CONFIG
 from zkrpc.server.supervisor_channel import SupervisorChannel

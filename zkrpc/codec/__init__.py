@@ -30,9 +30,8 @@ What a hostile body can cost is bounded: nesting by the C module (64 structs), l
 the number of values by :mod:`zkrpc.codec.budget`, a walk over the body that runs only when the body is long enough to
 exceed the budget.
 
-Two kinds of values do not go through the C module, because Python is faster: structs whose only field is a string or
-``binary`` (:mod:`zkrpc.codec.single`), and long strings and bytes (:mod:`zkrpc.codec.bulk`), which it copies byte by
-byte.
+Two kinds of values do not go through the C module, because Python is faster (:mod:`zkrpc.codec.fast_path`): structs
+whose only field is a string or ``binary``, and long strings and bytes, which it copies byte by byte.
 
 Everything that is wrong with a peer's bytes is a :class:`~zkrpc.errors.RemoteProtocolError`; everything wrong with our
 own values is a :class:`TypeError` that names the field. Sets arrive as sets, enums as plain ints that may be unknown to

@@ -18,8 +18,8 @@ from typing import Any, TypeAlias
 
 from zkrpc.codec import visitors
 from zkrpc.codec.budget import MAX_ELEMENTS
+from zkrpc.codec.fast_path import is_single, reader_of, writer_of
 from zkrpc.codec.shape import INTEGER_BITS, Field, FieldType, Kind
-from zkrpc.codec.single import is_single, reader_of, writer_of
 from zkrpc.codec.structs import (
     BINARY,
     SPECS,

@@ -15,7 +15,7 @@ from thrift.protocol import fastbinary
 from thrift.protocol.TProtocol import TProtocolException
 
 from zkrpc.codec import budget, visitors
-from zkrpc.codec.bulk import LONG, Bulk
+from zkrpc.codec.fast_path import LONG, Bulk
 from zkrpc.codec.plain import Plain
 from zkrpc.codec.shape import ApacheSpecs, ApacheTypes, Field, bare_of, fields_of, has_negative_ids
 from zkrpc.errors import RemoteProtocolError

@@ -30,11 +30,9 @@ once.
 =======================================================  ===============================================================
 ``server``, ``lifecycle``, ``stopping``                  the server, the order in which it starts and stops, and who
                                                          walks it down
-``acceptor``, ``accepting``, ``descriptors``             taking connections, pausing when that fails, and whether there
-                                                         are descriptors enough
+``acceptor``, ``accepting``                              taking connections, and pausing when that fails
 ``connection``, ``intake``, ``turns``                    one connection: when it is read, how much at once, and whose
                                                          turn on the hub it is
-``host``                                                 what a connection needs of its server
 ``greenlet_pool``, ``call_queue``                        greenlets that run requests, and one connection's requests that
                                                          wait for a place
 ``admission``, ``shares``                                how many handlers run, who waits, and how addresses share
@@ -43,15 +41,15 @@ once.
                                                          fails
 ``signatures``                                           whether a handler fits its interface, asked once before
                                                          anything is served
-``connection_age``, ``buffers``, ``memory``              connections' age and silence, what all of them hold, and memory
-                                                         given back to the system
+``connection_age``, ``buffers``                          connections' age and silence, and what all of them hold
+``resources``                                            descriptors enough, and memory given back to the system
 ``complaints``                                           how often the log speaks of one address
 ``observing``                                            what observers are told of requests
 ``watchdog``, ``blockage``                               a thread that sees when the hub is blocked, and what it makes
                                                          of that
 ``supervisor``, ``supervision``, ``supervisor_channel``  the parent of the workers, what it decides, and what a worker
                                                          and it tell each other
-``port``, ``startup``                                    an address that a supervisor holds for its workers, and why one
+``port``, ``startup``                                    an address to listen on, bound or held for workers, and why one
                                                          of them could not serve
 =======================================================  ===============================================================
 """

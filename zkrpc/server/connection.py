@@ -17,22 +17,24 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 from gevent import get_hub
 
+from zkrpc.config import ServerConfig
 from zkrpc.errors import LocalProtocolError
 from zkrpc.outbox import Outbox
-from zkrpc.server.buffers import Holding
+from zkrpc.server.admission import Admission
+from zkrpc.server.buffers import Buffers, Holding
 from zkrpc.server.call_queue import CallQueue
 from zkrpc.server.connection_age import ConnectionAge, Step
-from zkrpc.server.dispatch import Answer, expires_at, refuse
-from zkrpc.server.greenlet_pool import Worker
-from zkrpc.server.host import ConnectionHost
+from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, refuse
+from zkrpc.server.greenlet_pool import GreenletPool, Worker
 from zkrpc.server.intake import Intake
-from zkrpc.server.shares import host_of
-from zkrpc.server.turns import LONG, NOTABLE, SLICE
+from zkrpc.server.observing import RequestObserver
+from zkrpc.server.shares import Shares, host_of
+from zkrpc.server.turns import LONG, NOTABLE, SLICE, Turns
 from zkrpc.wire import status
 from zkrpc.wire.message import ProtocolState, Request
 from zkrpc.wire.server import ServerProtocol
@@ -44,6 +46,34 @@ _GRACE = 0.05
 _FLUSH_AFTER = 100e-6
 """Seconds of running requests after which the replies so far are sent: some fifteen quick ones, which is enough for
 the price of a send, and leaves the peer's core something to do while this one goes on."""
+
+
+class ConnectionHost(Protocol):
+    """A server, as its connections see it. None of its methods may block."""
+
+    config: ServerConfig
+    dispatcher: Dispatcher
+    admission: Admission
+    greenlets: GreenletPool
+    shares: Shares
+    turns: Turns
+    buffers: Buffers
+    request_observer: RequestObserver | None
+    """Makes events of requests that are refused; None if no observer wants them."""
+    is_draining: bool
+    """True once connected peers were asked to send their calls elsewhere."""
+    attended: set[ServerConnection]
+    """Connections add themselves here while a handler blocks on them; their ``end_overdue`` is called regularly
+    then."""
+
+    def rng(self) -> float:
+        """A float in [0, 1)."""
+
+    def clock(self) -> float:
+        """Monotonic seconds."""
+
+    def forget(self, connection: ServerConnection) -> None:
+        """The connection is closed."""
 
 
 class ServerConnection:

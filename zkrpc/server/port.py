@@ -1,10 +1,39 @@
-"""A fixed address that a supervisor holds for the workers that listen there, one after another or side by side."""
+"""Addresses that are listened on: bound for a server, or held by a supervisor for workers that listen there in turn."""
 
 from __future__ import annotations
 
 import socket
+from typing import TypeVar
 
 from zkrpc.endpoint import Endpoint
+
+SocketT = TypeVar("SocketT", bound=socket.socket)
+
+
+def bind_socket(endpoint: Endpoint, kind: type[SocketT]) -> SocketT:
+    """A stream socket that has the address. A name that has addresses of both families stands for the IPv4 ones.
+
+    Raises OSError.
+    """
+    if ":" in endpoint.host:
+        return _bind(endpoint, kind(socket.AF_INET6, socket.SOCK_STREAM))
+    try:
+        return _bind(endpoint, kind(socket.AF_INET, socket.SOCK_STREAM))
+    except socket.gaierror as refusal:  # it has none, but perhaps others
+        try:
+            return _bind(endpoint, kind(socket.AF_INET6, socket.SOCK_STREAM))
+        except socket.gaierror:
+            raise refusal from None
+
+
+def _bind(endpoint: Endpoint, bound: SocketT) -> SocketT:
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((endpoint.host, endpoint.port))
+    except BaseException:
+        bound.close()
+        raise
+    return bound
 
 
 class Port:
@@ -25,17 +54,8 @@ class Port:
 
     def open(self) -> None:
         """Binds the socket, unless that is done; the worker that inherits it listens. Raises OSError."""
-        if self._socket is not None:
-            return
-        family = socket.AF_INET6 if ":" in self.endpoint.host else socket.AF_INET
-        bound = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind((self.endpoint.host, self.endpoint.port))
-        except OSError:
-            bound.close()
-            raise
-        self._socket, self.awaited = bound, False
+        if self._socket is None:
+            self._socket, self.awaited = bind_socket(self.endpoint, socket.socket), False
 
     def close(self) -> None:
         """Closes the socket."""

@@ -36,8 +36,9 @@ from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.failures import Failure, describe, traceback_of
 from zkrpc.server.greenlet_pool import GreenletPool
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
-from zkrpc.server.memory import give_back
 from zkrpc.server.observing import ObservedDispatcher, RequestObserver
+from zkrpc.server.port import bind_socket
+from zkrpc.server.resources import give_back
 from zkrpc.server.shares import Shares, host_of
 from zkrpc.server.stopping import StepAction, walk_down
 from zkrpc.server.turns import Turns
@@ -370,17 +371,15 @@ def _make_admission(config: ServerConfig, lifecycle: Lifecycle, clock: Callable[
 
 
 def _listen(endpoint: Endpoint, backlog: int, bound: int | None) -> socket.socket:
-    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
     # Plain ones: they never wait, and each call of gevent's costs a microsecond more (measured).
-    listener = PlainSocket(family, socket.SOCK_STREAM, fileno=bound)
+    listener: socket.socket | None = None
     try:
-        if bound is None:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((endpoint.host, endpoint.port))
+        listener = bind_socket(endpoint, PlainSocket) if bound is None else PlainSocket(fileno=bound)
         listener.listen(backlog)
         listener.setblocking(False)
     except OSError as error:
-        listener.close()
+        if listener is not None:
+            listener.close()
         reason = error.strerror or error
         raise ConfigError(f"cannot listen on {endpoint}: {reason}; choose another --bind") from error
     return listener

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import json
 import logging
 import os
 import selectors
@@ -43,6 +42,7 @@ from zkrpc.server.supervision import (
     SupervisionState,
     Terminate,
 )
+from zkrpc.server.supervisor_channel import Bound, Milestone, OpenedSession, read_report
 from zkrpc.zookeeper.closing import close_session
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class _Worker:
     channel: socket.socket
     started_at: float
     received: bytes = b""
-    session: tuple[int, bytes] | None = None
+    session: OpenedSession | None = None
     asked_at: float | None = None
     failure: StartFailure | None = None
     """Why it ends, as the worker reported."""
@@ -248,22 +248,22 @@ class Supervisor:
     def _note(self, worker: _Worker, line: bytes) -> None:
         """Takes in one report. A malformed one is ignored, as the other workers still need their supervisor."""
         try:
-            match json.loads(line):
-                case {"session": [int(number), str(password)]}:
-                    worker.session = (number, bytes.fromhex(password))
-                case {"bound": float(seconds)} if seconds >= 0:
-                    self._machine.receive_bound(worker.number, seconds)
-                case {"failed": [str(summary), str(detail)]}:
-                    worker.failure = StartFailure(summary, detail)
-                case {"done": True}:
-                    self._machine.receive_done(worker.number, time.monotonic())
-                case {"ready": True}:
-                    log.debug("%s is ready", worker)
-                    self._machine.receive_ready(worker.number, time.monotonic())
-                case _:
-                    raise ValueError("none of session, bound, ready, done, failed")
+            report = read_report(line)
         except (ValueError, RecursionError) as error:
             log.warning("%s sent a line that is no report: %s", worker, legible(error))
+            return
+        match report:
+            case OpenedSession():
+                worker.session = report
+            case Bound(seconds):
+                self._machine.receive_bound(worker.number, seconds)
+            case StartFailure():
+                worker.failure = report
+            case Milestone.DONE:
+                self._machine.receive_done(worker.number, time.monotonic())
+            case Milestone.READY:
+                log.debug("%s is ready", worker)
+                self._machine.receive_ready(worker.number, time.monotonic())
 
     # -- acting ----------------------------------------------------------------------------------
 

@@ -1,13 +1,60 @@
-"""The worker's end of the socket pair between a worker and its supervisor; see :mod:`~zkrpc.server.supervisor`."""
+"""The socket pair between a worker and its supervisor: the worker's end, and how its reports are read.
+
+A report is a JSON object on a line; the worker writes it here, and its supervisor reads it with :func:`read_report`.
+The supervisor writes nothing; the worker only notices its end.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import enum
 import json
 import os
 import socket
+from typing import NamedTuple
 
 from zkrpc.server.startup import StartFailure
+
+
+class OpenedSession(NamedTuple):
+    """The worker has a ZooKeeper session, the last one that it told of."""
+
+    number: int
+    password: bytes
+
+
+class Bound(NamedTuple):
+    """How long finishing the worker's calls may take, once it is asked for."""
+
+    seconds: float
+
+
+class Milestone(enum.Enum):
+    """How far the worker has come."""
+
+    READY = "ready"
+    """Calls are served, and callers can find it."""
+    DONE = "done"
+    """Nothing is left to do but to end."""
+
+
+Report = OpenedSession | Bound | Milestone | StartFailure
+
+
+def read_report(line: bytes) -> Report:
+    """What a line means. Raises ValueError or RecursionError for one that is no report."""
+    match json.loads(line):
+        case {"session": [int(number), str(password)]}:
+            return OpenedSession(number, bytes.fromhex(password))
+        case {"bound": float(seconds)} if seconds >= 0:
+            return Bound(seconds)
+        case {"failed": [str(summary), str(detail)]}:
+            return StartFailure(summary, detail)
+        case {"done": True}:
+            return Milestone.DONE
+        case {"ready": True}:
+            return Milestone.READY
+    raise ValueError("none of session, bound, ready, done, failed")
 
 
 class SupervisorChannel:

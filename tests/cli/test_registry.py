@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zkrpc.cli.naming import find_alike, hint, missing
+from zkrpc.cli.registry import find_alike, hint, missing
 
 MANY = [f"service-{number}" for number in range(20)]
 

@@ -1,9 +1,14 @@
-"""Errors about names that do not exist, with similar names that may have been meant."""
+"""What the commands that ask ZooKeeper have in common: how they connect, and errors about names that do not exist.
+
+Such an error suggests similar names that may have been meant, or lists the names that there are.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 
 from zkrpc.coordination import Registry
 from zkrpc.errors import ConfigError, CoordinationError
@@ -11,6 +16,32 @@ from zkrpc.legible import legible
 from zkrpc.registry.schema import SERVICES, Paths, check_name
 
 _MOST_SHOWN = 8
+
+
+@contextlib.contextmanager
+def connected(zookeeper: str, timeout: float) -> Iterator[Registry]:
+    """Gives a registry that is connected and whose chroot exists. Raises CoordinationError, which says what to try, if
+    that is not so within ``timeout`` seconds."""
+    with _in_one_line(), Registry(zookeeper) as registry:
+        if not registry.session.wait_connected(timeout):
+            reason = registry.session.explain()
+            raise CoordinationError(f"no ZooKeeper at {zookeeper} within {timeout:g} s: {reason}")
+        if missing := registry.session.explain_missing_chroot(timeout=timeout):
+            raise CoordinationError(missing)
+        yield registry
+
+
+@contextlib.contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Silences the session's log while it connects, as the error says the same; ``--verbose`` shows both."""
+    log = logging.getLogger("zkrpc.zookeeper.session")
+    before = log.level
+    if log.getEffectiveLevel() > logging.DEBUG:
+        log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 class NoSuchName(CoordinationError):

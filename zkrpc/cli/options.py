@@ -1,16 +1,47 @@
-"""``--limit NAME=VALUE``: sets the limits on what a server's peers may cost it."""
+"""Options of several commands: where ZooKeeper is, how long something may take, and ``--limit NAME=VALUE``.
+
+This module imports neither gevent nor a ZooKeeper client: the supervisor has some of these options, too.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Sequence
 from typing import Any
+
+import click
 
 from zkrpc.config import ServerConfig, WireLimits
 from zkrpc.errors import ConfigError
 
 _WORDS = {"true": True, "false": False}
+
+
+class _Seconds(click.FloatRange):
+    """A finite number of seconds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number. A usage error for anything else."""
+        seconds = float(super().convert(value, param, ctx))
+        if not math.isfinite(seconds):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return seconds
+
+
+SECONDS = _Seconds(min=0, min_open=True)
+"""For waits, which must be longer than 0."""
+SECONDS_OR_NONE = _Seconds(min=0)
+"""For times of which 0 means none."""
+
+zookeeper_option = click.option(
+    "--zookeeper", envvar="ZKRPC_ZOOKEEPER", required=True, metavar="HOSTS", help="host:port,…[/chroot]."
+)
+timeout_option = click.option(
+    "--timeout", type=SECONDS, default=5.0, show_default=True, help="Seconds to wait for ZooKeeper."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 
 
 def with_limits(config: ServerConfig, given: Sequence[str]) -> ServerConfig:

@@ -1,4 +1,4 @@
-"""Limits from the command line win over the service's own, and say what is wrong with them."""
+"""Options that say how long; and limits from the command line, which win over the service's own."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import dataclasses
 import math
 from pathlib import Path
 
+import click
 import pytest
 
-from zkrpc.cli.limits import with_limits
+from zkrpc.cli.options import SECONDS, SECONDS_OR_NONE, with_limits
 from zkrpc.config import ServerConfig, WireLimits
 from zkrpc.errors import ConfigError
 
@@ -53,3 +54,24 @@ def test_limits_are_all_documented() -> None:
         assert f"`{name}`" in text, name
     for name in ("max_buffered", "min_read_rate", "max_write_stall", "max_connections", "max_concurrent", "max_queue"):
         assert f"`{name}`" in text, name
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("2", 2.0), ("0.25", 0.25), ("1e-3", 0.001), ("1e6", 1e6)])
+def test_seconds_are_read(text: str, seconds: float) -> None:
+    """As numbers are written."""
+    assert SECONDS.convert(text, None, None) == SECONDS_OR_NONE.convert(text, None, None) == seconds
+
+
+def test_none_is_a_number_of_seconds_for_what_may_be_left_out() -> None:
+    """And for nothing else."""
+    assert SECONDS_OR_NONE.convert("0", None, None) == 0.0
+    with pytest.raises(click.BadParameter, match="0.0 is not in the range x>0"):
+        SECONDS.convert("0", None, None)
+
+
+@pytest.mark.parametrize("text", ["-1", "-0.001", "nan", "inf", "-inf", "1e999", "soon", ""])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    """Before anything is done with it."""
+    for kind in (SECONDS, SECONDS_OR_NONE):
+        with pytest.raises(click.BadParameter):
+            kind.convert(text, None, None)
