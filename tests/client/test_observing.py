@@ -185,7 +185,7 @@ def test_what_nobody_wants_to_hear_is_not_in_the_stack() -> None:
     assert calls.around_calls and not calls.around_attempts and calls.withdrawing(withdraw) is withdraw
     assert attempts.around_attempts and not attempts.around_calls
     assert budget.withdrawing(withdraw) is not withdraw and budget.withdrawing(withdraw)(0.0)
-    call = Call("echo", None, Deadline(at=5.0), reply_to=idl.Echo.methods["echo"])
+    call = Call("echo", None, Deadline(at=5.0), descriptor=idl.Echo.methods["echo"])
     attempts.failed(call, 0.0, Unavailable("away"))
     assert all(made(ClientEvent).around_calls)
 
@@ -203,5 +203,5 @@ def test_what_nobody_wants_to_hear_is_not_in_the_stack() -> None:
 )
 def test_outcome_of_a_call(error: BaseException | None, expected: tuple[str, bool, str]) -> None:
     """Its name, whether it is declared, and what is known of the execution."""
-    call = Call("fail", None, Deadline(at=5.0), reply_to=idl.Echo.methods["fail"])
+    call = Call("fail", None, Deadline(at=5.0), descriptor=idl.Echo.methods["fail"])
     assert outcome_of(call, error) == expected

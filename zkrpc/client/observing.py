@@ -65,7 +65,7 @@ class CallObserver:
         self._observers.tell(
             CallRetried(
                 service=self._service(),
-                interface=call.reply_to.interface,
+                interface=call.descriptor.interface,
                 method=call.method,
                 attempt=call.attempt,
                 endpoint=_text(error.endpoint),
@@ -79,7 +79,7 @@ class CallObserver:
         self._observers.tell(
             CallHedged(
                 service=self._service(),
-                interface=call.reply_to.interface,
+                interface=call.descriptor.interface,
                 method=call.method,
                 attempt=call.attempt,
             )
@@ -112,7 +112,7 @@ class CallObserver:
             self._observers.tell(
                 CallStarted(
                     service=self._service(),
-                    interface=call.reply_to.interface,
+                    interface=call.descriptor.interface,
                     method=call.method,
                     timeout=call.deadline.at - began,
                 )
@@ -125,7 +125,7 @@ class CallObserver:
         self._observers.tell(
             CallFinished(
                 service=self._service(),
-                interface=call.reply_to.interface,
+                interface=call.descriptor.interface,
                 method=call.method,
                 seconds=self._clock() - began,
                 attempts=call.attempt,
@@ -142,7 +142,7 @@ class CallObserver:
             self._observers.tell(
                 AttemptStarted(
                     service=self._service(),
-                    interface=call.reply_to.interface,
+                    interface=call.descriptor.interface,
                     method=call.method,
                     attempt=call.attempt,
                 )
@@ -160,7 +160,7 @@ class CallObserver:
         self._observers.tell(
             AttemptFinished(
                 service=self._service(),
-                interface=call.reply_to.interface,
+                interface=call.descriptor.interface,
                 method=call.method,
                 attempt=call.attempt,
                 endpoint=_text(call.endpoint),
@@ -180,7 +180,7 @@ def outcome_of(call: Call, error: BaseException | None) -> tuple[str, bool, str]
     name = type(error).__name__
     if isinstance(error, CallError):
         return name, False, error.executed.value
-    if isinstance(error, call.reply_to.throws):
+    if isinstance(error, call.descriptor.throws):
         return name, True, Executed.YES.value
     # Nothing is sent of arguments that do not fit; of the rest nobody knows how far it came.
     executed = Executed.NO if isinstance(error, TypeError) else Executed.MAYBE
