@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from zkrpc.callables import can_take, never_run, require_callable
+from zkrpc.callables import can_take, never_run, require_callable, require_interceptors
 from zkrpc.errors import ConfigError
 
 
@@ -71,3 +71,14 @@ def test_function_that_would_do_nothing_is_refused(function: Any, complaint: str
 def test_nothing_is_said_of_what_is_no_function() -> None:
     """A hook that is not there."""
     assert never_run(None) == ""
+
+
+def test_interceptors_are_a_sequence_of_functions() -> None:
+    """Any iterable will do; a single function, or something else, is told what is expected."""
+    good = Good()
+    assert require_interceptors(iter([good, good])) == (good, good) and require_interceptors(()) == ()
+    for wrong in (3, good, None):
+        with pytest.raises(ConfigError, match=r"interceptors must be a list of functions of \(call, proceed\), got"):
+            require_interceptors(wrong)
+    with pytest.raises(ConfigError, match="the interceptor coroutine is async"):
+        require_interceptors([good, coroutine])

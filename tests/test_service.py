@@ -82,5 +82,7 @@ def test_service_refuses_functions_that_would_do_nothing() -> None:
         Service(idl.Echo, EchoHandler, is_ready=lambda service: True)  # type: ignore[arg-type, misc]  # the mistake
     with pytest.raises(ConfigError, match="the interceptor .*intercept is async"):
         Service(idl.Echo, EchoHandler, interceptors=[intercept])  # type: ignore[list-item]  # the mistake
+    with pytest.raises(ConfigError, match=r"interceptors must be a list of functions of \(call, proceed\), got 3"):
+        Service(idl.Echo, EchoHandler, interceptors=3)  # type: ignore[arg-type]  # the mistake
     with pytest.raises(ConfigError, match=r"the interceptor .* must take \(call, proceed\)"):
         Service(idl.Echo, EchoHandler, interceptors=[lambda call: None])  # type: ignore[list-item, misc]  # the mistake

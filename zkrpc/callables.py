@@ -51,3 +51,14 @@ def require_callable(what: str, function: Any, *arguments: str) -> None:
     if not can_take(function, len(arguments)):
         hint = "; give an instance of the class" if isinstance(function, type) else ""
         raise ConfigError(f"{what} {name} must take ({', '.join(arguments)}){hint}")
+
+
+def require_interceptors(given: Any) -> tuple[Any, ...]:
+    """The interceptors as a tuple. Raises ConfigError if they are no sequence of functions of a call and the rest."""
+    try:
+        interceptors = tuple(given)
+    except TypeError:
+        raise ConfigError(f"interceptors must be a list of functions of (call, proceed), got {given!r:.80}") from None
+    for interceptor in interceptors:
+        require_callable("the interceptor", interceptor, "call", "proceed")
+    return interceptors

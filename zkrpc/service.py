@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from zkrpc.call import Interceptor, ServerCall
-from zkrpc.callables import can_take, require_callable
+from zkrpc.callables import can_take, require_callable, require_interceptors
 from zkrpc.config import ElectionConfig, ServerConfig
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface
@@ -56,15 +56,13 @@ class Service:
             raise ConfigError(
                 f"Service wants a service of a loaded IDL, as in zkrpc.load(...).Users; got {interface!r}"
             )
-        for interceptor in interceptors:
-            require_callable("the interceptor", interceptor, "call", "proceed")
+        self.interceptors = require_interceptors(interceptors)
         if is_ready is not None:
             require_callable("is_ready", is_ready)
         self.interface = interface
         self.handler = handler
         self.name = name or interface.name.lower()
         self.config = config or ServerConfig()
-        self.interceptors = tuple(interceptors)
         self.is_ready = is_ready
         self.ready_timeout = ready_timeout
         self.version = version

@@ -185,6 +185,15 @@ def test_any_name_of_an_idl_works(client: Any) -> None:
     assert client.closed == 1
 
 
+def test_unknown_options_are_refused_with_what_there_is(idl: Any, client: Any) -> None:
+    """A slip of the pen is named with what was perhaps meant; anything else with all options."""
+    stub = make_stub(idl.Plain, client)
+    with pytest.raises(ConfigError, match="no option 'time_out'; did you mean timeout?"):
+        stub.options(time_out=1.0)
+    with pytest.raises(ConfigError, match="no option 'x'; there are timeout, idempotent, headers, min_epoch"):
+        options(stub, timeout=1.0, x=1)  # type: ignore[arg-type]  # the mistake
+
+
 def test_options_and_close_want_a_stub() -> None:
     """The module's functions say what they are for."""
     with pytest.raises(TypeError, match="expected a stub"):

@@ -245,6 +245,8 @@ def test_connect_explains_its_arguments(registry: zkrpc.Registry, tmp_path: Path
         ((idl.Echo, "a/b"), {"zookeeper": registry.hosts}, "service name 'a/b' must be"),
         ((idl.Echo, "echo"), {"zookeeper": registry, "snapshot_dir": tmp_path}, r"Registry\(\.\.\., snapshot_dir="),
         ((idl.Echo, []), {}, "must not be empty"),
+        ((idl.Echo, 3), {}, "target must be a service's name or a list of endpoints .*, got 3"),
+        ((idl.Echo, ["h:1"]), {"interceptors": 3}, r"interceptors must be a list of functions .*, got 3"),
     ]:
         with pytest.raises(zkrpc.ConfigError, match=complaint):
             zkrpc.connect(*arguments, **options)

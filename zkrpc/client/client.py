@@ -17,7 +17,7 @@ from gevent import getcurrent
 
 from zkrpc.belonging import Home, keep, release
 from zkrpc.call import Call, Interceptor, ServerCall, find_current_call, make_call
-from zkrpc.callables import require_callable
+from zkrpc.callables import require_interceptors
 from zkrpc.client.channel import Channel
 from zkrpc.client.connection import Connection
 from zkrpc.client.explanation import Explanation
@@ -153,9 +153,7 @@ class Client:
         self._dial = dial
         self._observers = gather(observers)
         self._observer = observer_of(self._observers, self._find_service, self._clock)
-        self._interceptors = tuple(interceptors)
-        for interceptor in self._interceptors:
-            require_callable("the interceptor", interceptor, "call", "proceed")
+        self._interceptors = require_interceptors(interceptors)
         self._group_of = group_of
         self._expects_primary = False
         self._open()

@@ -82,7 +82,13 @@ class StaticResolver:
     def __init__(self, endpoints: Iterable[Endpoint | str], *, dialect: str = "zkrpc", service: str = "") -> None:
         if dialect not in DIALECTS:
             raise ConfigError(f"dialect must be one of {', '.join(DIALECTS)}, got {dialect!r}")
-        endpoints = list(endpoints)
+        try:
+            endpoints = list(endpoints)
+        except TypeError:
+            raise ConfigError(
+                f"the target must be a service's name or a list of endpoints such as ['127.0.0.1:9090'], "
+                f"got {endpoints!r}"
+            ) from None
         wrong = [one for one in endpoints if not isinstance(one, (Endpoint, str))]
         if wrong:
             raise ConfigError(f"a fixed list has endpoints such as '127.0.0.1:9090', not {wrong[0]!r}")

@@ -7,13 +7,16 @@ a stub is in the way of a method: ``options`` and ``close`` give way to methods 
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import inspect
 import keyword
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, SupportsIndex, TypeVar
+from typing import Any, Never, NoReturn, SupportsIndex, TypeVar
 
 from zkrpc.client.client import DEFAULT_OPTIONS, CallOptions, Client
 from zkrpc.client.explanation import Explanation
+from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface, Method
 
 StubT = TypeVar("StubT")
@@ -58,8 +61,9 @@ def options(
     idempotent: bool | None = None,
     headers: Mapping[str, str] | None = None,
     min_epoch: int | None = None,
+    **unknown: Never,
 ) -> StubT:
-    """A new stub over the same client whose calls have these options. Raises ConfigError for a bad value.
+    """A new stub over the same client whose calls have these options. Raises ConfigError for a bad value or name.
 
     Args:
         stub: what ``zkrpc.connect`` gave.
@@ -69,9 +73,17 @@ def options(
         min_epoch: the lowest epoch of a primary that may serve the call; a lower one answers StaleEpoch.
     """
     it = _stub(stub)
+    for name in unknown:
+        raise ConfigError(_no_option(name))
     changed = it._zkrpc_options.but(timeout=timeout, idempotent=idempotent, headers=headers, min_epoch=min_epoch)
     new: Any = type(it)(it._zkrpc_client, changed)
     return new  # type: ignore[no-any-return]  # the caller's static type of a stub is not Stub
+
+
+def _no_option(name: str) -> str:
+    known = [field.name for field in dataclasses.fields(CallOptions) if field.init]
+    near = difflib.get_close_matches(name, known, 1)
+    return f"there is no option {name!r}; {f'did you mean {near[0]}?' if near else 'there are ' + ', '.join(known)}"
 
 
 def close(stub: object) -> None:
