@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from zkrpc.callables import can_take, never_run, require_callable, require_interceptors
+from zkrpc.callables import attribute_of, can_take, name_of, never_run, require_callable, require_interceptors
 from zkrpc.errors import ConfigError
 
 
@@ -82,3 +82,28 @@ def test_interceptors_are_a_sequence_of_functions() -> None:
             require_interceptors(wrong)
     with pytest.raises(ConfigError, match="the interceptor coroutine is async"):
         require_interceptors([good, coroutine])
+
+
+class Strict:
+    """Says KeyError where Python expects AttributeError."""
+
+    there = 7
+
+    def __getattr__(self, name: str) -> Any:
+        raise KeyError(name)
+
+
+def test_attributes_are_read_or_the_reason_is_told() -> None:
+    """What is there, what is not, and what cannot be read, with the advice."""
+    assert (attribute_of(Strict(), "there"), attribute_of(Good(), "there")) == (7, None)
+    assert attribute_of(Good(), "there", 3) == 3
+    with pytest.raises(
+        ConfigError, match=r"Strict\.gone cannot be read: KeyError: 'gone'; .* has to raise AttributeError"
+    ):
+        attribute_of(Strict(), "gone")
+    assert (name_of(Strict()), name_of(Good), name_of(Good()), name_of(generator)) == (
+        "Strict",
+        "Good",
+        "Good",
+        "generator",
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.support.echo import EchoHandler, idl
@@ -51,8 +53,27 @@ def test_service_says_what_is_wrong_with_what_makes_its_handler() -> None:
         def __init__(self) -> None:
             raise TypeError("its own")
 
+    async def soon() -> EchoHandler:
+        return EchoHandler()
+
+    def each() -> Iterator[EchoHandler]:
+        yield EchoHandler()
+
+    class Strict:
+        def __getattr__(self, name: str) -> object:
+            raise KeyError(name)
+
+        def __call__(self) -> None:
+            raise AssertionError("never called")
+
     with pytest.raises(ConfigError, match=r"the handler Wanting wants arguments; .*lambda: Wanting\(\.\.\.\)"):
         Service(idl.Echo, Wanting).make_handler()
+    with pytest.raises(ConfigError, match="soon, which makes the handler, is async, and nobody would await it"):
+        Service(idl.Echo, soon).make_handler()
+    with pytest.raises(ConfigError, match="each, which makes the handler, is a generator, .*; return the handler"):
+        Service(idl.Echo, each).make_handler()
+    with pytest.raises(ConfigError, match="Strict.* cannot be read: KeyError"):
+        Service(idl.Echo, Strict()).make_handler()
     with pytest.raises(ConfigError, match=r"<lambda>\(\) made no handler: it returned None"):
         Service(idl.Echo, lambda: None).make_handler()
     half = Half()

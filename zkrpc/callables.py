@@ -16,7 +16,29 @@ from zkrpc.errors import ConfigError
 _ANY = object()
 
 
-def never_run(function: Any) -> str:
+def attribute_of(holder: object, name: str, default: Any = None) -> Any:
+    """An attribute of an object that a user of zkrpc wrote; ``default`` if there is none.
+
+    Raises ConfigError if reading it raises anything but AttributeError, as a ``__getattr__`` over a dict does.
+    """
+    try:
+        return getattr(holder, name, default)
+    except Exception as error:
+        raise ConfigError(
+            f"{type(holder).__name__}.{name} cannot be read: {type(error).__name__}: {error}; for what is not there a "
+            "__getattr__ has to raise AttributeError"
+        ) from error
+
+
+def name_of(subject: object) -> str:
+    """Its own name, if it is a function or a class, else that of its class."""
+    try:
+        return str(getattr(subject, "__name__", type(subject).__name__))
+    except Exception:  # its __getattr__ raises something else than AttributeError
+        return type(subject).__name__
+
+
+def never_run(function: Any, instead: str = "return a list") -> str:
     """Why calling a function would run nothing, as text to follow its name; empty if it would run."""
     while isinstance(function, functools.partial):
         function = function.func
@@ -26,7 +48,7 @@ def never_run(function: Any) -> str:
         if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
             return " is async, and nobody would await it; zkrpc uses gevent: write def, and block where async awaits"
         if inspect.isgeneratorfunction(called):
-            return " is a generator, and nothing would iterate it; return a list"
+            return f" is a generator, and nothing would iterate it; {instead}"
     return ""
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from zkrpc.call import Interceptor, ServerCall
-from zkrpc.callables import can_take, require_callable, require_interceptors
+from zkrpc.callables import attribute_of, can_take, name_of, never_run, require_callable, require_interceptors
 from zkrpc.config import ElectionConfig, ServerConfig
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface
 from zkrpc.telemetry.observer import Observer, gather
+
+_MISSING = object()
 
 
 class Service:
@@ -83,10 +85,13 @@ class Service:
         make = self.handler
         # An object that can be called and has methods of the interface is a handler, if perhaps not a whole one.
         if not isinstance(make, type) and (
-            not callable(make) or any(hasattr(make, one) for one in self.interface.methods)
+            not callable(make)
+            or any(attribute_of(make, one, _MISSING) is not _MISSING for one in self.interface.methods)
         ):
             return make
-        name = getattr(make, "__name__", type(make).__name__)
+        name = name_of(make)
+        if reason := never_run(make, instead="return the handler"):
+            raise ConfigError(f"{name}, which makes the handler,{reason}")
         if not can_take(make, 0):
             raise ConfigError(
                 f"the handler {name} wants arguments; give the Service an object, or a function that makes one: "

@@ -130,6 +130,56 @@ def test_handler_that_can_be_called_rightly_fits(handler: object, caplog: pytest
     assert caplog.records == []
 
 
+class Generic(Shapes):
+    """Finds by the kind of what it is asked for."""
+
+    @functools.singledispatchmethod
+    def find(self, prefix: Any, limit: int = 10, color: Any = None) -> list[str]:
+        return []
+
+    @find.register
+    def _(self, prefix: str, limit: int = 10, color: Any = None) -> list[str]:
+        return [prefix]
+
+    @functools.singledispatchmethod
+    @classmethod
+    def note(cls, text: Any) -> None: ...
+
+
+def test_method_that_dispatches_by_type_is_judged_by_its_generic_function(caplog: pytest.LogCaptureFixture) -> None:
+    """It fits as any other does, and is refused as any other is."""
+    check_handler(idl.Shapes, Generic())
+    assert caplog.records == []
+
+    class Swapped(Shapes):
+        @functools.singledispatchmethod
+        def area(self, height: int, width: int) -> int:
+            return width * height
+
+    (line,) = refusal(Swapped())
+    assert "has another order than the IDL" in line
+
+
+class Strict(Shapes):
+    """Says KeyError where Python expects AttributeError."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise KeyError(name)
+
+
+def test_handler_that_raises_something_else_for_what_is_missing_is_told() -> None:
+    """In words, and not by a traceback through zkrpc; the methods are read one by one, and each is told."""
+    with pytest.raises(zkrpc.ConfigError, match="Strict.on_elected cannot be read: KeyError: 'on_elected'; "):
+        check_handler(idl.Shapes, Strict())
+
+    class Empty:
+        def __getattr__(self, name: str) -> Any:
+            raise KeyError(name)
+
+    with pytest.raises(zkrpc.ConfigError, match="Empty.* cannot be read: KeyError"):
+        check_handler(idl.Shapes, Empty())
+
+
 def test_mock_that_is_async_is_refused_as_one() -> None:
     """With the place of its class, for it has no code of its own; one that keeps to a class's parameters is judged."""
     first, *_ = refusal(unittest.mock.AsyncMock())

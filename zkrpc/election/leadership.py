@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
 
+from zkrpc.callables import attribute_of
 from zkrpc.election.tree import ElectionPaths, EpochRecord
 from zkrpc.endpoint import Epoch
 from zkrpc.errors import (
@@ -230,7 +231,7 @@ class HandlerHooks:
 
 
 def _hook(handler: object, name: str) -> Callable[[Leadership], None]:
-    hook = getattr(handler, name, None)
+    hook = attribute_of(handler, name)
     if hook is None:
         return lambda leadership: None
     for arguments in ((None,), ()):

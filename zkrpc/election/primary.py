@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar, overload
 from gevent.event import Event
 
 from zkrpc.call import Proceed, ServerCall
+from zkrpc.callables import attribute_of
 from zkrpc.election.machine import ElectionMachine
 from zkrpc.election.states import LEADING, ElectionState
 from zkrpc.endpoint import DEFAULT_GROUP, Epoch, read_epoch
@@ -77,7 +78,7 @@ def find_marks(interface: Interface, handler: object) -> dict[str, PrimaryOnly]:
     """The primary-only methods of a handler, by name."""
     found = {}
     for name, method in interface.methods.items():
-        mark = getattr(getattr(handler, name, None), _MARK, None)
+        mark = getattr(attribute_of(handler, name), _MARK, None)
         if mark is not None or method.policy.primary:
             found[name] = mark or PrimaryOnly()
     return found

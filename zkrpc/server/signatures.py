@@ -30,7 +30,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from zkrpc.callables import never_run
+from zkrpc.callables import attribute_of, name_of, never_run
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface, Method, Parameter
 
@@ -46,16 +46,16 @@ _NO_DEFAULT = inspect.Parameter.empty
 
 def check_handler(interface: Interface, handler: object) -> None:
     """Logs a warning for what is odd. Raises ConfigError if a call of any method could not be served correctly."""
-    owner = _name_of(handler)
+    owner = name_of(handler)
     if isinstance(handler, type):
         for method in interface.methods.values():
-            if "self" in _parameter_names(getattr(handler, method.name, None)):
+            if "self" in _parameter_names(attribute_of(handler, method.name)):
                 raise ConfigError(f"the handler is the class {owner} itself, not an instance of it; write {owner}()")
     faults: list[str] = []
     for method in interface.methods.values():
         faults += () if method.refusal else _faults(method, handler, owner)
     for name in _HOOKS:
-        if reason := never_run(hook := getattr(handler, name, None)):
+        if reason := never_run(hook := attribute_of(handler, name)):
             faults.append(f"{place_of(hook, handler)}{owner}.{name}{reason}")
     if faults:
         lines = "".join(f"\n  {fault}" for fault in faults)
@@ -75,9 +75,19 @@ def _faults(method: Method, handler: object, owner: str) -> Iterator[str]:
     if not callable(function):
         yield _missing(method, handler, owner, function)
         return
+    function = _generic(handler, method.name) or function
     reason = never_run(function) or _misfit(method, function)
     if reason:
         yield f"{place_of(function, handler)}{owner}.{method.name}{reason}{_declared(method)}"
+
+
+def _generic(handler: object, name: str) -> Any:
+    """The function that stands for all of a ``functools.singledispatchmethod``, bound as a call binds it; None for any
+    other method. What such a method gives to ``inspect`` has a ``self`` too many."""
+    found = inspect.getattr_static(handler, name, None)
+    if isinstance(found, functools.singledispatchmethod):
+        return found.func.__get__(handler, type(handler))
+    return None
 
 
 def _missing(method: Method, handler: object, owner: str, found: object) -> str:
@@ -213,7 +223,7 @@ def _warnings(interface: Interface, handler: object, owner: str) -> Iterator[str
         if method.refusal:
             yield f"{interface.name}.{method.name} is not served: {method.refusal}"
             continue
-        function = getattr(handler, method.name)
+        function = _generic(handler, method.name) or getattr(handler, method.name)
         signature = _signature(function)
         named = [one for one in signature.parameters.values() if one.kind in _NAMED] if signature is not None else []
         for theirs, ours in zip(method.parameters, named, strict=False):
@@ -251,10 +261,6 @@ def _alike(name: str, others: Sequence[str]) -> str:
 # Places
 
 
-def _name_of(handler: object) -> str:
-    return str(getattr(handler, "__name__", type(handler).__name__))
-
-
 def _parameter_names(function: object) -> tuple[str, ...]:
     try:
         return tuple(inspect.signature(function).parameters) if callable(function) else ()
@@ -267,12 +273,9 @@ def place_of(subject: object, otherwise: object = None) -> str:
     while isinstance(subject, functools.partial):
         subject = subject.func
     try:
-        subject = inspect.unwrap(subject)  # type: ignore[arg-type]  # anything may have a __wrapped__
-    except ValueError:
-        pass
-    code = getattr(getattr(subject, "__func__", subject), "__code__", None)
-    if code is None and not isinstance(subject, type):
-        code = getattr(getattr(type(subject), "__call__", None), "__code__", None)
+        subject, code = _source_of(subject)
+    except Exception:  # its __getattr__ raises something else than AttributeError
+        code = None
     if code is not None and isinstance(code.co_filename, str):  # and no mock's
         return f"{code.co_filename}:{code.co_firstlineno}: "
     cls = subject if isinstance(subject, type) else type(subject)
@@ -282,3 +285,15 @@ def place_of(subject: object, otherwise: object = None) -> str:
         except (OSError, TypeError):
             continue
     return place_of(otherwise) if otherwise is not None else ""
+
+
+def _source_of(subject: Any) -> tuple[object, Any]:
+    """What a decorated function or method stands for, and its code; None without."""
+    try:
+        subject = inspect.unwrap(subject)
+    except ValueError:  # a __wrapped__ that leads back to itself
+        pass
+    code = getattr(getattr(subject, "__func__", subject), "__code__", None)
+    if code is None and not isinstance(subject, type):
+        code = getattr(getattr(type(subject), "__call__", None), "__code__", None)
+    return subject, code
