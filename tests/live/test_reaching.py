@@ -93,7 +93,7 @@ def test_too_many_connections_are_a_likely_reason_for_hanging_up(opened: Opener,
     assert first.wait_connected(60)
     second = opened(limited)
     eventually(lambda: "maxClientCnxns" in second.explain(), 60)
-    assert re.match(rf"the session is connecting for [0-9.]+ s: {limited}: takes .* hangs up", second.explain())
+    assert re.match(rf"the session has been connecting for [0-9.]+ s: {limited}: takes .* hangs up", second.explain())
     first.close()
     assert second.wait_connected(60)
 

@@ -370,7 +370,7 @@ def test_resolver_without_any_list_says_so(resolver_maker: Maker) -> None:
     started_at = time.monotonic()
     with pytest.raises(
         CoordinationError,
-        match="users known after 0.3 s: the session is connecting for 0.3 s: 127.0.0.1:1: connection refused",
+        match="users known after 0.3 s: the session has been connecting for 0.3 s: 127.0.0.1:1: connection refused",
     ):
         resolver.wait_ready(0.299991)  # what is left of a call, for example
     resolver.close()

@@ -53,7 +53,7 @@ def test_each_loss_is_said_once(clock: ManualClock, caplog: pytest.LogCaptureFix
     assert session.next_timer(False) == clock()
     session.tell(SessionState.LOST)
     assert caplog.records[-1].levelno == logging.ERROR and "no ZooKeeper session for 1.5 s" in caplog.text
-    assert "the session is lost for 1.5 s: 127.0.0.1:1" in session.explain(SessionState.LOST)
+    assert "the session has been lost for 1.5 s: 127.0.0.1:1" in session.explain(SessionState.LOST)
     session.receive_connected(4.0)
     clock.advance(2.0)
     session.tell(SessionState.CONNECTED)

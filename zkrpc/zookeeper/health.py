@@ -124,7 +124,7 @@ class SessionHealth:
     def explain(self, state: SessionState) -> str:
         """How it stands and, while there is no connection, for how long and why: for an error's text."""
         trouble = self.diagnosis.describe(self._clock())
-        return f"the session is {state.value}{f' {trouble}' if trouble else ''}"
+        return f"the session has been {state.value} {trouble}" if trouble else f"the session is {state.value}"
 
     def next_timer(self, connected: bool) -> float | None:
         """When the control greenlet has to look again."""
