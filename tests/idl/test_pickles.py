@@ -94,6 +94,16 @@ def test_pickle_is_read_on_another_machine(tmp_path: Path, text: str) -> None:
     assert elsewhere(READ, there, pickle.dumps(idl.Bite(3)))[0] == "Bite(depth=3)"
 
 
+def test_pickle_of_a_struct_without_fields_gets_those_of_a_later_idl(tmp_path: Path) -> None:
+    """With their defaults, as any other struct that has fields more; an exception does, too."""
+    idl = load(write(tmp_path / "here", {"dog.thrift": "struct Dog {} exception Bite {}"}))
+    later = "struct Dog { 1: i32 age = 7, 2: string name } exception Bite { 1: i32 depth = 2 }"
+    there = write(tmp_path / "there", {"dog.thrift": later})
+    assert elsewhere(READ, there, pickle.dumps(idl.Dog()))[0] == "Dog(age=7, name=None)"
+    assert elsewhere(READ, there, pickle.dumps(idl.Bite()))[0] == "Bite(depth=2)"
+    assert pickle.loads(pickle.dumps(idl.Dog())) == copy.copy(idl.Dog()) == idl.Dog()
+
+
 def test_pickle_of_an_included_struct_is_read(tmp_path: Path) -> None:
     """Its file is named, not the one that includes it."""
     files = {"main.thrift": "include 'a.thrift'\nstruct M { 1: a.A a }", "a.thrift": "struct A { 1: i32 x }"}

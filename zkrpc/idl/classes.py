@@ -39,6 +39,7 @@ def make_struct(definition: Definition, module: str, file: str) -> Any:
         "_ttype": int(Kind.STRUCT),
         "__thrift_annotations__": _values(definition.annotations),
         "__thrift_field_annotations__": {field.name: _values(field.annotations) for field in definition.fields},
+        "__getstate__": _get_state,
         "__setstate__": _set_state,
         **_origin(definition, module, file),
     }
@@ -151,6 +152,13 @@ def _copy_defaults(cls: Any, mutable: Mapping[str, Any]) -> None:
                 setattr(args[0], name, copy.deepcopy(value))
 
     cls.__init__ = own_defaults
+
+
+def _get_state(it: Any) -> Any:
+    """The state for ``pickle``, but never None: pickle would not call ``__setstate__`` then, and fields that a later IDL
+    adds to a struct without fields would lack their defaults."""
+    state = object.__getstate__(it)
+    return {} if state is None else state
 
 
 def _set_state(it: Any, state: Any) -> None:
