@@ -8,7 +8,7 @@ import pytest
 
 from zkrpc import errors
 from zkrpc.endpoint import Endpoint
-from zkrpc.errors import CallError, Executed, IdlError, NotPrimary, Overloaded, StaleEpoch
+from zkrpc.errors import CallError, Executed, IdlError, NotPrimary, Overloaded, StaleEpoch, Unavailable
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,16 @@ def test_call_error_shows_an_operator_where_and_how_often() -> None:
     error = Overloaded("at its limit", retry_after=0.5, endpoint=Endpoint("h", 1), attempts=3)
     assert str(error) == "at its limit (executed=NO at h:1, 3 attempts)"
     assert error.retry_after == 0.5
+
+
+def test_error_of_a_service_without_instances_counts_no_attempts() -> None:
+    """There was nobody to try; where an instance was tried before, or may have run the call, they are counted."""
+    assert str(Unavailable("no instance", nobody=True, attempts=2)) == "no instance (executed=NO)"
+    assert (
+        str(Unavailable("refused", endpoint=Endpoint("h", 1), attempts=2)) == "refused (executed=NO at h:1, 2 attempts)"
+    )
+    maybe = Unavailable("no instance", nobody=True, attempts=2, executed=Executed.MAYBE)
+    assert str(maybe) == "no instance (executed=MAYBE, 2 attempts)"
 
 
 def test_errors_of_epochs_carry_what_the_caller_needs() -> None:

@@ -128,8 +128,12 @@ class CallError(RpcError):
     def __str__(self) -> str:
         """The message, and the facts an operator needs beside it."""
         place = f" at {self.endpoint}" if self.endpoint is not None else ""
-        tries = f", {self.attempts} attempts" if self.attempts > 1 else ""
+        tries = f", {self.attempts} attempts" if self.attempts > 1 and self._was_tried() else ""
         return f"{super().__str__()} (executed={self.executed.name}{place}{tries})"
+
+    def _was_tried(self) -> bool:
+        """Whether the attempts are worth telling: False if there was no instance that they could go to."""
+        return True
 
 
 class Unavailable(CallError):
@@ -151,6 +155,9 @@ class Unavailable(CallError):
     ) -> None:
         super().__init__(message, executed=executed, endpoint=endpoint, attempts=attempts)
         self.nobody = nobody
+
+    def _was_tried(self) -> bool:
+        return self.endpoint is not None or not self.nobody or self.executed is not Executed.NO
 
 
 class Rejected(CallError):
