@@ -168,6 +168,21 @@ def test_serve_gives_up_at_code_that_cannot_work(command: Command, tmp_path: Pat
     assert "importlib" not in program.output and "make_handler" not in program.output
 
 
+def test_serve_with_reload_waits_until_broken_code_is_mended(command: Command, tmp_path: Path) -> None:
+    """As uvicorn and gunicorn do: the reason is told, and told anew at each change, until the service comes up."""
+    source = tmp_path / "mended.py"
+    source.write_text("def broken(:\n")
+    program = command.start("serve", "mended:service", "--reload", folder=tmp_path, PYTHONPATH=str(ROOT))
+    eventually(lambda: "SyntaxError" in program.output and "tried again when a file changes" in program.output, 60)
+    source.write_text("def still_broken(:\n")
+    eventually(lambda: program.output.count("tried again when a file changes") == 2, 60)
+    source.write_text(f"{ECHO}service = zkrpc.Service(idl.Echo, EchoHandler)\n")
+    with zkrpc.connect(echo.Echo, [place(program)]) as stub:
+        assert stub.echo("hello") == "hello"
+    program.tell(signal.SIGTERM)
+    assert program.wait(60) == 0
+
+
 @pytest.mark.zookeeper
 def test_serve_brings_a_killed_worker_back(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
     """Its entry goes long before the session timeout, and a successor takes the same name; the other one stays."""

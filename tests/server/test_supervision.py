@@ -86,6 +86,31 @@ def test_supervision_survives_wrong_settings_that_a_running_service_meets() -> N
     assert supervision.next_timer() == 50.1 + 0.2 and supervision.state is SupervisionState.RUNNING
 
 
+def test_supervision_that_watches_files_waits_for_a_change_where_a_service_cannot_start() -> None:
+    """Its author is about to mend it: the next reload starts the slots that are empty, and a stop ends at once."""
+    supervision = Supervision(2, awaits_changes=True)
+    supervision.start(0.0)
+    assert supervision.effects() == [Spawn(0, 0), Spawn(1, 1)]
+    for number in (0, 1):
+        supervision.receive_exit(number, EXIT_CONFIG, 0.5)
+    assert supervision.effects() == [CloseSession(0), CloseSession(1)]
+    assert (supervision.next_timer(), supervision.state) == (None, SupervisionState.RUNNING)
+    assert supervision.reload(60.0) and at(supervision, 60.0) == [Spawn(0, 2), Spawn(1, 3)]
+    supervision.receive_exit(2, EXIT_CONFIG, 60.5)
+    supervision.receive_exit(3, 1, 60.5)
+    assert supervision.effects() == [CloseSession(2), CloseSession(3)]
+    assert supervision.next_timer() == 60.5, "another failure is tried again as ever"
+    assert supervision.stop(61.0) and supervision.effects() == [Exit(0)]
+
+
+def test_supervision_that_watches_files_gives_up_at_an_address_that_cannot_be_had() -> None:
+    """No change of a file mends that."""
+    supervision = Supervision(1, awaits_changes=True)
+    supervision.start(0.0)
+    supervision.receive_exit(0, EXIT_CONFIG, 0.0, by_address=True)
+    assert supervision.effects() == [Spawn(0, 0), CloseSession(0), Exit(EXIT_CONFIG)]
+
+
 # -- stops
 
 

@@ -3,7 +3,8 @@
 A *slot* is a place for one worker, with its name and its port. A worker that dies is replaced by another in the same
 slot, at once if it had been up for a while, and with a growing pause if workers keep dying. Exit status EXIT_CONFIG
 means that trying again cannot help; then everything is stopped with that status. That holds only for a slot that was
-never ready: once a service runs, a bad file that is there when one worker restarts must not stop the others.
+never ready: once a service runs, a bad file that is there when one worker restarts must not stop the others. Where files
+are watched, such a slot stays empty until the next reload instead: whoever edits the service is about to mend it.
 
 A reload replaces the workers slot by slot. The successor is started beside the old worker, and only when it is ready is
 the old one asked to drain; the next slot is taken when that one is gone, so that there is never more than one process
@@ -115,12 +116,17 @@ class _Slot:
     was_ready: bool = False
     """True if a worker of this slot was ready once."""
 
+    @property
+    def is_empty(self) -> bool:
+        """No worker has this slot, and none is to have it."""
+        return self.worker is None and self.successor is None
+
 
 class Supervision:
     """The state machine. ``backoff`` is the pause in seconds before the second restart in a row, and doubles up to
     ``max_backoff``; after a worker was up for ``healthy_after`` seconds it begins anew. At the start, a port that is in
     use is waited for during ``port_patience`` seconds, as an orphaned worker of an earlier run frees it when it
-    drains."""
+    drains. With ``awaits_changes`` a service that cannot start waits for a reload, which follows when files change."""
 
     def __init__(
         self,
@@ -130,6 +136,7 @@ class Supervision:
         max_backoff: float = 10.0,
         healthy_after: float = 10.0,
         port_patience: float = 8.0,
+        awaits_changes: bool = False,
     ) -> None:
         self.state = SupervisionState.RUNNING
         self._slots = [_Slot() for _ in range(workers)]
@@ -138,6 +145,7 @@ class Supervision:
         self._max_backoff = max_backoff
         self._healthy_after = healthy_after
         self._port_patience = port_patience
+        self._awaits_changes = awaits_changes
         self._effects: list[Effect] = []
         self._status = 0
         self._started = 0
@@ -192,7 +200,7 @@ class Supervision:
             return False
         for slot in self._slots:
             slot.outdated = False
-            if slot.restart_at is not None:
+            if slot.restart_at is not None or slot.is_empty:
                 slot.restart_at = now
             if slot.successor is not None:
                 # Outdated before it was ready: of no use to anybody.
@@ -247,12 +255,13 @@ class Supervision:
                 self._ask(old, now)
         self._advance(now)
 
-    def receive_exit(self, number: int, status: int, now: float) -> None:
-        """A worker's end was observed. ``status`` is its exit status, negative for a signal."""
+    def receive_exit(self, number: int, status: int, now: float, *, by_address: bool = False) -> None:
+        """A worker's end was observed. ``status`` is its exit status, negative for a signal; ``by_address`` if it could
+        not be started because of the address that it was to have, which no change of a file mends."""
         worker = self._workers.pop(number)
         self._effects.append(CloseSession(number))
         if self.state is SupervisionState.RUNNING:
-            self._mend(number, worker, status, now)
+            self._mend(number, worker, status, now, waits=self._awaits_changes and not by_address)
             self._advance(now)
         self._end_if_empty()
 
@@ -269,7 +278,7 @@ class Supervision:
                 slot.restart_at = now + self._backoff
         self._end_if_empty()
 
-    def _mend(self, number: int, worker: _Worker, status: int, now: float) -> None:
+    def _mend(self, number: int, worker: _Worker, status: int, now: float, *, waits: bool) -> None:
         """Deals with the end of one worker while the others go on."""
         slot = self._slots[worker.slot]
         if number == slot.successor:
@@ -289,7 +298,8 @@ class Supervision:
                 slot.outdated = False
                 self._outdated = [other for other in self._outdated if other != worker.slot]
                 if status == EXIT_CONFIG and not slot.was_ready:
-                    self._become_stopping(status, now)
+                    if not waits:
+                        self._become_stopping(status, now)
                 else:
                     slot.restart_at = now + self._pause(slot, worker, now)
 

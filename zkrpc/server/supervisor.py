@@ -95,7 +95,7 @@ class Supervisor:
         binds: Sequence[Endpoint] = (),
     ) -> None:
         self._command = command
-        self._machine = Supervision(workers)
+        self._machine = Supervision(workers, awaits_changes=bool(watched))
         self._zookeeper = zookeeper
         self._watched = tuple(watched)
         self._ports = [Port(endpoint) for endpoint in binds]
@@ -129,6 +129,7 @@ class Supervisor:
                     if (fresh := self._fingerprint()) != fingerprint:
                         fingerprint = fresh
                         log.info("files changed, replacing the workers")
+                        self._failures = StartFailures()  # what is wrong now is told anew
                         self._machine.reload(now)
                 self._machine.handle_timer(now)
                 self._carry_out()
@@ -227,7 +228,9 @@ class Supervisor:
     def _tell_failure(self, worker: _Worker, failure: StartFailure, status: int, now: float) -> None:
         count = self._failures.receive(failure, now)
         if count == 1:
-            then = "what runs stays as it is" if status == EXIT_CONFIG else "it is tried again, with growing pauses"
+            then = "it is tried again, with growing pauses"
+            if status == EXIT_CONFIG:
+                then = "it is tried again when a file changes" if self._watched else "what runs stays as it is"
             log_with_detail(log, logging.ERROR, f"{worker}: {failure.summary}; {then}", failure.detail)
         elif count is not None:
             log.error("%s: %s, for the %dth time", worker, failure.summary, count)
@@ -329,7 +332,7 @@ class Supervisor:
                     log.warning("%s; trying again for a while, as an earlier worker may be draining there", refusal)
                 self._machine.receive_port_taken(number, time.monotonic())
             else:
-                self._machine.receive_exit(number, EXIT_CONFIG, time.monotonic())
+                self._machine.receive_exit(number, EXIT_CONFIG, time.monotonic(), by_address=True)
             return False
         self._refusal = None
         return True
