@@ -15,7 +15,7 @@ import os
 import random
 import time
 from collections.abc import Callable
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 import gevent
 from gevent.event import Event
@@ -60,6 +60,16 @@ EXIT_DEPOSED = 70
 _AT_REST = (ElectionState.IDLE, ElectionState.EXITING)
 
 
+class WatchedMembership(Membership, Protocol):
+    """Our place in the registry, and how to hear of its changes."""
+
+    def watch(self, event: Event) -> None:
+        """Has ``event`` set whenever something of this may have changed."""
+
+    def unwatch(self, event: Event) -> None:
+        """Ends ``watch``."""
+
+
 class Campaign:
     """Takes part from ``start`` until ``withdraw``, while it is registered, as ``membership`` tells; always if that is
     None.
@@ -77,7 +87,7 @@ class Campaign:
         application: Application,
         config: ElectionConfig,
         *,
-        membership: Membership | None = None,
+        membership: WatchedMembership | None = None,
         on_primary: Callable[[str, PrimaryRecord | None], None] = lambda group, record: None,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,

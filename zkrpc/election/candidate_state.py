@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from zkrpc.election.effects import Node, Reason
 from zkrpc.election.tree import ElectionPaths, EpochRecord, candidate_id
@@ -18,10 +18,6 @@ from zkrpc.endpoint import INCREDIBLE_EPOCH, NO_EPOCH, Endpoint, Epoch
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.policies.backoff import Backoff
 from zkrpc.registry.formats import PrimaryRecord
-
-if TYPE_CHECKING:
-    from gevent.event import Event
-
 
 _CLOCKED_EPOCH = 10**12
 """An election that has come this far counts from the clock; one below it began when they counted from 1, and does so
@@ -232,12 +228,6 @@ class Membership(Protocol):
     @property
     def conflict(self) -> str | None:
         """Who holds our node, while somebody else does."""
-
-    def watch(self, event: Event) -> None:
-        """Has ``event`` set whenever something of this may have changed."""
-
-    def unwatch(self, event: Event) -> None:
-        """Ends ``watch``."""
 
 
 class Eligibility:

@@ -13,8 +13,8 @@ import gevent
 
 from zkrpc.call import Interceptor, ServerCall
 from zkrpc.config import ElectionConfig
-from zkrpc.election.campaign import Campaign
-from zkrpc.election.candidate_state import Membership, Participant
+from zkrpc.election.campaign import Campaign, WatchedMembership
+from zkrpc.election.candidate_state import Participant
 from zkrpc.election.leadership import HandlerHooks
 from zkrpc.election.lease_keeper import LeaseKeeper
 from zkrpc.election.primary import Primacy, find_marks, groups_of
@@ -65,7 +65,7 @@ class Elections:
         lease_keeper: LeaseKeeper,
         service: str,
         instance: Instance,
-        membership: Membership,
+        membership: WatchedMembership,
     ) -> None:
         """Takes part while it is listed, which may take its time and may end: callers reach a primary by its
         registration, so one that is not there would lead and serve nobody.

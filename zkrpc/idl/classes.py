@@ -155,7 +155,7 @@ def _copy_defaults(cls: Any, mutable: Mapping[str, Any]) -> None:
 
 
 def _get_state(it: Any) -> Any:
-    """The state for ``pickle``, but never None: pickle would not call ``__setstate__`` then, and fields that a later IDL
+    """The state for ``pickle``, but never None: ``__setstate__`` would not be called then, and fields that a later IDL
     adds to a struct without fields would lack their defaults."""
     state = object.__getstate__(it)
     return {} if state is None else state

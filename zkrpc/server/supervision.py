@@ -3,8 +3,8 @@
 A *slot* is a place for one worker, with its name and its port. A worker that dies is replaced by another in the same
 slot, at once if it had been up for a while, and with a growing pause if workers keep dying. Exit status EXIT_CONFIG
 means that trying again cannot help; then everything is stopped with that status. That holds only for a slot that was
-never ready: once a service runs, a bad file that is there when one worker restarts must not stop the others. Where files
-are watched, such a slot stays empty until the next reload instead: whoever edits the service is about to mend it.
+never ready: once a service runs, a bad file that is there when one worker restarts must not stop the others. Where
+files are watched, such a slot stays empty until the next reload instead: its author is about to mend the service.
 
 A reload replaces the workers slot by slot. The successor is started beside the old worker, and only when it is ready is
 the old one asked to drain; the next slot is taken when that one is gone, so that there is never more than one process
