@@ -49,5 +49,7 @@ def test_static_resolver_refuses_what_is_no_endpoint_and_shows_it(wrong: Any) ->
 @pytest.mark.parametrize("wrong", [3, None, Endpoint("10.0.0.1", 9090)])
 def test_static_resolver_refuses_what_is_no_list(wrong: Any) -> None:
     """Whoever gives a target of another type is told the two that there are."""
-    with pytest.raises(ConfigError, match=r"a service's name or a list of endpoints such as \['127.0.0.1:9090'\], got "):
+    with pytest.raises(
+        ConfigError, match=r"a service's name or a list of endpoints such as \['127.0.0.1:9090'\], got "
+    ):
         StaticResolver(wrong)

@@ -94,7 +94,9 @@ def test_registrar_says_why_it_is_not_registered(registrar_maker: Maker) -> None
     registrar = registrar_maker(session)
     registrar.register()
     started_at = time.monotonic()
-    with pytest.raises(CoordinationError, match="member_w1 is not registered after 0.2 s: the session has been connecting"):
+    with pytest.raises(
+        CoordinationError, match="member_w1 is not registered after 0.2 s: the session has been connecting"
+    ):
         registrar.wait_registered(0.2)
     assert not registrar.withdraw(0.2)
     registrar.close()

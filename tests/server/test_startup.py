@@ -11,7 +11,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from zkrpc.server.startup import StartFailure, StartFailures, describe_failure, log_with_detail
+from zkrpc.server.startup import StartFailure, StartFailures, describe_failure, describe_status, log_with_detail
 
 
 @pytest.fixture
@@ -121,3 +121,11 @@ def test_log_with_detail_is_one_record(caplog: pytest.LogCaptureFixture) -> None
         log_with_detail(log, logging.ERROR, "alone", "")
     assert [record.message for record in caplog.records] == ["in a line", "alone"]
     assert caplog.records[0].stack_info == "  of this\n  and that" and caplog.records[1].stack_info is None
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [(0, "status 0"), (78, "status 78"), (-9, "signal SIGKILL"), (-99, "signal 99")]
+)
+def test_end_of_a_process_is_told_in_words(status: int, told: str) -> None:
+    """Signals by their names, where they have one."""
+    assert describe_status(status) == told

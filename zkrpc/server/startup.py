@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import signal
 import traceback
 from pathlib import Path
 
@@ -80,6 +81,16 @@ class StartFailures:
         tells = count == 1 or now - told_at >= _TOLD_AGAIN
         self._known[failure] = (now if tells else told_at, count)
         return count if tells else None
+
+
+def describe_status(status: int) -> str:
+    """How a process ended, in words: its exit status, negative for a signal."""
+    if status >= 0:
+        return f"status {status}"
+    try:
+        return f"signal {signal.Signals(-status).name}"
+    except ValueError:
+        return f"signal {-status}"
 
 
 def log_with_detail(log: logging.Logger, level: int, message: str, detail: str) -> None:

@@ -30,7 +30,7 @@ from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
 from zkrpc.legible import legible
 from zkrpc.server.port import Port
-from zkrpc.server.startup import StartFailure, StartFailures, log_with_detail
+from zkrpc.server.startup import StartFailure, StartFailures, describe_status, log_with_detail
 from zkrpc.server.supervision import (
     EXIT_CONFIG,
     CloseSession,
@@ -213,7 +213,7 @@ class Supervisor:
                 self._tell_end(worker, status, now)
 
     def _tell_end(self, worker: _Worker, status: int, now: float) -> None:
-        ended = f"{worker} ended with {_describe(status)}"
+        ended = f"{worker} ended with {describe_status(status)}"
         if worker.asked_at is not None:
             level = logging.INFO if status in (0, -signal.SIGTERM) else logging.WARNING
             log.log(level, "%s, %.1f s after it was asked", ended, now - worker.asked_at)
@@ -373,12 +373,3 @@ def _is_foreign(folder: str) -> bool:
     """True for a folder of installed files, which are not edited: checking thousands of them twice a second is not
     free."""
     return os.path.basename(folder).startswith((".", "__")) or os.path.exists(os.path.join(folder, "pyvenv.cfg"))
-
-
-def _describe(status: int) -> str:
-    if status >= 0:
-        return f"status {status}"
-    try:
-        return f"signal {signal.Signals(-status).name}"
-    except ValueError:
-        return f"signal {-status}"
