@@ -7,7 +7,7 @@ import pytest
 from zkrpc.election.conversation import Conversation, Failed, Finished
 from zkrpc.election.effects import Answer, ListCandidates, Node, ReadEpoch, Request, RequestFailure
 from zkrpc.election.procedures import Procedure, RequestFailed
-from zkrpc.errors import RemoteProtocolError
+from zkrpc.errors import LocalProtocolError, RemoteProtocolError
 
 FIRST, SECOND = ListCandidates("/c"), ReadEpoch("/e")
 
@@ -120,3 +120,15 @@ def test_conversation_knows_how_long_the_answer_has_taken() -> None:
     assert conversation.asked_for(1.5) == 0.5
     conversation.receive_answer((), 2.0)
     assert conversation.asked_for(2.25) == 0.25
+
+
+def test_answer_to_no_request_is_refused() -> None:
+    """It would be taken for the answer to the next one."""
+    conversation, _ = talk()
+    conversation.begin(two_questions(), 0.0)
+    conversation.receive_answer((), 0.0)
+    conversation.receive_answer(None, 0.0)
+    with pytest.raises(LocalProtocolError, match="no request is out"):
+        conversation.receive_answer(None, 0.0)
+    with pytest.raises(LocalProtocolError, match="no request is out"):
+        conversation.asked_for(1.0)

@@ -38,6 +38,7 @@ from zkrpc.election.lease import Lease
 from zkrpc.election.machine import ElectionMachine, ElectionState
 from zkrpc.election.tree import ElectionPaths, EpochRecord
 from zkrpc.endpoint import Endpoint
+from zkrpc.errors import LocalProtocolError
 from zkrpc.registry.formats import PrimaryRecord
 
 PATHS = ElectionPaths("ledger")
@@ -294,6 +295,21 @@ def test_claim_without_an_answer_is_adopted_after_the_reconnect() -> None:
     table.connect()
     table.renew()
     assert table.orders() == [Elect(3)]
+
+
+def test_claim_is_adopted_also_if_its_session_was_taken_for_lost() -> None:
+    """The node lives with our session, whatever we thought of it in the meantime."""
+    table = Table()
+    table.machine.campaign(0.0)
+    table.connect()
+    answer_until_claim(table)
+    table.machine.receive_disconnected(1.0, lost=True)
+    assert table.machine.state is ElectionState.ENROLLING
+    table.machine.receive_answer(RequestFailure.UNKNOWN, 1.0)
+    table.commit_claim()
+    table.connect()
+    table.renew()
+    assert Elect(3) in table.orders()
 
 
 def test_claim_that_appears_late_starts_the_heartbeats_again() -> None:
@@ -739,3 +755,12 @@ def test_heir_is_waited_for_a_second() -> None:
     table.now = 1.0
     table.machine.handle_timer(1.0)
     assert table.orders() == [StartHeartbeats()]
+
+
+def test_answer_to_no_request_is_refused_and_changes_nothing() -> None:
+    """Whoever carries requests answers each of them once."""
+    table = leading()
+    before = repr(table.machine)
+    with pytest.raises(LocalProtocolError, match="no request is out"):
+        table.machine.receive_answer(None, 5.0)
+    assert repr(table.machine) == before and table.machine.effects() == []

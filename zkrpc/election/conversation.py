@@ -11,7 +11,7 @@ from typing import Any
 
 from zkrpc.election.effects import Answer, Request, RequestFailure
 from zkrpc.election.procedures import Procedure, RequestFailed
-from zkrpc.errors import RemoteProtocolError
+from zkrpc.errors import LocalProtocolError, RemoteProtocolError
 from zkrpc.policies.backoff import Backoff
 
 _BACKOFF = Backoff(first=0.1, longest=5.0)
@@ -76,7 +76,8 @@ class Conversation:
             self._retry_at = None
 
     def asked_for(self, now: float) -> float:
-        """Seconds since the request that is out was made."""
+        """Seconds since the request that is out was made. Raises LocalProtocolError if none is."""
+        self._require_request()
         return now - self._asked_at
 
     def begin(self, procedure: Procedure[Any], now: float) -> None:
@@ -102,7 +103,11 @@ class Conversation:
         self._retry_at = now + seconds * (0.5 + 0.5 * self._rng())
 
     def receive_answer(self, answer: Answer | RequestFailure, now: float) -> Finished | Failed | None:
-        """Goes on with the answer; what the procedure came to, if that was the last."""
+        """Goes on with the answer; what the procedure came to, if that was the last.
+
+        Raises LocalProtocolError if no request is out.
+        """
+        self._require_request()
         self._unanswered = False
         procedure = self._procedure
         if procedure is None:
@@ -126,6 +131,10 @@ class Conversation:
         """Things are in order; the next failure is a first one."""
         self._failures = self._repeats = 0
         self.failure = None
+
+    def _require_request(self) -> None:
+        if not self._unanswered:
+            raise LocalProtocolError("an answer came, and no request is out; this is a bug in zkrpc")
 
     def _ask(self, request: Request, now: float) -> None:
         self._unanswered = True

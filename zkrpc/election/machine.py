@@ -3,26 +3,9 @@
 A machine: it refuses to know ZooKeeper's client, greenlets, clocks and other groups. What is said to ZooKeeper is in
 :mod:`~zkrpc.election.procedures`, what a lease is worth in :mod:`~zkrpc.election.lease`.
 
-============= ============================================== ==========================================================
-state         means                                          left by
-============= ============================================== ==========================================================
-IDLE          no wish to lead, nothing of ours there         ``campaign``: ENROLLING
-ENROLLING     our candidate's node is being made, or will    queued: WAITING; it is our turn: CLAIMING
-              be when others have had their turn
-WAITING       in the queue, with watches set                 a change that makes it our turn: CLAIMING
-CLAIMING      the transaction was sent                       it won: CONFIRMING; it did not: WAITING; no lease in time:
-                                                             RESIGNING
-CONFIRMING    the epoch is ours, the lease not yet           a lease: SYNCHRONISING; none in time: RESIGNING
-SYNCHRONISING ``on_elected`` runs                            it returned: PRIMARY; it failed or took too long: DEPOSING
-PRIMARY       calls are served while the lease is valid      any reason to stop: DEPOSING
-DEPOSING      the gate is shut, ``on_deposed`` runs          it returned: RESIGNING; too long: EXITING
-RESIGNING     our nodes are being deleted                    done, or their session is: ENROLLING or IDLE
-EXITING       the process must end                           never
-============= ============================================== ==========================================================
-
-Reasons to stop, from CONFIRMING on: the lease ended; the session is another; our candidate, the primary's node or the
-epoch's is not as we left it; a higher epoch was seen; a hand-over or withdrawal. Losing the connection is none: every
-request waits until it is back, the lease runs on, and afterwards all is looked at again because the watches are gone.
+Its states, and what leads from one to the next, are the table in :mod:`~zkrpc.election.states`. Losing the connection
+is no reason to stop: every request waits until it is back, the lease runs on, and afterwards all is looked at again
+because the watches are gone.
 
 Every state that keeps others from leading ends by itself. Who has claimed must have a lease within half a session
 timeout, counted from the claim; who sees by the answers before it that none could be had does not claim, and goes to
@@ -31,6 +14,10 @@ the queue's end. Whoever failed stands again the later the more often it did.
 A look that failed is as good as none: it is repeated, after a pause. The timer, once handled, is never in the past.
 
 Every election has a fresh epoch. Only an epoch that was asked for and not given up since may be found to be ours.
+
+What cannot come raises LocalProtocolError: an answer when no request is out, a step that the table does not have. What
+can come late is dropped: ``on_elected`` and ``on_deposed`` may return at any moment, so what they say of a term that is
+over, or being ended, changes nothing. Nor does a hand-over or an epoch that finds nothing to end.
 """
 
 from __future__ import annotations
@@ -71,6 +58,7 @@ from zkrpc.election.procedures import (
 )
 from zkrpc.election.states import HOLDING, LEADING, STANDING, WITHOUT_LEASE
 from zkrpc.election.states import ElectionState as ElectionState
+from zkrpc.election.states import Trigger, after
 from zkrpc.endpoint import INCREDIBLE_EPOCH, Epoch
 from zkrpc.registry.formats import PrimaryRecord
 
@@ -152,7 +140,7 @@ class ElectionMachine:
         """Take part from now on."""
         self._wanted = True
         if self.state is ElectionState.IDLE:
-            self._become(ElectionState.ENROLLING)
+            self._move(Trigger.WANTED)
         self._continue(now)
 
     def withdraw(self, now: float, reason: Reason = Reason.WITHDRAWN) -> None:
@@ -196,12 +184,7 @@ class ElectionMachine:
     def receive_lease(self, lease: Lease, now: float) -> None:
         """The process's heartbeat earned a lease."""
         self._lease = lease
-        epoch = self.held_epoch(now)
-        if self.state is ElectionState.CONFIRMING and epoch is not None:
-            self._become(ElectionState.SYNCHRONISING)
-            self._deadline = now + self._elected_timeout
-            self.backoff.forgive(Reason.NO_LEASE)
-            self._effects.append(Elect(epoch))
+        self._continue(now)
 
     def receive_change(self, now: float) -> None:
         """A watch fired."""
@@ -222,7 +205,7 @@ class ElectionMachine:
         if self.state is not ElectionState.SYNCHRONISING or term is None or term.epoch != epoch:
             return
         if succeeded:
-            self._become(ElectionState.PRIMARY)
+            self._move(Trigger.READY)
             self._deadline = None
             self._effects.append(Serve(epoch))
             self.backoff.forgive(Reason.SYNCHRONISATION_FAILED)
@@ -237,7 +220,7 @@ class ElectionMachine:
         """``on_deposed`` returned, whether it succeeded or failed."""
         if self.state is ElectionState.DEPOSING and self._term is not None and self._term.epoch == epoch:
             self._deadline = None
-            self._become(ElectionState.RESIGNING)
+            self._move(Trigger.STOPPED)
             if self.candidacy.session_id != self._term_session:
                 self._leave(now)
             self._continue(now)
@@ -265,7 +248,7 @@ class ElectionMachine:
         self.backoff.handle_timer(now)
         out_of_time = self._deadline is not None and now >= self._deadline
         if out_of_time and self.state is ElectionState.DEPOSING and self._term is not None:
-            self._become(ElectionState.EXITING)
+            self._move(Trigger.OVERDUE)
             self._deadline = None
             self._effects.append(ExitProcess(self._term.epoch))
         elif out_of_time and self.state is ElectionState.SYNCHRONISING:
@@ -283,12 +266,12 @@ class ElectionMachine:
     def _ask(self, request: Request, now: float) -> None:
         if isinstance(request, ClaimEpoch) and self.state is not ElectionState.CLAIMING:
             self._deadline = now + self._claim_patience
-            self._become(ElectionState.CLAIMING)
+            self._move(Trigger.CLAIM_SENT)
         self._effects.append(request)
 
-    def _become(self, state: ElectionState) -> None:
+    def _move(self, trigger: Trigger) -> None:
         """The only writer of the state. The lease is earned from the claim on, beside it, so that it costs no time."""
-        self.state = state
+        self.state = state = after(self.state, trigger)
         beating = state is ElectionState.CLAIMING or state in HOLDING
         gives_up = state is ElectionState.RESIGNING and self._reason in _LINK_FAILED
         beating = beating or (self._beating and state not in WITHOUT_LEASE and not gives_up)
@@ -297,7 +280,14 @@ class ElectionMachine:
             self._effects.append(StartHeartbeats() if beating else StopHeartbeats())
 
     def _continue(self, now: float) -> None:
-        """Begins the conversation that the state calls for, if none is going on."""
+        """Takes the step that the state calls for, at the end of every input: the term begins for the application once
+        the epoch and a lease are both there; and a conversation begins, if one is due and none is going on."""
+        epoch = self.held_epoch(now)
+        if self.state is ElectionState.CONFIRMING and epoch is not None:
+            self._move(Trigger.LEASED)
+            self._deadline = now + self._elected_timeout
+            self.backoff.forgive(Reason.NO_LEASE)
+            self._effects.append(Elect(epoch))
         if not self.conversation.is_free(now):
             return
         line = self.recorder.pending()
@@ -330,13 +320,11 @@ class ElectionMachine:
                 self._term = self.candidacy.primary_record(epoch)
                 self._term_session = self.candidacy.session_id
                 self.recorder.report(None)
-                self._become(ElectionState.CONFIRMING)
-                if self._lease is not None:
-                    self.receive_lease(self._lease, now)
+                self._move(Trigger.WON)
             case Unfit():
                 self._depose(Reason.NO_LEASE, now, _SLOW_LINK)
             case Queued(primary=leader, for_heir=for_heir, place=place):
-                self._become(ElectionState.WAITING)
+                self._move(Trigger.QUEUED)
                 self._deadline = None
                 patience = self._claim_patience
                 self.look_timer.wait(self.candidacy, now, for_heir=for_heir, place=place, patience=patience)
@@ -355,7 +343,7 @@ class ElectionMachine:
     def _depose(self, reason: Reason, now: float, complaint: str = "") -> None:
         """Ends our term or elections: the gate is shut from here on, and no epoch that we asked for can be found to be
         ours again."""
-        term, held = self._term, self.state in HOLDING
+        term, former = self._term, self.state
         self.conversation.abandon()
         self.candidacy.pending = None
         self._reason = reason
@@ -363,15 +351,13 @@ class ElectionMachine:
         self.look_timer.end()
         if complaint:
             self.recorder.complain(complaint, self.backoff.times(reason) + 1)
-        if term is not None and self.state is ElectionState.PRIMARY:
+        if term is not None and former is ElectionState.PRIMARY:
             self.recorder.note(term, reason)
-        if term is not None and self.state in LEADING:
+        self._move(Trigger.STOP)
+        if term is not None and self.state is ElectionState.DEPOSING:
             self._deadline = now + (self._deposed_patience if self._deposed_timeout is None else self._deposed_timeout)
             self._effects.append(Depose(term.epoch, reason))
-            self._become(ElectionState.DEPOSING)
-        else:
-            self._become(ElectionState.RESIGNING)
-        if held:
+        if former in HOLDING:
             self.recorder.report(None)
 
     def _change_session(self, session_id: int, now: float) -> None:
@@ -387,7 +373,7 @@ class ElectionMachine:
             self._leave(now)
         elif self.state in STANDING:
             self._deadline = None
-            self._become(ElectionState.ENROLLING)
+            self._move(Trigger.SESSION_CHANGED)
 
     def _leave(self, now: float) -> None:
         """Nothing is ours any more: begin again, or rest."""
@@ -399,8 +385,10 @@ class ElectionMachine:
         self.candidacy.epoch_version = None
         self._heir = ""
         self._reason = Reason.WITHDRAWN
-        self._become(ElectionState.ENROLLING if self._wanted else ElectionState.IDLE)
-        if not self._wanted:
+        self._move(Trigger.NOTHING_LEFT)
+        if self._wanted:
+            self._move(Trigger.WANTED)
+        else:
             self.look_timer.end()
             self.recorder.recover()
             self._effects.append(ReportCandidacyEnded())
