@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import gevent
 import pytest
@@ -19,7 +20,7 @@ from zkrpc.client.subchannel import PlainSubchannel, SharedSubchannel, Subchanne
 from zkrpc.config import ClientConfig
 from zkrpc.deadline import Deadline
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
-from zkrpc.errors import ConnectionLost, DeadlineExceeded, Executed, Unavailable
+from zkrpc.errors import ConnectionLost, DeadlineExceeded, Executed, RemoteProtocolError, Unavailable
 from zkrpc.wire.message import Dialect
 
 pytestmark = pytest.mark.usefixtures("clean")
@@ -253,6 +254,60 @@ def test_draining_peer_that_stops_listening_is_dialled_in_the_background() -> No
         with Peer(port=peer.endpoint.port):
             wait_until(lambda: subchannel.connectivity.failure is None)
             ask(subchannel)
+
+
+def test_server_that_drains_before_it_has_proved_itself_is_dialled_on() -> None:
+    """A drain in that moment is no rest: the endpoint is still to be found well."""
+    endpoint = closed_port()
+    with pool_of(endpoint) as channel:
+        subchannel = lane_to(channel)
+        with pytest.raises(Unavailable):
+            subchannel.acquire(soon())
+        with Peer(port=endpoint.port) as late:
+            late.freeze()
+            wait_until(lambda: late.links)
+            late.links[0].protocol.peer_is_zkrpc = True  # it has not read our ping
+            late.links[0].drain()
+            late.thaw()
+            wait_until(lambda: subchannel.connectivity.failure is None)
+            ask(subchannel)
+
+
+class Mute:
+    """A connection that ended without a sign of life."""
+
+    silent = True
+
+
+def test_dial_to_a_server_that_is_given_up_meanwhile_is_cancelled() -> None:
+    """It would prove nothing; whoever waits for it may ask another instance at once."""
+    with full_backlog() as endpoint, pool_of(endpoint) as channel:
+        subchannel = lane_to(channel)
+        waiter = gevent.spawn(subchannel.acquire, soon())
+        gevent.sleep(0.01)
+        mute: Any = Mute()
+        subchannel.connection_closed(mute)
+        waiter.join(60)
+        assert isinstance(waiter.exception, Unavailable) and "no sign of life" in str(waiter.exception)
+
+
+@pytest.mark.parametrize("error", [RemoteProtocolError("not a server"), ValueError("port"), OSError(111, "refused")])
+def test_dial_that_fails_in_whatever_way_is_the_members_failure(error: Exception) -> None:
+    """Those who wait for it hear the reason, and it is dialled again."""
+    dials: list[Endpoint] = []
+
+    def dial(endpoint: Endpoint, *_: Any, **__: Any) -> Connection:
+        dials.append(endpoint)
+        raise error
+
+    channel = Channel(CONFIG, rng=random.Random(5).random, dial=dial)
+    try:
+        channel.receive_snapshot(listing(Endpoint("h", 1)))
+        with pytest.raises(Unavailable, match=str(error.args[-1])):
+            lane_to(channel).acquire(soon())
+        wait_until(lambda: len(dials) > 2)
+    finally:
+        channel.close()
 
 
 def test_draining_connection_of_a_member_that_left_is_simply_let_go() -> None:
