@@ -38,10 +38,8 @@ HEDGE_OFF = "off"
 """The value of ``hedge`` that turns off a hedge which a source of lower precedence sets."""
 BALANCING = ("p2c", "round_robin", "consistent_hash")
 """The names of the ways to pick an instance."""
-DEFAULT_BALANCING = "p2c"
+DEFAULT_BALANCING = BALANCING[0]
 """How an instance is picked by default."""
-DEFAULT_WARM_UP = 30.0
-"""Seconds from the start of an instance until it gets its full weight, by default."""
 
 
 def _require(holder: object, rule: str, *fields: str) -> None:
@@ -349,7 +347,7 @@ class ClientConfig:
     a client uses the same instances again. Empty: another one for each client."""
     zone: str = ""
     """Where this client runs; instances there are preferred as long as there are enough of them."""
-    warm_up: float = DEFAULT_WARM_UP
+    warm_up: float = 30.0
     """Seconds for which a new instance gets fewer calls than its weight says, as its caches are empty; 0 for none."""
     retry_ratio: float | None = None
     """Further attempts, hedges included, for each call on average. None leaves it to the service's config, then to

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.balancing.targets import Target, targets
-from zkrpc.balancing.picker import KINDS, Picker, make_picker
+from zkrpc.balancing.picker import Picker, make_picker
+from zkrpc.config import BALANCING
 from zkrpc.errors import ConfigError
 
 
@@ -24,7 +25,7 @@ def test_unknown_kind_is_refused_with_the_choices() -> None:
         made("fastest", [])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BALANCING)
 @pytest.mark.parametrize("key", [None, "user 7"])
 def test_nobody_is_picked_when_there_is_nobody(kind: str, key: str | None) -> None:
     """No candidates, or none with a weight: no pick, whether or not somebody is to be avoided."""
@@ -35,8 +36,8 @@ def test_nobody_is_picked_when_there_is_nobody(kind: str, key: str | None) -> No
     assert picker.pick(random.random, 0.0, (set(idle),), key) is None
 
 
-@pytest.mark.parametrize("previous", KINDS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("previous", BALANCING)
+@pytest.mark.parametrize("kind", BALANCING)
 def test_any_picker_can_take_the_place_of_any_other(kind: str, previous: str) -> None:
     """A change of the algorithm while calls go on needs no special care."""
     candidates = targets(1, 2, 3)
@@ -45,7 +46,7 @@ def test_any_picker_can_take_the_place_of_any_other(kind: str, previous: str) ->
     assert {picker.pick(random.Random(1).random, 0.0, key=str(key)) for key in range(50)} <= set(candidates[1:])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BALANCING)
 @settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.floats(0.001, 1000), min_size=1, max_size=12),

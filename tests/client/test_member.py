@@ -20,7 +20,7 @@ class Way:
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.endpoint = instance.endpoint
-        self.connectivity = ConnectivityMachine(Backoff(), asks=True, rng=lambda: 0.5)
+        self.connectivity = ConnectivityMachine(Backoff(first=0.025, longest=1.0), asks=True, rng=lambda: 0.5)
 
 
 def member() -> Member[Way]:

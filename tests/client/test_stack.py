@@ -118,7 +118,7 @@ class Scene:
         self.outcomes = list(outcomes)
         self.sent: list[Any] = []
         self.config = ClientConfig()
-        self.backoff = Backoff()
+        self.backoff = Backoff(first=0.025, longest=1.0)
         self.rng = random.Random(1).random
         self.clock = lambda: self.now
         self.members = [

@@ -31,7 +31,7 @@ class Place:
     def __init__(
         self, capacity: int, service: float, *, noise: float = 0.0, limit: AdaptiveLimit | None = None
     ) -> None:
-        self.limit = limit or AdaptiveLimit()
+        self.limit = limit or AdaptiveLimit(most=1000)
         self.capacity = capacity
         self.service = service
         self.now = 0.0
@@ -84,7 +84,7 @@ def feed(limit: AdaptiveLimit, windows: int, elapsed: float, running: int, now: 
 
 def ready(initial: int = 20, unloaded: float = 0.01) -> tuple[AdaptiveLimit, float]:
     """A limit that knows the unloaded latency, and the time."""
-    limit = AdaptiveLimit(initial=initial)
+    limit = AdaptiveLimit(initial=initial, most=1000)
     return limit, feed(limit, 2, unloaded, 1, 0.0)
 
 
@@ -175,7 +175,7 @@ def test_calm_after_an_overload_does_not_collapse_the_limit() -> None:
 
 def test_first_window_is_not_believed() -> None:
     """What ends first is short: the second window is the first unloaded latency."""
-    limit = AdaptiveLimit()
+    limit = AdaptiveLimit(most=1000)
     now = feed(limit, 1, 0.001, 20, 0.0)
     assert limit.state is LimitState.MEASURING
     feed(limit, 1, 0.01, 20, now)
@@ -212,7 +212,7 @@ def test_measurement_without_an_answer_is_none() -> None:
 
 def test_calls_that_take_no_time_are_well() -> None:
     """A clock too coarse for them divides nothing by zero."""
-    limit = AdaptiveLimit()
+    limit = AdaptiveLimit(most=1000)
     feed(limit, 10, 0.0, 20, 0.0)
     assert limit.limit > 20
 
@@ -235,7 +235,7 @@ samples = st.tuples(st.floats(0, 60), st.integers(0, 2000), st.floats(0, 5), st.
 @given(st.lists(samples, max_size=60))
 def test_no_history_leaves_the_bounds(history: list[tuple[float, int, float, bool, int]]) -> None:
     """Whatever is told: within 4 and 1000, at least 1 while measuring, and no window takes more than a tenth."""
-    limit, now = AdaptiveLimit(), 0.0
+    limit, now = AdaptiveLimit(most=1000), 0.0
     for elapsed, running, pause, dropped, times in history:
         for _ in range(times):
             before, state = limit.limit, limit.state

@@ -42,7 +42,7 @@ def test_dialect_that_is_unknown_is_shown() -> None:
 
 def test_buffer_waits_for_a_frame_byte_by_byte() -> None:
     """Nothing is given back before there is something new to decide; then all of it is."""
-    buffer = FrameBuffer(1000)
+    buffer = FrameBuffer(1000, 8192)
     frame = message()
     assert buffer.end_of_frame(frame[:1], 0) == -1
     steps = [buffer.join(frame[at : at + 1]) for at in range(1, 3)]
@@ -62,7 +62,7 @@ def test_buffer_waits_for_a_frame_byte_by_byte() -> None:
 
 def test_buffer_complains_before_a_bad_frame_is_complete() -> None:
     """A peer cannot make us collect 4 MiB of a frame whose first bytes are wrong already."""
-    buffer = FrameBuffer(1000)
+    buffer = FrameBuffer(1000, 8192)
     with pytest.raises(RemoteProtocolError, match="unknown dialect"):
         buffer.end_of_frame(framed(b"\x00" * 900)[:6], 0)
     with pytest.raises(RemoteProtocolError, match="max_frame"):

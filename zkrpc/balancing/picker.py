@@ -23,12 +23,10 @@ from zkrpc.balancing.candidate import Candidate, CandidateT
 from zkrpc.balancing.consistent_hash import ConsistentHash
 from zkrpc.balancing.p2c import P2C
 from zkrpc.balancing.round_robin import RoundRobin
+from zkrpc.config import BALANCING
 from zkrpc.errors import ConfigError
 
-__all__ = ["KINDS", "Candidate", "CandidateT", "Picker", "make_picker"]
-
-KINDS = ("p2c", "round_robin", "consistent_hash")
-"""The names of the algorithms, the default first."""
+__all__ = ["Candidate", "CandidateT", "Picker", "make_picker"]
 
 
 class Picker(Protocol[CandidateT]):
@@ -67,7 +65,7 @@ def make_picker(
     """A picker of this kind.
 
     Args:
-        kind: one of ``KINDS``; anything else raises ConfigError.
+        kind: one of :data:`zkrpc.config.BALANCING`; anything else raises ConfigError.
         candidates: what to pick from; those whose weight is no positive finite number are left out.
         rng: floats in [0, 1), for algorithms that start at a random place.
         previous: the picker that this one replaces, of whatever kind. It must not be used afterwards.
@@ -78,4 +76,4 @@ def make_picker(
         return RoundRobin(candidates, rng=rng, previous=previous if isinstance(previous, RoundRobin) else None)
     if kind == "consistent_hash":
         return ConsistentHash(candidates, previous=previous if isinstance(previous, ConsistentHash) else None)
-    raise ConfigError(f"{kind!r} is not a way of balancing; choose one of {', '.join(KINDS)}")
+    raise ConfigError(f"{kind!r} is not a way of balancing; choose one of {', '.join(BALANCING)}")

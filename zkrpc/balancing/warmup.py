@@ -13,8 +13,10 @@ relative: where all members are equally young, nothing changes.
 
 from __future__ import annotations
 
-WARM_UP = 30.0
-"""Seconds from start to full weight."""
+from zkrpc.config import ClientConfig
+
+WARM_UP = ClientConfig().warm_up
+"""Seconds from start to full weight, where nobody says otherwise."""
 LEAST = 0.1
 """The share of its weight that a new instance has: enough calls to warm it up."""
 

@@ -10,9 +10,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from zkrpc.balancing.warmup import WARM_UP
 from zkrpc.client.member import Member
 from zkrpc.client.policy import Setting
-from zkrpc.config import DEFAULT_WARM_UP
 from zkrpc.endpoint import Instance
 from zkrpc.policies.breaker import BreakerState
 
@@ -64,7 +64,7 @@ class InstanceView:
 
 
 def view_of(
-    instance: Instance, probe: Probe, *, wall_now: float, zone: str = "", warm_up: float = DEFAULT_WARM_UP
+    instance: Instance, probe: Probe, *, wall_now: float, zone: str = "", warm_up: float = WARM_UP
 ) -> InstanceView:
     """What can be seen from outside.
 
@@ -99,7 +99,7 @@ def view_of_member(
     picked: bool,
     kept: bool,
     refused: str | None,
-    warm_up: float = DEFAULT_WARM_UP,
+    warm_up: float = WARM_UP,
 ) -> InstanceView:
     """What a client sees.
 

@@ -36,7 +36,7 @@ from zkrpc.balancing.warmup import seconds_until_warm, warm_share
 from zkrpc.balancing.zones import prefer_zone
 from zkrpc.client.connectivity import Standing
 from zkrpc.client.member import Member, SubchannelT
-from zkrpc.config import ClientConfig
+from zkrpc.config import DEFAULT_BALANCING, ClientConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 
 _WARMING_STEP = 1.0
@@ -47,7 +47,7 @@ _WARMING_STEP = 1.0
 class Picking:
     """How members are picked, as far as it may change while the client lives."""
 
-    balancing: str = "p2c"
+    balancing: str = DEFAULT_BALANCING
     subset_size: int | None = None
 
 
@@ -124,7 +124,7 @@ class LoadBalancer(Generic[SubchannelT]):
         self.kept: set[Member[SubchannelT]] = set()
         """Members that no list has, and that stay for as long as they answer."""
         self._well: Collection[Member[SubchannelT]] = ()
-        self._picker: Picker[Member[SubchannelT]] = make_picker("p2c", (), rng=rng)
+        self._picker: Picker[Member[SubchannelT]] = make_picker(DEFAULT_BALANCING, (), rng=rng)
         self._due: list[Member[SubchannelT]] = []
         self._look_at = -math.inf
 

@@ -35,7 +35,8 @@ an election and for a registry that lags behind; after it one call asks again, a
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 """Seconds for which the second loss in a row, and the later ones at most, keep a primary from being believed again."""
-_MOST_GROUPS = 1024
+MOST_GROUPS = 1024
+"""Groups whose primaries a client remembers; more names than that are taken for a mistake."""
 _MOST_LOST = 8
 """Primaries of one group whose losses are counted."""
 
@@ -86,7 +87,7 @@ class Primaries:
     only ``most_groups`` are kept; the one that came first goes first.
     """
 
-    def __init__(self, most_groups: int = _MOST_GROUPS) -> None:
+    def __init__(self, most_groups: int = MOST_GROUPS) -> None:
         self._most = most_groups
         self._groups: dict[str, _Group] = {}
 

@@ -27,7 +27,7 @@ from typing import Any
 from zkrpc.call import Call
 from zkrpc.client.channel import Channel
 from zkrpc.client.member import Member
-from zkrpc.client.primaries import Primaries
+from zkrpc.client.primaries import MOST_GROUPS, Primaries
 from zkrpc.client.resolver import PrimarySource
 from zkrpc.client.subchannel import Subchannel
 from zkrpc.endpoint import DEFAULT_GROUP, Endpoint, Primary
@@ -37,8 +37,6 @@ from zkrpc.policies.retry import awaits_primary
 GroupOf = Callable[[str, Any], str]
 """The group that a call belongs to: called with the method's name and an object with the arguments as attributes."""
 
-_MOST_GROUPS = 1024
-"""Groups watched in the registry; the names of further ones are taken for a mistake, and redirects must do."""
 _MOST_AT_ONCE = 8
 """Primaries that one call follows without a pause: more elections than that in one call are rather a quarrel."""
 
@@ -75,7 +73,7 @@ class PrimaryRouter:
         self._channel = channel
         self._source = source
         self._group_of = group_of
-        self._primaries = Primaries(_MOST_GROUPS)
+        self._primaries = Primaries()
         self._followed: dict[str, Callable[[], object]] = {}
 
     def __repr__(self) -> str:
@@ -95,8 +93,8 @@ class PrimaryRouter:
 
     def follow(self, group: str) -> None:
         """Watches a group's primary in the registry from now on, if there is a registry."""
-        if self._source is None or group in self._followed or len(self._followed) >= _MOST_GROUPS:
-            return
+        if self._source is None or group in self._followed or len(self._followed) >= MOST_GROUPS:
+            return  # redirects must do
         self._followed[group] = _nothing
         try:
             end = self._source.follow_primary(group, functools.partial(self._receive_record, group))

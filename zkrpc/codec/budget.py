@@ -28,9 +28,10 @@ from __future__ import annotations
 
 import struct
 
+from zkrpc.config import WireLimits
 from zkrpc.errors import RemoteProtocolError
 
-MAX_ELEMENTS = 100_000
+MAX_ELEMENTS = WireLimits().max_elements
 """How many elements one body may hold by default: some 50 ms of walking, decoding and checking at worst."""
 MAX_DEPTH = 128
 """Levels of nesting, structs and containers together; the C module accepts 64 structs, and containers between them."""

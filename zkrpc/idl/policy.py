@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from zkrpc.config import percentile
+from zkrpc.config import LONGEST_TIMEOUT, percentile
 from zkrpc.errors import IdlError
 from zkrpc.idl.outline import Annotation
 
 PREFIX = "zkrpc."
 _KEYS = ("zkrpc.idempotent", "zkrpc.timeout_ms", "zkrpc.primary", "zkrpc.hedge_ms")
-_LONGEST = 24 * 60 * 60 * 1000
+_LONGEST = int(LONGEST_TIMEOUT * 1000)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

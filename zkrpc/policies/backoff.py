@@ -16,8 +16,8 @@ _MOST_DOUBLINGS = 62
 class Backoff:
     """The bounds of a pause, in seconds."""
 
-    first: float = 0.025
-    longest: float = 1.0
+    first: float
+    longest: float
 
     def bound(self, failures: int) -> float:
         """The longest pause after this many earlier ones."""

@@ -23,6 +23,7 @@ than ``1 / (ratio * window)`` calls per second can never send anything again.
 
 from __future__ import annotations
 
+from zkrpc.config import DEFAULT_RETRY_RATIO, DEFAULT_RETRY_RESERVE
 from zkrpc.policies.decay import DecayingCount
 
 
@@ -38,7 +39,14 @@ class RetryBudget:
 
     __slots__ = ("_earned", "_earned_at", "_ratio", "_reserve", "_seen", "_tokens", "_window", "calls")
 
-    def __init__(self, *, ratio: float = 0.2, reserve: float = 10.0, window: float = 10.0, now: float) -> None:
+    def __init__(
+        self,
+        *,
+        ratio: float = DEFAULT_RETRY_RATIO,
+        reserve: float = DEFAULT_RETRY_RESERVE,
+        window: float = 10.0,
+        now: float,
+    ) -> None:
         self.calls = 0
         """Logical calls made; whoever makes a call increments it, which is all that the budget costs a call."""
         self._ratio = ratio

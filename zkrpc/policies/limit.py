@@ -121,7 +121,7 @@ class AdaptiveLimit:
         *,
         initial: int = 20,
         least: int = 4,
-        most: int = 1000,
+        most: int,
         tolerance: float = 1.25,
         window: float = 0.1,
         remeasure: float = 10.0,

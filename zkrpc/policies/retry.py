@@ -40,6 +40,7 @@ from collections.abc import Callable
 from typing import Any
 
 from zkrpc.call import Call, Interceptor, Proceed
+from zkrpc.config import DEFAULT_ATTEMPTS
 from zkrpc.errors import (
     CallError,
     ConnectionLost,
@@ -126,8 +127,9 @@ def _came_to_nothing(error: CallError, call: Call) -> bool:
 class RetryPolicy:
     """When to give up, and how long to pause."""
 
-    max_attempts: int = 4
-    backoff: Backoff = Backoff()
+    backoff: Backoff
+    max_attempts: int = DEFAULT_ATTEMPTS
+    """For calls that do not say how many times they may reach a server."""
     patience: float = math.inf
     """Seconds to wait for an instance while there is none at all."""
 

@@ -17,13 +17,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from zkrpc.config import LONGEST_TIMEOUT
+from zkrpc.config import LONGEST_TIMEOUT, RegistryConfig
 from zkrpc.endpoint import INCREDIBLE_EPOCH, NO_EPOCH, Endpoint, Instance, is_host
 from zkrpc.errors import ConfigError, RemoteProtocolError
 from zkrpc.legible import legible
 from zkrpc.registry.schema import MEMBER_PREFIX, worker_id_of
 
-MAX_RECORD = 64 * 1024
+MAX_RECORD = RegistryConfig().max_record
 """Bytes; the default of ``RegistryConfig.max_record``. We write nothing that we would not read."""
 
 LAUNCH = "launch"

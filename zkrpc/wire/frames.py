@@ -94,7 +94,7 @@ class FrameBuffer:
 
     __slots__ = ("_beginning", "_kept", "_wanted", "claimed", "max_frame", "skipping")
 
-    def __init__(self, max_frame: int, max_header: int = 8192) -> None:
+    def __init__(self, max_frame: int, max_header: int) -> None:
         self.max_frame = max_frame
         self.claimed = 0
         """The length that the last frame claims."""
