@@ -4,8 +4,8 @@
 ``stub``                    one method per IDL method; binds arguments
 ``client``                  makes a Call of it, with a deadline that never exceeds that of the call being served
 ``policy``                  pure: whose word counts: each value that says how calls are made, and who said it
-``plan``                    what is settled of a method before its first call
-``stack``                   deadline, retry, hedge, attempt: the order of the interceptors, each with its reason
+``stack``                   deadline, retry, hedge, attempt: the order of the interceptors, each with its reason;
+                            and the plan of a method, which is made before its first call
 ``observing``               what observers are told of calls and their attempts
 ``hedging``                 two copies of one call, and which of them counts
 ``primary_router``          which calls go to a primary instead, of which group, and what each answer teaches of it
@@ -22,8 +22,9 @@
 ``connection``              moves bytes between a socket and the wire machine, and wakes who waits
 ``pulse``                   what follows for a connection when its server gives no sign of life, and who is told
 ``waiting``                 the greenlets that wait for replies, and one timer for all their deadlines
-``replies``                 what an answer means: a value, a declared exception, or a CallError
-``explanation``, ``probe``  why an instance is picked or not, for people; and a look at one from outside of any client
+``replies``                 what went wrong with a call, in words that name its method
+``explanation``, ``probe``  how calls are made and why an instance is picked or not, for people; and a look at one from
+                            outside of any client
 ==========================  ============================================================================================
 
 A call may wait in four places only, each bounded by its deadline: for the first list of members, for a connection, for

@@ -23,12 +23,11 @@ from zkrpc.client.connection import Connection
 from zkrpc.client.explanation import Explanation
 from zkrpc.client.hedging import Hedge
 from zkrpc.client.observing import observer_of
-from zkrpc.client.plan import Plan
 from zkrpc.client.policy import PolicyTable
 from zkrpc.client.primary_router import GroupOf, PrimaryRouter
 from zkrpc.client.replies import misfit
 from zkrpc.client.resolver import ConfigSource, PrimarySource, Resolver
-from zkrpc.client.stack import build_stack
+from zkrpc.client.stack import Plan, build_stack
 from zkrpc.client.subchannel import Dialler
 from zkrpc.config import LONGEST_TIMEOUT, ClientConfig, MethodConfig, ServiceConfig, is_timeout
 from zkrpc.deadline import Deadline, make_deadline

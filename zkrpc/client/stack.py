@@ -14,13 +14,15 @@ from typing import Any
 
 from zkrpc.call import Call, Interceptor, Proceed, compose
 from zkrpc.client.channel import Channel
-from zkrpc.client.hedging import hedging
+from zkrpc.client.hedging import Hedge, hedging
 from zkrpc.client.member import Member
 from zkrpc.client.observing import CallObserver
+from zkrpc.client.policy import PolicyTable
 from zkrpc.client.primary_router import PrimaryRouter
 from zkrpc.client.replies import failure_of, is_refusal, misfit, tell_more, unreadable
 from zkrpc.client.subchannel import Subchannel
 from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError, TooLarge
+from zkrpc.idl import Method
 from zkrpc.policies.retry import RetryPolicy, retrying
 from zkrpc.wire import headers as keys
 from zkrpc.wire.envelope import MessageKind
@@ -28,6 +30,35 @@ from zkrpc.wire.message import Reply
 from zkrpc.wire.status import epoch_of
 
 _EXCEPTION = MessageKind.EXCEPTION
+
+
+class Plan:
+    """How calls of one method are made, until the service's config changes: settled before the first of them, so that
+    each costs one look-up."""
+
+    __slots__ = ("hash_key", "hedge", "idempotent", "max_attempts", "primary", "proceed", "timeout")
+
+    def __init__(self, method: Method, policies: PolicyTable) -> None:
+        resolved = policies.resolve(method)
+        self.timeout = resolved.timeout
+        """Seconds for the whole call."""
+        self.idempotent = resolved.idempotent
+        """It may be sent again when nobody knows whether it ran."""
+        self.max_attempts = resolved.max_attempts
+        """Times one call may reach a server."""
+        self.hedge = None if resolved.hedge is None else Hedge(resolved.hedge)
+        """When a second copy is sent; None for never."""
+        self.proceed: Proceed[Call]
+        """The layers that its calls go through; whoever makes the plan puts it there."""
+        self.primary = method.policy.primary
+        """Only the primary serves it."""
+        key = policies.client.hash_key
+        self.hash_key = key if any(one.name == key for one in method.parameters) else None
+        """The parameter whose argument decides which instance is asked; None if none does."""
+
+    def __repr__(self) -> str:
+        """What it says."""
+        return f"<Plan timeout={self.timeout:g} max_attempts={self.max_attempts} hedge={self.hedge is not None}>"
 
 
 def build_stack(
