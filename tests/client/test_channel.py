@@ -41,7 +41,7 @@ def listing(*endpoints: Endpoint, speaks: str = "zkrpc") -> Snapshot:
 
 
 @contextmanager
-def pool_of(*endpoints: Endpoint, speaks: str = "zkrpc", config: ClientConfig = CONFIG) -> Iterator[Channel]:
+def channel_of(*endpoints: Endpoint, speaks: str = "zkrpc", config: ClientConfig = CONFIG) -> Iterator[Channel]:
     """A channel that knows these endpoints."""
     channel = Channel(config, rng=random.Random(5).random)
     channel.receive_snapshot(listing(*endpoints, speaks=speaks))
@@ -71,7 +71,7 @@ def picks(channel: Channel) -> set[Endpoint]:
 
 def test_frozen_member_is_avoided_and_loses_the_calls_that_can_move() -> None:
     """The others wait; when it gives a sign of life, it is as good as ever, and they are answered."""
-    with Peer(silent) as frozen, Peer() as well, pool_of(frozen.endpoint, well.endpoint) as channel:
+    with Peer(silent) as frozen, Peer() as well, channel_of(frozen.endpoint, well.endpoint) as channel:
         movable = gevent.spawn(call_by, channel, frozen.endpoint, movable=True)
         fixed = gevent.spawn(call_by, channel, frozen.endpoint, movable=False)
         wait_until(lambda: len(frozen.requests) == 2)
@@ -90,7 +90,7 @@ def test_frozen_member_is_avoided_and_loses_the_calls_that_can_move() -> None:
 
 def test_member_that_stays_frozen_is_closed_and_must_prove_that_it_is_back() -> None:
     """That its machine accepts connections proves nothing; an answer to a ping does."""
-    with Peer(silent) as frozen, Peer() as well, pool_of(frozen.endpoint, well.endpoint) as channel:
+    with Peer(silent) as frozen, Peer() as well, channel_of(frozen.endpoint, well.endpoint) as channel:
         fixed = gevent.spawn(call_by, channel, frozen.endpoint, movable=False, seconds=5.0)
         wait_until(lambda: frozen.requests)
         frozen.freeze()
@@ -108,7 +108,7 @@ def test_member_that_stays_frozen_is_closed_and_must_prove_that_it_is_back() -> 
 
 def test_quiet_member_answers_pings_and_keeps_its_slow_calls() -> None:
     """A handler that takes long is no silence: the wire answers pings beside it."""
-    with Peer(silent) as slow, pool_of(slow.endpoint) as channel:
+    with Peer(silent) as slow, channel_of(slow.endpoint) as channel:
         call = gevent.spawn(call_by, channel, slow.endpoint, movable=True)
         wait_until(lambda: slow.requests)
         gevent.sleep(0.6)
@@ -124,7 +124,7 @@ def test_quiet_member_answers_pings_and_keeps_its_slow_calls() -> None:
 @pytest.mark.parametrize("speaks", ["framed", "theader"])
 def test_mute_member_that_cannot_be_asked_loses_the_calls_that_can_move(speaks: str) -> None:
     """What listens there has never sent a byte: others do the work, and it is left alone longer each time."""
-    with Peer(silent) as mute, Peer() as well, pool_of(mute.endpoint, well.endpoint, speaks=speaks) as channel:
+    with Peer(silent) as mute, Peer() as well, channel_of(mute.endpoint, well.endpoint, speaks=speaks) as channel:
         began = time.monotonic()
         stays = gevent.spawn(call_by, channel, mute.endpoint, movable=False, seconds=1.5)
         with pytest.raises(ConnectionLost, match="no sign of life") as caught:
@@ -147,7 +147,7 @@ def test_slow_member_that_cannot_be_asked_keeps_its_calls_where_nobody_else_coul
         gevent.sleep(0.6)
         echo(link, request)
 
-    with Peer(slow) as peer, pool_of(peer.endpoint, speaks=speaks) as channel:
+    with Peer(slow) as peer, channel_of(peer.endpoint, speaks=speaks) as channel:
         assert call_by(channel, peer.endpoint, movable=True) is not None
         member_of(channel, peer.endpoint).breaker.successes += 1  # as whoever made the call counts
         with Peer() as other:
@@ -163,7 +163,7 @@ def test_late_first_byte_ends_the_doubt() -> None:
         gevent.sleep(0.8)
         echo(link, request)
 
-    with Peer(slow) as peer, Peer() as other, pool_of(peer.endpoint, other.endpoint, speaks="theader") as channel:
+    with Peer(slow) as peer, Peer() as other, channel_of(peer.endpoint, other.endpoint, speaks="theader") as channel:
         stays = gevent.spawn(call_by, channel, peer.endpoint, movable=False)
         wait_until(lambda: member_of(channel, peer.endpoint).silent)
         assert stays.get(timeout=60) is not None
@@ -173,7 +173,7 @@ def test_late_first_byte_ends_the_doubt() -> None:
 def test_vanished_members_stay_in_use_while_they_answer() -> None:
     """Connected or not; one that nobody can reach leaves, and so does each when it refuses."""
     with Peer() as one, Peer() as other:
-        with pool_of(one.endpoint, other.endpoint, closed_port()) as channel:
+        with channel_of(one.endpoint, other.endpoint, closed_port()) as channel:
             call_by(channel, one.endpoint, movable=True)
             channel.receive_snapshot(listing())
             wait_until(lambda: picks(channel) == {one.endpoint, other.endpoint})
@@ -188,7 +188,7 @@ def test_vanished_members_stay_in_use_while_they_answer() -> None:
 
 def test_vanished_plain_members_stay_while_they_can_be_connected_to() -> None:
     """There is no other question that a plain Thrift server understands."""
-    with Peer() as one, pool_of(one.endpoint, closed_port(), speaks="framed") as channel:
+    with Peer() as one, channel_of(one.endpoint, closed_port(), speaks="framed") as channel:
         channel.receive_snapshot(listing())
         wait_until(lambda: picks(channel) == {one.endpoint})
         one.close()
@@ -197,7 +197,7 @@ def test_vanished_plain_members_stay_while_they_can_be_connected_to() -> None:
 
 def test_vanished_member_that_falls_silent_leaves() -> None:
     """A sign of life is what it stays for."""
-    with Peer(silent) as one, pool_of(one.endpoint) as channel:
+    with Peer(silent) as one, channel_of(one.endpoint) as channel:
         waiting = gevent.spawn(call_by, channel, one.endpoint, movable=False, seconds=5.0)
         wait_until(lambda: one.requests)
         channel.receive_snapshot(listing())
@@ -220,7 +220,7 @@ def member_of(channel: Channel, endpoint: Endpoint) -> Member[Any]:
 def test_failures_open_a_breaker_and_pleas_are_heard() -> None:
     """What says nothing of the instance changes nothing."""
     first, second, third = (Endpoint("h", number) for number in (1, 2, 3))
-    with pool_of(first, second, third) as channel:
+    with channel_of(first, second, third) as channel:
         now = time.monotonic()
         for _ in range(5):
             channel.receive_failure(member_of(channel, first), RemoteError("bug"), now)
@@ -252,19 +252,19 @@ def test_what_speaks_against_an_instance(error: Any, speaks: bool) -> None:
 
 def test_budget_and_picking_follow_the_service_config_unless_the_client_says_otherwise() -> None:
     """Live."""
-    with pool_of(Endpoint("h", 1)) as channel:
+    with channel_of(Endpoint("h", 1)) as channel:
         channel.receive_service_config(ServiceConfig(retry_reserve=0.0, retry_ratio=0.5, balancing="round_robin"))
         assert not channel.budget.withdraw(time.monotonic())
         channel.budget.calls += 4
         assert channel.budget.withdraw(time.monotonic() + 0.001)
-    with pool_of(Endpoint("h", 1)) as channel:
+    with channel_of(Endpoint("h", 1)) as channel:
         while channel.budget.withdraw(time.monotonic()):
             pass
         for subset in range(1, 9):  # a change of other things refills nothing
             channel.receive_service_config(ServiceConfig(subset_size=subset))
         assert channel.budget.balance(time.monotonic()) < 5
     own = ClientConfig(retry_reserve=1.0, balancing="p2c", subset_size=3)
-    with pool_of(Endpoint("h", 1), config=own) as channel:
+    with channel_of(Endpoint("h", 1), config=own) as channel:
         channel.receive_service_config(ServiceConfig(retry_reserve=0.0, balancing="round_robin", subset_size=7))
         assert channel.budget.withdraw(time.monotonic())
         assert (channel._balancer._picking.balancing, channel._balancer._picking.subset_size) == ("p2c", 3)

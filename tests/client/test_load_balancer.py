@@ -35,10 +35,10 @@ def snapshot(*instances: Instance) -> Snapshot:
 
 def load_balancer(*instances: Instance) -> LoadBalancer[Way]:
     """A balancer whose subchannels lead nowhere."""
-    return roster_with(TRUSTING, *instances)
+    return balancer_with(TRUSTING, *instances)
 
 
-def roster_with(config: ClientConfig, *instances: Instance, now: float = 0.0, **options: Any) -> LoadBalancer[Way]:
+def balancer_with(config: ClientConfig, *instances: Instance, now: float = 0.0, **options: Any) -> LoadBalancer[Way]:
     """The same with settings."""
     made = LoadBalancer(Way, config, rng=RNG, **options)
     made.receive_snapshot(snapshot(*instances), now)
@@ -92,7 +92,7 @@ def trust(some: LoadBalancer[Way], number: int) -> bool:
     return told(some, way)
 
 
-def test_empty_roster_picks_nobody_and_says_why() -> None:
+def test_balancer_without_members_picks_nobody_and_says_why() -> None:
     """Before a list, and with an empty one."""
     empty = load_balancer()
     assert empty.pick((), RNG, 0.0) is None
@@ -117,7 +117,7 @@ def test_weight_zero_takes_out_of_the_picking() -> None:
     assert "weight 0" in some.explain_absence()
 
 
-def test_leaving_member_is_handed_back_for_its_lane_to_be_retired() -> None:
+def test_leaving_member_is_handed_back_for_its_subchannel_to_be_retired() -> None:
     """The others keep their load and subchannel."""
     some = load_balancer(instance(1), instance(2))
     stays = some.members[Endpoint("h", 2)]
@@ -156,7 +156,7 @@ def test_avoided_member_is_passed_over_until_readmitted() -> None:
     assert picks(some) == {"i1", "i2"}
 
 
-def test_lane_that_left_has_no_say() -> None:
+def test_subchannel_that_left_has_no_say() -> None:
     """What an old subchannel finds out does not concern the new process at its endpoint."""
     some = load_balancer(instance(1))
     strangers = [Way(instance(1)), Way(instance(9))]
@@ -316,7 +316,7 @@ def test_own_zone_is_preferred_while_it_is_well() -> None:
     """And left when it is not."""
     config = ClientConfig(zone="a", collapse_window=0)
     zones = [instance(number, zone="a" if number < 3 else "b") for number in range(1, 5)]
-    some = roster_with(config, *zones)
+    some = balancer_with(config, *zones)
     assert picks(some) == {"i1", "i2"}
     avoid(some, 1)
     assert picks(some) == {"i2"}
@@ -326,7 +326,7 @@ def test_own_zone_is_preferred_while_it_is_well() -> None:
 
 def test_subset_is_kept_until_nobody_in_it_is_left() -> None:
     """Then everybody is a candidate."""
-    some = roster_with(TRUSTING, *(instance(number) for number in range(1, 9)), client_id="c")
+    some = balancer_with(TRUSTING, *(instance(number) for number in range(1, 9)), client_id="c")
     some.receive_picking(Picking(subset_size=2))
     chosen = picks(some)
     assert len(chosen) == 2
@@ -346,7 +346,7 @@ def test_equal_keys_go_to_the_same_member() -> None:
 
 def test_new_member_gets_its_share_by_degrees() -> None:
     """By the age it tells or by how long it is known, whichever is more."""
-    some = roster_with(ClientConfig(warm_up=30.0), instance(1, started_at=1000.0), wall_clock=lambda: 1003.0)
+    some = balancer_with(ClientConfig(warm_up=30.0), instance(1, started_at=1000.0), wall_clock=lambda: 1003.0)
     assert some.pick((), RNG, 0.0) is member(some, 1)
     assert round(member(some, 1).weight, 3) == 0.19
     some.pick((), RNG, 15.0)
@@ -363,7 +363,7 @@ GUARDED = ClientConfig(collapse_floor=0.5, collapse_window=10.0)
 
 def test_members_that_vanish_together_stay_until_they_refuse() -> None:
     """One by one; those that were down already go at once, and so does one of no weight."""
-    some = roster_with(GUARDED, *(instance(number, weight=0.0 if number == 5 else 1.0) for number in range(1, 6)))
+    some = balancer_with(GUARDED, *(instance(number, weight=0.0 if number == 5 else 1.0) for number in range(1, 6)))
     avoid(some, 4)
     gone = some.receive_snapshot(snapshot(), 1.0)
     assert sorted(one.id for one in gone) == ["i4", "i5"]
@@ -376,7 +376,7 @@ def test_members_that_vanish_together_stay_until_they_refuse() -> None:
 
 def test_kept_members_stay_through_further_lists_and_become_ordinary_ones_again() -> None:
     """However long it takes: it is for them to say that they are gone."""
-    some = roster_with(GUARDED, *(instance(number) for number in range(1, 5)))
+    some = balancer_with(GUARDED, *(instance(number) for number in range(1, 5)))
     assert not some.receive_snapshot(snapshot(instance(1)), 1.0)
     assert not some.receive_snapshot(snapshot(instance(1)), 100.0)
     assert {one.id for one in some.kept} == {"i2", "i3", "i4"}
@@ -387,7 +387,7 @@ def test_kept_members_stay_through_further_lists_and_become_ordinary_ones_again(
 
 def test_kept_member_that_comes_back_elsewhere_is_replaced() -> None:
     """The same worker at another place has restarted there."""
-    some = roster_with(GUARDED, instance(1), instance(2))
+    some = balancer_with(GUARDED, instance(1), instance(2))
     some.receive_snapshot(snapshot(), 1.0)
     gone = some.receive_snapshot(snapshot(instance(1, endpoint=Endpoint("h", 11))), 2.0)
     assert [one.endpoint.port for one in gone] == [1]
@@ -396,7 +396,7 @@ def test_kept_member_that_comes_back_elsewhere_is_replaced() -> None:
 
 def test_list_that_shrinks_a_little_is_believed() -> None:
     """And one that shrinks a lot, but slowly."""
-    some = roster_with(GUARDED, *(instance(number) for number in range(1, 5)))
+    some = balancer_with(GUARDED, *(instance(number) for number in range(1, 5)))
     for step in range(3):
         left = [instance(number) for number in range(2 + step, 5)]
         assert len(some.receive_snapshot(snapshot(*left), 20.0 * step)) == 1
@@ -407,7 +407,7 @@ def test_list_that_shrinks_a_little_is_believed() -> None:
 def test_somebody_is_always_picked_whatever_is_said_of_them(steps: list[tuple[str, int]]) -> None:
     """And each breaker has at most one probe under way."""
     config = ClientConfig(breaker=BreakerConfig(open_first=0.5, open_longest=1.0))
-    some = roster_with(config, *(instance(number) for number in range(1, 5)))
+    some = balancer_with(config, *(instance(number) for number in range(1, 5)))
     for now, (step, number) in enumerate(steps):
         one = member(some, number)
         if step == "fail":

@@ -28,7 +28,7 @@ def member() -> Member[Way]:
     return Member(INSTANCE, Way, ClientConfig(), lambda: 0.5, 10.0)
 
 
-def test_member_is_what_the_instance_says_and_a_lane() -> None:
+def test_member_is_what_the_instance_says_and_a_subchannel() -> None:
     """And nothing speaks against it."""
     one = member()
     assert (one.id, one.zone, one.weight, one.subchannel.instance) == ("i1", "a", 2.0, INSTANCE)

@@ -30,7 +30,7 @@ BODY = b"\x00"
 
 
 @contextmanager
-def pool_of(*endpoints: Endpoint, speaks: str = "zkrpc", config: ClientConfig = CONFIG) -> Iterator[Channel]:
+def channel_of(*endpoints: Endpoint, speaks: str = "zkrpc", config: ClientConfig = CONFIG) -> Iterator[Channel]:
     """A channel that knows these endpoints."""
     channel = Channel(config, rng=random.Random(5).random)
     channel.receive_snapshot(listing(*endpoints, speaks=speaks))
@@ -59,7 +59,7 @@ def a_call(*tried: Endpoint) -> Call:
     return call
 
 
-def lane_to(channel: Channel, *tried: Endpoint) -> Subchannel:
+def subchannel_to(channel: Channel, *tried: Endpoint) -> Subchannel:
     """The subchannel that a call would take."""
     return channel.pick(a_call(*tried), time.monotonic()).subchannel
 
@@ -83,19 +83,19 @@ def ask(subchannel: Subchannel, seconds: float = 2.0) -> None:
         ((), PlainSubchannel, Dialect.FRAMED_BINARY, False),
     ],
 )
-def test_lane_follows_what_the_instance_speaks(
+def test_subchannel_follows_what_the_instance_speaks(
     protocols: tuple[str, ...], kind: type[Subchannel], dialect: Dialect, zkrpc: bool
 ) -> None:
     """The best that both know; plain framed Thrift if nothing is said."""
-    with pool_of() as channel:
+    with channel_of() as channel:
         subchannel = make_subchannel(Instance(id="a", endpoint=Endpoint("h", 1), protocols=protocols), channel)
         assert (type(subchannel), subchannel.dialect, subchannel.zkrpc) == (kind, dialect, zkrpc)
 
 
-def test_shared_lane_dials_once_for_all_who_wait() -> None:
+def test_shared_subchannel_dials_once_for_all_who_wait() -> None:
     """Twenty callers, one connection."""
-    with Peer() as peer, pool_of(peer.endpoint) as channel:
-        callers = [gevent.spawn(ask, lane_to(channel)) for _ in range(20)]
+    with Peer() as peer, channel_of(peer.endpoint) as channel:
+        callers = [gevent.spawn(ask, subchannel_to(channel)) for _ in range(20)]
         gevent.joinall(callers, timeout=60, raise_error=True)
         assert (peer.accepted, len(channel.connections)) == (1, 1)
 
@@ -103,12 +103,12 @@ def test_shared_lane_dials_once_for_all_who_wait() -> None:
 def test_refused_endpoint_is_out_at_once_and_comes_back_by_itself() -> None:
     """The first caller finds out, the next ones need not wait for it, and somebody keeps knocking."""
     endpoint = closed_port()
-    with Peer() as other, pool_of(endpoint, other.endpoint) as channel:
-        subchannel = lane_to(channel, other.endpoint)
+    with Peer() as other, channel_of(endpoint, other.endpoint) as channel:
+        subchannel = subchannel_to(channel, other.endpoint)
         with pytest.raises(Unavailable, match="is the server running there") as caught:
             subchannel.acquire(soon())
         assert (caught.value.executed, caught.value.endpoint) == (Executed.NO, endpoint)
-        assert {lane_to(channel).endpoint for _ in range(20)} == {other.endpoint}
+        assert {subchannel_to(channel).endpoint for _ in range(20)} == {other.endpoint}
         assert not channel.has_untried(a_call(other.endpoint))
         with pytest.raises(Unavailable):
             subchannel.acquire(soon())
@@ -125,8 +125,8 @@ def test_refused_endpoint_is_out_at_once_and_comes_back_by_itself() -> None:
 def test_refused_plain_endpoint_comes_back_with_a_connection_to_use() -> None:
     """The one that the background opened is the one the next call takes."""
     endpoint = closed_port()
-    with pool_of(endpoint, speaks="framed") as channel:
-        subchannel = lane_to(channel)
+    with channel_of(endpoint, speaks="framed") as channel:
+        subchannel = subchannel_to(channel)
         with pytest.raises(Unavailable):
             subchannel.acquire(soon())
         with Peer(port=endpoint.port) as late:
@@ -138,21 +138,21 @@ def test_refused_plain_endpoint_comes_back_with_a_connection_to_use() -> None:
 def test_refused_endpoint_that_leaves_is_not_dialled_any_more() -> None:
     """The knocking ends with the membership."""
     endpoint = closed_port()
-    with pool_of(endpoint) as channel:
+    with channel_of(endpoint) as channel:
         with pytest.raises(Unavailable):
-            lane_to(channel).acquire(soon())
+            subchannel_to(channel).acquire(soon())
         channel.receive_snapshot(listing())
         with Peer(port=endpoint.port) as late:
             gevent.sleep(0.1)
             assert late.accepted == 0
         with pytest.raises(Unavailable, match="no instances"):
-            lane_to(channel)
+            subchannel_to(channel)
 
 
 def test_caller_with_less_time_than_a_dial_says_nothing_of_the_endpoint() -> None:
     """Its own deadline passes; the dial goes on for others, and nobody is avoided."""
-    with full_backlog() as endpoint, pool_of(endpoint) as channel:
-        subchannel = lane_to(channel)
+    with full_backlog() as endpoint, channel_of(endpoint) as channel:
+        subchannel = subchannel_to(channel)
         with pytest.raises(DeadlineExceeded) as caught:
             subchannel.acquire(soon(0.02))
         assert caught.value.executed is Executed.NO
@@ -167,8 +167,8 @@ def test_caller_with_less_time_than_a_dial_says_nothing_of_the_endpoint() -> Non
 
 def test_plain_caller_with_less_time_than_a_dial_says_nothing_either() -> None:
     """Also where each caller dials for itself."""
-    with full_backlog() as endpoint, pool_of(endpoint, speaks="framed") as channel:
-        subchannel = lane_to(channel)
+    with full_backlog() as endpoint, channel_of(endpoint, speaks="framed") as channel:
+        subchannel = subchannel_to(channel)
         with pytest.raises(DeadlineExceeded):
             subchannel.acquire(soon(0.02))
         assert subchannel.connectivity.failure is None
@@ -194,8 +194,8 @@ def full_backlog() -> Iterator[Endpoint]:
 
 def test_member_that_leaves_keeps_its_calls_and_loses_its_connection() -> None:
     """Leaving the list is not dying: what is in flight is answered."""
-    with Peer(lambda link, request: link.held.append(request)) as peer, pool_of(peer.endpoint) as channel:
-        caller = gevent.spawn(ask, lane_to(channel))
+    with Peer(lambda link, request: link.held.append(request)) as peer, channel_of(peer.endpoint) as channel:
+        caller = gevent.spawn(ask, subchannel_to(channel))
         wait_until(lambda: peer.requests)
         channel.receive_snapshot(listing())
         assert len(channel.connections) == 1
@@ -208,8 +208,8 @@ def test_member_that_leaves_keeps_its_calls_and_loses_its_connection() -> None:
 
 def test_member_that_leaves_while_it_is_dialled_sends_its_waiters_on() -> None:
     """They may ask another instance at once."""
-    with full_backlog() as endpoint, pool_of(endpoint) as channel:
-        waiter = gevent.spawn(lane_to(channel).acquire, soon())
+    with full_backlog() as endpoint, channel_of(endpoint) as channel:
+        waiter = gevent.spawn(subchannel_to(channel).acquire, soon())
         gevent.sleep(0.01)
         channel.receive_snapshot(listing())
         waiter.join(0.3)
@@ -219,12 +219,12 @@ def test_member_that_leaves_while_it_is_dialled_sends_its_waiters_on() -> None:
 
 def test_draining_connection_is_replaced_only_after_a_rest() -> None:
     """Others first; a server that is still a member after the rest gets calls again."""
-    with Peer() as peer, Peer() as other, pool_of(peer.endpoint, other.endpoint) as channel:
-        subchannel = lane_to(channel, other.endpoint)
+    with Peer() as peer, Peer() as other, channel_of(peer.endpoint, other.endpoint) as channel:
+        subchannel = subchannel_to(channel, other.endpoint)
         ask(subchannel)
         peer.links[0].drain()
         wait_until(lambda: not peer.links)
-        assert {lane_to(channel).endpoint for _ in range(20)} == {other.endpoint}
+        assert {subchannel_to(channel).endpoint for _ in range(20)} == {other.endpoint}
         wait_until(lambda: channel.has_untried(a_call(other.endpoint)))
         ask(subchannel)
         assert peer.accepted == 2
@@ -232,20 +232,20 @@ def test_draining_connection_is_replaced_only_after_a_rest() -> None:
 
 def test_draining_peer_is_still_used_when_there_is_nobody_else() -> None:
     """A preference, not an exclusion."""
-    with Peer() as peer, pool_of(peer.endpoint) as channel:
-        ask(lane_to(channel))
+    with Peer() as peer, channel_of(peer.endpoint) as channel:
+        ask(subchannel_to(channel))
         peer.links[0].drain()
         wait_until(lambda: not channel.connections)
-        ask(lane_to(channel))
+        ask(subchannel_to(channel))
         assert peer.accepted == 2
 
 
 def test_draining_peer_that_stops_listening_is_dialled_in_the_background() -> None:
     """The rest of a drain gives way to the knocking of a refusal."""
-    with pool_of() as channel:
+    with channel_of() as channel:
         with Peer() as peer:
             channel.receive_snapshot(listing(peer.endpoint))
-            subchannel = lane_to(channel)
+            subchannel = subchannel_to(channel)
             ask(subchannel)
             peer.links[0].drain()
             wait_until(lambda: not channel.connections)
@@ -259,8 +259,8 @@ def test_draining_peer_that_stops_listening_is_dialled_in_the_background() -> No
 def test_server_that_drains_before_it_has_proved_itself_is_dialled_on() -> None:
     """A drain in that moment is no rest: the endpoint is still to be found well."""
     endpoint = closed_port()
-    with pool_of(endpoint) as channel:
-        subchannel = lane_to(channel)
+    with channel_of(endpoint) as channel:
+        subchannel = subchannel_to(channel)
         with pytest.raises(Unavailable):
             subchannel.acquire(soon())
         with Peer(port=endpoint.port) as late:
@@ -281,8 +281,8 @@ class Mute:
 
 def test_dial_to_a_server_that_is_given_up_meanwhile_is_cancelled() -> None:
     """It would prove nothing; whoever waits for it may ask another instance at once."""
-    with full_backlog() as endpoint, pool_of(endpoint) as channel:
-        subchannel = lane_to(channel)
+    with full_backlog() as endpoint, channel_of(endpoint) as channel:
+        subchannel = subchannel_to(channel)
         waiter = gevent.spawn(subchannel.acquire, soon())
         gevent.sleep(0.01)
         mute: Any = Mute()
@@ -304,7 +304,7 @@ def test_dial_that_fails_in_whatever_way_is_the_members_failure(error: Exception
     try:
         channel.receive_snapshot(listing(Endpoint("h", 1)))
         with pytest.raises(Unavailable, match=str(error.args[-1])):
-            lane_to(channel).acquire(soon())
+            subchannel_to(channel).acquire(soon())
         wait_until(lambda: len(dials) > 2)
     finally:
         channel.close()
@@ -312,8 +312,8 @@ def test_dial_that_fails_in_whatever_way_is_the_members_failure(error: Exception
 
 def test_draining_connection_of_a_member_that_left_is_simply_let_go() -> None:
     """Nobody waits for it, nobody dials it."""
-    with Peer(lambda link, request: link.held.append(request)) as peer, pool_of(peer.endpoint) as channel:
-        caller = gevent.spawn(ask, lane_to(channel))
+    with Peer(lambda link, request: link.held.append(request)) as peer, channel_of(peer.endpoint) as channel:
+        caller = gevent.spawn(ask, subchannel_to(channel))
         wait_until(lambda: peer.requests)
         channel.receive_snapshot(listing())
         [link] = peer.links
@@ -327,18 +327,18 @@ def test_draining_connection_of_a_member_that_left_is_simply_let_go() -> None:
 
 def test_lost_connection_is_dialled_again_by_the_next_call() -> None:
     """Which then finds out what the loss meant."""
-    with Peer(silent) as peer, pool_of(peer.endpoint) as channel:
-        caller = gevent.spawn(ask, lane_to(channel))
+    with Peer(silent) as peer, channel_of(peer.endpoint) as channel:
+        caller = gevent.spawn(ask, subchannel_to(channel))
         wait_until(lambda: peer.requests)
         peer.cut()
         caller.join(5)
         assert isinstance(caller.exception, ConnectionLost)
         peer.script = echo
-        ask(lane_to(channel))
+        ask(subchannel_to(channel))
         assert peer.accepted == 2
 
 
-def test_plain_lane_takes_one_call_at_a_time_on_each_connection() -> None:
+def test_plain_subchannel_takes_one_call_at_a_time_on_each_connection() -> None:
     """The third caller of two connections waits its turn."""
     busy: list[int] = []
 
@@ -347,16 +347,16 @@ def test_plain_lane_takes_one_call_at_a_time_on_each_connection() -> None:
         gevent.sleep(0.01)
         echo(link, request)
 
-    with Peer(slow) as peer, pool_of(peer.endpoint, speaks="framed") as channel:
-        callers = [gevent.spawn(ask, lane_to(channel)) for _ in range(7)]
+    with Peer(slow) as peer, channel_of(peer.endpoint, speaks="framed") as channel:
+        callers = [gevent.spawn(ask, subchannel_to(channel)) for _ in range(7)]
         gevent.joinall(callers, timeout=60, raise_error=True)
         assert (peer.accepted, max(busy)) == (2, 2)
 
 
 def test_plain_connection_that_timed_out_is_never_used_again() -> None:
     """Its late answer would be taken for the next one."""
-    with Peer(silent) as peer, pool_of(peer.endpoint, speaks="framed") as channel:
-        subchannel = lane_to(channel)
+    with Peer(silent) as peer, channel_of(peer.endpoint, speaks="framed") as channel:
+        subchannel = subchannel_to(channel)
         with pytest.raises(DeadlineExceeded):
             ask(subchannel, 0.03)
         assert not channel.connections
@@ -365,10 +365,10 @@ def test_plain_connection_that_timed_out_is_never_used_again() -> None:
         assert peer.accepted == 2
 
 
-def test_plain_lane_with_all_connections_busy_keeps_the_deadline() -> None:
+def test_plain_subchannel_with_all_connections_busy_keeps_the_deadline() -> None:
     """Waiting for a turn is waiting, too."""
-    with Peer(silent) as peer, pool_of(peer.endpoint, speaks="framed") as channel:
-        subchannel = lane_to(channel)
+    with Peer(silent) as peer, channel_of(peer.endpoint, speaks="framed") as channel:
+        subchannel = subchannel_to(channel)
         holders = [gevent.spawn(ask, subchannel) for _ in range(2)]
         wait_until(lambda: len(peer.requests) == 2)
         with pytest.raises(DeadlineExceeded, match="all 2 connections") as caught:
@@ -381,8 +381,8 @@ def test_plain_lane_with_all_connections_busy_keeps_the_deadline() -> None:
 
 def test_plain_connection_closed_by_its_server_is_replaced_before_use() -> None:
     """A call that cannot be repeated is not wasted on a connection that is gone."""
-    with Peer() as peer, pool_of(peer.endpoint, speaks="framed") as channel:
-        subchannel = lane_to(channel)
+    with Peer() as peer, channel_of(peer.endpoint, speaks="framed") as channel:
+        subchannel = subchannel_to(channel)
         ask(subchannel)
         peer.links[0].sock.shutdown(socket.SHUT_RDWR)
         ask(subchannel)
@@ -392,8 +392,8 @@ def test_plain_connection_closed_by_its_server_is_replaced_before_use() -> None:
 def test_plain_member_that_leaves_closes_idle_connections_now_and_busy_ones_after() -> None:
     """As for shared ones: what is in flight is answered."""
     with Peer(lambda link, request: link.held.append(request)) as peer:
-        with pool_of(peer.endpoint, speaks="framed") as channel:
-            subchannel = lane_to(channel)
+        with channel_of(peer.endpoint, speaks="framed") as channel:
+            subchannel = subchannel_to(channel)
             callers = [gevent.spawn(ask, subchannel) for _ in range(2)]
             wait_until(lambda: len(peer.requests) == 2)
             first, second = peer.links
@@ -412,8 +412,8 @@ def test_plain_member_that_leaves_closes_idle_connections_now_and_busy_ones_afte
 
 def test_plain_connection_dialled_in_vain_is_one_too_many() -> None:
     """What the background opens beyond the limit is closed."""
-    with Peer() as peer, pool_of(peer.endpoint, speaks="framed") as channel:
-        subchannel = lane_to(channel)
+    with Peer() as peer, channel_of(peer.endpoint, speaks="framed") as channel:
+        subchannel = subchannel_to(channel)
         assert isinstance(subchannel, PlainSubchannel)
         held = [subchannel.acquire(soon()) for _ in range(2)]
         extra = Connection.dial(peer.endpoint, subchannel.dialect, CONFIG.wire, 1.0, subchannel, zkrpc=False)
@@ -423,11 +423,11 @@ def test_plain_connection_dialled_in_vain_is_one_too_many() -> None:
             subchannel.release(connection)
 
 
-def test_closed_pool_answers_everybody_and_picks_nobody() -> None:
+def test_closed_channel_answers_everybody_and_picks_nobody() -> None:
     """Those who wait for a reply, for a dial, for news."""
-    with Peer(silent) as peer, full_backlog() as dead, pool_of(peer.endpoint, dead) as channel:
-        calling = gevent.spawn(ask, lane_to(channel, dead))
-        dialling = gevent.spawn(lane_to(channel, peer.endpoint).acquire, soon())
+    with Peer(silent) as peer, full_backlog() as dead, channel_of(peer.endpoint, dead) as channel:
+        calling = gevent.spawn(ask, subchannel_to(channel, dead))
+        dialling = gevent.spawn(subchannel_to(channel, peer.endpoint).acquire, soon())
         pausing = gevent.spawn(channel.pause, 5.0)
         wait_until(lambda: peer.requests)
         channel.close()
@@ -437,15 +437,15 @@ def test_closed_pool_answers_everybody_and_picks_nobody() -> None:
         assert pausing.value is False
         assert channel.pause(5.0) is False
         with pytest.raises(Unavailable, match="closed"):
-            lane_to(channel)
+            subchannel_to(channel)
         channel.receive_snapshot(listing())
         assert repr(channel).endswith("closed>")
 
 
 def test_dial_that_ends_after_the_close_leaves_nothing() -> None:
     """A caller may be inside a dial of its own when the channel closes."""
-    with Peer() as peer, pool_of(peer.endpoint, speaks="framed") as channel:
-        caller = gevent.spawn(lane_to(channel).acquire, soon())
+    with Peer() as peer, channel_of(peer.endpoint, speaks="framed") as channel:
+        caller = gevent.spawn(subchannel_to(channel).acquire, soon())
         gevent.sleep(0)
         channel.close()
         caller.join(5)
@@ -454,7 +454,7 @@ def test_dial_that_ends_after_the_close_leaves_nothing() -> None:
 
 def test_news_wakes_only_those_who_wait_for_it() -> None:
     """A list with nobody new is no news."""
-    with pool_of(Endpoint("h", 1)) as channel:
+    with channel_of(Endpoint("h", 1)) as channel:
         waiting = gevent.spawn(channel.pause, 5.0)
         gevent.sleep(0)
         channel.receive_snapshot(listing(Endpoint("h", 1)))
