@@ -79,9 +79,9 @@ def member() -> Member[Way]:
     return Member(SOUND, Way, ClientConfig(), lambda: 0.5, 0.0)
 
 
-def seen(one: Member[Way], *, picked: bool = False, kept: bool = False, refused: str | None = None) -> InstanceView:
+def seen(one: Member[Way], *, picked: bool = False, kept: bool = False) -> InstanceView:
     """As its client sees it at time 1."""
-    return view_of_member(one, now=1.0, wall_now=1100.0, zone="a", picked=picked, kept=kept, refused=refused)
+    return view_of_member(one, now=1.0, wall_now=1100.0, zone="a", picked=picked, kept=kept)
 
 
 def test_member_that_is_picked_has_nothing_against_it() -> None:
@@ -92,8 +92,9 @@ def test_member_that_is_picked_has_nothing_against_it() -> None:
 
 def test_client_says_what_its_calls_have_taught_it() -> None:
     """Each reason by itself."""
-    down, silent, failing, probed, spared = (member() for _ in range(5))
+    down, refused, silent, failing, probed, spared = (member() for _ in range(6))
     down.connectivity.receive_draining(0.0)
+    refused.connectivity.receive_refused("connection refused", 0.0)
     silent.connectivity.receive_silent(0.0)
     for _ in range(5):
         failing.breaker.receive_failure(0.0)
@@ -101,7 +102,7 @@ def test_client_says_what_its_calls_have_taught_it() -> None:
     probed.breaker.begin_probe(1.0)
     spared.spared_until = 1.25
     assert seen(down).obstacles == ("it said that it takes no more calls here",)
-    assert seen(down, refused="connection refused").obstacles == ("connection refused",)
+    assert seen(refused).obstacles == ("connection refused",)
     assert seen(silent).obstacles == ("it gives no sign of life",)
     assert seen(failing).obstacles == ("its breaker is open, for another 2.8 s",)
     assert seen(probed).obstacles == ("its breaker is open, and one call finds out whether to close it",)

@@ -149,7 +149,6 @@ class Channel:
                 warm_up=self.config.warm_up,
                 picked=member in picked,
                 kept=member in load_balancer.kept,
-                refused=member.connectivity.failure,
             )
             for member in load_balancer.members.values()
         ]
@@ -211,7 +210,7 @@ class Channel:
 
     def may_leave_unheard(self, subchannel: Subchannel) -> bool:
         """Whether a subchannel's member has never answered a call, and another one looks well."""
-        member, now = self._balancer.find(subchannel.endpoint), self.clock()
+        member, now = self._balancer.member_of(subchannel), self.clock()
         if member is not None and member.breaker.successes:
             return False
         well = self._balancer.candidates(now)

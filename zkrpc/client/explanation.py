@@ -98,7 +98,6 @@ def view_of_member(
     zone: str,
     picked: bool,
     kept: bool,
-    refused: str | None,
     warm_up: float = WARM_UP,
 ) -> InstanceView:
     """What a client sees.
@@ -110,11 +109,10 @@ def view_of_member(
         zone: where the client is; empty if zones do not matter.
         picked: whether it is among those that calls are spread over.
         kept: whether no list has it any more.
-        refused: why no connection can be had; None if that is not known to be so.
         warm_up: seconds for which the client spares a new instance.
     """
     seen = view_of(member.instance, Probe(), wall_now=wall_now, zone=zone, warm_up=warm_up)
-    obstacles = (*seen.obstacles, *_doubts(member, now, refused))
+    obstacles = (*seen.obstacles, *_doubts(member, now))
     if not picked and not obstacles:
         obstacles = ("others are preferred: it is of another zone, or not in this client's subset",)
     remarks = list(seen.remarks)
@@ -125,9 +123,9 @@ def view_of_member(
     return dataclasses.replace(seen, obstacles=() if picked else obstacles, remarks=tuple(remarks))
 
 
-def _doubts(member: Member[Any], now: float, refused: str | None) -> Iterator[str]:
+def _doubts(member: Member[Any], now: float) -> Iterator[str]:
     if member.down:
-        yield refused or "it said that it takes no more calls here"
+        yield member.connectivity.failure or "it said that it takes no more calls here"
     if member.silent:
         yield "it gives no sign of life"
     if member.breaker.state is BreakerState.PROBING:
