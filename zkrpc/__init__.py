@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zkrpc.client.stub import close as close
     from zkrpc.client.stub import explain as explain
     from zkrpc.client.stub import options as options
+    from zkrpc.client.stub import status as status
     from zkrpc.config import BreakerConfig as BreakerConfig
     from zkrpc.config import ClientConfig as ClientConfig
     from zkrpc.config import ElectionConfig as ElectionConfig
@@ -75,25 +76,50 @@ if TYPE_CHECKING:
     from zkrpc.service import Service as Service
     from zkrpc.telemetry.events import AttemptFinished as AttemptFinished
     from zkrpc.telemetry.events import AttemptStarted as AttemptStarted
+    from zkrpc.telemetry.events import BreakerClosed as BreakerClosed
+    from zkrpc.telemetry.events import BreakerOpened as BreakerOpened
     from zkrpc.telemetry.events import CallEvent as CallEvent
     from zkrpc.telemetry.events import CallFinished as CallFinished
     from zkrpc.telemetry.events import CallHedged as CallHedged
     from zkrpc.telemetry.events import CallRetried as CallRetried
     from zkrpc.telemetry.events import CallStarted as CallStarted
+    from zkrpc.telemetry.events import CandidacyEnded as CandidacyEnded
     from zkrpc.telemetry.events import ClientEvent as ClientEvent
+    from zkrpc.telemetry.events import ConnectionClosed as ConnectionClosed
+    from zkrpc.telemetry.events import ConnectionEvent as ConnectionEvent
+    from zkrpc.telemetry.events import ConnectionFailed as ConnectionFailed
+    from zkrpc.telemetry.events import ConnectionOpened as ConnectionOpened
+    from zkrpc.telemetry.events import ConnectivityChanged as ConnectivityChanged
+    from zkrpc.telemetry.events import Deposed as Deposed
     from zkrpc.telemetry.events import DrainStarted as DrainStarted
     from zkrpc.telemetry.events import DrainStepTaken as DrainStepTaken
+    from zkrpc.telemetry.events import Elected as Elected
+    from zkrpc.telemetry.events import ElectionEvent as ElectionEvent
     from zkrpc.telemetry.events import Event as Event
     from zkrpc.telemetry.events import HubBlocked as HubBlocked
+    from zkrpc.telemetry.events import MemberEvent as MemberEvent
+    from zkrpc.telemetry.events import MemberJoined as MemberJoined
+    from zkrpc.telemetry.events import MemberLeft as MemberLeft
+    from zkrpc.telemetry.events import MemberSpared as MemberSpared
     from zkrpc.telemetry.events import PeerConnected as PeerConnected
     from zkrpc.telemetry.events import PeerDisconnected as PeerDisconnected
     from zkrpc.telemetry.events import PeerRefused as PeerRefused
+    from zkrpc.telemetry.events import PrimaryChanged as PrimaryChanged
+    from zkrpc.telemetry.events import Registered as Registered
+    from zkrpc.telemetry.events import RegistrationConflicted as RegistrationConflicted
+    from zkrpc.telemetry.events import RegistrationEvent as RegistrationEvent
+    from zkrpc.telemetry.events import RegistrationFailed as RegistrationFailed
+    from zkrpc.telemetry.events import RegistrationWithdrawn as RegistrationWithdrawn
+    from zkrpc.telemetry.events import RequestAnswered as RequestAnswered
     from zkrpc.telemetry.events import RequestFinished as RequestFinished
     from zkrpc.telemetry.events import RequestRefused as RequestRefused
     from zkrpc.telemetry.events import RetryBudgetExhausted as RetryBudgetExhausted
     from zkrpc.telemetry.events import ServerEvent as ServerEvent
     from zkrpc.telemetry.events import ServerStarted as ServerStarted
     from zkrpc.telemetry.events import ServerStopped as ServerStopped
+    from zkrpc.telemetry.events import SessionChanged as SessionChanged
+    from zkrpc.telemetry.events import SessionEvent as SessionEvent
+    from zkrpc.telemetry.events import Synchronised as Synchronised
     from zkrpc.telemetry.observer import Observer as Observer
 
 __version__ = "0.1.0"
@@ -112,6 +138,7 @@ _HOMES = {
     "serve": "zkrpc.app",
     "explain": "zkrpc.client.stub",
     "options": "zkrpc.client.stub",
+    "status": "zkrpc.client.stub",
     "close": "zkrpc.client.stub",
     "current_call": "zkrpc.call",
     "detach": "zkrpc.call",
@@ -170,25 +197,50 @@ _HOMES = {
         (
             "AttemptFinished",
             "AttemptStarted",
+            "BreakerClosed",
+            "BreakerOpened",
             "CallEvent",
             "CallFinished",
             "CallHedged",
             "CallRetried",
             "CallStarted",
+            "CandidacyEnded",
             "ClientEvent",
+            "ConnectionClosed",
+            "ConnectionEvent",
+            "ConnectionFailed",
+            "ConnectionOpened",
+            "ConnectivityChanged",
+            "Deposed",
             "DrainStarted",
             "DrainStepTaken",
+            "Elected",
+            "ElectionEvent",
             "Event",
             "HubBlocked",
+            "MemberEvent",
+            "MemberJoined",
+            "MemberLeft",
+            "MemberSpared",
             "PeerConnected",
             "PeerDisconnected",
             "PeerRefused",
+            "PrimaryChanged",
+            "Registered",
+            "RegistrationConflicted",
+            "RegistrationEvent",
+            "RegistrationFailed",
+            "RegistrationWithdrawn",
+            "RequestAnswered",
             "RequestFinished",
             "RequestRefused",
             "RetryBudgetExhausted",
             "ServerEvent",
             "ServerStarted",
             "ServerStopped",
+            "SessionChanged",
+            "SessionEvent",
+            "Synchronised",
         ),
         "zkrpc.telemetry.events",
     ),

@@ -6,7 +6,7 @@
 ``policy``                  pure: whose word counts: each value that says how calls are made, and who said it
 ``stack``                   deadline, retry, hedge, attempt: the order of the interceptors, each with its reason;
                             and the plan of a method, which is made before its first call
-``observing``               what observers are told of calls and their attempts
+``observing``               what observers are told of calls, members and connections
 ``hedging``                 two copies of one call, and which of them counts
 ``primary_router``          which calls go to a primary instead, of which group, and what each answer teaches of it
 ``primaries``               pure: who leads, as far as registry, redirects and replies together tell

@@ -18,6 +18,7 @@ from zkrpc.client.connectivity import ConnectivityState, Report, Standing
 from zkrpc.client.explanation import InstanceView, view_of_member
 from zkrpc.client.load_balancer import LoadBalancer, Picking
 from zkrpc.client.member import Member
+from zkrpc.client.observing import member_observer_of, status_of
 from zkrpc.client.policy import resolve_client
 from zkrpc.client.subchannel import Dialler, Subchannel, make_subchannel
 from zkrpc.config import ClientConfig, ServiceConfig
@@ -34,6 +35,8 @@ from zkrpc.errors import (
 )
 from zkrpc.policies.backoff import Backoff
 from zkrpc.policies.budget import RetryBudget
+from zkrpc.telemetry.observer import NOBODY, Observers
+from zkrpc.telemetry.status import ClientStatus
 from zkrpc.wire.keepalive import KeepalivePolicy
 
 _TICK = 0.1
@@ -54,8 +57,11 @@ class Channel:
         dial: Dialler = Connection.dial,
         client_id: str = "",
         wall_clock: Callable[[], float] = time.time,
+        observers: Observers = NOBODY,
     ) -> None:
         self.config = config
+        self.observer = member_observer_of(observers, lambda: self._balancer.service, clock)
+        """Who tells of members and connections; None if nobody listens."""
         self.backoff = Backoff(first=config.backoff, longest=config.max_backoff)
         self.keepalive = KeepalivePolicy(
             time=config.keepalive_time,
@@ -102,7 +108,10 @@ class Channel:
         if self.closed:
             return
         known = set(self._balancer.members.values())
-        for member in self._balancer.receive_snapshot(snapshot, self.clock()):
+        left = self._balancer.receive_snapshot(snapshot, self.clock())
+        if self.observer is not None:
+            self.observer.changed(left, [one for one in self._balancer.members.values() if one not in known])
+        for member in left:
             member.subchannel.retire()
         for member in list(self._balancer.kept):
             member.subchannel.verify()
@@ -153,11 +162,28 @@ class Channel:
             for member in load_balancer.members.values()
         ]
 
+    def status(self) -> ClientStatus:
+        """What is known of the members at this moment, and what the calls to them have left."""
+        now, load_balancer = self.clock(), self._balancer
+        picked = load_balancer.candidates(now)
+        return ClientStatus(
+            service=load_balancer.service,
+            closed=self.closed,
+            connections=len(self.connections),
+            calls=self.budget.calls,
+            retry_tokens=self.budget.balance(now),
+            members=tuple(
+                status_of(member, now, is_picked=member in picked, is_kept=member in load_balancer.kept)
+                for member in load_balancer.members.values()
+            ),
+        )
+
     # -- what becomes of calls
 
     def receive_success(self, member: Member[Subchannel], now: float) -> None:
         """A call went well. Most need not be told: see ``Breaker``."""
-        self._balancer.receive_success(member, now)
+        if self._balancer.receive_success(member, now) and self.observer is not None:
+            self.observer.closed_breaker(member)
 
     def receive_failure(self, member: Member[Subchannel], error: CallError, now: float) -> None:
         """A call failed: what that says of the instance."""
@@ -165,8 +191,11 @@ class Channel:
             self._balancer.abandon(member, now)
             pause = _SPARE if error.retry_after is None else error.retry_after
             self._balancer.spare(member, now + pause, now)
+            if self.observer is not None:
+                self.observer.spared(member, pause)
         elif speaks_against(error):
-            self._balancer.receive_failure(member, now)
+            if self._balancer.receive_failure(member, now) and self.observer is not None:
+                self.observer.opened_breaker(member, now)
         else:
             self._balancer.abandon(member, now)
 
@@ -197,6 +226,8 @@ class Channel:
         if member is None:
             return
         kept = member in self._balancer.kept
+        if self.observer is not None:
+            self.observer.reported(member, report)
         if report.standing is not report.was:
             self._balancer.receive_standing(member)
             if report.standing is Standing.WELL:
@@ -204,6 +235,8 @@ class Channel:
             elif kept:  # it only stayed because it answered
                 self._balancer.drop(member)
                 subchannel.retire()
+                if self.observer is not None:
+                    self.observer.changed([member], [])
                 return
         if kept and report.state is ConnectivityState.IDLE:
             subchannel.verify()

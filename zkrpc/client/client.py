@@ -36,6 +36,7 @@ from zkrpc.errors import ConfigError, CoordinationError, Executed, Unavailable
 from zkrpc.forking import leave_behind, root_of_thread
 from zkrpc.idl import Method
 from zkrpc.telemetry.observer import Observer, gather
+from zkrpc.telemetry.status import ClientStatus
 from zkrpc.wire.headers import ATTEMPT, DEADLINE_BUDGET, EPOCH
 
 _NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
@@ -169,7 +170,14 @@ class Client:
         self._root: Any = root_of_thread()
         self._resolver = resolver = self._find_resolver()
         client_id = self.config.client_id or f"{os.getpid()}-{self._rng()}"
-        self._channel = Channel(self.config, rng=self._rng, clock=self._clock, dial=self._dial, client_id=client_id)
+        self._channel = Channel(
+            self.config,
+            rng=self._rng,
+            clock=self._clock,
+            dial=self._dial,
+            client_id=client_id,
+            observers=self._observers,
+        )
         keep(self, self._home.hub)
         source = resolver if isinstance(resolver, PrimarySource) else None
         self._router = PrimaryRouter(self._channel, source, self._group_of)
@@ -262,6 +270,11 @@ class Client:
         service = "" if snapshot is None else snapshot.service
         client = self._policies.client.settings
         return Explanation(service, explained, self._channel.explain(time.time()), client=client)
+
+    def status(self) -> ClientStatus:
+        """What this client knows of the members at this moment, and what its calls have left."""
+        self._come_home()
+        return self._channel.status()
 
     def close(self) -> None:
         """Ends all connections and background work. Calls in flight raise; later ones raise Unavailable."""

@@ -183,16 +183,21 @@ class LoadBalancer(Generic[SubchannelT]):
         if member.connectivity.standing is Standing.WELL:
             _welcome(member)
 
-    def receive_success(self, member: Member[SubchannelT], now: float) -> None:
-        """A call to a member with trouble went well; without trouble there is no need to tell."""
-        if member.breaker.receive_success(now):
+    def receive_success(self, member: Member[SubchannelT], now: float) -> bool:
+        """A call to a member with trouble went well; without trouble there is no need to tell. True if that closed its
+        breaker."""
+        closed = member.breaker.receive_success(now)
+        if closed:
             self._look_at = -math.inf
             _welcome(member)
+        return closed
 
-    def receive_failure(self, member: Member[SubchannelT], now: float) -> None:
-        """A call to a member failed in a way that speaks against it."""
-        if member.breaker.receive_failure(now):
+    def receive_failure(self, member: Member[SubchannelT], now: float) -> bool:
+        """A call to a member failed in a way that speaks against it. True if that opened its breaker."""
+        opened = member.breaker.receive_failure(now)
+        if opened:
             self._look_at = -math.inf
+        return opened
 
     def abandon(self, member: Member[SubchannelT], now: float) -> None:
         """A call to a member ended without a word of it."""

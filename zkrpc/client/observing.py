@@ -1,28 +1,62 @@
-"""What a client tells its observers of calls and their attempts. Pure.
+"""What a client tells its observers of calls and their attempts, of members and connections. Pure.
 
 Nothing of this is on the way of a call unless somebody listens: the layers that tell are then put into the client's
-stack when it is built, and what is not wanted is left out of it.
+stack when it is built, and what is not wanted is left out of it. What becomes of members and connections is told by the
+channel and its subchannels, where they do the same things as without observers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 from zkrpc.call import Call, Interceptor, Proceed
+from zkrpc.client.connectivity import Report
+from zkrpc.client.member import Member
+from zkrpc.endpoint import Endpoint
 from zkrpc.errors import CallError, Executed
 from zkrpc.telemetry.events import (
     AttemptFinished,
     AttemptStarted,
+    BreakerClosed,
+    BreakerOpened,
     CallFinished,
     CallHedged,
     CallRetried,
     CallStarted,
+    ConnectionClosed,
+    ConnectionFailed,
+    ConnectionOpened,
+    ConnectivityChanged,
+    MemberJoined,
+    MemberLeft,
+    MemberSpared,
     RetryBudgetExhausted,
 )
 from zkrpc.telemetry.observer import Observers
+from zkrpc.telemetry.status import MemberStatus
 
 _CANCELLED = "Cancelled"
+_CALL_KINDS = (
+    CallStarted,
+    CallFinished,
+    AttemptStarted,
+    AttemptFinished,
+    CallRetried,
+    CallHedged,
+    RetryBudgetExhausted,
+)
+_MEMBER_KINDS = (
+    MemberJoined,
+    MemberLeft,
+    ConnectivityChanged,
+    BreakerOpened,
+    BreakerClosed,
+    MemberSpared,
+    ConnectionOpened,
+    ConnectionFailed,
+    ConnectionClosed,
+)
 
 
 def observer_of(observers: Observers, service: Callable[[], str], clock: Callable[[], float]) -> CallObserver | None:
@@ -30,8 +64,7 @@ def observer_of(observers: Observers, service: Callable[[], str], clock: Callabl
 
     ``clock`` gives monotonic seconds.
     """
-    kinds = (CallStarted, CallFinished, AttemptStarted, AttemptFinished, CallRetried, CallHedged, RetryBudgetExhausted)
-    return CallObserver(observers, service, clock) if observers.want(*kinds) else None
+    return CallObserver(observers, service, clock) if observers.want(*_CALL_KINDS) else None
 
 
 class CallObserver:
@@ -189,3 +222,120 @@ def outcome_of(call: Call, error: BaseException | None) -> tuple[str, bool, str]
 
 def _text(endpoint: object) -> str:
     return "" if endpoint is None else str(endpoint)
+
+
+def member_observer_of(
+    observers: Observers, service: Callable[[], str], clock: Callable[[], float]
+) -> MemberObserver | None:
+    """What tells of a service's members and of connections to them; None if there is nobody to tell.
+
+    ``clock`` gives monotonic seconds.
+    """
+    return MemberObserver(observers, service, clock) if observers.want(*_MEMBER_KINDS) else None
+
+
+class Link(Protocol):
+    """A connection, as far as it is told of."""
+
+    endpoint: Endpoint
+    silent: bool
+
+    @property
+    def draining(self) -> bool:
+        """True once the server asked for no more calls."""
+
+
+class MemberObserver:
+    """Makes events of a client's members and connections."""
+
+    def __init__(self, observers: Observers, service: Callable[[], str], clock: Callable[[], float]) -> None:
+        self._observers = observers
+        self._service = service
+        self._clock = clock
+        self._opened_at: dict[Link, float] = {}
+
+    def changed(self, left: Iterable[Member[Any]], joined: Iterable[Member[Any]]) -> None:
+        """Members have left, and others have joined."""
+        for member in left:
+            self._observers.tell(MemberLeft(**self._names(member)))
+        for member in joined:
+            self._observers.tell(MemberJoined(**self._names(member)))
+
+    def reported(self, member: Member[Any], report: Report) -> None:
+        """The state or the standing of a member's subchannel has changed."""
+        self._observers.tell(
+            ConnectivityChanged(
+                state=report.state.name.lower(),
+                standing=report.standing.name.lower(),
+                reason=member.connectivity.failure or "",
+                **self._names(member),
+            )
+        )
+
+    def opened_breaker(self, member: Member[Any], now: float) -> None:
+        """A member's breaker has opened."""
+        retry_at = member.breaker.retry_at
+        seconds = 0.0 if retry_at is None else max(0.0, retry_at - now)
+        self._observers.tell(BreakerOpened(seconds=seconds, **self._names(member)))
+
+    def closed_breaker(self, member: Member[Any]) -> None:
+        """A member's breaker has closed."""
+        self._observers.tell(BreakerClosed(**self._names(member)))
+
+    def spared(self, member: Member[Any], seconds: float) -> None:
+        """A member is left alone for so long, as it asked for."""
+        self._observers.tell(MemberSpared(seconds=seconds, **self._names(member)))
+
+    def opened(self, connection: Link, began: float) -> None:
+        """A connection is open that was begun then."""
+        now = self._opened_at[connection] = self._clock()
+        self._observers.tell(
+            ConnectionOpened(service=self._service(), endpoint=str(connection.endpoint), seconds=now - began)
+        )
+
+    def failed(self, endpoint: Endpoint, reason: str, began: float) -> None:
+        """No connection could be opened since then."""
+        seconds = self._clock() - began
+        self._observers.tell(
+            ConnectionFailed(service=self._service(), endpoint=str(endpoint), seconds=seconds, reason=reason)
+        )
+
+    def closed(self, connection: Link) -> None:
+        """A connection has ended. One that was never told to be open was none."""
+        opened_at = self._opened_at.pop(connection, None)
+        if opened_at is not None:
+            reason = "draining" if connection.draining else "silent" if connection.silent else "closed"
+            self._observers.tell(
+                ConnectionClosed(
+                    service=self._service(),
+                    endpoint=str(connection.endpoint),
+                    seconds=self._clock() - opened_at,
+                    reason=reason,
+                )
+            )
+
+    def _names(self, member: Member[Any]) -> dict[str, str]:
+        return {"service": self._service(), "instance": member.id, "endpoint": str(member.endpoint)}
+
+
+def status_of(member: Member[Any], now: float, *, is_picked: bool, is_kept: bool) -> MemberStatus:
+    """What a client knows of one instance. ``now`` is in monotonic seconds."""
+    instance, retry_at, spared_for = member.instance, member.breaker.retry_at, member.spared_until - now
+    return MemberStatus(
+        instance=member.id,
+        endpoint=str(member.endpoint),
+        zone=instance.zone,
+        version=instance.version,
+        protocols=instance.protocols,
+        weight=member.weight,
+        connectivity=member.connectivity.state.name.lower(),
+        standing=member.connectivity.standing.name.lower(),
+        failure=member.connectivity.failure,
+        breaker=member.breaker.state.value,
+        probe_in=None if retry_at is None else max(0.0, retry_at - now),
+        spared_for=spared_for if spared_for > 0 else None,
+        in_flight=member.load.pending,
+        latency=member.load.cost(now) or None,
+        is_picked=is_picked,
+        is_kept=is_kept,
+    )

@@ -18,6 +18,7 @@ from zkrpc.client.client import DEFAULT_OPTIONS, CallOptions, Client
 from zkrpc.client.explanation import Explanation
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface, Method
+from zkrpc.telemetry.status import ClientStatus
 
 StubT = TypeVar("StubT")
 
@@ -95,6 +96,12 @@ def explain(stub: object) -> Explanation:
     """How calls of a stub are made, whose word that is, and whom they go to, as its client sees it now."""
     it = _stub(stub)
     return it._zkrpc_client.explain(it._zkrpc_interface.methods.values(), it._zkrpc_options)
+
+
+def status(stub: object) -> ClientStatus:
+    """What the client of a stub knows of the instances at this moment, as values for programs; ``explain`` is for
+    people."""
+    return _stub(stub)._zkrpc_client.status()
 
 
 def make_stub(interface: Interface, client: Client) -> Any:

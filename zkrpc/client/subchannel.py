@@ -25,6 +25,7 @@ from gevent.lock import BoundedSemaphore
 
 from zkrpc.client.connection import Connection
 from zkrpc.client.connectivity import CancelDial, Close, ConnectivityMachine, ConnectivityState, Dial, Effect, Report
+from zkrpc.client.observing import MemberObserver
 from zkrpc.client.pulse import ConnectionOwner
 from zkrpc.client.waiting import Alarm
 from zkrpc.config import ClientConfig, WireLimits
@@ -62,6 +63,8 @@ class SubchannelHost(Protocol):
     closed: bool
     dial: Dialler
     keepalive: KeepalivePolicy
+    observer: MemberObserver | None
+    """Who tells of connections; None if nobody listens."""
     connections: set[Connection]
     """All that are open, those of retired subchannels and those that drain included."""
 
@@ -142,6 +145,8 @@ class Subchannel:
     def connection_closed(self, connection: Connection) -> None:
         """It is of no more use."""
         self._host.connections.discard(connection)
+        if self._host.observer is not None:
+            self._host.observer.closed(connection)
         self._drop(connection)
         self.connectivity.receive_closed(self._host.clock(), silent=connection.silent, connected=self._is_connected())
         self._obey()
@@ -199,6 +204,19 @@ class Subchannel:
 
     def _connect(self, timeout: float, prove: bool = False) -> Connection:
         """Opens a connection, and has a ping answered on it if that is wanted. Raises OSError."""
+        observer = self._host.observer
+        if observer is None:
+            return self._open(timeout, prove)
+        began = self._host.clock()
+        try:
+            connection = self._open(timeout, prove)
+        except (OSError, RpcError) as error:
+            observer.failed(self.endpoint, _reason(error), began)
+            raise
+        observer.opened(connection, began)
+        return connection
+
+    def _open(self, timeout: float, prove: bool) -> Connection:
         host = self._host
         try:
             connection = host.dial(

@@ -112,6 +112,222 @@ class RetryBudgetExhausted(ClientEvent):
     """A call was not sent again, or not hedged, because the retry budget was used up."""
 
 
+# -- the instances that a client knows
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MemberEvent(ClientEvent):
+    """Something that has happened to one instance, as one client sees it."""
+
+    instance: str
+    """The worker id; of a client with a fixed list of addresses, the address."""
+    endpoint: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MemberJoined(MemberEvent):
+    """A client has learnt of an instance."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MemberLeft(MemberEvent):
+    """A client has given up an instance: the registry lists it no more, or lists another process in its place."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectivityChanged(MemberEvent):
+    """What a client thinks of the way to an instance has changed; :mod:`zkrpc.client.connectivity` has the states."""
+
+    state: str
+    """gRPC's name for it in lower case, such as ``ready`` or ``transient_failure``; or ``draining``."""
+    standing: str
+    """``well``; ``suspect`` if it gives no sign of life; ``down`` if it takes no calls."""
+    reason: str = ""
+    """Why no connection can be had; empty if there is no reason to expect that."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerOpened(MemberEvent):
+    """A client prefers other instances, because too many calls to this one have failed."""
+
+    seconds: float
+    """Until one call finds out how it is."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerClosed(MemberEvent):
+    """A call to an instance whose breaker was open went well, and it gets its share of calls again."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MemberSpared(MemberEvent):
+    """A client prefers other instances, because this one has said that it has too much to do."""
+
+    seconds: float
+    """For how long."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionEvent(ClientEvent):
+    """Something that has happened to a client's connection to one endpoint."""
+
+    endpoint: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionOpened(ConnectionEvent):
+    """A client has opened a connection to an instance."""
+
+    seconds: float
+    """How long that took."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionFailed(ConnectionEvent):
+    """A client could not open a connection to an instance."""
+
+    seconds: float
+    """How long it tried."""
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionClosed(ConnectionEvent):
+    """A connection of a client has ended."""
+
+    seconds: float
+    """How long it was open."""
+    reason: str
+    """``draining`` if the server had asked for no more calls, ``silent`` if it gave no sign of life, or ``closed``."""
+
+
+# -- the ZooKeeper session
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEvent(Event):
+    """Something that has happened to a process's ZooKeeper session."""
+
+    hosts: str
+    """The connect string."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SessionChanged(SessionEvent):
+    """A ZooKeeper session has changed its state; :mod:`zkrpc.zookeeper.session` has all of them."""
+
+    before: str
+    after: str
+    session: str
+    """The session's id in hex, as ZooKeeper's own tools write it; empty while there is none."""
+    timeout: float | None
+    """Seconds of silence after which ZooKeeper ends the session, as granted; None before the first connection."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RequestAnswered(SessionEvent):
+    """A request to ZooKeeper has an outcome."""
+
+    operation: str
+    """``get``, ``create``, ``multi`` and so on."""
+    seconds: float
+    error: str = ""
+    """``OutcomeUnknown`` if no answer came, ``SessionSuspended`` if nothing was sent, ``NodeMissing`` and so on."""
+
+
+# -- registration
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationEvent(Event):
+    """Something that has happened to the registration of an instance of this process."""
+
+    path: str
+    """Its node in ZooKeeper."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Registered(RegistrationEvent):
+    """The registry lists an instance, from now on or again."""
+
+    session: str
+    """The session's id in hex."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationWithdrawn(RegistrationEvent):
+    """The registry lists an instance no longer, as was wanted."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationConflicted(RegistrationEvent):
+    """Somebody else holds the node of an instance."""
+
+    reason: str
+    successor: bool
+    """Whether it is one that replaces this process on purpose."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationFailed(RegistrationEvent):
+    """A step of the registration of an instance has failed; it is tried again."""
+
+    error: str
+
+
+# -- elections
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ElectionEvent(Event):
+    """Something that has happened in the election of a group's primary, as one of its candidates sees it."""
+
+    service: str
+    group: str
+    instance: str
+    """The candidate's worker id."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Elected(ElectionEvent):
+    """A candidate has won an election; ``on_elected`` runs, and calls for the primary wait for it."""
+
+    epoch: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Synchronised(ElectionEvent):
+    """An elected primary serves calls from now on: its ``on_elected`` has returned, and it has a lease."""
+
+    epoch: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Deposed(ElectionEvent):
+    """A primary serves no longer, or an elected one never will in that epoch; ``on_deposed`` runs."""
+
+    epoch: int
+    reason: str
+    """As the history of primaries has it, such as ``lease ended`` or ``handed over``."""
+    voluntary: bool
+    """Whether it left on purpose, so that a successor need not wait."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PrimaryChanged(ElectionEvent):
+    """A candidate has learnt who leads its group, or that nobody does."""
+
+    primary: str
+    """The worker id; empty while nobody leads."""
+    endpoint: str
+    epoch: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CandidacyEnded(ElectionEvent):
+    """A candidate owns nothing of the election any more, and stands no longer."""
+
+
 # -- a server
 
 
