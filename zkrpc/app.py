@@ -133,9 +133,10 @@ def serve(
     if record_format not in _FORMATS:
         raise ConfigError(f"record_format must be one of {', '.join(_FORMATS)}, got {record_format!r}")
     handler = service.make_handler()
-    elections = Elections(service.interface, handler, service.groups, service.election)
+    everybody = gather((*service.observers, *observers))
+    elections = Elections(service.interface, handler, service.groups, service.election, everybody)
     enrollment = Enrollment(service.name, elections)
-    server = _make_server(service, handler, enrollment, gather((*service.observers, *observers)))
+    server = _make_server(service, handler, enrollment, everybody)
     try:
         registry = enrollment.open(zookeeper)
         bound = server.bind(Endpoint.parse(bind), listener)

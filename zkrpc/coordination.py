@@ -190,6 +190,7 @@ class Enrollment:
             launch_id,
             audit_interval=self.registry.config.audit_interval,
             rng=random.Random(),
+            observers=self.elections.observers,
         )
         self.registrar.register()
 

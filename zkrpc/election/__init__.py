@@ -47,6 +47,7 @@ as a watch needs to arrive; the third remains.
 ``fencing``                           epochs compared where something is written: in general, and in SQL
 ``placement``, ``spread``             spreads the groups over the replicas: the machine, and what carries it out
 ``inspection``                        what can be seen from outside, and an operator's request that a primary step down
+``observing``                         which orders of a machine are events to those who observe
 ``history``                           what people are told: who led, and who could not and why
 ====================================  =================================================================================
 """

@@ -14,7 +14,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, assert_never
 
 import gevent
@@ -42,6 +42,7 @@ from zkrpc.election.leadership import Application, Guard, Leadership
 from zkrpc.election.lease import Lease
 from zkrpc.election.lease_keeper import LeaseKeeper
 from zkrpc.election.machine import ElectionMachine
+from zkrpc.election.observing import event_of, status_of
 from zkrpc.election.primary import PrimaryGate
 from zkrpc.election.request_executor import Asks, RequestExecutor
 from zkrpc.election.states import ElectionState
@@ -49,6 +50,8 @@ from zkrpc.endpoint import NO_EPOCH, Epoch
 from zkrpc.errors import Executed, NotPrimary, StaleEpoch
 from zkrpc.legible import legible
 from zkrpc.registry.formats import PrimaryRecord
+from zkrpc.telemetry.observer import Observer, gather
+from zkrpc.telemetry.status import ElectionStatus
 from zkrpc.zookeeper.operations import SessionState
 from zkrpc.zookeeper.session import Session
 
@@ -76,7 +79,8 @@ class Campaign:
 
     ``on_primary`` is told of every change of the group's primary, from whatever greenlet hears of it, and must not
     wait. ``end_process`` ends the process with a status, without any clean-up. ``executor`` makes who carries the
-    requests, given the session and what to set when something watched has changed.
+    requests, given the session and what to set when something watched has changed. ``observers`` are told of elections
+    and of who leads.
     """
 
     def __init__(
@@ -93,8 +97,11 @@ class Campaign:
         rng: random.Random | None = None,
         end_process: Callable[[int], object] = os._exit,
         executor: Callable[[Session, Event], Asks] = RequestExecutor,
+        observers: Iterable[Observer] = (),
     ) -> None:
         self.session = session
+        self._observers = gather(observers)
+        self._participant = participant
         self.paths = participant.paths
         self._name = f"{self.paths.service}/{self.paths.group}"
         self.primary: PrimaryRecord | None = None
@@ -142,6 +149,19 @@ class Campaign:
     def leadership(self) -> Leadership | None:
         """Our term, if we serve one."""
         return self._leadership if self.state is ElectionState.PRIMARY else None
+
+    def status(self) -> ElectionStatus:
+        """Where it stands at this moment, and who leads as far as we know."""
+        now = self._clock()
+        return status_of(
+            self.paths,
+            self.state,
+            self._machine.held_epoch(now),
+            self._lease_keeper.lease,
+            now,
+            self.primary,
+            self.gate.running,
+        )
 
     def start(self) -> None:
         """Takes part from now on."""
@@ -307,17 +327,17 @@ class Campaign:
                 log.critical("on_deposed for %s, epoch %d, did not return in time: exiting", self._name, epoch)
                 self._end_process(EXIT_DEPOSED)
             case ReportPrimary(record=record):
-                self._report(record)
+                self.primary = record
+                if record is not None:
+                    self._highest = max(self._highest, record.epoch)
+                self._on_primary(self.paths.group, record)
             case ReportCandidacyEnded():
                 log.info("stands for %s no longer", self._name)
             case _:
                 assert_never(effect)
-
-    def _report(self, record: PrimaryRecord | None) -> None:
-        self.primary = record
-        if record is not None:
-            self._highest = max(self._highest, record.epoch)
-        self._on_primary(self.paths.group, record)
+        event = event_of(effect, self._participant)
+        if event is not None:
+            self._observers.tell(event)
 
     def _receive_lease(self, lease: Lease) -> None:
         self._machine.receive_lease(lease, self._clock())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import gevent
 
@@ -23,6 +23,8 @@ from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import Instance
 from zkrpc.idl import Interface
 from zkrpc.registry.formats import PrimaryRecord
+from zkrpc.telemetry.observer import Observer, gather
+from zkrpc.telemetry.status import ElectionStatus
 from zkrpc.zookeeper.session import Session
 
 _FINISH_SHARE = 0.8
@@ -36,7 +38,16 @@ class Elections:
     handler's marks, its hooks and the declared groups do not go together.
     """
 
-    def __init__(self, interface: Interface, handler: object, groups: Sequence[str], config: ElectionConfig) -> None:
+    def __init__(
+        self,
+        interface: Interface,
+        handler: object,
+        groups: Sequence[str],
+        config: ElectionConfig,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        self.observers = gather(observers)
+        """Told of elections and of who leads."""
         marks = find_marks(interface, handler)
         self.methods = tuple(marks)
         """The names of the primary-only methods."""
@@ -79,7 +90,14 @@ class Elections:
             paths = ElectionPaths(service, group)
             participant = Participant(paths=paths, instance=instance.id, endpoint=instance.endpoint, unique=unique)
             self.campaigns[group] = Campaign(
-                session, lease_keeper, participant, self.hooks, config, membership=membership, on_primary=self._hear
+                session,
+                lease_keeper,
+                participant,
+                self.hooks,
+                config,
+                membership=membership,
+                on_primary=self._hear,
+                observers=self.observers,
             )
         if len(self.groups) > 1:
             # Everybody stands for every group, so the queue of one of them tells who is there.
@@ -92,6 +110,10 @@ class Elections:
             self._spreader.start()
         for campaign in self.campaigns.values():
             campaign.start()
+
+    def status(self) -> tuple[ElectionStatus, ...]:
+        """Where each group's election stands at this moment, in the order of the groups; empty before ``stand``."""
+        return tuple(campaign.status() for campaign in self.campaigns.values())
 
     def withdraw(self, timeout: float) -> bool:
         """Hands over whatever is led here and stands no longer; True once that is done, False if the time ran out.

@@ -15,7 +15,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import assert_never
 
 from gevent.event import Event
@@ -46,6 +46,9 @@ from zkrpc.registry.registration import (
     Settle,
 )
 from zkrpc.registry.schema import mark_path
+from zkrpc.telemetry.events import Registered, RegistrationConflicted, RegistrationFailed, RegistrationWithdrawn
+from zkrpc.telemetry.observer import Observer, gather
+from zkrpc.telemetry.status import RegistrationStatus
 from zkrpc.zookeeper.operations import Check, Create, Delete, Operation, SessionState
 from zkrpc.zookeeper.session import Session
 
@@ -65,11 +68,14 @@ class Registrar:
         audit_interval: float = RegistryConfig().audit_interval,
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
+        observers: Iterable[Observer] = (),
     ) -> None:
         """``record`` carries ``launch_id`` in its metadata: it marks what earlier sessions of ours left behind.
 
-        An empty launch id claims nothing. ``audit_interval`` is in seconds.
+        An empty launch id claims nothing. ``audit_interval`` is in seconds. ``observers`` are told of the
+        registration.
         """
+        self._observers = gather(observers)
         dice = rng or random.Random()
         self._session = session
         self._path = path
@@ -102,6 +108,17 @@ class Registrar:
     def twin_lives(self) -> bool:
         """Somebody else has held our node for longer than a dead one's session can last: waiting will not help."""
         return self._machine.twin_lives
+
+    def status(self) -> RegistrationStatus:
+        """What is known of the node at this moment."""
+        session_id = self.registered_in
+        return RegistrationStatus(
+            path=self._path,
+            registered=self.registered,
+            session=None if session_id is None else f"{session_id:#x}",
+            conflict=self.conflict,
+            failure=self._machine.failure,
+        )
 
     def register(self) -> None:
         """Wants the node to be there from now on, and returns at once."""
@@ -186,11 +203,15 @@ class Registrar:
             return
         match effect:
             case ReportRegistered():
-                _log.info("registered %s in session %#x", self._path, self._session.session_id or 0)
+                session_id = self._session.session_id or 0
+                _log.info("registered %s in session %#x", self._path, session_id)
+                self._observers.tell(Registered(path=self._path, session=f"{session_id:#x}"))
             case ReportWithdrawn():
                 _log.info("no longer registered as %s", self._path)
+                self._observers.tell(RegistrationWithdrawn(path=self._path))
             case ReportConflict(text=text, successor=successor):
                 _log.log(logging.INFO if successor else logging.ERROR, "%s", text)
+                self._observers.tell(RegistrationConflicted(path=self._path, reason=text, successor=successor))
             case LookUp():
                 self._look_up()
             case Settle():
@@ -278,6 +299,7 @@ class Registrar:
             _log.error("the registration of %s failed unexpectedly", self._path, exc_info=error)
         elif str(error) != self._machine.failure:
             _log.warning("the registration of %s has to wait: %s", self._path, error)
+        self._observers.tell(RegistrationFailed(path=self._path, error=type(error).__name__))
         self._note_session()
         self._machine.receive_failure(str(error), self._clock(), uncertain=uncertain)
 

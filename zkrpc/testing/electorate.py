@@ -141,6 +141,7 @@ class Electorate:
                 # Beside the campaign, which would end itself half-way.
                 end_process=lambda status: spawn(end),
                 executor=lambda session, changed: self._make_executor(presence, changed),
+                observers=elections.observers,
             )
         self._campaigns[instance.id] = elections.campaigns
         for campaign in elections.campaigns.values():

@@ -168,7 +168,7 @@ class Loopback:
         """Starts one more replica, lists it and has it stand for election; returns its number."""
         number, self._next = self._next, self._next + 1
         service, handler, name = self.service, self.service.make_handler(), _name(number)
-        elections = Elections(service.interface, handler, service.groups, service.election)
+        elections = Elections(service.interface, handler, service.groups, service.election, self._observers)
         guards, methods = (elections.interceptors, elections.methods) if self._electorate is not None else ((), ())
         server = Server(
             service.interface,

@@ -1,0 +1,75 @@
+"""What a campaign tells of itself: which of its machine's orders are events to others, and how it stands. Pure."""
+
+from __future__ import annotations
+
+from zkrpc.election.candidate_state import Participant
+from zkrpc.election.effects import Depose, Effect, Elect, ReportCandidacyEnded, ReportPrimary, Serve
+from zkrpc.election.lease import Lease
+from zkrpc.election.states import ElectionState
+from zkrpc.election.tree import ElectionPaths
+from zkrpc.endpoint import Epoch
+from zkrpc.registry.formats import PrimaryRecord
+from zkrpc.telemetry.events import (
+    CandidacyEnded,
+    Deposed,
+    Elected,
+    ElectionEvent,
+    PrimaryChanged,
+    Synchronised,
+)
+from zkrpc.telemetry.status import ElectionStatus
+
+
+def event_of(effect: Effect, participant: Participant) -> ElectionEvent | None:
+    """What others are told of an order of that participant's machine; None if it concerns nobody else."""
+    service, group, instance = participant.paths.service, participant.paths.group, participant.instance
+    match effect:
+        case Elect(epoch=epoch):
+            return Elected(service=service, group=group, instance=instance, epoch=epoch)
+        case Serve(epoch=epoch):
+            return Synchronised(service=service, group=group, instance=instance, epoch=epoch)
+        case Depose(epoch=epoch, reason=reason):
+            return Deposed(
+                service=service,
+                group=group,
+                instance=instance,
+                epoch=epoch,
+                reason=reason.value,
+                voluntary=reason.is_voluntary,
+            )
+        case ReportPrimary(record=record):
+            return PrimaryChanged(
+                service=service,
+                group=group,
+                instance=instance,
+                primary="" if record is None else record.instance,
+                endpoint="" if record is None else str(record.endpoint),
+                epoch=None if record is None else record.epoch,
+            )
+        case ReportCandidacyEnded():
+            return CandidacyEnded(service=service, group=group, instance=instance)
+    return None
+
+
+def status_of(
+    paths: ElectionPaths,
+    state: ElectionState,
+    epoch: Epoch | None,
+    lease: Lease | None,
+    now: float,
+    primary: PrimaryRecord | None,
+    running: int,
+) -> ElectionStatus:
+    """How a campaign stands: ``epoch`` is the one that it holds, ``running`` counts calls, ``now`` is in monotonic
+    seconds."""
+    return ElectionStatus(
+        service=paths.service,
+        group=paths.group,
+        state=state.value,
+        epoch=epoch,
+        lease_left=None if epoch is None or lease is None else lease.left(now),
+        running=running,
+        primary=None if primary is None else primary.instance,
+        primary_endpoint=None if primary is None else str(primary.endpoint),
+        primary_epoch=None if primary is None else primary.epoch,
+    )
