@@ -158,7 +158,7 @@ def test_ended_handler_says_nothing_of_the_time_that_calls_take() -> None:
         def receive_sample(self, elapsed: float, running: int, now: float, *, dropped: bool = False) -> None:
             self.samples.append(elapsed)
 
-    gate = Gate(places=5, limit=Limit(initial=2))
+    gate = Gate(places=5, limit=Limit(initial=2, most=1000))
     assert gate.admission.running == 2
     gate.admission.leave(None)
     gate.leave_at(0.25)
@@ -172,7 +172,7 @@ def test_adaptive_limit_decides_how_many_run_but_no_more_than_configured() -> No
         def receive_sample(self, elapsed: float, running: int, now: float, *, dropped: bool = False) -> None:
             self.limit = 9
 
-    gate = Gate(places=4, limit=Growing(initial=2))
+    gate = Gate(places=4, limit=Growing(initial=2, most=1000))
     assert gate.admission.running == 2
     assert gate.wait("a") and gate.wait("b") and gate.wait("c")
     gate.leave_at(0.1)

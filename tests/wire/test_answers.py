@@ -12,6 +12,7 @@ from zkrpc.wire.answers import SMALL, is_too_heavy, reply_in_place_of, write_ref
 from zkrpc.wire.envelope import MessageKind, read_envelope
 from zkrpc.wire.message import Dialect, Request, open_frame
 from zkrpc.wire.server import ServerProtocol
+from zkrpc.wire.status import Status
 
 LIMITS = WireLimits()
 
@@ -48,7 +49,7 @@ def test_reply_without_headers_is_bare_and_one_to_a_oneway_call_is_a_mistake() -
 def test_refusal_is_an_exception_in_the_callers_dialect(dialect: Dialect, headers: dict[str, str]) -> None:
     """With the reason, and with headers where there are any to write."""
     opening = open_frame(message(b"svc:echo", 3, dialect=dialect)[4:], LIMITS)
-    refused = b"".join(write_refusal(opening, b"svc:echo", 3, "no", FailureKind.INTERNAL_ERROR, headers))
+    refused = b"".join(write_refusal(opening, b"svc:echo", 3, "no", Status(FailureKind.INTERNAL_ERROR, headers)))
     answer = open_frame(refused[4:], LIMITS)
     kind, name, seqid, offset = read_envelope(answer.dialect.payload, answer.frame, answer.offset)
     assert (answer.dialect, kind, name, seqid) == (dialect, MessageKind.EXCEPTION, b"echo", 3)
