@@ -36,7 +36,7 @@ from zkrpc.service import Service
 from zkrpc.telemetry.observer import Observer, Observers, gather
 
 _FORMATS: dict[str, Callable[[Instance, str], bytes]] = {"serverset": dump_serverset, "curator": dump_curator}
-"""The record of an instance of a service of that name, by the names of the formats."""
+"""Format's name -> function that writes the record of an instance of a service."""
 
 
 class App:
@@ -195,7 +195,8 @@ def _await_readiness(service: Service) -> None:
 
 
 def _metadata(service: Service, registry: Registry, launch_id: str) -> dict[str, str]:
-    """What the service publishes, and what others must know to judge the registration."""
+    """The metadata of the registration: the service's own, and the session timeout, launch and process, by which others
+    judge whether a node is out of date."""
     return {
         **service.metadata,
         SESSION_TIMEOUT: f"{registry.config.session_timeout:g}",

@@ -62,7 +62,7 @@ class Registry:
 
     @property
     def session(self) -> Session:
-        """The session; in a forked child one of its own, made when it is first asked for."""
+        """The session; a forked child gets a new one when it first needs it."""
         if self._session is None:
             self._open()
             assert self._session is not None
@@ -202,7 +202,7 @@ class Enrollment:
             self.elections.stand(self.registry.session, lease_keeper, self.service, instance, self.registrar)
 
     def hand_over(self, timeout: float) -> None:
-        """Lets other instances lead what this one leads, within ``timeout`` seconds."""
+        """Hands over the groups that this instance leads, within ``timeout`` seconds."""
         self.elections.withdraw(timeout)
 
     def withdraw(self) -> None:
@@ -211,7 +211,7 @@ class Enrollment:
             self.registrar.withdraw(_WITHDRAW_TIMEOUT)
 
     def close(self) -> None:
-        """Ends what is left. A shared Registry goes on trying to remove what ZooKeeper could not be told of."""
+        """Closes the rest. A shared Registry goes on trying to remove a registration that could not be removed yet."""
         if self.registry is None:
             return
         if self.elections.campaigns:

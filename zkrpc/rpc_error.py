@@ -1,6 +1,7 @@
-"""The root of the exceptions, and the one that every value may raise. They are below the values, which errors hold.
+"""The root of the exceptions, and ConfigError, which values raise: in a layer below the values, as other errors hold
+those.
 
-People import both from :mod:`zkrpc.errors`, which has the whole tree; and that is where a traceback says they are.
+Import both from :mod:`zkrpc.errors`, which has the whole tree; a traceback names that module, too.
 """
 
 from __future__ import annotations
