@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The shape of the code: every module has a test module of its own, and nothing grows past the house's sizes.
+"""The shape of the code: every module has a test module of its own, nothing grows past the house's sizes, and there are
+few tiny modules.
 
 Sizes are lines of code: without docstrings, comments and blank lines, so that nobody saves on explanations. It reads
 source text only and imports nothing of zkrpc.
@@ -9,15 +10,15 @@ from __future__ import annotations
 
 import ast
 import io
-import statistics
 import sys
 import tokenize
 from pathlib import Path
 from typing import Iterator, Mapping, NamedTuple
 
-from shape_exceptions import LARGER, UNTESTED
+from shape_exceptions import LARGER, SMALL_MODULES, UNTESTED
 
 MODULE_LINES, FUNCTION_LINES, CLASS_METHODS = 300, 60, 25
+SMALL_MODULE_LINES = 40
 _NOT_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -59,12 +60,30 @@ def _sizes_within(parent: ast.AST, prefix: str, code: set[int]) -> Iterator[Size
         if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
             name, inner = prefix + node.name, f"{prefix}{node.name}."
             if isinstance(node, ast.ClassDef):
-                methods = sum(isinstance(child, _FUNCTIONS) for child in node.body)
-                yield Size(name, methods, CLASS_METHODS, "methods")
+                methods = [child.name for child in node.body if isinstance(child, _FUNCTIONS)]
+                yield Size(name, sum(not _is_dunder(name) for name in methods), CLASS_METHODS, "methods")
             else:
                 lines = sum(line in code for line in range(node.lineno, (node.end_lineno or node.lineno) + 1))
                 yield Size(name, lines, FUNCTION_LINES, "code lines")
         yield from _sizes_within(node, inner, code)
+
+
+def _is_dunder(name: str) -> bool:
+    """Whether a method is Python's own protocol, such as ``__repr__``, which says nothing about a class's size."""
+    return name.startswith("__") and name.endswith("__")
+
+
+def too_small(modules: list[Size], most: int) -> Iterator[str]:
+    """A line if more modules than ``most`` are tiny, or fewer: the number only comes down.
+
+    What a tiny module holds is often found sooner in the module that it belongs to.
+    """
+    tiny = sorted((size.value, size.name) for size in modules if size.value < SMALL_MODULE_LINES)
+    if len(tiny) > most:
+        names = ", ".join(f"{name} ({value})" for value, name in tiny)
+        yield f"{len(tiny)} modules have under {SMALL_MODULE_LINES} lines, at most {most} may: merge one of {names}"
+    elif len(tiny) < most:
+        yield f"{len(tiny)} modules have under {SMALL_MODULE_LINES} code lines: lower SMALL_MODULES from {most} to that"
 
 
 def too_large(found: list[Size], larger: Mapping[str, tuple[int, str]]) -> Iterator[str]:
@@ -113,12 +132,17 @@ def main() -> int:
     root = Path(__file__).resolve().parent.parent
     paths = modules_under(root)
     found = [size for path in paths for size in sizes(module_name(root, path), path.read_text("utf-8"))]
-    complaints = [*too_large(found, LARGER), *untested(root, UNTESTED)]
+    # A package's __init__ lists names, and __main__ is what a command needs: their size is no choice.
+    named = {module_name(root, path) for path in paths if not path.name.startswith("__")}
+    modules = [size for size in found if size.name in named]
+    complaints = [*too_large(found, LARGER), *too_small(modules, SMALL_MODULES), *untested(root, UNTESTED)]
     print(*complaints, sep="\n", end="\n" if complaints else "")
-    functions = [size.value for size in found if size.limit == FUNCTION_LINES]
-    median = statistics.median(functions) if functions else 0
+    functions = sorted(size.value for size in found if size.limit == FUNCTION_LINES)
+    p50, p90, p99 = (functions[int(share * len(functions))] for share in (0.5, 0.9, 0.99))
+    small = sum(size.value < SMALL_MODULE_LINES for size in modules)
     print(
-        f"{len(paths)} modules, {len(functions)} functions of {median:g} lines (median), {len(complaints)} complaints"
+        f"{len(paths)} modules, {small} under {SMALL_MODULE_LINES} lines; {len(functions)} functions of {p50} lines, "
+        f"p90 {p90}, p99 {p99}, longest {functions[-1]}; {len(complaints)} complaints"
     )
     return 1 if complaints else 0
 

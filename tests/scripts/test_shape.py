@@ -57,6 +57,22 @@ def test_exception_without_need_is_a_complaint() -> None:
     assert [complaint.split(":")[1] for complaint in complaints] == ["f", "g"]
 
 
+def test_class_is_not_larger_by_what_python_asks_of_it() -> None:
+    """Methods such as ``__repr__`` do not count; private ones do."""
+    source = "class Door:\n def __init__(self): ...\n def __repr__(self): ...\n def _creak(self): ...\n"
+    assert [size.value for size in shape.sizes("a", source) if size.unit == "methods"] == [1]
+
+
+def test_number_of_tiny_modules_only_comes_down() -> None:
+    """As many as are allowed pass; one more is a complaint that names them all, one less lowers the number."""
+    modules = [shape.Size(name, lines, 300, "code lines") for name, lines in (("a", 39), ("b", 40), ("c", 7))]
+    assert list(shape.too_small(modules, 2)) == []
+    (complaint,) = shape.too_small(modules, 1)
+    assert complaint.endswith("at most 1 may: merge one of c (7), a (39)")
+    (complaint,) = shape.too_small(modules, 3)
+    assert complaint.endswith("lower SMALL_MODULES from 3 to that")
+
+
 def test_shell_is_tested_where_its_world_is(tmp_path: Path) -> None:
     """A tier that mirrors no package may hold the module's test; another package's namesake may not."""
     for name in ("zkrpc/wire/server.py", "zkrpc/zookeeper/session.py", "zkrpc/server/server.py"):
