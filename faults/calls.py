@@ -55,7 +55,7 @@ class Scene:
 
     def znodes(self) -> list[str]:
         """Who is registered, asked of ZooKeeper itself."""
-        return sorted(self.registry.session.children("/services/probe/members") or [])
+        return sorted(self.registry.session.znodes.children("/services/probe/members") or [])
 
     def await_members(self, count: int, timeout: float = 30.0) -> float:
         """Waits for that many members."""
@@ -182,7 +182,7 @@ def restart_under_supervisor(scene: Scene) -> None:
 
 
 def _owner(session: Any, path: str) -> int | None:
-    stat = session.exists(path)
+    stat = session.znodes.exists(path)
     return stat.owner if stat else None
 
 

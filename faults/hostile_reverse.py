@@ -84,11 +84,11 @@ class Reverse:
         endpoint = zkrpc.Endpoint("127.0.0.1", port)
         record = dump_serverset(dataclasses.replace(self._honest, id="hostile", endpoint=endpoint))
         path = Paths("target").member("hostile")
-        self._registry.session.create(path, record, ephemeral=True)
+        self._registry.session.znodes.create(path, record, ephemeral=True)
         try:
             yield
         finally:
-            self._registry.session.delete(path)
+            self._registry.session.znodes.delete(path)
 
     def _ask(self) -> dict[str, Any]:
         self._client.tell("tell")

@@ -45,7 +45,7 @@ def collapse(scene: Scene) -> None:
 
 
 def _entries(scene: Scene, fleet: Fleet) -> list[str]:
-    return scene.registry.session.children(Paths(fleet.service).members) or []
+    return scene.registry.session.znodes.children(Paths(fleet.service).members) or []
 
 
 @contextlib.contextmanager
@@ -59,14 +59,14 @@ def _emptied(scene: Scene, fleet: Fleet) -> Iterator[None]:
     for _ in range(20):
         entries = [Delete(path=f"{folder}/{name}") for name in _entries(scene, fleet)]
         with contextlib.suppress(zkrpc.CoordinationError):
-            session.multi([*entries, Delete(path=folder), Create(path=folder, ephemeral=True)])
+            session.znodes.multi([*entries, Delete(path=folder), Create(path=folder, ephemeral=True)])
             break
     else:
         raise TimeoutError("the entries change faster than they can be deleted")
     try:
         yield
     finally:
-        session.delete(folder)
+        session.znodes.delete(folder)
 
 
 def _scale_down(scene: Scene, fleet: Fleet) -> None:

@@ -95,13 +95,13 @@ class Watchers:
         return follow
 
     def _count_requests(self) -> None:
-        call, requests = Session._call, self._requests
+        send, requests = Session._send, self._requests
 
         def counted(session: Session, action: str, *arguments: Any) -> Any:
             requests[action.partition(" ")[0]] += 1
-            return call(session, action, *arguments)
+            return send(session, action, *arguments)
 
-        Session._call = counted  # type: ignore[method-assign]  # there is no place from which to see requests
+        Session._send = counted  # type: ignore[method-assign]  # there is no place from which to see requests
 
 
 def main(hosts: str, service: str, clients: int, members: int) -> None:

@@ -146,7 +146,7 @@ class Scene:
 
     def _marked(self, stub: Any) -> bool:
         try:
-            self.registry.session.ensure_path(bank.MARK)
+            self.registry.session.znodes.ensure_path(bank.MARK)
             stub.options(timeout=2).mark()
         except (zkrpc.CallError, zkrpc.CoordinationError):
             return False

@@ -67,10 +67,10 @@ def squatted_member(scene: Scene, name: str) -> float:
     began = time.monotonic()
     session = scene.registry.session
     with contextlib.suppress(zkrpc.NodeMissing):
-        session.delete(path)
+        session.znodes.delete(path)
     try:
         with contextlib.suppress(zkrpc.NodeExists):  # it was quicker to come back
-            session.create(path, b"squatter")
+            session.znodes.create(path, b"squatter")
         began = _replace_primary(scene)
         gevent.sleep(HOLD)
     finally:
@@ -79,28 +79,28 @@ def squatted_member(scene: Scene, name: str) -> float:
 
 
 def _remove_squatter(scene: Scene, path: str) -> None:
-    found = scene.registry.session.get(path)
+    found = scene.registry.session.znodes.get(path)
     if found is not None and found[0] == b"squatter":
-        scene.registry.session.delete(path, found[1].version)
+        scene.registry.session.znodes.delete(path, found[1].version)
 
 
 def touched_epoch(scene: Scene, name: str) -> float:
     """Somebody writes the epoch's node, with the value that it has."""
     began = time.monotonic()
-    found = scene.registry.session.get(_PATHS.epoch)
+    found = scene.registry.session.znodes.get(_PATHS.epoch)
     if found is not None:
         value, stat = found
         with contextlib.suppress(zkrpc.VersionConflict):
-            scene.registry.session.set(_PATHS.epoch, value, stat.version)
+            scene.registry.session.znodes.set(_PATHS.epoch, value, stat.version)
     return began
 
 
 def unreadable_epoch(scene: Scene, name: str) -> float:
     """The epoch's node cannot be read while the primary dies; then it is put right."""
     began = time.monotonic()
-    found = scene.registry.session.get(_PATHS.epoch)
+    found = scene.registry.session.znodes.get(_PATHS.epoch)
     assert found is not None
-    garbage = scene.registry.session.set(_PATHS.epoch, b"\xffnot a record", found[1].version)
+    garbage = scene.registry.session.znodes.set(_PATHS.epoch, b"\xffnot a record", found[1].version)
     try:
         _replace_primary(scene)
         gevent.sleep(TIMEOUT / 2)
@@ -108,7 +108,7 @@ def unreadable_epoch(scene: Scene, name: str) -> float:
 
         def put_right() -> None:
             with contextlib.suppress(zkrpc.NodeMissing, zkrpc.VersionConflict):
-                scene.registry.session.set(_PATHS.epoch, found[0], garbage.version)
+                scene.registry.session.znodes.set(_PATHS.epoch, found[0], garbage.version)
 
         insist(put_right)
     return began
@@ -122,10 +122,10 @@ def tree_deleted(scene: Scene, name: str) -> float:
 
 
 def _delete_tree(scene: Scene, path: str) -> None:
-    for child in scene.registry.session.children(path) or ():
+    for child in scene.registry.session.znodes.children(path) or ():
         _delete_tree(scene, f"{path}/{child}")
     with contextlib.suppress(zkrpc.CoordinationError):  # others make new ones all the time
-        scene.registry.session.delete(path)
+        scene.registry.session.znodes.delete(path)
 
 
 def supervisor_killed(scene: Scene, name: str) -> float:

@@ -16,6 +16,7 @@ from tests.support.waiting import eventually
 from zkrpc.cli import config as module
 from zkrpc.config import MethodConfig, ServiceConfig
 from zkrpc.registry.schema import Paths
+from zkrpc.zookeeper.znodes import Znodes
 
 pytestmark = pytest.mark.zookeeper
 PATH = Paths("users").config
@@ -53,7 +54,7 @@ def operator(command: Command, zookeeper: str, tmp_path: Path) -> Operator:
 
 def test_config_is_set_changed_and_cleared_and_clients_hear(operator: Operator, registry: zkrpc.Registry) -> None:
     """Every command says what it changed; what ``show`` prints is what ``set`` reads."""
-    registry.session.ensure_path(Paths("users").members)
+    registry.session.znodes.ensure_path(Paths("users").members)
     heard: list[ServiceConfig] = []
     registry.resolver("users").follow_config(heard.append)
     status, output = operator.run("show", "users")
@@ -96,7 +97,7 @@ def test_config_comes_from_standard_input_and_is_told_to_programs(
     operator: Operator, zookeeper: str, registry: zkrpc.Registry
 ) -> None:
     """For scripts; a service that nobody has served yet may have one, if that is said."""
-    registry.session.ensure_path(Paths("user").members)
+    registry.session.znodes.ensure_path(Paths("user").members)
     set_ = [sys.executable, "-m", "zkrpc", "config", "set", "users", "-", "--zookeeper", zookeeper]
     done = subprocess.run(set_, input=b"{}", capture_output=True, timeout=60)
     assert (
@@ -104,9 +105,9 @@ def test_config_comes_from_standard_input_and_is_told_to_programs(
         and b"there is no service 'users' at" in done.stderr
         and b"did you mean user?" in done.stderr
     )
-    assert b"say --force if it is going to be served" in done.stderr and registry.session.exists(PATH) is None
+    assert b"say --force if it is going to be served" in done.stderr and registry.session.znodes.exists(PATH) is None
     done = subprocess.run([*set_, "--dry-run"], input=b'{"subset_size": 20}', capture_output=True, timeout=60)
-    assert done.returncode == 0 and registry.session.exists(Paths("users").root) is None
+    assert done.returncode == 0 and registry.session.znodes.exists(Paths("users").root) is None
     done = subprocess.run([*set_, "--json", "--force"], input=b'{"subset_size": 20}', capture_output=True, timeout=60)
     assert json.loads(done.stdout) == {
         "service": "users",
@@ -116,7 +117,7 @@ def test_config_comes_from_standard_input_and_is_told_to_programs(
     done = subprocess.run(set_, input=b'{"subset_size": 30}', capture_output=True, timeout=60)
     assert done.stderr == b"no instance of users has registered so far; is the name right?\n"
     assert done.stdout.splitlines() == [b"users: 1 value changed", b"  subset_size: 20 -> 30"]
-    assert registry.session.get(PATH) is not None
+    assert registry.session.znodes.get(PATH) is not None
     cleared = {"service": "users", "written": True, "changes": [{"path": "subset_size", "old": 30, "new": None}]}
     assert operator.json("clear", "users") == cleared
     assert operator.json("clear", "users") == {"service": "users", "written": False, "changes": []}
@@ -124,13 +125,13 @@ def test_config_comes_from_standard_input_and_is_told_to_programs(
 
 def test_bad_config_is_not_written_and_a_bad_one_is_replaced(operator: Operator, registry: zkrpc.Registry) -> None:
     """The mistake is named by its place, before clients see it; somebody else's mistake can be put right."""
-    registry.session.ensure_path(Paths("users").members)
+    registry.session.znodes.ensure_path(Paths("users").members)
     status, output = operator.set('{"methods": {"get": {"timeout_ms": "soon"}}}')
     assert status == 78 and len(output.splitlines()) == 1
     assert f"zkrpc: {operator.file}: methods.get.timeout_ms must be a whole number of milliseconds" in output
-    assert operator.set("")[0] == 78 and registry.session.exists(PATH) is None
+    assert operator.set("")[0] == 78 and registry.session.znodes.exists(PATH) is None
     assert "is over 65536" in operator.set(" " * 70_000)[1]
-    registry.session.create(PATH, b'{"timeout": 1}')
+    registry.session.znodes.create(PATH, b'{"timeout": 1}')
     status, output = operator.run("show", "users")
     assert status == 78 and "zkrpc: clients refuse what /services/users/config holds: unknown key" in output
     assert "replace it: zkrpc config set users FILE" in output and len(output.splitlines()) == 1
@@ -138,7 +139,7 @@ def test_bad_config_is_not_written_and_a_bad_one_is_replaced(operator: Operator,
     assert (status, output.splitlines()[1:]) == (0, ["users: the bad config is replaced"])
     assert "what was there is refused by clients: unknown key" in output
     assert operator.json("show", "users")["config"] == {}
-    registry.session.set(PATH, b"?")
+    registry.session.znodes.set(PATH, b"?")
     assert operator.run("clear", "users") == (0, "users: config cleared\n")
 
 
@@ -147,15 +148,15 @@ def test_change_by_somebody_else_is_not_overwritten(
     action: str, zookeeper: str, registry: zkrpc.Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between looking and writing; the error says what to do."""
-    registry.session.ensure_path(Paths("users").members)
+    registry.session.znodes.ensure_path(Paths("users").members)
     if action != "first":
-        registry.session.create(PATH, b"{}")
+        registry.session.znodes.create(PATH, b"{}")
     look = module._look
 
     def look_and_lose(theirs: zkrpc.Registry, paths: Paths) -> Any:
         stored = look(theirs, paths)
-        registry.session.ensure_path(PATH)
-        registry.session.set(PATH, b'{"timeout_ms": 1}')
+        registry.session.znodes.ensure_path(PATH)
+        registry.session.znodes.set(PATH, b'{"timeout_ms": 1}')
         return stored
 
     monkeypatch.setattr(module, "_look", look_and_lose)
@@ -164,7 +165,7 @@ def test_change_by_somebody_else_is_not_overwritten(
     arguments = ["clear", "users"] if action == "clear" else ["set", "users", str(file)]
     with pytest.raises(zkrpc.VersionConflict, match="look at it and try again: zkrpc config show users"):
         module.config.main([*arguments, f"--zookeeper={zookeeper}"], standalone_mode=False)
-    found = registry.session.get(PATH)
+    found = registry.session.znodes.get(PATH)
     assert found is not None and found[0] == b'{"timeout_ms": 1}'
 
 
@@ -176,7 +177,7 @@ def test_write_without_an_answer_says_how_to_find_out(
     def vanish(*_: object, **__: object) -> None:
         raise zkrpc.OutcomeUnknown("no answer")
 
-    monkeypatch.setattr(zkrpc.zookeeper.session.Session, "create", vanish)
+    monkeypatch.setattr(Znodes, "create", vanish)
     file = tmp_path / "mine.json"
     file.write_text('{"timeout_ms": 2}')
     with pytest.raises(zkrpc.OutcomeUnknown, match="no answer; see what came of it: zkrpc config show users"):

@@ -150,9 +150,9 @@ def test_explain_tells_who_said_what_and_who_answers(
     command.serve(zookeeper, "--id=u", "--workers=3", "--zone=z1")
     found = await_registered(registry, 3)
     gone = Instance(id="gone", endpoint=Endpoint("127.0.0.1", 1), weight=0.0)
-    registry.session.create(Paths("users").member("gone"), dump_serverset(gone), ephemeral=True)
+    registry.session.znodes.create(Paths("users").member("gone"), dump_serverset(gone), ephemeral=True)
     config = ServiceConfig(hedge="p95", methods={"get": MethodConfig(timeout=0.2), "fetch": MethodConfig()})
-    registry.session.create(Paths("users").config, dump_service_config(config))
+    registry.session.znodes.create(Paths("users").config, dump_service_config(config))
     frozen = int(found["u-2"].metadata["pid"])
     os.kill(frozen, signal.SIGSTOP)
     try:
@@ -192,7 +192,7 @@ def test_explain_does_without_an_idl_and_without_instances(
     command: Command, zookeeper: str, registry: zkrpc.Registry
 ) -> None:
     """It says what it does not know; a config that clients refuse is named."""
-    registry.session.ensure_path(Paths("users").root)
+    registry.session.znodes.ensure_path(Paths("users").root)
     status, text = command.run("explain", "users", "get", "--zookeeper", zookeeper)
     lines = text.splitlines()
     assert status == 0 and lines[:2] == ["get", "  timeout       5 s          built-in default"]
@@ -203,9 +203,9 @@ def test_explain_does_without_an_idl_and_without_instances(
         "note: client code may say otherwise, with ClientConfig or with the options of a call",
     ]
     path = Paths("users").config
-    registry.session.create(path, dump_service_config(ServiceConfig(methods={"get": MethodConfig(timeout=1)})))
+    registry.session.znodes.create(path, dump_service_config(ServiceConfig(methods={"get": MethodConfig(timeout=1)})))
     assert list(explain(command, zookeeper, "users")["methods"]) == ["(any method)", "get"]
-    registry.session.set(path, b'{"timeout": 1}')
+    registry.session.znodes.set(path, b'{"timeout": 1}')
     refused, *_ = explain(command, zookeeper, "users")["notes"]
     assert refused.startswith("clients refuse the service's config") and "zkrpc config show users" in refused
 
@@ -216,10 +216,10 @@ def test_explain_knows_that_only_a_primary_serves_some_methods(
 ) -> None:
     """Whoever leads no group is not picked for them; other methods are anybody's."""
     paths = Paths("ledger")
-    registry.session.ensure_path(paths.members)
+    registry.session.znodes.ensure_path(paths.members)
     for number in (1, 2):
         instance = Instance(id=f"l-{number}", endpoint=Endpoint("127.0.0.1", number), protocols=("framed",))
-        registry.session.create(paths.member(instance.id), dump_serverset(instance), ephemeral=True)
+        registry.session.znodes.create(paths.member(instance.id), dump_serverset(instance), ephemeral=True)
     idl = ("--idl", "idl/ledger.thrift:Ledger")
 
     def unled(method: str) -> list[str]:
@@ -228,8 +228,8 @@ def test_explain_knows_that_only_a_primary_serves_some_methods(
 
     assert unled("transfer") == ["l-1", "l-2"] and unled("balance") == []
     for group, record in {"main": b'{"epoch": 3, "endpoint": "127.0.0.1:2"}', "bad": b"?"}.items():
-        registry.session.ensure_path(paths.primary(group).rpartition("/")[0])
-        registry.session.create(paths.primary(group), record, ephemeral=True)
+        registry.session.znodes.ensure_path(paths.primary(group).rpartition("/")[0])
+        registry.session.znodes.create(paths.primary(group), record, ephemeral=True)
     assert unled("transfer") == ["l-1"]
     hint = "only a primary serves open, transfer, whoami; see who leads: zkrpc primary ledger"
     assert hint in explain(command, zookeeper, "ledger", *idl)["notes"]

@@ -31,10 +31,10 @@ def test_ls_lists_the_workers_of_a_service(command: Command, zookeeper: str, reg
 def test_ls_lists_every_service(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
     """Without a name all are listed; one that nobody serves any more has no instances."""
     assert command.run("ls", "--zookeeper", zookeeper) == (0, "")
-    registry.session.ensure_path("/services/ghosts/members")
+    registry.session.znodes.ensure_path("/services/ghosts/members")
     assert command.list(zookeeper, "ghosts") == {"ghosts": []}
-    registry.session.delete("/services/ghosts/members")
-    registry.session.delete("/services/ghosts")
+    registry.session.znodes.delete("/services/ghosts/members")
+    registry.session.znodes.delete("/services/ghosts")
     with zkrpc.serve(
         zkrpc.Service(idl.Echo, EchoHandler, config=zkrpc.ServerConfig(linger=0)), zookeeper=registry
     ) as app:
@@ -50,11 +50,11 @@ def test_ls_shows_what_others_wrote_without_obeying_it(
     """Directions and breaks are escaped for people and exact for programs; a child that is no service's name is named
     and left out."""
     for path in ("/services/users/members", "/services/two words", "/services/\u202eback"):
-        registry.session.ensure_path(path)
+        registry.session.znodes.ensure_path(path)
     odd = zkrpc.Instance(
         id="x", endpoint=zkrpc.Endpoint("127.0.0.1", 7), zone="\x1b[2J\n", protocols=("zkrpc", "\x1b]0;owned\x07")
     )
-    registry.session.create("/services/users/members/member_\u202ew", dump_serverset(odd), ephemeral=True)
+    registry.session.znodes.create("/services/users/members/member_\u202ew", dump_serverset(odd), ephemeral=True)
     program = command.start("ls", "--zookeeper", zookeeper)
     assert program.wait() == 0 and program.output.isascii() and "\x1b" not in program.output
     lines = program.output.splitlines()
@@ -87,4 +87,4 @@ def test_reading_leaves_no_chroot_behind(asked: list[str], command: Command, zoo
     status, output = command.run(*asked, "--zookeeper", f"{zookeeper}/zkrp")
     assert status == 1 and "/zkrp in the ZooKeeper at" in output and len(output.splitlines()) == 1
     with zkrpc.Registry(zookeeper) as registry:
-        assert registry.session.wait_connected(60) and registry.session.children("/") == []
+        assert registry.session.wait_connected(60) and registry.session.znodes.children("/") == []

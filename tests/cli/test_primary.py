@@ -27,7 +27,7 @@ PATHS = ElectionPaths("ledger")
 
 def leader(registry: zkrpc.Registry) -> PrimaryRecord | None:
     """Who leads, asked of ZooKeeper."""
-    found = registry.session.get(PATHS.primary)
+    found = registry.session.znodes.get(PATHS.primary)
     return None if found is None else PrimaryRecord.parse(found[0])
 
 
@@ -46,7 +46,7 @@ def ledger(command: Command, zookeeper: str, registry: zkrpc.Registry, tmp_path:
         *("serve", "examples.ledger:service", "--zookeeper", zookeeper, "--linger=0", "--id=l", "--workers=3"),
         LEDGER_DATABASE=str(tmp_path / "ledger.sqlite"),
     )
-    eventually(lambda: len(registry.session.children(PATHS.candidates) or ()) == 3 and leader(registry), 60)
+    eventually(lambda: len(registry.session.znodes.children(PATHS.candidates) or ()) == 3 and leader(registry), 60)
     eventually(lambda: len(registry.resolver("ledger").wait_ready(60).instances) == 3, 60)
     return program
 
@@ -130,14 +130,14 @@ def test_primary_shows_what_others_wrote_without_obeying_it(
     times are left out or shown as the numbers that they are."""
     paths = ElectionPaths("odd")
     for path in (paths.candidates, f"{paths.root}/../x y".replace("main/../", "")):
-        registry.session.ensure_path(path)
+        registry.session.znodes.ensure_path(path)
     term = {"epoch": 1, "instance": "w\n\x1b[2J", "endpoint": "\u202eh:1", "ended_at": None, "reason": "\x07"}
     times = [1e300, 253402214399.0, float("nan"), float("inf"), -5.0, 1.5]
     history = [{**term, "epoch": epoch, "began_at": at} for epoch, at in enumerate(times, 1)]
-    registry.session.create(paths.history, json.dumps(history).encode())
-    registry.session.create(paths.epoch, b"7")
+    registry.session.znodes.create(paths.history, json.dumps(history).encode())
+    registry.session.znodes.create(paths.epoch, b"7")
     record = {"epoch": 7, "instance": "a\x1b[31m\nb", "endpoint": "127.0.0.1:1"}
-    registry.session.create(paths.primary, json.dumps(record).encode(), ephemeral=True)
+    registry.session.znodes.create(paths.primary, json.dumps(record).encode(), ephemeral=True)
     status, text = command.run("primary", "odd", "--zookeeper", zookeeper)
     lines = text.splitlines()
     assert status == 0 and lines[0].startswith("main: a\\x1b[31m\\nb at 127.0.0.1:1, epoch 7"), text
@@ -153,19 +153,19 @@ def test_primary_shows_what_others_wrote_without_obeying_it(
 def test_primary_says_why_nobody_leads(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
     """What is wrong with the nodes, who could not lead and why, and who is still getting ready."""
     paths, session = ElectionPaths("ill"), registry.session
-    session.ensure_path(paths.candidates)
-    session.ensure_path(paths.troubles)
-    session.create(paths.epoch, EpochRecord(epoch=2**63 - 1).dump())
+    session.znodes.ensure_path(paths.candidates)
+    session.znodes.ensure_path(paths.troubles)
+    session.znodes.create(paths.epoch, EpochRecord(epoch=2**63 - 1).dump())
     why = "on_elected failed: ValueError: no \x1b[2J table"
-    session.create(paths.trouble("w1"), TroubleRecord(why=why, times=3).dump(), ephemeral=True)
-    session.create(paths.trouble("w2"), b"?", ephemeral=True)
+    session.znodes.create(paths.trouble("w1"), TroubleRecord(why=why, times=3).dump(), ephemeral=True)
+    session.znodes.create(paths.trouble("w2"), b"?", ephemeral=True)
     status, text = command.run("primary", "ill", "--zookeeper", zookeeper)
     too_high = "epoch 9223372036854775807 is higher than any election can have reached"
     assert status == 0 and f"{too_high}; nobody can be elected until" in text, text
     assert "w1 could not lead, 3 times in a row, last " in text and r"no \x1b[2J table" in text, text
-    session.set(paths.epoch, EpochRecord(epoch=7, instance="w3").dump())
+    session.znodes.set(paths.epoch, EpochRecord(epoch=7, instance="w3").dump())
     record = PrimaryRecord(epoch=7, instance="w3", endpoint=Endpoint("127.0.0.1", 1))
-    session.create(paths.primary, record.dump())
+    session.znodes.create(paths.primary, record.dump())
     status, text = command.run("primary", "ill", "--zookeeper", zookeeper)
     assert "epoch 7, gets ready and does not serve yet" in text and "belongs to no session" in text, text
     told = json.loads(command.run("primary", "ill", "--zookeeper", zookeeper, "--json")[1])["main"]
@@ -190,8 +190,8 @@ def test_primary_says_why_nobody_leads(command: Command, zookeeper: str, registr
 )
 def test_primary_fails_in_one_line(what: str, command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
     """What may pass is 1, a mistake 78; each says what to look at."""
-    registry.session.ensure_path(f"{ElectionPaths('empty').root}/candidates")
-    registry.session.ensure_path("/services/quiet/members")
+    registry.session.znodes.ensure_path(f"{ElectionPaths('empty').root}/candidates")
+    registry.session.znodes.ensure_path("/services/quiet/members")
     arguments, status, complaint = {
         "nobody leads": (["step-down", "empty"], 1, "nobody leads empty/main now"),
         "no heir": (["step-down", "empty", "--to=x"], 1, "there is no candidate 'x' for main; nobody stands for it"),

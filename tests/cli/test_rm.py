@@ -48,10 +48,10 @@ def test_rm_never_touches_a_service_that_lives(rm: Any, registry: zkrpc.Registry
 def test_rm_removes_at_once_what_is_over_only_by_force(rm: Any, registry: zkrpc.Registry) -> None:
     """ZooKeeper does not tell since when nobody is there; ``--dry-run`` changes nothing, not even a note."""
     serve(registry).stop()
-    registry.session.create(PATHS.config, b"{}")
+    registry.session.znodes.create(PATHS.config, b"{}")
     status, text = rm("echo", "--dry-run")
     assert status == 1 and "ZooKeeper does not tell since when; the same command removes it" in text
-    assert registry.session.exists(PATHS.vacancy) is None
+    assert registry.session.znodes.exists(PATHS.vacancy) is None
     status, text = rm("echo")
     assert status == 1 and "that is noted now" in text and len(text.splitlines()) == 1
     status, text = rm("echo")
@@ -62,7 +62,7 @@ def test_rm_removes_at_once_what_is_over_only_by_force(rm: Any, registry: zkrpc.
     assert status == 0 and set(told["removed"]) == wanted and told["dry_run"] and told["removed"][0] == PATHS.root
     status, text = rm("echo", "--force")
     assert status == 0 and text.splitlines()[0] == "echo: 5 nodes removed" and len(text.splitlines()) == 6
-    assert registry.session.exists(PATHS.root) is None and rm("echo", "--force")[0] == 1
+    assert registry.session.znodes.exists(PATHS.root) is None and rm("echo", "--force")[0] == 1
     with serve(registry) as app:
         with zkrpc.connect(idl.Echo, "echo", zookeeper=registry) as stub:
             assert stub.echo("again") == "again" and app.is_serving
@@ -76,31 +76,31 @@ def test_rm_believes_its_note_until_somebody_comes(rm: Any, registry: zkrpc.Regi
     status, text = rm("echo", "--unseen=0.01")
     assert status == 1 and "that is noted now" in text
     eventually(lambda: rm("echo", "--unseen=0.01")[0] == 0)
-    assert registry.session.exists(PATHS.root) is None
+    assert registry.session.znodes.exists(PATHS.root) is None
 
 
 def test_rm_says_that_epochs_would_be_forgotten(rm: Any, registry: zkrpc.Registry) -> None:
     """Those that the clock would not exceed, since fenced stores remember them; one that cannot be read may be any."""
     election = ElectionPaths("echo", "g")
-    registry.session.ensure_path(election.candidates)
-    registry.session.create(election.epoch, EpochRecord(epoch=7, instance="w").dump())
+    registry.session.znodes.ensure_path(election.candidates)
+    registry.session.znodes.create(election.epoch, EpochRecord(epoch=7, instance="w").dump())
     assert "ZooKeeper does not tell since when" in rm("echo", "--dry-run")[1]
     high = int(time.time() * 1000) + 3_600_000
-    registry.session.set(election.epoch, EpochRecord(epoch=high, instance="w").dump())
+    registry.session.znodes.set(election.epoch, EpochRecord(epoch=high, instance="w").dump())
     status, text = rm("echo", "--unseen=0.01")
     assert status == 1 and f"has epochs that the next ones would not be above (g {high}), and stores may" in text
-    registry.session.set(election.epoch, b"?")
+    registry.session.znodes.set(election.epoch, b"?")
     assert "(g unreadable)" in rm("echo")[1]
-    registry.session.create(election.primary, b"", ephemeral=True)
+    registry.session.znodes.create(election.primary, b"", ephemeral=True)
     assert f"echo is alive, stop it first: {election.primary}" in rm("echo", "--force")[1]
-    registry.session.delete(election.primary)
+    registry.session.znodes.delete(election.primary)
     assert rm("echo", "--force")[0] == 0
 
 
 def test_rm_leaves_what_is_not_zkrpcs(rm: Any, registry: zkrpc.Registry) -> None:
     """A persistent member is somebody's work, and notes of other programs are theirs."""
     for path in (f"{PATHS.members}/member_squatter", f"{PATHS.root}/notes/\u202efunny"):
-        registry.session.ensure_path(path)
+        registry.session.znodes.ensure_path(path)
     status, text = rm("echo", "--force")
     assert status == 1 and "has nodes that are not zkrpc's, remove them first: " in text
     assert "member_squatter" in text and "/notes/\\u202efunny" in text and len(text.splitlines()) == 1
@@ -113,14 +113,14 @@ def test_rm_fails_as_a_whole_when_somebody_comes_meanwhile(registry: zkrpc.Regis
     with serve(registry):
         with pytest.raises(zkrpc.VersionConflict, match="nothing was removed, look again"):
             remove(registry.session, remains)
-        registry.session.create(PATHS.config, b"{}")
+        registry.session.znodes.create(PATHS.config, b"{}")
         assert survey(registry.session, PATHS).living == ["w"]
     remains = survey(registry.session, PATHS)
-    registry.session.set(PATHS.config, b'{"timeout_ms": 1}')
+    registry.session.znodes.set(PATHS.config, b'{"timeout_ms": 1}')
     with pytest.raises(zkrpc.VersionConflict, match="nothing was removed, look again"):
         remove(registry.session, remains)
     note_vacancy(registry.session, remains)
-    assert registry.session.exists(PATHS.config) is not None
+    assert registry.session.znodes.exists(PATHS.config) is not None
 
 
 def test_rm_races_with_services_that_start(registry: zkrpc.Registry) -> None:

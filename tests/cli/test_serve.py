@@ -215,7 +215,7 @@ def test_serve_drains_when_told(command: Command, zookeeper: str, registry: zkrp
         assert stub.get(42).name == "Ada", "still served while lingering"
     assert program.wait() == 0
     assert 0.3 < time.monotonic() - gone_at < 3.0
-    assert registry.session.children(MEMBERS) == []
+    assert registry.session.znodes.children(MEMBERS) == []
 
 
 @pytest.mark.zookeeper
@@ -227,7 +227,7 @@ def test_serve_kills_when_told_so(command: Command, zookeeper: str, registry: zk
     eventually(lambda: registered(registry) == {})
     program.tell(signal.SIGQUIT)
     assert program.wait(5) == 0
-    assert registry.session.children(MEMBERS) == []
+    assert registry.session.znodes.children(MEMBERS) == []
 
 
 @pytest.mark.zookeeper
@@ -236,7 +236,7 @@ def test_serve_publishes_what_it_is_told(command: Command, zookeeper: str, regis
     options = ["--bind=0.0.0.0:0", "--advertise=10.9.8.7", "--zone=z1", "--weight=2.5", "--record-format=curator"]
     program = command.serve(zookeeper, "--id=told", *options)
     (one,) = await_registered(registry, 1).values()
-    node = registry.session.get(f"{MEMBERS}/member_told-0")
+    node = registry.session.znodes.get(f"{MEMBERS}/member_told-0")
     assert node is not None and json.loads(node[0])["payload"]["@class"].endswith("ZookeeperInstance")
     assert (one.endpoint.host, one.zone, one.weight) == ("10.9.8.7", "z1", 2.5)
     assert place(program) == f"0.0.0.0:{one.endpoint.port}"

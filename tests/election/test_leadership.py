@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -75,7 +76,8 @@ class Holder:
 
     def __init__(self) -> None:
         self.paths = PATHS
-        self.session: Any = TwoNodes()
+        self.znodes = TwoNodes()
+        self.session: Any = SimpleNamespace(znodes=self.znodes)
         self.held = True
         self.version: int | None = 7
         self.seen: list[int] = []
@@ -125,7 +127,7 @@ def test_leadership_says_whether_it_counts(holder: Holder) -> None:
     for refused in (leadership.check, leadership.transaction, late.commit):
         with pytest.raises(NotPrimary, match="not now"):
             refused()
-    assert holder.session.written == [] and not leadership.is_valid
+    assert holder.znodes.written == [] and not leadership.is_valid
 
 
 @pytest.mark.parametrize("version", [7, None])
@@ -139,36 +141,36 @@ def test_transaction_is_guarded_by_our_candidate_and_the_epochs_version(version:
         one.delete("/c")
         one.check("/d", 1)
     assert leadership.transaction().commit() == []
-    assert holder.session.written == [
+    assert holder.znodes.written == [
         Create(path="/a", value=b"1", ephemeral=True),
         SetData(path="/b", value=b"2", version=5),
         Delete(path="/c"),
         Check(path="/d", version=1),
     ]
-    assert holder.session.reads == (0 if version else 2) and "operations=4" in repr(one)
+    assert holder.znodes.reads == (0 if version else 2) and "operations=4" in repr(one)
 
 
 def test_transaction_asks_whether_we_lead_when_it_is_sent(holder: Holder) -> None:
     """It may have waited for its turn for as long as an election takes, and a deleted tree made anew looks the same."""
-    holder.session.before.append(lambda: setattr(holder, "held", False))
+    holder.znodes.before.append(lambda: setattr(holder, "held", False))
     with pytest.raises(NotPrimary, match="not now"):
         transaction(holder).commit()
-    assert holder.session.written == []
+    assert holder.znodes.written == []
 
 
 def test_transaction_learns_the_version_when_somebody_has_touched_the_epochs_node(holder: Holder) -> None:
     """Our own record at another version: nothing was done, nobody has claimed, and the next try holds."""
-    holder.session.version = 9
+    holder.znodes.version = 9
     transaction(holder).commit()
-    assert len(holder.session.written) == 1 and holder.looks == 1 and holder.seen == []
+    assert len(holder.znodes.written) == 1 and holder.looks == 1 and holder.seen == []
 
 
 def test_transaction_gives_up_when_the_epochs_node_is_touched_again_and_again(holder: Holder) -> None:
     """Refused as ZooKeeper refused it, and nothing was done."""
-    holder.session.before.append(lambda: setattr(holder.session, "version", holder.session.version + 1))
+    holder.znodes.before.append(lambda: setattr(holder.znodes, "version", holder.znodes.version + 1))
     with pytest.raises(VersionConflict):
         transaction(holder).commit()
-    assert holder.session.written == []
+    assert holder.znodes.written == []
 
 
 @pytest.mark.parametrize("value", [b"?", b"\xff", EpochRecord(epoch=2**63 - 1).dump()])
@@ -178,32 +180,32 @@ def test_transaction_says_so_when_the_epochs_node_cannot_be_read(
 ) -> None:
     """As an error of coordination that names the node; whatever may be in there, it is no epoch that was seen."""
     holder.version = version
-    holder.session.record, holder.session.version = value, 9
+    holder.znodes.record, holder.znodes.version = value, 9
     with pytest.raises(CoordinationError, match=f"nothing was written, since {PATHS.epoch} cannot be read"):
         transaction(holder).commit()
-    assert holder.looks == 1 and holder.seen == [] and holder.session.written == []
+    assert holder.looks == 1 and holder.seen == [] and holder.znodes.written == []
 
 
 def test_transaction_without_our_candidate_is_refused(holder: Holder) -> None:
     """The node of the epoch was deleted and made anew, and is at the same version: our candidate went with the tree."""
-    holder.session.candidate = False
+    holder.znodes.candidate = False
     with pytest.raises(NotPrimary, match="not now"):
         transaction(holder).commit()
-    assert holder.looks == 1 and holder.session.written == []
+    assert holder.looks == 1 and holder.znodes.written == []
 
 
 def test_transaction_of_a_block_that_fails_is_dropped(holder: Holder) -> None:
     """Nothing was asked of ZooKeeper."""
     with pytest.raises(KeyError), transaction(holder):
         raise KeyError
-    assert holder.session.written == [] and holder.session.reads == 0
+    assert holder.znodes.written == [] and holder.znodes.reads == 0
 
 
 @pytest.mark.parametrize("version", [7, None])
 def test_transaction_after_a_later_claim_is_stale(version: int | None, holder: Holder) -> None:
     """Whether the version was known by then or not; the campaign is told, because ZooKeeper can be trusted."""
     holder.version = version
-    holder.session.record, holder.session.version = EpochRecord(epoch=5, instance="w2"), 9
+    holder.znodes.record, holder.znodes.version = EpochRecord(epoch=5, instance="w2"), 9
     with pytest.raises(StaleEpoch) as stale:
         transaction(holder).commit()
     assert (stale.value.seen, stale.value.current) == (5, 3) and holder.seen == [5]
@@ -225,7 +227,7 @@ def test_transaction_after_our_own_end_is_refused(
 ) -> None:
     """We gave the epoch up, or somebody took the counter away: there is no later one to speak of."""
     holder.version = version
-    holder.session.record, holder.session.version = record, 8
+    holder.znodes.record, holder.znodes.version = record, 8
     with pytest.raises(NotPrimary):
         transaction(holder).commit()
     assert holder.seen == [] and holder.looks == 1
@@ -234,7 +236,7 @@ def test_transaction_after_our_own_end_is_refused(
 @pytest.mark.parametrize("error", [NodeExists("a"), NodeMissing("a"), VersionConflict("a"), OutcomeUnknown("a")])
 def test_refusals_of_the_writes_themselves_are_passed_on(error: Exception, holder: Holder) -> None:
     """The guard held: it is the application's own conflict."""
-    holder.session.error = error
+    holder.znodes.error = error
     with pytest.raises(type(error)):
         transaction(holder).commit()
 

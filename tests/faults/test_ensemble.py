@@ -72,7 +72,7 @@ def is_connected(session: Session) -> bool:
 def answers(session: Session, path: str) -> bool:
     """True if it was told about a node; False if there is nobody to ask."""
     try:
-        return session.exists(path) is not None
+        return session.znodes.exists(path) is not None
     except CoordinationError:
         return False
 
@@ -94,9 +94,9 @@ def test_a_client_alone_is_blackholed(lab: Lab, connect: Opener) -> None:
     """Its session ends at the servers, and another client of the same server sees that; it hears of it afterwards."""
     lost, other = connect("lost", 0), connect("other", 0)
     number = lost.session_id
-    lost.create("/lost", ephemeral=True)
+    lost.znodes.create("/lost", ephemeral=True)
     lab.blackhole("lost")
-    took = wait_until(lambda: other.exists("/lost") is None, TIMEOUT + 3, "the lost client's node is gone")
+    took = wait_until(lambda: other.znodes.exists("/lost") is None, TIMEOUT + 3, "the lost client's node is gone")
     assert took > TIMEOUT / 2 and not is_connected(lost)
     assert lab.node_of("other") == lab.node_of("lost") == 0
     lab.heal("lost")
@@ -109,10 +109,10 @@ def test_a_follower_cut_off_from_its_leader_answers_after_the_session_has_ended(
     leader = lab.await_leader()
     follower = (leader + 1) % 3
     cut_off, witness = connect("cut-off", follower), connect("witness", leader)
-    cut_off.create("/cut-off", ephemeral=True)
+    cut_off.znodes.create("/cut-off", ephemeral=True)
     began = time.monotonic()
     lab.cut(leader, follower)
-    ended = wait_until(lambda: witness.exists("/cut-off") is None, TIMEOUT + 3, "the session has ended")
+    ended = wait_until(lambda: witness.znodes.exists("/cut-off") is None, TIMEOUT + 3, "the session has ended")
     assert answers(cut_off, "/cut-off") and is_connected(cut_off)
     gevent.sleep(0.5)
     assert answers(cut_off, "/cut-off")

@@ -77,7 +77,7 @@ def make_other(tmp_path: Path) -> Iterator[Callable[..., Other]]:
 def grow(session: Session, count: int) -> None:
     """Has transactions happen that the backup does not know, and the session see them."""
     for number in range(count):
-        session.ensure_path(f"/growth/{number}")
+        session.znodes.ensure_path(f"/growth/{number}")
 
 
 @pytest.mark.parametrize(("nodes", "how"), [(1, "wiped"), (1, "restored"), (3, "wiped"), (3, "restored")])
@@ -89,7 +89,7 @@ def test_everything_is_back_when_zookeeper_is_another_one(
     other = make_other(nodes)
     with zkrpc.Registry(other.hosts, config=CONFIG) as serving, zkrpc.Registry(other.hosts, config=CONFIG) as calling:
         assert serving.session.wait_connected(60) and calling.session.wait_connected(60)
-        serving.session.ensure_path("/")
+        serving.session.znodes.ensure_path("/")
         if how == "restored":
             other.back_up()
             eventually(lambda: serving.session.state is SessionState.CONNECTED, 60)
@@ -114,7 +114,7 @@ def test_everything_is_back_when_zookeeper_is_another_one(
             fresh = zkrpc.connect(idl.Echo, "echo", zookeeper=other.hosts)
             assert fresh.options(timeout=5).echo("anew") == "anew"
             assert stub.echo("after") == "after"
-            calling.session.create("/services/echo/config", b'{"timeout_ms": 1234}')
+            calling.session.znodes.create("/services/echo/config", b'{"timeout_ms": 1234}')
             eventually(lambda: told[-1:] == [1.234], 60)
             watch.close()
             fresh.close()
@@ -163,8 +163,10 @@ def test_everything_is_back_when_the_chroot_was_deleted(make_other: Callable[...
                 assert operator.session.wait_connected(60)
                 delete_tree(operator.session, "/app")
                 members = "/app/zkrpc/services/board/members"
-                eventually(lambda: operator.session.children(members), 60)
-                eventually(lambda: operator.session.exists("/app/zkrpc/services/board/election/main/primary"), 60)
+                eventually(lambda: operator.session.znodes.children(members), 60)
+                eventually(
+                    lambda: operator.session.znodes.exists("/app/zkrpc/services/board/election/main/primary"), 60
+                )
                 answer, give_up_at = "", time.monotonic() + 60
                 while not answer.endswith("after"):
                     assert time.monotonic() < give_up_at
@@ -180,7 +182,7 @@ def test_no_quorum_is_no_other_zookeeper(make_other: Callable[..., Other]) -> No
     other = make_other(3)
     with zkrpc.Registry(other.hosts, config=CONFIG) as registry:
         assert registry.session.wait_connected(60)
-        registry.session.ensure_path("/")
+        registry.session.znodes.ensure_path("/")
         before = registry.session.session_id
         leader = other.server.leader()
         followers = [index for index in range(3) if index != leader]

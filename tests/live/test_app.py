@@ -66,7 +66,7 @@ def connect() -> Iterator[Connect]:
 
 def listed(registry: zkrpc.Registry) -> list[str]:
     """The members' nodes, asked of ZooKeeper itself."""
-    return sorted(registry.session.children(MEMBERS) or ())
+    return sorted(registry.session.znodes.children(MEMBERS) or ())
 
 
 class Named(EchoHandler):
@@ -119,7 +119,7 @@ def test_one_bad_record_is_one_bad_member(
         serve(zookeeper=registry, worker_id=f"w-{number}")
     eventually(lambda: len(listed(registry)) == 3)
     record = {"serviceEndpoint": {"host": host, "port": 9090}, "additionalEndpoints": {}, "status": "ALIVE"}
-    registry.session.create(f"{MEMBERS}/member_odd", json.dumps(record).encode(), ephemeral=True)
+    registry.session.znodes.create(f"{MEMBERS}/member_odd", json.dumps(record).encode(), ephemeral=True)
     stub = connect(zookeeper=registry)
     for number in range(40):
         assert stub.echo(f"{number}") == f"{number}"
@@ -136,7 +136,7 @@ def test_client_says_that_its_chroot_is_not_there_and_finds_it_later(
         with pytest.raises(zkrpc.Unavailable, match="there is no .*/prod/zkrpc in the ZooKeeper at 127.0.0.1"):
             stub.echo("anybody?")
     assert len([record for record in caplog.records if "there is no" in record.message]) == 1
-    assert registry.session.children("/") == []
+    assert registry.session.znodes.children("/") == []
     serve(zookeeper=f"{zookeeper}/prod/zkrpc")
     eventually(lambda: stub.options(timeout=5).echo("hello") == "hello")
 
@@ -187,7 +187,7 @@ def test_app_advertises_what_it_is_told(advertise: str, expected: str, serve: Se
     app = serve(zookeeper=registry, advertise=advertise, worker_id="w-1", record_format="curator")
     assert app.registrar is not None
     app.registrar.wait_registered(5)
-    node = registry.session.get(f"{MEMBERS}/member_w-1")
+    node = registry.session.znodes.get(f"{MEMBERS}/member_w-1")
     assert node is not None and b'"uriSpec"' in node[0]
     instance = parse_record("member_w-1", node[0])
     assert instance is not None and str(instance.endpoint) == expected.format(port=app.endpoint.port)
@@ -496,6 +496,6 @@ def test_two_apps_share_a_registry_and_stop(zookeeper: str, serve: Serve, order:
         app.kill()
     assert not any(app.is_serving for app in apps)
     if order != "registry first":
-        assert listed(registry) == [] and registry.session.children("/services/other/members") == []
+        assert listed(registry) == [] and registry.session.znodes.children("/services/other/members") == []
     registry.close()
     registry.close()

@@ -71,7 +71,7 @@ def test_campaign_elects_the_first_and_the_others_know_it(stand: Stand, observer
 
 def history(observer: Session) -> list:  # type: ignore[type-arg]
     """The terms recorded so far."""
-    found = observer.get(PATHS.history)
+    found = observer.znodes.get(PATHS.history)
     return read_history(found[0] if found else b"")
 
 
@@ -167,7 +167,7 @@ def test_deleted_primary_node_ends_the_term(stand: Stand, observer: Session) -> 
     """Somebody deletes our node by hand: we stop, and whoever comes next has a higher epoch."""
     first, second = stand("w1"), stand("w2")
     first.await_primary()
-    observer.delete(PATHS.primary)
+    observer.znodes.delete(PATHS.primary)
     eventually(lambda: "deposed 1" in first.told)
     eventually(lambda: first.is_primary or second.is_primary)
     eventually(lambda: (history(observer) or [None])[0].reason == "its node was removed")
@@ -318,7 +318,7 @@ def test_withdrawal_leaves_nothing_behind(stand: Stand, observer: Session) -> No
     assert first.campaign.wait_withdrawn(2) and second.await_primary() == 2
     second.campaign.begin_withdrawal()
     assert second.campaign.wait_withdrawn(2)
-    assert observer.children(PATHS.candidates) == [] and observer.exists(PATHS.primary) is None
+    assert observer.znodes.children(PATHS.candidates) == [] and observer.znodes.exists(PATHS.primary) is None
     assert first.told == ["elected 1", "deposed 1"] and third.told == []
 
 
@@ -366,9 +366,9 @@ def test_touched_epoch_changes_nothing(stand: Stand, observer: Session) -> None:
     first.await_primary()
     assert first.leadership is not None
     for number in range(5):
-        found = observer.get(PATHS.epoch)
+        found = observer.znodes.get(PATHS.epoch)
         assert found is not None
-        observer.set(PATHS.epoch, found[0])
+        observer.znodes.set(PATHS.epoch, found[0])
         with first.leadership.transaction() as transaction:
             transaction.create(f"/{number}")
     settle()
@@ -383,9 +383,9 @@ def test_epoch_that_somebody_spoils_under_a_primary_is_put_right(
     first, second = stand("w1"), stand("w2")
     first.await_primary()
     if value is None:
-        observer.delete(PATHS.epoch)
+        observer.znodes.delete(PATHS.epoch)
     else:
-        observer.set(PATHS.epoch, value)
+        observer.znodes.set(PATHS.epoch, value)
     assert second.await_primary(60) == 2
     assert first.told[:2] == ["elected 1", "deposed 1"]
     eventually(lambda: history(observer)[0].reason == "the epoch's node was changed")
@@ -401,28 +401,28 @@ def test_epoch_that_is_spoilt_while_nobody_leads_is_waited_for_and_not_feared_fo
     """Said once, with the node's name; as soon as it is put right somebody leads."""
     first = stand("w1")
     first.await_primary()
-    right = (observer.get(PATHS.epoch) or (b"",))[0]
+    right = (observer.znodes.get(PATHS.epoch) or (b"",))[0]
     first.campaign.begin_withdrawal()
     assert first.campaign.wait_withdrawn(10)
-    observer.set(PATHS.epoch, value)
+    observer.znodes.set(PATHS.epoch, value)
     second = stand("w2", wait=False)
     eventually(lambda: "the election of ledger/main has to wait" in caplog.text, 60)
     settle(1.0)
     said = [record.getMessage() for record in caplog.records if "has to wait" in record.getMessage()]
     assert len(said) == 1 and PATHS.epoch in said[0] and not second.is_primary
     if remedy == "deleted":
-        observer.delete(PATHS.epoch)
+        observer.znodes.delete(PATHS.epoch)
     else:
-        observer.set(PATHS.epoch, right)
+        observer.znodes.set(PATHS.epoch, right)
     assert second.await_primary(60) == 2
 
 
 def delete_tree(session: Session, path: str) -> None:
     """All of it, whatever comes in between."""
-    for name in session.children(path) or ():
+    for name in session.znodes.children(path) or ():
         delete_tree(session, f"{path}/{name}")
     with contextlib.suppress(NodeMissing):
-        session.delete(path)
+        session.znodes.delete(path)
 
 
 @pytest.mark.parametrize("path", [PATHS.root, "/services/ledger", "/services"])
@@ -476,12 +476,12 @@ def test_sick_instance_backs_off_and_says_why(stand: Stand, observer: Session) -
     eventually(lambda: len(first.told) >= 2)
     settle(2.5)
     assert len([one for one in first.told if one.startswith("elected")]) <= 4
-    found = observer.get(PATHS.trouble("w1"))
+    found = observer.znodes.get(PATHS.trouble("w1"))
     trouble = TroubleRecord.parse(found[0]) if found is not None else None
     assert trouble is not None and trouble.why == "on_elected failed: ValueError: no such table"
     sick.clear()
     first.await_primary(60)
-    eventually(lambda: observer.exists(PATHS.trouble("w1")) is None)
+    eventually(lambda: observer.znodes.exists(PATHS.trouble("w1")) is None)
 
 
 # -- step-down requests
@@ -492,7 +492,7 @@ def test_step_down_request_makes_the_primary_hand_over_to_the_one_it_names(stand
     first, second, third = stand("w1"), stand("w2"), stand("w3")
     first.await_primary()
     settle()
-    observer.create(PATHS.step_down, StepDownRequest(epoch=first.epoch, heir="w3").dump(), ephemeral=True)
+    observer.znodes.create(PATHS.step_down, StepDownRequest(epoch=first.epoch, heir="w3").dump(), ephemeral=True)
     assert third.await_primary() == 2 and second.told == []
 
 
@@ -502,12 +502,12 @@ def test_step_down_request_against_another_epoch_or_without_sense_is_left_alone(
     """A late one cannot end a later term, and what is no request is no reason to stop."""
     first, second = stand("w1"), stand("w2")
     first.await_primary()
-    observer.create(PATHS.step_down, StepDownRequest(epoch=7).dump(), ephemeral=True)
+    observer.znodes.create(PATHS.step_down, StepDownRequest(epoch=7).dump(), ephemeral=True)
     for value in (b"", b"[]", b'{"epoch": "1"}', b'{"epoch": 1, "heir": 5}', b"x" * 5000):
-        observer.set(PATHS.step_down, value)
+        observer.znodes.set(PATHS.step_down, value)
         settle(0.03)
     assert first.is_primary and second.told == []
-    observer.set(PATHS.step_down, StepDownRequest(epoch=first.epoch).dump())
+    observer.znodes.set(PATHS.step_down, StepDownRequest(epoch=first.epoch).dump())
     assert second.await_primary() == 2
 
 
@@ -520,7 +520,7 @@ def test_step_down_request_is_seen_after_a_reconnect(
     settle()
     network.cut()
     eventually(lambda: first.session.state.value != "connected")
-    observer.create(PATHS.step_down, StepDownRequest(epoch=first.epoch).dump(), ephemeral=True)
+    observer.znodes.create(PATHS.step_down, StepDownRequest(epoch=first.epoch).dump(), ephemeral=True)
     assert second.await_primary() == 2
 
 
@@ -545,7 +545,7 @@ def test_leadership_writes_only_while_its_epoch_is_the_newest(stand: Stand, obse
     writes.set("/state", b"2")
     writes.delete("/log")
     checked, stat, deleted = writes.commit()
-    assert observer.get("/state") == (b"2", stat) and deleted is None
+    assert observer.znodes.get("/state") == (b"2", stat) and deleted is None
     with pytest.raises(NodeExists), leadership.transaction() as twice:
         twice.create("/state")
     with pytest.raises(KeyError), leadership.transaction() as broken:
@@ -559,7 +559,7 @@ def test_leadership_writes_only_while_its_epoch_is_the_newest(stand: Stand, obse
         late.commit()
     with pytest.raises(NotPrimary):
         leadership.transaction()
-    assert (observer.get("/state") or (b"",))[0] == b"2"
+    assert (observer.znodes.get("/state") or (b"",))[0] == b"2"
 
 
 def test_leadership_without_its_lease_check_is_stopped_by_the_epoch(
@@ -584,4 +584,4 @@ def test_leadership_without_its_lease_check_is_stopped_by_the_epoch(
     with pytest.raises(StaleEpoch) as refused:
         late.commit()
     assert (refused.value.seen, refused.value.current) == (second.epoch, first.epoch)
-    assert second.session.exists("/state") is None
+    assert second.session.znodes.exists("/state") is None

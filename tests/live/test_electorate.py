@@ -49,7 +49,8 @@ class InZooKeeper:
             self._apps[str(app.endpoint)] = app
             standing = number + 1
             eventually(
-                lambda: len(self.registry.session.children(ElectionPaths("counting").candidates) or ()) == standing
+                lambda: len(self.registry.session.znodes.children(ElectionPaths("counting").candidates) or ())
+                == standing
             )
 
     def step_down(self) -> None:

@@ -49,13 +49,13 @@ def test_heart_earns_leases_while_somebody_leads(session_opener: SessionOpener, 
     assert ends == sorted(ends) and ends[-1] <= time.monotonic() + 0.7 * TIMEOUT
     assert lease_keeper.lease == leases[-1] and leases[-1].session_id == session.session_id
     assert leases[-1].left(time.monotonic()) > 0.3 * TIMEOUT
-    stat = session.exists(NODE)
+    stat = session.znodes.exists(NODE)
     assert stat is not None and stat.owner == session.session_id and stat.size == 0
     lease_keeper.rest("g")
     before = len(leases)
-    version = (session.exists(NODE) or stat).version
+    version = (session.znodes.exists(NODE) or stat).version
     gevent.sleep(0.4 * TIMEOUT)
-    after = session.exists(NODE)
+    after = session.znodes.exists(NODE)
     assert (
         len(leases) == before and after is not None and after.version <= version + 1 and "quiet" in repr(lease_keeper)
     )
@@ -66,10 +66,10 @@ def test_heart_brings_its_node_back(session_opener: SessionOpener, beat: Beat) -
     session = session_opener()
     _, leases = beat(session)
     eventually(lambda: leases)
-    session.delete(NODE)
-    session.delete("/heartbeats")
+    session.znodes.delete(NODE)
+    session.znodes.delete("/heartbeats")
     until = leases[-1].until
-    eventually(lambda: leases[-1].until > until and session.exists(NODE))
+    eventually(lambda: leases[-1].until > until and session.znodes.exists(NODE))
 
 
 def test_heart_beats_in_the_next_session(session_opener: SessionOpener, beat: Beat, zookeeper: str) -> None:

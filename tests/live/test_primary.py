@@ -201,14 +201,14 @@ def test_oneway_calls_reach_only_the_primary(cluster: Cluster) -> None:
 def test_instance_stands_once_it_is_listed(cluster: Cluster) -> None:
     """While its dead predecessor's registration is there, callers would be sent to a place where nobody is."""
     ghost, path = cluster.registry().session, Paths("board").member("w1")
-    ghost.ensure_path(Paths("board").members)
-    ghost.create(path, b"a process that died", ephemeral=True)
+    ghost.znodes.ensure_path(Paths("board").members)
+    ghost.znodes.create(path, b"a process that died", ephemeral=True)
     first, _ = cluster.begin("w1")
     eventually(lambda: first.registrar.conflict)
     second, _ = cluster.serve("w2")
     eventually(lambda: leads(second))
     assert first.elections.campaigns["main"].state.value == "idle"
-    ghost.delete(path)
+    ghost.znodes.delete(path)
     eventually(lambda: first.elections.campaigns["main"].state.value == "waiting")
     second.stop()
     eventually(lambda: leads(first))
@@ -217,16 +217,16 @@ def test_instance_stands_once_it_is_listed(cluster: Cluster) -> None:
 def test_stop_of_an_instance_that_was_never_listed_leaves_nothing(cluster: Cluster) -> None:
     """It has nothing to hand over, and what it waited for comes too late."""
     ghost, path = cluster.registry().session, Paths("board").member("w1")
-    ghost.ensure_path(Paths("board").members)
-    ghost.create(path, b"a process that died", ephemeral=True)
+    ghost.znodes.ensure_path(Paths("board").members)
+    ghost.znodes.create(path, b"a process that died", ephemeral=True)
     first, _ = cluster.begin("w1")
     eventually(lambda: first.registrar.conflict)
     first.stop()
-    ghost.delete(path)
+    ghost.znodes.delete(path)
     second, _ = cluster.serve("w2")
     eventually(lambda: leads(second))
     assert first.elections.campaigns["main"].state.value == "idle"
-    assert ghost.children(Paths("board").members) == ["member_w2"]
+    assert ghost.znodes.children(Paths("board").members) == ["member_w2"]
 
 
 def test_stop_hands_over_first(cluster: Cluster) -> None:
@@ -453,7 +453,7 @@ def test_client_follows_the_primary_through_hand_overs_and_deaths(cluster: Clust
 def squat(session: Any, name: str) -> str:
     """A persistent node that nobody owns takes the instance's place among the members; its path."""
     path = Paths("board").member(name)
-    session.multi([Delete(path=path), Create(path=path, value=b"squatter")])
+    session.znodes.multi([Delete(path=path), Create(path=path, value=b"squatter")])
     return path
 
 
@@ -470,7 +470,7 @@ def test_primary_whose_place_is_taken_steps_down_and_comes_back(cluster: Cluster
     second.elections.campaigns["main"].step_down()
     eventually(lambda: leads(second), 60)
     assert not leads(first) and first.elections.campaigns["main"].state.value == "idle"
-    session.delete(path)
+    session.znodes.delete(path)
     eventually(lambda: first.elections.campaigns["main"].state.value == "waiting", 60)
     second.elections.campaigns["main"].step_down()
     eventually(lambda: leads(first), 60)
@@ -486,7 +486,7 @@ def test_instance_that_wakes_up_beside_its_namesake_is_not_elected(cluster: Clus
         network.mode = ProxyMode.HOLE
         members = cluster.registry().session
         path = Paths("board").member("w2")
-        eventually(lambda: members.exists(path) is None, 60)
+        eventually(lambda: members.znodes.exists(path) is None, 60)
         twin, _ = cluster.begin("w2")
         eventually(lambda: twin.registrar.registered, 60)
         network.mode = ProxyMode.FORWARD
@@ -504,7 +504,7 @@ def test_primary_whose_node_somebody_deletes_leads_on(cluster: Cluster) -> None:
     """Its registration comes back within milliseconds."""
     first, board = cluster.serve("w1")
     eventually(lambda: leads(first), 60)
-    cluster.registry().session.delete(Paths("board").member("w1"))
+    cluster.registry().session.znodes.delete(Paths("board").member("w1"))
     eventually(lambda: first.registrar.registered, 60)
     assert leads(first) and board.told == ["main 1"]
 

@@ -34,7 +34,7 @@ def serving(handler=CountingHandler, **options):
     return app
 
 def owner():
-    return registry.session.get("/services/counting/members/member_one")[1].owner
+    return registry.session.znodes.get("/services/counting/members/member_one")[1].owner
 """
 
 
@@ -124,13 +124,13 @@ def test_registry_alone_is_reopened_in_a_child(zookeeper: str) -> None:
         registry = zkrpc.Registry(address)
         before = registry.session
         assert before.wait_connected(60)
-        before.ensure_path("/a/b")
+        before.znodes.ensure_path("/a/b")
 
         def work():
-            said = refused(lambda: before.children("/a"))
+            said = refused(lambda: before.znodes.children("/a"))
             say(said.split(",")[0])
             assert registry.session.wait_connected(60) and registry.session.session_id != before.session_id
-            say(*registry.session.children("/a"))
+            say(*registry.session.znodes.children("/a"))
             registry.close()
 
         def unused():
@@ -141,7 +141,7 @@ def test_registry_alone_is_reopened_in_a_child(zookeeper: str) -> None:
         pid = os.fork()
         if pid == 0: unused()
         assert status(pid) == 0
-        say(before.state.value, *before.children("/a"))
+        say(before.state.value, *before.znodes.children("/a"))
         registry.close()
         """,
         zookeeper,
@@ -240,7 +240,7 @@ def test_end_without_closing_is_silent_and_ends_the_session(
     assert lines == ["end"]
     if how == "serving":
         session = session_opener()
-        eventually(lambda: session.children(MEMBERS) == [], 3.0)
+        eventually(lambda: session.znodes.children(MEMBERS) == [], 3.0)
 
 
 def test_end_without_closing_is_quick_where_nobody_answers() -> None:

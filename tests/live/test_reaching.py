@@ -121,7 +121,7 @@ def test_a_server_that_wants_credentials_says_so(
         while not complaints(caplog):
             assert time.monotonic() < give_up_at
             try:
-                session.children("/")
+                session.znodes.children("/")
             except CoordinationError as error:
                 told.add(str(error))
             gevent.sleep(0.05)
@@ -218,8 +218,8 @@ def test_literal_ipv6_addresses_are_reached(opened: Opener, zookeeper_server: De
         for hosts in (f"[::1]:{gate.server_port}", f"{closed_port()},[::1]:{gate.server_port}/deep/er"):
             session = opened(hosts)
             assert session.wait_connected(60)
-            session.ensure_path("/")
-            assert session.exists("/") is not None and session.state is SessionState.CONNECTED
+            session.znodes.ensure_path("/")
+            assert session.znodes.exists("/") is not None and session.state is SessionState.CONNECTED
             session.close()
     finally:
         gate.stop()

@@ -56,7 +56,7 @@ def observer(session_opener: SessionOpener) -> Session:
 
 def holder(observer: Session) -> int | None:
     """The session that owns the node; None if there is no node."""
-    stat = observer.exists(PATH)
+    stat = observer.znodes.exists(PATH)
     return None if stat is None else stat.owner
 
 
@@ -69,9 +69,9 @@ def test_registrar_makes_the_node_and_its_parents(
     registrar.register()
     registrar.wait_registered(5)
     registrar.register()
-    found = observer.get(PATH)
+    found = observer.znodes.get(PATH)
     assert found is not None and found[0] == record() and found[1].owner == session.session_id
-    parent = observer.exists(Paths("users").members)
+    parent = observer.znodes.exists(Paths("users").members)
     assert parent is not None and parent.owner == 0
     assert registrar.registered and registrar.conflict is None and "registered=True" in repr(registrar)
 
@@ -114,16 +114,16 @@ def test_registrar_brings_back_what_somebody_deleted(
     registrar.register()
     registrar.wait_registered(5)
     for _ in range(3):
-        before = observer.exists(PATH)
-        observer.delete(PATH)
+        before = observer.znodes.exists(PATH)
+        observer.znodes.delete(PATH)
         if what != "node":
             try:
-                observer.delete(Paths("users").members)
+                observer.znodes.delete(Paths("users").members)
             except CoordinationError:
                 pass  # The node was back before.
 
         def is_back() -> bool:
-            after = observer.exists(PATH)
+            after = observer.znodes.exists(PATH)
             return after is not None and before is not None and after.created_zxid > before.created_zxid
 
         assert eventually(is_back) < 1.0
@@ -137,8 +137,8 @@ def test_registrar_replaces_what_somebody_overwrote(
     registrar = registrar_maker(session_opener())
     registrar.register()
     registrar.wait_registered(5)
-    observer.set(PATH, b"graffiti")
-    eventually(lambda: (observer.get(PATH) or (b"", None))[0] == record(), 2)
+    observer.znodes.set(PATH, b"graffiti")
+    eventually(lambda: (observer.znodes.get(PATH) or (b"", None))[0] == record(), 2)
 
 
 def test_registrar_registers_again_in_a_new_session(
@@ -162,13 +162,13 @@ def test_registrar_replaces_the_ghost_of_its_own_launch(
 ) -> None:
     """A worker that was restarted does not wait for its predecessor's session to expire."""
     ghost = session_opener()
-    ghost.ensure_path(Paths("users").members)
-    ghost.create(PATH, record(8080), ephemeral=True)
+    ghost.znodes.ensure_path(Paths("users").members)
+    ghost.znodes.create(PATH, record(8080), ephemeral=True)
     session = session_opener()
     registrar = registrar_maker(session)
     registrar.register()
     registrar.wait_registered(1)
-    found = observer.get(PATH)
+    found = observer.znodes.get(PATH)
     assert found is not None and found[0] == record() and found[1].owner == session.session_id
     assert ghost.session_id is not None
 
@@ -230,9 +230,9 @@ def test_registrar_yields_to_a_live_twin(
     second.register()
     second.wait_registered(5)
     eventually(lambda: first.conflict)
-    stat = observer.exists(PATH)
+    stat = observer.znodes.exists(PATH)
     gevent.sleep(0.3)
-    assert observer.exists(PATH) == stat and second.registered and not first.registered
+    assert observer.znodes.exists(PATH) == stat and second.registered and not first.registered
     assert second.withdraw(2)
     first.wait_registered(2)
 
@@ -286,7 +286,7 @@ def test_withdrawal_after_a_lost_create_reply_leaves_nothing(
     losing_session: type[Session],
 ) -> None:
     """The create arrived, its reply did not; after the withdrawal the node is gone and stays away."""
-    observer.ensure_path(Paths("users").members)
+    observer.znodes.ensure_path(Paths("users").members)
     registrar = registrar_maker(session_opener(behind_network, kind=losing_session))
     registrar.register()
     eventually(lambda: holder(observer) is not None)
@@ -304,13 +304,13 @@ def test_registration_after_a_lost_create_reply_finds_its_node(
     losing_session: type[Session],
 ) -> None:
     """Not knowing leads to looking: in the end there is one node, and the registrar knows that it is its own."""
-    observer.ensure_path(Paths("users").members)
+    observer.znodes.ensure_path(Paths("users").members)
     session = session_opener(behind_network, kind=losing_session)
     registrar = registrar_maker(session)
     registrar.register()
     registrar.wait_registered(8)
     assert holder(observer) == session.session_id and registrar.conflict is None
-    assert observer.children(Paths("users").members) == ["member_w1"]
+    assert observer.znodes.children(Paths("users").members) == ["member_w1"]
 
 
 def test_registration_survives_a_cut_with_the_node_deleted_meanwhile(
@@ -325,7 +325,7 @@ def test_registration_survives_a_cut_with_the_node_deleted_meanwhile(
     registrar.register()
     registrar.wait_registered(5)
     network.mode = ProxyMode.REFUSE
-    observer.delete(PATH)
+    observer.znodes.delete(PATH)
     network.mode = ProxyMode.FORWARD
     eventually(lambda: holder(observer) is not None)
 
@@ -352,7 +352,7 @@ def test_closing_ends_the_greenlet_and_leaves_the_node(
 
 def marks(observer: Session) -> list[str]:
     """The incarnations that can be told by the tree."""
-    return observer.children(Paths("users").incarnations) or []
+    return observer.znodes.children(Paths("users").incarnations) or []
 
 
 def test_registrar_marks_each_node_that_it_makes(
@@ -364,7 +364,7 @@ def test_registrar_marks_each_node_that_it_makes(
     registrar.wait_registered(5)
     (first,) = marks(observer)
     assert first.startswith("member_w1~")
-    observer.delete(PATH)
+    observer.znodes.delete(PATH)
     eventually(lambda: holder(observer) is not None and len(marks(observer)) == 1 and marks(observer) != [first])
     assert registrar.withdraw(5)
     assert marks(observer) == []
@@ -375,8 +375,8 @@ def test_registrar_replaces_and_marks_what_an_earlier_version_left(
 ) -> None:
     """The node of our earlier launch is there, and no place for marks."""
     before = session_opener()
-    before.ensure_path(Paths("users").members)
-    before.create(PATH, record(), ephemeral=True)
+    before.znodes.ensure_path(Paths("users").members)
+    before.znodes.create(PATH, record(), ephemeral=True)
     session = session_opener()
     registrar = registrar_maker(session, 9091)
     registrar.register()
@@ -394,17 +394,17 @@ def test_registrar_comes_back_with_a_chroot_that_was_deleted(
     registrar.wait_registered(5)
     before = session.session_id
     delete_tree(observer, "/prod")
-    eventually(lambda: session.exists(PATH) is not None and registrar.registered)
+    eventually(lambda: session.znodes.exists(PATH) is not None and registrar.registered)
     assert session.session_id == before
 
 
 def delete_tree(session: Session, path: str) -> None:
     """Deletes a node with everything below it, while others may be making it again."""
     for _ in range(100):
-        for name in session.children(path) or ():
+        for name in session.znodes.children(path) or ():
             delete_tree(session, f"{path}/{name}")
         try:
-            session.delete(path)
+            session.znodes.delete(path)
         except NodeMissing:
             return
         except CoordinationError as error:

@@ -51,7 +51,7 @@ def resolver_maker() -> Iterator[Maker]:
 def operator(session_opener: SessionOpener) -> Session:
     """A session that writes members as it likes."""
     session = session_opener()
-    session.ensure_path(MEMBERS)
+    session.znodes.ensure_path(MEMBERS)
     return session
 
 
@@ -62,12 +62,12 @@ def record(port: int) -> bytes:
 
 def join(operator: Session, worker: str, port: int) -> None:
     """A member comes."""
-    operator.create(Paths("users").member(worker), record(port), ephemeral=True)
+    operator.znodes.create(Paths("users").member(worker), record(port), ephemeral=True)
 
 
 def leave(operator: Session, worker: str) -> None:
     """A member goes."""
-    operator.delete(Paths("users").member(worker))
+    operator.znodes.delete(Paths("users").member(worker))
 
 
 def ports(resolver: ZooKeeperResolver) -> list[int] | None:
@@ -104,7 +104,7 @@ def test_resolver_learns_of_a_replacement_under_the_same_name(
     resolver.wait_ready(60)
     path = Paths("users").member("c")
     for port in (30, 31, 32):
-        operator.multi([Delete(path=path), Create(path=path, value=record(port), ephemeral=True)])
+        operator.znodes.multi([Delete(path=path), Create(path=path, value=record(port), ephemeral=True)])
         assert eventually(lambda: ports(resolver) == [1, 2, 4, 5, port]) < 1.0
     leave(operator, "c")
     join(operator, "c", 33)
@@ -121,20 +121,17 @@ class CountingSession(Session):
         self.reading = 0
         self.most_reading = 0
 
-    def listing(self, *given: Any, **options: Any) -> Any:
-        """Counts a listing."""
-        self.listings += 1
-        return super().listing(*given, **options)
-
-    def get(self, *given: Any, **options: Any) -> Any:
-        """Counts a read, and how many there are at a time."""
-        self.reads += 1
-        self.reading += 1
+    def _send(self, action: str, *given: Any) -> Any:
+        """Counts listings of the members and reads, and how many reads there are at a time."""
+        self.listings += action == f"list {Paths('users').members}"
+        reads = action.startswith("get ")
+        self.reads += reads
+        self.reading += reads
         self.most_reading = max(self.most_reading, self.reading)
         try:
-            return super().get(*given, **options)
+            return super()._send(action, *given)
         finally:
-            self.reading -= 1
+            self.reading -= reads
 
 
 def test_resolver_reads_little_and_few_at_a_time(
@@ -165,10 +162,10 @@ def test_resolver_reads_only_the_member_that_was_replaced(
 ) -> None:
     """The names are the same, and the marks tell which of a hundred it was."""
     paths = Paths("users")
-    operator.ensure_path(paths.incarnations)
+    operator.znodes.ensure_path(paths.incarnations)
     for number in range(100):
         join(operator, f"w{number}", number + 1)
-        operator.create(mark_path(paths.member(f"w{number}"), record(number + 1), "1"), ephemeral=True)
+        operator.znodes.create(mark_path(paths.member(f"w{number}"), record(number + 1), "1"), ephemeral=True)
     session = session_opener(kind=CountingSession)
     assert isinstance(session, CountingSession)
     resolver = resolver_maker(session)
@@ -176,7 +173,7 @@ def test_resolver_reads_only_the_member_that_was_replaced(
     path = paths.member("w17")
     replacement = Create(path=path, value=record(5000), ephemeral=True)
     mark = Create(path=mark_path(path, record(5000), "2"), ephemeral=True)
-    operator.multi([Delete(path=path), replacement, mark])
+    operator.znodes.multi([Delete(path=path), replacement, mark])
     eventually(lambda: 5000 in (ports(resolver) or ()))
     assert session.reads == 101
 
@@ -187,18 +184,18 @@ def test_resolver_waits_for_a_parent_that_is_not_there(session_opener: SessionOp
     resolver = resolver_maker(session_opener())
     assert resolver.wait_ready(60).instances == ()
     for port in (1, 2, 3):
-        operator.ensure_path(MEMBERS)
+        operator.znodes.ensure_path(MEMBERS)
         join(operator, "a", port)
         assert eventually(lambda: ports(resolver) == [port]) < 1.0
         leave(operator, "a")
-        operator.delete(MEMBERS)
+        operator.znodes.delete(MEMBERS)
         assert eventually(lambda: ports(resolver) == []) < 1.0
-    operator.ensure_path(MEMBERS)
+    operator.znodes.ensure_path(MEMBERS)
     join(operator, "a", 4)
     eventually(lambda: ports(resolver) == [4])
     leave(operator, "a")
-    operator.delete(MEMBERS)
-    operator.ensure_path(MEMBERS)
+    operator.znodes.delete(MEMBERS)
+    operator.znodes.ensure_path(MEMBERS)
     join(operator, "a", 5)
     assert eventually(lambda: ports(resolver) == [5]) < 1.0
 
@@ -209,8 +206,8 @@ def test_resolver_skips_what_it_cannot_read(
     """Bad records are counted and said, the others served; the newest owner of an endpoint has it."""
     join(operator, "a", 1)
     join(operator, "b", 1)
-    operator.create(MEMBERS + "/member_bad", b"\xff", ephemeral=True)
-    operator.create(MEMBERS + "/member_huge", b" " * 70_000, ephemeral=True)
+    operator.znodes.create(MEMBERS + "/member_bad", b"\xff", ephemeral=True)
+    operator.znodes.create(MEMBERS + "/member_huge", b" " * 70_000, ephemeral=True)
     snapshot = resolver_maker(session_opener()).wait_ready(60)
     assert [instance.id for instance in snapshot.instances] == ["b"] and snapshot.skipped == 2
     (record,) = (record for record in caplog.records if "bad records" in record.message)
@@ -224,9 +221,9 @@ def test_resolver_reads_lists_that_others_keep(
     session_opener: SessionOpener, resolver_maker: Maker, operator: Session
 ) -> None:
     """A Curator list, wherever it is."""
-    operator.ensure_path("/discovery/users")
+    operator.znodes.ensure_path("/discovery/users")
     spring = dump_curator(Instance(id="i-1", endpoint=Endpoint("10.0.0.9", 8080)), "users")
-    operator.create("/discovery/users/i-1", spring, ephemeral=True)
+    operator.znodes.create("/discovery/users/i-1", spring, ephemeral=True)
     resolver = resolver_maker(session_opener(), members_path="/discovery/users")
     (instance,) = resolver.wait_ready(60).instances
     assert instance == Instance(id="i-1", endpoint=Endpoint("10.0.0.9", 8080))
@@ -356,7 +353,7 @@ def test_resolver_refreshes_without_being_told(
     config = dataclasses.replace(RegistryConfig(), refresh_interval=0.3)
     resolver = resolver_maker(session_opener(), config=config)
     confirmed_at = resolver.wait_ready(60).confirmed_at
-    operator.set(Paths("users").member("a"), record(11))
+    operator.znodes.set(Paths("users").member("a"), record(11))
     eventually(lambda: ports(resolver) == [11], 2)
     assert resolver.snapshot is not None and confirmed_at is not None
     assert resolver.snapshot.confirmed_at is not None and resolver.snapshot.confirmed_at > confirmed_at

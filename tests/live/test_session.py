@@ -75,11 +75,11 @@ def eventually(condition: Callable[[], object], bound: float = 60.0) -> float:
 def test_a_thousand_greenlets_do_not_wedge_the_client(opened: Opener) -> None:
     """The gate keeps kazoo's wake-up socket from overflowing; afterwards everything still works."""
     session = opened(config=RegistryConfig(request_timeout=30.0))
-    session.create("/a")
-    readers = [gevent.spawn(session.exists, "/a") for _ in range(1000)]
+    session.znodes.create("/a")
+    readers = [gevent.spawn(session.znodes.exists, "/a") for _ in range(1000)]
     gevent.joinall(readers, timeout=60)
     assert sum(reader.successful() for reader in readers) == 1000
-    assert session.exists("/a", timeout=2) is not None
+    assert session.znodes.exists("/a", timeout=2) is not None
 
 
 def test_a_full_gate_refuses_in_time(opened: Opener, proxy: Proxy, chroot: str) -> None:
@@ -87,13 +87,13 @@ def test_a_full_gate_refuses_in_time(opened: Opener, proxy: Proxy, chroot: str) 
     config = RegistryConfig(session_timeout=10.0, max_in_flight=1)
     session = opened(proxy.hosts + chroot, config)
     proxy.mode = ProxyMode.HOLE
-    first = gevent.spawn(session.exists, "/", timeout=5)
+    first = gevent.spawn(session.znodes.exists, "/", timeout=5)
     gevent.sleep(0)
     with pytest.raises(SessionSuspended, match="not sent, 1 requests"):
-        session.exists("/", timeout=0.1)
+        session.znodes.exists("/", timeout=0.1)
     proxy.mode = ProxyMode.FORWARD
     assert first.get(timeout=60) is not None
-    assert session.exists("/") is not None
+    assert session.znodes.exists("/") is not None
 
 
 def test_a_wrong_argument_costs_no_slot(opened: Opener) -> None:
@@ -101,8 +101,8 @@ def test_a_wrong_argument_costs_no_slot(opened: Opener) -> None:
     session = opened(config=RegistryConfig(max_in_flight=1))
     for _ in range(3):
         with pytest.raises(TypeError):
-            session.exists(42)  # type: ignore[arg-type]  # the point of the test
-    assert session.exists("/") is not None
+            session.znodes.exists(42)  # type: ignore[arg-type]  # the point of the test
+    assert session.znodes.exists("/") is not None
 
 
 def test_session_refuses_to_survive_a_fork(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,8 +112,8 @@ def test_session_refuses_to_survive_a_fork(opened: Opener, monkeypatch: pytest.M
     with monkeypatch.context() as patched:
         patched.setattr(os, "getpid", lambda: here + 1)
         with pytest.raises(ConfigError, match="does not survive a fork"):
-            session.exists("/")
-    assert session.exists("/") is not None
+            session.znodes.exists("/")
+    assert session.znodes.exists("/") is not None
 
 
 # Faults
@@ -125,12 +125,12 @@ def test_an_answer_that_does_not_come_is_an_unknown_outcome(opened: Opener, prox
     proxy.mode = ProxyMode.HOLE
     started_at = time.monotonic()
     with pytest.raises(OutcomeUnknown, match="create /a: sent, no answer within 0.2 s"):
-        session.create("/a", timeout=0.2)
+        session.znodes.create("/a", timeout=0.2)
     assert time.monotonic() - started_at < 0.5
     assert session._link is not None
     assert session._link._slots.counter == 127
     proxy.mode = ProxyMode.FORWARD
-    assert session.exists("/a") is not None
+    assert session.znodes.exists("/a") is not None
     assert session._link._slots.counter == 128
 
 
@@ -139,14 +139,14 @@ def test_a_lost_reply_is_an_unknown_outcome_that_happened(opened: Opener, proxy:
     session = opened(proxy.hosts + chroot)
     before = session.session_id
     proxy.mode = ProxyMode.DROP_REPLIES
-    creating = gevent.spawn(session.create, "/a", ephemeral=True)
+    creating = gevent.spawn(session.znodes.create, "/a", ephemeral=True)
     eventually(lambda: session._link is not None and session._link._slots.counter == 127)
     gevent.sleep(0.1)
     proxy.mode = ProxyMode.FORWARD
     with pytest.raises(OutcomeUnknown, match="ConnectionLoss"):
         creating.get(timeout=5)
     assert session.wait_connected(60)
-    stat = session.exists("/a")
+    stat = session.znodes.exists("/a")
     assert stat is not None and stat.owner == before == session.session_id
 
 
@@ -158,21 +158,21 @@ def test_a_short_cut_keeps_the_session(
     told = []
     session = opened(proxy.hosts + chroot, on_new_session=lambda number, password: told.append((number, password)))
     before, changed, watch = session.session_id, Event(), Event()
-    session.create("/e", ephemeral=True)
+    session.znodes.create("/e", ephemeral=True)
     session.watch_state(changed)
-    session.exists("/e", watch)
+    session.znodes.exists("/e", watch)
     proxy.mode = ProxyMode.REFUSE
     assert watch.wait(60), "a raw watch is gone when the connection is, and must say so"
     assert changed.wait(60) and session.state is SessionState.SUSPENDED
     assert session.session_id == before and not session.wait_connected(0)
     started_at = time.monotonic()
     with pytest.raises(SessionSuspended, match="not sent, the session is suspended"):
-        session.exists("/e")
+        session.znodes.exists("/e")
     assert time.monotonic() - started_at < 0.1
     changed.clear()
     proxy.mode = ProxyMode.FORWARD
     assert changed.wait(60) and session.wait_connected(60)
-    stat = session.exists("/e")
+    stat = session.znodes.exists("/e")
     assert stat is not None and stat.owner == session.session_id == before
     assert told == [(before, session.password)]
     session.unwatch_state(changed)
@@ -191,7 +191,7 @@ def test_black_hole_under_traffic_is_noticed_before_the_session_expires(
     def talk() -> None:
         while True:
             with pytest.raises(CoordinationError):
-                session.exists("/", timeout=0.05)
+                session.znodes.exists("/", timeout=0.05)
             gevent.sleep(0.05)
 
     proxy.mode = ProxyMode.HOLE
@@ -222,10 +222,10 @@ def test_a_blocked_hub_does_not_make_the_watchdog_bite(opened: Opener, zookeeper
     session = opened()
     changed = Event()
     session.watch_state(changed)
-    session.exists("/")
+    session.znodes.exists("/")
     time.sleep(1.5)
     assert not changed.wait(0.5)
-    assert session.exists("/") is not None
+    assert session.znodes.exists("/") is not None
 
 
 def test_an_ended_session_is_followed_by_another(opened: Opener, zookeeper: str) -> None:
@@ -252,8 +252,8 @@ def test_an_ended_session_is_followed_by_another(opened: Opener, zookeeper: str)
     follower = gevent.spawn(follow)
     before, password = session.session_id, session.password
     assert before is not None and password is not None
-    session.create("/e", ephemeral=True)
-    session.exists("/e", watch)
+    session.znodes.create("/e", ephemeral=True)
+    session.znodes.exists("/e", watch)
     assert close_session(zookeeper, before, password, 2.0)
     eventually(lambda: session.session_id not in (None, before))
     assert session.wait_connected(60) and watch.wait(60)
@@ -263,7 +263,7 @@ def test_an_ended_session_is_followed_by_another(opened: Opener, zookeeper: str)
     assert (SessionState.LOST, None) in seen
     assert [entry[0] for entry in states] == [before, after]
     assert states[1][1] == session.password and states[1][2] is SessionState.LOST
-    assert session.exists("/e") is None
+    assert session.znodes.exists("/e") is None
 
 
 @pytest.mark.parametrize("ended", [False, True])
@@ -272,9 +272,9 @@ def test_a_client_that_died_for_good_is_replaced(opened: Opener, zookeeper: str,
     session = opened()
     before, password = session.session_id, session.password
     assert before is not None and password is not None and session._link is not None
-    session.create("/e", ephemeral=True)
+    session.znodes.create("/e", ephemeral=True)
     watch = Event()
-    session.exists("/e", watch)
+    session.znodes.exists("/e", watch)
     dead = session._link
     dead._client._connection._connection_routine.kill()
     assert session.state is SessionState.SUSPENDED and watch.wait(1)
@@ -283,9 +283,9 @@ def test_a_client_that_died_for_good_is_replaced(opened: Opener, zookeeper: str,
     assert session.wait_connected(60)
     assert session._link is not dead
     if ended:
-        assert session.session_id != before and session.exists("/e") is None
+        assert session.session_id != before and session.znodes.exists("/e") is None
     else:
-        stat = session.exists("/e")
+        stat = session.znodes.exists("/e")
         assert stat is not None and stat.owner == session.session_id == before
 
 
@@ -317,16 +317,16 @@ def test_negotiated_timeout_is_the_servers(opened: Opener, asked: float, granted
 def test_close_takes_the_nodes_away_at_once(opened: Opener) -> None:
     """Ephemeral nodes go with close(), which may be called again; nothing works afterwards."""
     session, other = opened(), opened()
-    session.create("/e", ephemeral=True)
+    session.znodes.create("/e", ephemeral=True)
     changed = Event()
     session.watch_state(changed)
     session.close()
-    assert other.exists("/e") is None
+    assert other.znodes.exists("/e") is None
     assert changed.is_set() and session.state is SessionState.CLOSED
     session.close()
     session.start()
     with pytest.raises(SessionSuspended, match="the session is closed"):
-        session.exists("/e")
+        session.znodes.exists("/e")
     assert "closed" in repr(session) and not session.wait_connected(0)
 
 
@@ -336,7 +336,7 @@ def test_close_is_bounded_when_nobody_answers(opened: Opener, proxy: Proxy, chro
     session = opened(proxy.hosts + chroot, RegistryConfig(session_timeout=10.0))
     proxy.mode = mode
     gevent.sleep(0.2)
-    waiting = gevent.spawn(session.exists, "/", timeout=60)
+    waiting = gevent.spawn(session.znodes.exists, "/", timeout=60)
     started_at = time.monotonic()
     gevent.sleep(0)
     session.close()
@@ -353,7 +353,7 @@ def test_session_waits_for_a_server_that_is_not_there(opened: Opener) -> None:
         assert session.state is SessionState.CONNECTING
         assert (session.session_id, session.password, session.timeout, session.last_ack_at) == (None, None, None, None)
         with pytest.raises(SessionSuspended, match="the session is connecting"):
-            session.exists("/")
+            session.znodes.exists("/")
         session.close()
     never_started = Session("127.0.0.1:1")
     assert never_started.timeout is None and never_started.last_ack_at is None
@@ -364,8 +364,8 @@ def test_a_frozen_server_is_left_for_another(opened: Opener, zookeeper_ensemble:
     """With three servers a frozen one costs a reconnect, not the session."""
     session = opened(f"{zookeeper_ensemble.hosts}/frozen", RegistryConfig(session_timeout=4.0))
     before = session.session_id
-    session.ensure_path("/")
-    session.create("/e", ephemeral=True)
+    session.znodes.ensure_path("/")
+    session.znodes.create("/e", ephemeral=True)
     assert session._link is not None
     port = session._link._client._connection._socket.getpeername()[1]
     frozen = zookeeper_ensemble.ports.index(port)
@@ -375,7 +375,7 @@ def test_a_frozen_server_is_left_for_another(opened: Opener, zookeeper_ensemble:
     assert changed.wait(4)
     assert session.wait_connected(8)
     zookeeper_ensemble.thaw(frozen)
-    assert session.session_id == before and session.exists("/e") is not None
+    assert session.session_id == before and session.znodes.exists("/e") is not None
 
 
 def test_a_patched_program_may_use_a_session(zookeeper: str) -> None:
@@ -387,8 +387,8 @@ from zkrpc.zookeeper.session import Session
 session = Session({zookeeper.replace("127.0.0.1", "localhost")!r})
 session.start()
 assert session.wait_connected(60)
-session.create("/a", b"1")
-readers = [gevent.spawn(session.get, "/a") for _ in range(300)]
+session.znodes.create("/a", b"1")
+readers = [gevent.spawn(session.znodes.get, "/a") for _ in range(300)]
 gevent.joinall(readers, timeout=60, raise_error=True)
 session.close()
 """

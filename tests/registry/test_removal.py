@@ -77,8 +77,8 @@ def session(zookeeper: str) -> Iterator[Session]:
     try:
         assert session.wait_connected(60)
         for path in (PATHS.members, f"{ELECTION}/candidates"):
-            session.ensure_path(path)
-        session.create(f"{ELECTION}/epoch", b"seven")
+            session.znodes.ensure_path(path)
+        session.znodes.create(f"{ELECTION}/epoch", b"seven")
         yield session
     finally:
         session.close()
@@ -87,13 +87,13 @@ def session(zookeeper: str) -> Iterator[Session]:
 def set_rights(session: Session, path: str, *, everything: bool) -> None:
     """Everybody may do everything below ``path``, or only read."""
     rights: dict[str, Any] = {"all": True} if everything else {"read": True, "admin": True}
-    session._call("set rights", lambda kazoo: kazoo.set_acls_async(path, [make_acl("world", "anyone", **rights)]), None)
+    session._send("set rights", lambda kazoo: kazoo.set_acls_async(path, [make_acl("world", "anyone", **rights)]), None)
 
 
 @pytest.mark.zookeeper
 def test_survey_finds_all_that_is_there(session: Session) -> None:
     """Parents before children, what the epochs' nodes hold, and nothing of other services."""
-    session.ensure_path(Paths("users2").members)
+    session.znodes.ensure_path(Paths("users2").members)
     found = survey(session, PATHS)
     candidates, epoch = f"{ELECTION}/candidates", f"{ELECTION}/epoch"
     assert set(found.nodes) == {PATHS.root, PATHS.members, PATHS.elections, ELECTION, candidates, epoch}
@@ -114,7 +114,7 @@ def test_survey_has_a_bound(session: Session, monkeypatch: pytest.MonkeyPatch) -
     """What is more than any service has is not deleted unseen; the bound itself is still allowed."""
     monkeypatch.setattr(removal, "_MOST_NODES", 6)
     assert len(survey(session, PATHS).nodes) == 6
-    session.create(PATHS.config)
+    session.znodes.create(PATHS.config)
     with pytest.raises(CoordinationError, match="more than 6 nodes below /services/users; look at them first"):
         survey(session, PATHS)
 
@@ -123,10 +123,10 @@ def test_survey_has_a_bound(session: Session, monkeypatch: pytest.MonkeyPatch) -
 def test_noted_vacancy_is_read_back_until_somebody_came(session: Session) -> None:
     """By ZooKeeper's clock; a new note takes the place of an old one."""
     note_vacancy(session, survey(session, PATHS))
-    noted = session.exists(PATHS.vacancy)
+    noted = session.znodes.exists(PATHS.vacancy)
     assert noted is not None and survey(session, PATHS).is_vacant_since == noted.modified_at > 0
-    session.create(PATHS.member("w"), ephemeral=True)
-    session.delete(PATHS.member("w"))
+    session.znodes.create(PATHS.member("w"), ephemeral=True)
+    session.znodes.delete(PATHS.member("w"))
     found = survey(session, PATHS)
     assert found.vacancy is not None and found.is_vacant_since is None
     note_vacancy(session, found)
@@ -137,26 +137,26 @@ def test_noted_vacancy_is_read_back_until_somebody_came(session: Session) -> Non
 @pytest.mark.parametrize("value", [b"", b"\xff", b"[" * 100_000, b"[]", b"{}", b'{"children_zxid": "5"}'])
 def test_note_that_cannot_be_read_is_none(session: Session, value: bytes) -> None:
     """Since when nobody is there is then not known, and nothing is removed on account of it."""
-    session.create(PATHS.vacancy, value)
+    session.znodes.create(PATHS.vacancy, value)
     assert survey(session, PATHS).vacancy is None
 
 
 @pytest.mark.zookeeper
 def test_remove_deletes_what_was_seen_and_tells_it(session: Session) -> None:
     """All of it, parents first in what is returned; a neighbour stays."""
-    session.ensure_path(Paths("users2").members)
+    session.znodes.ensure_path(Paths("users2").members)
     found = survey(session, PATHS)
     assert remove(session, found) == list(found.nodes)
-    assert session.exists(PATHS.root) is None and session.exists(Paths("users2").members) is not None
+    assert session.znodes.exists(PATHS.root) is None and session.znodes.exists(Paths("users2").members) is not None
 
 
 @pytest.mark.zookeeper
 @pytest.mark.parametrize(
     "meanwhile",
     [
-        lambda session: session.set(f"{ELECTION}/epoch", b"eight"),
-        lambda session: session.create(PATHS.member("w"), ephemeral=True),
-        lambda session: session.delete(f"{ELECTION}/epoch"),
+        lambda session: session.znodes.set(f"{ELECTION}/epoch", b"eight"),
+        lambda session: session.znodes.create(PATHS.member("w"), ephemeral=True),
+        lambda session: session.znodes.delete(f"{ELECTION}/epoch"),
     ],
     ids=["changed", "came", "went"],
 )

@@ -288,7 +288,7 @@ def test_supervisor_closes_the_session_of_a_dead_worker(supervise: Start, zookee
         family = supervise("session", 1, "--zookeeper", zookeeper)
         worker = family.await_entries("created", 1)[0]
         os.kill(worker.pid, signal.SIGKILL)
-        assert eventually(lambda: (observer.get(NODE) or (b"", None))[0] != str(worker.pid).encode()) < 2.0
+        assert eventually(lambda: (observer.znodes.get(NODE) or (b"", None))[0] != str(worker.pid).encode()) < 2.0
         family.await_entries("created", 2)
     finally:
         observer.close()

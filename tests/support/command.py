@@ -51,8 +51,8 @@ class Command:
 def registered(registry: zkrpc.Registry) -> dict[str, zkrpc.Instance]:
     """The users service's members, read from ZooKeeper itself and at once."""
     found = {}
-    for name in registry.session.children(MEMBERS) or ():
-        node = registry.session.get(f"{MEMBERS}/{name}")
+    for name in registry.session.znodes.children(MEMBERS) or ():
+        node = registry.session.znodes.get(f"{MEMBERS}/{name}")
         instance = parse_record(name, node[0]) if node else None
         if instance is not None:
             found[instance.id] = instance

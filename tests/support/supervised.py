@@ -103,7 +103,7 @@ def keep_session(hosts: str, worker: Worker) -> int:
     session = Session(hosts, on_new_session=worker.channel.tell_session)
     session.start()
     assert session.wait_connected(60)
-    session.create(NODE, str(os.getpid()).encode(), ephemeral=True)
+    session.znodes.create(NODE, str(os.getpid()).encode(), ephemeral=True)
     worker.note("created")
     while not worker.asked.is_set():
         gevent.sleep(0.05)

@@ -22,7 +22,7 @@ def test_story(zookeeper, request):
     session = Session(zookeeper)
     session.start()
     assert session.wait_connected(60)
-    session.ensure_path("/a/b")
+    session.znodes.ensure_path("/a/b")
     session.close()
 """
 
@@ -57,7 +57,7 @@ def test_a_running_ensemble_is_used_and_left_as_it_was(zookeeper_server: DevZooK
         assert session.wait_connected(60)
         used = (tmp_path / "used").read_text()
         hosts, slash, chroot = used.partition("/")
-        assert hosts == zookeeper_server.hosts and session.exists(slash + chroot) is None
+        assert hosts == zookeeper_server.hosts and session.znodes.exists(slash + chroot) is None
     finally:
         session.close()
 

@@ -154,15 +154,15 @@ def test_closing_takes_a_dead_owners_nodes_away(zookeeper: str) -> None:
         for session in (owner, watcher):
             session.start()
             assert session.wait_connected(60)
-        owner.create("/e", ephemeral=True)
+        owner.znodes.create("/e", ephemeral=True)
         gone = Event()
-        watcher.exists("/e", gone)
+        watcher.znodes.exists("/e", gone)
         assert owner.session_id is not None and owner.password is not None
         assert not close_session(zookeeper, owner.session_id, b"\0" * 16, 2.0)
         assert not gone.wait(0.05)
         assert close_session(zookeeper, owner.session_id, owner.password, 2.0)
         assert gone.wait(60)
-        assert watcher.exists("/e") is None
+        assert watcher.znodes.exists("/e") is None
     finally:
         owner.close()
         watcher.close()

@@ -68,7 +68,7 @@ def set_(
     paths = Paths(service)
     with connected(zookeeper, timeout) as registry:
         wanted = _read(file, registry.config.max_record)
-        known = registry.session.exists(paths.members) is not None
+        known = registry.session.znodes.exists(paths.members) is not None
         stored = _look(registry, paths)
         if not known and stored.stat is None and not force and not dry_run:
             unknown = no_service(registry, service)
@@ -132,7 +132,7 @@ def _read(file: BinaryIO, max_size: int) -> ServiceConfig:
 
 
 def _look(registry: Registry, paths: Paths) -> _Stored:
-    found = registry.session.get(paths.config)
+    found = registry.session.znodes.get(paths.config)
     if found is None:
         return _Stored(ServiceConfig(), None, "")
     payload, stat = found
@@ -147,12 +147,12 @@ def _write(registry: Registry, paths: Paths, payload: bytes | None, seen: Stat |
     session, path, look = registry.session, paths.config, f"zkrpc config show {paths.service}"
     try:
         if seen is None:
-            session.ensure_path(paths.root)
-            session.create(path, payload or b"")
+            session.znodes.ensure_path(paths.root)
+            session.znodes.create(path, payload or b"")
         elif payload is None:
-            session.delete(path, seen.version)
+            session.znodes.delete(path, seen.version)
         else:
-            session.set(path, payload, seen.version)
+            session.znodes.set(path, payload, seen.version)
     except (NodeExists, NodeMissing, VersionConflict) as error:
         message = f"somebody else changed the config of {paths.service} meanwhile; look at it and try again: {look}"
         raise VersionConflict(message) from error

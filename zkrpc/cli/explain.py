@@ -179,7 +179,7 @@ def _load_interface(text: str) -> Interface:
 
 def _config(registry: Registry, paths: Paths) -> tuple[ServiceConfig, list[str]]:
     """The service's config, and warnings about it."""
-    found = registry.session.get(paths.config)
+    found = registry.session.znodes.get(paths.config)
     if found is None:
         return ServiceConfig(), ["the service has no config"]
     try:
@@ -236,7 +236,7 @@ def _views(found: Sequence[Instance], zone: str, ping_timeout: float) -> Iterabl
 def _primaries(registry: Registry, paths: Paths) -> dict[str, str]:
     """Endpoint of a primary -> its group; the last one, if it leads several."""
     led: dict[str, str] = {}
-    for group in sorted(registry.session.children(f"{paths.root}/election") or ()):
+    for group in sorted(registry.session.znodes.children(f"{paths.root}/election") or ()):
         primary = _primary(registry, paths.primary(group))
         if primary is not None:
             led[str(primary.endpoint)] = group
@@ -244,7 +244,7 @@ def _primaries(registry: Registry, paths: Paths) -> dict[str, str]:
 
 
 def _primary(registry: Registry, path: str) -> PrimaryRecord | None:
-    found = registry.session.get(path)
+    found = registry.session.znodes.get(path)
     return None if found is None else PrimaryRecord.parse(found[0], max_record=registry.config.max_record)
 
 

@@ -26,7 +26,7 @@ def connected(zookeeper: str, timeout: float) -> Iterator[Registry]:
         if not registry.session.wait_connected(timeout):
             reason = registry.session.explain()
             raise CoordinationError(f"no ZooKeeper at {zookeeper} within {timeout:g} s: {reason}")
-        if missing := registry.session.explain_missing_chroot(timeout=timeout):
+        if missing := registry.session.znodes.explain_missing_chroot(timeout=timeout):
             raise CoordinationError(missing)
         yield registry
 
@@ -81,7 +81,7 @@ def no_service(registry: Registry, service: str) -> NoSuchName:
 def services_of(registry: Registry) -> tuple[list[str], list[str]]:
     """The names of all services in order, and the other names found beside them, which cannot be a service's."""
     good, strange = [], []
-    for name in sorted(registry.session.children(SERVICES) or ()):
+    for name in sorted(registry.session.znodes.children(SERVICES) or ()):
         try:
             good.append(check_name("service name", name))
         except ConfigError:
@@ -93,6 +93,6 @@ def require_service(registry: Registry, service: str) -> Paths:
     """The paths of a service that was served or configured at some time. Raises NoSuchName if it never was, ConfigError
     for what cannot be a service's name."""
     paths = Paths(service)
-    if registry.session.exists(paths.root) is None:
+    if registry.session.znodes.exists(paths.root) is None:
         raise no_service(registry, service)
     return paths

@@ -72,7 +72,7 @@ class GroupReport:
 
 def groups_of(session: Session, service: str) -> list[str]:
     """The groups that have ever elected a primary. Raises ConfigError for what is no service's name."""
-    return sorted(session.children(Paths(service).elections) or ())
+    return sorted(session.znodes.children(Paths(service).elections) or ())
 
 
 def look(session: Session, service: str, *, wall_clock: Callable[[], float] = time.time) -> list[GroupReport]:
@@ -87,14 +87,14 @@ def look(session: Session, service: str, *, wall_clock: Callable[[], float] = ti
 def _look_at(session: Session, paths: ElectionPaths, wall_clock: Callable[[], float]) -> GroupReport:
     primary = _read_primary(session, paths)
     epoch, problem = _read_epoch(session, paths)
-    history = session.get(paths.history)
+    history = session.znodes.get(paths.history)
     terms = tuple(read_history(b"" if history is None else history[0]))
     return GroupReport(
         group=paths.group,
         epoch=epoch,
         primary=primary,
         heartbeat_age=None if primary is None else _heartbeat_age(session, primary.instance, wall_clock),
-        candidates=tuple(instance_of(name) for name in queue(session.children(paths.candidates) or ())),
+        candidates=tuple(instance_of(name) for name in queue(session.znodes.children(paths.candidates) or ())),
         history=terms,
         getting_ready=primary is not None and all(term.epoch != primary.epoch for term in terms),
         problem=problem,
@@ -103,14 +103,14 @@ def _look_at(session: Session, paths: ElectionPaths, wall_clock: Callable[[], fl
 
 
 def _read_primary(session: Session, paths: ElectionPaths) -> PrimaryRecord | None:
-    found = session.get(paths.primary)
+    found = session.znodes.get(paths.primary)
     return None if found is None else PrimaryRecord.parse(found[0])
 
 
 def _read_epoch(session: Session, paths: ElectionPaths) -> tuple[Epoch, str]:
     """The newest one, and what is wrong with the nodes that decide."""
-    found = session.get(paths.epoch)
-    stat = session.exists(paths.primary)
+    found = session.znodes.get(paths.epoch)
+    stat = session.znodes.exists(paths.primary)
     problem = ""
     if stat is not None and not stat.owner:
         problem = f"{paths.primary} belongs to no session, and keeps everybody from being elected: delete it"
@@ -121,8 +121,8 @@ def _read_epoch(session: Session, paths: ElectionPaths) -> tuple[Epoch, str]:
 
 
 def _read_complaints(session: Session, paths: ElectionPaths, wall_clock: Callable[[], float]) -> Iterator[Complaint]:
-    for name in sorted(session.children(paths.troubles) or ()):
-        found = session.get(paths.trouble(name))
+    for name in sorted(session.znodes.children(paths.troubles) or ()):
+        found = session.znodes.get(paths.trouble(name))
         trouble = TroubleRecord.parse(found[0]) if found is not None else None
         if found is not None and trouble is not None:
             age = max(0.0, wall_clock() - found[1].modified_at)
@@ -131,7 +131,7 @@ def _read_complaints(session: Session, paths: ElectionPaths, wall_clock: Callabl
 
 def _heartbeat_age(session: Session, instance: str, wall_clock: Callable[[], float]) -> float | None:
     try:
-        stat = session.exists(heartbeat_path(instance))
+        stat = session.znodes.exists(heartbeat_path(instance))
     except ConfigError:
         return None
     return None if stat is None else max(0.0, wall_clock() - stat.modified_at)
@@ -147,7 +147,7 @@ def ask_to_step_down(session: Session, paths: ElectionPaths, *, heir: str = "", 
         raise CoordinationError(f"nobody leads {paths.service}/{paths.group} now, so nobody can step down")
     path = paths.step_down
     try:
-        session.create(path, StepDownRequest(epoch=old.epoch, heir=heir).dump(), ephemeral=True)
+        session.znodes.create(path, StepDownRequest(epoch=old.epoch, heir=heir).dump(), ephemeral=True)
     except NodeExists as error:
         raise CoordinationError(f"somebody else asks the primary of {paths.group} to step down already") from error
     try:
@@ -155,7 +155,7 @@ def ask_to_step_down(session: Session, paths: ElectionPaths, *, heir: str = "", 
     finally:
         # It goes with our session in any case.
         with suppress(CoordinationError):
-            session.delete(path)
+            session.znodes.delete(path)
     if new is None:
         raise CoordinationError(f"{legible(old.instance)} has not handed {paths.group} over within {timeout:g} s")
     return new
@@ -165,7 +165,7 @@ def _await_successor(session: Session, paths: ElectionPaths, epoch: Epoch, give_
     changed = Event()
     while (left := give_up_at - time.monotonic()) > 0:
         changed.clear()
-        if session.exists(paths.primary, changed) is not None:
+        if session.znodes.exists(paths.primary, changed) is not None:
             record = _read_primary(session, paths)
             if record is not None and record.epoch > epoch:
                 return record
@@ -195,7 +195,7 @@ def await_step_down_request(session: Session, paths: ElectionPaths, epoch: Epoch
 
 
 def _read_request(session: Session, path: str, changed: Event) -> StepDownRequest | None:
-    if session.exists(path, changed) is None:
+    if session.znodes.exists(path, changed) is None:
         return None
-    found = session.get(path)
+    found = session.znodes.get(path)
     return None if found is None else StepDownRequest.parse(found[0])

@@ -113,7 +113,8 @@ class Leadership:
             version = self._find_version(guard) if version is None else version
             checks = [Check(path=guard.candidate), Check(path=term.paths.epoch, version=version)]
             try:
-                return term.session.multi([*checks, *operations], timeout=timeout, before=self.check)[len(checks) :]
+                answers = term.session.znodes.multi([*checks, *operations], timeout=timeout, before=self.check)
+                return answers[len(checks) :]
             except (VersionConflict, NodeMissing):
                 found = self._find_version(guard)
                 if found == version or not left:
@@ -126,14 +127,14 @@ class Leadership:
         """The version at which the epoch's node has our epoch. Raises StaleEpoch or NotPrimary if it has not, or our
         candidate is gone, and CoordinationError if it says nothing that can be read."""
         term = self._term
-        found = term.session.get(term.paths.epoch)
+        found = term.session.znodes.get(term.paths.epoch)
         try:
             record = EpochRecord.parse_credible(found[0]) if found is not None else EpochRecord()
         except RemoteProtocolError as error:
             term.look_again()
             raise CoordinationError(f"nothing was written, since {term.paths.epoch} cannot be read: {error}") from error
         self._require_current(record, guard)
-        if found is None or term.session.exists(guard.candidate) is None:
+        if found is None or term.session.znodes.exists(guard.candidate) is None:
             term.look_again()
             raise term.refusal()
         return found[1].version

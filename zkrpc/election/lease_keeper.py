@@ -129,10 +129,10 @@ class LeaseKeeper:
         # No answer within a session timeout is none at all; the machine has dropped the connection long before.
         bound = self._session.timeout
         if isinstance(request, WriteHeartbeat):
-            self._session.set(request.path, b"", timeout=bound)
+            self._session.znodes.set(request.path, b"", timeout=bound)
             return
         try:
-            self._session.create(request.path, ephemeral=True, timeout=bound)
+            self._session.znodes.create(request.path, ephemeral=True, timeout=bound)
         except NodeMissing:
-            self._session.ensure_path(request.path.rpartition("/")[0], timeout=bound)
-            self._session.create(request.path, ephemeral=True, timeout=bound)
+            self._session.znodes.ensure_path(request.path.rpartition("/")[0], timeout=bound)
+            self._session.znodes.create(request.path, ephemeral=True, timeout=bound)

@@ -112,14 +112,14 @@ class RequestExecutor:
     def _look(self, request: Read, before: Sequence[gevent.Greenlet[..., Any]] = ()) -> Answer:
         match request:
             case ListCandidates(path=path):
-                names = self._session.children(path)
+                names = self._session.znodes.children(path)
                 return None if names is None else tuple(names)
             case ReadPrimary(path=path):
                 return self._read_watched(path, before)
             case ReadEpoch(path=path):
                 return self._read(path, self._watch)
             case InspectCandidate(path=path) | WatchPredecessor(path=path):
-                stat = self._session.exists(path, self._watch)
+                stat = self._session.znodes.exists(path, self._watch)
                 if stat is None:
                     return None
                 # A candidate is never written to, so the time of its last change is that of its making.
@@ -139,38 +139,38 @@ class RequestExecutor:
     def _read_watched(self, path: str, before: Sequence[gevent.Greenlet[..., Any]]) -> Node | None:
         """Only exists leaves a watch where there is no node, and only get tells the value. One after the other: whoever
         is waited for finds no node, and then needs no second answer. What was to be read before has been by then."""
-        if self._session.exists(path, self._watch) is None:
+        if self._session.znodes.exists(path, self._watch) is None:
             return None
         gevent.joinall(before)
         return self._read(path)
 
     def _read(self, path: str, watch: Event | None = None) -> Node | None:
-        found = self._session.get(path, watch)
+        found = self._session.znodes.get(path, watch)
         if found is None:
             return None
         value, stat = found
         return Node(owner=stat.owner, version=stat.version, value=value)
 
     def _write(self, request: Request) -> None:
-        session = self._session
+        znodes = self._session.znodes
         match request:
             case MakeParents(root=root, candidates=candidates):
-                session.ensure_path(root)
-                session.ensure_path(candidates)
+                znodes.ensure_path(root)
+                znodes.ensure_path(candidates)
             case CreateCandidate(prefix=prefix, value=value):
-                session.create(prefix, value, ephemeral=True, sequence=True)
+                znodes.create(prefix, value, ephemeral=True, sequence=True)
             case DeleteCandidate(path=path):
-                session.delete(path)
+                znodes.delete(path)
             case CreateEpoch(path=path, value=value):
-                session.create(path, value)
+                znodes.create(path, value)
             case ClaimEpoch():
-                session.multi(_claim(request))
+                znodes.multi(_claim(request))
             case ReleaseEpoch():
-                session.multi(_release(request))
+                znodes.multi(_release(request))
             case RaiseEpoch(epoch=path, epoch_value=value, version=version):
-                session.set(path, value, version)
+                znodes.set(path, value, version)
             case RecordTrouble(path=path, value=None):
-                session.delete(path)
+                znodes.delete(path)
             case RecordTrouble(path=path, value=bytes(value)):
                 self._write_trouble(path, value)
             case RecordHistory():
@@ -180,10 +180,10 @@ class RequestExecutor:
 
     def _write_trouble(self, path: str, value: bytes) -> None:
         """One that an earlier session of ours left goes with it; this one must not."""
-        self._session.ensure_path(path.rpartition("/")[0])
+        self._session.znodes.ensure_path(path.rpartition("/")[0])
         with suppress(NodeMissing):
-            self._session.delete(path)
-        self._session.create(path, value, ephemeral=True)
+            self._session.znodes.delete(path)
+        self._session.znodes.create(path, value, ephemeral=True)
 
     def _record(self, line: RecordHistory) -> None:
         """Predecessor and successor write at about the same time, so another version is tried again at once."""
@@ -202,9 +202,9 @@ class RequestExecutor:
         else:
             value = record_ended(value, line.record, line.reason.value, at)
         if found is None:
-            self._session.create(line.path, value)
+            self._session.znodes.create(line.path, value)
         else:
-            self._session.set(line.path, value, found.version)
+            self._session.znodes.set(line.path, value, found.version)
 
 
 def _caught(look: Callable[..., Any], *subject: Any) -> Any:

@@ -79,7 +79,7 @@ class Spreader:
         if not changed:
             return
         try:
-            names = self._session.children(self._candidates, self._driver.changed)
+            names = self._session.znodes.children(self._candidates, self._driver.changed)
         except CoordinationError as error:
             log.debug("cannot see who stands for election: %s", error)
             names = None

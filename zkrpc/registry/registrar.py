@@ -234,9 +234,9 @@ class Registrar:
 
     def _read_node(self) -> Observed | None:
         # Only exists leaves a watch where there is no node.
-        if self._session.exists(self._path, watch=self._driver.changed) is None:
+        if self._session.znodes.exists(self._path, watch=self._driver.changed) is None:
             return None
-        found = self._session.get(self._path)
+        found = self._session.znodes.get(self._path)
         if found is None:
             return None
         record, stat = found
@@ -244,7 +244,7 @@ class Registrar:
 
     def _settle(self) -> None:
         try:
-            self._session.multi([Check(path=_parent(self._path))])
+            self._session.znodes.multi([Check(path=_parent(self._path))])
         except NodeMissing:
             # Refused, but by the leader and in order, which is all that was wanted.
             pass
@@ -262,7 +262,7 @@ class Registrar:
                 case ReplaceNode(version=version):
                     self._create(Delete(path=self._path, version=version))
                 case DeleteNode(version=version):
-                    self._session.delete(self._path, version)
+                    self._session.znodes.delete(self._path, version)
                     self._sweep()
         except (NodeExists, NodeMissing, VersionConflict) as error:
             self._note_session()
@@ -278,12 +278,12 @@ class Registrar:
         node = Create(path=self._path, value=self._record, ephemeral=True)
         operations: list[Operation] = [*before, node, Create(path=mark, ephemeral=True)]
         try:
-            self._session.multi(operations)
+            self._session.znodes.multi(operations)
         except NodeMissing:
             # A parent, or what was to be deleted: then it is missing still.
-            self._session.ensure_path(_parent(self._path))
-            self._session.ensure_path(_parent(mark))
-            self._session.multi(operations)
+            self._session.znodes.ensure_path(_parent(self._path))
+            self._session.znodes.ensure_path(_parent(mark))
+            self._session.znodes.multi(operations)
         self._sweep()
         self._marks.append(mark)
 
@@ -291,7 +291,7 @@ class Registrar:
         """Deletes the marks of nodes that are no more. What fails here is left to the session's end."""
         while self._marks:
             with contextlib.suppress(CoordinationError):
-                self._session.delete(self._marks.pop())
+                self._session.znodes.delete(self._marks.pop())
 
     def _fail(self, error: Exception, *, uncertain: bool = False) -> None:
         """Any failure is retried for ever, also one of our own making: a silent end would unregister us unnoticed."""

@@ -80,7 +80,7 @@ def survey(session: Session, paths: Paths) -> Remains:
     waiting = [paths.root]
     while waiting:
         path = waiting.pop()
-        found = session.listing(path)
+        found = session.znodes.listing(path)
         if found is None:
             continue
         names, nodes[path] = found
@@ -90,7 +90,7 @@ def survey(session: Session, paths: Paths) -> Remains:
     epochs = {}
     for path in nodes:
         if _tail(path) == "epoch" and path.startswith(f"{paths.elections}/"):
-            value = session.get(path)
+            value = session.znodes.get(path)
             epochs[path.split("/")[-2]] = b"" if value is None else value[0]
     return Remains(paths=paths, nodes=nodes, epochs=epochs, vacancy=_read_vacancy(session, paths))
 
@@ -99,9 +99,9 @@ def note_vacancy(session: Session, remains: Remains) -> None:
     """Writes down that the service has no members now."""
     value = json.dumps({"children_zxid": remains._children_zxid()}).encode()
     try:
-        session.create(remains.paths.vacancy, value)
+        session.znodes.create(remains.paths.vacancy, value)
     except NodeExists:
-        session.set(remains.paths.vacancy, value)
+        session.znodes.set(remains.paths.vacancy, value)
 
 
 def remove(session: Session, remains: Remains) -> list[str]:
@@ -111,7 +111,7 @@ def remove(session: Session, remains: Remains) -> list[str]:
     """
     operations = [Delete(path=path, version=stat.version) for path, stat in reversed(remains.nodes.items())]
     try:
-        session.multi(operations)
+        session.znodes.multi(operations)
     except (VersionConflict, NodeMissing, NodeExists) as error:
         raise _changed(remains) from error
     except CoordinationError as error:
@@ -128,7 +128,7 @@ def _changed(remains: Remains) -> VersionConflict:
 
 
 def _read_vacancy(session: Session, paths: Paths) -> Vacancy | None:
-    found = session.get(paths.vacancy)
+    found = session.znodes.get(paths.vacancy)
     if found is None:
         return None
     try:

@@ -194,7 +194,7 @@ class ZooKeeperResolver:
         self._driver.changed.clear()
         try:
             listing = self._listing()
-            remark = self._session.explain_missing_chroot(self._driver.changed) if listing is None else ""
+            remark = self._session.znodes.explain_missing_chroot(self._driver.changed) if listing is None else ""
         except Exception as error:
             self._complain("list", error)
             self._note_session()
@@ -211,7 +211,7 @@ class ZooKeeperResolver:
 
     def _listing(self) -> Listing | None:
         for _ in range(_LISTINGS):
-            found = self._session.listing(self._members_path, watch=self._driver.changed)
+            found = self._session.znodes.listing(self._members_path, watch=self._driver.changed)
             if found is not None:
                 names, stat = found
                 listing = Listing(
@@ -222,21 +222,21 @@ class ZooKeeperResolver:
                 )
                 return self._with_marks(listing) if self._view.wants_marks(listing) else listing
             # A node that is not there has no children to watch; only exists leaves a watch for its creation.
-            if self._session.exists(self._members_path, watch=self._driver.changed) is None:
+            if self._session.znodes.exists(self._members_path, watch=self._driver.changed) is None:
                 return None
         raise SessionSuspended(f"{self._members_path} comes and goes")
 
     def _with_marks(self, listing: Listing) -> Listing:
         if self._marks_path is None:
             return listing
-        return dataclasses.replace(listing, marks=frozenset(self._session.children(self._marks_path) or ()))
+        return dataclasses.replace(listing, marks=frozenset(self._session.znodes.children(self._marks_path) or ()))
 
     def _read_records(self, names: tuple[str, ...]) -> None:
         records: dict[str, Record | None] = {}
 
         def read(name: str) -> None:
             try:
-                found = self._session.get(f"{self._members_path}/{name}")
+                found = self._session.znodes.get(f"{self._members_path}/{name}")
             except Exception as error:
                 self._complain(f"read {legible(name)} of", error)
                 return

@@ -54,6 +54,7 @@ class _Presence:
         self.session_id = referee.enter()
         self.connected_at = 0.0
         self.timeout: float | None = None
+        self.znodes = self
         self.home = Home("a Loopback", in_child="make one there", in_thread="make one in each thread")
 
     def __getattr__(self, name: str) -> NoReturn:

@@ -73,7 +73,7 @@ def _make(hosts: str) -> None:
     try:
         if not session.wait_connected(_MAKE_TIMEOUT):
             pytest.fail(f"no ZooKeeper session at {hosts} within {_MAKE_TIMEOUT:g} s", pytrace=False)
-        session.ensure_path("/")
+        session.znodes.ensure_path("/")
     finally:
         session.close()
 
@@ -95,7 +95,7 @@ def _remove(hosts: str, chroot: str) -> None:
 
 
 def _remove_tree(session: Session, path: str) -> None:
-    for name in session.children(path) or ():
+    for name in session.znodes.children(path) or ():
         _remove_tree(session, f"{path}/{name}")
-    if session.exists(path) is not None:
-        session.delete(path)
+    if session.znodes.exists(path) is not None:
+        session.znodes.delete(path)

@@ -111,11 +111,11 @@ class NodeWatch(Generic[T]):
     def _look(self) -> bytes | None:
         """The node's value, or None, with a watch for the next change either way."""
         for _ in range(_LOOKS):
-            found = self._session.get(self._path, watch=self._wake)
+            found = self._session.znodes.get(self._path, watch=self._wake)
             if found is not None:
                 return found[0]
             # A node that is not there cannot be watched by reading it.
-            if self._session.exists(self._path, watch=self._wake) is None:
+            if self._session.znodes.exists(self._path, watch=self._wake) is None:
                 return None
         raise CoordinationError(f"{self._path} comes and goes")
 

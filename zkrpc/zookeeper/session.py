@@ -39,7 +39,7 @@ from zkrpc.errors import CoordinationError, SessionSuspended
 from zkrpc.zookeeper.health import SessionHealth
 from zkrpc.zookeeper.link import Link
 from zkrpc.zookeeper.operations import ConnectString, SessionState
-from zkrpc.zookeeper.requests import Requests
+from zkrpc.zookeeper.znodes import Znodes
 
 _log = logging.getLogger(__name__)
 
@@ -47,10 +47,11 @@ _CLOSE_TIMEOUT = 1.2
 _REPAIR_PAUSE = 0.5
 
 
-class Session(Requests):
+class Session:
     """A ZooKeeper session that outlives connections, servers and itself: a new one follows when one is lost.
 
-    What can be asked of it is in :class:`~zkrpc.zookeeper.requests.Requests`.
+    What it says of itself is known here and costs nothing. What is in ZooKeeper is asked through ``znodes``, whose
+    every call waits for a server.
     """
 
     def __init__(
@@ -62,7 +63,10 @@ class Session(Requests):
     ) -> None:
         """``hosts`` is ``host:port,host:port/chroot``. ``on_new_session`` gets the id and the password of each session
         in the control greenlet, before the first request of that session."""
-        super().__init__(config, ConnectString.parse(hosts))
+        self._config = config
+        self._target = ConnectString.parse(hosts)
+        self.znodes = Znodes(self._send, self._target, config.max_payload)
+        """Reads, writes and transactions."""
         self._on_new_session = on_new_session
         self._state = SessionState.CONNECTING
         self._identity: tuple[int, bytes] | None = None
@@ -163,7 +167,7 @@ class Session(Requests):
         self._settled.wait(timeout)
         return self._state is SessionState.CONNECTED
 
-    def _call(self, action: str, submit: Callable[[Any], Any], timeout: float | None) -> Any:
+    def _send(self, action: str, submit: Callable[[Any], Any], timeout: float | None) -> Any:
         self.home.require()
         if self._link is None or self._state is not SessionState.CONNECTED:
             raise SessionSuspended(f"ZooKeeper {action}: not sent, the session is {self._state.value}")

@@ -1,4 +1,4 @@
-"""What can be asked of ZooKeeper: reads, writes and transactions, as calls with plain values.
+"""ZooKeeper's znodes through one session: reads, writes and transactions, as calls with plain values.
 
 It knows the shape of each request and of its answer; whether and how a request is sent is the session's business.
 """
@@ -9,11 +9,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 from gevent.event import Event
 
-from zkrpc.config import RegistryConfig
 from zkrpc.errors import ConfigError, NodeExists, NodeMissing
 from zkrpc.legible import legible
 from zkrpc.zookeeper.link import create_anywhere, exists_anywhere, is_consequence, translated
@@ -30,26 +29,34 @@ class _Wake:
         self.event.set()
 
 
-class Requests:
-    """The requests of a session.
+class Sender(Protocol):
+    """Who sends requests: a session."""
+
+    def __call__(self, action: str, submit: Callable[[Any], Any], timeout: float | None) -> Any:
+        """Has ``submit`` ask the kazoo client, and waits for the answer; ``action`` is for an error's text."""
+
+
+class Znodes:
+    """The znodes that a session can reach: each method is one request to ZooKeeper, or a few.
 
     Each raises CoordinationError's children: SessionSuspended (not sent), OutcomeUnknown (sent, no answer),
     SessionLost, NodeMissing, NodeExists, VersionConflict; and ConfigError, before sending, for too large a value.
     ``timeout`` is in seconds, by default ``RegistryConfig.request_timeout``.
     """
 
-    def __init__(self, config: RegistryConfig, target: ConnectString) -> None:
-        """``config`` gives the limits, ``target`` the place below which all paths are meant."""
-        self._config = config
+    def __init__(self, send: Sender, target: ConnectString, max_payload: int) -> None:
+        """All paths are below the chroot of ``target``; ``max_payload`` is in bytes."""
+        self._send = send
         self._target = target
+        self._max_payload = max_payload
 
-    def _call(self, action: str, submit: Callable[[Any], Any], timeout: float | None) -> Any:
-        """Has ``submit`` ask the kazoo client, and waits for the answer. The session's."""
-        raise NotImplementedError
+    def __repr__(self) -> str:
+        """Which ones."""
+        return f"<Znodes of {self._target}>"
 
     def exists(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> Stat | None:
         """The node's stat, or None. The watch also waits for a node that is not there yet."""
-        found = self._call(
+        found = self._send(
             f"exists {legible(path)}", lambda kazoo: kazoo.exists_async(path, watch=_watcher(watch)), timeout
         )
         return None if found is None else _stat(found)
@@ -57,7 +64,7 @@ class Requests:
     def get(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> tuple[bytes, Stat] | None:
         """The node's value and stat; None, and no watch, if there is no such node."""
         try:
-            value, stat = self._call(
+            value, stat = self._send(
                 f"get {legible(path)}", lambda kazoo: kazoo.get_async(path, watch=_watcher(watch)), timeout
             )
         except NodeMissing:
@@ -67,7 +74,7 @@ class Requests:
     def children(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> list[str] | None:
         """The names of the node's children, in no order; None, and no watch, if there is no such node."""
         try:
-            names: list[str] = self._call(
+            names: list[str] = self._send(
                 f"list {legible(path)}", lambda kazoo: kazoo.get_children_async(path, watch=_watcher(watch)), timeout
             )
         except NodeMissing:
@@ -79,7 +86,7 @@ class Requests:
     ) -> tuple[list[str], Stat] | None:
         """Like :meth:`children`, together with the stat that the node had at that very moment."""
         try:
-            names, stat = self._call(
+            names, stat = self._send(
                 f"list {legible(path)}",
                 lambda kazoo: kazoo.get_children_async(path, watch=_watcher(watch), include_data=True),
                 timeout,
@@ -99,7 +106,7 @@ class Requests:
     ) -> str:
         """Creates a node whose parent exists; returns its path."""
         self._check_size(path, value)
-        created = self._call(
+        created = self._send(
             f"create {legible(path)}",
             lambda kazoo: kazoo.create_async(path, value, ephemeral=ephemeral, sequence=sequence),
             timeout,
@@ -111,12 +118,12 @@ class Requests:
         the timeout. Nothing else makes a chroot: who only reads a mistyped one must not leave it behind."""
         missing = []
         full = f"{self._target.chroot}{path}".rstrip("/")
-        while full and not self._call(f"exists {full}", partial(exists_anywhere, path=full), timeout):
+        while full and not self._send(f"exists {full}", partial(exists_anywhere, path=full), timeout):
             missing.append(full)
             full = full.rpartition("/")[0]
         for full in reversed(missing):
             with suppress(NodeExists):
-                self._call(f"create {full}", partial(create_anywhere, path=full), timeout)
+                self._send(f"create {full}", partial(create_anywhere, path=full), timeout)
 
     def explain_missing_chroot(self, watch: Event | None = None, *, timeout: float | None = None) -> str:
         """What is wrong if the chroot of our connect string is not there; empty if it is, or if there is none.
@@ -134,11 +141,11 @@ class Requests:
     def set(self, path: str, value: bytes, version: int = -1, *, timeout: float | None = None) -> Stat:
         """Changes the node's value if it is at ``version`` (-1: at any)."""
         self._check_size(path, value)
-        return _stat(self._call(f"set {legible(path)}", lambda kazoo: kazoo.set_async(path, value, version), timeout))
+        return _stat(self._send(f"set {legible(path)}", lambda kazoo: kazoo.set_async(path, value, version), timeout))
 
     def delete(self, path: str, version: int = -1, *, timeout: float | None = None) -> None:
         """Deletes the node if it is at ``version`` (-1: at any) and has no children."""
-        self._call(f"delete {legible(path)}", lambda kazoo: kazoo.delete_async(path, version), timeout)
+        self._send(f"delete {legible(path)}", lambda kazoo: kazoo.delete_async(path, version), timeout)
 
     def multi(
         self,
@@ -163,7 +170,7 @@ class Requests:
                 _add(transaction, operation)
             return transaction.commit_async()
 
-        results = self._call(action, submit, timeout)
+        results = self._send(action, submit, timeout)
         self._raise_refusal(operations, results)
         return [_result(result) for result in results]
 
@@ -176,9 +183,9 @@ class Requests:
 
     def _check_size(self, path: str, value: bytes) -> None:
         # ZooKeeper answers too large a request by cutting the connection, and a retry would cut it again for ever.
-        if len(value) > self._config.max_payload:
+        if len(value) > self._max_payload:
             raise ConfigError(
-                f"{len(value)} bytes for {path} are over RegistryConfig.max_payload ({self._config.max_payload})"
+                f"{len(value)} bytes for {path} are over RegistryConfig.max_payload ({self._max_payload})"
             )
 
 
