@@ -184,3 +184,15 @@ def test_instance_whose_node_is_missing_is_given_time_to_come_back() -> None:
     assert eligibility.may_stand
     eligibility.observe(Place(), 7, 5.0)
     assert not eligibility.may_stand and eligibility.next_timer() is None
+
+
+def test_missing_node_is_given_no_time_while_there_is_no_session() -> None:
+    """It cannot be made again then; and a timer that nobody can act on would be in the past from then on."""
+    eligibility = eligible()
+    eligibility.observe(Place(), 7, 2.0)
+    eligibility.observe(Place(), None, 3.0)
+    assert eligibility.may_stand and eligibility.next_timer() is None
+    eligibility.observe(Place(), 7, 50.0)
+    assert eligibility.may_stand and eligibility.next_timer() == 52.0
+    eligibility.observe(Place(), 7, 52.0)
+    assert not eligibility.may_stand

@@ -243,11 +243,13 @@ class Eligibility:
         return f"<Eligibility may_stand={self.may_stand} missing_since={self._missing_since}>"
 
     def observe(self, membership: Membership, session_id: int | None, now: float) -> None:
-        """That is what our place looks like, in this session; without one nothing new is known, and nothing changes.
+        """That is what our place looks like, in this session.
 
-        A new session has to be listed anew, and a node that is another's ends it at once.
+        A new session has to be listed anew, and a node that is another's ends it at once. Without a session nothing new
+        is known and ``may_stand`` stays; a missing node cannot come back then, so it has its time anew afterwards.
         """
         if session_id is None:
+            self._missing_since = None
             return
         if membership.registered_in == session_id:
             self.may_stand, self._session_id, self._missing_since = True, session_id, None
