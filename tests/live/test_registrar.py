@@ -258,20 +258,20 @@ def test_withdrawal_removes_the_node_for_good(
 
 @pytest.fixture
 def losing_session(network: Proxy) -> type[Session]:
-    """A session whose first create arrives at the server, and whose reply never comes back."""
+    """A session through which our node is made once without the reply ever coming back."""
 
     class LosingSession(Session):
         """Loses one reply."""
 
         lost = 0
 
-        def create(self, path: str, *rest: Any, **options: Any) -> str:
-            """Loses the reply of the first create."""
-            if path == PATH and not self.lost:
+        def _send(self, action: str, *rest: Any) -> Any:
+            """Loses the reply of the first transaction that makes our node."""
+            if action.startswith("transaction") and PATH in action and not self.lost:
                 self.lost = 1
                 network.mode = ProxyMode.DROP_REPLIES
             try:
-                return super().create(path, *rest, **options)
+                return super()._send(action, *rest)
             finally:
                 network.mode = ProxyMode.FORWARD
 
@@ -286,11 +286,13 @@ def test_withdrawal_after_a_lost_create_reply_leaves_nothing(
     losing_session: type[Session],
 ) -> None:
     """The create arrived, its reply did not; after the withdrawal the node is gone and stays away."""
-    observer.znodes.ensure_path(Paths("users").members)
-    registrar = registrar_maker(session_opener(behind_network, kind=losing_session))
+    for parent in (Paths("users").members, Paths("users").incarnations):
+        observer.znodes.ensure_path(parent)
+    session: Any = session_opener(behind_network, kind=losing_session)
+    registrar = registrar_maker(session)
     registrar.register()
     eventually(lambda: holder(observer) is not None)
-    assert registrar.withdraw(8)
+    assert session.lost and registrar.withdraw(8)
     assert holder(observer) is None
     gevent.sleep(0.3)
     assert holder(observer) is None
@@ -304,12 +306,13 @@ def test_registration_after_a_lost_create_reply_finds_its_node(
     losing_session: type[Session],
 ) -> None:
     """Not knowing leads to looking: in the end there is one node, and the registrar knows that it is its own."""
-    observer.znodes.ensure_path(Paths("users").members)
-    session = session_opener(behind_network, kind=losing_session)
+    for parent in (Paths("users").members, Paths("users").incarnations):
+        observer.znodes.ensure_path(parent)
+    session: Any = session_opener(behind_network, kind=losing_session)
     registrar = registrar_maker(session)
     registrar.register()
     registrar.wait_registered(8)
-    assert holder(observer) == session.session_id and registrar.conflict is None
+    assert session.lost and holder(observer) == session.session_id and registrar.conflict is None
     assert observer.znodes.children(Paths("users").members) == ["member_w1"]
 
 
