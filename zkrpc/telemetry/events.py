@@ -57,7 +57,7 @@ class CallFinished(CallEvent):
     attempts: int
     """How many attempts were made; the second copy of a hedged call is not counted."""
     endpoint: str
-    """Whom the last attempt went to; empty if to nobody."""
+    """The instance of the last attempt; empty if there was none."""
     error: str = ""
     """``Cancelled`` if its greenlet was killed, or interrupted by a timeout of its own."""
     declared: bool = False
@@ -93,7 +93,7 @@ class CallRetried(CallEvent):
     attempt: int
     """The number of the attempt that failed."""
     endpoint: str
-    """Whom it went to; empty if to nobody."""
+    """The instance that it went to; empty if there was none."""
     error: str
     pause: float
     """Seconds until the next attempt, at most."""

@@ -66,27 +66,27 @@ class MemberStatus:
     version: str
     protocols: Sequence[str]
     weight: float
-    """What it registered, less while it warms up."""
+    """Its registered weight, reduced while it warms up."""
     connectivity: str
     """gRPC's name for the state in lower case, such as ``ready`` or ``transient_failure``; or ``draining``."""
     standing: str
     """``well``; ``suspect`` if it gives no sign of life; ``down`` if it takes no calls."""
     failure: str | None
-    """Why no connection can be had; None if there is no reason to expect that."""
+    """Why the last connection or dial failed; None if nothing is known against it."""
     breaker: str
     """``closed``, ``open`` or ``probing``."""
     probe_in: float | None
-    """Until one call finds out whether to close the breaker; None unless it is open."""
+    """Seconds until one call probes whether to close the breaker; None unless it is open."""
     spared_for: float | None
-    """For how long it is left alone, as it asked for; None if it is not."""
+    """Seconds for which it gets no calls, as it asked for; None if it did not ask."""
     in_flight: int
-    """Calls that this client waits for."""
+    """Calls of this client that wait for its answer."""
     latency: float | None
-    """What a call costs, as it is estimated for picking; None while nothing is known of that."""
+    """The latency estimate that is used for picking, in seconds; None while there is none."""
     is_picked: bool
     """Whether it is among those that calls are spread over."""
     is_kept: bool
-    """Whether no list has it any more, and it stays for as long as it answers."""
+    """Whether it is missing from the current list, and is kept while it answers."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +97,9 @@ class ClientStatus:
     closed: bool
     connections: int
     calls: int
-    """Made since it was made."""
+    """Calls made so far."""
     retry_tokens: float
-    """How many repetitions and second copies the retry budget has room for."""
+    """Tokens in the retry budget: how many retries and hedges it allows now."""
     members: Sequence[MemberStatus]
 
 
@@ -114,13 +114,13 @@ class SessionStatus:
     """Its id in hex, as ZooKeeper's own tools write it."""
     timeout_asked: float
     timeout: float | None
-    """As granted."""
+    """The session timeout that ZooKeeper has granted."""
     heard: float | None
-    """Since the newest message that ZooKeeper acknowledged was sent."""
+    """Seconds since the newest message that ZooKeeper has acknowledged was sent."""
     histories: int
     """How often ZooKeeper came back as another one."""
     explanation: str
-    """How it stands and, while there is no connection, for how long and why."""
+    """The state in words and, while there is no connection, for how long and why."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +132,7 @@ class RegistrationStatus:
     session: str | None
     """The id of the session that its node lives with, in hex."""
     conflict: str | None
-    """Who holds the node, while somebody else does."""
+    """The holder of the node, while that is not this instance."""
     failure: str | None
     """Why the last step could not be done."""
 
@@ -148,11 +148,11 @@ class ElectionStatus:
     epoch: int | None
     """The epoch that this instance leads in."""
     lease_left: float | None
-    """Until this instance may serve no longer, unless the lease is renewed."""
+    """Seconds until the lease ends, unless it is renewed."""
     running: int
     """Calls for the primary that run here."""
     primary: str | None
-    """The worker id of whoever leads, as far as this instance knows."""
+    """The worker id of the primary, as far as this instance knows."""
     primary_endpoint: str | None
     primary_epoch: int | None
 
