@@ -14,13 +14,13 @@ DRAINING           the server asked for no more calls: it is about to stop, or  
 SHUTDOWN           the list of members does not have the endpoint any more         fails at once
 =================  ==============================================================  ====================================
 
-The *standing* is what the load balancer goes by. It is no function of the state: a dial that is only under way takes
-back nothing of what speaks against an endpoint.
+The *standing* is what the load balancer goes by. It does not follow from the state alone: while a dial is under way,
+whatever spoke against the endpoint before still does.
 
 In TRANSIENT_FAILURE the machine orders a dial after each pause of the backoff. What was away must prove that it is
 back, by answering a ping: the kernel of a machine accepts connections for a process that is frozen. A server that is
-not zkrpc's cannot be asked. When a connection to such a one ends without a byte, to connect again would prove nothing;
-others are preferred for a while, longer each time, and then it gets another call.
+not zkrpc's cannot be asked. When a connection to such a server ends without a byte, to connect again would prove
+nothing; others are preferred for a while, longer each time, and then it gets another call.
 
 A call of a plain server may dial for itself and tell what came of it; it does not pass through CONNECTING then.
 """
@@ -157,7 +157,7 @@ class Close:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Report:
-    """Tell the channel. It comes after what is to be done, as the channel may have something to say to it."""
+    """Tell the channel. It is the last effect of a step, because the channel may call the subchannel back."""
 
     state: ConnectivityState
     standing: Standing
@@ -235,8 +235,8 @@ class ConnectivityMachine:
         self._step(_Event.HEARD)
 
     def receive_draining(self, now: float) -> None:
-        """The server asked for no more calls on a connection. If it is still a member after a rest, it is here to
-        stay."""
+        """The server asked for no more calls on a connection. It gets calls again if it is still a member after a
+        rest."""
         if self._step(_Event.DRAINED):
             self._timer = now + self._backoff.longest, _Event.RESTED
 
