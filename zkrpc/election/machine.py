@@ -280,8 +280,8 @@ class ElectionMachine:
             self._effects.append(StartHeartbeats() if beating else StopHeartbeats())
 
     def _continue(self, now: float) -> None:
-        """Takes the step that the state calls for, at the end of every input: the term begins for the application once
-        the epoch and a lease are both there; and a conversation begins, if one is due and none is going on."""
+        """Takes the step that the state calls for now: the term begins for the application once the
+        epoch and a lease are both there; and a conversation begins, if one is due and none is going on."""
         epoch = self.held_epoch(now)
         if self.state is ElectionState.CONFIRMING and epoch is not None:
             self._move(Trigger.LEASED)
