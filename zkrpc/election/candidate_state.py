@@ -20,14 +20,14 @@ from zkrpc.policies.backoff import Backoff
 from zkrpc.registry.formats import PrimaryRecord
 
 _CLOCKED_EPOCH = 10**12
-"""An election that has come this far counts from the clock; one below it began when they counted from 1, and does so
-still."""
+"""Epochs from here on are times in milliseconds since 1970. An election below it was begun by a version that counted
+from 1, and goes on counting by one."""
 _REMEDY = "nobody can be elected until somebody deletes that node or puts it right"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Participant:
-    """Who stands for what."""
+    """Which instance stands in which group's election."""
 
     paths: ElectionPaths
     instance: str
@@ -40,7 +40,7 @@ class Participant:
     """Unique to this process and group, so that a candidate whose create had no answer is found again."""
 
     def __post_init__(self) -> None:
-        """Raises ConfigError if that makes no candidate id."""
+        """Makes the candidate id. Raises ConfigError if the instance and ``unique`` cannot be one."""
         object.__setattr__(self, "candidate_id", candidate_id(self.instance, self.unique))
 
 
@@ -132,12 +132,12 @@ class CandidacyBackoff:
         self._failures: Counter[Reason] = Counter()
 
     def __repr__(self) -> str:
-        """What it is for, and how often."""
+        """Until when, and how often in a row each reason has come."""
         failures = {reason.value: times for reason, times in self._failures.items()}
         return f"<CandidacyBackoff until={self.until} {failures}>"
 
     def begin(self, reason: Reason, now: float) -> None:
-        """Something was given up for this reason; there are reasons that need no backoff."""
+        """Stays out of the queue from now on, if something given up for this reason calls for it."""
         pause = _PAUSES.get(reason)
         if pause is not None:
             self.until = now + pause.bound(self._failures[reason]) * (0.5 + 0.5 * self._rng())
@@ -148,7 +148,7 @@ class CandidacyBackoff:
         return self._failures[reason]
 
     def forgive(self, reason: Reason) -> None:
-        """It went well this time."""
+        """Ends the row of failures for this reason: the next one counts as the first."""
         del self._failures[reason]
 
     def lasts(self, now: float) -> bool:
@@ -182,20 +182,20 @@ class LookTimer:
         self._awaits_turn = False
 
     def __repr__(self) -> str:
-        """When and what for."""
+        """When to look, and whether another's turn is waited for."""
         return f"<LookTimer at={self.at} awaits_turn={self._awaits_turn}>"
 
     def begin(self, now: float) -> None:
-        """Everything is being looked at; the next time is the audit's, if nothing else is said."""
+        """A look has begun; the next one is an audit, unless ``wait`` sets an earlier time."""
         self.at = now + self._audit_interval * (0.8 + 0.4 * self._rng())
 
     def end(self) -> None:
-        """There is nothing to look at."""
+        """Nothing is to be looked at until ``begin``."""
         self.at = None
 
     def wait(self, candidacy: CandidateState, now: float, *, for_heir: bool, place: int, patience: float) -> None:
-        """Whose turn it is now: the heir's, or those ``place`` ones' before us, who have ``patience`` seconds for it;
-        or nobody's, because somebody leads. Then whoever comes next has all its time."""
+        """Says for whom we wait: for the named heir, or for the ``place`` candidates before us, who have ``patience``
+        seconds to claim; or, with neither, for the primary to go, after which those before us have all that time."""
         candidacy.patient = candidacy.patient or not for_heir
         candidacy.polite = True
         self._awaits_turn = place > 0 and not for_heir
@@ -205,7 +205,7 @@ class LookTimer:
             self.at = now + patience * (1 + _TURN * place)
 
     def is_over(self, candidacy: CandidateState, now: float) -> bool:
-        """Whether it is time to look; whoever we waited for has had its time then."""
+        """Whether it is time to look. If so, we no longer let those go first for whom we waited."""
         if self.at is None or now < self.at:
             return False
         self.at = None
@@ -239,14 +239,15 @@ class Eligibility:
         self._missing_since: float | None = None
 
     def __repr__(self) -> str:
-        """Whether, and since when not all is well."""
+        """Whether it may, and since when our node has been missing."""
         return f"<Eligibility may_stand={self.may_stand} missing_since={self._missing_since}>"
 
     def observe(self, membership: Membership, session_id: int | None, now: float) -> None:
-        """That is what our place looks like, in this session.
+        """Takes in what the registry says of us, while we have this session.
 
-        A new session has to be listed anew, and a node that is another's ends it at once. Without a session nothing new
-        is known and ``may_stand`` stays; a missing node cannot come back then, so it has its time anew afterwards.
+        After a new session we must be registered anew, and a node that somebody else holds ends it at once. Without a
+        session nothing new is known and ``may_stand`` stays; a node that is missing cannot come back then, so its time
+        begins anew afterwards.
         """
         if session_id is None:
             self._missing_since = None
@@ -261,5 +262,5 @@ class Eligibility:
             self.may_stand = False
 
     def next_timer(self) -> float | None:
-        """When to observe again without a reason."""
+        """When to observe again even if nothing has changed."""
         return self._missing_since + _MISSING_GRACE if self.may_stand and self._missing_since is not None else None

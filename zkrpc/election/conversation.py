@@ -20,20 +20,20 @@ _QUICK_REPEATS = 3
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Finished:
-    """A procedure returned this."""
+    """A procedure ended, and returned this."""
 
     value: Any
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Failed:
-    """A procedure came to nothing: what it was to look at has not been looked at."""
+    """A procedure was broken off by a failure; what it was to find out is not known."""
 
     reason: str
 
 
 class Conversation:
-    """At most one procedure, at most one request without an answer."""
+    """Runs at most one procedure, with at most one request without an answer."""
 
     def __init__(self, emit: Callable[[Request, float], None], rng: Callable[[], float]) -> None:
         self.connected = False
@@ -49,16 +49,16 @@ class Conversation:
         self._retry_at: float | None = None
 
     def __repr__(self) -> str:
-        """What is going on."""
+        """Whether there is a connection, whether a request is out, and how many failures in a row there were."""
         return f"<Conversation connected={self.connected} unanswered={self._unanswered} failures={self._failures}>"
 
     def connect(self) -> None:
-        """Requests would be sent from now on; what had to pause may begin at once."""
+        """There is a connection now: a pause after failures ends."""
         self.connected = True
         self._retry_at = None
 
     def disconnect(self) -> None:
-        """Requests would not be sent. What is unanswered will still be answered, by a failure at the least."""
+        """There is no connection: nothing begins. A request that is out will still be answered, maybe by a failure."""
         self.connected = False
 
     def is_free(self, now: float) -> bool:
@@ -87,19 +87,19 @@ class Conversation:
         self._ask(next(procedure), now)
 
     def abandon(self) -> None:
-        """Forgets the procedure; the answer to its last request will be of no interest."""
+        """Ends the procedure; the answer to its last request will be thrown away."""
         if self._procedure is not None:
             self._procedure.close()
             self._procedure = None
 
     def pause_if_repeated(self, now: float) -> None:
-        """Somebody else was faster; a few times in a row that needs no pause."""
+        """What was looked at changed in the meantime. After a few times in a row, the next look waits."""
         self._repeats += 1
         if self._repeats > _QUICK_REPEATS:
             self._back_off(now)
 
     def pause(self, now: float, seconds: float) -> None:
-        """Begins nothing for about so long."""
+        """Begins nothing for this long, less a random part of up to a half."""
         self._retry_at = now + seconds * (0.5 + 0.5 * self._rng())
 
     def receive_answer(self, answer: Answer | RequestFailure, now: float) -> Finished | Failed | None:
@@ -128,7 +128,7 @@ class Conversation:
         return None
 
     def settle(self) -> None:
-        """Things are in order; the next failure is a first one."""
+        """A procedure has found things in order: the next failure counts as the first in a row."""
         self._failures = self._repeats = 0
         self.failure = None
 

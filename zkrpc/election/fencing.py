@@ -28,11 +28,11 @@ class Fence:
     __slots__ = ("epoch",)
 
     def __init__(self, epoch: Epoch = NO_EPOCH) -> None:
-        """``epoch`` is what was kept from an earlier life, if there was one."""
+        """``epoch`` is the highest one seen before, if the store has kept it."""
         self.epoch = epoch
 
     def __repr__(self) -> str:
-        """The height."""
+        """The highest epoch seen."""
         return f"<Fence {self.epoch}>"
 
     def allows(self, epoch: Epoch) -> bool:
@@ -122,7 +122,7 @@ class SqlFence:
         raise StaleEpoch(f"epoch {epoch} of {self._group} is over, {seen} has begun", seen=seen, current=epoch)
 
     def _prepare(self) -> None:
-        """Makes the table and the group's row, once; whoever does the same at the same time is welcome."""
+        """Makes the table and the group's row, once; another process may be doing the same."""
         if self._prepared:
             return
         for statement, arguments in ((self._make, ()), (self._insert, (self._group, 0))):

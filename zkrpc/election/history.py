@@ -11,7 +11,7 @@ import dataclasses
 import json
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from zkrpc.election.candidate_state import Participant
 from zkrpc.election.effects import Order, Reason, RecordHistory, RecordTrouble, ReportPrimary, RequestFailure
@@ -25,17 +25,24 @@ log = logging.getLogger(__name__)
 LENGTH = 32
 """Entries kept."""
 _MAX_HISTORY = 64 * 1024
+_MAX_TROUBLE = 4096
+_MAX_TEXT = 300
+_MOST_TIMES = 10**9
+_MOST_PENDING = 8
 _LATEST = 253402214400.0
-"""The last day that has a date of four digits."""
+"""The last day whose year has four digits, in seconds since 1970."""
 _UNSAID = "ended without a word"
 _LOST_CONNECTION = tuple(
     one.value for one in (RequestFailure.NOT_SENT, RequestFailure.UNKNOWN, RequestFailure.SESSION_ENDED)
 )
 
+Line: TypeAlias = RecordHistory | RecordTrouble
+"""What is written into ZooKeeper for people to read."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """One primary's time."""
+    """One primary's term, as the list of former primaries has it."""
 
     epoch: Epoch
     instance: str
@@ -89,7 +96,7 @@ def _dump(terms: list[Term]) -> bytes:
 
 
 def _is_time(number: Any) -> bool:
-    """Anybody may have written anything: what is no number would not be JSON again, what is far off no date."""
+    """Whether it is a number that can be written as JSON again and shown as a date: anybody may have written there."""
     return type(number) in (int, float) and 0 <= number < _LATEST
 
 
@@ -105,14 +112,9 @@ def _term(entry: Any) -> Term | None:
     return Term(**{name: entry[name] for name in names})
 
 
-_MAX_RECORD = 4096
-_MAX_TEXT = 300
-_MOST_TIMES = 10**9
-
-
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TroubleRecord:
-    """What went wrong the last time this instance was elected."""
+    """Why an instance could not lead when it was elected last: what it says itself, in a node of its session."""
 
     why: str
     times: int = 1
@@ -126,7 +128,7 @@ class TroubleRecord:
     def parse(cls, value: bytes) -> TroubleRecord | None:
         """What ``dump`` wrote; None for anything else."""
         try:
-            fields = load_object(value, _MAX_RECORD)
+            fields = load_object(value, _MAX_TROUBLE)
         except RemoteProtocolError:
             return None
         why, times = fields.get("why"), fields.get("times")
@@ -136,17 +138,15 @@ class TroubleRecord:
 
 
 def _plain(text: str) -> str:
-    """One line that no terminal takes for a command."""
+    """The text as one line, without characters that a terminal would act on."""
     return legible(" ".join(text[: 2 * _MAX_TEXT].split()), _MAX_TEXT)
 
 
-_MOST_PENDING = 8
-
-Line = RecordHistory | RecordTrouble
-
-
 class Recorder:
-    """Keeps at most a few lines: the newest, if ZooKeeper cannot be written to for long."""
+    """What one participant has to tell people: who leads, at once; and lines for ZooKeeper, until they are written.
+
+    If nothing can be written for long, only the newest lines are kept.
+    """
 
     def __init__(self, participant: Participant, emit: Callable[[Order], None]) -> None:
         self.primary: PrimaryRecord | None = None
@@ -157,42 +157,42 @@ class Recorder:
         self._troubled = False
 
     def __repr__(self) -> str:
-        """Who leads, and how much is to be written."""
+        """Who leads, and how many lines are still to be written."""
         return f"<Recorder primary={self.primary} pending={len(self._pending)}>"
 
     def report(self, record: PrimaryRecord | None) -> None:
-        """Tells who leads, if that is news."""
+        """Has it reported who leads, if that has changed since the last report."""
         if record != self.primary:
             self.primary = record
             self._emit(ReportPrimary(record))
 
     def note(self, record: PrimaryRecord, reason: Reason | None) -> None:
-        """Has a line written: the term began (no reason), or ended for a reason."""
+        """Queues a line of the history: the term began (no reason), or ended for a reason."""
         self._pending.append(RecordHistory(path=self._participant.paths.history, record=record, reason=reason))
         del self._pending[:-_MOST_PENDING]
 
     def complain(self, why: str, times: int) -> None:
-        """Has it written why this instance cannot lead, and how often in a row that was so."""
+        """Queues why this instance cannot lead, and how often in a row it could not."""
         self._troubled = True
         self._tell(TroubleRecord(why=why, times=times).dump())
 
     def recover(self) -> None:
-        """This instance can lead, or wants to no more: takes back what was written."""
+        """Queues the removal of that: this instance leads again, or no longer stands."""
         if self._troubled:
             self._troubled = False
             self._tell(None)
 
     def pending(self) -> Line | None:
-        """The line to write next."""
+        """The line to write next; None if all are written."""
         return self._pending[0] if self._pending else None
 
     def strike(self, line: Line) -> None:
-        """That line is written, or never will be."""
+        """Forgets a line that has been written, or that ZooKeeper has refused."""
         if line in self._pending:
             self._pending.remove(line)
 
     def _tell(self, value: bytes | None) -> None:
-        """Only the newest word on it counts."""
+        """Replaces what was queued about this instance's trouble, if that is not written yet."""
         self._pending = [line for line in self._pending if isinstance(line, RecordHistory)]
         self._pending.append(
             RecordTrouble(path=self._participant.paths.trouble(self._participant.instance), value=value)
@@ -200,7 +200,7 @@ class Recorder:
 
 
 class Announcer:
-    """Tells people once what keeps an election from going on, and once that it does."""
+    """Logs once what keeps an election from going on, and once that it goes on."""
 
     def __init__(self, of: str) -> None:
         """``of`` is the group, for people."""
@@ -213,7 +213,7 @@ class Announcer:
         return f"<Announcer {self._of} trouble={self.trouble}>"
 
     def hear(self, trouble: str | None) -> None:
-        """That is how things are now. Of lost connections the session tells."""
+        """``trouble`` is what keeps it from going on now, or None. Lost connections are for the session to log."""
         if trouble == self.trouble or trouble in _LOST_CONNECTION:
             return
         if trouble is None:

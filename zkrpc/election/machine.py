@@ -109,7 +109,7 @@ class ElectionMachine:
         self._deadline: float | None = None
 
     def __repr__(self) -> str:
-        """State, epoch and what is going on."""
+        """Group, state, epoch and conversation."""
         epoch = f" epoch={self._term.epoch}" if self._term else ""
         return (
             f"<ElectionMachine {self.candidacy.participant.paths.root} {self.state.value}{epoch} {self.conversation!r}>"
@@ -182,7 +182,7 @@ class ElectionMachine:
             self._change_session(0, now)
 
     def receive_lease(self, lease: Lease, now: float) -> None:
-        """The process's heartbeat earned a lease."""
+        """The process's heartbeats have earned this lease."""
         self._lease = lease
         self._continue(now)
 
@@ -361,7 +361,7 @@ class ElectionMachine:
             self.recorder.report(None)
 
     def _change_session(self, session_id: int, now: float) -> None:
-        """What an earlier session owned is not ours; it is gone, or will be without us."""
+        """Forgets what an earlier session owned: ZooKeeper deletes it with that session."""
         self.candidacy.session_id = session_id
         self.candidacy.candidate = None
         self.candidacy.epoch_version = None
@@ -376,7 +376,7 @@ class ElectionMachine:
             self._move(Trigger.SESSION_CHANGED)
 
     def _leave(self, now: float) -> None:
-        """Nothing is ours any more: begin again, or rest."""
+        """Nothing in ZooKeeper is ours any more: stands again, if that is wanted."""
         self.conversation.abandon()
         self.backoff.begin(self._reason, now)
         self._term = None

@@ -78,7 +78,7 @@ class PlacementMachine:
         self._effects: list[HandOver] = []
 
     def __repr__(self) -> str:
-        """How much is led by whom."""
+        """How many groups each replica leads, and who is passed over for now."""
         led = Counter(holder for holder in self._holders.values() if holder is not None)
         unfit = f" unfit={sorted(self._unfit)}" if self._unfit else ""
         return f"<PlacementMachine {self._me} groups={len(self._holders)} led={dict(sorted(led.items()))}{unfit}>"
@@ -94,7 +94,7 @@ class PlacementMachine:
         return effects
 
     def receive_holder(self, group: str, holder: str | None, now: float) -> None:
-        """That instance leads the group now; to be said of each group once at the start."""
+        """The instance ``holder`` leads the group now, or nobody; to be told once for each group at the start."""
         before = self._holders.get(group)
         if group not in self._holders or before != holder:
             self._judge(group, before, holder, now)
@@ -102,7 +102,7 @@ class PlacementMachine:
             self._due = now + self._settle
 
     def receive_replicas(self, replicas: Collection[str], now: float) -> None:
-        """Those instances are there now."""
+        """These are the replicas that could lead now."""
         if frozenset(replicas) != self._replicas:
             self._replicas = frozenset(replicas)
             self._due = now + self._settle
@@ -126,7 +126,7 @@ class PlacementMachine:
             self._due = min(self._unfit.values())
 
     def _judge(self, group: str, before: str | None, holder: str | None, now: float) -> None:
-        """What the group's going from one to another says of the heir that we named for it."""
+        """Judges the heir that we named for the group by whether it took the group, and for how long it held it."""
         heir, at = self._handed.get(group, ("", 0.0))
         if not heir or holder == heir or (holder is None and before != heir):
             return
