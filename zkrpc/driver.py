@@ -3,9 +3,10 @@
 A machine decides and carries out nothing; a shell carries out and decides nothing. The loop between the two is the same
 for an election, a registration and a list of members, and it is written here once. One greenlet makes *turns*:
 
-1. ``observe`` tells the machine what the shell knows now. 2. ``handle_timer`` tells it the time. 3. ``obey`` carries
-out the machine's effects, one by one, until there are no more; then ``settled`` is called. 4. The greenlet waits for
-the machine's timer, for ``changed`` or for ``nudged``, whichever comes first.
+1. ``observe`` tells the machine what the shell knows now.
+2. ``handle_timer`` tells it the time.
+3. ``obey`` carries out the machine's effects, one by one, until there are no more; then ``settled`` is called.
+4. The greenlet waits for the machine's timer, for ``changed`` or for ``nudged``, whichever comes first.
 
 **What a machine must have** is :class:`Machine`: ``effects()`` gives each effect once, in order; ``next_timer()`` says
 when to call ``handle_timer(now)``, which may also be called early, or twice.
