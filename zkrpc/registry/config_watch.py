@@ -55,7 +55,13 @@ class ConfigWatch:
             return lambda: None
         watch = self._watch
         if watch is None:
-            watch = NodeWatch(self._session, self._paths.config, self._read, self._config, rng=self._rng)
+            watch = NodeWatch(
+                self._session,
+                self._paths.config,
+                self._read,
+                refresh_interval=self._config.refresh_interval,
+                rng=self._rng,
+            )
             self._watch = watch
         ticket = watch.add(callback)
 

@@ -59,7 +59,9 @@ class PrimaryWatches:
         if watch is None:
             read = PrimaryReader(path, self._config.max_record, lambda: self._session.histories).read
             # Also told if it is the same: a follower that lost the primary from sight wants to know that it stands.
-            watch = NodeWatch(self._session, path, read, self._config, rng=self._rng, repeating=True)
+            watch = NodeWatch(
+                self._session, path, read, refresh_interval=self._config.refresh_interval, rng=self._rng, repeating=True
+            )
             self._watches[group] = watch
         ticket = watch.add(callback)
 

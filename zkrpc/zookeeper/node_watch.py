@@ -14,7 +14,6 @@ from typing import Generic, TypeVar
 import gevent
 from gevent.event import Event
 
-from zkrpc.config import RegistryConfig
 from zkrpc.errors import ConfigError, CoordinationError, RemoteProtocolError, SessionSuspended
 from zkrpc.zookeeper.session import Session
 
@@ -36,7 +35,7 @@ class NodeWatch(Generic[T]):
         path: the node.
         read: what its bytes, or None while there is no node, mean. It may raise ConfigError or RemoteProtocolError to
             refuse them; that is logged once for each reason in a row.
-        config: ``refresh_interval`` is how often to look again without being told.
+        refresh_interval: seconds, at most, until the node is read again without being told.
         rng: gives floats in [0, 1).
         repeating: whether what was said before is told again when it was looked at again, for followers that may have
             come to doubt it.
@@ -47,8 +46,8 @@ class NodeWatch(Generic[T]):
         session: Session,
         path: str,
         read: Callable[[bytes | None], T],
-        config: RegistryConfig,
         *,
+        refresh_interval: float,
         rng: Callable[[], float],
         repeating: bool = False,
     ) -> None:
@@ -57,7 +56,7 @@ class NodeWatch(Generic[T]):
         self._session = session
         self._path = path
         self._read = read
-        self._interval = config.refresh_interval
+        self._interval = refresh_interval
         self._rng = rng
         self._repeating = repeating
         self._callbacks: dict[object, Callable[[T], None]] = {}
