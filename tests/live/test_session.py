@@ -177,7 +177,7 @@ def test_a_short_cut_keeps_the_session(
     assert told == [(before, session.password)]
     session.unwatch_state(changed)
     assert {record.name.partition(".")[0] for record in caplog.records} == {"zkrpc"}
-    assert not [record for record in caplog.records if record.name == "zkrpc.registry.kazoo"]
+    assert not [record for record in caplog.records if record.name == "zkrpc.zookeeper.kazoo"]
 
 
 def test_black_hole_under_traffic_is_noticed_before_the_session_expires(

@@ -69,7 +69,7 @@ from zkrpc.zookeeper.operations import ConnectString
 
 # kazoo warns at every attempt to connect, twice a second while a server is down. What matters of it is logged by the
 # session; lower this logger's level to see the rest.
-_kazoo_log = logging.getLogger("zkrpc.registry.kazoo")
+_kazoo_log = logging.getLogger("zkrpc.zookeeper.kazoo")
 if _kazoo_log.level == logging.NOTSET:
     _kazoo_log.setLevel(logging.ERROR)
 
