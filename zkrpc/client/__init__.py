@@ -3,7 +3,7 @@
 ==========================  ============================================================================================
 ``stub``                    one method per IDL method; binds arguments
 ``client``                  makes a Call of it, with a deadline that never exceeds that of the call being served
-``policy``                  pure: whose word counts: each value that says how calls are made, and who said it
+``policy``                  pure: which value is in effect of all that says how calls are made, and which source set it
 ``stack``                   deadline, retry, hedge, attempt: the order of the interceptors, each with its reason;
                             and the plan of a method, which is made before its first call
 ``observing``               what observers are told of calls, members and connections

@@ -259,8 +259,8 @@ class Client:
             self._router.follow(DEFAULT_GROUP)
 
     def explain(self, methods: Iterable[Method], options: CallOptions = DEFAULT_OPTIONS) -> Explanation:
-        """How this client makes calls of these methods with these options, whose word that is, and whom it picks, for
-        people."""
+        """The values in effect for calls of these methods with these options, with their sources, and the instances
+        that this client picks now; for people."""
         self._come_home()
         said = MethodConfig(timeout=options.timeout, idempotent=options.idempotent)
         explained = {method.name: self._policies.explain(method, said) for method in methods}

@@ -1,27 +1,27 @@
-"""Whose word counts: every value that says how calls are made, settled, and who said it.
+"""Whose word counts: the value in effect of everything that says how calls are made, and the source that set it.
 
-Each value is settled by itself, by the highest of those who said it:
+Each value is settled by itself: the source of the highest precedence that sets it wins.
 
-====================  =======================================================================
-who, lowest first     says
-====================  =======================================================================
-built-in default      something about everything
-IDL                   the author of the service: ``zkrpc.*`` behind a method
-service config        its operator, live: of all methods, or of one, which counts more
-client config         the author of the client: :class:`~zkrpc.config.ClientConfig`
-call options          whoever makes the call: ``options(...)`` of a stub
-====================  =======================================================================
+==========================  =================================================================
+source, the lowest first    set by
+==========================  =================================================================
+built-in default            zkrpc; every value has one
+IDL                         the author of the service: ``zkrpc.*`` annotations of a method
+service config              its operator, live; what it says of one method wins over the rest
+client config               the author of the client: :class:`~zkrpc.config.ClientConfig`
+call options                the caller: ``options(...)`` of a stub
+==========================  =================================================================
 
 A :class:`ResolvedMethod` has the values of one method, a :class:`ResolvedClient` those that hold for all calls of one
-client. Both carry, beside the values that the code goes by, a :class:`Setting` for each of them, which says whose word
-it is. They are settled when a config arrives, never while a call is made.
+client. Both carry a :class:`Setting` for each value, which names its source. They are made when a config arrives, and
+never while a call is made.
 
-Only the options come with the call. ``Client.invoke`` puts them above the settled values itself, as they must cost
-nothing; :meth:`PolicyTable.explain` says what comes of that, and a test holds the two together.
+Call options come with the call: ``Client.invoke`` applies them itself, because a look-up by options would cost more
+than the two comparisons. :meth:`PolicyTable.explain` follows the same rule, and a test compares the two.
 
-A hedge is a second copy of a call, so whoever sets it, it only holds for a method that is idempotent in effect.
+A hedge is a second copy of a call, so it is ignored for a method that is not idempotent, whichever source set it.
 
-It knows nothing of where a service config comes from, and does not apply what it settles.
+This module does not know where a service config comes from, and does not apply the values that it settles.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _OF_CLIENTS = ("balancing", "hash_key", "subset_size", "retry_ratio", "retry_res
 
 
 class Described(Protocol):
-    """What is asked about: a :class:`zkrpc.Method`, or what stands for one whose IDL is not at hand."""
+    """A method to settle the values of: a :class:`zkrpc.Method`, or a stand-in for one whose IDL is not at hand."""
 
     @property
     def name(self) -> str:
@@ -79,21 +79,21 @@ class Described(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One value and whose word it is, for people and programs."""
+    """One value in effect and the source that set it, for people and programs."""
 
     name: str
     """The field of :class:`ResolvedMethod` or of :class:`~zkrpc.config.ClientConfig`, as in ``breaker.window``."""
     value: Any
     """What is in effect; None for never, or for no limit."""
     source: str
-    """Who said it last: ``built-in default``, ``IDL``, ``service config``, ``client config`` or ``call options``."""
+    """``built-in default``, ``IDL``, ``service config``, ``client config`` or ``call options``."""
     note: str = ""
-    """Why the value is not what the source said, if it is not."""
+    """Why the value is not what the source set, if it is not."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedMethod:
-    """How one method is called; everything is said."""
+    """How one method is called: every value is settled."""
 
     timeout: float
     """Seconds for the whole call."""
@@ -104,12 +104,12 @@ class ResolvedMethod:
     max_attempts: int
     """Times one call may reach a server, the first included."""
     settings: tuple[Setting, ...] = dataclasses.field(default=(), compare=False, repr=False)
-    """The same values, and who said so."""
+    """The same values with their sources."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedClient:
-    """What holds for all calls of one client and not only its own config may say."""
+    """The values that hold for all calls of one client and that a service config may set, too."""
 
     balancing: str
     """How an instance is picked: one of :data:`zkrpc.config.BALANCING`."""
@@ -122,7 +122,7 @@ class ResolvedClient:
     retry_reserve: float
     """Further attempts a second on top of that."""
     settings: tuple[Setting, ...] = dataclasses.field(default=(), compare=False, repr=False)
-    """These values, and all others of the client's config that are not about single methods; and who said so."""
+    """These values and all others of the client's config that are not about single methods, with their sources."""
 
 
 class PolicyTable:
@@ -136,34 +136,34 @@ class PolicyTable:
         self.receive_service_config(ServiceConfig())
 
     def receive_service_config(self, config: ServiceConfig) -> None:
-        """The operator says something else from now on; calls that are under way go on as they began."""
+        """A new service config is in effect for calls that begin from now on."""
         self.service = config
         """The last one received; the empty one before that."""
         self.client = resolve_client(self._config, config)
-        """What holds for all calls now."""
+        """The values that hold for all calls now."""
         self._methods.clear()
 
     def resolve(self, method: Described) -> ResolvedMethod:
-        """How to call ``method`` now. One look-up, but for the first time after a change."""
+        """How ``method`` is called now: one look-up, except for the first time after a change."""
         resolved = self._methods.get(method)
         if resolved is None:
             resolved = self._methods[method] = resolve_method(method, self._config, self.service)
         return resolved
 
     def explain(self, method: Described, options: MethodConfig = MethodConfig()) -> list[Setting]:
-        """Each value that a call with these options has, and who said so."""
+        """The settings of a call of ``method`` with these options."""
         timeout, idempotent, hedge, attempts = self.resolve(method).settings
         words = ((OPTIONS, options),)
         timeout, idempotent = (_last_word(one.name, words, otherwise=one) for one in (timeout, idempotent))
         return [timeout, idempotent, _hedge_in_effect(hedge, idempotent.value), attempts]
 
     def __repr__(self) -> str:
-        """How many methods were asked about, and what the operator says."""
+        """How many methods are settled, and the service config."""
         return f"<PolicyTable {len(self._methods)} methods, {self.service}>"
 
 
 def resolve_method(method: Described, config: ClientConfig, service: ServiceConfig) -> ResolvedMethod:
-    """How a client of this config calls a method, as long as the service's config is this one."""
+    """How a client with this config calls a method under this service config."""
     words = list(_who_speaks_of(method, config, service))
     timeout, idempotent, hedge, attempts = (_last_word(name, words) for name in _OF_METHODS)
     settings = (timeout, idempotent, _hedge_in_effect(hedge, idempotent.value), attempts)
@@ -171,7 +171,7 @@ def resolve_method(method: Described, config: ClientConfig, service: ServiceConf
 
 
 def resolve_client(config: ClientConfig, service: ServiceConfig) -> ResolvedClient:
-    """What holds for all calls of a client of this config, as long as the service's config is this one."""
+    """The values that hold for all calls of a client with this config under this service config."""
     words = ((CLIENT, config), (SERVICE, service), (BUILT_IN, _DEFAULTS))
     shared = {name: _last_word(name, words) for name in _OF_CLIENTS}
     balancing, key = shared["balancing"].value, shared["hash_key"]
@@ -186,7 +186,7 @@ def resolve_client(config: ClientConfig, service: ServiceConfig) -> ResolvedClie
 
 
 _Words = Sequence[tuple[str, object]]
-"""Who says something, the last word first; what says None says nothing."""
+"""Sources and what they set, the highest precedence first; None sets nothing."""
 
 
 def _last_word(name: str, words: _Words, otherwise: Setting | None = None) -> Setting:
@@ -218,7 +218,7 @@ def _hedge_in_effect(hedge: Setting, idempotent: bool) -> Setting:
 
 
 def _fields_of(holder: Any, usual: Any, prefix: str = "") -> Iterator[Setting]:
-    """What only the client's config says. A value that is as usual was as good as not said."""
+    """The settings that only a client's config has. A value that equals the default counts as the default."""
     for field in dataclasses.fields(holder):
         value, default = getattr(holder, field.name), getattr(usual, field.name)
         if dataclasses.is_dataclass(value):

@@ -93,7 +93,7 @@ def close(stub: object) -> None:
 
 
 def explain(stub: object) -> Explanation:
-    """How calls of a stub are made, whose word that is, and whom they go to, as its client sees it now."""
+    """The values in effect for calls of a stub, with their sources, and the instances that its client picks now."""
     it = _stub(stub)
     return it._zkrpc_client.explain(it._zkrpc_interface.methods.values(), it._zkrpc_options)
 
