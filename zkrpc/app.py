@@ -34,6 +34,7 @@ from zkrpc.server.lifecycle import LifecycleState, Step
 from zkrpc.server.server import Server
 from zkrpc.service import Service
 from zkrpc.telemetry.observer import Observer, Observers, gather
+from zkrpc.telemetry.status import AppStatus
 
 _FORMATS: dict[str, Callable[[Instance, str], bytes]] = {"serverset": dump_serverset, "curator": dump_curator}
 """Format's name -> function that writes the record of an instance of a service."""
@@ -79,6 +80,16 @@ class App:
     def is_serving(self) -> bool:
         """True from the start until a stop begins."""
         return self.server.state is LifecycleState.SERVING
+
+    def status(self) -> AppStatus:
+        """How everything that is served here stands at this moment."""
+        return AppStatus(
+            service=self.service.name,
+            server=self.server.status(),
+            session=None if self.registry is None else self.registry.status(),
+            registration=None if self.registrar is None else self.registrar.status(),
+            elections=self.elections.status(),
+        )
 
     def begin_stop(self) -> None:
         """Starts to drain and returns at once."""
@@ -250,7 +261,7 @@ def connect(
         )
     if snapshot_dir is not None and not isinstance(zookeeper, str):
         raise ConfigError("a shared Registry keeps the snapshots of all its clients: Registry(..., snapshot_dir=...)")
-    registry, owned = open_registry(zookeeper, snapshot_dir=snapshot_dir)
+    registry, owned = open_registry(zookeeper, snapshot_dir=snapshot_dir, observers=observers)
     assert registry is not None
     try:
         client = Client(

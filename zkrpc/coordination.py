@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from zkrpc.belonging import keep, release
@@ -23,6 +23,8 @@ from zkrpc.forking import leave_behind
 from zkrpc.registry.registrar import Registrar
 from zkrpc.registry.resolver import ZooKeeperResolver
 from zkrpc.registry.schema import Paths
+from zkrpc.telemetry.observer import Observer, gather
+from zkrpc.telemetry.status import SessionStatus
 from zkrpc.zookeeper.session import Session
 
 _WITHDRAW_TIMEOUT = 2.0
@@ -35,7 +37,7 @@ class Registry:
 
     ``hosts`` is a connect string, ``host:port,host:port/chroot``. It connects in the background for ever; no call fails
     because ZooKeeper is away. ``snapshot_dir`` keeps each service's last members in a file, so that a client can start
-    while ZooKeeper is down.
+    while ZooKeeper is down. ``observers`` are told of the session and of requests.
     """
 
     def __init__(
@@ -45,14 +47,18 @@ class Registry:
         config: RegistryConfig | None = None,
         snapshot_dir: str | os.PathLike[str] | None = None,
         on_new_session: Callable[[int, bytes], None] | None = None,
+        observers: Iterable[Observer] = (),
     ) -> None:
         self.hosts = hosts
+        self._observers = gather(observers)
         self.config = config or RegistryConfig()
         self._snapshot_dir = Path(snapshot_dir) if snapshot_dir is not None else None
         self._open(on_new_session)
 
     def _open(self, on_new_session: Callable[[int, bytes], None] | None = None) -> None:
-        self._session: Session | None = Session(self.hosts, self.config, on_new_session=on_new_session)
+        self._session: Session | None = Session(
+            self.hosts, self.config, on_new_session=on_new_session, observers=self._observers
+        )
         self._resolvers: dict[str, ZooKeeperResolver] = {}
         self._leaving: list[Registrar | Elections] = []
         self._lease_keeper: LeaseKeeper | None = None
@@ -80,6 +86,10 @@ class Registry:
     def __exit__(self, *_: object) -> None:
         """Closes."""
         self.close()
+
+    def status(self) -> SessionStatus:
+        """How the session stands at this moment."""
+        return self.session.status()
 
     def resolver(self, service: str) -> ZooKeeperResolver:
         """The members of a service, kept current; one per service and process, closed with the registry."""
@@ -172,7 +182,7 @@ class Enrollment:
 
         Raises ConfigError if there is none and the service elects.
         """
-        self.registry, self._owned = open_registry(zookeeper)
+        self.registry, self._owned = open_registry(zookeeper, observers=self.elections.observers)
         if self.registry is None and self.elections.methods:
             raise ConfigError(
                 f"{', '.join(self.elections.methods)} of {self.service} need an elected primary, and electing one "
@@ -223,12 +233,15 @@ class Enrollment:
 
 
 def open_registry(
-    zookeeper: str | Registry | None, *, snapshot_dir: str | os.PathLike[str] | None = None
+    zookeeper: str | Registry | None,
+    *,
+    snapshot_dir: str | os.PathLike[str] | None = None,
+    observers: Iterable[Observer] = (),
 ) -> tuple[Registry | None, Registry | None]:
     """The registry to use, and the same one again if it was made here and the caller has to close it."""
     if zookeeper is None or isinstance(zookeeper, Registry):
         return zookeeper, None
     if not isinstance(zookeeper, str):
         raise ConfigError(f"zookeeper must be a connect string like 'host:port' or a zkrpc.Registry, got {zookeeper!r}")
-    made = Registry(zookeeper, snapshot_dir=snapshot_dir)
+    made = Registry(zookeeper, snapshot_dir=snapshot_dir, observers=observers)
     return made, made

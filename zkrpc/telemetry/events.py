@@ -229,10 +229,11 @@ class RequestAnswered(SessionEvent):
     """A request to ZooKeeper has an outcome."""
 
     operation: str
-    """``get``, ``create``, ``multi`` and so on."""
+    """``get``, ``create``, ``transaction`` and so on."""
     seconds: float
     error: str = ""
-    """``OutcomeUnknown`` if no answer came, ``SessionSuspended`` if nothing was sent, ``NodeMissing`` and so on."""
+    """``OutcomeUnknown`` if no answer came, ``SessionSuspended`` if nothing was sent; else what ZooKeeper answered,
+    such as ``NodeMissing``, which those who ask whether there is a node expect."""
 
 
 # -- registration

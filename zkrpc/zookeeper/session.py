@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent
@@ -36,10 +36,13 @@ from gevent.event import Event
 from zkrpc.belonging import Home, keep
 from zkrpc.config import RegistryConfig
 from zkrpc.errors import CoordinationError, SessionSuspended
+from zkrpc.telemetry.events import RequestAnswered, SessionChanged
+from zkrpc.telemetry.observer import Observer, Observers, gather
+from zkrpc.telemetry.status import SessionStatus
 from zkrpc.zookeeper.health import SessionHealth
 from zkrpc.zookeeper.link import Link
 from zkrpc.zookeeper.operations import ConnectString, SessionState
-from zkrpc.zookeeper.znodes import Znodes
+from zkrpc.zookeeper.znodes import Sender, Znodes
 
 _log = logging.getLogger(__name__)
 
@@ -60,12 +63,18 @@ class Session:
         config: RegistryConfig = RegistryConfig(),
         *,
         on_new_session: Callable[[int, bytes], None] | None = None,
+        observers: Iterable[Observer] = (),
     ) -> None:
         """``hosts`` is ``host:port,host:port/chroot``. ``on_new_session`` gets the id and the password of each session
-        in the control greenlet, before the first request of that session."""
+        in the control greenlet, before the first request of that session. ``observers`` are told of the session's
+        states and of requests."""
         self._config = config
         self._target = ConnectString.parse(hosts)
-        self.znodes = Znodes(self._send, self._target, config.max_payload)
+        self._observers = gather(observers)
+        send: Sender = self._send
+        if self._observers.want(RequestAnswered):
+            send = _telling(send, self._observers, str(self._target))
+        self.znodes = Znodes(send, self._target, config.max_payload)
         """Reads, writes and transactions."""
         self._on_new_session = on_new_session
         self._state = SessionState.CONNECTING
@@ -114,6 +123,20 @@ class Session:
         """How often ZooKeeper came back as another one, as far as it showed: what was seen before tells nothing of what
         is newer now."""
         return self._histories
+
+    def status(self) -> SessionStatus:
+        """How it stands at this moment."""
+        heard_at = self.last_ack_at
+        return SessionStatus(
+            hosts=str(self._target),
+            state=self.state.value,
+            session=_hex(self.session_id) or None,
+            timeout_asked=self._config.session_timeout,
+            timeout=self.timeout,
+            heard=None if heard_at is None else max(0.0, time.monotonic() - heard_at),
+            histories=self._histories,
+            explanation=self.explain(),
+        )
 
     def explain(self) -> str:
         """How it stands and, while there is no connection, for how long and why: for an error's text."""
@@ -178,7 +201,7 @@ class Session:
     def _become(self, state: SessionState) -> None:
         if self._state is state or self._state is SessionState.CLOSED:
             return
-        self._state = state
+        before, self._state = self._state, state
         if state is SessionState.LOST:
             self._identity = None
         if state in (SessionState.CONNECTED, SessionState.CLOSED):
@@ -187,6 +210,15 @@ class Session:
             self._settled.clear()
         for event in tuple(self._watchers):
             event.set()
+        self._observers.tell(
+            SessionChanged(
+                hosts=str(self._target),
+                before=before.value,
+                after=state.value,
+                session=_hex(self.session_id),
+                timeout=self.timeout,
+            )
+        )
 
     def _hear(self) -> None:
         """Called inside kazoo at every change: shuts the door at once, leaves the rest to the control greenlet."""
@@ -261,16 +293,34 @@ class Session:
             if self._state is SessionState.SUSPENDED:
                 self._become(SessionState.LOST)
             self._identity = identity
-            self._tell(identity)
+            if self._on_new_session is not None:
+                try:
+                    self._on_new_session(*identity)
+                except Exception:
+                    _log.exception("on_new_session failed")
         if link.identity == identity:
             link.admit()
             self._health.receive_connected(link.acknowledgements.timeout)
             _log.info("ZooKeeper session %#x connected, timeout %s s (%s)", identity[0], self.timeout, self._target)
             self._become(SessionState.CONNECTED)
 
-    def _tell(self, identity: tuple[int, bytes]) -> None:
-        if self._on_new_session is not None:
-            try:
-                self._on_new_session(*identity)
-            except Exception:
-                _log.exception("on_new_session failed")
+
+def _telling(send: Sender, observers: Observers, hosts: str) -> Sender:
+    """The same way to send a request, which tells what came of it."""
+
+    def send_and_tell(action: str, submit: Callable[[Any], Any], timeout: float | None) -> Any:
+        began, error = time.monotonic(), ""
+        try:
+            return send(action, submit, timeout)
+        except CoordinationError as failure:
+            error = type(failure).__name__
+            raise
+        finally:
+            seconds, operation = time.monotonic() - began, action.partition(" ")[0]
+            observers.tell(RequestAnswered(hosts=hosts, operation=operation, seconds=seconds, error=error))
+
+    return send_and_tell
+
+
+def _hex(session_id: int | None) -> str:
+    return "" if session_id is None else f"{session_id:#x}"
