@@ -9,6 +9,7 @@ import pytest
 from tests.client.test_member import Way
 from zkrpc.client.explanation import InstanceView, Probe, view_of, view_of_member, with_obstacle
 from zkrpc.client.member import Member
+from zkrpc.client.observing import status_of
 from zkrpc.config import ClientConfig
 from zkrpc.endpoint import Endpoint, Instance
 
@@ -81,7 +82,8 @@ def member() -> Member[Way]:
 
 def seen(one: Member[Way], *, picked: bool = False, kept: bool = False) -> InstanceView:
     """As its client sees it at time 1."""
-    return view_of_member(one, now=1.0, wall_now=1100.0, zone="a", picked=picked, kept=kept)
+    status = status_of(one, 1.0, is_picked=picked, is_kept=kept)
+    return view_of_member(one.instance, status, wall_now=1100.0, zone="a")
 
 
 def test_member_that_is_picked_has_nothing_against_it() -> None:

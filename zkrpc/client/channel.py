@@ -147,19 +147,11 @@ class Channel:
 
     def explain(self, wall_now: float) -> list[InstanceView]:
         """Every member as this client sees it, and why it is picked or not. ``wall_now`` is in seconds since 1970."""
-        now, load_balancer = self.clock(), self._balancer
-        picked = load_balancer.candidates(now)
+        instances = [member.instance for member in self._balancer.members.values()]
+        zone, warm_up = self.config.zone, self.config.warm_up
         return [
-            view_of_member(
-                member,
-                now=now,
-                wall_now=wall_now,
-                zone=self.config.zone,
-                warm_up=self.config.warm_up,
-                picked=member in picked,
-                kept=member in load_balancer.kept,
-            )
-            for member in load_balancer.members.values()
+            view_of_member(instance, status, wall_now=wall_now, zone=zone, warm_up=warm_up)
+            for instance, status in zip(instances, self.status().members, strict=True)
         ]
 
     def status(self) -> ClientStatus:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from zkrpc.balancing.warmup import WARM_UP
-from zkrpc.client.member import Member
+from zkrpc.client.connectivity import Standing
 from zkrpc.client.policy import Setting
 from zkrpc.endpoint import Instance
 from zkrpc.policies.breaker import BreakerState
+from zkrpc.telemetry.status import MemberStatus
 
 
 class Explanation(NamedTuple):
@@ -91,49 +92,40 @@ def view_of(
 
 
 def view_of_member(
-    member: Member[Any],
-    *,
-    now: float,
-    wall_now: float,
-    zone: str,
-    picked: bool,
-    kept: bool,
-    warm_up: float = WARM_UP,
+    instance: Instance, status: MemberStatus, *, wall_now: float, zone: str, warm_up: float = WARM_UP
 ) -> InstanceView:
     """What a client sees.
 
     Args:
-        member: the instance, with what its calls have taught.
-        now: monotonic seconds.
+        instance: as it is registered.
+        status: what the client's calls have taught of it.
         wall_now: wall-clock seconds since 1970, for its age.
         zone: where the client is; empty if zones do not matter.
-        picked: whether it is among those that calls are spread over.
-        kept: whether no list has it any more.
         warm_up: seconds for which the client spares a new instance.
     """
-    seen = view_of(member.instance, Probe(), wall_now=wall_now, zone=zone, warm_up=warm_up)
-    obstacles = (*seen.obstacles, *_doubts(member, now))
-    if not picked and not obstacles:
+    seen = view_of(instance, Probe(), wall_now=wall_now, zone=zone, warm_up=warm_up)
+    obstacles = (*seen.obstacles, *_doubts(status))
+    if not status.is_picked and not obstacles:
         obstacles = ("others are preferred: it is of another zone, or not in this client's subset",)
     remarks = list(seen.remarks)
-    if picked and obstacles:
+    if status.is_picked and obstacles:
         remarks += [f"{reason}, but so it is with too many of them" for reason in obstacles]
-    if kept:
+    if status.is_kept:
         remarks.append("the list of instances has lost it, together with most others; it stays while it answers")
-    return dataclasses.replace(seen, obstacles=() if picked else obstacles, remarks=tuple(remarks))
+    return dataclasses.replace(seen, obstacles=() if status.is_picked else obstacles, remarks=tuple(remarks))
 
 
-def _doubts(member: Member[Any], now: float) -> Iterator[str]:
-    if member.down:
-        yield member.connectivity.failure or "it said that it takes no more calls here"
-    if member.silent:
+def _doubts(status: MemberStatus) -> Iterator[str]:
+    if status.standing == Standing.DOWN.name.lower():
+        yield status.failure or "it said that it takes no more calls here"
+    if status.standing == Standing.SUSPECT.name.lower():
         yield "it gives no sign of life"
-    if member.breaker.state is BreakerState.PROBING:
+    if status.breaker == BreakerState.PROBING.value:
         yield "its breaker is open, and one call finds out whether to close it"
-    elif member.breaker.retry_at is not None:
-        yield f"its breaker is open, for another {max(0.0, member.breaker.retry_at - now):.1f} s"
-    if now < member.spared_until:
-        yield f"it has too much to do, and asked to be spared for another {member.spared_until - now:.2f} s"
+    elif status.probe_in is not None:
+        yield f"its breaker is open, for another {status.probe_in:.1f} s"
+    if status.spared_for is not None:
+        yield f"it has too much to do, and asked to be spared for another {status.spared_for:.2f} s"
 
 
 def with_obstacle(view: InstanceView, obstacle: str) -> InstanceView:
