@@ -1,11 +1,11 @@
 """What can be observed: one class for each kind of event, named after what has happened. Pure values.
 
-Every field is a plain value (text, number, truth, None), so ``dataclasses.asdict`` of an event can be written as JSON.
-Durations are in seconds, places are ``host:port``. ``service`` is the name in the registry; of a client with a fixed
-list of addresses, that list.
+Every field is a plain value (str, int, float, bool or None), so ``dataclasses.asdict`` of an event can be written as
+JSON. Durations are in seconds, endpoints and peers are ``host:port``. ``service`` is the service's name in the
+registry; for a client with a fixed list of addresses, it is that list.
 
 An ``error`` is the name of an exception's class, empty if there was none; ``declared`` tells whether the IDL declares
-that exception, which makes it an answer like any other. ``executed`` is ``no``, ``maybe`` or ``yes``, as
+that exception, so that it counts as a regular answer. ``executed`` is ``no``, ``maybe`` or ``yes``, as
 :class:`zkrpc.errors.Executed` has it.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 
 OTHER = "_OTHER"
-"""Stands for a method that the interface does not have, as a name that a peer has made up must not become a metric's
+"""Stands for any method that the interface does not have: a name that a peer has made up must not become a metric's
 label."""
 
 
@@ -43,7 +43,7 @@ class CallEvent(ClientEvent):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CallStarted(CallEvent):
-    """A program has made a call; however many attempts it takes, it is one."""
+    """A program has made a call. A call with several attempts starts once."""
 
     timeout: float
     """Seconds until its deadline."""
@@ -66,7 +66,7 @@ class CallFinished(CallEvent):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStarted(CallEvent):
-    """A client is about to pick an instance for a call, and to send it there."""
+    """A client is about to pick an instance for a call, and to send the call there."""
 
     attempt: int
     """The attempt's number, from 1."""
@@ -120,7 +120,7 @@ class MemberEvent(ClientEvent):
     """Something that has happened to one instance, as one client sees it."""
 
     instance: str
-    """The worker id; of a client with a fixed list of addresses, the address."""
+    """The worker id; for a client with a fixed list of addresses, the address."""
     endpoint: str
 
 
@@ -131,19 +131,20 @@ class MemberJoined(MemberEvent):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MemberLeft(MemberEvent):
-    """A client has given up an instance: the registry lists it no more, or lists another process in its place."""
+    """A client has dropped an instance: the registry no longer lists it, or lists another process in its place."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectivityChanged(MemberEvent):
-    """What a client thinks of the way to an instance has changed; :mod:`zkrpc.client.connectivity` has the states."""
+    """The connectivity or the standing of a client's subchannel has changed; :mod:`zkrpc.client.connectivity` has the
+    states."""
 
     state: str
     """gRPC's name for it in lower case, such as ``ready`` or ``transient_failure``; or ``draining``."""
     standing: str
-    """``well``; ``suspect`` if it gives no sign of life; ``down`` if it takes no calls."""
+    """``well``; ``suspect`` if the instance gives no sign of life; ``down`` if it takes no calls."""
     reason: str = ""
-    """Why no connection can be had; empty if there is no reason to expect that."""
+    """Why no connection can be expected; empty if nothing speaks against one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +152,7 @@ class BreakerOpened(MemberEvent):
     """A client prefers other instances, because too many calls to this one have failed."""
 
     seconds: float
-    """Until one call finds out how it is."""
+    """Seconds until one call probes the instance."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,10 +162,10 @@ class BreakerClosed(MemberEvent):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MemberSpared(MemberEvent):
-    """A client prefers other instances, because this one has said that it has too much to do."""
+    """A client prefers other instances, because this one has answered that it is overloaded."""
 
     seconds: float
-    """For how long."""
+    """Seconds for which it is avoided."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +199,7 @@ class ConnectionClosed(ConnectionEvent):
     seconds: float
     """How long it was open."""
     reason: str
-    """``draining`` if the server had asked for no more calls, ``silent`` if it gave no sign of life, or ``closed``."""
+    """``draining`` if the server had announced that it drains, ``silent`` if it gave no sign of life, or ``closed``."""
 
 
 # -- the ZooKeeper session
@@ -214,7 +215,7 @@ class SessionEvent(Event):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SessionChanged(SessionEvent):
-    """A ZooKeeper session has changed its state; :mod:`zkrpc.zookeeper.session` has all of them."""
+    """A ZooKeeper session has changed its state; :mod:`zkrpc.zookeeper.session` has all states."""
 
     before: str
     after: str
@@ -244,12 +245,12 @@ class RegistrationEvent(Event):
     """Something that has happened to the registration of an instance of this process."""
 
     path: str
-    """Its node in ZooKeeper."""
+    """The instance's node in ZooKeeper."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Registered(RegistrationEvent):
-    """The registry lists an instance, from now on or again."""
+    """The registry lists an instance from now on, for the first time or again."""
 
     session: str
     """The session's id in hex."""
@@ -257,21 +258,21 @@ class Registered(RegistrationEvent):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationWithdrawn(RegistrationEvent):
-    """The registry lists an instance no longer, as was wanted."""
+    """The registry no longer lists an instance, as intended."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationConflicted(RegistrationEvent):
-    """Somebody else holds the node of an instance."""
+    """The node of an instance belongs to another session, and is not one that this instance may replace."""
 
     reason: str
     successor: bool
-    """Whether it is one that replaces this process on purpose."""
+    """Whether the holder is a process that replaces this one on purpose."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationFailed(RegistrationEvent):
-    """A step of the registration of an instance has failed; it is tried again."""
+    """A step of the registration of an instance has failed, and is tried again."""
 
     error: str
 
@@ -291,7 +292,7 @@ class ElectionEvent(Event):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Elected(ElectionEvent):
-    """A candidate has won an election; ``on_elected`` runs, and calls for the primary wait for it."""
+    """A candidate has won an election; ``on_elected`` runs, and calls for the primary wait until it has returned."""
 
     epoch: int
 
@@ -305,13 +306,13 @@ class Synchronised(ElectionEvent):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Deposed(ElectionEvent):
-    """A primary serves no longer, or an elected one never will in that epoch; ``on_deposed`` runs."""
+    """A primary has stopped serving, or has lost its epoch before it served; ``on_deposed`` runs."""
 
     epoch: int
     reason: str
     """As the history of primaries has it, such as ``lease ended`` or ``handed over``."""
     voluntary: bool
-    """Whether it left on purpose, so that a successor need not wait."""
+    """Whether the primary left on purpose, so that a successor need not wait."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,7 +327,7 @@ class PrimaryChanged(ElectionEvent):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CandidacyEnded(ElectionEvent):
-    """A candidate owns nothing of the election any more, and stands no longer."""
+    """A candidate has withdrawn from its election: none of its nodes are left there."""
 
 
 # -- a server
@@ -357,14 +358,14 @@ class DrainStarted(ServerEvent):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class DrainStepTaken(ServerEvent):
-    """A server has done one step of its stop; :mod:`zkrpc.server.lifecycle` has all of them, in their order."""
+    """A server has done one step of its stop; :mod:`zkrpc.server.lifecycle` has all steps, in their order."""
 
     step: str
     """The step's name in lower case, such as ``hand_over``, ``withdraw`` or ``close_idle``."""
     seconds: float
     """How long it took."""
     error: str = ""
-    """Why it could not be done; the stop goes on."""
+    """Why the step failed, empty if it did not; the stop goes on."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -413,7 +414,7 @@ class RequestFinished(ServerEvent):
     queued: float
     """Seconds from the request's last byte until it was dispatched."""
     seconds: float
-    """Seconds from then on until the answer was there, which is what the handler and its interceptors took."""
+    """Seconds from the dispatch to the answer: the time of the handler and its interceptors."""
     error: str = ""
     declared: bool = False
     executed: str = "yes"
@@ -439,8 +440,8 @@ class RequestRefused(ServerEvent):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class HubBlocked(Event):
-    """Something has kept the event loop of this process from running; no call was served meanwhile."""
+    """The event loop of this process was blocked; no call was served meanwhile."""
 
     seconds: float
     place: str
-    """What blocked it, as far as that could be found out."""
+    """Where it was blocked, as far as that could be found out."""

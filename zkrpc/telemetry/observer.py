@@ -1,8 +1,8 @@
-"""Observers, and how they are told of events. Pure.
+"""Observers, and how events are passed to them. Pure.
 
-An object that tells events takes observers when it is made and gathers them into an :class:`Observers`, which it asks
-once whether a kind of event is wanted. If it is not, the code that runs is the code without observers; only rare
-events, such as a connection that opens, are told without asking first.
+An object that emits events takes observers when it is made, gathers them into an :class:`Observers`, and asks this once
+whether a kind of event is wanted. If no observer wants that kind, the object runs the same code as without observers.
+Only rare events, such as the opening of a connection, are passed on without asking first.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Observer:
     ``receive`` runs where the event happens: in the greenlet of a call, or in the event loop itself, while other calls
     wait. It must return at once and must not wait for anything, not even for a lock that may be held for long: put work
     that takes time into a queue for a thread or a greenlet of your own. Its exceptions are logged once for each kind of
-    event, and do not affect what is observed. The events of one call come in one context (:mod:`contextvars`), those of
-    a hedged call's second copy in a copy of it.
+    event, and do not affect the observed call or connection. The events of one call come in one context
+    (:mod:`contextvars`), those of a hedged call's second copy in a copy of that context.
     """
 
     kinds: Iterable[type[Event]] = (Event,)
@@ -40,7 +40,7 @@ _Receive = Callable[[Event], object]
 class Observers:
     """The observers of one object. Raises ConfigError for an object that is not an Observer.
 
-    It is iterable, so that it can be passed on wherever observers are accepted.
+    An Observers is iterable, so that it can be passed on wherever observers are accepted.
     """
 
     __slots__ = ("_complained", "_found", "_observers")

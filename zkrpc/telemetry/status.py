@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PeerStatus:
-    """What one peer address uses of a server: an IPv4 address, or the network of an IPv6 one."""
+    """The resources of a server that one peer uses. A peer is an IPv4 address, or the network of an IPv6 address."""
 
     address: str
     connections: int
@@ -29,12 +29,12 @@ class ServerStatus:
     service: str
     interface: str
     endpoint: str | None
-    """The address at which it listens, ``host:port``; None before."""
+    """The address at which it listens, ``host:port``; None before it listens."""
     state: str
     """``starting``, ``serving``, ``draining`` or ``stopped``."""
     accepts_calls: bool
     announced_draining: bool
-    """Whether connected peers were asked to send their calls elsewhere."""
+    """Whether connected peers were told that the server drains, so that they send their calls elsewhere."""
     connections: int
     max_connections: int
     running: int
@@ -60,7 +60,7 @@ class MemberStatus:
     """One instance, as a client sees it."""
 
     instance: str
-    """The worker id; of a client with a fixed list of addresses, the address."""
+    """The worker id; for a client with a fixed list of addresses, the address."""
     endpoint: str
     zone: str
     version: str
@@ -78,7 +78,7 @@ class MemberStatus:
     probe_in: float | None
     """Seconds until one call probes whether to close the breaker; None unless it is open."""
     spared_for: float | None
-    """Seconds for which it gets no calls, as it asked for; None if it did not ask."""
+    """Seconds for which it gets no calls, because it answered that it is overloaded; None if it did not."""
     in_flight: int
     """Calls of this client that wait for its answer."""
     latency: float | None
@@ -86,7 +86,7 @@ class MemberStatus:
     is_picked: bool
     """Whether it is among those that calls are spread over."""
     is_kept: bool
-    """Whether it is missing from the current list, and is kept while it answers."""
+    """Whether the current list lacks it, and the client keeps it because it answers."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +118,8 @@ class SessionStatus:
     heard: float | None
     """Seconds since the newest message that ZooKeeper has acknowledged was sent."""
     histories: int
-    """How often ZooKeeper came back as another one."""
+    """How often the session has found that ZooKeeper's transactions are not those that it knew (another ensemble, or
+    lost data)."""
     explanation: str
     """The state in words and, while there is no connection, for how long and why."""
 
