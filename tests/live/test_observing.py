@@ -60,8 +60,9 @@ def leads(app: zkrpc.App) -> bool:
 
 def test_observer_hears_the_whole_story(scene: Scene) -> None:
     """Session, registration, election, calls, a call that is sent again, a hand-over, a drain, in one order."""
-    first, second = scene.serve("w1"), scene.serve("w2")
+    first = scene.serve("w1")
     eventually(lambda: leads(first))
+    second = scene.serve("w2")
     with zkrpc.connect(IDL.Ledger, "ledger", zookeeper=scene.zookeeper, observers=[scene.listener]) as stub:
         assert stub.add(1) == 1
         first.stop()
