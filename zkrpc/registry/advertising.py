@@ -1,7 +1,7 @@
-"""What address an instance registers, and whether anybody can use it.
+"""Which address an instance registers, and whether clients can reach it.
 
-Callers take the address from ZooKeeper as it is. One that means "this host" sends each of them to its own host, which
-is right as long as everybody is on one machine, ZooKeeper too, and otherwise the most common mistake that there is.
+Clients use the address from ZooKeeper as it is. A loopback address sends each client to its own host, which is right as
+long as all processes, ZooKeeper's too, are on one machine, and is the most common mistake otherwise.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ _WILDCARDS = ("", "0.0.0.0", "::")
 
 
 def choose_endpoint(bound: Endpoint, advertise: str | None, hosts: str) -> Endpoint:
-    """Where clients shall call: what was asked for, or the bound address; for a wildcard this host's towards ZooKeeper.
+    """The endpoint to register: ``advertise`` if given, else the bound one, in which a wildcard is replaced by the
+    address of the interface that leads to ZooKeeper.
 
     ``advertise`` is a host, or a host and port; ``hosts`` is ZooKeeper's connect string. Raises ConfigError for an
-    address that nobody can connect to, and CoordinationError if none can be found. Warns of one that only this host
-    can reach, if ZooKeeper is elsewhere.
+    address that no client can connect to, and CoordinationError if none can be found. Logs a warning for one that only
+    this host can reach, if ZooKeeper is on another.
     """
     target = ConnectString.parse(hosts)
     chosen = read_advertised(advertise, bound.port) if advertise else bound
@@ -46,8 +47,8 @@ def choose_endpoint(bound: Endpoint, advertise: str | None, hosts: str) -> Endpo
 
 
 def read_advertised(text: str, port: int) -> Endpoint:
-    """``host``, ``host:port``, ``[v6]:port``, ``[v6]`` or a bare IPv6 address. Raises ConfigError for what is none of
-    them, and for an address that is no place to connect to."""
+    """``host``, ``host:port``, ``[v6]:port``, ``[v6]`` or a bare IPv6 address. Raises ConfigError for any other text,
+    and for a wildcard address or port 0."""
     plain = text.strip()
     if _literal(plain.removeprefix("[").removesuffix("]")) is not None and ":" in plain:
         plain = f"[{plain.removeprefix('[').removesuffix(']')}]"
@@ -61,7 +62,8 @@ def read_advertised(text: str, port: int) -> Endpoint:
 
 
 def means_this_host(host: str) -> bool:
-    """Whether a host's name or address leads to whoever uses it: a loopback address, or a name that has no other."""
+    """Whether a host's name or address leads back to the host that uses it: a loopback or wildcard address, or a name
+    that has no other."""
     literal = _literal(host)
     if literal is not None:
         return _is_loopback(literal)
@@ -85,7 +87,7 @@ def _is_loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool
 
 
 def _towards(target: ConnectString, *, only_ipv4: bool) -> str:
-    """This host's own address on the way to the first ZooKeeper server that there is a way to; nothing is sent."""
+    """The local address of the route to the first ZooKeeper server that has one. No packet is sent."""
     failure: OSError | None = None
     for server in target.servers:
         try:

@@ -1,7 +1,7 @@
-"""Follows the config of one service, for those who asked, and tells them.
+"""Follows the config of one service, and passes each change to its followers.
 
-One :class:`~zkrpc.zookeeper.node_watch.NodeWatch` of the config's node, from the first who asks to the last who leaves.
-Nobody depends on it: whoever was told nothing yet does what the IDL and the built-in defaults say.
+There is one :class:`~zkrpc.zookeeper.node_watch.NodeWatch` of the config's node while there is a follower. Calls do not
+wait for it: until the config is known, the IDL and the built-in defaults apply.
 
 ===================  ============================================
 the node             followers hear
@@ -27,7 +27,7 @@ Callback = Callable[[ServiceConfig], None]
 
 
 class ConfigWatch:
-    """The config of one service; one watch, however many follow it."""
+    """The config of one service: one watch for all followers."""
 
     def __init__(
         self, session: Session, service: str, config: RegistryConfig = RegistryConfig(), *, rng: Callable[[], float]
@@ -41,7 +41,7 @@ class ConfigWatch:
         self._closed = False
 
     def __repr__(self) -> str:
-        """The service, and what is known."""
+        """The service, and its config if it is known."""
         told = "not followed" if self._watch is None else self._watch.last or "nothing known"
         return f"<ConfigWatch {self._paths.service} {told}>"
 
@@ -49,7 +49,7 @@ class ConfigWatch:
         """Calls back with the newest good config: now if it is known, and at every change. After ``close`` it does
         nothing.
 
-        A callback must not wait; what it raises is logged. Returns a function that ends it.
+        A callback must not wait; what it raises is logged. Returns a function that ends the following.
         """
         if self._closed:
             return lambda: None
@@ -72,7 +72,7 @@ class ConfigWatch:
         return unfollow
 
     def close(self) -> None:
-        """Ends the watch, at once; nobody is called back any more."""
+        """Ends the watch at once; no follower is called back any more."""
         self._closed = True
         if self._watch is not None:
             self._watch.close()

@@ -1,11 +1,11 @@
-"""What a member's record looks like: Twitter ServerSet and Curator x-discovery JSON, written byte for byte as their own
-libraries write them, and read with suspicion. Knows nothing of paths, sessions or time.
+"""The formats of a member's record: Twitter ServerSet and Curator x-discovery JSON, written byte for byte as their own
+libraries write them, and read as untrusted input. Knows nothing of paths, sessions or time.
 
-Both carry our facts in their string-to-string metadata under ``zkrpc.*`` keys; a fact at its default is left out.
-Readers of either kind ignore keys they do not know, and so do we. A record is immutable: Finagle reads it once, so
+Both carry zkrpc's own facts in their string-to-string metadata under ``zkrpc.*`` keys; a fact at its default is left
+out. Readers of both formats ignore unknown keys, and so does this one. A record is immutable: Finagle reads it once, so
 leaving service means deleting the node, and changing a record means replacing it.
 
-What a primary's node says is our own format: a JSON object, of which the election and every client are readers.
+The record in a primary's node has a format of zkrpc's own: a JSON object, read by the election and by every client.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from zkrpc.legible import legible
 from zkrpc.registry.schema import MEMBER_PREFIX, worker_id_of
 
 MAX_RECORD = RegistryConfig().max_record
-"""Bytes; the default of ``RegistryConfig.max_record``. We write nothing that we would not read."""
+"""Bytes; the default of ``RegistryConfig.max_record``. Longer records are neither read nor written."""
 
 LAUNCH = "launch"
 """Metadata key of the launch id: one run of a supervisor, or of a process that has none."""
 PID = "pid"
-"""Metadata key of the process id: for people only."""
+"""Metadata key of the process id, which is for people only."""
 SESSION_TIMEOUT = "session_timeout"
-"""Metadata key of the seconds that an instance asks its session to have: who follows it under its name knows by them
-how long it may have to wait."""
+"""Metadata key of the session timeout, in seconds, that an instance asks for. An instance that takes over its worker id
+reads from this how long it may have to wait."""
 
 _WEIGHT = "zkrpc.weight"
 _ZONE = "zkrpc.zone"
@@ -63,10 +63,11 @@ _URI_SPEC = {
 
 
 def dump_serverset(instance: Instance, service: str = "") -> bytes:
-    """The record as Twitter's ServerSet writes it: keys in Gson's order, ``shard`` and ``metadata`` absent when unset.
+    """An instance's record as Twitter's ServerSet writes it: keys in Gson's order, no ``shard`` or ``metadata`` when
+    unset.
 
     ``additionalEndpoints`` is always there because scales, Armeria and twitter/commons refuse records without it. The
-    format does not name the ``service``; it is taken so that both formats are written alike.
+    format does not contain the service's name; the parameter exists so that both ``dump`` functions are called alike.
     """
     document: dict[str, Any] = {
         "serviceEndpoint": {"host": instance.endpoint.host, "port": instance.endpoint.port},
@@ -82,7 +83,8 @@ def dump_serverset(instance: Instance, service: str = "") -> bytes:
 
 
 def dump_curator(instance: Instance, service: str) -> bytes:
-    """The record as Curator writes it in compatible mode with Spring Cloud's payload: nulls written, no ``enabled``."""
+    """An instance's record as Curator writes it in compatible mode with Spring Cloud's payload: nulls written, no
+    ``enabled``."""
     metadata = {_SPRING_STATUS: "UP", **_metadata_of(instance, _SPRING_STATUS)}
     if instance.shard is not None:
         metadata[_SHARD] = str(instance.shard)
@@ -101,10 +103,10 @@ def dump_curator(instance: Instance, service: str) -> bytes:
 
 
 def parse_record(name: str, payload: bytes, *, max_record: int = MAX_RECORD) -> Instance | None:
-    """The instance in the node ``name``, of either format, or None if it says that it is not in service.
+    """The instance in the node ``name``, of either format; None if the record says that it is not in service.
 
     The id comes from the node's name, which ZooKeeper keeps unique, not from the record. Raises RemoteProtocolError
-    with the reason for anything that is not a usable record; never anything else, whatever the bytes.
+    with the reason for anything that is not a usable record, and no other exception.
     """
     document = load_object(payload, max_record)
     if "serviceEndpoint" in document:
@@ -116,7 +118,7 @@ def parse_record(name: str, payload: bytes, *, max_record: int = MAX_RECORD) -> 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PrimaryRecord:
-    """Who leads a group, as everybody may read it in the primary's node."""
+    """The content of a primary's node: who leads the group."""
 
     epoch: int
     instance: str
@@ -131,7 +133,8 @@ class PrimaryRecord:
 
     @classmethod
     def parse(cls, payload: bytes, *, max_record: int = MAX_RECORD) -> PrimaryRecord | None:
-        """What ``dump`` wrote; None for anything else: somebody leads, and it is not known where."""
+        """Reads what ``dump`` wrote; None for anything else, which means that there is a primary at an unknown
+        endpoint."""
         try:
             document = load_object(payload, max_record)
             epoch, instance, place = document.get("epoch"), document.get("instance", ""), document.get("endpoint")
@@ -144,10 +147,10 @@ class PrimaryRecord:
 
 
 def load_object(payload: bytes, max_size: int, what: str = "a record") -> dict[str, Any]:
-    """The JSON object in an untrusted ``payload``; ``what`` it is stands in the error.
+    """The JSON object in an untrusted ``payload``. ``what`` names the payload in errors.
 
-    Raises RemoteProtocolError for anything else: more bytes than ``max_size``, nesting without end, huge numbers and
-    half surrogates are all answered the same way.
+    Raises RemoteProtocolError for anything else, including more than ``max_size`` bytes, too deep nesting, huge numbers
+    and unpaired surrogates.
     """
     if len(payload) > max_size:
         _refuse(f"{what} of {len(payload)} bytes is over {max_size}")
@@ -155,7 +158,7 @@ def load_object(payload: bytes, max_size: int, what: str = "a record") -> dict[s
         text = payload.decode()
         document = json.loads(text, parse_constant=_refuse_constant)
         if "\\u" in text:
-            # An escaped half surrogate decodes, and then breaks whoever prints or stores it.
+            # An escaped unpaired surrogate decodes, and raises later, when it is printed or stored.
             json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as exc:
         raise RemoteProtocolError(f"{what} that is not JSON: {legible(exc, 100)}") from exc
@@ -170,12 +173,13 @@ def launch_of(payload: bytes) -> str:
 
 
 def session_timeout_of(payload: bytes) -> float | None:
-    """The seconds that the record's writer asked its session to have; None if it does not say."""
+    """The session timeout in seconds that the record's writer asked for; None if the record does not say."""
     return read_session_timeout(_identity(payload)[3])
 
 
 def read_session_timeout(text: str) -> float | None:
-    """The seconds that an instance's metadata says under ``SESSION_TIMEOUT``; None if they cannot be."""
+    """The session timeout in seconds, from an instance's metadata under ``SESSION_TIMEOUT``; None if it is missing or
+    not plausible."""
     try:
         seconds = float(text)
     except ValueError:
@@ -184,7 +188,7 @@ def read_session_timeout(text: str) -> float | None:
 
 
 def describe_record(payload: bytes) -> str:
-    """One phrase for people: where and what wrote this record, as far as it can be read."""
+    """One phrase for people: the endpoint, process and launch that wrote this record, as far as it can be read."""
     place, launch, pid, _ = _identity(payload)
     return f"{place} (pid {legible(pid or 'unknown', 64)}, launch {legible(launch or 'unknown', 64)})"
 
@@ -202,7 +206,8 @@ def _identity(payload: bytes) -> tuple[str, str, str, str]:
 
 
 def _dump(instance: Instance, document: dict[str, Any]) -> bytes:
-    """The bytes, after reading them back: what we would refuse from others is not written either."""
+    """The record's bytes, after reading them back: a record that ``parse_record`` would refuse is not written
+    either."""
     try:
         payload = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
         read_back = parse_record(MEMBER_PREFIX + instance.id, payload)
@@ -214,7 +219,7 @@ def _dump(instance: Instance, document: dict[str, Any]) -> bytes:
 
 
 def _metadata_of(instance: Instance, *reserved: str) -> dict[str, str]:
-    """Our facts, defaults left out, followed by the instance's own metadata."""
+    """zkrpc's facts, without those at their defaults, followed by the instance's own metadata."""
     clash = sorted(instance.metadata.keys() & _FACTS.union(reserved))
     if clash:
         raise ConfigError(f"metadata keys {', '.join(clash)} are zkrpc's own; set the instance's fields instead")

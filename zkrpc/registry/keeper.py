@@ -1,8 +1,7 @@
-"""Keeps the last members of a service in a file, whatever becomes of the disk under it.
+"""Keeps the last members of a service in a file, without being held up by a disk that fails.
 
-The file only matters to a process that starts while ZooKeeper is down, so no trouble with it is worth more than a line
-in the log when it begins and one when it ends: the disk is full, the folder may not be written to, or the disk does not
-answer at all.
+The file only matters to a process that starts while ZooKeeper is down. So if it cannot be written (the disk is full,
+the directory is not writable, the disk does not answer), that is logged once when it begins and once when it ends.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from zkrpc.registry.snapshot_file import load_snapshot, save_snapshot
 _log = logging.getLogger(__name__)
 
 _PATIENCE = 2.0
-"""Seconds that whoever follows the members waits for the disk."""
+"""Seconds for which the resolver waits for the disk."""
 
 
 class SnapshotKeeper:
@@ -32,16 +31,16 @@ class SnapshotKeeper:
         self._writing: Any = None
 
     def __repr__(self) -> str:
-        """Where, and what is wrong with it."""
+        """The path, and why the file cannot be written."""
         return f"<SnapshotKeeper {self._file} {self._trouble or 'ok'}>"
 
     def load(self) -> tuple[Instance, ...]:
-        """The members in the file; none if it is of no use."""
+        """The members in the file; none if the file cannot be used."""
         return load_snapshot(self._file, self._service)
 
     def save(self, snapshot: Snapshot) -> None:
-        """Replaces the file, or says once why it cannot. While the disk does not answer nothing more is asked of it:
-        a thread that waits for it is one that others do not have."""
+        """Replaces the file, or logs once why it cannot. While a write hangs no other is started, as each would block
+        one more thread of the pool."""
         if self._writing is not None and not self._writing.ready():
             return
         # In a thread: waiting for the disk would hold up every greenlet of this hub.
@@ -66,7 +65,7 @@ class SnapshotKeeper:
 
 
 def _save(file: Path, snapshot: Snapshot) -> str | None:
-    """In a thread; why it failed."""
+    """Runs in a thread; returns why it failed, or None."""
     try:
         save_snapshot(file, snapshot)
     except (OSError, ValueError) as error:

@@ -1,17 +1,18 @@
-"""What two listings of the same members say when they are laid side by side, with the marks to help.
+"""Finds out which members' nodes were replaced between two listings.
 
-Pure values. The parent of the members counts the creations and deletions of its children. Where that counter moved by
-more than the names that came and went, something happened under names that stayed: a node was replaced, or came and
-went. Which, the counter does not say.
+Pure values. ZooKeeper counts the creations and deletions of the children of the members' parent (``cversion``). If that
+counter moved by more than the names that were added or removed, a node was replaced by one of the same name, or was
+created and deleted between the listings. The counter does not tell which.
 
-The *marks* do: with each node our registrars make another one, elsewhere, whose name tells the digest of the record.
-They are listed only when something is hidden, so they cost nothing while members come and go in the open. Whoever has
-not exactly the mark of the record that we hold is suspected: it has another one, or two since an old session has not
-ended yet, or none because others registered it. The marks are listed after the members, so what was replaced in
-between is suspected already, or the next time; and what was read in the meantime is not suspected for it.
+The *marks* do: with each member's node, zkrpc's registrars create another node, elsewhere, whose name contains the
+digest of the record. Marks are listed only when the counter shows changes that the names do not, so they cost nothing
+otherwise. A member is suspected to be replaced unless it has exactly one mark, with the digest of the record that was
+read: it may have the mark of another record, two marks as an old session has not ended yet, or none because another
+library registered it. The marks are listed after the members, so a member that is replaced between the two is suspected
+either now or at the next listing; one whose new record was read in the meantime is not suspected.
 
-If all that is explained is less than the counter says, somebody replaced a node and left its mark as it was. Then
-nothing is believed, and all records are to be read.
+If the suspected members explain fewer changes than the counter shows, a node was replaced without a new mark. Then the
+marks are not relied on, and all records are to be read.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from zkrpc.registry.schema import read_mark
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The children of the members' parent, and how the parent stood at that very moment."""
+    """The children of the members' parent, and the parent's counters at the same moment."""
 
     names: frozenset[str]
     created_zxid: int
-    """Which parent it is: another after it was deleted and made again."""
+    """The transaction that created the parent; it changes if the parent is deleted and created again."""
     changes: int
     """Creations and deletions of children so far, modulo 2**32."""
     changed_zxid: int = 0
-    """The transaction that made the last of them."""
+    """The transaction of the last creation or deletion."""
     marks: frozenset[str] | None = None
-    """The marks' names, listed after the members; None if nobody asked."""
+    """The marks' names, listed after the members; None if they were not listed."""
 
 
 class Held(Protocol):
@@ -44,11 +45,11 @@ class Held(Protocol):
 
     @property
     def created_zxid(self) -> int:
-        """The transaction that made its node."""
+        """The transaction that created the record's node."""
 
     @property
     def digest(self) -> str:
-        """As its mark would tell it."""
+        """The record's digest, as in the name of its mark."""
 
 
 def precedes(listing: Listing, known: Listing) -> bool:
@@ -59,13 +60,15 @@ def precedes(listing: Listing, known: Listing) -> bool:
 
 
 def hidden_changes(known: Listing, listing: Listing) -> int | None:
-    """How much happened between the two that their names do not tell; None if that cannot be known."""
+    """The number of creations and deletions between two listings that their names do not show; None if it cannot be
+    known."""
     hidden = (listing.changes - known.changes) % 2**32 - len(listing.names ^ known.names)
     return hidden if hidden >= 0 and listing.created_zxid == known.created_zxid else None
 
 
 def find_replaced(known: Listing | None, listing: Listing, held: Mapping[str, Held]) -> frozenset[str] | None:
-    """The names whose nodes may be others than those that are held; None if that can be any."""
+    """The names whose nodes may have been replaced since their records in ``held`` were read; None if that may be
+    any."""
     hidden = None if known is None else hidden_changes(known, listing)
     if hidden == 0:
         return frozenset()

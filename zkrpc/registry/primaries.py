@@ -1,11 +1,11 @@
-"""Follows who leads the groups of one service, for those who asked, and tells them.
+"""Follows the primaries of one service's groups, and passes each change to its followers.
 
-Per group one :class:`~zkrpc.zookeeper.node_watch.NodeWatch` of the primary's node, from the first who asks to the last
-who leaves. It knows nothing of elections; that a node's contents are sound is for the election to see to, so what it
-reads here is untrusted, and epochs that fall are taken for an old answer. Nobody depends on it: while ZooKeeper is
-away, the last word stands, and redirects tell what changes.
+For each group there is one :class:`~zkrpc.zookeeper.node_watch.NodeWatch` of the primary's node while there is a
+follower. This module knows nothing of elections: a node's content is untrusted, and an epoch lower than the last one is
+taken for a stale answer. Calls do not depend on it: while ZooKeeper cannot be reached the last known primary stays, and
+redirects from the instances tell of changes.
 
-A node that is gone says that nobody leads; one that cannot be read says no more than that.
+Without a node the group has no primary; a node with a record that cannot be parsed counts as none, too, and is logged.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Callback = Callable[[Primary | None], None]
 
 
 class PrimaryWatches:
-    """The primaries of one service's groups; one watch per group, however many follow it."""
+    """The primaries of one service's groups: one watch per group for all its followers."""
 
     def __init__(
         self, session: Session, service: str, config: RegistryConfig = RegistryConfig(), *, rng: Callable[[], float]
@@ -41,16 +41,16 @@ class PrimaryWatches:
         self._closed = False
 
     def __repr__(self) -> str:
-        """The groups, and what is known of each."""
+        """The groups, and the last known primary of each."""
         told = ", ".join(f"{group}={watch.last or 'nobody'}" for group, watch in self._watches.items())
         return f"<PrimaryWatches {self._paths.service} {told}>"
 
     def follow(self, group: str, callback: Callback) -> Callable[[], None]:
-        """Calls back with the primary, or None while nobody leads: now if it is known, at every change, and whenever it
-        was looked at again. After ``close`` it does nothing.
+        """Calls back with the primary, or None while there is none: now if it is known, at every change, and whenever
+        the node was read again. After ``close`` it does nothing.
 
-        A callback must not wait; what it raises is logged. Returns a function that ends it. Raises ConfigError for
-        what cannot be a group's name.
+        A callback must not wait; what it raises is logged. Returns a function that ends the following. Raises
+        ConfigError for a name that no group can have.
         """
         path = self._paths.primary(group)
         if self._closed:
@@ -58,7 +58,8 @@ class PrimaryWatches:
         watch = self._watches.get(group)
         if watch is None:
             read = PrimaryReader(path, self._config.max_record, lambda: self._session.histories).read
-            # Also told if it is the same: a follower that lost the primary from sight wants to know that it stands.
+            # Repeating: a follower that has dropped the primary after a failure learns from an equal record that it
+            # still leads.
             watch = NodeWatch(
                 self._session, path, read, refresh_interval=self._config.refresh_interval, rng=self._rng, repeating=True
             )
@@ -72,7 +73,7 @@ class PrimaryWatches:
         return unfollow
 
     def close(self) -> None:
-        """Ends all watches, at once; nobody is called back any more."""
+        """Ends all watches at once; no follower is called back any more."""
         self._closed = True
         for watch in self._watches.values():
             watch.close()
@@ -80,8 +81,8 @@ class PrimaryWatches:
 
 
 class PrimaryReader:
-    """Reads what one primary's node says, in the order of epochs; ``histories`` tells when ZooKeeper came back as
-    another one, which may not know how far they were."""
+    """Reads one primary's node, and refuses epochs that go back. When ``histories`` changes, this is another ensemble,
+    whose epochs may be lower."""
 
     def __init__(self, path: str, max_record: int, histories: Callable[[], int] = lambda: 0) -> None:
         self._path = path
@@ -91,7 +92,8 @@ class PrimaryReader:
         self._highest = NO_EPOCH
 
     def read(self, value: bytes | None) -> Primary | None:
-        """Who leads, if anybody does. RemoteProtocolError for what was said before what has been seen."""
+        """The primary that the node's ``value`` names, if any. Raises RemoteProtocolError for an epoch lower than one
+        read before."""
         primary = None
         if self._history != self._histories():
             self._history, self._highest = self._histories(), NO_EPOCH

@@ -2,11 +2,11 @@
 
 A shell: one :class:`~zkrpc.driver.Driver` carries out what :class:`~zkrpc.registry.registration.RegistrationMachine`
 decides, woken by the session's changes, by the watch on our own node, by the machine's timers, and by
-:meth:`Registrar.register` and :meth:`Registrar.withdraw`. It decides nothing itself.
+:meth:`Registrar.register` and :meth:`Registrar.withdraw`. The registrar decides nothing itself.
 
-Each node that it makes comes with a *mark* beside the members, an empty node whose name tells the digest of the record.
-Those who follow a long list see by the marks which records are other ones under an old name, without reading them all.
-Marks are made in the node's own transaction and go with its session at the latest.
+With each member's node a *mark* is created in the same transaction: an empty ephemeral node, outside the members, whose
+name contains the digest of the record. Resolvers of a long list see by the marks which records were replaced under the
+same name, without reading all of them. A mark is deleted with its session at the latest.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ _log = logging.getLogger(__name__)
 
 
 class Registrar:
-    """One node's keeper. ``close()`` frees it and leaves the node to the session; ``withdraw()`` removes the node."""
+    """Keeps one node registered. ``close()`` ends that and leaves the node to the session; ``withdraw()`` removes the
+    node."""
 
     def __init__(
         self,
@@ -70,10 +71,11 @@ class Registrar:
         clock: Callable[[], float] = time.monotonic,
         observers: Iterable[Observer] = (),
     ) -> None:
-        """``record`` carries ``launch_id`` in its metadata: it marks what earlier sessions of ours left behind.
+        """``record`` has ``launch_id`` in its metadata, by which nodes of this process's earlier sessions are
+        recognised.
 
-        An empty launch id claims nothing. ``audit_interval`` is in seconds. ``observers`` are told of the
-        registration.
+        With an empty launch id no node counts as one of an earlier session. ``audit_interval`` is in seconds.
+        ``observers`` receive the events of the registration.
         """
         self._observers = gather(observers)
         dice = rng or random.Random()
@@ -91,26 +93,27 @@ class Registrar:
         self._marks: list[str] = []
 
     def __repr__(self) -> str:
-        """What the machine knows."""
+        """The machine's state."""
         return f"<Registrar {self._machine!r}>"
 
     @property
     def registered(self) -> bool:
-        """Our node was seen, owned by our session, and nothing we know of ended that."""
+        """True if our node was read, owned by our session, and nothing is known to have ended it since."""
         return self._machine.registered
 
     @property
     def conflict(self) -> str | None:
-        """Who holds our node, and who we are, while somebody else holds it."""
+        """A description of the node's holder and of this process, while another session holds the node."""
         return self._machine.conflict
 
     @property
     def twin_lives(self) -> bool:
-        """Somebody else has held our node for longer than a dead one's session can last: waiting will not help."""
+        """True if another session has held our node for longer than the session of a dead process can last: waiting
+        will not help."""
         return self._machine.twin_lives
 
     def status(self) -> RegistrationStatus:
-        """What is known of the node at this moment."""
+        """The state of the registration at this moment."""
         session_id = self.registered_in
         return RegistrationStatus(
             path=self._path,
@@ -121,7 +124,7 @@ class Registrar:
         )
 
     def register(self) -> None:
-        """Wants the node to be there from now on, and returns at once."""
+        """Keeps the node registered from now on, and returns at once."""
         self._machine.want(True, self._clock())
         if not self._driver.closing:
             self._session.watch_state(self._driver.changed)
@@ -129,10 +132,10 @@ class Registrar:
         self._driver.start()
 
     def wait_registered(self, timeout: float) -> None:
-        """Waits until the node is there.
+        """Waits until the node is registered.
 
-        Raises IdentityConflict if somebody else still holds it when the time is out, or once ``twin_lives``; and
-        CoordinationError with the last failure if ZooKeeper could not be asked.
+        Raises IdentityConflict if another session still holds the node when the time is out, or once ``twin_lives``;
+        and CoordinationError with the last failure if ZooKeeper could not be asked.
         """
         self._wait_until(lambda: self._machine.registered or self._machine.twin_lives, timeout)
         if self._machine.registered:
@@ -145,11 +148,11 @@ class Registrar:
 
     @property
     def registered_in(self) -> int | None:
-        """The session that our node lives with, while it is there."""
+        """The id of the session that owns our node, while it is registered."""
         return self._machine.session_id if self._machine.registered else None
 
     def watch(self, event: Event) -> None:
-        """Has ``event`` set whenever something of this may have changed."""
+        """Sets ``event`` whenever the state of the registration may have changed."""
         self._watchers.add(event)
 
     def unwatch(self, event: Event) -> None:
@@ -157,17 +160,17 @@ class Registrar:
         self._watchers.discard(event)
 
     def withdraw(self, timeout: float) -> bool:
-        """Wants the node to be absent from now on; True once it is, False if the time ran out before.
+        """Removes the node and keeps it absent; True once it is gone, False if the time ran out before.
 
-        Even then it goes on in the background, until ``close``. Nothing brings the node back, not even a create whose
-        reply was lost.
+        After a False the removal goes on in the background, until ``close``. Nothing brings the node back, not even a
+        create whose reply was lost.
         """
         self._machine.want(False, self._clock())
         self._driver.changed.set()
         return self._wait_until(lambda: self._machine.gone, timeout)
 
     def close(self) -> None:
-        """Ends the greenlet, within about a second; the node stays for as long as it has its session."""
+        """Ends the greenlet, within about a second; the node stays until its session ends."""
         self._session.unwatch_state(self._driver.changed)
         self._driver.close()
         self._stepped.set()
@@ -187,7 +190,7 @@ class Registrar:
             self._machine.receive_change(self._clock())
 
     def _show(self) -> None:
-        """Has whoever waits for something of this look again."""
+        """Wakes those who wait for a change of the registration."""
         stepped, self._stepped = self._stepped, Event()
         stepped.set()
         for event in tuple(self._watchers):
@@ -222,7 +225,7 @@ class Registrar:
                 assert_never(effect)
 
     def _look_up(self) -> None:
-        # Whatever woke us until here is answered by this look.
+        # All changes signalled so far are covered by this read.
         self._driver.changed.clear()
         try:
             node = self._read_node()
@@ -246,7 +249,7 @@ class Registrar:
         try:
             self._session.znodes.multi([Check(path=_parent(self._path))])
         except NodeMissing:
-            # Refused, but by the leader and in order, which is all that was wanted.
+            # The leader has refused it, but in order, which is all that is needed.
             pass
         except Exception as error:
             self._fail(error)
@@ -280,7 +283,7 @@ class Registrar:
         try:
             self._session.znodes.multi(operations)
         except NodeMissing:
-            # A parent, or what was to be deleted: then it is missing still.
+            # A parent is missing, or the node that was to be deleted; in the latter case the second try fails as well.
             self._session.znodes.ensure_path(_parent(self._path))
             self._session.znodes.ensure_path(_parent(mark))
             self._session.znodes.multi(operations)
@@ -288,13 +291,15 @@ class Registrar:
         self._marks.append(mark)
 
     def _sweep(self) -> None:
-        """Deletes the marks of nodes that are no more. What fails here is left to the session's end."""
+        """Deletes the marks of nodes that no longer exist. A mark that cannot be deleted stays until the session
+        ends."""
         while self._marks:
             with contextlib.suppress(CoordinationError):
                 self._session.znodes.delete(self._marks.pop())
 
     def _fail(self, error: Exception, *, uncertain: bool = False) -> None:
-        """Any failure is retried for ever, also one of our own making: a silent end would unregister us unnoticed."""
+        """Any failure is retried for ever, even a bug in this code: a greenlet that ends would leave the instance
+        unregistered without notice."""
         if not isinstance(error, RpcError):
             _log.error("the registration of %s failed unexpectedly", self._path, exc_info=error)
         elif str(error) != self._machine.failure:

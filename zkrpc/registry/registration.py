@@ -1,7 +1,7 @@
-"""Decides what to do so that our node is there when it should be, and not when it should not.
+"""Decides what to do so that an instance's node exists when it should, and does not when it should not.
 
-A machine: it knows one path's desired state and the latest observation, and asks for looks and writes; it refuses to
-know ZooKeeper's client, greenlets and clocks. One request is outstanding at a time.
+A state machine: it knows the desired state of one path and the latest observation, asks for reads and writes, and knows
+nothing of ZooKeeper's client, greenlets and clocks. One request is outstanding at a time.
 
 =========== ============================================== ==================================================
 state       means                                          left by
@@ -13,26 +13,27 @@ WAITING     something failed; the next try has a time      the time: LOOKING
 SETTLED     nothing to do (there, absent, or in conflict)  any change, or the audit time: LOOKING
 =========== ============================================== ==================================================
 
-Success is never believed: after every write the node is looked at again, which also arms the watch. So a create whose
-reply was lost, a session that expired in between and an operator's ``delete`` need no rules of their own.
+The success of a write is not relied on: after every write the node is read again, which also sets the watch. So a
+create whose reply was lost, a session that expired in between and an operator's ``delete`` need no rules of their own.
 
 Whose node is it? ``ephemeralOwner`` decides, never the name:
 
-- our session's: ours, if its record is the current one; else replaced.
-- another session's with our launch id: left by a previous session of ours, replaced in one transaction, unless it was
-  created *after* a node we made in this session: no earlier session of ours could do that, so it is a live twin, as a
-  reload starts one: our successor.
-- anybody else's, or a persistent node: a conflict, reported once per change and never touched; taken over when it goes.
+- our session's: ours, and replaced if its record is not the current one.
+- another session's with our launch id: left by a previous session of ours, and replaced in one transaction, unless it
+  was created *after* a node that we created in this session. An earlier session of ours cannot have done that, so it
+  belongs to a live twin that a reload has started: our successor.
+- any other session's, or a persistent node: a conflict, reported once per change. The node is never touched; ours is
+  created when it is gone.
 
-**A dead worker's node, or a living twin's?** A node whose owner has died goes when its session ends. How long that may
-take is bounded by what both sides know: ZooKeeper grants what was asked for within its limits, the lower of which is at
-most what it granted us, so the other's session lasts no longer than the larger of what its record says that it asked
-for and what we got. Whoever still holds the node when that time, and half of it, has passed on one connection is alive
-(``twin_lives``), and waiting any longer cannot help.
+**A dead worker's node, or a living twin's?** The node of a worker that has died is deleted when its session expires.
+That takes a bounded time: ZooKeeper grants the session timeout that was asked for, within its limits, and the lower
+limit is at most the timeout that our session was granted. So the other session lasts no longer than the larger of the
+timeout that its record says it asked for and our own. If the node still exists when one and a half times that has
+passed on one connection, its owner is alive (``twin_lives``), and waiting any longer cannot help.
 
-What ZooKeeper cannot give: its transactions check a node's version, which starts again at 0 when a node is re-created,
-not its owner. Between a look and the write it leads to, a stranger would have to create a node in the very moments
-after ours went away, to be deleted by mistake.
+One race remains: ZooKeeper's transactions check a node's version, which starts again at 0 when a node is re-created,
+and not its owner. If our node goes away between a read and the write that follows, and another process creates its own
+at that very moment, ours may delete it by mistake.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ from zkrpc.registry.formats import describe_record, launch_of, session_timeout_o
 _FIRST_BACKOFF = 0.1
 _MAX_BACKOFF = 5.0
 _LONGEST_UNSAID = 40.0
-"""Seconds that a session of others may last which do not say: 20 ticks of ZooKeeper's default, 2 s."""
+"""The longest session timeout, in seconds, of owners whose records do not say: 20 ticks of ZooKeeper's default, 2 s."""
 _PATIENCE = 1.5
-"""Of that time is waited: expiry is rounded up to a tick, and told a moment later."""
+"""How many times the longest session timeout is waited: expiry is rounded up to a tick, and noticed a moment later."""
 _GRACE = 1.0
 
 
@@ -64,7 +65,7 @@ class RegistrationState(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What a look saw at our path."""
+    """The node at our path, as it was read."""
 
     owner: int
     """The session that owns it; 0 for a persistent node."""
@@ -75,7 +76,7 @@ class Observed:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LookUp:
-    """Read the node and watch it, whether it is there or not; answer with ``receive_observed``."""
+    """Read the node and watch it, whether it exists or not; answer with ``receive_observed``."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,24 +102,24 @@ class DeleteNode:
 class Settle:
     """Make any write through ZooKeeper's leader that changes nothing; answer with ``receive_settled``.
 
-    What was sent before it and may still be on its way is ordered before it, so the look after it sees the truth even
-    on another server that lags behind.
+    Writes that were sent earlier and have no known outcome are ordered before it, so the read after it sees their
+    effect, even on another server that lags behind.
     """
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReportRegistered:
-    """Tell people that we are there."""
+    """Log that the instance is registered."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReportWithdrawn:
-    """Tell people that we are gone."""
+    """Log that the instance is no longer registered."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReportConflict:
-    """Tell people who holds our node, and who we are; a ``successor`` of our own launch may well."""
+    """Log who holds our node, and who we are; for a ``successor`` of our own launch this is no error."""
 
     text: str
     successor: bool = False
@@ -128,7 +129,7 @@ Effect = LookUp | CreateNode | ReplaceNode | DeleteNode | Settle | ReportRegiste
 
 
 class RegistrationMachine:
-    """One path, one record, one desired state.
+    """The registration of one record at one path, and whether it is wanted.
 
     Effects are to be executed in order; each of ``LookUp``, ``Settle`` and the writes is answered by exactly one
     ``receive_observed``, ``receive_settled``, ``receive_written``, ``receive_refused`` or ``receive_failure``.
@@ -141,13 +142,14 @@ class RegistrationMachine:
         self.record = record
         self.state = RegistrationState.OFFLINE
         self.registered = False
-        """Our node was seen, with our record, owned by our session; and we know of nothing that ended it since."""
+        """True if our node was read, with our record and owned by our session, and nothing is known to have ended it
+        since."""
         self.gone = True
-        """We want no node, and none of ours was there when we last looked, nor can one still appear."""
+        """True if no node is wanted, none of ours existed at the last read, and none can still appear."""
         self.conflict: str | None = None
-        """Who holds our node, while somebody else does."""
+        """A description of the holder of our node, while that is another session."""
         self.twin_lives = False
-        """Whoever holds our node has held it for longer than a dead one's session can last."""
+        """True if another session has held our node for longer than the session of a dead process can last."""
         self.failure: str | None = None
         """Why the last request failed, until one succeeds."""
         self._launch_id = launch_id
@@ -158,7 +160,8 @@ class RegistrationMachine:
         """The session that was connected last."""
         self._session_timeout = 0.0
         self._holder: tuple[int, int, float] | None = None
-        """Who holds our node (the session, the node), and until when that may be a dead one's."""
+        """The holder of our node (session id, creation zxid), and until when it may be the session of a dead
+        process."""
         self._made_zxid: int | None = None
         self._uncertain = False
         self._changed = False
@@ -167,12 +170,12 @@ class RegistrationMachine:
         self._effects: list[Effect] = []
 
     def __repr__(self) -> str:
-        """State, desire and what is known."""
+        """State, whether the node is wanted, and whether it is registered."""
         wanted = "present" if self._wanted else "absent"
         return f"<RegistrationMachine {self.path} {self.state.value} wanted={wanted} registered={self.registered}>"
 
     def want(self, present: bool, now: float) -> None:
-        """From now on the node should be there, or should not; once it should not, nothing brings it back."""
+        """Sets whether the node should exist from now on. Once it should not, nothing brings it back."""
         if present == self._wanted:
             return
         self._wanted = present
@@ -180,14 +183,14 @@ class RegistrationMachine:
         self.registered = False
         self._change_conflict(None)
         if self.state is RegistrationState.WAITING:
-            # The pause was for what we wanted before.
+            # The pause belonged to the earlier desired state.
             self._become_looking()
         else:
             self.receive_change(now)
 
     def receive_session(self, session_id: int | None, now: float, *, timeout: float | None = None) -> None:
-        """The session that is connected now, or None. A new one has lost what the old one owned. ``timeout`` is what it
-        was granted, in seconds."""
+        """Takes in the session that is connected now, or None. A new session owns none of the old one's nodes.
+        ``timeout`` is the granted session timeout in seconds."""
         if session_id is None:
             self._become_offline()
             return
@@ -202,7 +205,8 @@ class RegistrationMachine:
             self._become_looking()
 
     def receive_change(self, now: float) -> None:
-        """Something may have changed: the watch fired, the connection moved, the desire is another."""
+        """Something may have changed: the watch has fired, the client has reconnected, or the desired state is
+        another."""
         if self.state is RegistrationState.SETTLED:
             self._become_looking()
         else:
@@ -219,18 +223,19 @@ class RegistrationMachine:
             self._decide_absent(node, now)
 
     def receive_settled(self, now: float) -> None:
-        """The answer to ``Settle``: whatever was on its way has arrived or never will."""
+        """The answer to ``Settle``: earlier writes have been carried out, or never will be."""
         self._uncertain = False
         if self.state is RegistrationState.LOOKING:
             self._become_looking()
 
     def receive_written(self, now: float) -> None:
-        """A write succeeded; look whether it did what it should."""
+        """A write has succeeded; the node is read again."""
         if self.state is RegistrationState.WRITING:
             self._become_looking()
 
     def receive_refused(self, reason: str, now: float) -> None:
-        """A write was refused, and changed nothing, because the node is not what we saw: look again."""
+        """A write was refused, and changed nothing, because the node has changed since it was read: it is read
+        again."""
         if self._failures:
             self._fail(reason, now)
         elif self.state is RegistrationState.WRITING:
@@ -238,7 +243,7 @@ class RegistrationMachine:
             self._become_looking()
 
     def receive_failure(self, reason: str, now: float, *, uncertain: bool = False) -> None:
-        """A look or a write failed; ``uncertain`` if it may happen all the same, later."""
+        """A read or a write has failed; ``uncertain`` if the write may still be carried out."""
         self._uncertain = self._uncertain or uncertain
         self._fail(reason, now)
 
@@ -254,7 +259,7 @@ class RegistrationMachine:
         return self._due
 
     def handle_timer(self, now: float) -> None:
-        """Takes up a failed try, or the audit, when its time has come."""
+        """Reads the node again when a retry or the audit is due."""
         if self._due is not None and now >= self._due:
             self._become_looking()
 
@@ -281,7 +286,8 @@ class RegistrationMachine:
             self._become_settled(now)
 
     def _judge_holder(self, node: Observed, now: float) -> None:
-        """Somebody else has our node; how long, if it is a dead one's, is found out from the first look on."""
+        """Another session has our node; the time in which a dead owner's session must end counts from the first read of
+        it."""
         if self._holder is None or self._holder[:2] != (node.owner, node.created_zxid):
             theirs = session_timeout_of(node.record) or (_LONGEST_UNSAID if node.owner else 0.0)
             patience = _PATIENCE * max(theirs, self._session_timeout) + _GRACE
@@ -311,7 +317,7 @@ class RegistrationMachine:
             self._become_settled(now)
 
     def _is_previous(self, node: Observed) -> bool:
-        """Left over by an earlier session of this very worker, as opposed to a twin that is alive."""
+        """True for a node that an earlier session of this worker left, as opposed to a live twin's."""
         if not node.owner or not self._launch_id or launch_of(node.record) != self._launch_id:
             return False
         return self._made_zxid is None or node.created_zxid < self._made_zxid
@@ -328,7 +334,7 @@ class RegistrationMachine:
     def _become_offline(self) -> None:
         self.state = RegistrationState.OFFLINE
         self._due = None
-        # Nobody's session ends while there is no ZooKeeper to end it.
+        # Without a connection it is not known whether sessions expire, so the time counts anew.
         self._holder, self.twin_lives = None, False
 
     def _become_looking(self) -> None:

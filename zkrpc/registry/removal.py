@@ -1,12 +1,12 @@
-"""Removing what a service that is over has left in ZooKeeper, and never anything of one that lives.
+"""Removes the nodes that a retired service has left in ZooKeeper, and never those of a running one.
 
-:func:`survey` reads what there is, and :func:`remove` deletes it in one transaction that names every node with its
-version, leaves first. ZooKeeper refuses to delete a node that has a child, so whoever
-registers or stands for election between the look and the transaction makes all of it fail: it happens as a whole to
-what was seen, or not at all. A worker that is merely cut off makes its nodes anew when it is back.
+:func:`survey` reads all nodes of a service, and :func:`remove` deletes them in one transaction that names every node
+with its version, leaves first. ZooKeeper refuses to delete a node that has a child, so an instance that registers or
+becomes a candidate between the two makes the whole transaction fail: either exactly the nodes that were read are
+deleted, or none. A worker that is merely disconnected creates its nodes again when it is back.
 
-How long a service has been without members, ZooKeeper does not tell; it does tell whether any came or went since an
-earlier look. So the first look is written down beside the members (:class:`Vacancy`), and believed by a later one.
+ZooKeeper does not record for how long a service has had no members, only whether any joined or left since an earlier
+read. So the first run that finds none notes it beside the members (:class:`Vacancy`), and a later run uses that note.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ _MOST_NODES = 10_000
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Vacancy:
-    """Somebody has looked at a service and found it without members."""
+    """The note that a service was found without members."""
 
     children_zxid: int
-    """The last coming or going of a member until then: another number, and there was one since."""
+    """The transaction in which a member last joined or left before the note; if it has changed, one did so since."""
     noted_at: float
     """Wall-clock seconds since 1970, by ZooKeeper's clock."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Remains:
-    """All that is there of one service."""
+    """All nodes of one service."""
 
     paths: Paths
     nodes: dict[str, Stat]
     """By path, parents before their children."""
     epochs: dict[str, bytes]
-    """What each group's epoch node holds."""
+    """The content of each group's epoch node."""
     vacancy: Vacancy | None
 
     @property
     def living(self) -> list[str]:
-        """The instances that are registered, or else whatever lives with somebody's session."""
+        """The worker ids that are registered; if there are none, the paths of all other ephemeral nodes."""
         living = [path for path, stat in self.nodes.items() if stat.owner]
         members = [worker_id_of(_tail(path)) for path in living if path.startswith(f"{self.paths.members}/")]
         return sorted(members or living)
 
     @property
     def strange(self) -> list[str]:
-        """The paths that are no part of a service as zkrpc lays it out."""
+        """The paths of persistent nodes that zkrpc does not create."""
         return [path for path, stat in self.nodes.items() if not stat.owner and not self._is_ours(path)]
 
     @property
     def is_vacant_since(self) -> float | None:
-        """Since when nobody has come or gone, for certain; None if that is not known."""
+        """Since when no member has joined or left, for certain; None if that is not known."""
         if self.vacancy is None or self.vacancy.children_zxid != self._children_zxid():
             return None
         return self.vacancy.noted_at
@@ -75,7 +75,8 @@ class Remains:
 
 
 def survey(session: Session, paths: Paths) -> Remains:
-    """Reads everything below the service's node. Raises CoordinationError for more than anybody's service has."""
+    """Reads everything below the service's node. Raises CoordinationError for more nodes than a service can plausibly
+    have."""
     nodes: dict[str, Stat] = {}
     waiting = [paths.root]
     while waiting:
@@ -96,7 +97,7 @@ def survey(session: Session, paths: Paths) -> Remains:
 
 
 def note_vacancy(session: Session, remains: Remains) -> None:
-    """Writes down that the service has no members now."""
+    """Notes in ZooKeeper that the service has no members now."""
     value = json.dumps({"children_zxid": remains._children_zxid()}).encode()
     try:
         session.znodes.create(remains.paths.vacancy, value)
@@ -105,9 +106,9 @@ def note_vacancy(session: Session, remains: Remains) -> None:
 
 
 def remove(session: Session, remains: Remains) -> list[str]:
-    """Deletes all that was found and returns the paths, parents first.
+    """Deletes all nodes in ``remains`` and returns their paths, parents first.
 
-    Raises VersionConflict if anything there has changed since; then nothing was removed.
+    Raises VersionConflict if one of them has changed since; then nothing was removed.
     """
     operations = [Delete(path=path, version=stat.version) for path, stat in reversed(remains.nodes.items())]
     try:

@@ -1,8 +1,8 @@
-"""Follows the members of one service in ZooKeeper and tells those who want to know.
+"""Follows the members of one service in ZooKeeper, and passes each new list to its subscribers.
 
 A shell: one :class:`~zkrpc.driver.Driver` carries out what :class:`~zkrpc.registry.view.ServiceView` decides, woken by
 one watch on the members, by the session's changes and by the view's timers. A few more greenlets read records, for as
-long as that takes. It decides nothing itself.
+long as that takes. The resolver decides nothing itself.
 """
 
 from __future__ import annotations
@@ -47,16 +47,17 @@ from zkrpc.zookeeper.session import Session
 _log = logging.getLogger(__name__)
 
 _READERS = 16
-"""Records read at a time: quick enough, and far from the session's gate."""
+"""Records read at a time: enough to be quick, and far below the session's limit of concurrent requests."""
 _LISTINGS = 3
-"""Times to look for a parent that appears and vanishes while we look, before we come back later."""
+"""How often the members are listed while their parent keeps appearing and vanishing, before that counts as a
+failure."""
 _KILL_TIMEOUT = 0.5
 
 Callback = Callable[[Snapshot], None]
 
 
 class ZooKeeperResolver:
-    """The members of one service, kept current. Losing ZooKeeper takes nothing away: the last good list stays."""
+    """The members of one service, kept current. While ZooKeeper cannot be reached the last good list stays."""
 
     def __init__(
         self,
@@ -71,13 +72,13 @@ class ZooKeeperResolver:
     ) -> None:
         """``snapshot_file`` keeps the last list for a start without ZooKeeper.
 
-        ``members_path`` is for a list that others keep, in a place of theirs: a ServerSet of Finagle's, or
+        ``members_path`` is for a list that other libraries write, at their own path: a ServerSet of Finagle's, or
         ``<base>/<service>`` of Curator's.
         """
         dice = rng or random.Random()
         self._service = service
         self._members_path = members_path or Paths(service).members
-        # Only our own registrars make marks.
+        # Only zkrpc's own registrars make marks.
         self._marks_path = None if members_path else Paths(service).incarnations
         self._session = session
         self._keeper = None if snapshot_file is None else SnapshotKeeper(snapshot_file, service)
@@ -94,7 +95,7 @@ class ZooKeeperResolver:
         self._remarked = ""
 
     def __repr__(self) -> str:
-        """What the view knows."""
+        """The view's state, and the number of subscribers."""
         return f"<ZooKeeperResolver {self._view!r} subscribers={len(self._callbacks)}>"
 
     @property
@@ -104,7 +105,7 @@ class ZooKeeperResolver:
 
     @property
     def is_stale(self) -> bool:
-        """True while nobody can confirm the list: no connection, or still the saved one."""
+        """True while ZooKeeper does not confirm the list: there is no connection, or no list, or only the saved one."""
         return self._view.is_stale
 
     def start(self) -> None:
@@ -114,10 +115,11 @@ class ZooKeeperResolver:
             self._driver.start()
 
     def subscribe(self, callback: Callback, /) -> Callable[[], None]:
-        """Calls back with the current list at once, if there is one, and with every later one from our greenlet.
+        """Calls back with the current list at once, if there is one, and with every later one from the resolver's
+        greenlet.
 
-        A callback must not wait: nothing else is heard meanwhile. What it raises is logged. Returns a function that
-        ends the subscription.
+        A callback must not wait, as the resolver does nothing else meanwhile. Its exceptions are logged. Returns a
+        function that ends the subscription.
         """
         ticket = object()
         self._callbacks[ticket] = callback
@@ -138,7 +140,8 @@ class ZooKeeperResolver:
         return self._service_config.follow(callback)
 
     def wait_ready(self, timeout: float, /) -> Snapshot:
-        """The list, waiting for the first one if need be; it may be empty, and a saved one counts.
+        """Returns the list, and waits for the first one if there is none yet. It may be empty, and may be the saved
+        one.
 
         Raises CoordinationError if there was none in ``timeout`` seconds.
         """
@@ -149,7 +152,7 @@ class ZooKeeperResolver:
         return self._view.snapshot
 
     def close(self) -> None:
-        """Ends the following, within about a second. The last list stays readable."""
+        """Stops following the members, within about a second. The last list stays readable."""
         self._session.unwatch_state(self._driver.changed)
         self._ready.set()
         self._callbacks.clear()
@@ -190,7 +193,7 @@ class ZooKeeperResolver:
                 assert_never(effect)
 
     def _list_members(self) -> None:
-        # Whatever woke us until here is answered by this listing.
+        # All changes signalled so far are covered by this listing.
         self._driver.changed.clear()
         try:
             listing = self._listing()
@@ -221,7 +224,7 @@ class ZooKeeperResolver:
                     changed_zxid=stat.children_zxid,
                 )
                 return self._with_marks(listing) if self._view.wants_marks(listing) else listing
-            # A node that is not there has no children to watch; only exists leaves a watch for its creation.
+            # A missing node has no children to watch; only exists sets a watch for its creation.
             if self._session.znodes.exists(self._members_path, watch=self._driver.changed) is None:
                 return None
         raise SessionSuspended(f"{self._members_path} comes and goes")
@@ -258,7 +261,7 @@ class ZooKeeperResolver:
             _log.exception("a subscriber to the members of %s failed", self._service)
 
     def _complain(self, action: str, error: Exception) -> None:
-        """Every failure is retried for ever, also one of our own making: a silent end would freeze the list."""
+        """Every failure is retried for ever, even a bug in this code: a greenlet that ends would freeze the list."""
         if not isinstance(error, CoordinationError):
             _log.error("could not %s the members of %s", action, self._service, exc_info=error)
         elif not isinstance(error, SessionSuspended):

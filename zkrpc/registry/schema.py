@@ -1,4 +1,4 @@
-"""Where things live in ZooKeeper, under the chroot. Knows names and paths, not what is written there.
+"""The paths of all znodes outside elections, under the chroot. Knows names and paths, not the contents of nodes.
 
 ::
 
@@ -17,21 +17,21 @@ import hashlib
 from zkrpc.errors import ConfigError
 
 SERVICES = "/services"
-"""The parent of all services; its children's names are theirs."""
+"""The parent of all services; its children are named after them."""
 
 MEMBER_PREFIX = "member_"
 """Fixed by ServerSets: Finagle looks only at children whose names begin so."""
 
 _MAX_NAME = 128
 _MARK = "~"
-"""Between a member's name and what tells its incarnation; no worker id has it."""
+"""Separates a member's name from the rest of a mark's name; worker ids must not contain it."""
 
 
 def check_name(what: str, name: str) -> str:
-    """``name`` itself if it can be one znode's name. Raises ConfigError that says what ``what`` may be.
+    """Returns ``name`` if it can be the name of a znode. Raises ConfigError, which calls it ``what``, otherwise.
 
-    Stricter than ZooKeeper (which also takes spaces and most of Unicode), because these names are typed in shells,
-    URLs and metrics, and a long name is repeated in every reply that lists it.
+    The rule is stricter than ZooKeeper's (which also takes spaces and most of Unicode), because these names are typed
+    in shells, URLs and metrics, and a long name is repeated in every reply that lists it.
     """
     plain = name.isascii() and all(char.isalnum() or char in "-_.:@" for char in name)
     if not plain or not 0 < len(name) <= _MAX_NAME or name in (".", ".."):
@@ -51,7 +51,7 @@ class Paths:
 
     @property
     def root(self) -> str:
-        """The node everything of this service hangs under."""
+        """The node under which everything of this service is."""
         return f"{SERVICES}/{self.service}"
 
     @property
@@ -66,49 +66,51 @@ class Paths:
 
     @property
     def config(self) -> str:
-        """The live policy."""
+        """The service config: what operators set for all clients."""
         return f"{self.root}/config"
 
     @property
     def vacancy(self) -> str:
-        """Where it is noted that the service had no members."""
+        """The node that notes when the service was first found without members."""
         return f"{self.root}/vacant"
 
     @property
     def elections(self) -> str:
-        """The parent of the groups' elections; its children's names are theirs."""
+        """The parent of the groups' elections; its children are named after the groups."""
         return f"{self.root}/election"
 
     def election(self, group: str) -> str:
-        """The node that everything of one group's election hangs under."""
+        """The node under which everything of one group's election is."""
         return f"{self.elections}/{check_name('group name', group)}"
 
     def primary(self, group: str) -> str:
-        """The node that is there while somebody leads the group."""
+        """The node that exists while the group has a primary."""
         return f"{self.election(group)}/primary"
 
     def member(self, worker_id: str) -> str:
-        """The node of one worker: always the same for the same worker, never sequential (a lost reply makes two)."""
+        """The node of one worker: always the same for the same worker id. It is never sequential, as a lost reply would
+        make two."""
         return f"{self.members}/{MEMBER_PREFIX}{check_name('worker id', worker_id)}"
 
 
 def worker_id_of(name: str) -> str:
-    """The worker id a member's node name carries; foreign names (Curator's plain ids) are taken as they are."""
+    """The worker id in the name of a member's node. Other names (Curator's plain ids) are returned as they are."""
     return name.removeprefix(MEMBER_PREFIX)
 
 
 def mark_path(member_path: str, record: bytes, token: str) -> str:
-    """The node that is made together with a member's, and tells which record that is; ``token`` makes it unique."""
+    """The path of the mark that is created together with a member's node and names its record's digest; ``token`` makes
+    it unique."""
     parent, _, name = member_path.rpartition("/")
     return f"{parent.rpartition('/')[0]}/incarnations/{name}{_MARK}{digest_of(record)}-{token}"
 
 
 def read_mark(name: str) -> tuple[str, str]:
-    """The member's name, and the digest of its record, that a mark's name carries."""
+    """Splits a mark's name into the member's name and the digest of its record."""
     member, _, rest = name.rpartition(_MARK)
     return member, rest.partition("-")[0]
 
 
 def digest_of(record: bytes) -> str:
-    """Tells records of one member apart."""
+    """A short hash that tells records of one member apart."""
     return hashlib.blake2b(record, digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""A service's config as its node holds it: JSON that people write, and an operator's mistake waiting to happen.
+"""Reads and writes a service's config: JSON in a znode, written by operators, and therefore checked strictly.
 
 ::
 
@@ -9,9 +9,9 @@
       "methods": {"get": {"timeout_ms": 200, "idempotent": true, "hedge_ms": 20}}
     }
 
-Every key may be left out. Unlike a record's, an unknown key is refused: it is a slip of somebody who wanted something,
-and a config that does half of what was wanted is worse than the one before it. Times are whole milliseconds, as in an
-IDL. Knows nothing of paths or sessions, and not whose word wins.
+Every key may be left out. Unlike in a record, an unknown key is refused: it is a typing error, and a config that is
+applied without the misspelt setting is worse than keeping the one before it. Times are whole milliseconds, as in an
+IDL. Knows nothing of paths or sessions, and not which of several sources of a setting takes precedence.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _LONGEST = int(LONGEST_TIMEOUT * 1000)
 def parse_service_config(payload: bytes, *, max_size: int) -> ServiceConfig:
     """The config that ``payload`` holds. ``max_size`` is in bytes.
 
-    Raises ConfigError for anything that cannot be used, whatever the bytes: it says what is wrong, and of a value
-    where it stands (``methods.get.timeout_ms``) and what would be accepted there.
+    Raises ConfigError, and nothing else, for bytes that cannot be used. Its text says what is wrong; for a bad value
+    also its path in the document (``methods.get.timeout_ms``) and what would be accepted there.
     """
     try:
         document = load_object(payload, max_size, "a config")
@@ -55,9 +55,9 @@ def parse_service_config(payload: bytes, *, max_size: int) -> ServiceConfig:
 
 
 def dump_service_config(config: ServiceConfig) -> bytes:
-    """What ``parse_service_config`` reads, for people: indented, in the order of the documentation.
+    """Writes a config for ``parse_service_config`` and for people: indented, keys in the order of the documentation.
 
-    Raises ConfigError for what would be read back as something else, such as half a millisecond.
+    Raises ConfigError for a config that would be read back differently, such as one with half a millisecond.
     """
     document = _document(config, _SERVICE)
     payload = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode(errors="surrogatepass")
@@ -67,7 +67,7 @@ def dump_service_config(config: ServiceConfig) -> bytes:
 
 
 def flatten(config: ServiceConfig) -> dict[str, Any]:
-    """Each value that is said, by its path in the document: ``{"methods.get.timeout_ms": 200}``."""
+    """All values that are set, by their paths in the document: ``{"methods.get.timeout_ms": 200}``."""
     return dict(_leaves(_document(config, _SERVICE), ""))
 
 
@@ -87,11 +87,11 @@ def _refuse(path: str, expected: str, value: object) -> NoReturn:
     raise ConfigError(f"{legible(path, 120)} must be {expected}, got {value!r:.80}")
 
 
-# Values, each with its way from the document and back
+# Values: how each is read from the document and written into it
 
 
 class _Key(NamedTuple):
-    """One key of a document: the field it fills, and the value's way there and back."""
+    """One key of a document: the config's field that it sets, and how its value is read and written."""
 
     field: str
     read: Callable[[str, Any], Any]
@@ -183,7 +183,7 @@ def _written_methods(methods: Mapping[str, MethodConfig]) -> dict[str, Any]:
     return {name: _document(method, _METHOD) for name, method in methods.items()}
 
 
-# Documents: keys of values, or of documents again, whose keys fill fields of the same object
+# Documents: a key has a value, or a nested document whose keys set fields of the same object
 
 _Keys = Mapping[str, "_Key | _Keys"]
 
@@ -207,7 +207,7 @@ _SERVICE: _Keys = {
 
 
 def _read(document: object, keys: _Keys, path: str) -> dict[str, Any]:
-    """The fields that a document fills."""
+    """The config's fields that a document sets."""
     if not isinstance(document, dict):
         _refuse(path, f"an object of {', '.join(keys)}", document)
     fields: dict[str, Any] = {}
@@ -220,7 +220,7 @@ def _read(document: object, keys: _Keys, path: str) -> dict[str, Any]:
 
 
 def _document(config: MethodConfig, keys: _Keys) -> dict[str, Any]:
-    """What is said in a config, as a document; what is empty is left out."""
+    """A config as a document, without the values and nested documents that are not set."""
     written: dict[str, Any] = {}
     for name, key in keys.items():
         if isinstance(key, _Key):

@@ -1,9 +1,9 @@
 """The last members of a service in a file, so that a client can start while ZooKeeper is down.
 
-The file is JSON, one ServerSet record per member under its worker id. It is written whole beside its place and renamed,
-so that a reader sees the old list or the new one. Reading trusts it no more than a znode: it may be missing, torn,
-huge, no regular file, or another service's, and is then as good as absent. So it is if anybody but us and root could
-have written it: who writes the list of instances has all of our calls.
+The file is JSON, one ServerSet record per member under its worker id. It is written to a temporary file and renamed, so
+that a reader sees the old list or the new one. It is read as untrusted input, like a znode: a file that is missing,
+torn, huge, not a regular file, or another service's counts as absent. So does one that any other user than this
+process's and root could have written: the writer of the list of instances decides where all calls go.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _MAX_FILE = 16 * 1024 * 1024
 
 
 def save_snapshot(path: Path, snapshot: Snapshot) -> None:
-    """Replaces the file by this list, or raises OSError and leaves the old one. Logs nothing: it runs in a thread."""
+    """Replaces the file by this list, or raises OSError and leaves the old one. Logs nothing, as it runs in a
+    thread."""
     members = {instance.id: record for instance in snapshot.instances if (record := _record(instance)) is not None}
     document = {"format": _FORMAT, "service": snapshot.service, "members": members}
     payload = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
@@ -42,7 +43,8 @@ def save_snapshot(path: Path, snapshot: Snapshot) -> None:
 
 
 def load_snapshot(path: Path, service: str) -> tuple[Instance, ...]:
-    """The members in the file; none, and one log line unless it is simply missing, if it is of no use."""
+    """The members in the file. If it cannot be used there are none, and the reason is logged unless the file is
+    missing."""
     try:
         members = _members(_read(path), service)
     except FileNotFoundError:
@@ -58,7 +60,7 @@ def _record(instance: Instance) -> dict[str, Any] | None:
     try:
         record: dict[str, Any] = json.loads(dump_serverset(instance))
     except ConfigError:
-        # Read from a znode that says a little more than we would write; not worth losing the others for.
+        # A record may be readable and not writable; it is left out, and the others are saved.
         return None
     return record
 
@@ -82,7 +84,7 @@ def _replace(path: Path, payload: bytes) -> None:
             with open(handle, "wb") as file:
                 file.write(payload)
                 file.flush()
-                # Some file systems would otherwise put the new name on disk before what it names.
+                # Some file systems would otherwise put the new name on disk before the content.
                 os.fsync(file.fileno())
             os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
@@ -94,7 +96,7 @@ def _replace(path: Path, payload: bytes) -> None:
 
 
 def _read(path: Path) -> bytes:
-    # A pipe in its place must not make us wait.
+    # Without O_NONBLOCK, a named pipe at this path would block the open.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):

@@ -1,6 +1,7 @@
-"""The members of one service as far as ZooKeeper told us: listings and records in, snapshots out.
+"""The members of one service as read from ZooKeeper: listings and records in, snapshots out.
 
-A machine: it decides when to list, what to read and what to publish; it refuses to know sessions, files and clocks.
+A state machine: it decides when to list, what to read and what to publish, and knows nothing of sessions, files and
+clocks.
 
 ========= ========================================== ========================================================
 state     means                                      left by
@@ -11,25 +12,26 @@ LISTING   ``ListMembers`` is outstanding             the names: READING if any a
 READING   ``ReadRecords`` is outstanding             the records: IDLE
 ========= ========================================== ========================================================
 
-**When to list.** The first change is followed at once; what comes within the next ``debounce`` (jittered) is collected
-into one further listing, so a rolling restart costs each client ten listings a second at most, and fewer where the list
-is so long that this would cost more than half a percent of a processor. Every reconnect and every ``refresh_interval``
-lists again, since one-shot watches die with the connection and nobody says so.
+**When to list.** The first change leads to a listing at once; changes within the next ``debounce`` (jittered) are
+collected into one further listing, so a rolling restart costs each client ten listings a second at most, and fewer
+where the list is so long that this would cost more than half a percent of a processor. The members are listed again
+after every reconnect and every ``refresh_interval``, since one-shot watches are lost with the connection without
+notice.
 
 **What to read.** A record is immutable, so a name is read once, when it is first seen. But a worker that restarts
-replaces its node by one of the *same name* in one transaction, and the names then say nothing. A data watch on each
-member would notice, at the price of members x clients watches in the server and of re-reading every member of every
-service after every reconnect, when the ensemble is weakest; reading everything on every change costs as much each time
-anybody restarts. Instead the parent's own change counter comes with each listing (ZooKeeper's ``cversion``, the
+replaces its node by one of the *same name* in one transaction, which the names do not show. A data watch on each member
+would notice, at the price of members x clients watches in the server and of re-reading every member of every service
+after every reconnect, when the ensemble is weakest; reading everything on every change costs as much each time an
+instance restarts. Instead the parent's own change counter comes with each listing (ZooKeeper's ``cversion``, the
 creations and deletions of children so far): if it moved by exactly the names that came and went, no other node was
-replaced, and only new names are read. If it moved further, something was replaced or came and went unseen; then the
-marks that registrars make tell what is read (:mod:`zkrpc.registry.listing`), and without them it is everything. So a
-reconnect after which nothing happened costs one request, a replacement three, however many members there are. As a net
-below, each refresh reads again a few records that were read longest ago.
+replaced, and only new names are read. If it moved further, a node was replaced, or was created and deleted between two
+listings; then the marks that registrars make tell which records to read (:mod:`zkrpc.registry.listing`), and without
+marks all are read. So a reconnect after which nothing happened costs one request, a replacement three, however many
+members there are. As a safety net, each refresh reads again the few records that were read longest ago.
 
-**What is older than seen is ignored.** A new session may reach a server that lags behind, and its counter tells. After
-a while it is believed all the same: then the ensemble really was restored from an older state; and at once where the
-session says that it is another ZooKeeper.
+**A listing that is older than the last one is ignored.** A new session may reach a server that lags behind, which the
+counter shows. After a while the older listing is accepted all the same, as the ensemble must have been restored from an
+older state; and at once if the session reports that this is another ensemble.
 """
 
 from __future__ import annotations
@@ -53,15 +55,15 @@ _SAVE_DELAY = 1.0
 _REFRESH_READS = 16
 """Records read again with each refresh."""
 _OLDER_TOLERANCE = 10.0
-"""Seconds that a state older than what we saw is not believed; servers that lag so long drop their clients."""
+"""Seconds for which a listing older than the last one is ignored; servers that lag so long drop their clients."""
 _PAUSE_PER_MEMBER = 0.0005
 """Seconds between listings for each member: two hundred times what listing and publishing one takes (measured)."""
 _FIRST_BACKOFF = 0.1
 _MAX_BACKOFF = 5.0
 _TELL_AGAIN_AFTER = 60.0
-"""Seconds after which a node is told of again whose record is bad in another way: somebody may write all the time."""
+"""Seconds between two reports of the same node whose bad record changes: it may be rewritten all the time."""
 _MOST_TOLD = 5
-"""Bad nodes told of one by one."""
+"""The number of bad nodes that one report names."""
 _NOT_MEMBERS = "vector_"
 """Finagle keeps weights beside the members in nodes of this prefix."""
 
@@ -97,14 +99,14 @@ class ReadRecords:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Publish:
-    """Tell the subscribers."""
+    """Pass this snapshot to the subscribers."""
 
     snapshot: Snapshot
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReportBad:
-    """Tell people which nodes are left out that were not told of lately, and why; ``count`` are left out in all."""
+    """Log which nodes are left out and why, if that was not logged lately; ``count`` nodes are left out in all."""
 
     reasons: tuple[tuple[str, str], ...]
     count: int
@@ -112,7 +114,7 @@ class ReportBad:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LoadSaved:
-    """Read the saved list, if there is one, and give it to ``receive_saved``."""
+    """Read the saved list, if there is one, and answer ``receive_saved``."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ Effect = ListMembers | ReadRecords | Publish | ReportBad | LoadSaved | Save
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Member:
-    """What is known of one name. No instance means that it is not in service, or cannot be read for a reason."""
+    """One member's record. Without an instance it is not in service, or cannot be read for the reason in ``bad``."""
 
     instance: Instance | None
     created_zxid: int
@@ -136,13 +138,14 @@ class _Member:
 
 
 class _Complaints:
-    """Which bad records people were told of, and when."""
+    """Which bad records were reported, and when."""
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[str, float]] = {}
 
     def about(self, bad: Mapping[str, _Member], now: float) -> list[Effect]:
-        """What to tell of those that are bad now: the ones that are new, or were told of long ago and have changed."""
+        """The report on the records that are bad now: of those that are new, or have changed and were reported long
+        ago."""
         told, self._told = self._told, {}
         news = []
         for name, member in bad.items():
@@ -155,12 +158,12 @@ class _Complaints:
 
 
 class ServiceView:
-    """One service's members. Never raises for what ZooKeeper or a record says."""
+    """The view of one service's members. Nothing that ZooKeeper or a record contains makes it raise."""
 
     def __init__(self, service: str, config: RegistryConfig, *, rng: Callable[[], float], now: float) -> None:
         self.state = ViewState.OFFLINE
         self.snapshot: Snapshot | None = None
-        """The last good list, with the time it was last confirmed; kept whatever happens."""
+        """The last good list, with the time at which it was last confirmed; never given up without a better one."""
         self._service = service
         self._config = config
         self._rng = rng
@@ -189,12 +192,13 @@ class ServiceView:
 
     @property
     def is_stale(self) -> bool:
-        """Nothing is known, or nobody is there to confirm what is."""
+        """True if there is no list, or there is no connection to ZooKeeper, or ZooKeeper has not confirmed the list
+        yet."""
         return self.state is ViewState.OFFLINE or self.snapshot is None or self.snapshot.confirmed_at is None
 
     def receive_session(self, connected: bool, now: float, *, histories: int = 0) -> None:
-        """Whether ZooKeeper can be asked now. With another number of ``histories`` it is another ZooKeeper, whose
-        transactions cannot be compared with those that we saw."""
+        """Takes in whether ZooKeeper can be asked now. If ``histories`` has changed, this is another ensemble, whose
+        transaction ids cannot be compared with the earlier ones."""
         if histories != self._histories:
             self._histories = histories
             self._parent = self._older_since = None
@@ -206,13 +210,14 @@ class ServiceView:
             self._become_idle(now)
 
     def receive_change(self, now: float) -> None:
-        """A watch fired, or the connection moved: what we know may be old."""
+        """A watch has fired, or the client has reconnected: the list may be out of date."""
         self._changed = True
         if self.state is ViewState.IDLE:
             self._schedule(now)
 
     def receive_listing(self, listing: Listing | None, now: float, *, remark: str = "") -> None:
-        """The names, or None if the parent does not exist: then nobody can be a member, and ``remark`` may say why."""
+        """Takes in the names, or None if the parent does not exist: then there are no members, and ``remark`` may say
+        why."""
         if self.state is not ViewState.LISTING:
             return
         self._remark = "" if listing is not None else remark
@@ -231,16 +236,17 @@ class ServiceView:
             self._complete(now)
 
     def wants_marks(self, listing: Listing) -> bool:
-        """Whether a listing says too little without the marks."""
+        """Whether the marks are needed to find out what has changed since the last listing."""
         return self._parent is not None and bool(hidden_changes(self._parent, listing))
 
     def receive_failure(self, now: float) -> None:
-        """The listing failed; the next one has a pause before it."""
+        """The listing failed, and is repeated after a pause."""
         if self.state is ViewState.LISTING:
             self._fail(now)
 
     def receive_records(self, records: Mapping[str, Record | None], now: float) -> None:
-        """What was read; None for a node that is gone. A name that is missing could not be read and is tried again."""
+        """Takes in the records that were read; None for a node that is gone. A name that is missing could not be read,
+        and is tried again."""
         for name, record in records.items():
             self._unread.discard(name)
             self._members.pop(name, None)
@@ -254,14 +260,14 @@ class ServiceView:
             self._fail(now)
 
     def receive_saved(self, instances: Iterable[Instance], now: float) -> None:
-        """The list of an earlier run; it counts only until ZooKeeper has spoken."""
+        """Takes in the list of an earlier run; it is used only until there is one from ZooKeeper."""
         found = _distinct((instance, 0) for instance in instances)
         if found and self.snapshot is None:
             self.snapshot = Snapshot(service=self._service, instances=found)
             self._effects.append(Publish(self.snapshot))
 
     def finish(self) -> None:
-        """The end is near: what still waits to be saved is saved now."""
+        """Saves at once what is due to be saved, as no timer will fire any more."""
         if self._save_due is not None and self.snapshot is not None:
             self._save_due = None
             self._effects.append(Save(self.snapshot))
@@ -291,7 +297,8 @@ class ServiceView:
         return effects
 
     def _is_older(self, listing: Listing, now: float) -> bool:
-        """True for a state from before what we saw, until we have seen it for so long that it must be the truth."""
+        """True for a listing from before the last one, unless older ones have been seen for so long that the ensemble
+        must have been restored."""
         known = self._parent
         if known is None or not precedes(listing, known):
             self._older_since = None
@@ -301,7 +308,7 @@ class ServiceView:
         return now - self._older_since < _OLDER_TOLERANCE
 
     def _adopt(self, listing: Listing) -> None:
-        """Forgets who left, and marks what has to be read."""
+        """Forgets the members that left, and notes which records have to be read."""
         known, self._parent = self._parent, listing
         names = {name for name in listing.names if not name.startswith(_NOT_MEMBERS)}
         for name in self._members.keys() - names:
@@ -335,7 +342,7 @@ class ServiceView:
         members = self._members.values()
         instances = _distinct((member.instance, member.created_zxid) for member in members if member.instance)
         if self._unread and not instances:
-            # Not nobody: only nobody that we managed to read. The last good list is better than that.
+            # There may be members: none of their records could be read. The last good list is better than an empty one.
             return
         before = self.snapshot
         bad = {name: member for name, member in self._members.items() if member.bad}
@@ -354,7 +361,8 @@ class ServiceView:
             self._effects.append(Publish(self.snapshot))
 
     def _schedule(self, now: float) -> None:
-        """The next listing: at once after a quiet time, otherwise when the current burst has been collected."""
+        """Schedules the next listing: at once after a quiet time, otherwise when the current burst has been
+        collected."""
         pause = max(self._config.debounce, _PAUSE_PER_MEMBER * len(self._members))
         due = self._listed_at + pause * (0.5 + self._rng())
         if now >= due:
@@ -390,7 +398,8 @@ class ServiceView:
 
 
 def _distinct(members: Iterable[tuple[Instance | None, int]]) -> tuple[Instance, ...]:
-    """One instance per endpoint, ordered by id. An address belongs to who registered it last: ports are reused."""
+    """One instance per endpoint, ordered by id. Of several with the same endpoint the newest node counts, as ports are
+    reused."""
     newest: dict[Endpoint, tuple[int, Instance]] = {}
     for instance, created_zxid in members:
         if instance is not None and created_zxid >= newest.get(instance.endpoint, (-1, instance))[0]:
