@@ -1,8 +1,9 @@
 """What can be observed of a running zkrpc: events, as they happen, and states, when they are asked for.
 
 ============  ==========================================================================================================
-``events``    what can be observed: one class for each kind of event ``observer`` the base class of observers, and how
-events are passed to them ``status``    the state of clients, servers, sessions and elections as values
+``events``    what can be observed: one class for each kind of event
+``observer``  the base class of observers, and how events are passed to them
+``status``    the state of clients, servers, sessions and elections as values
 ============  ==========================================================================================================
 
 Metrics, traces, structured logs, pages and commands read these values and nothing else: code that measures must not
