@@ -1,12 +1,12 @@
 """A second copy of a call that takes unusually long, to another instance; the first good answer counts.
 
 The first copy runs in the caller's own greenlet, as if there were no hedge. When the delay has passed, a timer of the
-hub starts a greenlet for the second one, if the budget allows it. If that one answers first, the caller is taken out of
-its wait in the way a ``gevent.Timeout`` does it, by an exception thrown from the hub; whoever loses is cancelled, on
-its server too. If the first copy fails while the second is under way, the caller waits for the second.
+hub starts a greenlet for the second one, if the budget allows it. If the second copy is answered first, the caller's
+wait is ended by an exception thrown from the hub, as by a ``gevent.Timeout``. The slower copy is cancelled, on its
+server too. If the first copy fails while the second is under way, the caller waits for the second.
 
-Only calls of methods that may be executed twice come here, and only attempts: what to do when both copies failed is the
-retry's business.
+Only calls of methods that may be executed twice are hedged. A hedge is part of one attempt: what to do when both copies
+have failed is decided by the retry layer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from zkrpc.policies.hedge import HedgeDelay, LatencyQuantile
 
 
 class Hedge:
-    """When calls of one method are hedged: the setting, and the latencies it goes by. Raises ConfigError as
+    """When calls of one method are hedged: the setting, and the latencies for its quantile. Raises ConfigError as
     :meth:`~zkrpc.policies.hedge.HedgeDelay.parse` does."""
 
     __slots__ = ("_setting", "latency")
@@ -38,7 +38,7 @@ class Hedge:
         return self._setting.delay(None if self.latency is None else self.latency.value)
 
     def inherit(self, former: Hedge) -> None:
-        """Goes on with the latencies of the hedge whose place it takes, if it goes by the same quantile."""
+        """Takes over the latencies of the hedge that this one replaces, if both have the same setting."""
         if former._setting == self._setting:
             self.latency = former.latency
 
@@ -58,15 +58,16 @@ def hedging(
 
     Args:
         clock: monotonic seconds.
-        may_repeat_now: whether the budget allows one more attempt at this time; it is taken from it then.
-        on_hedge: told of each second copy before it is made.
+        may_repeat_now: whether the retry budget allows one more attempt at this time; if so, takes it from the budget.
+        on_hedge: called with each second copy before it is sent.
     """
 
     def hedge(call: Call, proceed: Proceed[Call]) -> Any:
         plan = call.plan
         if plan is None or plan.hedge is None:
             return proceed(call)
-        # There is only one primary to ask; and the hop above hedges, or repeats, what is a repetition already.
+        # A group has only one primary; and a call that is a repetition is already hedged or retried by the service
+        # above.
         if not call.idempotent or call.repeated or call.route is not None:
             return proceed(call)
         began = clock()
@@ -82,11 +83,11 @@ def hedging(
 
 
 class _Superseded(BaseException):
-    """Thrown into a caller whose second copy was quicker; never seen outside."""
+    """Thrown into a caller whose second copy was answered first; never leaves this module."""
 
 
 class _Race:
-    """Two copies of one call, or the chance of them."""
+    """A call that may get a second copy, and both copies if it does."""
 
     __slots__ = ("_call", "_caller", "_copy", "_may_start", "_on_hedge", "_over", "_proceed", "_second")
 
@@ -116,7 +117,7 @@ class _Race:
             assert self._second is not None
             return self._take(self._second)
         except CallError as error:
-            # Nobody supersedes a copy that has failed.
+            # The second copy must not interrupt the caller any more.
             self._over = True
             second = self._second
             if second is None or error.executed is Executed.YES or not self._outlasts(second):
@@ -130,7 +131,7 @@ class _Race:
                 self._second.kill(block=False)
 
     def _outlasts(self, second: gevent.Greenlet[..., Any]) -> bool:
-        """Waits for the second copy, which its deadline ends if nothing else does; True if it is worth taking."""
+        """Waits for the second copy, at most until its deadline; True unless it has failed with a CallError, too."""
         second.join()
         return not isinstance(second.value, CallError)
 
@@ -170,7 +171,7 @@ class _Race:
         return outcome
 
     def _supersede(self) -> None:
-        """In the hub, where the caller is known to wait for its own copy, unless that has ended."""
+        """Runs in the hub, so the caller is waiting for its own copy, unless that has ended."""
         if not self._over:
             self._over = True
             self._caller.throw(_Superseded())

@@ -1,10 +1,11 @@
-"""Who leads each group of a service, as far as one client can tell. A machine that is given the time; knows no calls.
+"""The primary of each group of a service, as far as a client can tell. A state machine that is given the time; knows no
+calls.
 
-What it hears comes from three sides, none of them in step with the others, and they are not equally credible. The
-registry's record is what was decided. A reply shows that somebody served the call, which a hostile or confused member
-may do as well. What a member that refused says of others is a hint and nothing more. So epochs of replies and hints
-never outrank a record, whatever they are: a member that names itself with the highest epoch there is gains nothing
-against the registry, and what it gains without one ends.
+There are three sources, which may lag behind each other and are not equally trustworthy. The registry's record is the
+result of the election. A reply shows that a member served the call, which a faulty or hostile one may do as well. A
+hint is the redirect of a member that refused. So the epoch of a reply or a hint never outranks a record, however high
+it is: a member that claims to be primary with the highest possible epoch gains nothing against the registry's record,
+and without a record only for a limited time.
 
 ==========  ================================================  =====================================================
 believed    because                                           until
@@ -15,10 +16,11 @@ reply       it served a call as primary                       it refuses or is l
 hint        somebody said so that is not primary              the same, and :data:`HINT_LIFE`
 ==========  ================================================  =====================================================
 
-The first of them that is a member is asked. One that is named again after it refused or was lost is believed at once,
-since a broken connection is no end of a term; the next times only after a pause that grows, until it answers. A primary
-whose machine is gone leads, for all others, until its session ends: they name it to each who asks, and each who is told
-so gives all that wait somewhere to go (eight callers made nine thousand calls a second of it).
+A call goes to the first of the three that is a member. If an endpoint that refused or was lost is named again, it is
+tried at once the first time, since a broken connection does not end a term, and then only after growing pauses, until
+it answers. The pauses are needed because a primary whose host has died stays primary for the other members until its
+session ends: they redirect each call to it, and each redirect wakes all waiting calls (eight callers made nine thousand
+calls a second in that way).
 """
 
 from __future__ import annotations
@@ -29,20 +31,21 @@ from typing import NamedTuple
 from zkrpc.endpoint import NO_EPOCH, Endpoint, Primary
 
 HINT_LIFE = 5.0
-"""Seconds for which a hint counts, and for which a record is doubted whose primary refused or was lost. Long enough for
-an election and for a registry that lags behind; after it one call asks again, and is led back by a redirect if need be.
+"""Seconds for which a hint counts, and for which a record is passed over after its primary refused or was lost. Long
+enough for an election and for a registry that lags behind; afterwards a call tries the recorded primary again, and is
+redirected if need be.
 """
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-"""Seconds for which the second loss in a row, and the later ones at most, keep a primary from being believed again."""
+"""Seconds for which an endpoint is not tried again after its second loss in a row, and the longest such pause."""
 MOST_GROUPS = 1024
-"""Groups whose primaries a client remembers; more names than that are taken for a mistake."""
+"""The number of groups whose primaries a client remembers; more group names than that are taken for a mistake."""
 _MOST_LOST = 8
-"""Primaries of one group whose losses are counted."""
+"""The number of endpoints of one group whose losses are counted."""
 
 
 class _Group:
-    """What is known of one group."""
+    """What the three sources say of one group."""
 
     __slots__ = ("doubted_until", "hint", "hint_until", "lost", "record", "recorded", "reply")
 
@@ -55,15 +58,15 @@ class _Group:
         self.hint: Primary | None = None
         self.hint_until = -math.inf
         self.lost: dict[Endpoint, _Lost] = {}
-        """Those who refused or were lost while they were believed, and have not answered since."""
+        """The endpoints that refused or were lost while calls went to them, and have not answered since."""
 
     def keeps_out(self, hint: Primary, now: float) -> bool:
-        """Whether it is too early to believe in that one again."""
+        """Whether the hint names an endpoint whose pause after a loss is not over."""
         lost = self.lost.get(hint.endpoint)
         return lost is not None and now < lost.until and hint.epoch <= lost.epoch
 
     def lose(self, primary: Primary, now: float) -> None:
-        """It was believed, and refused or was lost."""
+        """Counts that a primary to which calls went refused or was lost."""
         before = self.lost.pop(primary.endpoint, None)
         times = before.times + 1 if before is not None and now < before.until + HINT_LIFE else 1
         pause = 0.0 if times == 1 else min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(times - 2, 30))
@@ -73,7 +76,8 @@ class _Group:
 
 
 class _Lost(NamedTuple):
-    """A primary that was lost: in which epoch, how often in a row, and until when nobody's word makes it one again."""
+    """The losses of one endpoint: its epoch, how often it was lost in a row, and until when hints that name it are
+    ignored."""
 
     epoch: int
     times: int
@@ -83,8 +87,8 @@ class _Lost(NamedTuple):
 class Primaries:
     """The primaries of a service's groups.
 
-    What hears of news returns True if it gave a waiting call somewhere to go. Group names may come from servers, so
-    only ``most_groups`` are kept; the one that came first goes first.
+    The ``receive_`` methods return True if waiting calls should look again for a primary. Group names may come from
+    servers, so only ``most_groups`` are kept, and the oldest is dropped first.
     """
 
     def __init__(self, most_groups: int = MOST_GROUPS) -> None:
@@ -92,7 +96,7 @@ class Primaries:
         self._groups: dict[str, _Group] = {}
 
     def believed(self, group: str, now: float) -> list[Primary]:
-        """Who may lead now, the most credible first."""
+        """The endpoints that may be the primary now, the most trustworthy source first."""
         known = self._groups.get(group)
         if known is None:
             return []
@@ -104,20 +108,20 @@ class Primaries:
         return found
 
     def hint(self, group: str, now: float) -> Primary | None:
-        """The hint that counts now."""
+        """The hint, if there is one that still counts."""
         known = self._groups.get(group)
         return None if known is None or now >= known.hint_until else known.hint
 
     def drop_hint(self, group: str) -> None:
-        """The hint counts no longer."""
+        """Discards the hint."""
         self._group(group).hint = None
 
     def receive_record(self, group: str, primary: Primary | None) -> bool:
-        """The registry says who leads; None if nobody does."""
+        """Takes in the registry's record; None if the group has no primary."""
         known = self._group(group)
         before, known.record = known.record, primary
         if primary is None:
-            # One that the registry has not told of yet is not ended by the end of an earlier one.
+            # The end of an earlier primary does not end a later one that the registry has not delivered yet.
             known.reply = _later(known.reply, known.recorded)
             return False
         was_doubted, known.doubted_until = known.doubted_until > -math.inf, -math.inf
@@ -129,7 +133,8 @@ class Primaries:
         return True
 
     def receive_redirect(self, group: str, endpoint: Endpoint | None, epoch: int | None, now: float) -> bool:
-        """An instance that refused says who leads, maybe since which epoch."""
+        """Takes in the redirect of an instance that refused: the primary's endpoint and epoch, as far as it knows
+        them."""
         if endpoint is None:
             return False
         known, before = self._group(group), self.believed(group, now)
@@ -143,7 +148,8 @@ class Primaries:
         return self.believed(group, now) != before
 
     def receive_reply(self, group: str, endpoint: Endpoint, epoch: int | None, now: float) -> bool:
-        """A primary served a call at ``endpoint``, which is the name it is reached by from here, and said its epoch."""
+        """A primary served a call at ``endpoint``, the address at which this client reaches it, and reported its
+        epoch."""
         known = self._group(group)
         if known.lost:
             known.lost.pop(endpoint, None)
@@ -156,19 +162,20 @@ class Primaries:
         if epoch is None:
             epoch = known.hint.epoch if known.hint is not None and known.hint.endpoint == endpoint else NO_EPOCH
         reply = Primary(endpoint=endpoint, epoch=epoch)
-        if epoch and epoch < known.recorded:  # an answer that was long on its way
+        if epoch and epoch < known.recorded:  # a late answer from an earlier epoch
             return False
         if known.reply is None or known.reply.epoch <= epoch:
             known.reply, known.hint = reply, _later(known.hint, epoch)
         return self.believed(group, now) != before
 
     def forget(self, group: str, primary: Primary, now: float) -> None:
-        """``primary`` refused a call that was sent to it as such, or was lost. What is newer than that stands."""
+        """Discards ``primary``, which refused a call that was sent to it as primary, or was lost. A newer epoch of the
+        same endpoint is kept."""
         known = self._groups.get(group)
         if known is None:
             return
         if any(_is_about(one, primary) for one in self.believed(group, now)):
-            # Those who were on their way to it as well find that it is not believed any more.
+            # Counted once: other calls that fail at the same primary later find it discarded already.
             known.lose(primary, now)
         if _is_about(known.record, primary):
             known.doubted_until = now + HINT_LIFE
@@ -186,7 +193,7 @@ class Primaries:
         return known
 
     def __repr__(self) -> str:
-        """The test surface: the groups, and what was said of each, by whom."""
+        """The groups, and what each source says of them."""
         told = ", ".join(
             f"{name}={' '.join(f'{how}:{one}' for how in ('record', 'reply', 'hint') if (one := getattr(known, how)))}"
             for name, known in self._groups.items()

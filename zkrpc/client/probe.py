@@ -1,6 +1,6 @@
-"""Asks instances for a sign of life, from outside of any client: can a connection be opened, and is a ping answered.
+"""Checks instances without a client: can a connection be opened, and is a ping answered?
 
-A shell for people who want to know why; a client has its own connections and asks through those. It judges nothing.
+Used for diagnosis by people; clients send pings over their own connections. The results are returned without a verdict.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _READ_SIZE = 4096
 
 
 def probe(instance: Instance, timeout: float) -> Probe:
-    """Connects and pings, within about ``timeout`` seconds over all. It raises nothing: a failure is an answer."""
+    """Connects and pings, within about ``timeout`` seconds in total. A failure is returned, not raised."""
     began = time.monotonic()
     try:
         sock = open_socket(instance.endpoint, timeout)
@@ -40,7 +40,7 @@ def probe(instance: Instance, timeout: float) -> Probe:
 
 
 def probe_all(instances: Iterable[Instance], timeout: float) -> dict[Endpoint, Probe]:
-    """Asks all of them, many at a time."""
+    """Probes all of them, many at a time."""
     asked = list(instances)
     answers = Pool(_AT_ONCE).map(lambda instance: probe(instance, timeout), asked)
     return {instance.endpoint: answer for instance, answer in zip(asked, answers)}
@@ -51,7 +51,7 @@ def _ping(sock: Any, connected_in: float, give_up_at: float) -> Probe:
     protocol = ClientProtocol(Dialect.HEADER_BINARY, WireLimits(), sent_at, zkrpc=True)
     protocol.send_ping(sent_at)
     try:
-        # An empty socket takes the few bytes of a ping at once.
+        # An empty send buffer takes the few bytes of a ping at once.
         sock.send(protocol.data_to_send())
         gevent.socket.wait_read(sock.fileno(), timeout=max(0.0, give_up_at - sent_at))
         chunk = sock.recv(_READ_SIZE)

@@ -1,8 +1,8 @@
-"""An object whose methods are those of an interface.
+"""Stubs: objects with one method for each method of an interface.
 
-The class of a stub has one function per method of the IDL, with the IDL's parameters as its signature. Nothing else of
-a stub is in the way of a method: ``options`` and ``close`` give way to methods of these names, and are then reached as
-``zkrpc.options(stub, ...)`` and ``zkrpc.close(stub)``. Its own attributes begin with ``_zkrpc_``.
+The class of a stub has one function per method of the IDL, with the IDL's parameters as its signature. No other
+attribute of a stub hides a method of the IDL: methods called ``options`` or ``close`` replace a stub's own, which can
+then be reached as ``zkrpc.options(stub, ...)`` and ``zkrpc.close(stub)``. All other attributes begin with ``_zkrpc_``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ StubT = TypeVar("StubT")
 
 
 class Stub:
-    """What all stubs share: a client, options, and the end."""
+    """The base class of all stubs: holds the client and the options of calls."""
 
     __slots__ = ("_zkrpc_client", "_zkrpc_options")
     _zkrpc_interface: Interface
@@ -38,19 +38,19 @@ class Stub:
         return f"<Stub of {self._zkrpc_interface.name} {self._zkrpc_client!r}>"
 
     def __enter__(self: StubT) -> StubT:
-        """Itself."""
+        """The stub itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Closes."""
+        """Closes the client; see :func:`close`."""
         close(self)
 
     def __copy__(self) -> Stub:
-        """Another one over the same client, with the same options."""
+        """Another stub over the same client, with the same options."""
         return type(self)(self._zkrpc_client, self._zkrpc_options)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
-        """Refuses: connections are of one process."""
+        """Raises TypeError, as connections belong to one process."""
         name = self._zkrpc_interface.name
         raise TypeError(f"a stub of {name} cannot be pickled; call zkrpc.connect() where it is used")
 
@@ -64,14 +64,15 @@ def options(
     min_epoch: int | None = None,
     **unknown: Never,
 ) -> StubT:
-    """A new stub over the same client whose calls have these options. Raises ConfigError for a bad value or name.
+    """Returns a new stub over the same client whose calls have these options. Raises ConfigError for a bad value or
+    name.
 
     Args:
-        stub: what ``zkrpc.connect`` gave.
+        stub: a stub from ``zkrpc.connect``.
         timeout: seconds for a call with all its attempts.
-        idempotent: whether a call may be sent again when nobody knows if it ran.
-        headers: metadata, added to what the stub sends already.
-        min_epoch: the lowest epoch of a primary that may serve the call; a lower one answers StaleEpoch.
+        idempotent: whether a call may be sent again when it is not known whether it ran.
+        headers: metadata, added to the stub's headers.
+        min_epoch: the lowest epoch of a primary that may serve the call; a primary of a lower epoch answers StaleEpoch.
     """
     it = _stub(stub)
     for name in unknown:
@@ -88,7 +89,7 @@ def _no_option(name: str) -> str:
 
 
 def close(stub: object) -> None:
-    """Ends the connections of a stub, and of all stubs made from it."""
+    """Closes the client of a stub, and with it all stubs that share the client."""
     _stub(stub)._zkrpc_client.close()
 
 
@@ -99,13 +100,13 @@ def explain(stub: object) -> Explanation:
 
 
 def status(stub: object) -> ClientStatus:
-    """What the client of a stub knows of the instances at this moment, as values for programs; ``explain`` is for
+    """The state of a stub's client and of its instances at this moment, as values for programs; ``explain`` is for
     people."""
     return _stub(stub)._zkrpc_client.status()
 
 
 def make_stub(interface: Interface, client: Client) -> Any:
-    """A stub of an interface over a client, which it closes."""
+    """Makes a stub of an interface over a client; closing the stub closes the client."""
     namespace: dict[str, Any] = {"__slots__": (), "__doc__": f"Calls {interface.name}.", "_zkrpc_interface": interface}
     namespace["options"] = options
     namespace["close"] = close

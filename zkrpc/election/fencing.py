@@ -6,8 +6,8 @@ primary in the same transaction.
 :class:`SqlFence` does so in SQL: one small table remembers the highest epoch of each group and refuses lower ones. The
 epoch is compared inside the transaction that does the writing, in one statement that also locks the row. So a primary
 of a later epoch either waits until an earlier one's transaction is over, or was first, and then the earlier one is
-refused: nothing of an earlier epoch is ever written after something of a later one. It knows sqlite3 and the Python
-DB-API; it refuses to know elections.
+refused: nothing of an earlier epoch is ever written after something of a later one. The module knows sqlite3 and the
+Python DB-API, and nothing of elections.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from zkrpc.errors import ConfigError, StaleEpoch
 
 
 class Fence:
-    """The highest epoch seen at one place. It only rises: that is all there is to fencing."""
+    """The highest epoch seen at one place, which only rises."""
 
     __slots__ = ("epoch",)
 
@@ -36,7 +36,7 @@ class Fence:
         return f"<Fence {self.epoch}>"
 
     def allows(self, epoch: Epoch) -> bool:
-        """True if nothing of a later epoch has been seen here."""
+        """True if no later epoch has been seen."""
         return epoch >= self.epoch
 
     def check(self, epoch: Epoch) -> None:
@@ -53,7 +53,7 @@ class SqlFence:
     """The fence of one group in one database.
 
     Args:
-        connection: a DB-API connection that nobody else uses while a transaction of this fence is open.
+        connection: a DB-API connection that nothing else uses while a transaction of this fence is open.
         group: the group whose primaries write here; several groups may share the table.
         table: the table's name; it is created if it is not there.
         paramstyle: how the driver marks parameters, as its module says in ``paramstyle``.
@@ -87,8 +87,9 @@ class SqlFence:
     def transaction(self, epoch: Epoch | None = None) -> Iterator[Any]:
         """A cursor inside a transaction that only a primary of this epoch or a later one can make.
 
-        ``epoch`` is by default that of the call being served. It is committed at the end of the block, and rolled back
-        if an exception leaves it. Raises StaleEpoch, with nothing written, if a later epoch has been here.
+        ``epoch`` is by default that of the call being served. The transaction is committed at the end of the block, and
+        rolled back if an exception leaves it. Raises StaleEpoch, with nothing written, if a later epoch has written
+        here.
         """
         epoch = _current_epoch() if epoch is None else epoch
         self._prepare()
@@ -108,7 +109,7 @@ class SqlFence:
     def claim(self, epoch: Epoch) -> None:
         """Shuts out every earlier primary from now on; the first thing to do in ``on_elected``, before reading.
 
-        Raises StaleEpoch if a later one was faster.
+        Raises StaleEpoch if a later primary has claimed before.
         """
         with self.transaction(epoch):
             pass
@@ -153,12 +154,12 @@ class SqlFence:
                 self._connection.rollback()
 
     def _begin(self, cursor: Any) -> bool:
-        """Begins a transaction, if the driver does not; True if it is ours to end by a statement."""
+        """Begins a transaction unless the driver does; True if it must be ended by a statement."""
         if not isinstance(self._connection, sqlite3.Connection) or getattr(self._connection, "autocommit", -1) is False:
             return False
         if self._connection.in_transaction:
             raise ConfigError("SqlFence needs a connection without an open transaction: commit it first")
-        # IMMEDIATE: a transaction that reads first and writes later can fail half-way for no reason of its own.
+        # IMMEDIATE: otherwise a transaction that reads before it writes can fail when it upgrades its lock.
         cursor.execute("BEGIN IMMEDIATE")
         return True
 

@@ -1,47 +1,50 @@
-"""How long a primary may believe in itself, why that is safe, and the heartbeat that earns it.
+"""The lease: how long a primary may serve after ZooKeeper's last commit, why that is safe, and the heartbeat that
+renews it.
 
 Let T be the *negotiated* session timeout and s the send time of the newest heartbeat write that was committed, both on
 the monotonic clock. The lease ends at the earlier of ``s + 0.7 T`` and ``p + 0.97 T``, where p is the send time of an
 earlier message, called its *support* below.
 
-Why a write, and never a ping or a read: a ZooKeeper server answers those alone. One that was cut off from its leader
-went on acknowledging pings 4.3 s after the session had expired (measured). A write is answered only when a quorum has
-committed it, and a session that has expired is refused, so at some moment after s the session was alive.
+Why a write, and never a ping or a read: a ZooKeeper server answers those by itself. A server that was cut off from its
+leader went on acknowledging pings 4.3 s after the session had expired (measured). A write is answered only when a
+quorum has committed it, and a session that has expired is refused, so at some moment after s the session was alive.
 
-Alive for how long? The leader starts a session's clock again when it *hears* of it, and a write passing through does
-not count as hearing. The server that the client talks to notes which sessions spoke, and tells the leader with its
-answer to the leader's ping, every half tick. The link between the two keeps its order. So when the write sent at s was
-committed, the leader had been told of everything that this server had heard until half a tick before s. ZooKeeper
-grants no T below two ticks (unless ``minSessionTimeout`` was lowered, which this reasoning forbids), so half a tick is
-at most T/4. A message whose answer had reached us by ``s - T/4`` had certainly been heard by then. The newest such
-message is the support: the leader started the session's clock at p or later, and the session cannot expire before
-``p + T``. Expiry is rounded up to a tick, which only helps. A connect is heard by the leader itself before it is
-answered; it is support at once, and covers what was said over earlier connections. When ZooKeeper elects another
-leader, every session's clock starts again.
+For how long is it alive? The leader restarts a session's expiry timer when it is told that the client sent something,
+and forwarding a write to it does not do that. The server to which the client is connected collects the sessions that
+were active, and reports them to the leader with its answer to the leader's ping, every half tick. The connection
+between the two is ordered. So when the write sent at s was committed, the leader had received reports of everything
+that this server had received until half a tick before s. ZooKeeper grants no T below two ticks (unless
+``minSessionTimeout`` was lowered, which this reasoning forbids), so half a tick is at most T/4. A message whose answer
+had reached us by ``s - T/4`` had certainly been received by then. The newest such message is the support: the leader
+restarted the session's expiry timer at p or later, and the session cannot expire before ``p + T``. Expiry is rounded up
+to a tick, which only adds to the margin. A connect request reaches the leader before it is answered; it is support at
+once, and covers everything that was sent over earlier connections. When ZooKeeper elects another leader, the expiry
+timers of all sessions start again.
 
-With a heartbeat every 2/15 T the support is the heartbeat but one, 4/15 T before s, if that was answered within T/60;
-then ``p + 0.97 T`` is just beyond ``s + 0.7 T``. The first bound is the rule; the second takes over when heartbeats
-were late (a blocked hub), when answers are slow, or when there was no heartbeat before (a fresh primary, whose client
-spoke only every T/3), and heartbeats are then twice as frequent. An interval of T/6 with no second bound is not safe:
-for T of three ticks, heartbeats that fall just after the leader's pings leave only ``s + T - 2 T/6``, less than 0.7 T.
+With a heartbeat every 2/15 T the support is the last heartbeat but one, 4/15 T before s, if that was answered within
+T/60; then ``p + 0.97 T`` is just beyond ``s + 0.7 T``. The first bound is the rule; the second applies when heartbeats
+were late (a blocked hub), when answers are slow, or when there was no heartbeat before (a new primary, whose client has
+sent pings only every T/3), and heartbeats are then twice as frequent. An interval of T/6 with no second bound is not
+safe: for T of three ticks, heartbeats that fall just after the leader's pings leave only ``s + T - 2 T/6``, less than
+0.7 T.
 
 The margin: 0.03 T for clocks that run at different speeds (3 % between ours and the leader's, far beyond what a clock
-that is kept by NTP does) and for the leader's pings being late. Nothing here protects against somebody who ends the
-session by force while its owner lives, or deletes the primary's node; then only the epoch does.
+that is kept by NTP does) and for the leader's pings being late. The lease does not protect against an operator who
+closes the session while its owner is alive, or deletes the primary's node; then only the epoch does.
 
-The heartbeat is a machine: one small write now and then, for all groups that a process leads, over its one session. It
-knows send times and answers; it refuses to know which groups there are and what they do.
+The heartbeat is a state machine: one small periodic write for all groups that a process leads, over its one session.
+The machine knows send times and answers, and of the groups only their names.
 
 ======== ======================================= =====================================================
 state    means                                   left by
 ======== ======================================= =====================================================
-QUIET    nobody needs a lease                    ``lead``: BEATING, if a session is connected
+QUIET    no group needs a lease                  ``lead``: BEATING, if a session is connected
 BEATING  a write every 2/15 T, or more often     ``rest`` of the last group; losing the connection
 CUT      a lease is needed, but no connection    a connection: BEATING, with a write at once
 ======== ======================================= =====================================================
 
-Also while QUIET it collects when the client's own messages were sent that the server acknowledged, because the first
-lease of a fresh primary has only those to stand on.
+While QUIET, too, the machine records the send times of messages that the server has acknowledged, because the first
+lease of a new primary can only be supported by those.
 """
 
 from __future__ import annotations
@@ -64,34 +67,35 @@ _CLAIM = 0.5
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """The right to lead for a while, as one session's heartbeat earned it."""
+    """The right to lead until a point in time, from a committed heartbeat of one session."""
 
     session_id: int
-    """The session whose write was committed; what another session owns is not covered."""
+    """The session whose write was committed. Nodes of other sessions are not covered by this lease."""
     until: float
     """Monotonic seconds."""
 
     def is_valid(self, now: float) -> bool:
-        """True while nobody else can lead. Ask right before acting."""
+        """True while no other instance can lead. Ask right before acting."""
         return now < self.until
 
     def left(self, now: float) -> float:
-        """Seconds until it ends; 0 afterwards."""
+        """Seconds until the lease ends; 0 afterwards."""
         return max(0.0, self.until - now)
 
 
 def lease_end(sent_at: float, support_at: float, timeout: float) -> float:
-    """When the lease ends that a write sent at ``sent_at`` earns; ``support_at`` as found by :func:`support_limit`."""
+    """The end of the lease from a write sent at ``sent_at``, whose support (see :func:`support_limit`) was sent at
+    ``support_at``."""
     return min(sent_at + _FRACTION * timeout, support_at + _SUPPORTED_FRACTION * timeout)
 
 
 def support_limit(sent_at: float, timeout: float) -> float:
-    """A message whose answer was here by this time supports a write sent at ``sent_at``."""
+    """The time by which a message must have been answered to support a write sent at ``sent_at``."""
     return sent_at - _SUPPORT_AGE * timeout
 
 
 def is_weak(lease_ends_at: float, sent_at: float, timeout: float) -> bool:
-    """True for a lease that its support has made clearly shorter than the rule."""
+    """True for a lease that is clearly shorter than ``s + 0.7 T``, because its support is old."""
     return lease_ends_at < sent_at + _WEAK_FRACTION * timeout
 
 
@@ -101,21 +105,22 @@ def heartbeat_interval(timeout: float, *, weak: bool) -> float:
 
 
 def drop_after(timeout: float) -> float:
-    """Seconds a heartbeat may stay unanswered before its connection is given up.
+    """Seconds for which a heartbeat may stay unanswered before its connection is given up.
 
-    T/4: then there is time to reach another server, and to have a heartbeat committed there, within the lease.
+    T/4 leaves enough time to reach another server, and to have a heartbeat committed there, within the lease.
     """
     return _DROP * timeout
 
 
 def deposed_patience(session_timeout: float) -> float:
-    """Seconds that ``on_deposed`` may take unless somebody says otherwise: with the lease's 0.7 there is a tenth of the
-    timeout that was granted left for everything else."""
+    """Seconds that ``on_deposed`` may take by default: with the lease's 0.7 a tenth of the granted session timeout is
+    left for everything else."""
     return 0.2 * session_timeout
 
 
 def claim_patience(timeout: float) -> float:
-    """Seconds from a claim within which there must be a lease: one connection may be given up on the way, not two."""
+    """Seconds after a claim within which there must be a lease. That is enough to change to another server once, not
+    twice."""
     return _CLAIM * timeout
 
 
@@ -137,8 +142,8 @@ class WriteHeartbeat:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CreateHeartbeat:
-    """Create the node, ephemeral, with its parent if that is missing, in this session; a request. It proves as much as
-    a write does."""
+    """Create the node, ephemeral, with its parent if that is missing, in this session; a request. A create earns a
+    lease as a write does."""
 
     path: str
     session_id: int
@@ -146,13 +151,13 @@ class CreateHeartbeat:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DropSocket:
-    """Shut the client's socket down, so that it moves to another server: this one can commit nothing for us, or cannot
-    be reached. The session, and with it the lease, goes on."""
+    """Shut the client's socket down, so that it connects to another server: this one cannot commit, or cannot be
+    reached. The session, and with it the lease, goes on."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RenewLease:
-    """Pass the lease to the ElectionMachine of every group, before anything else that has happened since."""
+    """Pass the lease to the ElectionMachine of every group, before any later event."""
 
     lease: Lease
 
@@ -162,24 +167,25 @@ HeartbeatEffect: TypeAlias = WriteHeartbeat | CreateHeartbeat | DropSocket | Ren
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Heard:
-    """A message of this session that the server has certainly heard: when it was sent, and by when it was answered."""
+    """A message of this session that the server has acknowledged: when it was sent, and by when it was answered."""
 
     sent_at: float
     answered_at: float
 
 
 class HeartbeatMachine:
-    """The heartbeat of one process.
+    """The heartbeat of one process; see the module's docstring.
 
     ``WriteHeartbeat`` and ``CreateHeartbeat`` are answered by exactly one ``receive_written`` or ``receive_failure``;
-    at most one is out. A write counts from the moment it was asked for, which is never later than it was sent.
+    at most one is outstanding. A write counts from the moment at which its effect was issued, which is never later than
+    its send time.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.state = HeartbeatState.QUIET
         self.lease: Lease | None = None
-        """The newest one earned."""
+        """The newest lease."""
         self._leading: set[str] = set()
         self._session_id = 0
         self._timeout: float | None = None
@@ -195,36 +201,36 @@ class HeartbeatMachine:
         self._effects: list[HeartbeatEffect] = []
 
     def __repr__(self) -> str:
-        """State, groups and how long the lease goes."""
+        """State, number of groups, and the end of the lease."""
         until = f" until={self.lease.until:.3f}" if self.lease else ""
         return f"<HeartbeatMachine {self.state.value} groups={len(self._leading)}{until}>"
 
     def effects(self) -> list[HeartbeatEffect]:
-        """What is to be done, each once."""
+        """The effects to carry out, each returned once."""
         effects, self._effects = self._effects, []
         return effects
 
     def lead(self, group: str, now: float) -> None:
-        """That group needs the lease from now on."""
+        """The group needs the lease from now on."""
         self._leading.add(group)
         if self.state is HeartbeatState.QUIET:
             self._resume(now)
 
     def rest(self, group: str, now: float) -> None:
-        """That group needs it no longer."""
+        """The group no longer needs the lease."""
         self._leading.discard(group)
         if not self._leading:
             self._become_quiet(now)
 
     def receive_connected(self, session_id: int, timeout: float, connected_at: float, now: float) -> None:
-        """Connected, in this session, with this negotiated timeout; the connect request was sent at ``connected_at`` or
-        later. To be told of every reconnect, also of one with the same session."""
+        """There is a connection, with this session and this negotiated timeout, and its connect request was sent at
+        ``connected_at`` or later. To be called for every reconnect, also one that continues the session."""
         if session_id != self._session_id:
             self._session_id = session_id
             self._heard = []
             self._weak = True
-            # The node is ephemeral, so a fresh session has none; to find that out by a write would cost a round trip
-            # just when a successor is waited for.
+            # The node is ephemeral, so a new session has none; to find that out by a write would cost a round trip just
+            # when callers wait for the new primary.
             self._missing = True
         self._timeout = timeout
         self._connected = True
@@ -232,13 +238,13 @@ class HeartbeatMachine:
         self._resume(now)
 
     def receive_disconnected(self, now: float) -> None:
-        """Not connected: requests would not be sent. The lease goes on."""
+        """There is no connection, so no request can be sent. The lease goes on."""
         self._connected = False
         self._resume(now)
 
     def receive_acknowledged(self, sent_at: float, now: float) -> None:
-        """The newest message of this session that the server has answered was sent at ``sent_at``; to be told whenever
-        the timer is handled, before that."""
+        """The newest message of this session that the server has answered was sent at ``sent_at``. To be called each
+        time before the timer is handled."""
         if sent_at >= self._connected_at and all(sent_at > heard.sent_at for heard in self._heard):
             self._remember(_Heard(sent_at, now))
 
@@ -258,7 +264,8 @@ class HeartbeatMachine:
     def receive_failure(self, failure: RequestFailure, now: float) -> None:
         """The request was refused, not sent, or has no answer."""
         self._out = None
-        # Both may be wrong in turn, if the node of an earlier session is there and goes: the next beat sees.
+        # Create and write may fail in turn, if an earlier session's node exists and is then deleted; the next heartbeat
+        # tries the other one.
         again = failure is (RequestFailure.EXISTS if self._missing else RequestFailure.MISSING)
         if again:
             self._missing = not self._missing
@@ -273,7 +280,7 @@ class HeartbeatMachine:
         return self._due if self._out is None else None
 
     def handle_timer(self, now: float) -> None:
-        """Writes what is due, and gives up on a connection that has not answered."""
+        """Writes the heartbeat that is due, and gives up a connection that has not answered one."""
         due = self.next_timer()
         if due is None or now < due:
             return
@@ -286,7 +293,8 @@ class HeartbeatMachine:
             self._schedule(now)
 
     def _support(self, timeout: float) -> float:
-        """The newest message that the leader must have heard of when the write that is answered was committed."""
+        """The send time of the newest message of which the leader must have known when the answered write was
+        committed."""
         limit = support_limit(self._out_at, timeout)
         heard = [message.sent_at for message in self._heard if message.answered_at <= limit]
         connected_at = [self._connected_at] if self._connected_at <= self._out_at else []
@@ -320,7 +328,7 @@ class HeartbeatMachine:
         self._due = None
 
     def _schedule(self, now: float) -> None:
-        """The next beat is an interval after the last one, not after its answer."""
+        """Schedules the next heartbeat, an interval after the last one and not after its answer."""
         if self.state is HeartbeatState.CUT or not self._connected or self._timeout is None:
             self._due = None
             return

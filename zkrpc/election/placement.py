@@ -1,15 +1,15 @@
-"""Who should lead which group: spreads the primaries of a service over its replicas, one gentle move at a time.
+"""Spreads the primaries of a service's groups over its replicas, one hand-over at a time.
 
-It knows who leads what and who is there; it refuses to know elections, which do what it asks for: a hand-over to a
-named heir. Every replica decides for itself, from what it sees, whether it is the one to move. Views that differ for a
-moment cost a needless hand-over at worst, never two primaries.
+The machine knows each group's primary and the replicas, and asks elections for a hand-over to a named heir; how they do
+that it does not know. Every replica decides by itself, from its own view, whether it is the one to hand over. Views
+that differ for a moment cost a needless hand-over at worst, never two primaries.
 
-An heir that does not take what it is handed, or loses it soon, cannot lead now: callers waited for nothing, and would
-again. So it is remembered, and gets nothing more for a while, each time a longer one, until it has held something.
+An heir that does not become primary, or does not stay it, cannot lead now, and every hand-over to it makes callers wait
+in vain. So it is passed over for a while, longer each time, until it has held a group.
 
-The rule is that of a table where everybody may pass one piece at a time: only the replica that leads most hands over,
-only to the one that leads least, and only if the two are at least two apart. So the difference shrinks with every move,
-nothing moves once all are within one of each other, and no two replicas fill the same place at once.
+The rule: only the replica that leads most groups hands one over, only to the one that leads fewest, and only if their
+numbers differ by at least two. So the difference shrinks with every move, nothing moves once all are within one of each
+other, and no two replicas hand over to the same heir at once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BACKOFF = Backoff(first=15.0, longest=600.0)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class HandOver:
-    """Step down in ``group``, naming ``heir``. To be asked for again if it did not come to pass."""
+    """Step down in ``group``, naming ``heir``. The machine issues it again if nothing came of it."""
 
     group: str
     heir: str
@@ -37,9 +37,9 @@ def next_move(
 ) -> HandOver | None:
     """The hand-over that ``me`` should do now, if any.
 
-    ``holders`` says the worker id of each group's primary, None while it has none; ``replicas`` those that could lead,
-    of whom the ``unfit`` are handed nothing. While a group has no primary nothing is moved: its election may be part of
-    a move.
+    ``holders`` has the worker id of each group's primary, None while it has none; ``replicas`` has those that could
+    lead, of which the ``unfit`` are handed nothing. While a group has no primary nothing is moved, as its election may
+    be part of a move.
     """
     if me not in replicas or None in holders.values():
         return None
@@ -54,18 +54,20 @@ def next_move(
 
 
 def _affinity(group: str, replica: str) -> int:
-    """An order of groups that differs from replica to replica, so that the same groups do not always travel."""
+    """A sort key that orders the groups differently for each replica, so that it is not always the same groups that
+    move."""
     return zlib.crc32(f"{replica}\0{group}".encode())
 
 
 class PlacementMachine:
-    """Waits until the view has been still for ``settle`` seconds, then makes one move, and waits again.
+    """Waits until nothing has changed for ``settle`` seconds, then makes one move, and waits again.
 
     ``settle`` must be longer than an election and a membership change take to become visible everywhere.
     """
 
     def __init__(self, me: str, *, settle: float, probation: float = 60.0) -> None:
-        """``probation`` is how many seconds an heir must hold what it was handed; longer than it may take to begin."""
+        """``probation`` is how many seconds an heir must hold a group to count as fit; longer than it may take to
+        become ready."""
         self._me = me
         self._settle = settle
         self._probation = probation
@@ -85,16 +87,16 @@ class PlacementMachine:
 
     @property
     def unfit(self) -> Set[str]:
-        """Those who failed as heirs, and get nothing for now."""
+        """The replicas that failed as heirs, and are handed nothing for now."""
         return self._unfit.keys()
 
     def effects(self) -> list[HandOver]:
-        """What is to be done, each once."""
+        """The effects to carry out, each returned once."""
         effects, self._effects = self._effects, []
         return effects
 
     def receive_holder(self, group: str, holder: str | None, now: float) -> None:
-        """The instance ``holder`` leads the group now, or nobody; to be told once for each group at the start."""
+        """Takes in the group's primary, None if it has none; to be called once for each group at the start."""
         before = self._holders.get(group)
         if group not in self._holders or before != holder:
             self._judge(group, before, holder, now)
@@ -102,7 +104,7 @@ class PlacementMachine:
             self._due = now + self._settle
 
     def receive_replicas(self, replicas: Collection[str], now: float) -> None:
-        """These are the replicas that could lead now."""
+        """Takes in the replicas that could lead now."""
         if frozenset(replicas) != self._replicas:
             self._replicas = frozenset(replicas)
             self._due = now + self._settle
@@ -112,7 +114,7 @@ class PlacementMachine:
         return self._due
 
     def handle_timer(self, now: float) -> None:
-        """Decides, if the view has been still for long enough."""
+        """Decides on a move, if nothing has changed for long enough."""
         if self._due is None or now < self._due:
             return
         self._due = None

@@ -1,4 +1,4 @@
-"""What lies where in ZooKeeper, and what is written there. Knows names and bytes, not when they are written.
+"""The paths and records of elections in ZooKeeper. Knows names and bytes, not when they are written.
 
 ::
 
@@ -10,9 +10,9 @@
     /services/<service>/election/<group>/step-down                              ephemeral, StepDownRequest
     /heartbeats/<worker id>                                                     ephemeral, empty
 
-What a primary's node says is read by every client too, so :mod:`zkrpc.registry.formats` has its record. Everything read
-is untrusted. An epoch that cannot be read stops the election, because guessing would break the one thing it is for; so
-does one that elections cannot have reached, because none could follow it for long.
+The record of a primary's node is read by every client too, so :mod:`zkrpc.registry.formats` has it. Everything read is
+untrusted. An epoch that cannot be parsed stops the election, because a guessed one might not be greater than all
+before. So does one that is higher than any election can have reached, because too few epochs would be left after it.
 """
 
 from __future__ import annotations
@@ -45,41 +45,41 @@ class ElectionPaths:
 
     @property
     def root(self) -> str:
-        """The node everything of this election hangs under."""
+        """The node under which everything of this election is."""
         return Paths(self.service).election(self.group)
 
     @property
     def candidates(self) -> str:
-        """The queue of those who want to lead."""
+        """The parent of the candidates, which form a queue."""
         return f"{self.root}/candidates"
 
     @property
     def primary(self) -> str:
-        """There while somebody leads."""
+        """The node that exists while the group has a primary."""
         return Paths(self.service).primary(self.group)
 
     @property
     def epoch(self) -> str:
-        """The counter."""
+        """The node with the newest epoch."""
         return f"{self.root}/epoch"
 
     @property
     def history(self) -> str:
-        """The former primaries."""
+        """The node that lists the former primaries."""
         return f"{self.root}/history"
 
     @property
     def troubles(self) -> str:
-        """The parent of what instances say about why they cannot lead."""
+        """The parent of the nodes in which instances say why they cannot lead."""
         return f"{self.root}/troubles"
 
     def trouble(self, instance: str) -> str:
-        """Where one instance says it."""
+        """The node in which one instance says why it cannot lead."""
         return f"{self.troubles}/{instance}"
 
     @property
     def step_down(self) -> str:
-        """Where an operator asks the primary to step down."""
+        """The node by which an operator asks the primary to step down."""
         return f"{self.root}/step-down"
 
     def candidate(self, name: str) -> str:
@@ -87,7 +87,7 @@ class ElectionPaths:
         return f"{self.candidates}/{name}"
 
     def candidate_prefix(self, candidate: str) -> str:
-        """What ZooKeeper appends a sequence number to, for this candidate id."""
+        """The path of a candidate's node up to the sequence number, which ZooKeeper appends."""
         return f"{self.candidates}/{candidate}-"
 
 
@@ -97,7 +97,7 @@ def heartbeat_path(worker_id: str) -> str:
 
 
 def sequence_of(name: str) -> int | None:
-    """The place in the queue that a candidate's name says; None for names that are no candidates."""
+    """The sequence number in a candidate's name; None for names that are no candidates."""
     digits = name[-_SEQUENCE_DIGITS:]
     if name[-_SEQUENCE_DIGITS - 1 : -_SEQUENCE_DIGITS] != "-" or not (digits.isascii() and digits.isdigit()):
         return None
@@ -110,14 +110,14 @@ def candidate_id_of(name: str) -> str:
 
 
 def candidate_id(instance: str, unique: str) -> str:
-    """A candidate id: whose it is, and something no other process ever used, which has no dot."""
+    """A candidate id, from the worker id and a part that no other process ever used and that has no dot."""
     if not unique or "." in unique:
         raise ConfigError(f"the unique part of a candidate id must have no dot, got {unique!r}")
     return check_name("candidate id", f"{instance}.{unique}")
 
 
 def instance_of(name: str) -> str:
-    """The worker id of the instance that a candidate's name says."""
+    """The worker id in a candidate's name."""
     return candidate_id_of(name).rpartition(".")[0]
 
 
@@ -128,15 +128,15 @@ def queue(names: Iterable[str]) -> list[str]:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRecord:
-    """The newest epoch, and how its primary left, if it left on purpose."""
+    """The newest epoch, and whether its primary has handed over, and to which heir."""
 
     epoch: Epoch = NO_EPOCH
     instance: str = ""
     """The worker id of its primary."""
     handed_over: bool = False
-    """The tombstone: that primary had stopped before it let go."""
+    """True if that primary had stopped serving before it gave up its node, so that a successor need not wait."""
     heir: str = ""
-    """The worker id that is to go first now; empty if any candidate may."""
+    """The worker id of the candidate that is to lead next; empty if any candidate may."""
 
     def dump(self) -> bytes:
         """The node's value."""
@@ -144,7 +144,7 @@ class EpochRecord:
 
     @classmethod
     def parse(cls, value: bytes) -> EpochRecord:
-        """What ``dump`` wrote, or nothing at all. Raises RemoteProtocolError for anything else."""
+        """Reads what ``dump`` wrote; NO_EPOCH for an empty value. Raises RemoteProtocolError for anything else."""
         if not value:
             return cls()
         fields = _load(value)
@@ -166,7 +166,7 @@ class EpochRecord:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StepDownRequest:
-    """The wish that the primary of ``epoch`` step down, in favour of the instance ``heir`` if one is named."""
+    """A request that the primary of ``epoch`` step down, in favour of the instance ``heir`` if one is named."""
 
     epoch: Epoch
     heir: str = ""
@@ -177,7 +177,7 @@ class StepDownRequest:
 
     @classmethod
     def parse(cls, value: bytes) -> StepDownRequest | None:
-        """What ``dump`` wrote; None for anything else."""
+        """Reads what ``dump`` wrote; None for anything else."""
         try:
             fields = json.loads(value) if len(value) <= _MAX_STEP_DOWN else None
         except (ValueError, RecursionError):
