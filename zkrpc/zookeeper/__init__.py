@@ -1,20 +1,21 @@
-"""A ZooKeeper client with bounded waits. Imports nothing, so that the pure half stays importable alone.
+"""A ZooKeeper client with bounded waits. Imports nothing, so that the pure modules can be imported without gevent and
+kazoo.
 
-Membership, elections and supervisors use it. ``session`` is the only door: behind it ``link`` holds one kazoo client
-from birth to death, and a new one follows when it has died. A session answers, or says that it does not know; no
-request waits without a bound, and a watch does nothing but set an event. After each new connection whoever follows a
-node reads it again, because ZooKeeper's watches are one-shot and die with the connection.
+Membership, elections and supervisors use it, through ``session`` only: behind it ``link`` wraps one kazoo client, which
+is replaced by a new one when it fails for good. Each request returns an answer or raises, within a bounded time, and
+the exception tells whether the outcome is unknown; a watch does nothing but set an event. After each new connection
+every follower of a node reads it again, because ZooKeeper's watches are one-shot and are lost with the connection.
 
-If ZooKeeper has lost its data, its servers hang up on our session and never end it; ``health`` decides when to begin
-another one.
+If ZooKeeper has lost its data, its servers close the connections of our session and never end it; ``health`` decides
+when to begin another one.
 
 =======================  ==========================================================================
 ``session``, ``znodes``  the process's session, and the znodes that are read and written through it
-``operations``           the values it speaks in: states, stats, and the steps of a transaction
+``operations``           plain values: states, stats, and the steps of a transaction
 ``link``, ``handler``    one kazoo client, and how it dials
-``node_watch``           follows one node for those who asked
+``node_watch``           follows one node, for any number of followers
 ``diagnosis``            what is wrong while there is no connection
-``health``               how often that is said, and whether the session is worth keeping
+``health``               how often that is logged, and when the session is given up
 ``handshake``            opening and closing a session at one server, without kazoo
 ``closing``              ends the session of a process that has died
 =======================  ==========================================================================

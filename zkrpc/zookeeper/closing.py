@@ -1,8 +1,9 @@
-"""Ends the ZooKeeper session of a process that has died, so that its nodes go at once instead of after the timeout.
+"""Ends the ZooKeeper session of a process that has died, so that its nodes are deleted at once instead of after the
+timeout.
 
-For supervisors: the standard library over a plain socket, two frames, no client, no gevent. Call it only once the owner
-is certainly dead: ZooKeeper lets two connections share a session unnoticed, and closing it would take the living one's
-nodes away (measured).
+For supervisors, with the standard library only: two frames over a plain socket, without kazoo and gevent. Call it only
+when the owner is certainly dead: ZooKeeper lets two connections share a session unnoticed, and closing it would delete
+the nodes of a live owner (measured).
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from zkrpc.zookeeper.handshake import Exchange
 from zkrpc.zookeeper.operations import ConnectString
 
 _HEAD_START = 0.1
-"""Seconds that a server has for an answer before the next one is asked, too; one that is well takes 10 ms."""
+"""Seconds that a server has for an answer before the next one is asked, too; a healthy one answers in 10 ms."""
 
 
 class _Fate(enum.Enum):
-    """What became of asking one server."""
+    """The outcome of asking one server."""
 
     CLOSED = "closed"
     GONE = "there is no such session"
@@ -36,17 +37,18 @@ class _Fate(enum.Enum):
 def close_session(hosts: str, session_id: int, password: bytes, timeout: float) -> bool:
     """Ends a session through the first server that can, within ``timeout`` seconds.
 
-    A server that does not answer at once is not given up, but the next one is asked beside it: somebody waits for the
-    nodes to go, and to close a session twice does no harm.
+    When a server does not answer at once, the next one is asked concurrently: clients wait for the nodes to be deleted,
+    and closing a session twice does no harm.
 
-    True if it was ended by this call; False if it had ended before, the password is wrong, or no server answered.
+    Returns True if this call has ended the session; False if it had ended before, the password is wrong, or no server
+    answered.
     """
     asked = False
     for fate, waiting in _fates(ConnectString.parse(hosts).servers, session_id, password, timeout):
         if fate is _Fate.CLOSED:
             return True
         if fate is _Fate.GONE:
-            # By us, if another server was asked and has not said so.
+            # This call has ended it if another server was asked and has not answered yet.
             return asked or waiting > 0
         asked = asked or fate is _Fate.ASKED
     return False
@@ -55,7 +57,7 @@ def close_session(hosts: str, session_id: int, password: bytes, timeout: float) 
 def _fates(
     servers: Sequence[Endpoint], session_id: int, password: bytes, timeout: float
 ) -> Iterator[tuple[_Fate, int]]:
-    """What the servers say as they say it, and how many are still being waited for."""
+    """The servers' outcomes as they arrive, each with the number of servers that have not answered yet."""
     give_up_at = time.monotonic() + timeout
     fates: queue.SimpleQueue[_Fate] = queue.SimpleQueue()
     left, waiting = list(servers), 0
@@ -87,7 +89,8 @@ def _ask(server: Endpoint, session_id: int, password: bytes, timeout: float, fat
 
 
 def _connect(server: Endpoint, timeout: float) -> socket.socket:
-    """Each address has its own share of the time: the first one may belong to a machine that is switched off."""
+    """Connects to one of the server's addresses. Each has an equal share of the time, as the first one may not answer
+    at all."""
     found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
     failure = OSError(f"{server.host} has no address")
     for *_, address in found:

@@ -1,22 +1,22 @@
-"""Says what is wrong with ZooKeeper while there is no connection to it: in the log, and in the errors of everybody.
+"""Describes what is wrong while there is no connection to ZooKeeper: in the log, and in the texts of errors.
 
-A machine: it is told what is tried and what comes of it, and answers with lines for the log and with one phrase for
+A state machine: it takes in each attempt to connect and its outcome, and returns lines for the log and a phrase for
 errors. It knows no client, socket or clock.
 
 =========== ============================================== ===========================================================
 state       means                                          left by
 =========== ============================================== ===========================================================
 WELL        there is a connection, or none was wanted yet  an attempt, or the loss of the connection: TROUBLED
-TROUBLED    there is none, and nothing has been said       a connection: RELIEVED; 1.5 s: a line, and COMPLAINING
-COMPLAINING it was said; again after half a minute, and    a connection: RELIEVED
-            each time twice as long after
-RELIEVED    there is one again, for less than 2 s          its loss: whatever was before; 2 s: WELL, with a line if
-                                                           there had been one
+TROUBLED    there is none, and nothing is logged yet       a connection: RELIEVED; 1.5 s: a line, and COMPLAINING
+COMPLAINING it was logged; again after half a minute, and  a connection: RELIEVED
+            then in intervals that double
+RELIEVED    there is one again, for less than 2 s          its loss: the state before; 2 s: WELL, with a line if
+                                                           the trouble was logged
 =========== ============================================== ===========================================================
 
-So a server that is restarted, or a leader that is elected, makes no noise; whoever has mistyped an address reads so
-before two seconds are over, also while the first attempt still waits for an answer; and a server that takes a session
-and drops it again, on and on, is one trouble and not many. Another reason than the one that was told is told soon.
+So nothing is logged while a server restarts or a leader is elected; a mistyped address is reported within two seconds,
+even while the first attempt still waits for an answer; and a server that keeps accepting and dropping the session is
+reported as one trouble and not as many. If the reason changes, the new one is logged after a few seconds.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ from collections.abc import Sequence
 from zkrpc.endpoint import Endpoint
 
 _FIRST_AFTER = 1.5
-"""Seconds of trouble before it is told: longer than an election of ZooKeeper's leader on a quiet network."""
+"""Seconds without a connection before that is logged: longer than an election of ZooKeeper's leader on a quiet
+network."""
 _AGAIN_AFTER = 30.0
 _NEWS_AFTER = 5.0
-"""Seconds until another reason is told; twice as long each time, so that reasons that alternate make no flood."""
+"""Seconds until another reason is logged; twice as long each time, so that alternating reasons do not flood the log."""
 _RARELY = 600.0
 _RELIEF = 2.0
 _LONG = 1.0
-"""Seconds after which what is still under way is a finding by itself."""
+"""Seconds after which an attempt that still waits is reported for that."""
 _MOST_SERVERS = 5
-"""Servers told one by one."""
+"""The number of servers that one line names."""
 
 _HANGS_UP = (
     "takes connections and hangs up: it has more of them from this host than its maxClientCnxns allows (60 unless set "
@@ -46,7 +47,7 @@ _HANGS_UP = (
 
 
 class Trouble(enum.Enum):
-    """What can be wrong with one server; the value says it."""
+    """What can be wrong with one server; the value is the text for people."""
 
     UNKNOWN_NAME = "its name is not known"
     SLOW_NAME = "looking its name up takes long: the name server does not answer"
@@ -83,13 +84,13 @@ class Complain:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Recovered:
-    """A line for the log: it is over."""
+    """A line for the log: there is a session again."""
 
     text: str
 
 
 class Diagnosis:
-    """What is known of the servers of one connect string."""
+    """The diagnosis of the servers of one connect string."""
 
     def __init__(self, servers: Sequence[Endpoint]) -> None:
         self.state = DiagnosisState.WELL
@@ -99,30 +100,30 @@ class Diagnosis:
         self._since = 0.0
         self._relieved_at = 0.0
         self._said: str | None = None
-        """What was said last in this trouble; None if nothing was."""
+        """The last line that was logged while there was no connection; None if there was none."""
         self._said_at = 0.0
         self._again_after = _AGAIN_AFTER
         self._news_after = _NEWS_AFTER
         self._effects: list[Complain | Recovered] = []
 
     def __repr__(self) -> str:
-        """State and what was found."""
+        """State, and how many servers have failed."""
         return f"<Diagnosis {self.state.value} {len(self._found)} of {len(self._servers)} servers failed>"
 
     def receive_lost(self, now: float) -> None:
-        """There is no connection, from now on."""
+        """There is no connection from now on."""
         if self.state is DiagnosisState.RELIEVED and now < self._relieved_at + _RELIEF:
             self._become_troubled_again()
         elif self.state in (DiagnosisState.WELL, DiagnosisState.RELIEVED):
             self._become_troubled(now)
 
     def begin(self, server: Endpoint, trouble: Trouble, now: float) -> None:
-        """Something is tried now, and this is the matter if it takes long."""
+        """A step of an attempt to connect begins; ``trouble`` is what is wrong if the step takes long."""
         self.receive_lost(now)
         self._under_way = server, trouble, now
 
     def receive_failure(self, server: Endpoint, trouble: Trouble, now: float, detail: str = "") -> None:
-        """What was tried has failed."""
+        """An attempt to connect has failed."""
         self.receive_lost(now)
         self._under_way = None
         self._found[server] = f"{trouble.value} ({detail})" if detail else trouble.value
@@ -146,7 +147,7 @@ class Diagnosis:
                 return None
 
     def handle_timer(self, now: float) -> None:
-        """Says what is wrong, or that it is over, if it is time."""
+        """Logs what is wrong, or that there is a session again, if that is due."""
         due = self.next_timer()
         if due is None or now < due:
             return
@@ -171,7 +172,7 @@ class Diagnosis:
         return f"for {lasting(now - self._since)}: {self._findings(now)}"
 
     def _findings(self, now: float) -> str:
-        """What is known, server by server, equal findings together."""
+        """What is wrong, server by server; equal findings are merged."""
         together: dict[str, list[Endpoint]] = {}
         for server in self._servers:
             if finding := self._finding(server, now):
@@ -220,7 +221,7 @@ def _listed(servers: Sequence[Endpoint]) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """How long something took, for people."""
+    """A duration as text for people."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

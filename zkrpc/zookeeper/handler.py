@@ -1,10 +1,10 @@
-"""How kazoo waits and dials, as far as we do it ourselves.
+"""The parts of kazoo's waiting and dialling that zkrpc replaces.
 
-kazoo would resolve all names in advance, while the hub stands still for the slowest of them, give one dead address a
-whole session timeout, and keep to itself what went wrong. So each name is looked up when its turn comes, in gevent's
-thread pool; its addresses are tried beside each other, each time beginning with another one, since one that takes
-connections and then says nothing would otherwise be chosen for ever; and a
-:class:`~zkrpc.zookeeper.diagnosis.Diagnosis` is told of it all.
+kazoo would resolve all names in advance, blocking the hub for the slowest of them, give one dead address a whole
+session timeout, and not report what went wrong. So each name is looked up when its turn comes, in gevent's thread pool.
+Its addresses are tried concurrently, each time beginning with another one, since one that accepts connections and does
+not answer would otherwise be chosen for ever. A :class:`~zkrpc.zookeeper.diagnosis.Diagnosis` takes in each step and
+its outcome.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from zkrpc.dialling import SlowName, UnknownName, connect_first, cooperative, lo
 from zkrpc.endpoint import Endpoint
 from zkrpc.zookeeper.diagnosis import Diagnosis, Trouble
 
-# The real one, also where a launcher has put gevent's in its place.
+# The original poll, even if a launcher has monkey-patched the module with gevent's.
 _Poll: Any = gevent.monkey.get_original("select", "poll")
-# What is left of a connection that was hung up on before we looked.
+# Errors of a connection that the server closed before it was used.
 _HUNG_UP = (errno.EPIPE, errno.ECONNRESET, errno.ECONNABORTED)
 _READ_SIZE = 64 * 1024
 _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL)
@@ -37,23 +37,23 @@ _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETD
 class Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untyped
     """kazoo's gevent handler, with a bound on each connect so that one dead server does not cost the session.
 
-    It also asks the kernel before it asks the hub, where kazoo is in the middle of a message: three times for each
-    request, mostly for what is ready, and each time gevent would make a selector with watchers and close it. Between
-    messages the hub is asked, and others get their turns.
+    In the middle of a message it polls the kernel before it waits in the hub: kazoo waits three times for each request,
+    mostly for a socket that is ready, and gevent would make and close a selector with watchers each time. Between
+    messages it waits in the hub, so that other greenlets run.
     """
 
     def __init__(self, connect_timeout: float, diagnosis: Diagnosis) -> None:
-        """``connect_timeout`` bounds one dial, with finding the server's address: the name of a dead container may
-        take a resolver 10 s (measured)."""
+        """``connect_timeout`` bounds one dial, including the name's lookup: the name of a dead container may take a
+        resolver 10 s (measured)."""
         super().__init__()
         self.connect_timeout = connect_timeout
         self.server: Endpoint | None = None
-        """Who was dialled last."""
+        """The server that was dialled last."""
         self._diagnosis = diagnosis
         self._dialled = Counter[Endpoint]()
 
     def start(self) -> None:
-        """Starts the workers. What kazoo registers to be done at the end of the program would wait for them, when
+        """Starts the workers, and removes kazoo's exit handler: it would wait for them at the end of the program, when
         there may be no hub to run them."""
         super().start()
         atexit.unregister(self.stop)
@@ -88,8 +88,8 @@ class Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untype
         return cooperative(sock)
 
     def receive_greeting_failed(self, error: BaseException, *, seen_anything: bool) -> None:
-        """The server that was dialled last gave no session, or took it back at once; ``seen_anything`` if we told of
-        transactions."""
+        """The handshake with the server that was dialled last has failed; ``seen_anything`` if it named a last seen
+        transaction."""
         if self.server is None:
             return
         hangs_up = Trouble.HANGS_UP_ON_US if seen_anything else Trouble.HANGS_UP
@@ -105,8 +105,8 @@ class Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untype
 
 
 def say_goodbye(sock: Any, message: bytes, timeout: float) -> None:
-    """Sends a last message without the hub, and waits until the server has hung up: to close before could make it
-    drop the message. Raises OSError."""
+    """Sends a last message without the hub, and waits until the server has closed the connection: if the client closed
+    it first, the message could be lost. Raises OSError."""
     plain = sock._sock
     plain.send(message)
     plain.shutdown(gevent.socket.SHUT_WR)
@@ -140,7 +140,7 @@ def _trouble_of(error: OSError) -> Trouble:
 
 
 def _detail(trouble: Trouble, error: OSError) -> str:
-    """What the system says, where it says more than we do."""
+    """The system's text for the error, where it says more than the trouble's own text."""
     if trouble not in (Trouble.UNKNOWN_NAME, Trouble.NO_ROUTE, Trouble.OTHER):
         return ""
     return str(getattr(error.__cause__, "strerror", None) or error.strerror or error)

@@ -1,8 +1,8 @@
-"""The messages that open and close a ZooKeeper session, and asking one server with them: for those who use no kazoo.
+"""Opens and closes a ZooKeeper session at one server, without kazoo.
 
-Two need that. A supervisor closes the session of a worker that has died, without gevent; and a session that servers
-refuse finds out whether they would grant a new one. Both bring their own socket, so this module waits only as far as
-that socket does, and knows nothing else of ZooKeeper's protocol.
+There are two uses. A supervisor closes the session of a worker that has died, without gevent; and a session that
+servers do not accept finds out whether they would grant a new one. Both bring their own socket, so this module waits in
+whichever way that socket does. It knows no other messages of ZooKeeper's protocol.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MOST_BYTES = 4096
 
 
 def connect_request(session_id: int = 0, password: bytes = bytes(16), *, timeout_ms: int = 10_000) -> bytes:
-    """The frame that asks for a session: a new one, or one that exists. It claims to have seen no transaction."""
+    """The frame that asks for a session: a new one, or one that exists. The last seen transaction in it is 0."""
     return _frame(_CONNECT.pack(0, 0, timeout_ms, session_id, len(password)) + password + b"\0")
 
 
@@ -33,7 +33,7 @@ def close_request() -> bytes:
 
 
 def read_length(head: bytes) -> int:
-    """How many bytes follow. RemoteProtocolError if they cannot be an answer."""
+    """The number of bytes that follow. Raises RemoteProtocolError if they cannot be an answer."""
     (size,) = _LENGTH.unpack(head)
     if not 0 <= size <= _MOST_BYTES:
         raise RemoteProtocolError(f"a ZooKeeper answer of {size} bytes")
@@ -41,27 +41,27 @@ def read_length(head: bytes) -> int:
 
 
 def is_granted(body: bytes) -> bool:
-    """Whether the answer to ``connect_request`` grants the session; a server that knows no such session says so."""
+    """Whether the answer to ``connect_request`` grants the session; it does not if there is no such session."""
     if len(body) < _CONNECTED.size:
         raise RemoteProtocolError(f"a ZooKeeper greeting of {len(body)} bytes")
     return bool(_CONNECTED.unpack_from(body)[1] > 0)
 
 
 def is_closed(body: bytes) -> bool:
-    """Whether the answer to ``close_request`` says that a quorum has agreed."""
+    """Whether the answer to ``close_request`` reports success, which means that a quorum has committed it."""
     if len(body) < _ANSWER.size:
         raise RemoteProtocolError(f"a ZooKeeper answer of {len(body)} bytes")
     return bool(_ANSWER.unpack_from(body)[2] == 0)
 
 
 class Exchange:
-    """One connection to one server, with one deadline over everything that is asked.
+    """One connection to one server, with one deadline for all requests together.
 
-    All methods raise OSError, TimeoutError among them, and RemoteProtocolError.
+    All methods raise OSError (TimeoutError is a subclass) and RemoteProtocolError.
     """
 
     def __init__(self, sock: Any, give_up_at: float, clock: Callable[[], float]) -> None:
-        """``sock`` is a connected socket, Python's or gevent's, which stays the caller's."""
+        """``sock`` is a connected socket, Python's or gevent's, which the caller closes."""
         self._socket = sock
         self._give_up_at = give_up_at
         self._clock = clock
@@ -72,7 +72,7 @@ class Exchange:
         return is_granted(self._receive())
 
     def close_session(self) -> bool:
-        """Ends the session; True once a quorum has agreed."""
+        """Ends the session; True once a quorum has committed that."""
         self._send(close_request())
         return is_closed(self._receive())
 

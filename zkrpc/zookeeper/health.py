@@ -1,14 +1,14 @@
-"""How a session fares: what is wrong is said in the log, once and rarely; and whether the session is worth keeping.
+"""The health of a session: logs what is wrong, but rarely, and decides when the session is given up.
 
 **When a session is given up.** A server that lost its data, was restored from an older backup, or is another ensemble
-under the old address, knows less than its clients have seen. It hangs up on them for that, for ever, and never says
-that their sessions have ended. But the same is what a server does that has no quorum or too many connections; sessions
-live on there, and must not be given up.
+under the old address, has fewer transactions than its clients have seen. It closes each of their connections for that
+reason, for ever, and never reports that their sessions have ended. But a server without a quorum or with too many
+connections closes connections, too; sessions still exist there, and must not be given up.
 
-Three facts together tell it. *It lasts*: for a session timeout no server took us, so a server that only lags behind has
-caught up, and where it has not, nobody has kept our session alive for so long. *It grants new sessions*: a client that
-has seen nothing gets one, so the server serves, and has room. *It does not take ours*: after that the same server hangs
-up on us once more.
+Three facts together are needed. *It lasts*: no server has accepted our session for a session timeout, so a server that
+only lags behind has caught up, and if none has, our session has expired meanwhile. *New sessions are granted*: a client
+that has seen no transaction gets a session, so the server serves, and has room. *Ours is not accepted*: after that the
+same server closes our connection once more.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from zkrpc.zookeeper.diagnosis import Complain, Diagnosis, DiagnosisState
 from zkrpc.zookeeper.handshake import Exchange
 from zkrpc.zookeeper.operations import ConnectString, SessionState
 
-# As the session's: people silence or show both together.
+# The same logger as the session's, so that one setting silences or shows both.
 _log = logging.getLogger("zkrpc.zookeeper.session")
 
 _FIRST_REPAIR_PAUSE = 0.5
@@ -32,28 +32,30 @@ _LONGEST_REPAIR_PAUSE = 30.0
 _PROBE_TIMEOUT = 1.0
 _PROBE_AGAIN_AFTER = 1.0
 _PROBE_SESSION_MS = 1_000
-"""What a probe leaves behind if its session cannot be closed ends as soon as the server lets it."""
+"""The session timeout that a probe asks for: short, as its session may be left open if it cannot be closed."""
 
 
 class Divergence:
-    """Whether the servers' history is another one than what a session has seen. A machine.
+    """Decides whether the servers have another transaction history than the session has seen. A state machine.
 
-    While servers hang up, it wants them to be probed for a new session at the time that ``next_timer`` tells.
+    While servers close our connections, the ``suspects`` are to be probed for a new session at the time of
+    ``next_timer``.
     """
 
     def __init__(self) -> None:
         self.diverged: Endpoint | None = None
-        """The server that grants new sessions and does not take ours; None while that is not certain."""
+        """The server that grants new sessions and does not accept ours; None while that is not certain."""
         self._refusing: set[Endpoint] = set()
         self._granting: set[Endpoint] = set()
         self._probe_at = 0.0
 
     def __repr__(self) -> str:
-        """How many hang up on us, and how many grant new sessions."""
+        """How many servers close our connections, and how many grant new sessions."""
         return f"<Divergence refusing={len(self._refusing)} granting={len(self._granting)}>"
 
     def receive_hang_up(self, server: Endpoint, session_timeout: float, now: float) -> None:
-        """It hung up on a greeting that tells what we have seen; the session was granted so many seconds."""
+        """The server closed the connection during a handshake that names a last seen transaction; ``session_timeout``
+        is the granted one."""
         if not self._refusing:
             self._probe_at = now + session_timeout
         self._refusing.add(server)
@@ -61,13 +63,13 @@ class Divergence:
             self.diverged = server
 
     def receive_answer(self) -> None:
-        """A server took us as we are, or said that the session has ended."""
+        """A server has accepted our session, or answered that it has ended."""
         self.diverged = None
         self._refusing.clear()
         self._granting.clear()
 
     def next_timer(self) -> float | None:
-        """When to probe; None while nothing speaks for it, or a new session was granted."""
+        """When to probe; None while there is no reason to, or once a new session was granted."""
         return self._probe_at if self._refusing and not self._granting else None
 
     def suspects(self) -> tuple[Endpoint, ...]:
@@ -75,7 +77,7 @@ class Divergence:
         return tuple(sorted(self._refusing))
 
     def receive_probed(self, server: Endpoint, granted: bool, now: float) -> None:
-        """Whether it granted a new session."""
+        """Takes in whether the server granted a new session."""
         if granted:
             self._granting.add(server)
         else:
@@ -83,7 +85,7 @@ class Divergence:
 
 
 def grants_new_sessions(server: Endpoint, timeout: float, clock: Callable[[], float]) -> bool:
-    """Whether the server grants a session to a client that has seen nothing of it; the session is closed at once.
+    """Whether the server grants a session to a client that has seen no transaction; the session is closed at once.
 
     False also if it cannot be asked within ``timeout`` seconds.
     """
@@ -101,18 +103,18 @@ def grants_new_sessions(server: Endpoint, timeout: float, clock: Callable[[], fl
 
 
 class SessionHealth:
-    """What the session's machines know, and what has been said of it in the log.
+    """Runs the session's diagnosis and divergence machines, and logs what they find.
 
-    The session calls it from its control greenlet, except where it is said to be called inside kazoo.
+    The session calls these methods from its control greenlet, except for those documented to be called inside kazoo.
     """
 
     def __init__(
         self, target: ConnectString, asked: float, clock: Callable[[], float], wake: Callable[[], object]
     ) -> None:
-        """``asked`` is the timeout to ask for, in seconds; ``wake`` has the control greenlet look at its timers."""
+        """``asked`` is the timeout to ask for, in seconds; ``wake`` makes the control greenlet look at its timers."""
         self.diagnosis = Diagnosis(target.servers)
         self.granted: float | None = None
-        """Seconds of silence after which ZooKeeper ends the session, as it said last."""
+        """The session timeout in seconds that ZooKeeper granted last."""
         self._target = target
         self._asked = asked
         self._clock = clock
@@ -122,29 +124,30 @@ class SessionHealth:
         self._told = SessionState.CONNECTING
 
     def explain(self, state: SessionState) -> str:
-        """How it stands and, while there is no connection, for how long and why: for an error's text."""
+        """The session's state in words and, while there is no connection, for how long and why: for an error's text."""
         trouble = self.diagnosis.describe(self._clock())
         return f"the session has been {state.value} {trouble}" if trouble else f"the session is {state.value}"
 
     def next_timer(self, connected: bool) -> float | None:
-        """When the control greenlet has to look again."""
+        """When the control greenlet has to act again."""
         dues = (self.diagnosis.next_timer(), None if connected else self._divergence.next_timer())
         return min((due for due in dues if due is not None), default=None)
 
     def receive_lost(self, expired: bool) -> None:
-        """There is no connection; ``expired`` if ZooKeeper said that the session has ended. Called inside kazoo."""
+        """The connection is lost; ``expired`` if ZooKeeper answered that the session has ended. Called inside kazoo."""
         self.diagnosis.receive_lost(self._clock())
         if expired:
             self._divergence.receive_answer()
 
     def receive_hang_up(self, server: Endpoint) -> None:
-        """It hung up on a greeting that tells what we have seen. Called inside kazoo."""
+        """The server closed the connection during a handshake that names a last seen transaction. Called inside
+        kazoo."""
         self._divergence.receive_hang_up(server, self.granted or self._asked, self._clock())
         self._wake()
 
     def receive_connected(self, granted: float | None) -> None:
-        """There is a session, of that timeout: what was granted is what counts, and if it is another one than was asked
-        for, that is said once."""
+        """There is a session, with the timeout ``granted``. If that is not the timeout that was asked for, this is
+        logged once."""
         self._deaths = 0
         self._told = SessionState.CONNECTED
         self._divergence.receive_answer()
@@ -159,7 +162,7 @@ class SessionHealth:
         self.granted = granted
 
     def tell(self, state: SessionState) -> None:
-        """Logs what is new."""
+        """Logs changes of the state and of the diagnosis."""
         self.diagnosis.handle_timer(self._clock())
         for effect in self.diagnosis.effects():
             _log.log(logging.ERROR if isinstance(effect, Complain) else logging.WARNING, "%s", effect.text)
@@ -176,8 +179,8 @@ class SessionHealth:
         return pause
 
     def has_diverged(self) -> bool:
-        """Whether the session is to be given up: ZooKeeper grants new ones, and does not take ours for what it has
-        seen. Says so, and begins anew. May take a second for each server that hangs up."""
+        """Whether the session is to be given up, because ZooKeeper grants new sessions and does not accept ours. Logs
+        that, and forgets its findings. Probes servers if that is due, which may take a second for each."""
         divergence = self._divergence
         if divergence.diverged is not None:
             _log.error(

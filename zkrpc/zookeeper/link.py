@@ -1,17 +1,17 @@
-"""One ZooKeeper client from birth to death: the only place that touches kazoo.
+"""Wraps one kazoo client, from its start until it fails for good or is stopped.
 
 Everything here guards against something that was measured on kazoo 2.11 under gevent:
 
-- Its wake-up socket holds about 278 bytes, one per request. Two greenlets that must wait for it wedge the client for
-  good while it says CONNECTED; only a gate in front (128 requests unanswered, none while not connected) prevents that.
-- A request counts as a heartbeat when it is *sent*, so with traffic into a black hole it stays CONNECTED for ever. We
-  note when the server last acknowledged something, and cut the socket ourselves.
-- It keeps the negotiated timeout to itself, waits up to an hour between connects by default, and gives one mute server
-  a whole session timeout to answer.
-- Its timeouts are BaseExceptions. None is ever raised here, because we wait for results instead of getting them.
+- Its wake-up socket holds about 278 bytes, one per request. Two greenlets that must wait for it block the client for
+  good while its state is CONNECTED; only a limit in front of it (128 unanswered requests, none while not connected)
+  prevents that.
+- A request counts as a heartbeat when it is *sent*, so with traffic whose packets are dropped it stays CONNECTED for
+  ever. The link records when the server last acknowledged something, and shuts the socket down itself.
+- It does not tell the negotiated timeout, waits up to an hour between connects by default, and gives one server that
+  does not answer a whole session timeout.
+- Its timeouts are BaseExceptions. None is ever raised here, because the link waits for results before it gets them.
 
-It knows nothing of sessions as the rest of zkrpc sees them: :mod:`zkrpc.zookeeper.session` builds a new link when one
-has died.
+A link does not outlive its kazoo client: :mod:`zkrpc.zookeeper.session` builds a new link when one has died.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ from zkrpc.zookeeper.handler import Handler, say_goodbye
 from zkrpc.zookeeper.handshake import close_request
 from zkrpc.zookeeper.operations import ConnectString
 
-# kazoo warns at every attempt to connect, twice a second while a server is down. What matters of it is logged by the
-# session; lower this logger's level to see the rest.
+# kazoo warns at every attempt to connect, twice a second while a server is down. The session logs what matters of that;
+# lower this logger's level to see the rest.
 _kazoo_log = logging.getLogger("zkrpc.zookeeper.kazoo")
 if _kazoo_log.level == logging.NOTSET:
     _kazoo_log.setLevel(logging.ERROR)
@@ -79,7 +79,8 @@ _KILL_TIMEOUT = 0.3
 _CUT_TIMEOUT = 0.3
 # After the hub was blocked, an answer may be waiting in the socket; one turn of the loop lets it be read.
 _WATCHDOG_GRACE = 0.02
-# Order matters: kazoo derives the closed connection from the expired session, but it means less.
+# The order matters: kazoo's ConnectionClosedError is a subclass of its SessionExpiredError, but does not mean that the
+# session has expired.
 _TRANSLATIONS: tuple[tuple[type[KazooException], type[CoordinationError]], ...] = (
     (NoNodeError, NodeMissing),
     (NodeExistsError, NodeExists),
@@ -97,7 +98,7 @@ _UNAUTHORIZED = (AuthFailedError, SessionClosedRequireSaslError)
 
 
 def translated(error: KazooException, action: str) -> CoordinationError:
-    """Our exception for one of kazoo's; what has no name of its own is a plain CoordinationError."""
+    """zkrpc's exception for one of kazoo's; a plain CoordinationError if there is no special one."""
     for theirs, ours in _TRANSLATIONS:
         if isinstance(error, theirs):
             return ours(f"ZooKeeper {action}: {_reason(error)}")
@@ -115,14 +116,15 @@ def _reason(error: KazooException) -> str:
 
 
 def is_consequence(error: object) -> bool:
-    """True for what a transaction returns for steps that failed only because another one did."""
+    """True for the error of a transaction's step that failed only because another step did."""
     return isinstance(error, (RolledBackError, RuntimeInconsistency))
 
 
 def exists_anywhere(kazoo: Any, path: str) -> Any:
-    """Asks, through a kazoo client, whether there is a node at ``path`` counted from the root, not from the chroot.
+    """Asks, through a kazoo client, whether there is a node at ``path``, which starts at the root and not at the
+    chroot.
 
-    kazoo itself cannot name the parents of its chroot, and so cannot make more than one level of it.
+    kazoo's own methods cannot address the parents of the chroot, and so cannot create more than one level of it.
     """
     result = kazoo.handler.async_result()
     kazoo._call(Exists(path, None), result)
@@ -130,24 +132,25 @@ def exists_anywhere(kazoo: Any, path: str) -> Any:
 
 
 def create_anywhere(kazoo: Any, path: str) -> Any:
-    """Asks for an empty node at ``path`` counted from the root; see :func:`exists_anywhere`."""
+    """Asks for an empty node at ``path``, which starts at the root; see :func:`exists_anywhere`."""
     result = kazoo.handler.async_result()
     kazoo._call(Create(path, b"", kazoo.default_acl or OPEN_ACL_UNSAFE, 0), result)
     return result
 
 
 class Acknowledgements:
-    """When the server last proved that it had heard us, and the timeout it granted.
+    """Records when the server last acknowledged a message, and the timeout that it granted.
 
     kazoo tells neither, so three methods of its connection are wrapped on the instance.
     """
 
     def __init__(self, connection: Any, handler: Handler, on_hang_up: Callable[[Endpoint], None]) -> None:
-        """Starts listening to a connection handler that has not been started.
+        """Wraps a connection of kazoo's that has not been started.
 
-        The first exchange on a connection has the time that ``handler`` has for connecting; kazoo would give a server
-        that accepts and says nothing, as one does for a moment when it starts, a whole session timeout divided by the
-        servers. ``on_hang_up`` is called, from inside kazoo, when a server ends it although we told what we have seen.
+        The session handshake has as much time as ``handler`` has for connecting; kazoo would give a server that accepts
+        and does not answer, as one does for a moment when it starts, a whole session timeout divided by the servers.
+        ``on_hang_up`` is called, from inside kazoo, when a server closes the connection during a handshake that names a
+        last seen transaction.
         """
         self._handler = handler
         self._client = connection.client
@@ -155,9 +158,9 @@ class Acknowledgements:
         self.timeout: float | None = None
         """Seconds, as negotiated with the current or last connection."""
         self.last_at: float | None = None
-        """When the newest message that was acknowledged had been *sent*."""
+        """When the newest acknowledged message was *sent*."""
         self.connected_at: float | None = None
-        """When the request that made the current or last connection was sent, or a moment before."""
+        """When the connect request of the current or last connection was sent, or a moment before."""
         self._sent: dict[int | None, float] = {}
         self._submit = connection._submit
         self._read_header = connection._read_header
@@ -167,7 +170,7 @@ class Acknowledgements:
         connection._invoke = self._on_invoke
 
     def _on_submit(self, request: Any, timeout: float, xid: int | None = None) -> Any:
-        # Pings share one number: of two unanswered, the answer is the older one's.
+        # All pings have the same xid: an answer belongs to the oldest one that is unanswered.
         self._sent.setdefault(xid, time.monotonic())
         return self._submit(request, timeout, xid)
 
@@ -198,7 +201,7 @@ class Acknowledgements:
 
 
 class Link:
-    """A kazoo client behind a gate. Made and used in one process and one hub."""
+    """A kazoo client behind a limit of concurrent requests. Made and used in one process and one hub."""
 
     def __init__(
         self,
@@ -213,9 +216,9 @@ class Link:
     ) -> None:
         """Prepares a client that continues the session ``identity``, or makes a new one.
 
-        ``on_change`` is called at every change of the connection, ``on_hang_up`` when a server ends a greeting that
-        tells what we have seen, both from inside kazoo: they must neither wait nor ask anything of ZooKeeper.
-        ``granted`` is the session's timeout in seconds, if it is known already.
+        ``on_change`` is called at every change of the connection, ``on_hang_up`` when a server closes the connection
+        during a handshake that names a last seen transaction. Both are called from inside kazoo: they must neither wait
+        nor send requests. ``granted`` is the session's timeout in seconds, if it is known already.
         """
         self._on_change = on_change
         self._slots = BoundedSemaphore(config.max_in_flight)
@@ -231,15 +234,16 @@ class Link:
     def start(self) -> None:
         """Starts connecting, and goes on until :meth:`stop` or death."""
         self._client.start_async()
-        # A client that never connected dies without telling its listeners.
+        # A client that never connected ends without calling its listeners.
         self._client._connection._connection_routine.link(lambda _: self._on_change())
 
     def _shuffle_servers(self) -> list[tuple[str, str, int]]:
-        """The servers to try in a round, by name: they are looked up one by one."""
+        """The servers to try in a round, in random order and by name: each is looked up when its turn comes."""
         return random.sample(self._servers, len(self._servers))
 
     def _time_for_one(self, session_timeout: float) -> float:
-        """A third of the session for a whole round of the servers: two more rounds fit before it expires."""
+        """Seconds for one server: a third of the session timeout for a round of all servers, so that two more rounds
+        fit before the session expires."""
         return max(_LEAST_CONNECT_TIMEOUT, session_timeout / (3 * len(self._servers)))
 
     @property
@@ -249,7 +253,7 @@ class Link:
 
     @property
     def expired(self) -> bool:
-        """True from ZooKeeper's word that the session has ended until the next connection."""
+        """True from ZooKeeper's answer that the session has ended until the next connection."""
         return bool(self._client.client_state == KeeperState.EXPIRED_SESSION)
 
     @property
@@ -271,7 +275,7 @@ class Link:
         return (int(identity[0]), bytes(identity[1])) if identity else None
 
     def admit(self) -> None:
-        """Lets callers in, until the connection is lost."""
+        """Lets requests through from now on, until the connection is lost."""
         self._admitting = self.connected
 
     def _hear(self, state: str) -> None:
@@ -284,8 +288,8 @@ class Link:
     def call(self, action: str, submit: Callable[[Any], Any], timeout: float) -> Any:
         """Sends one request and waits for its answer. ``submit`` gets the kazoo client, returns its AsyncResult.
 
-        Raises SessionSuspended if nothing was sent, OutcomeUnknown if no answer came, and what :func:`translated`
-        makes of a refusal.
+        Raises SessionSuspended if nothing was sent, OutcomeUnknown if no answer came, and for a refusal the exception
+        that :func:`translated` returns.
         """
         give_up_at = time.monotonic() + timeout
         self._require_open(action)
@@ -299,7 +303,8 @@ class Link:
         except BaseException:
             self._slots.release()
             raise
-        # The slot is the request's, not the caller's: kazoo still holds the request when its caller has given up.
+        # The slot belongs to the request, not to the caller: kazoo still holds the request when its caller has given
+        # up.
         result.rawlink(lambda _: self._slots.release())
         result.wait(max(0.0, give_up_at - time.monotonic()))
         if not result.ready():
@@ -316,9 +321,9 @@ class Link:
             raise SessionSuspended(f"ZooKeeper {action}: not sent, not connected")
 
     def overdue_in(self) -> float | None:
-        """Seconds until the connection counts as dead for want of acknowledgements; None while there is none.
+        """Seconds until the connection counts as dead unless something is acknowledged; None without a connection.
 
-        At 2/3 of the timeout a third is left to reach another server before the session expires.
+        The limit is 2/3 of the timeout, which leaves a third to reach another server before the session expires.
         """
         heard = self.acknowledgements
         if not self.connected or heard.timeout is None or heard.last_at is None:
@@ -326,7 +331,7 @@ class Link:
         return heard.last_at + heard.timeout * 2 / 3 - time.monotonic()
 
     def watch_over(self) -> None:
-        """Cuts a connection that is overdue still after a moment."""
+        """Cuts the connection if it is still overdue after a moment."""
         gevent.sleep(_WATCHDOG_GRACE)
         due_in = self.overdue_in()
         if due_in is not None and due_in <= 0:
@@ -348,7 +353,7 @@ class Link:
         stopper.join(timeout)
         routine = self._client._connection._connection_routine
         if routine is not None and not routine.dead:
-            # Its own clean-up answers every request that is still waiting, which frees callers and slots.
+            # kazoo's clean-up answers every request that is still waiting, which frees callers and slots.
             routine.kill(timeout=_KILL_TIMEOUT)
         stopper.join(_KILL_TIMEOUT)
         stopper.kill(timeout=_KILL_TIMEOUT)
@@ -357,16 +362,18 @@ class Link:
         release(self)
 
     def forked(self) -> None:
-        """In a forked child: closes the descriptors. To ZooKeeper the session is the parent's, and goes on."""
+        """In a forked child: closes the descriptors. The session belongs to the parent, and goes on."""
         connection = self._client._connection
         for sock in (connection._socket, connection._read_sock, connection._write_sock):
             if sock is not None:
                 close_descriptor(sock)
 
     def cut(self) -> None:
-        """The interpreter ends: asks ZooKeeper to close the session, without the hub, and closes the descriptors.
+        """At the end of the interpreter: asks ZooKeeper to close the session, without the hub, and closes the
+        descriptors.
 
-        So the session's nodes go at once, and not when it times out. A message that was half sent spoils it.
+        So the session's nodes are deleted at once, and not when it times out. That fails if kazoo was in the middle of
+        sending a message.
         """
         current = self._client._connection._socket
         if current is not None and self.connected:
@@ -375,7 +382,8 @@ class Link:
         self.forked()
 
     def _stop_client(self) -> None:
-        # kazoo's stop fails in various ways on a client that is half started or half dead; all of them mean stopped.
+        # kazoo's stop raises various errors on a client that has not quite started or stopped; it is stopped after all
+        # of them.
         with contextlib.suppress(Exception):
             self._client.stop()
 

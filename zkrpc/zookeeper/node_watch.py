@@ -1,8 +1,8 @@
-"""Follows one node of ZooKeeper for those who asked, and tells them what it says.
+"""Follows one node of ZooKeeper, and passes its value to any number of followers.
 
-A shell: one greenlet with one watch, from the start to the end. What the node's bytes mean is not known here; that is
-for ``read``, which may also refuse them, and then the last word stands. It stands while ZooKeeper is away, too. The
-node need not be there: its absence is a word like any other, and its creation is awaited.
+A shell: one greenlet with one watch. The node's bytes are parsed by ``read``, which may also refuse them; then the last
+good value stays, as it does while ZooKeeper cannot be reached. The node need not exist: its absence is a value like any
+other, and its creation is watched for.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from zkrpc.zookeeper.session import Session
 _log = logging.getLogger(__name__)
 
 _LOOKS = 3
-"""Times to look for a node that appears and vanishes while we look, before we come back later."""
+"""How often a node that keeps appearing and vanishing is read before that counts as a failure."""
 _PAUSE = 1.0
-"""Seconds, at most, until a failed look is repeated if nothing else happens."""
+"""The longest time in seconds until a failed read is repeated."""
 
 T = TypeVar("T")
 
 
 class NodeWatch(Generic[T]):
-    """The watch of one node, however many follow it; it ends with the last one who leaves.
+    """The watch of one node, for any number of followers; it ends when the last one is removed.
 
     Args:
-        session: through which to look.
+        session: the session to read the node with.
         path: the node.
-        read: what its bytes, or None while there is no node, mean. It may raise ConfigError or RemoteProtocolError to
-            refuse them; that is logged once for each reason in a row.
-        refresh_interval: seconds, at most, until the node is read again without being told.
+        read: parses the node's bytes, or None while there is no node. It may raise ConfigError or RemoteProtocolError
+            to refuse them; that is logged once for each reason in a row.
+        refresh_interval: the longest time in seconds until the node is read again, even if no watch fires.
         rng: gives floats in [0, 1).
-        repeating: whether what was said before is told again when it was looked at again, for followers that may have
-            come to doubt it.
+        repeating: whether followers are also called when the node was read again and its value has not changed, for
+            those that may have discarded it.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class NodeWatch(Generic[T]):
         repeating: bool = False,
     ) -> None:
         self.last: T | None = None
-        """The last good word; None before the first."""
+        """The last good value; None before the first."""
         self._session = session
         self._path = path
         self._read = read
@@ -67,9 +67,9 @@ class NodeWatch(Generic[T]):
         self._greenlet = gevent.spawn(self._run)
 
     def add(self, callback: Callable[[T], None]) -> object:
-        """One more follower, told at once if there is a word; returns what ``remove`` takes.
+        """Adds a follower, which is called at once if there is a value. Returns a ticket for ``remove``.
 
-        A callback must not wait; what it raises is logged.
+        A callback must not wait; its exceptions are logged.
         """
         ticket = object()
         self._callbacks[ticket] = callback
@@ -78,7 +78,7 @@ class NodeWatch(Generic[T]):
         return ticket
 
     def remove(self, ticket: object) -> bool:
-        """One follower less; True if that ended the watch."""
+        """Removes a follower; True if that ended the watch."""
         if self._callbacks.pop(ticket, None) is None or self._callbacks:
             return False
         self.close()
@@ -93,7 +93,8 @@ class NodeWatch(Generic[T]):
     def _run(self) -> None:
         while True:
             self._wake.clear()
-            # Every failure is retried for ever, also one of our own making: a silent end would freeze the last word.
+            # Every failure is retried for ever, even a bug in this code: a greenlet that ends would freeze the last
+            # value.
             pause = self._interval
             try:
                 self._receive(self._look())
@@ -113,7 +114,7 @@ class NodeWatch(Generic[T]):
             found = self._session.znodes.get(self._path, watch=self._wake)
             if found is not None:
                 return found[0]
-            # A node that is not there cannot be watched by reading it.
+            # Reading a missing node sets no watch; only exists does.
             if self._session.znodes.exists(self._path, watch=self._wake) is None:
                 return None
         raise CoordinationError(f"{self._path} comes and goes")

@@ -1,6 +1,7 @@
-"""The values a ZooKeeper session speaks in: its states, what a node's stat says, and the steps of a transaction.
+"""Plain values of ZooKeeper: the states of a session, a node's stat, the steps of a transaction, and the connect
+string.
 
-Pure values, so that machines can ask for steps and be shown stats without anything that could reach ZooKeeper.
+Pure, so that state machines can use them without importing anything that could reach ZooKeeper.
 """
 
 from __future__ import annotations
@@ -16,30 +17,30 @@ _DEFAULT_PORT = 2181
 
 
 class SessionState(enum.Enum):
-    """Where a session stands. Only CONNECTED lets requests through."""
+    """The state of a session. Requests are sent in CONNECTED only."""
 
     CONNECTING = "connecting"
     """Started, and never connected so far."""
     CONNECTED = "connected"
     """The server answers."""
     SUSPENDED = "suspended"
-    """The connection is gone; the session, and what it owns, may or may not live on."""
+    """The connection is lost; the session and its ephemeral nodes may or may not still exist."""
     LOST = "lost"
-    """ZooKeeper said that the session has ended. A new one follows by itself."""
+    """ZooKeeper has answered that the session has ended. A new session is opened without being asked for."""
     CLOSED = "closed"
-    """We closed it."""
+    """The session was closed by this process."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Stat:
-    """What ZooKeeper keeps beside a node's value."""
+    """A node's metadata."""
 
     version: int
     """Changes of the value since the node was created; starts again at 0 with a new node."""
     owner: int
-    """The session that an ephemeral node lives with; 0 for a persistent one."""
+    """The id of the session that owns an ephemeral node; 0 for a persistent one."""
     created_zxid: int
-    """The transaction that created it: tells a node from its successor of the same name."""
+    """The transaction that created the node: tells it from a later node of the same name."""
     modified_zxid: int
     """The transaction that last changed its value."""
     size: int
@@ -47,14 +48,15 @@ class Stat:
     modified_at: float = 0.0
     """When the value was last written: wall-clock seconds since 1970, by the server's clock."""
     changes: int = 0
-    """Children created and deleted so far, modulo 2**32: shows what two listings with equal names would hide."""
+    """The number of children created and deleted so far, modulo 2**32: shows changes between two listings with equal
+    names."""
     children_zxid: int = 0
     """The transaction that last created or deleted a child."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Create:
-    """Create a node; its result is the path, which a sequence number may have lengthened."""
+    """Create a node; the result is its path, with the sequence number if there is one."""
 
     path: str
     value: bytes = b""
@@ -72,7 +74,7 @@ class Delete:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SetData:
-    """Change a node's value if it is at ``version`` (-1: at any); its result is the new Stat."""
+    """Change a node's value if it is at ``version`` (-1: at any); the result is the new Stat."""
 
     path: str
     value: bytes
@@ -81,7 +83,7 @@ class SetData:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """Go on only if the node is there and at ``version`` (-1: at any)."""
+    """Require that the node exists, at ``version`` (-1: at any); otherwise the transaction fails."""
 
     path: str
     version: int = -1
@@ -91,8 +93,9 @@ Operation: TypeAlias = Create | Delete | SetData | Check
 
 
 def granted_to(theirs: float, asked: float, granted: float) -> float:
-    """The session timeout that whoever asked for ``theirs`` got, as far as what we ``asked`` for and were ``granted``
-    tells: less than asked is ZooKeeper's upper limit, more is its lower one. Seconds."""
+    """Estimates the session timeout, in seconds, that a process got which asked for ``theirs``, from what this process
+    ``asked`` for and was ``granted``: a grant below the asked value is ZooKeeper's upper limit, one above is its lower
+    limit."""
     if granted < asked:
         return min(theirs, granted)
     return max(theirs, granted) if granted > asked else theirs
@@ -100,7 +103,7 @@ def granted_to(theirs: float, asked: float, granted: float) -> float:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ConnectString:
-    """ZooKeeper's ``host:port,host:port/chroot``, taken apart."""
+    """A parsed connect string, ``host:port,host:port/chroot``."""
 
     servers: tuple[Endpoint, ...]
     chroot: str = ""

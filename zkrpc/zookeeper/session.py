@@ -1,26 +1,25 @@
-"""The one ZooKeeper session of a process: always coming back, never waiting without bound.
+"""The one ZooKeeper session of a process: it is replaced when it is lost, and no request waits without a bound.
 
-It knows states, requests and their outcomes; it knows nothing of services, members or elections. What kazoo needs to
-be kept alive and honest is in :mod:`zkrpc.zookeeper.link`. One control greenlet does whatever takes time
-(telling of a new session, the watchdog, building a new client); kazoo's callbacks only set events.
+This module knows states, requests and their outcomes, and nothing of services, members or elections. The workarounds
+for kazoo are in :mod:`zkrpc.zookeeper.link`. One control greenlet does whatever takes time (calling ``on_new_session``,
+the watchdog, building a new client); kazoo's callbacks only set events.
 
 =========== ============================================ ==========================
 state       what is true                                 requests
 =========== ============================================ ==========================
 CONNECTING  no session yet                               SessionSuspended, not sent
 CONNECTED   ``on_new_session`` has run                   sent
-SUSPENDED   the session may or may not live on           SessionSuspended, not sent
+SUSPENDED   the session may or may not still exist       SessionSuspended, not sent
 LOST        ZooKeeper said the session has ended         SessionSuspended, not sent
 CLOSED      closed by us                                 SessionSuspended, not sent
 =========== ============================================ ==========================
 
-What is wrong while there is no connection is for :mod:`zkrpc.zookeeper.health` to say, in the log and wherever an
-error speaks of this session. A session that ZooKeeper neither continues nor ends, because it has come back as another
-one, is given up: ``histories`` counts that, for those who otherwise would not believe what seems to be older than what
-they know.
+While there is no connection, :mod:`zkrpc.zookeeper.health` describes the reason, in the log and in the texts of errors.
+A session that ZooKeeper neither continues nor ends, because this is another ensemble or one that lost its data, is
+given up. ``histories`` counts that, so that followers accept data that is older than what they have seen.
 
-Watches are one-shot events: set when the node changes, and when the connection is lost, because then the server's
-side of them is gone. Being set means "look again", nothing more.
+Watches are one-shot events: set when the node changes, and when the connection is lost, because then the server no
+longer has the watch. A set event means that the node is to be read again, nothing more.
 """
 
 from __future__ import annotations
@@ -51,10 +50,10 @@ _REPAIR_PAUSE = 0.5
 
 
 class Session:
-    """A ZooKeeper session that outlives connections, servers and itself: a new one follows when one is lost.
+    """A ZooKeeper session that outlives connections and servers, and is replaced by a new one when it is lost.
 
-    What it says of itself is known here and costs nothing. What is in ZooKeeper is asked through ``znodes``, whose
-    every call waits for a server.
+    Its own properties are known locally and cost nothing. Data in ZooKeeper is read and written through ``znodes``,
+    whose every call waits for a server.
     """
 
     def __init__(
@@ -66,8 +65,8 @@ class Session:
         observers: Iterable[Observer] = (),
     ) -> None:
         """``hosts`` is ``host:port,host:port/chroot``. ``on_new_session`` gets the id and the password of each session
-        in the control greenlet, before the first request of that session. ``observers`` are told of the session's
-        states and of requests."""
+        in the control greenlet, before the first request of that session. ``observers`` receive the events of the
+        session and of its requests."""
         self._config = config
         self._target = ConnectString.parse(hosts)
         self._observers = gather(observers)
@@ -90,17 +89,17 @@ class Session:
             in_child="leave it to the parent, or use a zkrpc.Registry of the child's own",
             in_thread="use a zkrpc.Registry of this thread's own, or have the thread that made this one do it",
         )
-        """The thread of the process whose session it is."""
+        """The process, thread and hub to which the session belongs."""
         self._control: gevent.Greenlet[..., None] | None = None
 
     def __repr__(self) -> str:
-        """Where it stands."""
+        """The connect string, the state and the session id."""
         number = f" {self.session_id:#x}" if self.session_id is not None else ""
         return f"<Session {self._target} {self._state.value}{number}>"
 
     @property
     def state(self) -> SessionState:
-        """Where it stands now. In a forked child it is closed: to ZooKeeper it is the parent's, and goes on."""
+        """The session's state. In a forked child it is CLOSED, as the session belongs to the parent."""
         return self._state if self.home.in_process else SessionState.CLOSED
 
     @property
@@ -110,7 +109,7 @@ class Session:
 
     @property
     def password(self) -> bytes | None:
-        """The current session's password: with it anybody can take the session over or close it."""
+        """The current session's password, which allows any client to take the session over or close it."""
         return self._identity[1] if self._identity else None
 
     @property
@@ -120,12 +119,12 @@ class Session:
 
     @property
     def histories(self) -> int:
-        """How often ZooKeeper came back as another one, as far as it showed: what was seen before tells nothing of what
-        is newer now."""
+        """How often a session was given up because this is another ensemble, or one that lost its data. Transaction ids
+        and epochs from before cannot be compared with later ones."""
         return self._histories
 
     def status(self) -> SessionStatus:
-        """How it stands at this moment."""
+        """The state of the session at this moment."""
         heard_at = self.last_ack_at
         return SessionStatus(
             hosts=str(self._target),
@@ -139,7 +138,7 @@ class Session:
         )
 
     def explain(self) -> str:
-        """How it stands and, while there is no connection, for how long and why: for an error's text."""
+        """The state in words and, while there is no connection, for how long and why: for an error's text."""
         return self._health.explain(self._state)
 
     @property
@@ -149,12 +148,13 @@ class Session:
 
     @property
     def connected_at(self) -> float | None:
-        """Monotonic time of the current connection's first request, or a moment before it: another number means that
-        there was another connection, whose watches are gone. None before the first."""
+        """Monotonic time of the current connection's connect request, or a moment before it. If it has changed, there
+        is a new connection, and all earlier watches are gone. None before the first."""
         return self._link.acknowledgements.connected_at if self._link else None
 
     def start(self) -> None:
-        """Starts connecting and returns at once; it goes on until :meth:`close`. Does nothing the second time."""
+        """Starts connecting and returns at once; connecting goes on until :meth:`close`. Does nothing the second
+        time."""
         self.home.require()
         if self._control is None and self._state is not SessionState.CLOSED:
             self._open_link()
@@ -162,7 +162,8 @@ class Session:
             self._control = gevent.spawn(self._run)
 
     def close(self) -> None:
-        """Ends the session, so that its ephemeral nodes go at once; within two seconds even if nobody answers."""
+        """Ends the session, so that its ephemeral nodes are deleted at once; returns within two seconds even if no
+        server answers."""
         if self.state is SessionState.CLOSED:
             return
         self.home.require()
@@ -178,7 +179,7 @@ class Session:
             self._link.drop()
 
     def watch_state(self, event: Event) -> None:
-        """Has ``event`` set at every change of the state, and so of the session."""
+        """Sets ``event`` at every change of the state, and so of the session."""
         self._watchers.add(event)
 
     def unwatch_state(self, event: Event) -> None:
@@ -221,7 +222,7 @@ class Session:
         )
 
     def _hear(self) -> None:
-        """Called inside kazoo at every change: shuts the door at once, leaves the rest to the control greenlet."""
+        """Called inside kazoo at every change: stops requests at once, and leaves the rest to the control greenlet."""
         if self._link is not None and not self._link.connected:
             self._health.receive_lost(self._link.expired)
             if self._state is not SessionState.CONNECTING:
@@ -231,7 +232,7 @@ class Session:
     # The control greenlet
 
     def _open_link(self) -> None:
-        # A client that died leaves its session behind alive: continuing it keeps the ephemeral nodes.
+        # The session of a client that died still exists: continuing it keeps the ephemeral nodes.
         self._link = Link(
             self._target,
             self._config,
@@ -258,7 +259,7 @@ class Session:
             self._wake.wait(pause)
 
     def _step(self) -> float | None:
-        """Does what is due; returns the seconds until it wants to look again, None to wait for a change."""
+        """Does what is due; returns the seconds until the next step, None to wait for a change."""
         link = self._link
         assert link is not None
         self._health.tell(self._state)
@@ -266,7 +267,8 @@ class Session:
             self._rebuild(link, self._health.receive_death(link.cause_of_death))
         elif not link.connected:
             if self._health.has_diverged() and not link.connected:
-                # Another ZooKeeper: what this session owned, and what was seen in it, is no more.
+                # Another ensemble, or one that lost its data: this session's nodes are gone, and earlier transaction
+                # ids mean nothing.
                 self._histories += 1
                 self._become(SessionState.LOST)
                 self._identity = None
@@ -285,7 +287,7 @@ class Session:
         self._open_link()
 
     def _prepare(self, link: Link) -> None:
-        """Makes a fresh connection fit for callers: the new session told of."""
+        """Opens a new connection to requests, after ``on_new_session`` if the session is new."""
         identity = link.identity
         if identity is None:
             return
@@ -306,7 +308,7 @@ class Session:
 
 
 def _telling(send: Sender, observers: Observers, hosts: str) -> Sender:
-    """The same way to send a request, which tells what came of it."""
+    """Wraps ``send`` so that each request's outcome is passed to the observers."""
 
     def send_and_tell(action: str, submit: Callable[[Any], Any], timeout: float | None) -> Any:
         began, error = time.monotonic(), ""

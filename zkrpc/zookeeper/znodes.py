@@ -1,6 +1,6 @@
 """ZooKeeper's znodes through one session: reads, writes and transactions, as calls with plain values.
 
-It knows the shape of each request and of its answer; whether and how a request is sent is the session's business.
+This module knows the form of each request and of its answer; the session decides whether and how a request is sent.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ class _Wake:
 
 
 class Sender(Protocol):
-    """Who sends requests: a session."""
+    """Sends requests: a session."""
 
     def __call__(self, action: str, submit: Callable[[Any], Any], timeout: float | None) -> Any:
-        """Has ``submit`` ask the kazoo client, and waits for the answer; ``action`` is for an error's text."""
+        """Calls ``submit`` with the kazoo client, and waits for the answer; ``action`` is for an error's text."""
 
 
 class Znodes:
     """The znodes that a session can reach: each method is one request to ZooKeeper, or a few.
 
-    Each raises CoordinationError's children: SessionSuspended (not sent), OutcomeUnknown (sent, no answer),
+    Each raises subclasses of CoordinationError: SessionSuspended (not sent), OutcomeUnknown (sent, no answer),
     SessionLost, NodeMissing, NodeExists, VersionConflict; and ConfigError, before sending, for too large a value.
     ``timeout`` is in seconds, by default ``RegistryConfig.request_timeout``.
     """
@@ -51,11 +51,12 @@ class Znodes:
         self._max_payload = max_payload
 
     def __repr__(self) -> str:
-        """Which ones."""
+        """The connect string."""
         return f"<Znodes of {self._target}>"
 
     def exists(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> Stat | None:
-        """The node's stat, or None. The watch also waits for a node that is not there yet."""
+        """The node's stat, or None. The watch is set even if there is no such node, and then fires when it is
+        created."""
         found = self._send(
             f"exists {legible(path)}", lambda kazoo: kazoo.exists_async(path, watch=_watcher(watch)), timeout
         )
@@ -72,7 +73,7 @@ class Znodes:
         return bytes(value or b""), _stat(stat)
 
     def children(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> list[str] | None:
-        """The names of the node's children, in no order; None, and no watch, if there is no such node."""
+        """The names of the node's children, in no particular order; None, and no watch, if there is no such node."""
         try:
             names: list[str] = self._send(
                 f"list {legible(path)}", lambda kazoo: kazoo.get_children_async(path, watch=_watcher(watch)), timeout
@@ -84,7 +85,7 @@ class Znodes:
     def listing(
         self, path: str, watch: Event | None = None, *, timeout: float | None = None
     ) -> tuple[list[str], Stat] | None:
-        """Like :meth:`children`, together with the stat that the node had at that very moment."""
+        """Like :meth:`children`, with the stat of the node at the same moment."""
         try:
             names, stat = self._send(
                 f"list {legible(path)}",
@@ -114,8 +115,9 @@ class Znodes:
         return str(created)
 
     def ensure_path(self, path: str, *, timeout: float | None = None) -> None:
-        """Creates the node and its parents as far as they are missing, those of the chroot included; each request has
-        the timeout. Nothing else makes a chroot: who only reads a mistyped one must not leave it behind."""
+        """Creates the node and its parents as far as they are missing, the chroot's included; each request has the
+        timeout. No other method creates a chroot, as a process that only reads must not create one whose name is
+        mistyped."""
         missing = []
         full = f"{self._target.chroot}{path}".rstrip("/")
         while full and not self._send(f"exists {full}", partial(exists_anywhere, path=full), timeout):
@@ -126,9 +128,9 @@ class Znodes:
                 self._send(f"create {full}", partial(create_anywhere, path=full), timeout)
 
     def explain_missing_chroot(self, watch: Event | None = None, *, timeout: float | None = None) -> str:
-        """What is wrong if the chroot of our connect string is not there; empty if it is, or if there is none.
+        """Explains that the connect string's chroot does not exist; empty if it exists, or if the string has none.
 
-        The watch waits for it to come.
+        The watch fires when it is created.
         """
         if not self._target.chroot or self.exists("/", watch, timeout=timeout) is not None:
             return ""
@@ -156,8 +158,8 @@ class Znodes:
     ) -> list[str | Stat | None]:
         """Does all of the operations or none; returns each one's result (a path, a Stat, or None).
 
-        ``before`` is called right before they are sent, however long that had to wait; what it raises is raised, and
-        nothing is sent. Raises what the first operation that failed by itself would raise alone.
+        ``before`` is called right before they are sent, after any wait for earlier requests; if it raises, nothing is
+        sent. Raises the exception that the first operation that failed by itself would raise alone.
         """
         values = [operation.value for operation in operations if isinstance(operation, (Create, SetData))]
         self._check_size("a transaction", b"".join(values))
@@ -176,13 +178,14 @@ class Znodes:
 
     @staticmethod
     def _raise_refusal(operations: Sequence[Operation], results: Sequence[object]) -> None:
-        """kazoo returns a transaction's errors in its result; the other steps' errors say only "because of that"."""
+        """Raises the error of the step that failed. kazoo returns a transaction's errors in its results, and those of
+        the other steps only say that another one failed."""
         errors = [(step, error) for step, error in zip(operations, results) if isinstance(error, Exception)]
         for step, error in sorted(errors, key=lambda pair: is_consequence(pair[1])):
             raise translated(error, f"transaction, at {type(step).__name__} {legible(step.path)}") from error
 
     def _check_size(self, path: str, value: bytes) -> None:
-        # ZooKeeper answers too large a request by cutting the connection, and a retry would cut it again for ever.
+        # ZooKeeper closes the connection at a request that is too large, and each retry would make it do so again.
         if len(value) > self._max_payload:
             raise ConfigError(
                 f"{len(value)} bytes for {path} are over RegistryConfig.max_payload ({self._max_payload})"
