@@ -433,7 +433,7 @@ class Client:
         self.acknowledged_at = 0.0
         """Send time of the newest message that was answered, on the process's clock."""
         self._attempt = 0
-        self._unanswered: dict[int, Callable[[do.Answer | RequestFailure], None]] = {}
+        self._unanswered: dict[int, Callable[[do.ElectionAnswer | RequestFailure], None]] = {}
         self._numbers = itertools.count()
 
     def connect(self) -> None:
@@ -825,7 +825,7 @@ class Process:
         if until > self._proved:
             raise Violation(f"{self.world.now:.3f}: {self} has a lease until {until:.3f}, proved is {self._proved:.3f}")
 
-    def _talk(self, request: do.Request) -> None:
+    def _talk(self, request: do.ElectionRequest) -> None:
         session_id = self.client.session_id
 
         def done(answer: Any) -> None:
@@ -864,7 +864,7 @@ class Process:
         for place, read in enumerate(reads):
             self._read(read, functools.partial(collect, place))
 
-    def _write(self, tree: Tree, request: do.Request, session_id: int) -> RequestFailure | None:
+    def _write(self, tree: Tree, request: do.ElectionRequest, session_id: int) -> RequestFailure | None:
         match request:
             case do.MakeParents(root=root, candidates=candidates):
                 tree.setdefault(root, Node(owner=0))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from zkrpc.election.conversation import Conversation, Failed, Finished
-from zkrpc.election.effects import Answer, ListCandidates, Node, ReadEpoch, Request, RequestFailure
+from zkrpc.election.effects import ElectionAnswer, ElectionRequest, ListCandidates, Node, ReadEpoch, RequestFailure
 from zkrpc.election.procedures import Procedure, RequestFailed
 from zkrpc.errors import LocalProtocolError, RemoteProtocolError
 
 FIRST, SECOND = ListCandidates("/c"), ReadEpoch("/e")
 
 
-def talk() -> tuple[Conversation, list[Request]]:
+def talk() -> tuple[Conversation, list[ElectionRequest]]:
     """A connected conversation and what it asks."""
-    asked: list[Request] = []
+    asked: list[ElectionRequest] = []
     conversation = Conversation(lambda request, now: asked.append(request), lambda: 1.0)
     conversation.connect()
     return conversation, asked
@@ -54,7 +54,7 @@ def test_conversation_throws_failures_in() -> None:
 
 @pytest.mark.parametrize(("answer", "text"), [(RequestFailure.UNKNOWN, "no answer"), (Node(owner=9), "garbage")])
 def test_conversation_pauses_after_a_failure_and_longer_after_the_next(
-    answer: Answer | RequestFailure, text: str
+    answer: ElectionAnswer | RequestFailure, text: str
 ) -> None:
     """Whether ZooKeeper failed or what it held; a success, or a new connection, ends that."""
     conversation, _ = talk()

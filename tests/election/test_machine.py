@@ -8,13 +8,13 @@ import pytest
 
 from zkrpc.election.candidate_state import Participant
 from zkrpc.election.effects import (
-    Answer,
     ClaimEpoch,
     CreateCandidate,
     DeleteCandidate,
     Depose,
     Effect,
     Elect,
+    ElectionAnswer,
     ExitProcess,
     InspectCandidate,
     ListCandidates,
@@ -83,7 +83,7 @@ class Table:
                     found.append(effect)
         return found
 
-    def answer(self, request: Effect) -> Answer | RequestFailure:
+    def answer(self, request: Effect) -> ElectionAnswer | RequestFailure:
         """What ZooKeeper says."""
         match request:
             case Together(reads=reads):

@@ -8,11 +8,12 @@ import pytest
 
 from zkrpc.election.candidate_state import CandidateState, Participant
 from zkrpc.election.effects import (
-    Answer,
     ClaimEpoch,
     CreateCandidate,
     CreateEpoch,
     DeleteCandidate,
+    ElectionAnswer,
+    ElectionRequest,
     InspectCandidate,
     ListCandidates,
     MakeParents,
@@ -23,7 +24,6 @@ from zkrpc.election.effects import (
     Reason,
     RecordHistory,
     ReleaseEpoch,
-    Request,
     RequestFailure,
     Together,
     WatchPredecessor,
@@ -100,7 +100,7 @@ def release(number: int, version: int, *, candidate: str | None = None, instance
     )
 
 
-def play(procedure: Procedure[Any], *lines: tuple[Request, Answer | RequestFailure]) -> Any:
+def play(procedure: Procedure[Any], *lines: tuple[ElectionRequest, ElectionAnswer | RequestFailure]) -> Any:
     """Plays the lines, each a request that must come and what it is answered; the procedure's result."""
     request = next(procedure)
     for number, (expected, answer) in enumerate(lines):
@@ -489,7 +489,7 @@ def test_resignation_without_an_answer_is_tried_again_step_by_step() -> None:
 def test_resignation_puts_the_epoch_right(found: Node | None) -> None:
     """Whoever holds the primary's node knows the epoch: gone, unreadable, too low or incredible, it is written anew."""
     ours = candidacy(candidate=OWN, highest=3)
-    lines: list[tuple[Request, Answer | RequestFailure]] = [
+    lines: list[tuple[ElectionRequest, ElectionAnswer | RequestFailure]] = [
         (DeleteCandidate(OWN), None),
         (LAST_LOOK, ((), found, primary(3))),
     ]

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from zkrpc.server.complaints import MOST, OTHERS, PERIOD, Complaints, Kind, PeerLog
+from zkrpc.server.complaints import MOST, OTHERS, PERIOD, ComplaintKind, Complaints, PeerLog
 
 
 def test_complaint_is_made_once_in_a_minute_for_each_address() -> None:
@@ -47,10 +47,10 @@ def test_peer_log_writes_each_kind_for_itself(caplog: pytest.LogCaptureFixture) 
     """The line as it was given, later the number; tracebacks for the first few failures."""
     peers = PeerLog(logging.getLogger("zkrpc.test"))
     for number in range(3):
-        peers.complain(Kind.CLOSED, "10.0.0.1", 0.0, "closed %s: %s", f"10.0.0.1:{number}", "HTTP, not Thrift")
-        peers.complain(Kind.REFUSED, "10.0.0.1", 0.0, "refused %s", f"10.0.0.1:{number}")
+        peers.complain(ComplaintKind.CLOSED, "10.0.0.1", 0.0, "closed %s: %s", f"10.0.0.1:{number}", "HTTP, not Thrift")
+        peers.complain(ComplaintKind.REFUSED, "10.0.0.1", 0.0, "refused %s", f"10.0.0.1:{number}")
     for number in range(12):
-        peers.complain(Kind.FAILED, "10.0.0.2", 1.0, "failed", error=ValueError(number))
+        peers.complain(ComplaintKind.FAILED, "10.0.0.2", 1.0, "failed", error=ValueError(number))
     peers.settle(PERIOD)
     peers.settle(PERIOD + 1)
     messages = [record.getMessage() for record in caplog.records]

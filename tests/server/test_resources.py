@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from faults import memory
-from zkrpc.server.resources import RESERVE, Plan, _trimmer, give_back, plan_limit, provide_descriptors
+from zkrpc.server.resources import RESERVE, DescriptorPlan, _trimmer, give_back, plan_limit, provide_descriptors
 
 NONE = resource.RLIM_INFINITY
 FEW = 256
@@ -44,7 +44,7 @@ def hard() -> Iterator[int]:
 )
 def test_descriptors_are_raised_as_far_as_they_are_needed(soft: int, hard: int, expected: int) -> None:
     """Where the hard limit allows it nobody needs to hear of it."""
-    assert plan_limit(5000, soft, hard) == Plan(expected, None)
+    assert plan_limit(5000, soft, hard) == DescriptorPlan(expected, None)
 
 
 def test_descriptors_that_do_not_suffice_are_a_warning() -> None:

@@ -7,7 +7,7 @@ import json
 
 from tests.support.transcript import Transcript
 from zkrpc.election.candidate_state import Participant
-from zkrpc.election.effects import Answer, Node, RequestFailure
+from zkrpc.election.effects import ElectionAnswer, Node, RequestFailure
 from zkrpc.election.lease import Lease
 from zkrpc.election.machine import ElectionMachine
 from zkrpc.election.tree import ElectionPaths, EpochRecord
@@ -52,7 +52,7 @@ class Story(Transcript):
             _lead(machine)
         super().__init__(machine, intent, show=_show)
 
-    def answer(self, answer: Answer | RequestFailure, now: float) -> None:
+    def answer(self, answer: ElectionAnswer | RequestFailure, now: float) -> None:
         """ZooKeeper answers the request that is out."""
         self.tell("receive_answer", answer, now)
 
@@ -75,7 +75,7 @@ class Story(Transcript):
 def _lead(machine: ElectionMachine) -> None:
     machine.campaign(0.0)
     machine.receive_connected(7, 0.1, timeout=6.0)
-    enrolled: tuple[Answer, ...] = ((), None, (OURS,), candidate(), None, epoch(2000, "w0", version=4), None)
+    enrolled: tuple[ElectionAnswer, ...] = ((), None, (OURS,), candidate(), None, epoch(2000, "w0", version=4), None)
     for answer in enrolled:
         machine.receive_answer(answer, 0.2)
     machine.receive_lease(Lease(session_id=7, until=4.4), 0.3)

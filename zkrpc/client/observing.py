@@ -234,7 +234,7 @@ def member_observer_of(
     return MemberObserver(observers, service, clock) if observers.want(*_MEMBER_KINDS) else None
 
 
-class Link(Protocol):
+class ObservedConnection(Protocol):
     """A connection, as far as it is told of."""
 
     endpoint: Endpoint
@@ -252,7 +252,7 @@ class MemberObserver:
         self._observers = observers
         self._service = service
         self._clock = clock
-        self._opened_at: dict[Link, float] = {}
+        self._opened_at: dict[ObservedConnection, float] = {}
 
     def changed(self, left: Iterable[Member[Any]], joined: Iterable[Member[Any]]) -> None:
         """Members have left, and others have joined."""
@@ -286,7 +286,7 @@ class MemberObserver:
         """A member is left alone for so long, as it asked for."""
         self._observers.tell(MemberSpared(seconds=seconds, **self._names(member)))
 
-    def opened(self, connection: Link, began: float) -> None:
+    def opened(self, connection: ObservedConnection, began: float) -> None:
         """A connection is open that was begun then."""
         now = self._opened_at[connection] = self._clock()
         self._observers.tell(
@@ -300,7 +300,7 @@ class MemberObserver:
             ConnectionFailed(service=self._service(), endpoint=str(endpoint), seconds=seconds, reason=reason)
         )
 
-    def closed(self, connection: Link) -> None:
+    def closed(self, connection: ObservedConnection) -> None:
         """A connection has ended. One that was never told to be open was none."""
         opened_at = self._opened_at.pop(connection, None)
         if opened_at is not None:

@@ -27,11 +27,11 @@ from zkrpc.election.effects import (
     Depose,
     Effect,
     Elect,
+    ElectionRequest,
     ExitProcess,
     Reason,
     ReportCandidacyEnded,
     ReportPrimary,
-    Request,
     Serve,
     StartHeartbeats,
     StopHeartbeats,
@@ -300,7 +300,7 @@ class Campaign:
 
     def _obey(self, effect: Effect) -> None:
         """Without waiting."""
-        if isinstance(effect, Request):
+        if isinstance(effect, ElectionRequest):
             self._spawn("errand", self._ask, effect, self._session_id)
             return
         match effect:
@@ -345,7 +345,7 @@ class Campaign:
 
     # -- what may wait ---------------------------------------------------------------------------
 
-    def _ask(self, request: Request, session_id: int) -> None:
+    def _ask(self, request: ElectionRequest, session_id: int) -> None:
         answer = self._executor.ask(request, session_id)
         self._machine.receive_answer(answer, self._clock())
         self._driver.carry_out()

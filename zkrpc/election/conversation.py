@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from zkrpc.election.effects import Answer, Request, RequestFailure
+from zkrpc.election.effects import ElectionAnswer, ElectionRequest, RequestFailure
 from zkrpc.election.procedures import Procedure, RequestFailed
 from zkrpc.errors import LocalProtocolError, RemoteProtocolError
 from zkrpc.policies.backoff import Backoff
@@ -35,7 +35,7 @@ class Failed:
 class Conversation:
     """Runs at most one procedure, with at most one request without an answer."""
 
-    def __init__(self, emit: Callable[[Request, float], None], rng: Callable[[], float]) -> None:
+    def __init__(self, emit: Callable[[ElectionRequest, float], None], rng: Callable[[], float]) -> None:
         self.connected = False
         self.failure: str | None = None
         """Why the last procedure failed, until one succeeds."""
@@ -102,7 +102,7 @@ class Conversation:
         """Begins nothing for this long, less a random part of up to a half."""
         self._retry_at = now + seconds * (0.5 + 0.5 * self._rng())
 
-    def receive_answer(self, answer: Answer | RequestFailure, now: float) -> Finished | Failed | None:
+    def receive_answer(self, answer: ElectionAnswer | RequestFailure, now: float) -> Finished | Failed | None:
         """Goes on with the answer; what the procedure came to, if that was the last.
 
         Raises LocalProtocolError if no request is out.
@@ -136,7 +136,7 @@ class Conversation:
         if not self._unanswered:
             raise LocalProtocolError("an answer came, and no request is out; this is a bug in zkrpc")
 
-    def _ask(self, request: Request, now: float) -> None:
+    def _ask(self, request: ElectionRequest, now: float) -> None:
         self._unanswered = True
         self._asked_at = now
         self._emit(request, now)

@@ -218,7 +218,7 @@ class RecordHistory:
     reason: Reason | None
 
 
-Request: TypeAlias = (
+ElectionRequest: TypeAlias = (
     Read
     | Together
     | MakeParents
@@ -231,7 +231,7 @@ Request: TypeAlias = (
     | RecordTrouble
     | RecordHistory
 )
-Answer: TypeAlias = tuple[Any, ...] | Node | None
+ElectionAnswer: TypeAlias = tuple[Any, ...] | Node | None
 """Names, or a node; None for "not there", and for every write; several of these for Together."""
 
 
@@ -300,4 +300,4 @@ class ReportCandidacyEnded:
 Order: TypeAlias = (
     StartHeartbeats | StopHeartbeats | Elect | Serve | Depose | ExitProcess | ReportPrimary | ReportCandidacyEnded
 )
-Effect: TypeAlias = Request | Order
+Effect: TypeAlias = ElectionRequest | Order

@@ -28,15 +28,15 @@ from collections.abc import Callable
 from zkrpc.election.candidate_state import CandidacyBackoff, CandidateState, LookTimer, Participant
 from zkrpc.election.conversation import Conversation, Failed, Finished
 from zkrpc.election.effects import (
-    Answer,
     ClaimEpoch,
     Depose,
     Effect,
     Elect,
+    ElectionAnswer,
+    ElectionRequest,
     ExitProcess,
     Reason,
     ReportCandidacyEnded,
-    Request,
     RequestFailure,
     Serve,
     StartHeartbeats,
@@ -225,7 +225,7 @@ class ElectionMachine:
                 self._leave(now)
             self._continue(now)
 
-    def receive_answer(self, answer: Answer | RequestFailure, now: float) -> None:
+    def receive_answer(self, answer: ElectionAnswer | RequestFailure, now: float) -> None:
         """The answer to the request that is out, or why there is none."""
         self.candidacy.slow = self.conversation.asked_for(now) > self._slow_answer
         match self.conversation.receive_answer(answer, now):
@@ -263,7 +263,7 @@ class ElectionMachine:
 
     # The inside
 
-    def _ask(self, request: Request, now: float) -> None:
+    def _ask(self, request: ElectionRequest, now: float) -> None:
         if isinstance(request, ClaimEpoch) and self.state is not ElectionState.CLAIMING:
             self._deadline = now + self._claim_patience
             self._move(Trigger.CLAIM_SENT)

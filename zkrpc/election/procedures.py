@@ -17,11 +17,12 @@ from typing import Any, TypeAlias, TypeVar
 
 from zkrpc.election.candidate_state import CandidateState
 from zkrpc.election.effects import (
-    Answer,
     ClaimEpoch,
     CreateCandidate,
     CreateEpoch,
     DeleteCandidate,
+    ElectionAnswer,
+    ElectionRequest,
     InspectCandidate,
     ListCandidates,
     MakeParents,
@@ -33,7 +34,6 @@ from zkrpc.election.effects import (
     RecordHistory,
     RecordTrouble,
     ReleaseEpoch,
-    Request,
     RequestFailure,
     Together,
     WatchPredecessor,
@@ -43,7 +43,7 @@ from zkrpc.endpoint import Epoch
 from zkrpc.registry.formats import PrimaryRecord
 
 Result = TypeVar("Result")
-Procedure: TypeAlias = Generator[Request, Answer, Result]
+Procedure: TypeAlias = Generator[ElectionRequest, ElectionAnswer, Result]
 
 _REFUSALS = (RequestFailure.MISSING, RequestFailure.EXISTS, RequestFailure.CONFLICT)
 _TRIES = 4
@@ -397,7 +397,7 @@ def _name(path: str | None) -> str:
     return "" if path is None else path.rpartition("/")[2]
 
 
-def _node(answer: Answer) -> Node | None:
+def _node(answer: ElectionAnswer) -> Node | None:
     assert answer is None or isinstance(answer, Node)
     return answer
 

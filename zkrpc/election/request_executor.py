@@ -16,11 +16,12 @@ import gevent
 from gevent.event import Event
 
 from zkrpc.election.effects import (
-    Answer,
     ClaimEpoch,
     CreateCandidate,
     CreateEpoch,
     DeleteCandidate,
+    ElectionAnswer,
+    ElectionRequest,
     InspectCandidate,
     ListCandidates,
     MakeParents,
@@ -32,7 +33,6 @@ from zkrpc.election.effects import (
     RecordHistory,
     RecordTrouble,
     ReleaseEpoch,
-    Request,
     RequestFailure,
     Together,
     WatchPredecessor,
@@ -63,7 +63,7 @@ _FAILURES: tuple[tuple[type[CoordinationError], RequestFailure], ...] = (
 _HISTORY_ATTEMPTS = 4
 
 
-def attempt(session: Session, session_id: int, send: Callable[[], Answer]) -> Answer | RequestFailure:
+def attempt(session: Session, session_id: int, send: Callable[[], ElectionAnswer]) -> ElectionAnswer | RequestFailure:
     """What ``send`` brings back, if it was asked and answered in the session ``session_id``.
 
     A request that reached another session of ours says nothing of this one: its outcome is unknown here.
@@ -83,7 +83,7 @@ def attempt(session: Session, session_id: int, send: Callable[[], Answer]) -> An
 class Asks(Protocol):
     """Who carries requests for a campaign."""
 
-    def ask(self, request: Request, session_id: int) -> Answer | RequestFailure:
+    def ask(self, request: ElectionRequest, session_id: int) -> ElectionAnswer | RequestFailure:
         """The answer, or why there is none. ``session_id`` is the session that the request belongs to."""
 
 
@@ -95,11 +95,11 @@ class RequestExecutor:
         self._watch = watch
         self._wall_clock = wall_clock
 
-    def ask(self, request: Request, session_id: int) -> Answer | RequestFailure:
+    def ask(self, request: ElectionRequest, session_id: int) -> ElectionAnswer | RequestFailure:
         """The answer, or why there is none. ``session_id`` is the session that the request belongs to."""
         return attempt(self._session, session_id, lambda: self._send(request))
 
-    def _send(self, request: Request) -> Answer:
+    def _send(self, request: ElectionRequest) -> ElectionAnswer:
         match request:
             case Together(reads=reads):
                 return self._send_together(reads)
@@ -109,7 +109,7 @@ class RequestExecutor:
                 self._write(request)
                 return None
 
-    def _look(self, request: Read, before: Sequence[gevent.Greenlet[..., Any]] = ()) -> Answer:
+    def _look(self, request: Read, before: Sequence[gevent.Greenlet[..., Any]] = ()) -> ElectionAnswer:
         match request:
             case ListCandidates(path=path):
                 names = self._session.znodes.children(path)
@@ -125,7 +125,7 @@ class RequestExecutor:
                 # A candidate is never written to, so the time of its last change is that of its making.
                 return Node(owner=stat.owner, version=stat.version, made_at=round(1000 * stat.modified_at))
 
-    def _send_together(self, reads: tuple[Read, ...]) -> tuple[Answer, ...]:
+    def _send_together(self, reads: tuple[Read, ...]) -> tuple[ElectionAnswer, ...]:
         """Each in a greenlet of its own, which ends with its request; they send in the order in which they began."""
         greenlets: list[gevent.Greenlet[..., Any]] = []
         for read in reads:
@@ -151,7 +151,7 @@ class RequestExecutor:
         value, stat = found
         return Node(owner=stat.owner, version=stat.version, value=value)
 
-    def _write(self, request: Request) -> None:
+    def _write(self, request: ElectionRequest) -> None:
         znodes = self._session.znodes
         match request:
             case MakeParents(root=root, candidates=candidates):

@@ -22,7 +22,7 @@ OTHERS = "other addresses"
 """The name under which the rest are counted."""
 
 
-class Kind(enum.Enum):
+class ComplaintKind(enum.Enum):
     """A kind of complaint: how many lines a minute are written, and how a count of the others is worded."""
 
     CLOSED = 1, logging.WARNING, "closed %d more connections of %s in the last minute"
@@ -42,10 +42,16 @@ class PeerLog:
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
-        self._complaints = {kind: Complaints(kind.burst) for kind in Kind}
+        self._complaints = {kind: Complaints(kind.burst) for kind in ComplaintKind}
 
     def complain(
-        self, kind: Kind, address: str, now: float, message: str, *args: object, error: BaseException | None = None
+        self,
+        kind: ComplaintKind,
+        address: str,
+        now: float,
+        message: str,
+        *args: object,
+        error: BaseException | None = None,
     ) -> None:
         """Writes a line about ``address``, with the traceback of ``error``; or counts it."""
         if self._complaints[kind].admits(address, now):
@@ -58,7 +64,7 @@ class PeerLog:
                 self._log.log(kind.level, kind.summary, count, address)
 
 
-class _Entry:
+class _Complaint:
     """How many complaints about one address were written since the minute began, and how many were not."""
 
     __slots__ = ("count", "made", "since")
@@ -76,7 +82,7 @@ class Complaints:
     def __init__(self, burst: int = 1) -> None:
         self._burst = burst
         # In the order of their times, as each is made anew when its time is over.
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, _Complaint] = {}
 
     def __repr__(self) -> str:
         """The number of addresses."""
@@ -89,7 +95,7 @@ class Complaints:
             address = OTHERS
             entry = self._entries.get(address)
         if entry is None:
-            entry = self._entries[address] = _Entry(now)
+            entry = self._entries[address] = _Complaint(now)
         if entry.made < self._burst:
             entry.made += 1
             return True

@@ -28,7 +28,7 @@ from zkrpc.outbox import Outbox
 from zkrpc.server.admission import Admission
 from zkrpc.server.buffers import Buffers, Holding
 from zkrpc.server.call_queue import CallQueue
-from zkrpc.server.connection_age import ConnectionAge, Step
+from zkrpc.server.connection_age import AgeAction, ConnectionAge
 from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, refuse
 from zkrpc.server.greenlet_pool import GreenletPool, Worker
 from zkrpc.server.intake import Intake
@@ -181,12 +181,12 @@ class ServerConnection:
             protocol.handle_timer(now)
             self.flush()
         step = self._age.look(now, protocol, self.used_at)
-        if step is Step.PING:
+        if step is AgeAction.PING:
             protocol.send_ping()
             self.flush()
-        elif step is Step.END:
+        elif step is AgeAction.END:
             self.finish()
-        elif step is Step.CLOSE:
+        elif step is AgeAction.CLOSE:
             self.close()
 
     def close(self, failure: str | None = None) -> None:

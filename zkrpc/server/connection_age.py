@@ -32,7 +32,7 @@ _PRECISION = 1 / 8
 _SHORTEST_STEP = 0.5
 
 
-class Step(enum.Enum):
+class AgeAction(enum.Enum):
     """What to do with the connection."""
 
     PING = "ask the peer for a sign of life"
@@ -40,7 +40,7 @@ class Step(enum.Enum):
     CLOSE = "close the connection"
 
 
-_STEPS = {Verdict.PING: Step.PING, Verdict.CLOSE: Step.CLOSE}
+_STEPS = {Verdict.PING: AgeAction.PING, Verdict.CLOSE: AgeAction.CLOSE}
 
 
 @functools.lru_cache
@@ -76,20 +76,20 @@ class ConnectionAge:
         self._close_at = math.inf
         self._keepalive = Keepalive(_policy_of(config), now)
 
-    def look(self, now: float, protocol: ServerProtocol, used_at: float) -> Step | None:
+    def look(self, now: float, protocol: ServerProtocol, used_at: float) -> AgeAction | None:
         """What to do now; None if nothing. ``used_at`` is when the last call began."""
         return self._look_at_age(now, used_at, bool(protocol.in_flight)) or self._look_at_silence(now, protocol)
 
-    def _look_at_age(self, now: float, used_at: float, busy: bool) -> Step | None:
+    def _look_at_age(self, now: float, used_at: float, busy: bool) -> AgeAction | None:
         if self._close_at < math.inf:
-            return Step.CLOSE if now >= self._close_at else None
+            return AgeAction.CLOSE if now >= self._close_at else None
         idle = not busy and now - used_at >= self._config.max_connection_idle
         if not idle and now < self._end_at:
             return None
         self._close_at = now + self._config.max_connection_age_grace
-        return Step.END
+        return AgeAction.END
 
-    def _look_at_silence(self, now: float, protocol: ServerProtocol) -> Step | None:
+    def _look_at_silence(self, now: float, protocol: ServerProtocol) -> AgeAction | None:
         if not protocol.peer_is_zkrpc:
             return None
         verdict = self._keepalive.look(now, protocol.last_heard_at, False)

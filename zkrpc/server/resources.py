@@ -16,21 +16,21 @@ RESERVE = 100
 """Descriptors beside those of connections: ZooKeeper, the log, the handler's own files and what it calls."""
 
 
-class Plan(NamedTuple):
+class DescriptorPlan(NamedTuple):
     """The soft limit to set, if it has to change, and the warning, if one is due."""
 
     soft: int
     warning: str | None
 
 
-def plan_limit(max_connections: int, soft: int, hard: int) -> Plan:
+def plan_limit(max_connections: int, soft: int, hard: int) -> DescriptorPlan:
     """What to do, given the process's limits; ``resource.RLIM_INFINITY`` means no limit."""
     wanted = max_connections + RESERVE
     if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return Plan(soft, None)
+        return DescriptorPlan(soft, None)
     if hard == resource.RLIM_INFINITY or hard >= wanted:
-        return Plan(wanted, None)
-    return Plan(
+        return DescriptorPlan(wanted, None)
+    return DescriptorPlan(
         hard,
         f"max_connections={max_connections} needs {wanted} descriptors, and this process may have {hard}: beyond some "
         f"{max(0, hard - RESERVE)} connections nobody is accepted; raise the limit (ulimit -Hn, LimitNOFILE=) or lower "

@@ -29,7 +29,7 @@ from zkrpc.policies.limit import AdaptiveLimit
 from zkrpc.server.acceptor import Acceptor, PlainSocket
 from zkrpc.server.admission import Admission
 from zkrpc.server.buffers import Buffers
-from zkrpc.server.complaints import Kind, PeerLog
+from zkrpc.server.complaints import ComplaintKind, PeerLog
 from zkrpc.server.connection import ServerConnection
 from zkrpc.server.connection_age import pace_of
 from zkrpc.server.dispatch import Dispatcher
@@ -247,7 +247,9 @@ class Server:
         self.admission.share_among(len(self.shares))
         if connection.protocol.failure:
             address, failure = connection.share.address, connection.protocol.failure
-            self._peer_log.complain(Kind.CLOSED, address, self.clock(), "closed %s: %s", connection.peer, failure)
+            self._peer_log.complain(
+                ComplaintKind.CLOSED, address, self.clock(), "closed %s: %s", connection.peer, failure
+            )
         self.observers.tell(
             PeerDisconnected(
                 service=self.name,
@@ -263,7 +265,7 @@ class Server:
         if len(self._connections) >= self.config.max_connections and not self._make_room(address[0]):
             sock.close()
             text, most = "refused %s:%s: max_connections=%d are open", self.config.max_connections
-            self._peer_log.complain(Kind.REFUSED, address[0], self.clock(), text, *address[:2], most)
+            self._peer_log.complain(ComplaintKind.REFUSED, address[0], self.clock(), text, *address[:2], most)
             self.observers.tell(PeerRefused(service=self.name, peer=str(Endpoint(address[0], address[1]))))
             return
         try:
@@ -282,7 +284,9 @@ class Server:
         if spare is None:
             return False
         text, most = "closed %s for %s: max_connections=%d are open", self.config.max_connections
-        self._peer_log.complain(Kind.CLOSED, host_of(spare.peer), self.clock(), text, spare.peer, address, most)
+        self._peer_log.complain(
+            ComplaintKind.CLOSED, host_of(spare.peer), self.clock(), text, spare.peer, address, most
+        )
         spare.close()
         return True
 
@@ -391,4 +395,4 @@ def _receive_failure(
     if greenlets.disbanded:  # the handler forked, and this is its child: it ends as a program does
         raise failure.error
     text, error = describe(service, failure), traceback_of(failure)
-    peer_log.complain(Kind.FAILED, host_of(failure.peer), clock(), "%s", text, error=error)
+    peer_log.complain(ComplaintKind.FAILED, host_of(failure.peer), clock(), "%s", text, error=error)

@@ -91,7 +91,7 @@ Effect = Spawn | CloseSession | Terminate | Kill | Exit
 
 
 @dataclasses.dataclass(slots=True)
-class _Worker:
+class _WorkerRecord:
     slot: int
     started_at: float
     ready: bool = False
@@ -140,7 +140,7 @@ class Supervision:
     ) -> None:
         self.state = SupervisionState.RUNNING
         self._slots = [_Slot() for _ in range(workers)]
-        self._workers: dict[int, _Worker] = {}
+        self._workers: dict[int, _WorkerRecord] = {}
         self._backoff = backoff
         self._max_backoff = max_backoff
         self._healthy_after = healthy_after
@@ -278,7 +278,7 @@ class Supervision:
                 slot.restart_at = now + self._backoff
         self._end_if_empty()
 
-    def _mend(self, number: int, worker: _Worker, status: int, now: float, *, waits: bool) -> None:
+    def _mend(self, number: int, worker: _WorkerRecord, status: int, now: float, *, waits: bool) -> None:
         """Deals with the end of one worker while the others go on."""
         slot = self._slots[worker.slot]
         if number == slot.successor:
@@ -327,7 +327,7 @@ class Supervision:
         """Whether a worker of this slot was asked to end and has not ended."""
         return any(worker.slot == number and worker.asked_at is not None for worker in self._workers.values())
 
-    def _pause(self, slot: _Slot, worker: _Worker, now: float) -> float:
+    def _pause(self, slot: _Slot, worker: _WorkerRecord, now: float) -> float:
         slot.failures = 1 if now - worker.started_at >= self._healthy_after else slot.failures + 1
         if slot.failures == 1:
             return 0.0
@@ -341,7 +341,7 @@ class Supervision:
             slot.worker = worker
         else:
             slot.successor = worker
-        self._workers[worker] = _Worker(number, now)
+        self._workers[worker] = _WorkerRecord(number, now)
         self._effects.append(Spawn(number, worker))
 
     def _ask(self, number: int, now: float) -> None:
@@ -350,7 +350,7 @@ class Supervision:
             worker.asked_at = now
             self._effects.append(Terminate(number))
 
-    def _drainers(self) -> list[_Worker]:
+    def _drainers(self) -> list[_WorkerRecord]:
         """The workers that were asked to end and still have time to do so."""
         return [worker for worker in self._workers.values() if worker.asked_at is not None and not worker.killed]
 
@@ -370,6 +370,6 @@ class Supervision:
             self._effects.append(Exit(self._status))
 
 
-def _kill_at(worker: _Worker) -> float:
+def _kill_at(worker: _WorkerRecord) -> float:
     assert worker.asked_at is not None
     return worker.asked_at + worker.bound + KILL_GRACE

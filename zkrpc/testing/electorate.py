@@ -22,7 +22,7 @@ from zkrpc.belonging import Home
 from zkrpc.config import ElectionConfig, RegistryConfig
 from zkrpc.election.campaign import Campaign
 from zkrpc.election.candidate_state import Participant
-from zkrpc.election.effects import Answer, Request, RequestFailure
+from zkrpc.election.effects import ElectionAnswer, ElectionRequest, RequestFailure
 from zkrpc.election.elections import Elections
 from zkrpc.election.lease import Lease, deposed_patience
 from zkrpc.election.lease_keeper import LeaseKeeper, LeaseListener
@@ -220,6 +220,6 @@ class _RequestExecutor:
     def __init__(self, referee: Referee) -> None:
         self._referee = referee
 
-    def ask(self, request: Request, session_id: int) -> Answer | RequestFailure:
+    def ask(self, request: ElectionRequest, session_id: int) -> ElectionAnswer | RequestFailure:
         """The referee's answer, without waiting."""
         return self._referee.ask(request, session_id)

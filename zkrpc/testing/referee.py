@@ -17,11 +17,12 @@ from collections.abc import Callable
 from typing import assert_never
 
 from zkrpc.election.effects import (
-    Answer,
     ClaimEpoch,
     CreateCandidate,
     CreateEpoch,
     DeleteCandidate,
+    ElectionAnswer,
+    ElectionRequest,
     InspectCandidate,
     ListCandidates,
     MakeParents,
@@ -33,7 +34,6 @@ from zkrpc.election.effects import (
     RecordHistory,
     RecordTrouble,
     ReleaseEpoch,
-    Request,
     RequestFailure,
     Together,
     WatchPredecessor,
@@ -42,7 +42,7 @@ from zkrpc.election.effects import (
 _PERSISTENT = 0
 
 
-class _Refused(Exception):
+class _Rejected(Exception):
     """Raised while a request is carried out, to refuse it as a whole."""
 
     def __init__(self, failure: RequestFailure) -> None:
@@ -79,7 +79,7 @@ class Referee:
         """What a node holds, for a reader that takes no part."""
         return self._nodes.get(path)
 
-    def ask(self, request: Request, session: int) -> Answer | RequestFailure:
+    def ask(self, request: ElectionRequest, session: int) -> ElectionAnswer | RequestFailure:
         """The answer to a request, or the reason why it was refused. A request is carried out as a whole or not at
         all."""
         if session not in self._sessions:
@@ -93,7 +93,7 @@ class Referee:
                 nodes = dict(self._nodes)
                 try:
                     self._write(nodes, request, session)
-                except _Refused as refused:
+                except _Rejected as refused:
                     return refused.failure
                 self._become(nodes)
                 return None
@@ -103,7 +103,7 @@ class Referee:
             self._nodes = nodes
             self._on_change()
 
-    def _read(self, read: Read) -> Answer:
+    def _read(self, read: Read) -> ElectionAnswer:
         if isinstance(read, ListCandidates):
             names = tuple(path.rpartition("/")[2] for path in self._nodes if path.rpartition("/")[0] == read.path)
             return names if read.path in self._nodes else None
@@ -137,7 +137,7 @@ class Referee:
                 _create(nodes, path, value, _PERSISTENT)
             case ClaimEpoch():
                 if request.candidate not in nodes:
-                    raise _Refused(RequestFailure.MISSING)
+                    raise _Rejected(RequestFailure.MISSING)
                 _create(nodes, request.primary, request.primary_value, session)
                 _set(nodes, request.epoch, request.epoch_value, request.version)
             case ReleaseEpoch():
@@ -155,21 +155,21 @@ class Referee:
 
 def _create(nodes: dict[str, Node], path: str, value: bytes, owner: int) -> None:
     if path in nodes:
-        raise _Refused(RequestFailure.EXISTS)
+        raise _Rejected(RequestFailure.EXISTS)
     if path.rpartition("/")[0] not in nodes:
-        raise _Refused(RequestFailure.MISSING)
+        raise _Rejected(RequestFailure.MISSING)
     nodes[path] = Node(owner=owner, value=value)
 
 
 def _set(nodes: dict[str, Node], path: str, value: bytes, version: int) -> None:
     node = nodes.get(path)
     if node is None:
-        raise _Refused(RequestFailure.MISSING)
+        raise _Rejected(RequestFailure.MISSING)
     if node.version != version:
-        raise _Refused(RequestFailure.CONFLICT)
+        raise _Rejected(RequestFailure.CONFLICT)
     nodes[path] = dataclasses.replace(node, value=value, version=version + 1)
 
 
 def _delete(nodes: dict[str, Node], path: str) -> None:
     if nodes.pop(path, None) is None:
-        raise _Refused(RequestFailure.MISSING)
+        raise _Rejected(RequestFailure.MISSING)
