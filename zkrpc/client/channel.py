@@ -1,8 +1,8 @@
-"""The members of one service with their subchannels, and who of them gets the next call.
+"""The members of one service with their subchannels, and which of them gets the next call.
 
-A shell around the balancer: it makes and retires subchannels as the list changes, tells the balancer what
-becomes of calls and connections, and looks ten times a second whether silent peers are still there. It wakes calls that
-pause when there is news."""
+A shell around the balancer: it makes and retires subchannels as the list changes, passes the outcomes of calls and
+connections to the balancer, and checks all connections for silence ten times a second. When a change makes another
+attempt worthwhile, it wakes the calls that pause."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ from zkrpc.telemetry.status import ClientStatus
 from zkrpc.wire.keepalive import KeepalivePolicy
 
 _TICK = 0.1
-"""Seconds between looks at all connections."""
+"""Seconds between checks of all connections."""
 _SPARE = 0.025
-"""Seconds to spare an instance that has too much to do and does not say for how long."""
+"""Seconds for which an overloaded instance is avoided, if it does not say for how long."""
 
 
 class Channel:
-    """The members of one service. Belongs to the hub of the thread that made it."""
+    """The channel to one service. Belongs to the hub of the thread that made it."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Channel:
     ) -> None:
         self.config = config
         self.observer = member_observer_of(observers, lambda: self._balancer.service, clock)
-        """Who tells of members and connections; None if nobody listens."""
+        """Emits the events of members and connections; None without observers."""
         self.backoff = Backoff(first=config.backoff, longest=config.max_backoff)
         self.keepalive = KeepalivePolicy(
             time=config.keepalive_time,
@@ -77,7 +77,7 @@ class Channel:
         self.connections: set[Connection] = set()
         policy = resolve_client(config, ServiceConfig())
         self.budget = RetryBudget(ratio=policy.retry_ratio, reserve=policy.retry_reserve, now=clock())
-        """What retries and hedges draw on; a call adds to it by incrementing ``calls``."""
+        """The budget for retries and hedges; a call adds to it by incrementing ``calls``."""
         self._news = Event()
         self._balancer: LoadBalancer[Subchannel] = LoadBalancer(
             lambda instance: make_subchannel(instance, self),
@@ -87,21 +87,22 @@ class Channel:
             wall_clock=wall_clock,
         )
         self.receive_service_config(ServiceConfig())
-        # It must not keep a program alive that has nothing else to wait for.
+        # ref=False: the timer must not keep a program running that waits for nothing else.
         self._ticker = get_hub().loop.timer(_TICK, _TICK, ref=False)
         self._ticker.start(self._tick)
 
     def __repr__(self) -> str:
-        """The test surface."""
+        """The balancer, and whether the channel is closed."""
         return f"<Channel {self._balancer!r}{' closed' if self.closed else ''}>"
 
     def receive_service_config(self, service: ServiceConfig) -> None:
-        """How to pick, and how much may be sent again, as far as the client's own config does not say."""
+        """Takes in the service config: how members are picked, and the retry budget, where the client's own config sets
+        neither."""
         policy = resolve_client(self.config, service)
         self._balancer.receive_picking(Picking(balancing=policy.balancing, subset_size=policy.subset_size))
         self.budget.change(ratio=policy.retry_ratio, reserve=policy.retry_reserve, now=self.clock())
 
-    # -- who is there
+    # -- members
 
     def receive_snapshot(self, snapshot: Snapshot) -> None:
         """Adopts a list of members. Never blocks."""
@@ -119,7 +120,7 @@ class Channel:
             self.tell_news()
 
     def pick(self, call: Call, now: float) -> Member[Subchannel]:
-        """The member for a call's next attempt. Raises Unavailable if there is nobody."""
+        """The member for a call's next attempt. Raises Unavailable if there is none."""
         if self.closed:
             if self._is_parents:
                 raise WrongProcess(
@@ -132,17 +133,18 @@ class Channel:
         return member
 
     def find(self, endpoint: Endpoint) -> Member[Subchannel] | None:
-        """The member at this place; None if there is none, or none any more."""
+        """The member at this endpoint; None if there is none."""
         return None if self.closed else self._balancer.find(endpoint)
 
     def is_marked(self, method: str) -> bool:
-        """Whether the registry's records say that only a primary runs this method: those of half of the members."""
+        """Whether the registry's records say that only a primary serves this method: those of at least half of the
+        members."""
         members = self._balancer.members.values()
         marked = sum(1 for one in members if method in one.instance.primary_only)
         return 0 < len(members) <= 2 * marked
 
     def has_untried(self, call: Call) -> bool:
-        """Whether there is a member worth asking at once that this call has not asked."""
+        """Whether there is a member that looks well and that this call has not tried."""
         return not self.closed and self._balancer.has_untried(call.tried, self.clock())
 
     def explain(self, wall_now: float) -> list[InstanceView]:
@@ -155,7 +157,7 @@ class Channel:
         ]
 
     def status(self) -> ClientStatus:
-        """What is known of the members at this moment, and what the calls to them have left."""
+        """The state of the client and its members at this moment."""
         now, load_balancer = self.clock(), self._balancer
         picked = load_balancer.candidates(now)
         return ClientStatus(
@@ -170,15 +172,15 @@ class Channel:
             ),
         )
 
-    # -- what becomes of calls
+    # -- outcomes of calls
 
     def receive_success(self, member: Member[Subchannel], now: float) -> None:
-        """A call went well. Most need not be told: see ``Breaker``."""
+        """A call went well. Needed only after a failure: see ``Breaker``."""
         if self._balancer.receive_success(member, now) and self.observer is not None:
             self.observer.closed_breaker(member)
 
     def receive_failure(self, member: Member[Subchannel], error: CallError, now: float) -> None:
-        """A call failed: what that says of the instance."""
+        """A call has failed; the error decides what that means for the instance."""
         if isinstance(error, Overloaded):
             self._balancer.abandon(member, now)
             pause = _SPARE if error.retry_after is None else error.retry_after
@@ -192,28 +194,28 @@ class Channel:
             self._balancer.abandon(member, now)
 
     def abandon(self, member: Member[Subchannel], now: float) -> None:
-        """A call ended without a word of the instance."""
+        """A call has ended in a way that says nothing of the instance."""
         if member.breaker.troubled:
             self._balancer.abandon(member, now)
 
     # -- pauses
 
     def pause(self, seconds: float) -> bool:
-        """Waits, but not past the moment at which there is news. False once all waiting is over."""
+        """Waits, at most until the next :meth:`tell_news`. False if the client is closed."""
         if not self.closed:
             self._news.wait(seconds)
         return not self.closed
 
     def tell_news(self) -> None:
-        """Wakes the calls that pause: something has changed that makes another attempt worthwhile."""
-        # Wakes those who wait now; those who come later wait for the next news.
+        """Wakes the calls that pause, because something has changed that makes another attempt worthwhile."""
+        # Wakes only the calls that wait now.
         self._news.set()
         self._news.clear()
 
-    # -- what subchannels tell
+    # -- reports of subchannels
 
     def receive_report(self, subchannel: Subchannel, report: Report) -> None:
-        """The state or the standing of a subchannel has changed: everything that follows from it is here."""
+        """The state or the standing of a subchannel has changed. Everything that follows from that is done here."""
         member = self._balancer.member_of(subchannel)
         if member is None:
             return
@@ -224,7 +226,7 @@ class Channel:
             self._balancer.receive_standing(member)
             if report.standing is Standing.WELL:
                 self.tell_news()
-            elif kept:  # it only stayed because it answered
+            elif kept:  # it was kept only while it answered
                 self._balancer.drop(member)
                 subchannel.retire()
                 if self.observer is not None:
@@ -255,10 +257,10 @@ class Channel:
         self.tell_news()
 
     def abandon_all(self, *, forked: bool = False) -> None:
-        """Closes the descriptors and nothing else: the hub is not there any more, or shall not run."""
+        """Closes the descriptors and does nothing else, for when the hub no longer exists, or must not run."""
         self.closed, self._is_parents = True, forked
         for connection in self.connections:
-            # Not its close(), which has the hub tell those who wait.
+            # Not its close(), which would wake the waiting calls through the hub.
             connection.closed = True
             connection._sock.close()
 
@@ -271,8 +273,8 @@ class Channel:
 def speaks_against(error: CallError) -> bool:
     """Whether a failed attempt is a sign that the instance is not well.
 
-    The handler failed in a way that the IDL does not declare, the connection broke, or no answer came in time. What was
-    never sent says nothing; that a connection is refused is a fact, and known as such.
+    It is one if the handler failed in a way that the IDL does not declare, the connection broke, or no answer came in
+    time. A call that was never sent says nothing of the instance; a refused connection makes its standing DOWN.
     """
     if isinstance(error, (ConnectionLost, DeadlineExceeded)):
         return error.executed is Executed.MAYBE

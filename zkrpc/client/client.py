@@ -1,6 +1,6 @@
 """A client of one service: knows the members through a resolver, and makes calls to them.
 
-It does not know an interface; a call brings its method along, and a stub is what makes that look like an object.
+A client does not know an interface: each call comes with its method, and a stub makes that look like an object.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ _NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CallOptions:
-    """What one call, or all calls of one stub, do differently. None leaves it to the client's config and the IDL."""
+    """The options of one call, or of all calls of one stub. None leaves a value to the configs and the IDL."""
 
     timeout: float | None = None
-    """Seconds for the call with all its attempts. The deadline of a call being served still wins if it is nearer."""
+    """Seconds for the call with all its attempts. The deadline of a call being served applies if it is earlier."""
     idempotent: bool | None = None
-    """Whether it may be sent again when nobody knows if it ran."""
+    """Whether the call may be sent again when it is not known whether it ran."""
     headers: Mapping[str, str] | None = None
     """Application metadata; servers that speak zkrpc or THeader see it."""
     min_epoch: int | None = None
     """The lowest epoch of a primary that may serve the call, for callers that have seen that epoch elsewhere."""
     sent: Mapping[str, str] | None = dataclasses.field(init=False, repr=False, compare=False, default=None)
-    """All headers of a call: the application's, and ours."""
+    """All headers of a call: the application's, and zkrpc's."""
 
     def __post_init__(self) -> None:
         """Checks every field; raises ConfigError that names the option."""
@@ -100,11 +100,12 @@ class CallOptions:
 DEFAULT_OPTIONS = CallOptions()
 
 _FORKED = object()
-"""In place of the hub, in a forked child that has made no call yet. Not None: that is a main greenlet's parent."""
+"""Stands for the hub in a forked child that has made no call yet. It is not None, as the parent of a main greenlet is
+None."""
 
 
 def is_text(value: object) -> bool:
-    """Whether a header can say it: a str that UTF-8 can write."""
+    """Whether a value can be sent as a header: a str that can be encoded as UTF-8."""
     try:
         return isinstance(value, str) and value.encode() is not None
     except UnicodeEncodeError:
@@ -114,18 +115,19 @@ def is_text(value: object) -> bool:
 class Client:
     """Calls the instances that a resolver names. Belongs to the hub of the thread that made it.
 
-    In a forked child it begins anew with its first call, in the thread that makes it.
+    In a forked child it is set up again by its first call, in the thread that makes that call.
 
     Args:
-        resolver: who knows the members, and maybe the primaries. It is not closed with the client, for others may
-            share it. A function is called for it, once here and once in each forked child.
+        resolver: delivers the members, and maybe the primaries and the service config. It is not closed with the
+            client, as others may share it. If it is a function, that is called for it, once here and once in each
+            forked child.
         config: timeouts, attempts and limits.
-        interceptors: run around every call, the first one outermost; they see a call once, not its attempts.
-        group_of: for a service with several groups of primaries: which one a call belongs to. It is called with the
-            method's name and an object that has the arguments as attributes, for methods that only a primary serves.
-        observers: told of calls, attempts, members and connections.
+        interceptors: run around every call, the first one outermost; they run once for a call, not for each attempt.
+        group_of: for a service with several groups: returns the group of a call. It is called with the method's name
+            and an object that has the arguments as attributes, for methods that only a primary serves.
+        observers: receive the events of calls, attempts, members and connections.
         on_close: called at the end of ``close``, once.
-        rng: gives floats in [0, 1), for picking and pausing.
+        rng: gives floats in [0, 1), for picks and pauses.
         dial: opens connections.
     """
 
@@ -159,7 +161,7 @@ class Client:
         self._open()
 
     def _open(self) -> None:
-        """Settles in this thread."""
+        """Sets the client up for the current thread and process."""
         self._home = Home(
             "a stub",
             in_child="connect again, in the child",
@@ -195,7 +197,7 @@ class Client:
             self.expect_primary()
 
     def __repr__(self) -> str:
-        """The test surface."""
+        """The channel."""
         return f"<Client {self._channel!r}>"
 
     def __enter__(self) -> Client:
@@ -253,7 +255,8 @@ class Client:
         return plan.proceed(call)
 
     def expect_primary(self) -> None:
-        """Finds out ahead of the first call who the primary is, if there is only one and the registry tells."""
+        """Begins to follow the primary before the first call, if the service has one group only and the registry knows
+        primaries."""
         self._expects_primary = True
         if not self._has_groups:
             self._router.follow(DEFAULT_GROUP)
@@ -272,7 +275,7 @@ class Client:
         return Explanation(service, explained, self._channel.explain(time.time()), client=client)
 
     def status(self) -> ClientStatus:
-        """What this client knows of the members at this moment, and what its calls have left."""
+        """The state of the client and its members at this moment."""
         self._come_home()
         return self._channel.status()
 
@@ -282,7 +285,7 @@ class Client:
             return
         if self._hub is _FORKED:  # in a forked child that made no call
             self._hub = self._home.hub
-            self._channel.abandon_all()  # closed, and no longer somebody else's
+            self._channel.abandon_all()  # closed, and no longer the parent's
         else:
             self._home.require()
             self._unsubscribe()
@@ -298,18 +301,18 @@ class Client:
     # -- threads, forks, and the end of the program
 
     def forked(self) -> None:
-        """In a forked child: closes what is shared with the parent. The next call opens connections of our own."""
+        """In a forked child: closes what is shared with the parent. The next call opens the child's own connections."""
         self._channel.abandon_all(forked=True)
         leave_behind(self._channel, self._router, self._resolver, self._unsubscribe, self._unfollow)
         self._hub, self._root = _FORKED, None
 
     def cut(self) -> None:
-        """The interpreter ends."""
+        """At the end of the interpreter: closes the descriptors only."""
         self._channel.abandon_all()
 
     def _come_home(self) -> None:
-        """Returns if calls may be made from here. Greenlets that neither are the thread's first nor were started by the
-        hub come here each time."""
+        """Checks that calls may be made in this process and thread, and sets the client up again after a fork. Called
+        for each call of a greenlet that is neither the thread's first nor started by the hub."""
         if self._hub is _FORKED:
             self._open()
         elif not self.closed:
@@ -317,7 +320,8 @@ class Client:
 
     @staticmethod
     def _inherit(call: Call, serving: ServerCall) -> None:
-        """What we cause must not outlive its cause, nor be repeated for what is itself a repetition."""
+        """A call made by a handler must not outlive the call being served, and is not retried if that one is itself a
+        repetition."""
         if serving.deadline is not None:
             call.deadline = min(call.deadline, serving.deadline)
         call.repeated = ATTEMPT in serving.headers
@@ -338,19 +342,20 @@ class Client:
 
     def _receive_service_config(self, service: ServiceConfig) -> None:
         self._policies.receive_service_config(service)
-        # What was learnt of a method outlives a change of other things, whether or not it is called in between.
+        # The latencies of a method's hedge are kept over a change of the config, whether or not it is called in
+        # between.
         self._former_hedges.update((method, plan.hedge) for method, plan in self._plans.items() if plan.hedge)
         self._plans.clear()
         self._channel.receive_service_config(service)
 
     def _find_service(self) -> str:
-        """The service's name, or what stands for it; empty as long as not even that is known."""
+        """The service's name; empty while there is no snapshot."""
         snapshot = self._resolver.snapshot
         return "" if snapshot is None else snapshot.service
 
     def _await_members(self, call: Call) -> None:
-        """Waits for the first list of members, once in a client's life. A call that fails here goes no further, so its
-        end is told here."""
+        """Waits for the first list of members, once per client. A call that fails here never reaches the stack, so
+        observers are told of its end here."""
         began = self._clock()
         try:
             self._receive_first_members(call.deadline.remaining(began))
@@ -373,4 +378,4 @@ class Client:
 
 
 def _nothing() -> None:
-    """Ends nothing: there is nobody to follow."""
+    """Does nothing: stands for ``_unfollow`` with a resolver that follows no config."""

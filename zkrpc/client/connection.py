@@ -1,21 +1,22 @@
-"""One outgoing connection: moves bytes between a socket and the wire machine, and wakes who waits for a reply.
+"""One outgoing connection: moves bytes between a socket and the wire machine, and wakes the calls that wait for
+replies.
 
-There is no reader greenlet: the hub itself reads when the socket is readable and switches straight into each greenlet
-whose reply came. Calls of one turn of the loop leave in one send. What a call means, whom to ask instead, and when to
-dial again is not known here.
+There is no reader greenlet: the hub itself reads when the socket is readable, and switches directly into each greenlet
+whose reply came. Calls of one turn of the loop leave in one send. This module does not know what a call means, which
+other instance could be tried, or when to dial again.
 
-A waiter is forgotten, under all circumstances, before its greenlet goes on: whoever leaves by a reply, an expired
-deadline, a kill or a ``gevent.Timeout`` of its own cannot be woken a second time by a reply that comes later.
+A waiter is always removed before its greenlet goes on: a call that ends by a reply, an expired deadline, a kill or a
+``gevent.Timeout`` of its own cannot be woken a second time by a later reply.
 
-A peer that falls silent while calls wait is asked for a sign of life. Without one the connection is *silent*: calls
-that may be sent twice leave it with ConnectionLost, to be made elsewhere; the others wait, for they may still be
-answered. It may come back; only after a long silence it is closed.
+A peer that falls silent while calls wait is pinged. If it does not answer, the connection is *silent*: calls that may
+be sent twice fail with ConnectionLost, to be retried elsewhere; the others wait, as they may still be answered. The
+peer may answer again; the connection is closed only after a long silence.
 
-A process that was stopped, or that kept the hub from its work, has not heard what the server said meanwhile: that it is
-about to stop, or the end. A call sent after that would be lost, and nobody could say whether it ran. So whoever is
-about to send looks first whether something has come, unless the socket was looked at a moment ago: what is found then
-keeps the calls here, as not executed. The rule costs a system call per millisecond at most, and none under load, where
-reads follow each other more closely than that.
+A process that was stopped, or whose hub was blocked, has not read what the server sent meanwhile: that it drains, or
+the end of the stream. A call sent after that would be lost, and it would not be known whether it ran. So before each
+send the socket is read, unless that was done a moment ago. If the server drains or has closed, the calls are not sent,
+and fail as not executed. This rule costs a system call per millisecond at most, and none under load, where reads follow
+each other more closely than that.
 """
 
 from __future__ import annotations
@@ -45,17 +46,18 @@ _READ_SIZE = 64 * 1024
 _CLOSED = ProtocolState.CLOSED
 _READ, _WRITE = 1, 2
 _FRESH = 0.001
-"""Seconds after which one look at the socket says nothing more of it. A read that comes later than that after the last
-look is none: the end may wait right behind the bytes. What happens in less can happen while bytes travel, too."""
+"""Seconds for which one look at the socket counts. A single read later than that is not a look, as the end of the
+stream may follow right after its bytes. A change within this time could as well happen while a call is on its way."""
 _MOST_READS = 16
-"""Reads in one look; a server that still has not come to an end then is very much alive."""
+"""The most reads in one look; a server that has sent still more is certainly alive."""
 
 
 class Connection:
-    """A connected peer. ``sock`` is non-blocking and becomes this object's; it belongs to this thread's hub.
+    """A connection to a peer. ``sock`` is non-blocking, and is owned by this object, which belongs to this thread's
+    hub.
 
-    ``watch`` gives a watcher for events of the socket, by default the loop's own; a socket that has no file descriptor
-    brings one of its own.
+    ``watch`` makes a watcher for events of the socket, by default the loop's; a socket without a file descriptor needs
+    its own.
     """
 
     __slots__ = (
@@ -94,7 +96,7 @@ class Connection:
     ) -> None:
         self.endpoint = endpoint
         self.payload = protocol.dialect.payload
-        """How this peer wants its structs encoded."""
+        """The encoding of structs for this peer."""
         self.closed = False
         self.silent = False
         """True while the server gives no sign of life."""
@@ -136,18 +138,18 @@ class Connection:
         zkrpc: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> Connection:
-        """Connects. Raises OSError, TimeoutError after ``connect_timeout`` seconds among them."""
+        """Connects. Raises OSError; after ``connect_timeout`` seconds its subclass TimeoutError."""
         sock = open_socket(endpoint, connect_timeout)
         return cls(sock, endpoint, ClientProtocol(dialect, limits, clock(), zkrpc=zkrpc), owner, clock)
 
     def __repr__(self) -> str:
-        """The test surface: place, state, load."""
+        """Endpoint, dialect, state and pending calls."""
         state = "closed" if self.closed else "draining" if self.draining else "silent" if self.silent else "open"
         return f"<Connection {self.endpoint} {self._protocol.dialect.name} {state} pending={self.pending}>"
 
     @property
     def draining(self) -> bool:
-        """True once the server asked for no more calls."""
+        """True once the server announced that it drains."""
         return self._protocol.draining
 
     @property
@@ -156,7 +158,7 @@ class Connection:
         return self._protocol.pending
 
     def is_stale(self) -> bool:
-        """True if the peer has closed an idle connection and the loop has not got round to telling us."""
+        """True if the peer has closed an idle connection, even if the loop has not noticed that yet."""
         if not self.closed and not self.pending:
             self._look()
         return self.closed
@@ -172,16 +174,17 @@ class Connection:
         oneway: bool = False,
         movable: bool = False,
     ) -> Reply | None:
-        """Sends a call and waits for its reply; None for a oneway call, which ends when its bytes left this process.
+        """Sends a call and waits for its reply; None for a oneway call, which ends when its bytes have left this
+        process.
 
-        A ``movable`` one, which may be sent twice, is lost to a server that gives no sign of life.
+        A ``movable`` call, which may be sent twice, fails with ConnectionLost when the server gives no sign of life.
 
         Raises ConnectionLost and DeadlineExceeded, both with ``executed`` NO if no byte of the call was sent, and
-        TooLarge if the call is over a limit. A large one waits for what the server says of itself, once.
+        TooLarge if the call is over a limit. A large call waits for the server's hello, once per connection.
         """
         waiter, protocol = Waiter(getcurrent(), movable), self._protocol
         if oneway and self._clock() - self._looked_at > _FRESH and not self.closed:
-            self._look()  # nobody would ever tell that it came too late
+            self._look()  # the caller would never learn that it came too late
         try:
             call_id = protocol.send_call(
                 name, body, waiter, deadline_at=deadline_at, now=self._clock(), headers=headers, oneway=oneway
@@ -213,7 +216,8 @@ class Connection:
                 self._forget(call_id)
 
     def _forget(self, call_id: int) -> None:
-        """The caller left on its own account. A plain peer's answer could be taken for the next one: close it."""
+        """Removes a call whose caller stopped waiting. A plain peer's late answer could be taken for the next call's,
+        so the wire machine closes that connection."""
         self._protocol.cancel_call(call_id)
         if self._closes_when_idle:
             self._flush()
@@ -222,9 +226,9 @@ class Connection:
         self._after_step()
 
     def prove(self, timeout: float) -> bool:
-        """Asks a zkrpc server for a sign of life, and waits for it; False if there was none in ``timeout`` seconds.
+        """Pings a zkrpc server and waits for its answer; False if nothing came in ``timeout`` seconds.
 
-        To be connected proves little: the kernel of a machine accepts for a process that is frozen.
+        An open connection proves little, as the kernel accepts connections even for a frozen process.
         """
         heard = self._heard = self._heard or Event()
         self._protocol.send_ping(self._clock())
@@ -232,7 +236,7 @@ class Connection:
         return bool(heard.wait(max(0.0, timeout))) and not self.closed
 
     def _push(self, call_id: int, deadline_at: float) -> None:
-        """Sends what is buffered, and waits while the socket does not take it: a oneway call has no other brake."""
+        """Sends what is buffered, and waits until the socket has taken it: oneway calls have no other backpressure."""
         self._flush()
         while self._outbox and not self.closed:
             if not self._outbox.await_progress(max(0.0, deadline_at - self._clock())) and not self.closed:
@@ -250,7 +254,7 @@ class Connection:
             self._hand_out(replies)
 
     def _read(self) -> list[tuple[Waiter, Reply]] | None:
-        """Reads once. The replies that came; None if nothing did, or the end."""
+        """Reads once. Returns the replies that came; None if there was nothing to read, or the connection has ended."""
         try:
             chunk = self._recv(_READ_SIZE)
         except (BlockingIOError, InterruptedError):
@@ -273,13 +277,13 @@ class Connection:
         return replies
 
     def _hand_out(self, replies: list[tuple[Waiter, Reply]]) -> None:
-        """In the hub: wakes who waits for these."""
-        # Whoever is woken may call again: those calls leave with the flush below, which counts as armed meanwhile.
+        """In the hub: wakes the calls that wait for these replies."""
+        # A woken greenlet may call again: those calls leave with the flush below, which counts as armed meanwhile.
         self._flush_armed = True
         left = len(replies)
         for waiter, reply in replies:
             left -= 1
-            # Nobody else will call after the last one: it need not wait for us to come back.
+            # After the last reply no other greenlet is woken, so its next call is sent at once.
             self._sends_at_once = not left
             greenlet = waiter.greenlet
             if greenlet is not None:
@@ -293,7 +297,8 @@ class Connection:
         self._after_step()
 
     def _look(self) -> None:
-        """Reads what has come, to the end or nearly so. Not only in the hub, which alone may wake whoever waits."""
+        """Reads everything that has arrived, or nearly so. It may run outside the hub, so calls are woken by a callback
+        of the hub."""
         for _ in range(_MOST_READS):
             replies = self._read()
             if replies is None:
@@ -303,7 +308,7 @@ class Connection:
         self._looked_at = self._clock()
 
     def _after_step(self) -> None:
-        """Looks at what the machine has come to, after anything that may have moved it."""
+        """Follows the wire machine's state, after each input to it."""
         protocol = self._protocol
         if self.closed:
             return
@@ -312,7 +317,7 @@ class Connection:
             return
         if protocol.draining and not self._told_draining:
             self._told_draining = True
-            self.flush_soon()  # what is armed is not closed before our answer has left
+            self.flush_soon()  # while a flush is armed, the connection is not closed before our answer has left
             self.lose([(waiter, False) for waiter in protocol.take_back()], "the server is about to stop")
             self._owner.connection_draining(self)
         if self._closes_when_idle and not protocol.pending and not self._outbox and not self._flush_armed:
@@ -326,7 +331,8 @@ class Connection:
             self._loop.run_callback(self._flush)
 
     def _flush(self) -> None:
-        """Sends what there is, unless something waits already: a call that stays with the machine can be taken back."""
+        """Sends what is buffered, unless earlier bytes still wait: a call that stays in the wire machine can be taken
+        back."""
         self._flush_armed = False
         if self.closed or self._outbox:
             return
@@ -346,7 +352,7 @@ class Connection:
         following = self._protocol.next_timer()
         if following is not None:
             self._alarm.set(following)
-        # First, so that whoever is woken finds a connection that is of no more use closed.
+        # First, so that a woken call finds the connection closed if it can no longer be used.
         self._after_step()
         failures = [
             (waiter, DeadlineExceeded("no reply in time", executed=executed_if(flushed), endpoint=self.endpoint))
@@ -355,14 +361,14 @@ class Connection:
         fail_waiters(self._hub, failures)
 
     def tick(self, now: float) -> None:
-        """In the hub, about ten times a second: looks whether the server is still there."""
+        """In the hub, about ten times a second: checks whether the server still gives signs of life."""
         if self._pulse is not None and not self.closed:
             self._pulse.look(now, self._outbox)
 
     # -- the end
 
     def close_when_idle(self) -> None:
-        """Closes as soon as no call is in flight. Give it no new ones."""
+        """Closes the connection as soon as no call is in flight. No new calls may be given to it."""
         self._closes_when_idle = True
         self._after_step()
 
@@ -372,7 +378,7 @@ class Connection:
             self._end(self._protocol.close(len(self._outbox)), reason)
 
     def _break(self, reason: str | None, unsent: float = 0) -> None:
-        """The other side, or what it sent, ended the connection."""
+        """The peer, or invalid bytes from it, ended the connection."""
         if not self.closed:
             orphans = self._protocol.receive_eof(self._clock(), unsent or len(self._outbox))
             self._end(orphans, reason or self._protocol.failure or "the peer closed it")
@@ -390,7 +396,7 @@ class Connection:
         self.lose(orphans, reason)
 
     def lose(self, calls: Iterable[tuple[Waiter, bool]], reason: str) -> None:
-        """Ends the waits for calls, of which each says whether it had left, with ConnectionLost."""
+        """Ends the waits for calls with ConnectionLost; each comes with whether it was sent."""
         fail_soon(self._hub, [(waiter, self._lost(reason, executed_if(left))) for waiter, left in calls])
 
     def _lost(self, reason: str, executed: Executed) -> ConnectionLost:

@@ -1,4 +1,4 @@
-"""Whether calls can get to one endpoint: a machine that is told what became of dials and connections.
+"""Whether calls can get to one endpoint: a state machine that takes in the outcomes of dials and connections.
 
 Its states are gRPC's connectivity states, and DRAINING besides:
 
@@ -14,15 +14,15 @@ DRAINING           the server asked for no more calls: it is about to stop, or  
 SHUTDOWN           the list of members does not have the endpoint any more         fails at once
 =================  ==============================================================  ====================================
 
-The *standing* is what the load balancer goes by. It does not follow from the state alone: while a dial is under way,
-whatever spoke against the endpoint before still does.
+The load balancer uses the *standing*. It does not follow from the state alone: an endpoint that was suspect or down
+stays so while a dial is under way.
 
-In TRANSIENT_FAILURE the machine orders a dial after each pause of the backoff. What was away must prove that it is
-back, by answering a ping: the kernel of a machine accepts connections for a process that is frozen. A server that is
-not zkrpc's cannot be asked. When a connection to such a server ends without a byte, to connect again would prove
-nothing; others are preferred for a while, longer each time, and then it gets another call.
+In TRANSIENT_FAILURE the machine orders a dial after each pause of the backoff. A zkrpc server must then prove that it
+is back by answering a ping, because the kernel accepts connections even for a frozen process. Other servers answer no
+pings. When a connection to such a server ends without a byte, a new connection would prove nothing; other members are
+preferred for a while, longer each time, and then it gets another call.
 
-A call of a plain server may dial for itself and tell what came of it; it does not pass through CONNECTING then.
+A call to a plain server may dial for itself and report the outcome; the machine does not pass through CONNECTING then.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from collections.abc import Callable, Mapping
 from zkrpc.policies.backoff import Backoff
 
 _LONGEST_DOUBT = 60.0
-"""Seconds for which a server that does not send a byte is left alone at most."""
+"""The longest time in seconds for which a server that does not send a byte is avoided."""
 
 
 class ConnectivityState(enum.Enum):
@@ -49,7 +49,7 @@ class ConnectivityState(enum.Enum):
 
 
 class Standing(enum.Enum):
-    """How the load balancer should take an endpoint."""
+    """How the load balancer treats an endpoint."""
 
     WELL = "nothing speaks against it"
     SUSPECT = "it gives no sign of life, which may be its fault or ours"
@@ -57,7 +57,7 @@ class Standing(enum.Enum):
 
 
 class ConnectivityEvent(enum.Enum):
-    """What moves the machine."""
+    """The inputs of the machine."""
 
     CALL = "a call finds no connection"
     REDIAL = "it is time to dial without being asked"
@@ -112,7 +112,7 @@ TRANSITIONS: Mapping[ConnectivityState, Mapping[ConnectivityEvent, ConnectivityS
     },
     _State.SHUTDOWN: {},
 }
-"""The state after an event. What is not listed leaves the state as it is, and nothing is ordered."""
+"""The state after an event. An event that is not listed leaves the state as it is, and has no effects."""
 
 STANDINGS: Mapping[Standing, Mapping[ConnectivityEvent, Standing]] = {
     Standing.WELL: {
@@ -152,12 +152,13 @@ class CancelDial:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Close:
-    """Give calls none of the connections that are open, and close each when no call is in flight on it."""
+    """Take the open connections out of use for new calls, and close each when no call is in flight on it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Report:
-    """Tell the channel. It is the last effect of a step, because the channel may call the subchannel back."""
+    """Tell the channel of the new state and standing. This is the last effect of a step, because the channel may call
+    the subchannel back."""
 
     state: ConnectivityState
     standing: Standing
@@ -173,7 +174,7 @@ class ConnectivityMachine:
 
     Args:
         backoff: the pauses between dials, and how long others are preferred to a server that drains.
-        asks: whether the server can be asked for a sign of life.
+        asks: whether the server answers pings.
         rng: floats in [0, 1).
     """
 
@@ -181,9 +182,9 @@ class ConnectivityMachine:
         self.state = ConnectivityState.IDLE
         self.standing = Standing.WELL
         self.failure: str | None = None
-        """Why no connection can be had; None when there is no reason to expect that."""
+        """Why no connection can be expected; None if nothing speaks against one."""
         self.unheard = 0
-        """Connections in a row that ended before a byte came, to a server that cannot be asked."""
+        """The number of connections in a row that ended before a byte came, to a server that answers no pings."""
         self._backoff = backoff
         self._asks = asks
         self._rng = rng
@@ -202,7 +203,8 @@ class ConnectivityMachine:
         self._step(_Event.CALL, Dial(prove=False))
 
     def verify(self, now: float) -> None:
-        """Finds out whether the endpoint takes calls, unless something tells that anyway."""
+        """Has the endpoint dialled without a call, to find out whether it takes calls, unless a connection or a dial
+        shows that anyway."""
         if self.state is _State.IDLE and self._timer is None:
             self._timer = now + self._backoff.pause(0, self._rng), _Event.REDIAL
 
@@ -230,13 +232,12 @@ class ConnectivityMachine:
         self._step(_Event.SILENT)
 
     def receive_heard(self, now: float) -> None:
-        """A silent connection does again: it was only late."""
+        """A silent connection has given a sign of life again."""
         self.unheard = 0
         self._step(_Event.HEARD)
 
     def receive_draining(self, now: float) -> None:
-        """The server asked for no more calls on a connection. It gets calls again if it is still a member after a
-        rest."""
+        """The server announced that it drains. It gets calls again if it is still a member after a rest."""
         if self._step(_Event.DRAINED):
             self._timer = now + self._backoff.longest, _Event.RESTED
 
@@ -250,7 +251,7 @@ class ConnectivityMachine:
         """
         if silent and self._asks:
             if _Event.MUTE in TRANSITIONS[self.state]:
-                # The dial under way would be no proof that it is back.
+                # The success of a dial that is under way would not prove that the server is back.
                 self._fail("it gave no sign of life", _Event.MUTE, now, CancelDial(), Close())
             return
         if silent:
@@ -275,24 +276,25 @@ class ConnectivityMachine:
         self._step(event, *([Dial(prove=self._asks)] if event is _Event.REDIAL else []))
 
     def effects(self) -> list[Effect]:
-        """What is to be done, each once."""
+        """The effects to carry out, each returned once."""
         effects, self._effects = self._effects, []
         return effects
 
     def _fail(self, reason: str, event: ConnectivityEvent, now: float, *orders: Effect) -> None:
-        """Calls fail at once from now on. Dials after a pause that grows with each failure of its own."""
+        """Makes calls fail at once from now on, and schedules a dial after a pause that grows with each failed dial of
+        the machine."""
         self.failure = reason
         if self.state is not _State.TRANSIENT_FAILURE:
             self._failures = 0
             self._step(event, *orders)
         elif self._timer is not None:
-            return  # another's dial has failed as well
+            return  # a call's own dial has failed as well
         else:
             self._failures += 1
         self._timer = now + self._backoff.pause(self._failures, self._rng), _Event.REDIAL
 
     def _step(self, event: ConnectivityEvent, *orders: Effect) -> bool:
-        """Follows the tables, and orders this if the event moves the state; False if it does not."""
+        """Follows the tables, and issues the orders if the state has an entry for the event; False if it has none."""
         was, moves = (self.state, self.standing), event in TRANSITIONS[self.state]
         if self.state is not _State.SHUTDOWN:
             self.state = TRANSITIONS[self.state].get(event, self.state)

@@ -1,7 +1,7 @@
-"""Why an instance is picked, or is not: what is known of it, and the reasons, for people and programs. Pure values.
+"""Why an instance is picked or not, for people and programs. Pure values.
 
-Two can say something: whoever looks from outside knows what the registration says and what came of asking; a client
-knows what its calls have taught it. Both give the same views.
+There are two sources: the registration with a probe of the instance, and a client with the outcomes of its calls. Both
+give the same kind of view.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from zkrpc.telemetry.status import MemberStatus
 
 
 class Explanation(NamedTuple):
-    """How methods are called, and whom the calls go to."""
+    """How methods are called, and the instances that calls go to."""
 
     service: str
     methods: Mapping[str, Sequence[Setting]]
-    """The values of each method, and who said them."""
+    """The settings of each method, with their sources."""
     instances: Sequence[InstanceView]
     notes: Sequence[str] = ()
-    """What to bear in mind when reading the rest."""
+    """Remarks on the rest, for people."""
     client: Sequence[Setting] = ()
-    """The values that hold for all calls of the client, and who said them."""
+    """The settings that hold for all calls of the client, with their sources."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What came of asking one instance."""
+    """The outcome of probing one instance."""
 
     connected_in: float | None = None
-    """Seconds until the connection was open; None if it was not."""
+    """Seconds until the connection was open; None if it could not be opened."""
     answered_in: float | None = None
     """Seconds from the ping to its answer; None without one, or if the instance does not know pings."""
     failure: str = ""
-    """What went wrong; empty if nothing did."""
+    """Why the probe failed; empty if it did not."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class InstanceView:
     zone: str
     protocols: tuple[str, ...]
     age: float | None
-    """Seconds since its start by its own clock; None if it did not say when that was."""
+    """Seconds since its registered start time; None if its record has none."""
     connected_in: float | None
     """Seconds until a connection was open; None if there was none."""
     answered_in: float | None
@@ -67,14 +67,14 @@ class InstanceView:
 def view_of(
     instance: Instance, probe: Probe, *, wall_now: float, zone: str = "", warm_up: float = WARM_UP
 ) -> InstanceView:
-    """What can be seen from outside.
+    """The view of an instance without a client: from its registration and a probe.
 
     Args:
         instance: as it is registered.
-        probe: what came of asking it.
+        probe: the outcome of probing it.
         wall_now: wall-clock seconds since 1970, for its age.
-        zone: where the caller is; empty if zones do not matter.
-        warm_up: seconds for which the caller spares a new instance.
+        zone: the caller's zone; empty if zones do not matter.
+        warm_up: seconds for which the caller gives a new instance fewer calls.
     """
     age = max(0.0, wall_now - instance.started_at) if instance.started_at else None
     return InstanceView(
@@ -94,14 +94,14 @@ def view_of(
 def view_of_member(
     instance: Instance, status: MemberStatus, *, wall_now: float, zone: str, warm_up: float = WARM_UP
 ) -> InstanceView:
-    """What a client sees.
+    """The view of an instance by a client.
 
     Args:
         instance: as it is registered.
-        status: what the client's calls have taught of it.
+        status: the client's status of it.
         wall_now: wall-clock seconds since 1970, for its age.
-        zone: where the client is; empty if zones do not matter.
-        warm_up: seconds for which the client spares a new instance.
+        zone: the client's zone; empty if zones do not matter.
+        warm_up: seconds for which the client gives a new instance fewer calls.
     """
     seen = view_of(instance, Probe(), wall_now=wall_now, zone=zone, warm_up=warm_up)
     obstacles = (*seen.obstacles, *_doubts(status))

@@ -1,8 +1,8 @@
-"""Who is a member, who is better avoided, and who gets the next call.
+"""Which instances are members, which are avoided, and which gets the next call.
 
-Three questions stay apart here: which instances exist (the registry's answer), which look alive (a preference only) and
-which to pick (the balancer). So a wrong suspicion can never empty the list. Pure: it does not know what a subchannel
-does, only that each member has one, and what that one's machine has found out of the endpoint.
+Three questions are kept apart: which instances exist (the registry decides), which look alive (only a preference) and
+which is picked (the balancer decides). So a wrong suspicion can never empty the list. Pure: this module does not know
+what a subchannel does, only that each member has one, with the state of its endpoint.
 
 ===========  =======================================================================  ================================
 a member is  because                                                                  and is picked
@@ -10,15 +10,16 @@ a member is  because                                                            
 well         nothing speaks against it                                                first
 suspect      its breaker is open, it gives no sign of life, or it asked to be spared  when no well one is left; as any
                                                                                       other if most are suspects
-down         it refused a connection, or is about to stop: a fact                     when nobody else is left
+down         it refused a connection, or announced that it drains                     when no other is left
 kept         the list lost it together with most others; see ``CollapseGuard``        like the others, until it is down
 ===========  =======================================================================  ================================
 
-If more than half of those that are not down are suspects, then suspicion is more likely to be wrong than so many
-instances are (Envoy's panic threshold, Finagle's panic mode); it is ignored then, and breakers go on probing.
+If more than half of the members that are not down are suspects, it is more likely that the suspicions are wrong than
+that so many instances have failed (Envoy's panic threshold, Finagle's panic mode). Suspicions are ignored then, and
+breakers go on probing.
 
-Picking happens for each call, changes are rare: pickers are made anew by the first pick after a change, or when
-something is due by time (a breaker's probe, the end of a sparing, another step of a warm-up).
+Members are picked for each call, and change rarely. So a picker is built by the first pick after a change, or when
+something changes by time (a breaker's probe, the end of an overloaded member's pause, another step of a warm-up).
 """
 
 from __future__ import annotations
@@ -40,26 +41,27 @@ from zkrpc.config import DEFAULT_BALANCING, ClientConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 
 _WARMING_STEP = 1.0
-"""Seconds between looks at the weights of members that warm up."""
+"""Seconds between updates of the weights of members that warm up."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Picking:
-    """How members are picked, as far as it may change while the client lives."""
+    """How members are picked: the part that a service config may change."""
 
     balancing: str = DEFAULT_BALANCING
     subset_size: int | None = None
 
 
 class CollapseGuard:
-    """Whether to believe a list that has lost most of its members. It sees only the sizes of one service's lists.
+    """Decides whether a list that has lost most of its members is suspicious, from the sizes of the service's lists
+    only.
 
-    A list may collapse although the members are well: sessions that expire together because ZooKeeper was slow, an
-    operator who deletes the wrong node. To believe it at once would stop a service that works; never to believe it
-    would send calls for ever to a service that was really taken down (Dubbo's protection does the one or the other).
-    So the members that vanished in a collapse stay in use for as long as they answer, and leave one by one, as each
-    refuses. A planned exit needs no exception from this: a server that leaves says so to every peer that is connected,
-    or connects, before it stops, which counts as a refusal.
+    A list may collapse although the members are well: sessions expire together because ZooKeeper was slow, or an
+    operator deletes the wrong node. To follow such a list at once would stop a service that works; never to follow it
+    would send calls for ever to a service that was really taken down (Dubbo's protection does the one or the other). So
+    the members that vanished in a collapse stay in use while they answer, and are dropped one by one, as each refuses.
+    A planned stop needs no exception: before a server stops, it announces to every connected or connecting peer that it
+    drains, which counts as a refusal.
 
     Args:
         floor: the share of the largest recent size below which a list is suspicious; an empty one always is.
@@ -71,7 +73,8 @@ class CollapseGuard:
     def __init__(self, *, floor: float, window: float) -> None:
         self._floor = floor
         self._window = window
-        # When each size was last true, the largest first: a size that is over by a later, larger one says nothing more.
+        # When each size was last current, the largest first: a size that is followed by a larger one is not needed any
+        # more.
         self._sizes: deque[tuple[float, int]] = deque()
 
     def receive_list(self, size: int, before: int, now: float) -> bool:
@@ -87,7 +90,7 @@ class CollapseGuard:
         return size < self._floor * sizes[0][1] or (size == 0 < before)
 
     def __repr__(self) -> str:
-        """The sizes that count."""
+        """The recent sizes."""
         return f"<CollapseGuard {[size for _, size in self._sizes]}>"
 
 
@@ -122,31 +125,31 @@ class LoadBalancer(Generic[SubchannelT]):
         self._picking = Picking()
         self._members: dict[Endpoint, Member[SubchannelT]] = {}
         self.kept: set[Member[SubchannelT]] = set()
-        """Members that no list has, and that stay for as long as they answer."""
+        """Members that are not in the list, and that are kept while they answer."""
         self._well: Collection[Member[SubchannelT]] = ()
         self._picker: Picker[Member[SubchannelT]] = make_picker(DEFAULT_BALANCING, (), rng=rng)
         self._due: list[Member[SubchannelT]] = []
         self._look_at = -math.inf
 
-    # -- who is there
+    # -- members
 
     @property
     def members(self) -> Mapping[Endpoint, Member[SubchannelT]]:
-        """Everybody, whatever their weight or state."""
+        """All members, whatever their weight or state."""
         return MappingProxyType(self._members)
 
     def find(self, endpoint: Endpoint) -> Member[SubchannelT] | None:
-        """The member at this place, whatever its weight or state."""
+        """The member at this endpoint, whatever its weight or state."""
         return self._members.get(endpoint)
 
     def member_of(self, subchannel: SubchannelT) -> Member[SubchannelT] | None:
-        """The member that the subchannel leads to; None if it left meanwhile: what is found out of it does not concern
-        the process that has its endpoint now."""
+        """The member of a subchannel. None if the member has left: news of its subchannel does not concern another
+        process that has the same endpoint now."""
         member = self._members.get(subchannel.endpoint)
         return member if member is not None and member.subchannel is subchannel else None
 
     def receive_snapshot(self, snapshot: Snapshot, now: float = 0.0) -> list[Member[SubchannelT]]:
-        """Adopts a list; returns the members that are no longer wanted, for their subchannels to be retired."""
+        """Adopts a list; returns the members that were dropped, whose subchannels are to be retired."""
         self.service, self._remark = snapshot.service, snapshot.remark
         before, self._members = self._members, {}
         for instance in snapshot.instances:
@@ -161,7 +164,7 @@ class LoadBalancer(Generic[SubchannelT]):
         return [member for endpoint, member in before.items() if self._members.get(endpoint) is not member]
 
     def _keep(self, before: Collection[Member[SubchannelT]], now: float) -> None:
-        """Lets those stay that a suspicious list lost, and those that it lost earlier."""
+        """Keeps the members that a suspicious list lacks, and those that were kept before."""
         listed = {member.id for member in self._members.values()}
         listed_before = sum(1 for member in before if member not in self.kept)
         suspicious = self._guard.receive_list(len(listed), listed_before, now)
@@ -170,12 +173,12 @@ class LoadBalancer(Generic[SubchannelT]):
         self._members.update({one.endpoint: one for one in self.kept})
 
     def drop(self, member: Member[SubchannelT]) -> None:
-        """A kept member refused: it leaves."""
+        """Drops a kept member that refused."""
         self.kept.discard(member)
         del self._members[member.endpoint]
         self._look_at = -math.inf
 
-    # -- who looks well
+    # -- health of members
 
     def receive_standing(self, member: Member[SubchannelT]) -> None:
         """The standing of a member's subchannel has changed."""
@@ -184,8 +187,8 @@ class LoadBalancer(Generic[SubchannelT]):
             _welcome(member)
 
     def receive_success(self, member: Member[SubchannelT], now: float) -> bool:
-        """A call to a member with trouble went well; without trouble there is no need to tell. True if that closed its
-        breaker."""
+        """A call to a member whose breaker is ``troubled`` went well; other successes need not be reported. True if
+        that closed its breaker."""
         closed = member.breaker.receive_success(now)
         if closed:
             self._look_at = -math.inf
@@ -200,29 +203,30 @@ class LoadBalancer(Generic[SubchannelT]):
         return opened
 
     def abandon(self, member: Member[SubchannelT], now: float) -> None:
-        """A call to a member ended without a word of it."""
+        """A call to a member has ended in a way that says nothing of it."""
         member.breaker.abandon_probe(now)
         self._look_at = -math.inf
 
     def spare(self, member: Member[SubchannelT], until: float, now: float) -> None:
-        """A member said that it has too much to do, and when to come back."""
+        """A member answered that it is overloaded; it is avoided until then."""
         if now >= member.spared_until:
             self._look_at = -math.inf
         member.spared_until = max(member.spared_until, until)
 
-    # -- who is picked
+    # -- picking
 
     def receive_picking(self, picking: Picking) -> None:
-        """Picks in this way from now on."""
+        """Picks members in this way from now on."""
         self._picking = picking
         self._look_at = -math.inf
 
     def pick(
         self, tried: Collection[Endpoint], rng: Callable[[], float], now: float, key: str | None = None
     ) -> Member[SubchannelT] | None:
-        """The member for the next attempt: rather an untried one that looks well, then one that looks well, then any.
+        """The member for the next attempt: if possible an untried one that looks well, else one that looks well, else
+        any.
 
-        None only if nobody can be picked at all. ``key`` is what the call is about, for consistent hashing.
+        None only if no member can be picked at all. ``key`` is the call's key for consistent hashing.
         """
         if now >= self._look_at:
             self._look(now)
@@ -234,13 +238,13 @@ class LoadBalancer(Generic[SubchannelT]):
         return self._picker.pick(rng, now, (asked,), key)
 
     def candidates(self, now: float) -> Collection[Member[SubchannelT]]:
-        """Those that calls are spread over."""
+        """The members over which calls are spread."""
         if now >= self._look_at:
             self._look(now)
         return self._well
 
     def has_untried(self, tried: Collection[Endpoint], now: float) -> bool:
-        """True while a member that looks well was not asked yet."""
+        """True if there is a member that looks well and is not in ``tried``."""
         return any(member.endpoint not in tried and not member.down for member in self.candidates(now))
 
     def _begin_probe(self, now: float) -> Member[SubchannelT]:
@@ -250,7 +254,7 @@ class LoadBalancer(Generic[SubchannelT]):
         return member
 
     def _look(self, now: float) -> None:
-        """Makes the pickers anew, and finds out when that must be done again."""
+        """Builds the picker, and computes when that must be done again."""
         members = self._members.values()
         cold = self._warm(members, now)
         self._well = self._choose([member for member in members if 0 < member.weight < math.inf], now)
@@ -262,7 +266,7 @@ class LoadBalancer(Generic[SubchannelT]):
             self._look_at = -math.inf
 
     def _warm(self, members: Iterable[Member[SubchannelT]], now: float) -> bool:
-        """Sets the weights by age; True while any of them still grows."""
+        """Sets the weights by age; True while one of them still grows."""
         warm_up, wall = self._config.warm_up, self._wall_clock()
         cold = False
         for member in members:
@@ -272,7 +276,7 @@ class LoadBalancer(Generic[SubchannelT]):
         return cold
 
     def _choose(self, usable: list[Member[SubchannelT]], now: float) -> Collection[Member[SubchannelT]]:
-        """The members to pick from: of the own zone and subset those that are well, or whoever comes next best."""
+        """The members to pick from: those of the own zone and subset that look well, else the next best."""
         chosen = prefer_zone(usable, self._config.zone, lambda member: not member.down and not member.is_suspect(now))
         if self._picking.subset_size is not None:
             chosen = choose_subset(chosen, self._picking.subset_size, self._client_id)
@@ -281,14 +285,14 @@ class LoadBalancer(Generic[SubchannelT]):
     # -- for people
 
     def explain_absence(self) -> str:
-        """Why nobody can be picked, for the error message."""
+        """Why no member can be picked, for the error message."""
         if self._members:
             return f"all {len(self._members)} instances of {self.service!r} have weight 0; give one a positive weight"
         reason = self._remark or "is it running, and registered under this name?"
         return f"service {self.service!r} has no instances; {reason}"
 
     def __repr__(self) -> str:
-        """The test surface: how many there are, and how many are down or suspect."""
+        """How many members there are, and how many are down or suspect."""
         troubled = sum(
             1 for one in self._members.values() if one.down or one.silent or one.breaker.retry_at is not None
         )
@@ -297,12 +301,13 @@ class LoadBalancer(Generic[SubchannelT]):
 
 
 def _best(members: list[Member[SubchannelT]], now: float) -> list[Member[SubchannelT]]:
-    """Those that look well; those that are not down if most of them do not."""
+    """The members that look well; if most do not, all that are not down."""
     able = [member for member in members if not member.down]
     well = [member for member in able if not member.is_suspect(now)]
     return well if 2 * len(well) >= len(able) else able
 
 
 def _welcome(member: Member[SubchannelT]) -> None:
-    """One that is back gets its share again: what it cost when it went would keep it out for half a minute."""
+    """Forgets the load of a member that is back, as its latency from before it failed would keep calls away for half a
+    minute."""
     member.load.forget()

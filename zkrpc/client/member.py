@@ -1,4 +1,4 @@
-"""One instance as a client uses it: what it says of itself, what it costs, and what speaks against it. Pure."""
+"""One instance as a client uses it: its registration, its load, its breaker and its connectivity. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zkrpc.policies.breaker import Breaker, BreakerState
 
 
 class Connectable(Protocol):
-    """What is to be known of a subchannel here."""
+    """The part of a subchannel that a member uses."""
 
     endpoint: Endpoint
     connectivity: ConnectivityMachine
@@ -26,7 +26,7 @@ _DOWN, _SUSPECT = Standing.DOWN, Standing.SUSPECT
 
 
 class Member(Generic[SubchannelT]):
-    """One instance. Equal only to itself: a process that comes back is another member."""
+    """One instance. Members are compared by identity: a process that was restarted is another member."""
 
     __slots__ = (
         "breaker",
@@ -53,24 +53,24 @@ class Member(Generic[SubchannelT]):
         self.id = instance.id
         self.endpoint = instance.endpoint
         self.weight = instance.weight
-        """What it registered, less while it warms up."""
+        """Its registered weight, reduced while it warms up."""
         self.known_since = now
         self.load = Load()
         self.breaker = Breaker(config.breaker, rng=rng, now=now)
         self.spared_until = -math.inf
-        """It said that it has too much to do until then."""
+        """Until when it is avoided, because it answered that it is overloaded."""
         self.subchannel = make_subchannel(instance)
         self.connectivity = self.subchannel.connectivity
-        """What is known of the way to it."""
+        """The state machine of its subchannel."""
 
     @property
     def zone(self) -> str:
-        """Where it runs."""
+        """The zone in which it runs."""
         return self.instance.zone
 
     @property
     def down(self) -> bool:
-        """Whether it refused a connection, or is about to stop: a fact."""
+        """Whether it refused a connection, or announced that it drains. Unlike a suspicion, this is certain."""
         return self.connectivity.standing is _DOWN
 
     @property
@@ -79,20 +79,21 @@ class Member(Generic[SubchannelT]):
         return self.connectivity.standing is _SUSPECT
 
     def is_same(self, instance: Instance) -> bool:
-        """True if this describes the same process, reached in the same way; only then load and subchannel live on."""
+        """True if ``instance`` is the same process, reached by the same protocols; only then load and subchannel are
+        kept."""
         mine = self.instance
         return (mine.id, mine.started_at, mine.protocols) == (instance.id, instance.started_at, instance.protocols)
 
     def is_suspect(self, now: float) -> bool:
-        """Whether something speaks against sending it a call, beside facts."""
+        """Whether it is better avoided, because it is silent or overloaded, or its breaker is open."""
         return self.silent or self.breaker.state is not BreakerState.CLOSED or now < self.spared_until
 
     def next_change(self, now: float) -> float:
-        """When something about it changes by time alone; infinity if nothing does."""
+        """When its state next changes by time alone; infinity if it does not."""
         retry_at = self.breaker.retry_at
         moments = (self.spared_until, math.inf if retry_at is None or self.down else retry_at)
         return min(moment if moment > now else math.inf for moment in moments)
 
     def __repr__(self) -> str:
-        """Place and load."""
+        """Id, endpoint and load."""
         return f"<Member {self.instance.id} at {self.endpoint} {self.load!r}>"

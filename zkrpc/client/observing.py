@@ -1,8 +1,8 @@
-"""What a client tells its observers of calls and their attempts, of members and connections. Pure.
+"""The events of a client: of calls and their attempts, of members and connections. Pure.
 
-Nothing of this is on the way of a call unless somebody listens: the layers that tell are then put into the client's
-stack when it is built, and what is not wanted is left out of it. What becomes of members and connections is told by the
-channel and its subchannels, where they do the same things as without observers.
+Without observers a call runs through none of this code: the layers that emit events are put into the client's stack
+when it is built, and only those for events that an observer wants. The events of members and connections are emitted by
+the channel and its subchannels, which otherwise do the same as without observers.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ _MEMBER_KINDS = (
 
 
 def observer_of(observers: Observers, service: Callable[[], str], clock: Callable[[], float]) -> CallObserver | None:
-    """What tells of the calls of a service, whose name may be known only later; None if nobody wants to hear of any.
+    """Makes the observer of a service's calls; None if no event of calls is wanted. The service's name may be known
+    only later, so it is a function.
 
     ``clock`` gives monotonic seconds.
     """
@@ -68,7 +69,7 @@ def observer_of(observers: Observers, service: Callable[[], str], clock: Callabl
 
 
 class CallObserver:
-    """Makes events of calls, as interceptors and for others to call."""
+    """Emits the events of calls: by interceptors, and by methods that other layers call."""
 
     def __init__(self, observers: Observers, service: Callable[[], str], clock: Callable[[], float]) -> None:
         self._observers = observers
@@ -79,16 +80,16 @@ class CallObserver:
 
     @property
     def around_calls(self) -> tuple[Interceptor[Call], ...]:
-        """What goes around a whole call."""
+        """The interceptors around a whole call."""
         return (self._observe_call,) if self._observers.want(CallStarted, CallFinished) else ()
 
     @property
     def around_attempts(self) -> tuple[Interceptor[Call], ...]:
-        """What goes around each attempt."""
+        """The interceptors around each attempt."""
         return (self._observe_attempt,) if self._observers.want(AttemptStarted, AttemptFinished) else ()
 
     def failed(self, call: Call, began: float, error: BaseException) -> None:
-        """A call that began then has ended before it came to the layers of the stack."""
+        """A call that began at ``began`` has failed before it reached the layers of the stack."""
         if self.around_calls:
             self._start(call, began)
             self._finish(call, began, error)
@@ -119,7 +120,7 @@ class CallObserver:
         )
 
     def withdrawing(self, withdraw: Callable[[float], bool]) -> Callable[[float], bool]:
-        """The same way to draw on a budget, which tells when it is exhausted."""
+        """Wraps a budget's ``withdraw`` so that an exhausted budget is told to observers."""
 
         def withdraw_and_tell(now: float) -> bool:
             allowed = withdraw(now)
@@ -152,7 +153,7 @@ class CallObserver:
             )
 
     def _finish(self, call: Call, began: float, error: BaseException | None = None) -> None:
-        # A call that failed knows no endpoint any more: its error does.
+        # A failed call no longer has an endpoint, but its error has.
         endpoint = error.endpoint if isinstance(error, CallError) else call.endpoint
         name, declared, executed = outcome_of(call, error)
         self._observers.tell(
@@ -206,7 +207,7 @@ class CallObserver:
 
 
 def outcome_of(call: Call, error: BaseException | None) -> tuple[str, bool, str]:
-    """What is told of how a call ended: the error's name, whether the IDL declares it, and whether the call was
+    """The outcome of a call for its event: the error's name, whether the IDL declares it, and whether the call was
     executed."""
     if error is None:
         return "", False, Executed.YES.value
@@ -215,7 +216,7 @@ def outcome_of(call: Call, error: BaseException | None) -> tuple[str, bool, str]
         return name, False, error.executed.value
     if isinstance(error, call.descriptor.throws):
         return name, True, Executed.YES.value
-    # Nothing is sent of arguments that do not fit; of the rest nobody knows how far it came.
+    # Arguments that do not fit are never sent; after other errors it is not known whether the call ran.
     executed = Executed.NO if isinstance(error, TypeError) else Executed.MAYBE
     return name if isinstance(error, Exception) else _CANCELLED, False, executed.value
 
@@ -235,18 +236,18 @@ def member_observer_of(
 
 
 class ObservedConnection(Protocol):
-    """A connection, as far as it is told of."""
+    """The part of a connection that events describe."""
 
     endpoint: Endpoint
     silent: bool
 
     @property
     def draining(self) -> bool:
-        """True once the server asked for no more calls."""
+        """True once the server announced that it drains."""
 
 
 class MemberObserver:
-    """Makes events of a client's members and connections."""
+    """Emits the events of a client's members and connections."""
 
     def __init__(self, observers: Observers, service: Callable[[], str], clock: Callable[[], float]) -> None:
         self._observers = observers
@@ -283,25 +284,25 @@ class MemberObserver:
         self._observers.tell(BreakerClosed(**self._names(member)))
 
     def spared(self, member: Member[Any], seconds: float) -> None:
-        """A member is left alone for so long, as it asked for."""
+        """A member is avoided for ``seconds``, because it answered that it is overloaded."""
         self._observers.tell(MemberSpared(seconds=seconds, **self._names(member)))
 
     def opened(self, connection: ObservedConnection, began: float) -> None:
-        """A connection is open that was begun then."""
+        """A connection is open whose dial began at ``began``."""
         now = self._opened_at[connection] = self._clock()
         self._observers.tell(
             ConnectionOpened(service=self._service(), endpoint=str(connection.endpoint), seconds=now - began)
         )
 
     def failed(self, endpoint: Endpoint, reason: str, began: float) -> None:
-        """No connection could be opened since then."""
+        """A dial that began at ``began`` has failed."""
         seconds = self._clock() - began
         self._observers.tell(
             ConnectionFailed(service=self._service(), endpoint=str(endpoint), seconds=seconds, reason=reason)
         )
 
     def closed(self, connection: ObservedConnection) -> None:
-        """A connection has ended. One that was never told to be open was none."""
+        """A connection has ended. Nothing is emitted for one whose opening was not."""
         opened_at = self._opened_at.pop(connection, None)
         if opened_at is not None:
             reason = "draining" if connection.draining else "silent" if connection.silent else "closed"
@@ -319,7 +320,7 @@ class MemberObserver:
 
 
 def status_of(member: Member[Any], now: float, *, is_picked: bool, is_kept: bool) -> MemberStatus:
-    """What a client knows of one instance. ``now`` is in monotonic seconds."""
+    """The state of one instance, as a client sees it. ``now`` is in monotonic seconds."""
     instance, retry_at, spared_for = member.instance, member.breaker.retry_at, member.spared_until - now
     return MemberStatus(
         instance=member.id,

@@ -1,4 +1,4 @@
-"""Whose word counts: the value in effect of everything that says how calls are made, and the source that set it.
+"""Settles the settings of calls: for each, the value in effect and the source that set it.
 
 Each value is settled by itself: the source of the highest precedence that sets it wins.
 
@@ -60,7 +60,7 @@ _DEFAULTS = ServiceConfig(
 )
 _OF_METHODS = ("timeout", "idempotent", "hedge", "max_attempts")
 _OF_CLIENTS = ("balancing", "hash_key", "subset_size", "retry_ratio", "retry_reserve")
-"""What both a service's and a client's config may say, and what is not about single methods."""
+"""The settings that both a service's and a client's config may have, and that are not about single methods."""
 
 
 class Described(Protocol):
@@ -73,7 +73,7 @@ class Described(Protocol):
 
     @property
     def policy(self) -> MethodPolicy:
-        """What the IDL says."""
+        """The settings of its annotations in the IDL."""
         ...
 
 
@@ -84,7 +84,7 @@ class Setting:
     name: str
     """The field of :class:`ResolvedMethod` or of :class:`~zkrpc.config.ClientConfig`, as in ``breaker.window``."""
     value: Any
-    """What is in effect; None for never, or for no limit."""
+    """The value in effect; None for never, or for no limit."""
     source: str
     """``built-in default``, ``IDL``, ``service config``, ``client config`` or ``call options``."""
     note: str = ""
@@ -98,11 +98,11 @@ class ResolvedMethod:
     timeout: float
     """Seconds for the whole call."""
     idempotent: bool
-    """It may be sent again when nobody knows whether it ran."""
+    """Whether it may be sent again when it is not known whether it ran."""
     hedge: float | str | None
     """Seconds, or a percentile as in ``"p95"``, after which a second copy is sent; None for never."""
     max_attempts: int
-    """Times one call may reach a server, the first included."""
+    """How often one call may be sent, the first time included."""
     settings: tuple[Setting, ...] = dataclasses.field(default=(), compare=False, repr=False)
     """The same values with their sources."""
 
@@ -114,7 +114,7 @@ class ResolvedClient:
     balancing: str
     """How an instance is picked: one of :data:`zkrpc.config.BALANCING`."""
     hash_key: str | None
-    """The parameter that is hashed; None if nothing is."""
+    """The parameter whose argument is hashed; None if there is none."""
     subset_size: int | None
     """Instances to keep connections to; None for all."""
     retry_ratio: float
@@ -203,7 +203,7 @@ def _who_speaks_of(method: Described, config: ClientConfig, service: ServiceConf
         yield SERVICE, service.methods[method.name]
     yield SERVICE, service
     said = method.policy
-    # An IDL cannot say "not idempotent" in a way that differs from saying nothing, nor need it.
+    # An IDL cannot distinguish "not idempotent" from no annotation, and need not.
     yield IDL, MethodConfig(timeout=said.timeout, idempotent=said.idempotent or None, hedge=said.hedge)
     yield BUILT_IN, _DEFAULTS
 

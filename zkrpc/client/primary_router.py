@@ -1,20 +1,21 @@
-"""Which calls go to a primary, to that of which group, and where it is at the moment.
+"""Which calls go to a primary, of which group, and which instance that is.
 
-A call gets a *route* if its method says that only the primary serves it: in the IDL, or in the registry's records of
-its members and once an instance has said so as well; then the method is remembered. Of any other method an instance
-that says so leads only the call that it refused. A call without a route never comes here, except with its failure.
+A call gets a *route* if only the primary serves its method. That is so if the IDL says it; or if the registry's records
+of the members say it and an instance has refused a call for that reason, and then the method is remembered. If the
+records do not say it, such a refusal redirects only the call that was refused. A call without a route does not use this
+module until it fails.
 
-Where the primary is, :mod:`zkrpc.client.primaries` knows. It is told by the registry, if the resolver follows primaries
-there, and by every answer; the registry is a short cut and never a condition. Only members are called: a primary that
-is not (yet) in the list, or is told of under another address than the list's, is found by asking the members.
+:mod:`zkrpc.client.primaries` knows the primaries: from the registry, if the resolver follows them there, and from every
+answer; the registry only saves redirects, and is not required. Only members are called: a primary that is not (yet) in
+the list, or is known by another address than the list's, is found through other members.
 
 ===============================  ===============================================================================
 an attempt of a routed call      the next one, if it may be repeated at all
 ===============================  ===============================================================================
-refused, and told where to go    there at once; after a pause if the call was there before as to this very primary
-refused, nothing told            after a pause, which news of the primary ends: to it, else to anybody
+refused, with a redirect         there at once; after a pause if that primary has failed this call before
+refused, without a redirect      after a pause, which news of the primary ends: to it, else to any member
 the primary was lost             to any other at once, which may know the next one
-anything else                    to the same primary, after a pause: another would not do it either
+anything else                    to the same primary, after a pause: no other member would serve it
 ===============================  ===============================================================================
 """
 
@@ -38,22 +39,24 @@ GroupOf = Callable[[str, Any], str]
 """The group that a call belongs to: called with the method's name and an object with the arguments as attributes."""
 
 _MOST_AT_ONCE = 8
-"""Primaries that one call follows without a pause: more elections than that in one call are rather a quarrel."""
+"""The number of primaries that one call tries without a pause: if there are more, members redirect to each other in
+circles."""
 
 
 class Route:
-    """How one call is led to a primary."""
+    """The route of one call to a primary."""
 
     __slots__ = ("asked", "group", "hint", "passing", "primary")
 
     def __init__(self, group: str, *, passing: bool = False) -> None:
         self.group = group
         self.passing = passing
-        """True for a call of a method that nobody marked as the primary's: it learns and teaches nothing."""
+        """True for a call of a method that is not marked as the primary's: its answers do not change what is known of
+        primaries."""
         self.hint: Endpoint | None = None
-        """Where the last refusal sends such a call."""
+        """The endpoint to which the last refusal redirected such a call."""
         self.primary: Primary | None = None
-        """The primary that the current attempt went to as such; None if it went to anybody."""
+        """The primary that the current attempt went to; None if it went to any member."""
         self.asked: set[Primary] = set()
         """The primaries that failed this call."""
 
@@ -63,8 +66,9 @@ class PrimaryRouter:
 
     Args:
         channel: the members, and the calls that pause.
-        source: who watches the registry; None leaves it to redirects.
-        group_of: names the group of a call; by default it is what a server said for the method, or the default group.
+        source: follows primaries in the registry; None if only redirects tell of them.
+        group_of: returns the group of a call; by default it is the one that a server named for the method, or the
+            default group.
     """
 
     def __init__(self, channel: Channel, source: PrimarySource | None = None, group_of: GroupOf | None = None) -> None:
@@ -77,11 +81,12 @@ class PrimaryRouter:
         self._followed: dict[str, Callable[[], object]] = {}
 
     def __repr__(self) -> str:
-        """The test surface: what was learnt."""
+        """The learnt methods, and the primaries."""
         return f"<PrimaryRouter {sorted(self.learnt)} {self._primaries!r}>"
 
     def lead(self, call: Call) -> None:
-        """Has the call go to the primary of its group. Raises ConfigError if ``group_of`` names no possible group."""
+        """Gives the call a route to the primary of its group. Raises ConfigError if ``group_of`` names no possible
+        group."""
         if self._group_of is not None:
             group = self._group_of(call.method, call.body)
             if not isinstance(group, str):
@@ -92,7 +97,7 @@ class PrimaryRouter:
         call.route = Route(group)
 
     def follow(self, group: str) -> None:
-        """Watches a group's primary in the registry from now on, if there is a registry."""
+        """Follows a group's primary in the registry from now on, if there is a registry."""
         if self._source is None or group in self._followed or len(self._followed) >= MOST_GROUPS:
             return  # redirects must do
         self._followed[group] = _nothing
@@ -104,14 +109,14 @@ class PrimaryRouter:
         self._followed[group] = end
 
     def pick(self, call: Call, now: float) -> Member[Subchannel]:
-        """The member for the next attempt of a routed call: the primary, else any that might know it."""
+        """The member for the next attempt of a routed call: the primary if it is known, else any member."""
         route: Route = call.route
         if route.passing:
             hint, route.hint = route.hint, None
             return (hint and self._channel.find(hint)) or self._channel.pick(call, now)
         route.primary, member = self._find(route, now)
         if member is None and call.oneway:
-            # Nobody answers a oneway call, so nobody would tell that it was dropped.
+            # A oneway call has no answer, so neither a refusal nor a redirect would come back.
             raise NotPrimary(
                 f"nobody is known to lead {route.group!r}, and a oneway call cannot ask", group=route.group
             )
@@ -130,14 +135,15 @@ class PrimaryRouter:
         return not awaits_primary(error) and self._channel.has_untried(call)
 
     def receive_reply(self, call: Call, epoch: int | None) -> None:
-        """A routed call was answered; ``epoch`` is what the primary said of itself."""
+        """A routed call was answered; ``epoch`` is the one in the answer."""
         route: Route = call.route
         if not route.passing and call.endpoint is not None and (epoch is not None or route.primary is not None):
             if self._primaries.receive_reply(route.group, call.endpoint, epoch, self._channel.clock()):
                 self._channel.tell_news()
 
     def receive_failure(self, call: Call, error: CallError) -> None:
-        """An attempt of a call failed. One without a route gets one if the reason is that it went to no primary."""
+        """An attempt of a call has failed. A call without a route gets one if it failed because the instance is not the
+        primary."""
         route: Route | None = call.route
         if route is None:
             if not isinstance(error, NotPrimary):
@@ -157,7 +163,7 @@ class PrimaryRouter:
         if route.primary is not None:
             route.asked.add(route.primary)
         if isinstance(error, NotPrimary) and error.group not in (None, route.group):
-            # It spoke of another group; what we believe of ours stands.
+            # The refusal is about another group; what is known of this one stays.
             self._regroup(call, error.group)
         elif route.primary is not None and isinstance(error, (NotPrimary, Unavailable, ConnectionLost, Draining)):
             self._primaries.forget(route.group, route.primary, now)
@@ -165,14 +171,14 @@ class PrimaryRouter:
             hint, before = self._primaries.hint(route.group, now), self._find(route, now)
             if hint is not None and self._channel.find(hint.endpoint) is None:
                 self._primaries.drop_hint(route.group)  # of no use, whatever its epoch
-            # One that refuses and names itself says nothing.
+            # A refusal that redirects to the refusing instance itself is no information.
             told = None if error.primary == call.endpoint else error.primary
             if self._primaries.receive_redirect(route.group, told, error.epoch, now):
                 if self._find(route, now) != before:
                     self._channel.tell_news()
 
     def _find(self, route: Route, now: float) -> tuple[Primary | None, Member[Subchannel] | None]:
-        """The most credible primary that is a member."""
+        """The primary from the most trustworthy source that is a member."""
         for primary in self._primaries.believed(route.group, now):
             member = self._channel.find(primary.endpoint)
             if member is not None:
@@ -180,17 +186,17 @@ class PrimaryRouter:
         return None, None
 
     def close(self) -> None:
-        """Ends the watching."""
+        """Stops following primaries."""
         followed, self._followed = self._followed, {}
         for end in followed.values():
             end()
 
     def _regroup(self, call: Call, group: str) -> None:
-        """The server knows better than we which group a call belongs to."""
+        """Moves a call to the group that the server named, which takes precedence over the client's own."""
         try:
             self.follow(group)
         except ConfigError:
-            # No name for the registry; the redirects of a server that uses it nevertheless are as good as any.
+            # Not a valid name in the registry, so it cannot be followed there; redirects still work.
             self._followed[group] = _nothing
         call.route.group = self.learnt[call.method] = group
 
@@ -200,4 +206,4 @@ class PrimaryRouter:
 
 
 def _nothing() -> None:
-    """Ends nothing: the watching is being begun."""
+    """Does nothing: stands for ``end`` while the following is being started."""

@@ -1,11 +1,11 @@
-"""What follows for a connection when its server gives no sign of life, and when it does again; and who is told.
+"""What is done about a connection whose server gives no sign of life, and when it gives one again.
 
-The machine in :mod:`zkrpc.wire.keepalive` concludes; this carries it out: it asks, tells the owner, and lets go of the
-calls that may be made elsewhere. It knows nothing of sockets.
+The machine in :mod:`zkrpc.wire.keepalive` decides; this module carries that out: it sends pings, informs the owner, and
+ends the waits of calls that may be made elsewhere. It knows nothing of sockets.
 
-A server that is not zkrpc's cannot be asked, and may take as long as it likes for an answer. Only one that has never
-sent a byte on the connection, though it owes one, is taken for silent when nothing comes: what listens there may not
-speak Thrift at all. That is only a suspicion, so it is left where somebody else can do the work, and not given up.
+A server that is not zkrpc's does not answer pings, and may take any time for an answer. It counts as silent only if it
+has never sent a byte on the connection although calls wait for answers: what listens there may not speak Thrift at all.
+As that is only a suspicion, calls leave it only if another member can take them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.keepalive import Keepalive, KeepalivePolicy, Verdict
 
 _LOOKS = 3
-"""Looks in a row that must have found a server not reading."""
+"""The number of looks in a row that must have found that a server does not read."""
 
 
 class Watched(Protocol):
-    """What a pulse needs of its connection."""
+    """The part of a connection that a pulse uses."""
 
     silent: bool
 
@@ -31,10 +31,10 @@ class Watched(Protocol):
         """Sends what is buffered at the end of this turn of the loop."""
 
     def lose(self, calls: Iterable[tuple[Waiter, bool]], reason: str) -> None:
-        """Ends the waits for calls, of which each says whether it had left."""
+        """Ends the waits for calls; each comes with whether it was sent."""
 
     def close(self, reason: str) -> None:
-        """Ends all of it."""
+        """Closes the connection."""
 
 
 WatchedT = TypeVar("WatchedT", bound=Watched)
@@ -42,38 +42,39 @@ ToldT = TypeVar("ToldT", contravariant=True)
 
 
 class ConnectionOwner(Protocol[ToldT]):
-    """Who wants to know what becomes of a connection: the subchannel to one member, as a rule. No method may block."""
+    """The owner of a connection, normally a subchannel, which is informed of its changes. No method may block."""
 
     keepalive: KeepalivePolicy | None
-    """When its silence means what; None if nobody minds."""
+    """After which silence what is done; None for no keepalive."""
 
     def connection_silent(self, connection: ToldT, /) -> None:
-        """The server gives no sign of life; said again from time to time."""
+        """The server gives no sign of life; called again from time to time while that lasts."""
 
     def may_leave_unheard(self, connection: ToldT, /) -> bool:
-        """Whether calls may leave a server that has not sent a byte yet and cannot be asked: others could take them."""
+        """Whether calls may leave a server that has not sent a byte yet and answers no pings, because other members can
+        take them."""
 
     def connection_heard(self, connection: ToldT, /) -> None:
-        """A silent server does again."""
+        """A silent server has sent something again."""
 
     def connection_draining(self, connection: ToldT, /) -> None:
-        """The server asked for no more calls; those in flight go on."""
+        """The server announced that it drains; calls in flight go on."""
 
     def connection_closed(self, connection: ToldT, /) -> None:
-        """It is closed, by whichever side."""
+        """The connection is closed, by either side."""
 
 
 def make_pulse(
     connection: WatchedT, protocol: ClientProtocol, owner: ConnectionOwner[WatchedT], now: float
 ) -> Pulse[WatchedT] | None:
-    """What looks after the silence of a connection; None if its owner does not mind."""
+    """Makes the pulse of a connection; None if its owner has no keepalive policy."""
     if owner.keepalive is None:
         return None
     return (Pulse if protocol.is_zkrpc else FirstByte)(connection, protocol, owner, owner.keepalive, now)
 
 
 class Pulse(Generic[WatchedT]):
-    """Looks after the silence of one connection, whose ``silent`` it sets."""
+    """Watches one connection for silence, and sets its ``silent``."""
 
     __slots__ = ("_connection", "_keepalive", "_owner", "_patience", "_protocol", "_stalled")
 
@@ -97,7 +98,8 @@ class Pulse(Generic[WatchedT]):
         return f"<Pulse {self._keepalive!r}>"
 
     def look(self, now: float, outbox: Outbox) -> None:
-        """In the hub, about ten times a second while the connection is open: is the server there, and does it read?"""
+        """In the hub, about ten times a second while the connection is open: checks whether the server gives signs of
+        life and reads."""
         if self._has_stalled(now, outbox):
             self._connection.close("the server does not read")
             return
@@ -117,8 +119,8 @@ class Pulse(Generic[WatchedT]):
             connection.close("no sign of life")
 
     def _has_stalled(self, now: float, outbox: Outbox) -> bool:
-        """Whether the server has not read for too long, whatever it says meanwhile. We may have been stopped ourselves:
-        what several looks in a row have seen is true."""
+        """Whether the server has not read for too long, whatever it sends meanwhile. Several looks in a row must find
+        that, as this process may have been stopped itself."""
         self._stalled = self._stalled + 1 if outbox.has_stalled(now, self._patience) else 0
         return self._stalled > _LOOKS
 
@@ -131,7 +133,7 @@ class Pulse(Generic[WatchedT]):
 
 
 class FirstByte(Pulse[WatchedT]):
-    """The same for a server that cannot be asked, until its first byte."""
+    """The pulse of a connection to a server that answers no pings; it ends with the first byte."""
 
     __slots__ = ("_opened_at",)
 
@@ -147,7 +149,7 @@ class FirstByte(Pulse[WatchedT]):
         self._opened_at = protocol.last_heard_at
 
     def look(self, now: float, outbox: Outbox) -> None:
-        """In the hub, as for others. Silence only counts while something is owed."""
+        """In the hub, as for other servers. Silence only counts while calls wait for answers."""
         if self._has_stalled(now, outbox):
             self._connection.close("the server does not read")
             return

@@ -1,7 +1,7 @@
-"""What went wrong with a call, in words that name its method: an answer of kind EXCEPTION, an answer that cannot be
-read, arguments that do not fit, an attempt that failed on its way.
+"""The errors of calls, with texts that name the method: for an answer of kind EXCEPTION, an answer that cannot be read,
+arguments that do not fit, and an attempt that failed before its answer.
 
-Which error an answer stands for, :mod:`zkrpc.wire.status` knows.
+:mod:`zkrpc.wire.status` decides which error an answer stands for.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def unreadable(method: Method, error: RemoteProtocolError) -> RemoteError:
 
 
 def misfit(method: Method, error: TypeError) -> TypeError:
-    """The same error, of arguments that do not fit, with the method's name."""
+    """Adds the method's name to the error of arguments that do not fit."""
     text, name = str(error), _name(method)
     return TypeError(text if text.startswith(name) else f"{name}(): {text}")
 
 
 def tell_more(error: CallError, method: Method, seconds: float) -> None:
-    """Has an error that was born on the way to an instance say which method was called, and how long it was tried."""
+    """Adds the method's name, and for a deadline the time that passed, to an error of an attempt that got no answer."""
     if isinstance(error, DeadlineExceeded):
         error.args = (f"{_name(method)}: {error.args[0]}, after {seconds:.3g} s",)
     elif isinstance(error, (ConnectionLost, TooLarge, Unavailable)):
@@ -55,7 +55,8 @@ def failure_of(method: Method, reply: Reply) -> CallError:
 
 
 def is_refusal(error: CallError) -> bool:
-    """True if the instance was not well enough to take the call; says nothing good of it, however fast it said so."""
+    """True if the instance did not take the call, because it is overloaded or drains. Such an answer does not count as
+    a fast one."""
     return isinstance(error, Rejected) and not isinstance(error, (UnknownMethod, TooLarge, NotPrimary, StaleEpoch))
 
 

@@ -1,7 +1,7 @@
 """The protocols of the resolvers that deliver the members of a service, and the resolver of a fixed list.
 
-The registry's is :class:`zkrpc.registry.resolver.ZooKeeperResolver`, which does not import this module. Programs that
-have the members from elsewhere write a resolver of their own.
+The registry's resolver is :class:`zkrpc.registry.resolver.ZooKeeperResolver`, which does not import this module.
+Programs with another source of members write a resolver of their own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from zkrpc.endpoint import Endpoint, Instance, Primary, Snapshot
 from zkrpc.errors import ConfigError
 
 DIALECTS = ("zkrpc", "theader", "framed")
-"""What a server at a fixed address may speak: zkrpc's own, THeader, or plain framed Thrift."""
+"""The protocols of a server at a fixed address: zkrpc's own, THeader, or plain framed Thrift."""
 
 
 class Resolver(Protocol):
@@ -37,7 +37,7 @@ class Resolver(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends the watching."""
+        """Stops following the members."""
         ...
 
 
@@ -49,7 +49,7 @@ class PrimarySource(Protocol):
         """Calls back with the group's primary, or None while there is none: now if it is known, and at every change,
         from a greenlet of this hub. The callback must not block. Epochs only grow.
 
-        Returns a function that ends it. Raises ConfigError for what cannot be a group's name.
+        Returns a function that ends the following. Raises ConfigError for a name that no group can have.
         """
         ...
 
@@ -61,19 +61,20 @@ class ConfigSource(Protocol):
 
     def follow_config(self, callback: Callable[[ServiceConfig], None], /) -> Callable[[], object]:
         """Calls back with the service's config: now if it is known, and at every change, from a greenlet of this hub.
-        The callback must not block. A config that cannot be used is never told; the empty one, where there is none.
+        The callback must not block. A config that cannot be used is never passed on; if there is no config, the empty
+        one is.
 
-        Returns a function that ends it.
+        Returns a function that ends the following.
         """
         ...
 
 
 class StaticResolver:
-    """The same members for ever: it knows everything from the start and watches nothing.
+    """A resolver whose members never change.
 
     Args:
-        endpoints: where the instances listen, as ``host:port`` or :class:`~zkrpc.endpoint.Endpoint`.
-        dialect: what all of them speak, one of ``DIALECTS``.
+        endpoints: the instances' addresses, as ``host:port`` or :class:`~zkrpc.endpoint.Endpoint`.
+        dialect: the protocol of all of them, one of ``DIALECTS``.
         service: a name for error messages; the list itself if not given.
 
     Raises ConfigError for an unknown dialect, a malformed endpoint, or an empty list.
@@ -109,7 +110,7 @@ class StaticResolver:
         return self._snapshot
 
     def subscribe(self, callback: Callable[[Snapshot], None], /) -> Callable[[], object]:
-        """Nothing will ever change, so nothing is kept."""
+        """Does nothing, as the list never changes."""
         return lambda: None
 
     def wait_ready(self, timeout: float, /) -> Snapshot:

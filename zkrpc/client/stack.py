@@ -1,10 +1,10 @@
-"""What happens to a call between the stub and the connection, in which order, and why in that one.
+"""The layers of a call between the stub and the connection, and the reasons for their order.
 
 The deadline comes before everything, and needs no interceptor: it is a value on the call, and whatever waits below (for
 a pause, a connection, a reply) is bounded by it.
 
-Following a primary is no layer of its own either. It is another answer to two questions that are asked anyway, whom to
-pick and whether to ask again at once; a call that any instance may serve pays one comparison for it.
+Following a primary is not a layer of its own either. It changes two decisions that are made anyway, which member to
+pick and whether to retry at once; a call that any instance may serve pays one comparison for it.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ class Plan:
         self.timeout = resolved.timeout
         """Seconds for the whole call."""
         self.idempotent = resolved.idempotent
-        """It may be sent again when nobody knows whether it ran."""
+        """Whether it may be sent again when it is not known whether it ran."""
         self.max_attempts = resolved.max_attempts
-        """Times one call may reach a server."""
+        """How often one call may be sent."""
         self.hedge = None if resolved.hedge is None else Hedge(resolved.hedge)
         """When a second copy is sent; None for never."""
         self.proceed: Proceed[Call]
-        """The layers that its calls go through; whoever makes the plan puts it there."""
+        """The layers that its calls go through; set by the client that makes the plan."""
         self.primary = method.policy.primary
-        """Only the primary serves it."""
+        """Whether only the primary serves it."""
         key = policies.client.hash_key
         self.hash_key = key if any(one.name == key for one in method.parameters) else None
-        """The parameter whose argument decides which instance is asked; None if none does."""
+        """The parameter whose argument is hashed to pick an instance; None if there is none."""
 
     def __repr__(self) -> str:
-        """What it says."""
+        """The settings."""
         return f"<Plan timeout={self.timeout:g} max_attempts={self.max_attempts} hedge={self.hedge is not None}>"
 
 
@@ -69,10 +69,10 @@ def build_stack(
     hedges: bool = True,
     observer: CallObserver | None = None,
 ) -> Proceed[Call]:
-    """The function that makes a call and returns or raises what became of it.
+    """Builds the function that makes a call and returns or raises its outcome.
 
-    Without ``hedges`` it lacks that layer, for methods that want none. Without ``observer`` it lacks those that tell of
-    calls and attempts.
+    Without ``hedges`` the stack lacks that layer, for methods without hedging. Without ``observer`` it lacks those that
+    emit events of calls and attempts.
     """
     config = channel.config
     policy = RetryPolicy(backoff=channel.backoff, patience=config.patience)
@@ -83,12 +83,13 @@ def build_stack(
         may_repeat_now = observer.withdrawing(may_repeat_now)
     return compose(
         (
-            # Outermost, so that observers hear of a call what its caller gets of it, after as long a time.
+            # Outermost, so that observers see the same outcome and duration of a call as its caller.
             *(observer.around_calls if observer is not None else ()),
             # The application's own: they see one logical call, however many attempts it takes.
             *interceptors,
-            # Retries: inside what counts calls, outside what picks an instance, for each attempt must pick anew.
-            # Waiting through an election is a pause like any other, ended by news.
+            # Retries: inside the layers that count calls, outside the one that picks an instance, because each attempt
+            # must pick anew. Waiting through an election is a pause like any other, which ends when the primary becomes
+            # known.
             retrying(
                 policy,
                 clock=channel.clock,
@@ -98,21 +99,22 @@ def build_stack(
                 may_repeat_now=may_repeat_now,
                 on_retry=on_retry,
             ),
-            # Hedges: inside retries, for each copy is an attempt and draws on the same budget, and what both copies met
-            # is one failure to the retry; outside what picks an instance, for a copy must go to another one.
+            # Hedges: inside retries, because each copy is an attempt and draws on the same budget, and the failure of
+            # both copies is one failure to the retry; outside the layer that picks an instance, because the second copy
+            # must go to another one.
             *([hedging(clock=channel.clock, may_repeat_now=may_repeat_now, on_hedge=on_hedge)] if hedges else []),
-            # Observers of attempts hear of each one, of both copies of a hedged call too, and whom it went to.
+            # Observers of attempts see each attempt with its endpoint, and both copies of a hedged call.
             *(observer.around_attempts if observer is not None else ()),
         ),
-        # Pick, connect, send, wait. A breaker belongs to what is picked and must see the attempt's timeout, so it has
-        # its place in there, beside the load that sees the same. What an attempt teaches of primaries is learnt in
-        # there too: only here it is known who said so, and the next pick must know it.
+        # Pick, connect, send, wait. A breaker belongs to the picked member and must see the attempt's timeout, so it is
+        # updated in there, beside the load. So is what an attempt tells of primaries, because only there it is known
+        # which member said it, and the next pick needs it.
         _Attempt(channel, router).run,
     )
 
 
 class _Attempt:
-    """One attempt: the innermost end of the stack."""
+    """One attempt: the innermost layer of the stack."""
 
     __slots__ = ("_clock", "_max_elements", "_channel", "_router")
 
@@ -148,7 +150,7 @@ class _Attempt:
         except CallError as error:
             now = self._clock()
             tell_more(error, method, now - began)
-            # A call that was too large for anybody says nothing of the instance.
+            # A call that is too large for any instance says nothing of this one.
             (load.abandon if isinstance(error, TooLarge) else load.fail)(now - began, now)
             self._receive_failure(call, member, error, now)
             raise
@@ -172,7 +174,7 @@ class _Attempt:
         try:
             return method.read_result(reply.frame, reply.offset, reply.dialect.payload, self._max_elements)
         except RemoteProtocolError as error:
-            breaker.successes -= 1  # it was an answer, and no good one
+            breaker.successes -= 1  # it was an answer, but not a good one
             raise self._unreadable(call, member, error) from error
 
     # An error knows the frame that raised it; if that frame knew the error, both would stay until the garbage collector
@@ -196,5 +198,5 @@ class _Attempt:
 
 
 def _with_attempt(headers: Mapping[str, str] | None, attempt: int) -> Mapping[str, str]:
-    # Told only when it says something: calls without headers of their own are the ones the wire can write fastest.
+    # Sent from the second attempt on only: calls without headers are the ones that are written fastest.
     return {**(headers or {}), keys.ATTEMPT: str(attempt)}

@@ -1,8 +1,8 @@
 """The way to one member of a service, made when it joins the list and retired when it leaves.
 
-A shell: it tells the machine of :mod:`zkrpc.client.connectivity` what becomes of dials and connections, and does what
-the machine orders. Connecting is the subchannel's own business: a call that needs a connection takes the one there is,
-joins a dial that is under way, or starts one; it fails at once while there is no connection to be had.
+A shell: it passes the outcomes of dials and connections to the machine of :mod:`zkrpc.client.connectivity`, and carries
+out the machine's effects. A call that needs a connection takes the one that is open, joins a dial that is under way, or
+starts one; in TRANSIENT_FAILURE it fails at once.
 
 ====================  ===================================  ======================================================
 subchannel            peers                                connections
@@ -11,8 +11,8 @@ subchannel            peers                                connections
 ``PlainSubchannel``   plain framed Thrift servers          a few, with one call at a time each
 ====================  ===================================  ======================================================
 
-Bookkeeping never yields between look and change, so it needs no lock. Only ``acquire`` waits, and the greenlet of a
-dial.
+The bookkeeping never switches greenlets between a check and the change that follows from it, so it needs no lock. Only
+``acquire`` waits, and the greenlet of a dial.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Dialler(Protocol):
 
 
 class SubchannelHost(Protocol):
-    """What a subchannel needs of the channel."""
+    """The part of a channel that its subchannels use."""
 
     config: ClientConfig
     backoff: Backoff
@@ -64,19 +64,19 @@ class SubchannelHost(Protocol):
     dial: Dialler
     keepalive: KeepalivePolicy
     observer: MemberObserver | None
-    """Who tells of connections; None if nobody listens."""
+    """Emits the events of connections; None without observers."""
     connections: set[Connection]
-    """All that are open, those of retired subchannels and those that drain included."""
+    """All open connections, including those of retired subchannels and those that drain."""
 
     def receive_report(self, subchannel: Subchannel, report: Report, /) -> None:
         """The state or the standing of a subchannel has changed."""
 
     def may_leave_unheard(self, subchannel: Subchannel, /) -> bool:
-        """Whether it has never answered a call, and another member looks well."""
+        """Whether the subchannel's member has never answered a call, and another member looks well."""
 
 
 class Subchannel:
-    """The way to one endpoint: dials as its machine says, and keeps the connections."""
+    """The way to one endpoint: dials when its machine orders that, and keeps the connections."""
 
     dialect: Dialect
     zkrpc = False
@@ -87,35 +87,36 @@ class Subchannel:
         self.endpoint = endpoint
         self.keepalive: KeepalivePolicy | None = host.keepalive
         self.connectivity = ConnectivityMachine(host.backoff, asks=self.zkrpc, rng=host.rng)
-        """What is known of the endpoint, for everybody to read; told by this subchannel alone."""
+        """The state of the endpoint, which others may read; only this subchannel passes it inputs."""
         self._host = host
         self._alarm = Alarm(gevent.get_hub().loop, host.clock, self._on_timer)
         self._dialling: Any = None
         """The greenlet of the dial that the machine ordered; its value is the connection."""
 
     def __repr__(self) -> str:
-        """Place and condition."""
+        """Endpoint, and why it cannot be connected to."""
         retired = " retired" if self.connectivity.state is ConnectivityState.SHUTDOWN else ""
         return f"<{type(self).__name__} {self.endpoint} {self.connectivity.failure or 'ok'}{retired}>"
 
     def acquire(self, deadline_at: float) -> Connection:
         """A connection for one call, until ``release``.
 
-        Raises Unavailable if there is none to be had, DeadlineExceeded if it took too long; neither sent anything.
+        Raises Unavailable if there is none, DeadlineExceeded if it took too long. In both cases nothing was sent.
         """
         raise NotImplementedError
 
     def release(self, connection: Connection) -> None:
-        """The call that had it is over, whatever became of it."""
+        """The call that had acquired the connection is over, whatever its outcome."""
         raise NotImplementedError
 
     def retire(self) -> None:
-        """The endpoint is no member any more: no more dialling, and connections close once idle."""
+        """The endpoint is no longer a member: it is not dialled any more, and its connections close once idle."""
         self.connectivity.retire(self._host.clock())
         self._obey()
 
     def verify(self) -> None:
-        """Finds out in the background whether the endpoint takes calls, if nothing tells that already."""
+        """Finds out in the background whether the endpoint takes calls, unless a connection or a dial shows that
+        already."""
         self.connectivity.verify(self._host.clock())
         self._obey()
 
@@ -129,21 +130,21 @@ class Subchannel:
         self._obey()
 
     def connection_silent(self, connection: Connection) -> None:
-        """Others first, until it is heard again."""
+        """The server gives no sign of life; other members are preferred until it does."""
         self.connectivity.receive_silent(self._host.clock())
         self._obey()
 
     def may_leave_unheard(self, connection: Connection) -> bool:
-        """Yes, if the endpoint has never answered a call and somebody else looks well."""
+        """True if the endpoint has never answered a call, and another member looks well."""
         return self._host.may_leave_unheard(self)
 
     def connection_heard(self, connection: Connection) -> None:
-        """It was only late."""
+        """The server gives signs of life again."""
         self.connectivity.receive_heard(self._host.clock())
         self._obey()
 
     def connection_closed(self, connection: Connection) -> None:
-        """It is of no more use."""
+        """The connection has ended; nothing refers to it any more."""
         self._host.connections.discard(connection)
         if self._host.observer is not None:
             self._host.observer.closed(connection)
@@ -154,7 +155,7 @@ class Subchannel:
     # -- what the machine orders
 
     def _obey(self) -> None:
-        """After all that the machine is told: does what it orders, and sets its timer. Never switches."""
+        """After each input of the machine: carries out its effects, and sets its timer. Never switches greenlets."""
         for effect in self.connectivity.effects():
             self._do(effect)
         due = self.connectivity.next_timer()
@@ -165,7 +166,7 @@ class Subchannel:
 
     def _do(self, effect: Effect) -> None:
         if isinstance(effect, Dial):
-            if self._dialling is None:  # else what becomes of that one answers this order as well
+            if self._dialling is None:  # else the outcome of the dial under way answers this effect, too
                 self._dialling = gevent.spawn(self._dial, effect.prove)
         elif isinstance(effect, CancelDial):
             dialling, self._dialling = self._dialling, None
@@ -183,7 +184,7 @@ class Subchannel:
         self._obey()
 
     def _dial(self, prove: bool) -> Connection | None:
-        """In a greenlet of its own: opens the connection that the machine ordered, and says what came of it."""
+        """In a greenlet of its own: opens the connection that the machine ordered, and reports the outcome."""
         connection = failure = None
         try:
             connection = self._connect(self._host.config.connect_timeout, prove)
@@ -203,7 +204,7 @@ class Subchannel:
         return connection
 
     def _connect(self, timeout: float, prove: bool = False) -> Connection:
-        """Opens a connection, and has a ping answered on it if that is wanted. Raises OSError."""
+        """Opens a connection, and waits for a ping's answer on it if ``prove``. Raises OSError."""
         observer = self._host.observer
         if observer is None:
             return self._open(timeout, prove)
@@ -225,7 +226,7 @@ class Subchannel:
         except (OSError, RpcError):
             raise
         except Exception as error:
-            # Whatever a member's record says that the system has no use for is this member's failure.
+            # A record with an address that the system cannot use counts as a failure of this member alone.
             raise OSError(f"{type(error).__name__}: {error}") from error
         host.connections.add(connection)
         try:
@@ -244,7 +245,7 @@ class Subchannel:
         raise NotImplementedError
 
     def _adopt(self, connection: Connection) -> None:
-        """Keeps an idle connection for the calls to come."""
+        """Keeps an idle connection for later calls."""
         raise NotImplementedError
 
     def _drop(self, connection: Connection) -> None:
@@ -252,8 +253,7 @@ class Subchannel:
         raise NotImplementedError
 
     def _let_go(self) -> None:
-        """Gives calls none of the connections any more, and closes those that are idle, and the others once they
-        are."""
+        """Takes all connections out of use for new calls, and closes each as soon as it is idle."""
         raise NotImplementedError
 
     def _unavailable(self) -> Unavailable:
@@ -268,7 +268,7 @@ class Subchannel:
 
 
 class SharedSubchannel(Subchannel):
-    """One connection with many calls in flight; dialled once for all who wait for it."""
+    """One connection with many calls in flight; one dial serves all calls that wait for it."""
 
     def __init__(self, endpoint: Endpoint, host: SubchannelHost, *, dialect: Dialect, zkrpc: bool) -> None:
         self.dialect = dialect
@@ -280,7 +280,7 @@ class SharedSubchannel(Subchannel):
         return self.ready or self._join_dial(deadline_at)
 
     def release(self, connection: Connection) -> None:
-        """Nothing to give back: others are using it too."""
+        """Does nothing, as other calls use the connection, too."""
 
     def _is_connected(self) -> bool:
         return self.ready is not None
@@ -298,7 +298,8 @@ class SharedSubchannel(Subchannel):
             connection.close_when_idle()
 
     def _join_dial(self, deadline_at: float) -> Connection:
-        """Those who wait for a dial that is cancelled are answered at once, and may ask another instance."""
+        """Waits for the dial under way, or for a new one. If it is cancelled, its waiters fail at once, and may try
+        another instance."""
         if self.connectivity.failure is not None:
             raise self._unavailable()
         self.connectivity.connect(self._host.clock())
@@ -316,7 +317,7 @@ class SharedSubchannel(Subchannel):
 
 
 class PlainSubchannel(Subchannel):
-    """Up to ``plain_connections`` connections with one call at a time each; further calls wait their turn."""
+    """Up to ``plain_connections`` connections with one call at a time each; further calls wait for one that is free."""
 
     dialect = Dialect.FRAMED_BINARY
 
@@ -341,7 +342,7 @@ class PlainSubchannel(Subchannel):
         return connection
 
     def release(self, connection: Connection) -> None:
-        """Keeps it for the next call, unless it was closed or the endpoint left."""
+        """Keeps the connection for the next call, unless it was closed or the endpoint is no longer a member."""
         self._busy.discard(connection)
         self._slots.release()
         if self.connectivity.state is ConnectivityState.SHUTDOWN:
@@ -350,7 +351,8 @@ class PlainSubchannel(Subchannel):
             self._adopt(connection)
 
     def _take_idle(self) -> Connection | None:
-        # A server may have closed one long ago; better to look now than to lose a call that cannot be repeated.
+        # A server may have closed an idle connection long ago; a call that is sent on it could be lost and not be
+        # repeated.
         while self._idle:
             connection = self._idle.pop()
             if not connection.is_stale():
@@ -358,7 +360,8 @@ class PlainSubchannel(Subchannel):
         return None
 
     def _dial_in_time(self, deadline_at: float) -> Connection:
-        """Dials for one caller, who may have less time than a dial may take: then it says nothing of the endpoint."""
+        """Dials for one call. If the call has less time than a dial may take and that time runs out, the endpoint does
+        not count as down."""
         remaining, patience = deadline_at - self._host.clock(), self._host.config.connect_timeout
         if remaining >= patience:
             return self._dial_for_caller(patience)
@@ -386,7 +389,7 @@ class PlainSubchannel(Subchannel):
         return bool(self._idle or self._busy)
 
     def _adopt(self, connection: Connection) -> None:
-        # One that the machine ordered may be one too many.
+        # With a connection from a dial that the machine ordered, there may be one too many.
         if len(self._idle) + len(self._busy) < self._host.config.plain_connections:
             self._idle.append(connection)
         else:
@@ -403,7 +406,8 @@ class PlainSubchannel(Subchannel):
 
 
 def make_subchannel(instance: Instance, host: SubchannelHost) -> Subchannel:
-    """For what the instance says that it speaks. Nothing said means plain framed Thrift, which all servers know."""
+    """Makes the subchannel for the protocols in the instance's record; without any it is plain framed Thrift, which all
+    servers understand."""
     if "zkrpc" in instance.protocols:
         return SharedSubchannel(instance.endpoint, host, dialect=Dialect.HEADER_BINARY, zkrpc=True)
     if "theader" in instance.protocols:

@@ -11,7 +11,8 @@ from zkrpc.errors import CallError, Executed
 
 
 class Waiter:
-    """A greenlet that waits for a reply, None as soon as it no longer does. A movable one's call may be made twice."""
+    """A call's wait for its reply: ``greenlet`` is None once the wait is over; ``movable`` tells whether the call may
+    be sent twice."""
 
     __slots__ = ("greenlet", "movable")
 
@@ -21,7 +22,7 @@ class Waiter:
 
 
 def fail_waiters(hub: Any, failures: Iterable[tuple[Waiter, CallError]]) -> None:
-    """In the hub: ends waits with exceptions. Those who left meanwhile are passed over."""
+    """In the hub: ends waits with exceptions. Waits that have ended meanwhile are passed over."""
     for waiter, error in failures:
         greenlet = waiter.greenlet
         if greenlet is not None:
@@ -33,21 +34,22 @@ def fail_waiters(hub: Any, failures: Iterable[tuple[Waiter, CallError]]) -> None
 
 
 def fail_soon(hub: Any, failures: Collection[tuple[Waiter, CallError]]) -> None:
-    """The same from anywhere, soon: only the hub may switch to others and come back."""
+    """Like :func:`fail_waiters`, from any greenlet, and a moment later: only the hub may switch to other greenlets and
+    go on."""
     if failures:
         hub.loop.run_callback(fail_waiters, hub, failures)
 
 
 def executed_if(left: bool) -> Executed:
-    """Whether a call without an answer ran: nobody knows if it has left, and certainly not if it never did."""
+    """Whether a call without an answer was executed: MAYBE if it was sent, NO if it was not."""
     return Executed.MAYBE if left else Executed.NO
 
 
 class Alarm:
     """One timer for many deadlines, which calls ``ring`` in the hub at the moment that was set last.
 
-    It is moved only when a deadline comes before that moment; the others wait for its turn. A timer that rings for
-    nothing is cheaper than one per call.
+    It is set anew only for a deadline before that moment; later ones are looked at when it rings. A timer that
+    sometimes rings in vain is cheaper than one per call.
     """
 
     __slots__ = ("_clock", "_loop", "_ring", "_timer", "at")
@@ -58,17 +60,17 @@ class Alarm:
         self._ring = ring
         self._timer: Any = None
         self.at = math.inf
-        """When it will ring; infinity if it is not set."""
+        """When the alarm will ring; infinity if it is not set."""
 
     def set(self, at: float) -> None:
-        """Rings at ``at``, and not when it was set to before."""
+        """Sets the alarm to ``at``, instead of the earlier setting."""
         self.clear()
         self.at = at
         self._timer = self._loop.timer(max(0.0, at - self._clock()))
         self._timer.start(self._on_time)
 
     def clear(self) -> None:
-        """Rings no more; frees the timer."""
+        """Switches the alarm off, and frees the timer."""
         timer, self._timer, self.at = self._timer, None, math.inf
         if timer is not None:
             timer.stop()
@@ -79,5 +81,5 @@ class Alarm:
         self._ring()
 
     def __repr__(self) -> str:
-        """When."""
+        """The moment at which it will ring."""
         return f"<Alarm at {self.at:g}>"
