@@ -1,11 +1,11 @@
-"""What an election wants done: values with imperative names. They do nothing and know nothing of who does them.
+"""The effects of an election's machine: plain values with imperative names.
 
-Two kinds. A *request* talks to ZooKeeper; there is at most one at a time, and it is answered by exactly one
+There are two kinds. A *request* goes to ZooKeeper; there is at most one at a time, and it is answered by exactly one
 ``receive_answer``, with a RequestFailure if there is no result. An *order* is for the process itself; orders are
-executed at once, in the order given, also while a request is out.
+executed at once and in sequence, also while a request is outstanding.
 
-A request belongs to the session that the machine was last told of. The shell compares the session's id before it sends
-(another: NOT_SENT) and after the answer (another: UNKNOWN). Being told of a change needs no name: every watch ends in
+A request belongs to the session of the last ``receive_connected``. The shell compares the session's id before it sends
+(another: NOT_SENT) and after the answer (another: UNKNOWN). Watches are not told apart: each that fires leads to
 ``receive_change``.
 """
 
@@ -20,12 +20,12 @@ from zkrpc.registry.formats import PrimaryRecord
 
 
 class RequestFailure(enum.Enum):
-    """Why a request has no answer, as far as it matters."""
+    """Why a request has no answer, as far as procedures distinguish it."""
 
     NOT_SENT = "not sent"
     """SessionSuspended."""
     UNKNOWN = "no answer"
-    """OutcomeUnknown: it may have happened, or happen yet."""
+    """OutcomeUnknown: it may have been carried out, or may be later."""
     SESSION_ENDED = "the session ended"
     """SessionLost."""
     MISSING = "no such node"
@@ -39,7 +39,7 @@ class RequestFailure(enum.Enum):
 
 
 class Reason(enum.Enum):
-    """Why a primary no longer is one; the values are what the history shows."""
+    """Why a primary no longer is one; the values appear in the history."""
 
     LEASE_ENDED = "lease ended"
     SESSION_ENDED = "session ended"
@@ -49,7 +49,8 @@ class Reason(enum.Enum):
     WITHDRAWN = "withdrawn"
     SYNCHRONISATION_FAILED = "synchronisation failed"
     NO_LEASE = "no lease in time"
-    """It had the epoch, and could not have a heartbeat committed, or knew that it could not: it never led."""
+    """It never served: it had the epoch or was about to claim it, but its heartbeats were, or would be, committed too
+    late."""
     EPOCH_LOST = "the epoch's node was changed"
     UNLISTED = "its registration was lost"
 
@@ -61,14 +62,14 @@ class Reason(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """What a read saw of a node."""
+    """A node as it was read."""
 
     owner: int
-    """The session it lives with; 0 for a persistent node."""
+    """The session that owns it; 0 for a persistent node."""
     version: int = 0
     value: bytes = b""
     made_at: int = 0
-    """Milliseconds since 1970, by ZooKeeper's clock, at which it was made; known of candidates only."""
+    """Milliseconds since 1970, by ZooKeeper's clock, at which it was created; set for candidates only."""
 
 
 # Requests
@@ -76,7 +77,7 @@ class Node:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class MakeParents:
-    """Create the persistent nodes of this election as far as they are missing: the root, the candidates' parent."""
+    """Create the persistent nodes of this election as far as they are missing: the root, and the candidates' parent."""
 
     root: str
     candidates: str
@@ -84,16 +85,16 @@ class MakeParents:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ListCandidates:
-    """List the children; the answer is their names as a tuple, None if there is no such node. No watch: the whole queue
-    would be woken by every change."""
+    """List the children; the answer is their names as a tuple, None if there is no such node. It sets no watch, as
+    every change would wake the whole queue."""
 
     path: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CreateCandidate:
-    """Create an ephemeral sequential node; its path is of no interest. Never repeated without a list in between,
-    because a lost reply would make two."""
+    """Create an ephemeral sequential node; its path is not used. Never repeated without a list in between, because
+    after a lost reply there would be two."""
 
     prefix: str
     value: bytes
@@ -101,38 +102,38 @@ class CreateCandidate:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InspectCandidate:
-    """Look whether the node exists, and watch it; the answer is a Node without its value, or None."""
+    """Check whether the node exists, and watch it; the answer is a Node without its value, or None."""
 
     path: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DeleteCandidate:
-    """Delete a candidate of ours. Must be done before the primary node is looked for in order to give it up: afterwards
-    no claim that is still on its way can succeed."""
+    """Delete a candidate of ours. Must be done before the primary's node is read in order to give it up, because
+    afterwards no claim that is still on its way can succeed."""
 
     path: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WatchPredecessor:
-    """Like InspectCandidate, for the candidate before ours: its going is what we wait for."""
+    """Like InspectCandidate, for the candidate before ours, whose deletion is waited for."""
 
     path: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReadPrimary:
-    """Read the primary's node and watch it, also if it is not there; the answer is a Node or None."""
+    """Read the primary's node and watch it, even if it does not exist; the answer is a Node or None."""
 
     path: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReadEpoch:
-    """Read the epoch's node, and watch it if it is there; the answer is a Node or None. Must come after the read that
-    found no primary, and before the claim that relies on its version. Claims change it together with the primary's
-    node, so its watch wakes nobody whom that one's does not."""
+    """Read the epoch's node, and watch it if it exists; the answer is a Node or None. Must come after the read that
+    found no primary, and before the claim that uses its version. Claims change it together with the primary's node, so
+    this watch causes no more wake-ups than that node's."""
 
     path: str
 
@@ -142,9 +143,10 @@ Read: TypeAlias = ListCandidates | InspectCandidate | WatchPredecessor | ReadPri
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Together:
-    """Several reads at once, sent in this order without waiting in between; the answer is a tuple of theirs.
+    """Several reads, sent in this order without waiting in between; the answer is a tuple of their answers.
 
-    One round trip instead of many, where a successor is waited for. If one of them fails, all have.
+    That takes one round trip instead of many while calls wait for a successor. If one of them fails, all count as
+    failed.
     """
 
     reads: tuple[Read, ...]
@@ -152,7 +154,7 @@ class Together:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CreateEpoch:
-    """Create the persistent epoch node; done once in a group's life, and again by whoever finds it gone."""
+    """Create the persistent epoch node: once per group, and again if it was deleted."""
 
     path: str
     value: bytes
@@ -162,8 +164,8 @@ class CreateEpoch:
 class ClaimEpoch:
     """One transaction, in this order: check ``candidate``, create ``primary`` ephemeral, set ``epoch`` at ``version``.
 
-    All of it or nothing: the check keeps out a session that has ended, the create a second primary, the version a
-    second claim of the same epoch. Success is not believed either: all three nodes are read afterwards.
+    The check fails for a session that has ended, the create if there is a primary, the version for a second claim of
+    the same epoch. All three nodes are read again after success.
     """
 
     candidate: str
@@ -178,8 +180,8 @@ class ClaimEpoch:
 class ReleaseEpoch:
     """One transaction: set ``epoch`` (the tombstone) at ``version``, delete ``primary``, delete ``candidate`` if given.
 
-    Asked for only when ``on_deposed`` has returned. The version is what proves that the primary's node is still ours:
-    nobody else's can be there without the epoch having moved.
+    Issued only after ``on_deposed`` has returned. The version proves that the primary's node is still ours: another
+    instance's claim would have changed it.
     """
 
     primary: str
@@ -191,8 +193,8 @@ class ReleaseEpoch:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RaiseEpoch:
-    """Set ``epoch`` at ``version``, because we know of a higher one than it says: ZooKeeper has forgotten some. Whoever
-    leads in a lower one stops over it, and the next claim is above it."""
+    """Set ``epoch`` at ``version``, because a higher epoch is known than the node has: ZooKeeper has lost some. A
+    primary of a lower epoch stops because of that, and the next claim is above it."""
 
     epoch: str
     epoch_value: bytes
@@ -232,7 +234,7 @@ ElectionRequest: TypeAlias = (
     | RecordHistory
 )
 ElectionAnswer: TypeAlias = tuple[Any, ...] | Node | None
-"""Names, or a node; None for "not there", and for every write; several of these for Together."""
+"""Names, or a node; None for "no such node", and for every write; a tuple of answers for Together."""
 
 
 # Orders
@@ -240,19 +242,20 @@ ElectionAnswer: TypeAlias = tuple[Any, ...] | Node | None
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StartHeartbeats:
-    """This group needs the lease: tell the process's HeartbeatMachine (``lead``), and pass every lease on to us."""
+    """This group needs the lease: call ``lead`` of the process's HeartbeatMachine, and pass every lease to this
+    machine."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StopHeartbeats:
-    """This group needs the lease no longer (``rest``)."""
+    """This group no longer needs the lease (``rest``)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Elect:
-    """Run ``on_elected`` in a greenlet of its own, then say ``receive_synchronised``.
+    """Run ``on_elected`` in a greenlet of its own, then call ``receive_synchronised``.
 
-    Until Serve, calls for the primary wait: what was written in earlier epochs may not be loaded yet.
+    Until Serve, calls for the primary wait, as the writes of earlier epochs may not be loaded yet.
     """
 
     epoch: Epoch
@@ -260,16 +263,16 @@ class Elect:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Serve:
-    """Let waiting calls go. Each one still asks ``serving_epoch`` before the handler and before the reply."""
+    """Let waiting calls run. Each still checks the epoch before the handler and before the reply."""
 
     epoch: Epoch
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Depose:
-    """In this order: end ``on_elected`` if it still runs, run ``on_deposed``, then say ``receive_deposed``.
+    """In this order: end ``on_elected`` if it still runs, run ``on_deposed``, then call ``receive_deposed``.
 
-    From here on ``serving_epoch`` is None already. The primary's node is given up only after ``receive_deposed``, so a
+    ``serving_epoch`` is None from this effect on. The primary's node is given up only after ``receive_deposed``, so a
     successor cannot begin before this one has stopped, as long as the session lives.
     """
 
@@ -279,22 +282,22 @@ class Depose:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ExitProcess:
-    """``on_deposed`` did not return in time: end the process without cleaning up. Only the end of the process, seen by
-    ``waitpid`` or by the session's timeout, may now make room for a successor."""
+    """``on_deposed`` did not return in time: end the process without cleaning up. A successor may begin only when the
+    process is known to have ended, by ``waitpid`` or by the session's timeout."""
 
     epoch: Epoch
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReportPrimary:
-    """Tell people and callers who leads now, as far as we know; None while nobody does."""
+    """Tell people and callers which instance is the primary, as far as is known; None while there is none."""
 
     record: PrimaryRecord | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReportCandidacyEnded:
-    """We own nothing of this election any more, or could not find out in a session that has since ended."""
+    """This instance has no nodes in this election any more, or the session that owned them has ended."""
 
 
 Order: TypeAlias = (

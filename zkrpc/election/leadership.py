@@ -1,7 +1,7 @@
-"""What the application is told of being primary, and what it holds meanwhile: the epoch, the question whether it still
-counts, and writes that only a primary can do.
+"""The application's side of being primary: ``on_elected`` and ``on_deposed``, and the Leadership with the epoch, a
+check of whether it still holds, and writes that only the primary can do.
 
-It asks whoever gave it, and ZooKeeper; it decides nothing.
+A Leadership decides nothing: it asks the campaign that made it, and ZooKeeper.
 """
 
 from __future__ import annotations
@@ -32,49 +32,50 @@ _TRIES = 3
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """What says in ZooKeeper that a term lasts."""
+    """What proves in ZooKeeper that a term lasts."""
 
     candidate: str
-    """Our candidate's path: it goes with our session, and nobody else's has ever had it while we lived."""
+    """The path of our candidate. It is deleted with our session, and its name is unique to this process."""
     instance: str
-    """Our name in the epoch's node."""
+    """Our worker id, as it is in the epoch's node."""
     version: int | None
-    """The version at which that node has our epoch; None if it is not known yet."""
+    """The epoch node's version with our epoch; None if it is not known yet."""
 
 
 class TermHolder(Protocol):
-    """What a leadership needs of the campaign that won it."""
+    """The part of a campaign that its leadership uses."""
 
     paths: ElectionPaths
     session: Session
 
     def holds(self, epoch: Epoch) -> bool:
-        """Whether that epoch is ours, under a valid lease, and not given up."""
+        """Whether this instance holds that epoch under a valid lease and has not given it up."""
 
     def refusal(self) -> NotPrimary:
-        """What to raise where we do not lead."""
+        """The exception to raise where this instance is not the primary."""
 
     def receive_epoch(self, epoch: Epoch) -> None:
-        """That epoch has been seen where it can be trusted."""
+        """Takes in an epoch from a trusted source."""
 
     def guard(self, epoch: Epoch) -> Guard | None:
-        """What in ZooKeeper says that this epoch is ours; None if it is not."""
+        """The proof in ZooKeeper that this instance holds the epoch; None if it does not."""
 
     def look_again(self) -> None:
-        """Something in ZooKeeper is not as it should be."""
+        """Has ZooKeeper read again, because something there is not as expected."""
 
 
 class Leadership:
-    """One term as the primary of one group. Given to ``on_elected``; it may be kept, and then says when it is over."""
+    """One term as the primary of one group. Passed to ``on_elected``; it may be kept, and asked later whether the term
+    still lasts."""
 
     def __init__(self, term: TermHolder, epoch: Epoch) -> None:
         self.epoch = epoch
-        """The fencing token: greater than that of every primary before. A store that remembers the highest one it has
-        seen can refuse a primary whose time is over; see ``zkrpc.SqlFence``."""
+        """The fencing token, greater than that of every earlier primary. A store that remembers the highest one it has
+        seen can refuse earlier primaries; see ``zkrpc.SqlFence``."""
         self._term = term
 
     def __repr__(self) -> str:
-        """Group, epoch, and whether it counts."""
+        """Group, epoch, and whether the term lasts."""
         return f"<Leadership {self.group} epoch={self.epoch} valid={self.is_valid}>"
 
     @property
@@ -93,16 +94,18 @@ class Leadership:
             raise self._term.refusal()
 
     def transaction(self) -> GuardedTransaction:
-        """Writes to ZooKeeper that happen only if no other primary has begun. Raises NotPrimary if this is over."""
+        """A transaction of writes to ZooKeeper that fails if another primary has begun. Raises NotPrimary if the term
+        is over."""
         self.check()
         return GuardedTransaction(self)
 
     def _commit(self, operations: list[Operation], timeout: float | None) -> list[str | Stat | None]:
-        """Behind two checks: that our candidate lives, and that nobody has claimed since or given our epoch up, which
-        would have changed the epoch's node. Whether we lead is asked again at the moment of sending.
+        """Commits the operations together with two checks: that our candidate exists, and that the epoch's node has not
+        changed, as it would by another claim or by giving up our epoch. ``check`` runs again right before the
+        transaction is sent.
 
-        Somebody may have written our own record into that node again, by hand; nothing was done then, and the next try
-        knows the version.
+        If an operator has written our own record into that node again, the transaction fails without effect, and the
+        next try has the new version.
         """
         term, version = self._term, None
         for left in reversed(range(_TRIES)):
@@ -124,8 +127,8 @@ class Leadership:
         raise AssertionError("unreachable")
 
     def _find_version(self, guard: Guard) -> int:
-        """The version at which the epoch's node has our epoch. Raises StaleEpoch or NotPrimary if it has not, or our
-        candidate is gone, and CoordinationError if it says nothing that can be read."""
+        """The version of the epoch's node with our epoch. Raises StaleEpoch or NotPrimary if it has another epoch or
+        our candidate is gone, and CoordinationError if it cannot be parsed."""
         term = self._term
         found = term.session.znodes.get(term.paths.epoch)
         try:
@@ -153,18 +156,18 @@ class Leadership:
 
 
 class GuardedTransaction:
-    """Collects writes and does all of them, or none if the epoch is over. Paths are relative to the chroot.
+    """Collects writes, and commits all of them, or none if the epoch is over. Paths are relative to the chroot.
 
     As a context manager it commits at the end, and does nothing if an exception left the block.
     """
 
     def __init__(self, leadership: Leadership) -> None:
         self.operations: list[Operation] = []
-        """What will be done, in this order."""
+        """The operations to commit, in this order."""
         self._leadership = leadership
 
     def __repr__(self) -> str:
-        """How much of what."""
+        """The leadership, and the number of operations."""
         return f"<GuardedTransaction {self._leadership!r} operations={len(self.operations)}>"
 
     def create(self, path: str, value: bytes = b"", *, ephemeral: bool = False, sequence: bool = False) -> None:
@@ -180,39 +183,39 @@ class GuardedTransaction:
         self.operations.append(Delete(path=path, version=version))
 
     def check(self, path: str, version: int = -1) -> None:
-        """Go on only if the node is there and at ``version`` (-1: at any)."""
+        """Require that the node exists, at ``version`` (-1: at any); otherwise the transaction fails."""
         self.operations.append(Check(path=path, version=version))
 
     def commit(self, *, timeout: float | None = None) -> list[str | Stat | None]:
-        """Does it all and returns each operation's result: a path, a Stat, or None.
+        """Commits all operations and returns each one's result: a path, a Stat, or None.
 
         Raises StaleEpoch if a later primary has begun, NotPrimary if this one has ended, what the first refused
-        operation raises alone (NodeExists, NodeMissing, VersionConflict), OutcomeUnknown if no answer came: read then
-        before you repeat it, and CoordinationError if it could not be done and nothing was.
+        operation raises alone (NodeExists, NodeMissing, VersionConflict), OutcomeUnknown if no answer came (read before
+        you repeat it), and CoordinationError if nothing was done for another reason.
         """
         self._leadership.check()
         return self._leadership._commit(self.operations, timeout)
 
     def __enter__(self) -> GuardedTransaction:
-        """Itself."""
+        """The transaction itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Commits, unless an exception is on its way."""
+        """Commits, unless an exception left the block."""
         if kind is None:
             self.commit()
 
 
 class Application(Protocol):
-    """What is told of being primary. Both may wait; what they raise is logged."""
+    """The hooks of an application. Both may wait; their exceptions are logged."""
 
     def on_elected(self, leadership: Leadership) -> None:
-        """Make ready to serve; raising, or taking too long, gives the term up."""
+        """Gets ready to serve. If it raises or takes too long, the term is given up."""
 
     def on_deposed(self, leadership: Leadership) -> None:
-        """Stop; must return soon, because the process is ended if it does not."""
+        """Stops serving. It must return soon, because otherwise the process is ended."""
 
 
 class HandlerHooks:
@@ -223,11 +226,11 @@ class HandlerHooks:
         self._deposed = _hook(handler, "on_deposed")
 
     def on_elected(self, leadership: Leadership) -> None:
-        """The handler's, with the leadership."""
+        """Calls the handler's ``on_elected``."""
         self._elected(leadership)
 
     def on_deposed(self, leadership: Leadership) -> None:
-        """The handler's, with the leadership if it takes one: with several groups it wants to know which."""
+        """Calls the handler's ``on_deposed``."""
         self._deposed(leadership)
 
 

@@ -1,4 +1,4 @@
-"""What a campaign tells of itself: which of its machine's orders are events to others, and how it stands. Pure."""
+"""The events and the status of a campaign, from its machine's effects and state. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from zkrpc.telemetry.status import ElectionStatus
 
 
 def event_of(effect: Effect, participant: Participant) -> ElectionEvent | None:
-    """What others are told of an order of that participant's machine; None if it concerns nobody else."""
+    """The event for an effect of that participant's machine; None if there is none for it."""
     service, group, instance = participant.paths.service, participant.paths.group, participant.instance
     match effect:
         case Elect(epoch=epoch):
@@ -60,8 +60,8 @@ def status_of(
     primary: PrimaryRecord | None,
     running: int,
 ) -> ElectionStatus:
-    """How a campaign stands: ``epoch`` is the one that it holds, ``running`` counts calls, ``now`` is in monotonic
-    seconds."""
+    """The state of a campaign as a value: ``epoch`` is the one that it holds, ``running`` counts calls, ``now`` is in
+    monotonic seconds."""
     return ElectionStatus(
         service=paths.service,
         group=paths.group,

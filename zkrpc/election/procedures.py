@@ -1,12 +1,13 @@
-"""The conversations with ZooKeeper: each one a generator that yields a request and is sent its answer.
+"""The procedures of an election: sequences of requests to ZooKeeper, each a generator that yields a request and is sent
+its answer.
 
-They know what to ask next; they refuse to know when to begin, what a result means for the application, and time. Any of
-them may be abandoned between two requests: nothing is remembered that a fresh start does not read again, except what
-the :class:`~zkrpc.election.candidate_state.CandidateState` holds. A refusal or a missing answer is thrown in as
-:class:`RequestFailed`; what a procedure does not handle ends it, and it is begun again later.
+They know the next request, but not when to begin, what a result means for the application, or the time. Any of them may
+be abandoned between two requests: everything is read again by the next start, except for what the
+:class:`~zkrpc.election.candidate_state.CandidateState` holds. A refusal or a missing answer is thrown in as
+:class:`RequestFailed`; a failure that a procedure does not handle ends it, and it is begun again later.
 
-Whose node is it? ``ephemeralOwner`` decides, never a name: a node that our earlier session made carries our name too,
-and belongs to nobody who is alive (kazoo's lock and Curator's latch each had two leaders over this, CURATOR-696).
+Whose node is it? ``ephemeralOwner`` decides, never a name: a node of our earlier session has our name, too, but is
+about to be deleted (kazoo's lock and Curator's latch each had two leaders over this, CURATOR-696).
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ _TRIES = 4
 
 
 class RequestFailed(Exception):
-    """Thrown into a procedure: the request has no answer, or was refused."""
+    """Thrown into a procedure when its request has no answer, or was refused."""
 
     def __init__(self, failure: RequestFailure) -> None:
         super().__init__(failure.value)
@@ -59,40 +60,41 @@ class RequestFailed(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Won:
-    """The primary's node is ours, with the epoch that we asked for."""
+    """The primary's node is ours, with the epoch that was claimed."""
 
     epoch: Epoch
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Queued:
-    """We wait, and watch what we wait for."""
+    """Our candidate is queued, with watches on what it waits for."""
 
     primary: PrimaryRecord | None = None
     for_heir: bool = False
-    """We could claim, but another was named: claim if it has not come in time."""
+    """A named heir goes first; claim if it has not claimed in time."""
     place: int = 0
-    """Nobody leads, and so many are before us: claim if none of them has in time. Safety does not rest on the queue."""
+    """The number of candidates before ours while there is no primary; claim if none of them has in time. Safety does
+    not depend on the queue."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Unfit:
-    """It is our turn, and we could not keep a lease."""
+    """It is our turn, but answers are too slow to keep a lease."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Contested:
-    """Something changed while we looked; look again, soon."""
+    """Something changed between the reads; they are to be repeated soon."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Resigned:
-    """Nothing of this election is ours."""
+    """No node of this election is ours any more."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Recorded:
-    """ZooKeeper has this line, or will never have it."""
+    """The line was written, or refused."""
 
     line: RecordHistory | RecordTrouble
 
@@ -101,14 +103,14 @@ Outcome: TypeAlias = Won | Queued | Contested | Unfit
 
 
 def campaign(candidacy: CandidateState) -> Procedure[Outcome]:
-    """Enrols if need be, and claims the epoch if it is our turn."""
+    """Creates our candidate if there is none, and claims the epoch if it is our turn."""
     if candidacy.candidate is not None:
         return (yield from _look_again(candidacy, candidacy.candidate))
     return (yield from _enrol(candidacy))
 
 
 def _enrol(candidacy: CandidateState) -> Procedure[Outcome]:
-    """What ``campaign`` does when no candidate of ours is known: step by step, as one depends on the other."""
+    """``campaign`` without a known candidate: one request after another, as each depends on the one before."""
     names = yield from _enrolled(candidacy)
     if candidacy.candidate is None:
         return Contested()
@@ -122,7 +124,8 @@ def _enrol(candidacy: CandidateState) -> Procedure[Outcome]:
 
 
 def _look_again(candidacy: CandidateState, candidate: str) -> Procedure[Outcome]:
-    """What ``campaign`` does when our candidate is known: it reads all at once, since somebody may be waiting."""
+    """``campaign`` with a known candidate: reads everything in one round trip, since calls may be waiting for a
+    primary."""
     paths = candidacy.participant.paths
     reads = (
         ListCandidates(paths.candidates),
@@ -135,7 +138,7 @@ def _look_again(candidacy: CandidateState, candidate: str) -> Procedure[Outcome]
     names = queue(_names(listed or ()))
     ours = [name for name in names if candidate_id_of(name) == candidacy.participant.candidate_id]
     if not candidacy.is_ours(own) or ours != [_name(candidate)]:
-        # Gone, or one too many: enrolling puts it in order.
+        # Our candidate is gone, or there are two: ``_enrol`` repairs both.
         candidacy.candidate = None
         return Contested()
     candidacy.enrolled_at = own.made_at
@@ -150,7 +153,7 @@ def _look_again(candidacy: CandidateState, candidate: str) -> Procedure[Outcome]
 
 
 def _enrolled(candidacy: CandidateState) -> Procedure[list[str]]:
-    """The queue; ``candidate_state.candidate`` is in it and ours, or None if it was not there a moment ago."""
+    """The queue. ``candidacy.candidate`` is in it and ours, or None if ours was only created now."""
     paths = candidacy.participant.paths
     candidacy.candidate = None
     listed = yield ListCandidates(paths.candidates)
@@ -177,7 +180,8 @@ def _enrolled(candidacy: CandidateState) -> Procedure[list[str]]:
 
 
 def _wait_for(candidacy: CandidateState, primary: Node, epoch: Node | None) -> Procedure[Outcome]:
-    """Somebody's primary node is there: a claim of ours that we had no answer to, a leftover of ours, or another's."""
+    """There is a primary's node: of our own claim that had no answer, of an earlier claim that was given up, or
+    another's."""
     record = PrimaryRecord.parse(primary.value)
     if record is not None:
         candidacy.note(record.epoch)
@@ -194,8 +198,8 @@ def _wait_for(candidacy: CandidateState, primary: Node, epoch: Node | None) -> P
 
 
 def _raise_epoch(candidacy: CandidateState, node: Node | None) -> Procedure[None]:
-    """Says so if we know of a higher epoch than ZooKeeper does. A node that is gone, or cannot be read, is for the one
-    who leads to see to."""
+    """Writes our highest known epoch into the epoch's node if that has a lower one. A node that is missing or cannot be
+    parsed is left to the primary."""
     record = candidacy.read(node)
     if node is None or record is None or record.epoch >= candidacy.highest:
         return
@@ -208,13 +212,13 @@ def _raise_epoch(candidacy: CandidateState, node: Node | None) -> Procedure[None
 
 
 def _claim_in_turn(candidacy: CandidateState, names: list[str]) -> Procedure[Outcome]:
-    """Nobody leads: read the epoch, and claim it if we are next."""
+    """There is no primary: reads the epoch, and claims the next one if it is our turn."""
     node, record = yield from _read_epoch(candidacy)
     return (yield from _claim_if_next(candidacy, names, node, record))
 
 
 def _claim_if_next(candidacy: CandidateState, names: list[str], node: Node, record: EpochRecord) -> Procedure[Outcome]:
-    """Claim, if we are first or the named heir."""
+    """Claims if our candidate is the first or the named heir, or those before it have had their time."""
     heir_waits = record.handed_over and record.heir in map(instance_of, names)
     named = record.heir if heir_waits and candidacy.patient else ""
     place = names.index(_name(candidacy.candidate))
@@ -226,8 +230,9 @@ def _claim_if_next(candidacy: CandidateState, names: list[str], node: Node, reco
 
 
 def _claim(candidacy: CandidateState, version: int) -> Procedure[Outcome]:
-    """One transaction. Its success is proof: the node was made in the session that asked, so it is ours. Whether it is
-    still there, and a watch on it, is for ``verify``, which costs nobody time: calls wait for what comes next."""
+    """Claims in one transaction. Its success proves that the primary's node is ours, as it was created in the session
+    that asked. ``verify`` checks later that it still exists, and watches it; that delays no call, as calls wait for the
+    synchronisation."""
     assert candidacy.candidate is not None
     epoch = candidacy.next_epoch()
     candidacy.pending = epoch
@@ -251,11 +256,12 @@ def _claim(candidacy: CandidateState, version: int) -> Procedure[Outcome]:
 
 
 def verify(candidacy: CandidateState, epoch: Epoch) -> Procedure[Reason | None]:
-    """Looks whether our candidate, the primary's node and the epoch are still ours, and watches all three; why the term
-    is over, if it is.
+    """Checks whether our candidate, the primary's node and the epoch are still ours, and watches all three. Returns why
+    the term is over, or None.
 
-    The epoch before the primary's node: if that is ours after it, nobody has claimed since, and the version found is
-    one that only we, or somebody by hand, can have left. Somebody who writes our record again changes nothing.
+    The epoch is read before the primary's node: if that is ours afterwards, there was no other claim in between, and
+    only this process or an operator can have written the version that was found. An operator who writes our record
+    again changes nothing.
     """
     assert candidacy.candidate is not None
     paths = candidacy.participant.paths
@@ -276,10 +282,11 @@ def verify(candidacy: CandidateState, epoch: Epoch) -> Procedure[Reason | None]:
 
 
 def resign(candidacy: CandidateState, *, heir: str, handed_over: bool) -> Procedure[Resigned]:
-    """Gives up whatever is ours: with one transaction if we know it all, step by step if that is refused.
+    """Deletes all nodes of ours: in one transaction if all are known, step by step if that is refused.
 
-    Step by step the candidates go first: a claim of ours that is still on its way fails without its candidate, so what
-    the reads after it show of the primary's node is final. Few steps: over a slow link each is somebody else's wait.
+    Step by step the candidates are deleted first: a claim of ours that is still on its way fails without its candidate,
+    so what later reads show of the primary's node is final. There are few steps, as over a slow link the successor
+    waits for each.
     """
     if candidacy.epoch_version is not None and candidacy.candidate is not None:
         known = candidacy.highest
@@ -310,7 +317,7 @@ def resign(candidacy: CandidateState, *, heir: str, handed_over: bool) -> Proced
 
 
 def record(request: RecordHistory | RecordTrouble) -> Procedure[Recorded]:
-    """Has one line written for people; given up if ZooKeeper refuses it, because nothing depends on it."""
+    """Writes one line for people. A refusal is ignored, because nothing depends on the line."""
     try:
         yield request
     except RequestFailed as failed:
@@ -322,11 +329,11 @@ def record(request: RecordHistory | RecordTrouble) -> Procedure[Recorded]:
 def _release(
     candidacy: CandidateState, epoch: Node | None, primary: Node | None, *, heir: str, handed_over: bool
 ) -> Procedure[bool]:
-    """Gives up the primary's node, if it was ours; whether there is nothing of ours left.
+    """Deletes the primary's node if it is ours. True if it is not ours any more.
 
-    The epoch was read before it: were that node to become another's after we looked at it, the epoch would have moved,
-    and the transaction fails. What the epoch's node should say whoever holds the primary's knows best, so one that is
-    gone or cannot be read is written anew.
+    The epoch was read before the primary's node: if another instance had claimed since, the epoch's version would have
+    changed, and the transaction fails. The holder of the primary's node knows the epoch, so an epoch's node that is
+    missing or cannot be parsed is written anew.
     """
     if not candidacy.is_ours(primary):
         return True
@@ -359,7 +366,7 @@ def _release_request(
 
 
 def _read_epoch(candidacy: CandidateState) -> Procedure[tuple[Node, EpochRecord]]:
-    """The epoch as it is; created if this is the group's first election, or somebody has deleted it."""
+    """Reads the epoch's node, and creates it if this is the group's first election or the node was deleted."""
     seen = yield ReadEpoch(candidacy.participant.paths.epoch)
     if seen is None:
         yield from _create_epoch(candidacy)
@@ -371,7 +378,7 @@ def _read_epoch(candidacy: CandidateState) -> Procedure[tuple[Node, EpochRecord]
 
 
 def _create_epoch(candidacy: CandidateState) -> Procedure[None]:
-    """With what we know, lest it be forgotten; or somebody else was faster."""
+    """Creates the epoch's node with the highest known epoch, unless another instance was faster."""
     try:
         yield CreateEpoch(candidacy.participant.paths.epoch, EpochRecord(epoch=candidacy.highest).dump())
     except RequestFailed as failed:
@@ -380,12 +387,12 @@ def _create_epoch(candidacy: CandidateState) -> Procedure[None]:
 
 
 def read_primary(candidacy: CandidateState) -> Procedure[Node | None]:
-    """The primary's node, watched."""
+    """Reads the primary's node and watches it."""
     return _node((yield ReadPrimary(candidacy.participant.paths.primary)))
 
 
 def delete_candidate(path: str) -> Procedure[None]:
-    """Deletes it, or finds it gone."""
+    """Deletes a candidate; one that is gone already is no failure."""
     try:
         yield DeleteCandidate(path)
     except RequestFailed as failed:

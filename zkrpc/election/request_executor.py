@@ -1,6 +1,6 @@
-"""Carries an election's requests to ZooKeeper, one at a time, and brings back each one's answer.
+"""Sends an election's requests to ZooKeeper, one at a time, and returns each one's answer.
 
-A shell: it knows what each request is in ZooKeeper's words; it refuses to know why it is asked. Every request ends in
+A shell: it translates each request into ZooKeeper's operations, and does not know what it is for. Every request ends in
 an answer or a :class:`~zkrpc.election.effects.RequestFailure`, within the session's request timeout.
 """
 
@@ -64,9 +64,9 @@ _HISTORY_ATTEMPTS = 4
 
 
 def attempt(session: Session, session_id: int, send: Callable[[], ElectionAnswer]) -> ElectionAnswer | RequestFailure:
-    """What ``send`` brings back, if it was asked and answered in the session ``session_id``.
+    """Calls ``send`` and returns its answer, if it was sent and answered in the session ``session_id``.
 
-    A request that reached another session of ours says nothing of this one: its outcome is unknown here.
+    If the session has been replaced meanwhile, the outcome in the earlier one is unknown.
     """
     if session.state is not SessionState.CONNECTED or session.session_id != session_id:
         return RequestFailure.NOT_SENT
@@ -81,14 +81,14 @@ def attempt(session: Session, session_id: int, send: Callable[[], ElectionAnswer
 
 
 class Asks(Protocol):
-    """Who carries requests for a campaign."""
+    """Sends requests for a campaign."""
 
     def ask(self, request: ElectionRequest, session_id: int) -> ElectionAnswer | RequestFailure:
         """The answer, or why there is none. ``session_id`` is the session that the request belongs to."""
 
 
 class RequestExecutor:
-    """Asks on behalf of one campaign. ``watch`` is set when something that a request asked to watch has changed."""
+    """Sends the requests of one campaign. ``watch`` is set when a node that a request watches has changed."""
 
     def __init__(self, session: Session, watch: Event, *, wall_clock: Callable[[], float] = time.time) -> None:
         self._session = session
@@ -122,11 +122,11 @@ class RequestExecutor:
                 stat = self._session.znodes.exists(path, self._watch)
                 if stat is None:
                     return None
-                # A candidate is never written to, so the time of its last change is that of its making.
+                # A candidate is never written to, so the time of its last change is that of its creation.
                 return Node(owner=stat.owner, version=stat.version, made_at=round(1000 * stat.modified_at))
 
     def _send_together(self, reads: tuple[Read, ...]) -> tuple[ElectionAnswer, ...]:
-        """Each in a greenlet of its own, which ends with its request; they send in the order in which they began."""
+        """Sends each read in a greenlet of its own; they send in the order in which they were started."""
         greenlets: list[gevent.Greenlet[..., Any]] = []
         for read in reads:
             greenlets.append(gevent.spawn(_caught, self._look, read, tuple(greenlets)))
@@ -137,8 +137,9 @@ class RequestExecutor:
         return tuple(answers)
 
     def _read_watched(self, path: str, before: Sequence[gevent.Greenlet[..., Any]]) -> Node | None:
-        """Only exists leaves a watch where there is no node, and only get tells the value. One after the other: whoever
-        is waited for finds no node, and then needs no second answer. What was to be read before has been by then."""
+        """Reads a node and watches it even if it is missing, which takes two requests: only exists sets a watch on a
+        missing node, and only get returns the value. In the urgent case, without a primary, the node is missing and
+        exists is enough. The value is read after the answers of the reads in ``before``."""
         if self._session.znodes.exists(path, self._watch) is None:
             return None
         gevent.joinall(before)
@@ -179,14 +180,16 @@ class RequestExecutor:
                 raise AssertionError(f"not a write: {request!r}")
 
     def _write_trouble(self, path: str, value: bytes) -> None:
-        """One that an earlier session of ours left goes with it; this one must not."""
+        """Creates the node anew, so that it belongs to this session: one that an earlier session left would be deleted
+        with that."""
         self._session.znodes.ensure_path(path.rpartition("/")[0])
         with suppress(NodeMissing):
             self._session.znodes.delete(path)
         self._session.znodes.create(path, value, ephemeral=True)
 
     def _record(self, line: RecordHistory) -> None:
-        """Predecessor and successor write at about the same time, so another version is tried again at once."""
+        """Writes a line of the history. Predecessor and successor write at about the same time, so a version conflict
+        is retried at once."""
         for left in reversed(range(_HISTORY_ATTEMPTS)):
             try:
                 return self._record_once(line)
@@ -208,7 +211,7 @@ class RequestExecutor:
 
 
 def _caught(look: Callable[..., Any], *subject: Any) -> Any:
-    """What ``look`` returns or raises: the hub would print what leaves a greenlet."""
+    """What ``look`` returns or raises; the hub would print an exception that ends a greenlet."""
     try:
         return look(*subject)
     except Exception as error:

@@ -1,6 +1,6 @@
 """Spreads a service's groups over its replicas: carries out what the placement machine of this replica decides.
 
-A shell: it watches who stands for election, hears who leads what, and asks for one hand-over at a time.
+A shell: it watches the candidates, takes in each group's primary, and asks for one hand-over at a time.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from zkrpc.zookeeper.session import Session
 log = logging.getLogger(__name__)
 
 _RETRY = 1.0
-"""Seconds until the candidates are looked for again when that failed."""
+"""Seconds until the candidates are listed again after a failure."""
 
 
 class Spreader:
-    """One replica's part. ``candidates`` is the path of the queue of any of the groups: a replica stands for all.
+    """The spreading of groups, as one replica does it. ``candidates`` is the path of any group's queue, as a replica is
+    a candidate in all.
 
     ``move`` is called with a group and an heir, and may wait. ``settle`` and ``probation`` are in seconds.
     """
@@ -49,7 +50,7 @@ class Spreader:
         self._driver: Driver[HandOver] = Driver(self._machine, self._obey, clock=clock, observe=self._observe)
 
     def __repr__(self) -> str:
-        """What the machine knows."""
+        """The machine's state."""
         return f"<Spreader {self._machine!r}>"
 
     def start(self) -> None:
@@ -58,11 +59,11 @@ class Spreader:
         self._driver.start()
 
     def close(self) -> None:
-        """Takes part no longer."""
+        """Stops taking part."""
         self._driver.kill()
 
     def receive_holder(self, group: str, holder: str | None) -> None:
-        """That instance leads the group now, or nobody."""
+        """Takes in the group's primary, None if it has none."""
         before = frozenset(self._machine.unfit)
         self._machine.receive_holder(group, holder, self._clock())
         for heir in self._machine.unfit - before:

@@ -1,11 +1,11 @@
-"""The states of an election and what leads from one to the next, as a table that the machine goes by.
+"""The states of an election and its transitions, as a table that the machine follows.
 
-The machine moves by naming a *trigger*. One for which its state has no entry cannot happen, so it is a fault of this
-program: ``after`` raises, and the state stays as it was. The groups of states below are what the rest of the election
-asks about.
+Each transition has a *trigger*. A trigger for which the current state has no entry is a bug in zkrpc: ``after`` raises,
+and the state stays as it was. The groups of states at the end are used by the other modules of the election.
 
 From CONFIRMING on the reasons to stop are: the lease ended; the session is another; our candidate, the primary's node
-or the epoch's is not as we left it; a higher epoch was seen; a hand-over or withdrawal. A lost connection is none.
+or the epoch's node was changed by others; a higher epoch was seen; a hand-over or withdrawal. A lost connection is not
+a reason to stop.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ class ElectionState(enum.Enum):
     """How far one group's election has come in this process."""
 
     IDLE = "idle"
-    """No wish to lead, nothing of ours there."""
+    """Not taking part, and without nodes in ZooKeeper."""
     ENROLLING = "enrolling"
-    """Our candidate's node is being made, or will be when others have had their turn."""
+    """The candidate's node is being created, or will be after a pause in favour of other candidates."""
     WAITING = "waiting"
     """In the queue, with watches set."""
     CLAIMING = "claiming"
-    """The transaction was sent."""
+    """The claim's transaction was sent."""
     CONFIRMING = "confirming"
-    """The epoch is ours, the lease not yet."""
+    """The epoch is won, and there is no lease yet."""
     SYNCHRONISING = "synchronising"
     """``on_elected`` runs."""
     PRIMARY = "primary"
     """Calls are served while the lease is valid."""
     DEPOSING = "deposing"
-    """The gate is shut, ``on_deposed`` runs."""
+    """Calls are refused, ``on_deposed`` runs."""
     RESIGNING = "resigning"
     """Our nodes are being deleted."""
     EXITING = "exiting"
@@ -43,7 +43,7 @@ class ElectionState(enum.Enum):
 
 
 class Trigger(enum.Enum):
-    """What moves an election from one state to another."""
+    """The inputs that move an election from one state to another."""
 
     WANTED = "the wish to lead"
     QUEUED = "a look that found another's turn"
@@ -61,7 +61,7 @@ class Trigger(enum.Enum):
 _S, _T = ElectionState, Trigger
 _FROM_THE_QUEUE: Mapping[Trigger, ElectionState] = {
     _T.QUEUED: _S.WAITING,
-    # A claim without an answer may be found to have been carried out in whatever state a later look was.
+    # A claim without an answer may turn out, at a later read and in any of these states, to have been carried out.
     _T.WON: _S.CONFIRMING,
     _T.STOP: _S.RESIGNING,
     _T.SESSION_CHANGED: _S.ENROLLING,
@@ -82,17 +82,17 @@ TABLE: Mapping[ElectionState, Mapping[Trigger, ElectionState]] = MappingProxyTyp
 )
 
 STANDING = (ElectionState.ENROLLING, ElectionState.WAITING, ElectionState.CLAIMING)
-"""We want to lead, and have no epoch that we know of."""
+"""The states of a candidate that has not won an epoch, as far as it knows."""
 HOLDING = (ElectionState.CONFIRMING, ElectionState.SYNCHRONISING, ElectionState.PRIMARY)
-"""An epoch is ours."""
+"""The states in which an epoch is held."""
 LEADING = (ElectionState.SYNCHRONISING, ElectionState.PRIMARY)
-"""The application has been told, so it must be told when it is over."""
+"""The states after ``on_elected`` has begun, which must be followed by ``on_deposed``."""
 WITHOUT_LEASE = (ElectionState.IDLE, ElectionState.ENROLLING, ElectionState.WAITING, ElectionState.EXITING)
-"""Nothing needs a lease."""
+"""The states that need no lease."""
 
 
 def after(state: ElectionState, trigger: Trigger) -> ElectionState:
-    """The state that follows. Raises LocalProtocolError if nothing can: that is a bug, and to be reported as one."""
+    """The state after a trigger. Raises LocalProtocolError if the table has no entry, which is a bug in zkrpc."""
     following = TABLE[state].get(trigger)
     if following is None:
         raise LocalProtocolError(f"{trigger.value} cannot come while {state.value}; this is a bug in zkrpc")
