@@ -1,9 +1,9 @@
 """One group's election, as this process takes part in it: carries out what the machine decides.
 
-A shell around :class:`~zkrpc.election.machine.ElectionMachine`. Its :class:`~zkrpc.driver.Driver` tells the machine of
-the session, of watches that fired and of time; each request is carried by an *errand* greenlet, one at a time;
-``on_elected`` and ``on_deposed`` have one of their own. Everything that the machine is told is followed by what it
-wants done, without waiting, so whatever greenlet told it, the order of its orders is kept.
+A shell around :class:`~zkrpc.election.machine.ElectionMachine`. Its :class:`~zkrpc.driver.Driver` passes changes of the
+session, watches that fired and timers to the machine; each request is sent by an *errand* greenlet, one at a time;
+``on_elected`` and ``on_deposed`` have greenlets of their own. After each input its effects are carried out without
+waiting, so their order is kept, whichever greenlet gave the input.
 
 Calls for the primary pass through its :class:`~zkrpc.election.primary.PrimaryGate`.
 """
@@ -64,10 +64,10 @@ _AT_REST = (ElectionState.IDLE, ElectionState.EXITING)
 
 
 class WatchedMembership(Membership, Protocol):
-    """Our place in the registry, and how to hear of its changes."""
+    """A membership whose changes can be watched."""
 
     def watch(self, event: Event) -> None:
-        """Has ``event`` set whenever something of this may have changed."""
+        """Sets ``event`` whenever the membership may have changed."""
 
     def unwatch(self, event: Event) -> None:
         """Ends ``watch``."""
@@ -77,10 +77,10 @@ class Campaign:
     """Takes part from ``start`` until ``withdraw``, while it is registered, as ``membership`` tells; always if that is
     None.
 
-    ``on_primary`` is told of every change of the group's primary, from whatever greenlet hears of it, and must not
-    wait. ``end_process`` ends the process with a status, without any clean-up. ``executor`` makes who carries the
-    requests, given the session and what to set when something watched has changed. ``observers`` are told of elections
-    and of who leads.
+    ``on_primary`` is called with every change of the group's primary, from any greenlet, and must not wait.
+    ``end_process`` ends the process with a status, without any clean-up. ``executor`` makes the object that sends
+    requests, from the session and the event to set when a watch fires. ``observers`` receive the events of the
+    election.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Campaign:
         self.paths = participant.paths
         self._name = f"{self.paths.service}/{self.paths.group}"
         self.primary: PrimaryRecord | None = None
-        """Who leads, as far as we know."""
+        """The group's primary, as far as is known."""
         self._lease_keeper = lease_keeper
         self._application = application
         self._finish_timeout = config.finish_timeout
@@ -120,7 +120,7 @@ class Campaign:
             rng=(rng or random.Random()).random,
         )
         self.gate = PrimaryGate(self._machine, clock)
-        """Where the group's calls go in and out."""
+        """The gate through which the group's calls pass."""
         self._driver: Driver[Effect] = Driver(
             self._machine, self._obey, clock=clock, observe=self._observe, settled=self._show
         )
@@ -137,21 +137,21 @@ class Campaign:
         self._greenlets: dict[str, gevent.Greenlet[..., None]] = {}
 
     def __repr__(self) -> str:
-        """What the machine knows, and the calls that run."""
+        """The machine's state, and the calls that run."""
         return f"<Campaign {self._machine!r} {self.gate!r}>"
 
     @property
     def state(self) -> ElectionState:
-        """Where the machine is."""
+        """The machine's state."""
         return self._machine.state
 
     @property
     def leadership(self) -> Leadership | None:
-        """Our term, if we serve one."""
+        """Our term, while this instance serves as the primary."""
         return self._leadership if self.state is ElectionState.PRIMARY else None
 
     def status(self) -> ElectionStatus:
-        """Where it stands at this moment, and who leads as far as we know."""
+        """The state of the election at this moment, as this instance knows it."""
         now = self._clock()
         return status_of(
             self.paths,
@@ -174,7 +174,8 @@ class Campaign:
         self._driver.start()
 
     def step_down(self, heir: str = "") -> None:
-        """If we lead: finishes the calls that run, stops, and hands over, to ``heir`` if that instance is a candidate.
+        """If this instance is the primary: finishes the calls that run, stops, and hands over, to ``heir`` if that
+        instance is a candidate.
 
         Returns when the hand-over has begun; it takes no timeout.
         """
@@ -190,8 +191,8 @@ class Campaign:
         self._driver.carry_out()
 
     def begin_withdrawal(self, finish_timeout: float = 0.0) -> None:
-        """Hands over what is ours and takes part no longer; returns when that has begun. The calls that run have
-        ``finish_timeout`` seconds to end before, or the config's if those are more."""
+        """Hands over and stops taking part; returns when that has begun. Before that, the calls that run have
+        ``finish_timeout`` seconds to end, or the config's if that is longer."""
         self._wanted = False
         self.gate.close()
         self.gate.wait_until(lambda: not self.gate.running, max(finish_timeout, self._finish_timeout))
@@ -199,7 +200,8 @@ class Campaign:
         self._driver.carry_out()
 
     def wait_withdrawn(self, timeout: float) -> bool:
-        """Waits until nothing of the election is ours; False if the time ran out before. It goes on even then."""
+        """Waits until no node of the election is ours; False if the time ran out before. The withdrawal goes on even
+        then."""
         return self.gate.wait_until(lambda: self.state in _AT_REST, timeout)
 
     def close(self) -> None:
@@ -215,11 +217,13 @@ class Campaign:
         self.gate.close()
 
     def holds(self, epoch: Epoch) -> bool:
-        """True while that epoch is ours, the lease is valid, and nothing has ended the term but our own wish."""
+        """True while this instance holds that epoch under a valid lease, and the term has not ended, unless by stepping
+        down on purpose."""
         return not self._driver.closing and self.session.home.in_process and self.gate.holds(epoch)
 
     def guard(self, epoch: Epoch) -> Guard | None:
-        """What in ZooKeeper says that this epoch is ours; None if it is not, or if nothing is known of it yet."""
+        """The proof in ZooKeeper that this instance holds the epoch; None if it does not, or its candidate is not
+        known."""
         candidacy = self._machine.candidacy
         if not self.holds(epoch) or candidacy.candidate is None:
             return None
@@ -243,16 +247,16 @@ class Campaign:
         )
 
     def receive_epoch(self, epoch: Epoch) -> None:
-        """A store, which is trusted, has seen that epoch."""
+        """Takes in an epoch from a trusted source, such as a store."""
         self._highest = max(self._highest, epoch)
         self._machine.receive_epoch(epoch, self._clock())
         self._driver.carry_out()
 
     def look_again(self) -> None:
-        """Somebody who need not be trusted speaks of an epoch that we have not heard of: look in ZooKeeper."""
+        """Has ZooKeeper read again, because an untrusted source named an unknown epoch."""
         self._driver.changed.set()
 
-    # -- what the machine is told in each turn ---------------------------------------------------
+    # -- the machine's inputs in each turn ---------------------------------------------------
 
     def _observe(self, changed: bool) -> float | None:
         self._note_session()
@@ -262,7 +266,8 @@ class Campaign:
         return self._eligibility.next_timer()
 
     def _note_session(self) -> None:
-        """Tells the machine of each connection once, also of one that came and went unseen: its watches are gone."""
+        """Passes each connection to the machine once, even if the loss before it went unseen, as the earlier watches
+        are gone."""
         session = self.session
         connected = session.state is SessionState.CONNECTED
         connection = (session.session_id, session.connected_at) if connected else None
@@ -289,17 +294,17 @@ class Campaign:
             )
             self._machine.withdraw(self._clock(), Reason.UNLISTED)
 
-    # -- what it wants done ----------------------------------------------------------------------
+    # -- the machine's effects ----------------------------------------------------------------------
 
     def _show(self) -> None:
-        """Lets those who wait for another state see it, and people what fails."""
+        """Wakes those who wait for another state, and logs failures."""
         if self.state is not self._shown:
             self._shown = self.state
             self.gate.turn()
         self._announcer.hear(self._machine.conversation.failure)
 
     def _obey(self, effect: Effect) -> None:
-        """Without waiting."""
+        """Carries out one effect, without waiting."""
         if isinstance(effect, ElectionRequest):
             self._spawn("errand", self._ask, effect, self._session_id)
             return
@@ -343,7 +348,7 @@ class Campaign:
         self._machine.receive_lease(lease, self._clock())
         self._driver.carry_out()
 
-    # -- what may wait ---------------------------------------------------------------------------
+    # -- greenlets, which may wait ---------------------------------------------------------------------------
 
     def _ask(self, request: ElectionRequest, session_id: int) -> None:
         answer = self._executor.ask(request, session_id)
@@ -380,7 +385,8 @@ def run_hook(
 ) -> str | None:
     """Calls one of the application's hooks and says why it failed; None if it did not. ``of`` is the group, for people.
 
-    ``believe`` is told of a later epoch, if that is why: a store then knows of a later primary than ZooKeeper does.
+    ``believe`` is called with the later epoch of a StaleEpoch: a store then knows of a later primary than ZooKeeper
+    does.
     """
     try:
         hook(leadership)

@@ -1,8 +1,8 @@
-"""What a candidate knows from one conversation with ZooKeeper to the next, and when it stands back or looks again.
+"""What a candidate keeps from one conversation with ZooKeeper to the next, and when it stands back or reads again.
 
-It decides which node is ours and which epoch comes next, how long to stay out of the queue after a failure, when to
-look again although nobody told us of a change, and whether this instance may stand at all. It asks nothing of anybody;
-what it knows of time it is told.
+This module decides which node is ours and which epoch comes next, how long to stay out of the queue after a failure,
+when to read again although no watch fired, and whether this instance may be a candidate at all. Pure: it sends no
+requests, and is given the time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from zkrpc.policies.backoff import Backoff
 from zkrpc.registry.formats import PrimaryRecord
 
 _CLOCKED_EPOCH = 10**12
-"""Epochs from here on are times in milliseconds since 1970. An election below it was begun by a version that counted
+"""Epochs from here on are times in milliseconds since 1970. An election below that was begun by a version that counted
 from 1, and goes on counting by one."""
 _REMEDY = "nobody can be elected until somebody deletes that node or puts it right"
 
@@ -51,48 +51,49 @@ class CandidateState:
     participant: Participant
     session_id: int = 0
     candidate: str | None = None
-    """The path of our candidate in this session, as far as we know."""
+    """The path of our candidate in this session, as far as is known."""
     pending: Epoch | None = None
-    """The epoch last asked for and not given up since: the only one that a read may show to be ours."""
+    """The epoch that was claimed last and not given up since: the only one that a read may show to be ours."""
     enrolled_at: int = 0
-    """Milliseconds since 1970, by ZooKeeper's clock, at which that candidate was made."""
+    """Milliseconds since 1970, by ZooKeeper's clock, at which our candidate was created."""
     epoch_version: int | None = None
-    """The epoch node's version as our successful claim left it, or as we found it since, with our epoch in it."""
+    """The epoch node's version with our epoch in it: from our successful claim, or as it was read since."""
     highest: Epoch = NO_EPOCH
-    """No epoch at or below this is asked for: somebody has seen it, even if ZooKeeper has lost it."""
+    """The highest epoch that is known to have been used, even if ZooKeeper has lost it. Claims are above it."""
     patient: bool = True
-    """Whether to let a named heir go first; False once it has had its time."""
+    """Whether a named heir goes first; False once it has had its time."""
     polite: bool = True
-    """Whether to let those before us in the queue go first; False once they have had their time."""
+    """Whether the candidates before ours go first; False once they have had their time."""
     slow: bool = False
-    """Whether the last answer took longer than a heartbeat may: who cannot keep a lease must not claim."""
+    """Whether the last answer took longer than a heartbeat may. If so there would be no lease, so this instance must
+    not claim."""
 
     def is_ours(self, node: Node | None) -> bool:
-        """True if the node lives with our session."""
+        """True if our session owns the node."""
         return node is not None and node.owner == self.session_id != 0
 
     def primary_record(self, epoch: Epoch) -> PrimaryRecord:
-        """What we write into the primary's node."""
+        """Our record for the primary's node."""
         return PrimaryRecord(epoch=epoch, instance=self.participant.instance, endpoint=self.participant.endpoint)
 
     def note(self, epoch: Epoch) -> None:
-        """Remembers an epoch that somebody has seen, if it can be one."""
+        """Remembers an epoch that was seen, if it is plausible."""
         if epoch < INCREDIBLE_EPOCH:
             self.highest = max(self.highest, epoch)
 
     def next_epoch(self) -> Epoch:
-        """What to ask for: more than anybody is known to have seen, and than the time at which our candidate was made.
+        """The epoch to claim: above every epoch that is known, and above the time at which our candidate was created.
 
-        The time is for those that nobody alive, no store and no node can tell of any more. Every way to lose an epoch,
-        from a deleted node to a ZooKeeper that came back empty, loses the candidates too, so ours is younger than it.
+        The time covers epochs of which no process, store or node knows any more. Every loss of an epoch, from a deleted
+        node to a ZooKeeper that came back empty, also loses the candidates, so ours was created after that epoch.
         """
         counts_from_clock = self.highest == NO_EPOCH or self.highest >= _CLOCKED_EPOCH
         floor = self.enrolled_at if counts_from_clock and self.enrolled_at < INCREDIBLE_EPOCH else NO_EPOCH
         return max(self.highest, floor) + 1
 
     def read_or_refuse(self, node: Node) -> EpochRecord:
-        """What the epoch's node says; it is remembered. Raises RemoteProtocolError, for people to read, if that is
-        nothing from which an election could go on."""
+        """Parses the epoch's node, and remembers the epoch. Raises RemoteProtocolError, with a text for people, if it
+        cannot be parsed or is not plausible."""
         try:
             record = EpochRecord.parse_credible(node.value)
         except RemoteProtocolError as error:
@@ -101,15 +102,16 @@ class CandidateState:
         return record
 
     def read(self, node: Node | None) -> EpochRecord | None:
-        """What the epoch's node says, remembered; None if it is not there, or not fit to be read."""
+        """Like :meth:`read_or_refuse`, but returns None for a node that is missing or cannot be used."""
         try:
             return None if node is None else self.read_or_refuse(node)
         except RemoteProtocolError:
             return None
 
 
-# Others in the queue go first anyway. After a hand-over they are busy electing, and somebody who enrols is in their
-# way. The longest are short enough that a service whose instances all were sick has a primary soon after they are well.
+# Others in the queue go first anyway. After a hand-over an instance that enrols at once would only disturb the election
+# that is going on. The longest pauses are short enough that a service whose instances all failed has a primary soon
+# after they have recovered.
 _PAUSES = {
     Reason.SYNCHRONISATION_FAILED: Backoff(first=1.0, longest=6.0),
     Reason.NO_LEASE: Backoff(first=1.0, longest=5.0),
@@ -119,83 +121,84 @@ _PAUSES = {
 
 
 class CandidacyBackoff:
-    """How long an instance stays out of the queue after it gave something up, so that others go first.
+    """How long an instance stays out of the queue after it gave up a term or a claim, so that others go first.
 
-    The longer, the more often in a row it has failed at the same thing; one success, and the next failure is a first
-    one. ``rng`` gives floats in [0, 1).
+    The pause grows with each failure in a row for the same reason, and starts anew after a success. ``rng`` gives
+    floats in [0, 1).
     """
 
     def __init__(self, rng: Callable[[], float]) -> None:
         self.until: float | None = None
-        """When it is over; None if there is none."""
+        """When the pause is over; None if there is none."""
         self._rng = rng
         self._failures: Counter[Reason] = Counter()
 
     def __repr__(self) -> str:
-        """Until when, and how often in a row each reason has come."""
+        """The end of the pause, and how often in a row each reason occurred."""
         failures = {reason.value: times for reason, times in self._failures.items()}
         return f"<CandidacyBackoff until={self.until} {failures}>"
 
     def begin(self, reason: Reason, now: float) -> None:
-        """Stays out of the queue from now on, if something given up for this reason calls for it."""
+        """Begins a pause after giving up for this reason, if the reason has one."""
         pause = _PAUSES.get(reason)
         if pause is not None:
             self.until = now + pause.bound(self._failures[reason]) * (0.5 + 0.5 * self._rng())
             self._failures[reason] += 1
 
     def times(self, reason: Reason) -> int:
-        """How often in a row it was this reason."""
+        """How often in a row this reason occurred."""
         return self._failures[reason]
 
     def forgive(self, reason: Reason) -> None:
-        """Ends the row of failures for this reason: the next one counts as the first."""
+        """Resets the count for this reason: the next failure counts as the first."""
         del self._failures[reason]
 
     def lasts(self, now: float) -> bool:
-        """Whether to stay out of the queue."""
+        """Whether the pause still lasts."""
         return self.until is not None and now < self.until
 
     def handle_timer(self, now: float) -> None:
-        """Forgets what is over, so that nobody is woken for it again."""
+        """Forgets a pause that is over, so that its timer does not fire again."""
         if not self.lasts(now):
             self.until = None
 
 
-# Seconds that a named heir may take to come and claim.
+# Seconds that a named heir may take to claim.
 _HEIR_GRACE = 1.0
-# Of the time that those before us have to claim: what each of them adds, so that not all lose patience together.
+# How much each candidate before ours adds to the time to wait, as a part of it, so that not all candidates claim at
+# once.
 _TURN = 0.25
 
 
 class LookTimer:
-    """When a candidate, or a primary, looks again although nobody told it that something has changed.
+    """When a candidate, or a primary, reads again although no watch has fired.
 
-    Once in a while in any case, as an audit; and while nobody leads and it is another's turn, when that one has had its
-    time. ``audit_interval`` is in seconds; ``rng`` gives floats in [0, 1).
+    That is once in a while, as an audit; and while there is no primary and it is another candidate's turn, when that
+    one has had its time. ``audit_interval`` is in seconds; ``rng`` gives floats in [0, 1).
     """
 
     def __init__(self, audit_interval: float, rng: Callable[[], float]) -> None:
         self.at: float | None = None
-        """When to look; None if there is nothing to look at."""
+        """When to read again; None if there is nothing to read."""
         self._audit_interval = audit_interval
         self._rng = rng
         self._awaits_turn = False
 
     def __repr__(self) -> str:
-        """When to look, and whether another's turn is waited for."""
+        """When to read again, and whether it waits for another candidate's turn."""
         return f"<LookTimer at={self.at} awaits_turn={self._awaits_turn}>"
 
     def begin(self, now: float) -> None:
-        """A look has begun; the next one is an audit, unless ``wait`` sets an earlier time."""
+        """A read has begun; the next one is an audit, unless ``wait`` sets an earlier time."""
         self.at = now + self._audit_interval * (0.8 + 0.4 * self._rng())
 
     def end(self) -> None:
-        """Nothing is to be looked at until ``begin``."""
+        """Nothing is to be read until ``begin``."""
         self.at = None
 
     def wait(self, candidacy: CandidateState, now: float, *, for_heir: bool, place: int, patience: float) -> None:
-        """Says for whom we wait: for the named heir, or for the ``place`` candidates before us, who have ``patience``
-        seconds to claim; or, with neither, for the primary to go, after which those before us have all that time."""
+        """Sets what is waited for: the named heir; or the ``place`` candidates before ours, which have ``patience``
+        seconds to claim; or, with neither, the end of the primary, after which those candidates have all that time."""
         candidacy.patient = candidacy.patient or not for_heir
         candidacy.polite = True
         self._awaits_turn = place > 0 and not for_heir
@@ -205,7 +208,7 @@ class LookTimer:
             self.at = now + patience * (1 + _TURN * place)
 
     def is_over(self, candidacy: CandidateState, now: float) -> bool:
-        """Whether it is time to look. If so, we no longer let those go first for whom we waited."""
+        """Whether it is time to read again. If so, those that were waited for no longer go first."""
         if self.at is None or now < self.at:
             return False
         self.at = None
@@ -215,23 +218,24 @@ class LookTimer:
 
 
 _MISSING_GRACE = 2.0
-"""Seconds that our node may be missing without anybody else's being there: somebody deleted it, and it comes back."""
+"""Seconds for which our registration may be missing without a conflict: if it was deleted by hand, it comes back."""
 
 
 class Membership(Protocol):
-    """Our place in the registry, as a campaign sees it."""
+    """The registration of this instance, as a campaign uses it."""
 
     @property
     def registered_in(self) -> int | None:
-        """The session that our node lives with; None while it is not there."""
+        """The id of the session that owns the registered node; None while there is none."""
 
     @property
     def conflict(self) -> str | None:
-        """Who holds our node, while somebody else does."""
+        """A description of the holder of our node, while that is another session."""
 
 
 class Eligibility:
-    """Whether to stand now: only an instance that callers find in the registry can serve them."""
+    """Whether this instance may be a candidate: only while it is registered, as callers find a primary through the
+    registry."""
 
     def __init__(self) -> None:
         self.may_stand = False
@@ -239,15 +243,15 @@ class Eligibility:
         self._missing_since: float | None = None
 
     def __repr__(self) -> str:
-        """Whether it may, and since when our node has been missing."""
+        """Whether it may be a candidate, and since when its registration has been missing."""
         return f"<Eligibility may_stand={self.may_stand} missing_since={self._missing_since}>"
 
     def observe(self, membership: Membership, session_id: int | None, now: float) -> None:
-        """Takes in what the registry says of us, while we have this session.
+        """Takes in the state of the registration, and the session that is connected, if any.
 
-        After a new session we must be registered anew, and a node that somebody else holds ends it at once. Without a
-        session nothing new is known and ``may_stand`` stays; a node that is missing cannot come back then, so its time
-        begins anew afterwards.
+        A new session needs a new registration, and a conflict ends ``may_stand`` at once. Without a session nothing new
+        is known and ``may_stand`` stays; a node that is missing cannot come back then, so its time begins anew
+        afterwards.
         """
         if session_id is None:
             self._missing_since = None

@@ -1,6 +1,7 @@
-"""Runs one procedure at a time: hands its requests out, its answers in, and begins again later what failed.
+"""Runs one procedure at a time: emits its requests, passes in their answers, and pauses after a failure before the next
+begins.
 
-It knows whether there is a connection and what is still unanswered; it knows nothing of what is being said.
+It knows whether there is a connection and an outstanding request, and nothing of the requests' contents.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ _QUICK_REPEATS = 3
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Finished:
-    """A procedure ended, and returned this."""
+    """A procedure has ended, and returned ``value``."""
 
     value: Any
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Failed:
-    """A procedure was broken off by a failure; what it was to find out is not known."""
+    """A procedure was ended by a failure, without a result."""
 
     reason: str
 
@@ -49,7 +50,8 @@ class Conversation:
         self._retry_at: float | None = None
 
     def __repr__(self) -> str:
-        """Whether there is a connection, whether a request is out, and how many failures in a row there were."""
+        """Whether there is a connection, whether a request is outstanding, and how many failures in a row there
+        were."""
         return f"<Conversation connected={self.connected} unanswered={self._unanswered} failures={self._failures}>"
 
     def connect(self) -> None:
@@ -58,7 +60,8 @@ class Conversation:
         self._retry_at = None
 
     def disconnect(self) -> None:
-        """There is no connection: nothing begins. A request that is out will still be answered, maybe by a failure."""
+        """There is no connection, so no procedure begins. An outstanding request will still be answered, maybe by a
+        failure."""
         self.connected = False
 
     def is_free(self, now: float) -> bool:
@@ -67,45 +70,46 @@ class Conversation:
         return self.connected and self._procedure is None and not self._unanswered and not paused
 
     def next_timer(self) -> float | None:
-        """When it will be free again after a pause."""
+        """When the pause ends."""
         return self._retry_at if self.connected and not self._unanswered else None
 
     def handle_timer(self, now: float) -> None:
-        """Ends the pause when it is over, whether or not there is anything to begin."""
+        """Ends the pause when it is over, whether or not a procedure is due."""
         if self._retry_at is not None and now >= self._retry_at:
             self._retry_at = None
 
     def asked_for(self, now: float) -> float:
-        """Seconds since the request that is out was made. Raises LocalProtocolError if none is."""
+        """Seconds since the outstanding request was made. Raises LocalProtocolError if there is none."""
         self._require_request()
         return now - self._asked_at
 
     def begin(self, procedure: Procedure[Any], now: float) -> None:
-        """Starts a procedure; it must ask for something before it returns."""
+        """Starts a procedure, which must yield a request before it returns."""
         self._procedure = procedure
         self._retry_at = None
         self._ask(next(procedure), now)
 
     def abandon(self) -> None:
-        """Ends the procedure; the answer to its last request will be thrown away."""
+        """Ends the procedure; the answer to its last request will be ignored."""
         if self._procedure is not None:
             self._procedure.close()
             self._procedure = None
 
     def pause_if_repeated(self, now: float) -> None:
-        """What was looked at changed in the meantime. After a few times in a row, the next look waits."""
+        """Something changed between the reads of a procedure. After a few times in a row, the next procedure has to
+        wait."""
         self._repeats += 1
         if self._repeats > _QUICK_REPEATS:
             self._back_off(now)
 
     def pause(self, now: float, seconds: float) -> None:
-        """Begins nothing for this long, less a random part of up to a half."""
+        """Begins no procedure for this long, less a random part of up to a half."""
         self._retry_at = now + seconds * (0.5 + 0.5 * self._rng())
 
     def receive_answer(self, answer: ElectionAnswer | RequestFailure, now: float) -> Finished | Failed | None:
-        """Goes on with the answer; what the procedure came to, if that was the last.
+        """Passes the answer to the procedure; returns its outcome if it has ended.
 
-        Raises LocalProtocolError if no request is out.
+        Raises LocalProtocolError if there is no outstanding request.
         """
         self._require_request()
         self._unanswered = False
@@ -128,7 +132,7 @@ class Conversation:
         return None
 
     def settle(self) -> None:
-        """A procedure has found things in order: the next failure counts as the first in a row."""
+        """A procedure has succeeded: the next failure counts as the first in a row."""
         self._failures = self._repeats = 0
         self.failure = None
 

@@ -1,6 +1,7 @@
-"""All that one instance stands for: a campaign for each of a service's groups, and their spreading over the replicas.
+"""All elections of one instance: a campaign for each of a service's groups, and the spreading of groups over the
+replicas.
 
-It owns the campaigns and ends them together; what each of them does it leaves to them.
+This module starts the campaigns and ends them together; each campaign runs by itself.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from zkrpc.telemetry.status import ElectionStatus
 from zkrpc.zookeeper.session import Session
 
 _FINISH_SHARE = 0.8
-"""Of the time for a withdrawal, what the calls that run may take; the rest is for telling ZooKeeper."""
+"""The part of a withdrawal's time that running calls may take; the rest is for the requests to ZooKeeper."""
 
 
 class Elections:
     """The elections of a service's groups, as one instance takes part in them.
 
-    A service without primary-only methods has none, and then nothing here does anything. Raises ConfigError if the
+    A service without primary-only methods has none, and then no method here has an effect. Raises ConfigError if the
     handler's marks, its hooks and the declared groups do not go together.
     """
 
@@ -47,15 +48,15 @@ class Elections:
         observers: Iterable[Observer] = (),
     ) -> None:
         self.observers = gather(observers)
-        """Told of elections and of who leads."""
+        """Receive the events of the elections."""
         marks = find_marks(interface, handler)
         self.methods = tuple(marks)
         """The names of the primary-only methods."""
         self.groups = groups_of(marks.values(), groups)
         self.campaigns: dict[str, Campaign] = {}
-        """Each group's, from ``stand`` on."""
+        """The campaign of each group, from ``stand`` on."""
         self.interceptors: tuple[Interceptor[ServerCall], ...] = ()
-        """What stands in front of the handler."""
+        """The interceptors for the server's handler."""
         self.service = ""
         if marks:
             self.interceptors = (Primacy(marks, self.campaigns, patience=config.elected_timeout),)
@@ -66,7 +67,7 @@ class Elections:
         self._leaving: gevent.Greenlet[..., None] | None = None
 
     def __repr__(self) -> str:
-        """Who leads what here."""
+        """The number of groups, and those of which this instance is the primary."""
         leading = [group for group, campaign in self.campaigns.items() if campaign.leadership is not None]
         return f"<Elections groups={len(self.groups)} leading={leading}>"
 
@@ -78,8 +79,8 @@ class Elections:
         instance: Instance,
         membership: WatchedMembership,
     ) -> None:
-        """Takes part while it is listed, which may take its time and may end: callers reach a primary by its
-        registration, so one that is not there would lead and serve nobody.
+        """Takes part in all elections while the instance is registered, which may begin later and may end: callers find
+        a primary through its registration, so one that is not registered would get no calls.
 
         Raises ConfigError for a service that cannot be a node's name.
         """
@@ -100,7 +101,7 @@ class Elections:
                 observers=self.observers,
             )
         if len(self.groups) > 1:
-            # Everybody stands for every group, so the queue of one of them tells who is there.
+            # Every replica is a candidate for every group, so the queue of one group lists all replicas.
             some = ElectionPaths(service, self.groups[0]).candidates
             self._spreader = Spreader(
                 session, some, instance.id, self._move, settle=config.settle, probation=2 * config.elected_timeout
@@ -112,15 +113,15 @@ class Elections:
             campaign.start()
 
     def status(self) -> tuple[ElectionStatus, ...]:
-        """Where each group's election stands at this moment, in the order of the groups; empty before ``stand``."""
+        """The state of each group's election at this moment, in the order of the groups; empty before ``stand``."""
         return tuple(campaign.status() for campaign in self.campaigns.values())
 
     def withdraw(self, timeout: float) -> bool:
-        """Hands over whatever is led here and stands no longer; True once that is done, False if the time ran out.
+        """Hands over all groups and stops taking part; True once that is done, False if the time ran out.
 
-        Most of the time may go by with waiting for the calls that run here, as only a primary can finish them.
+        Most of the time may be spent on waiting for the calls that run here, as only the primary can finish them.
 
-        Even then it goes on, until ``close``.
+        After a False the withdrawal goes on, until ``close``.
         """
         if self._spreader is not None:
             self._spreader.close()
@@ -131,7 +132,7 @@ class Elections:
         return all(wait(max(0.0, give_up_at - time.monotonic())) for wait in waits)
 
     def close(self) -> None:
-        """Ends everything at once; what is ours stays for as long as the session does."""
+        """Ends all campaigns at once; our nodes stay until the session ends."""
         if self._spreader is not None:
             self._spreader.close()
         if self._leaving is not None:
@@ -140,7 +141,7 @@ class Elections:
             campaign.close()
 
     def _begin_withdrawal(self, finish_timeout: float) -> None:
-        # All at once: each of them waits for its own calls.
+        # Concurrently, as each campaign waits for its own calls.
         gevent.joinall(
             [gevent.spawn(campaign.begin_withdrawal, finish_timeout) for campaign in self.campaigns.values()]
         )

@@ -1,8 +1,9 @@
-"""What people are told of an election: who led, who could not lead and why, and what keeps it from going on.
+"""Information on an election for people: the former primaries, the instances that could not lead and why, and what
+keeps the election from going on.
 
-Nothing is decided by any of it, and everything else comes first. Times are wall-clock times, because people compare
-them with their logs. What is read is untrusted, and lists are bounded, because each is one small node: a value that
-cannot be read is begun anew.
+No decision depends on it, and all other requests come first. Times are wall-clock times, because people compare them
+with their logs. Values read from ZooKeeper are untrusted, and lists are bounded, because each is one small node: a
+value that cannot be parsed is replaced.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from zkrpc.registry.formats import PrimaryRecord, load_object
 log = logging.getLogger(__name__)
 
 LENGTH = 32
-"""Entries kept."""
+"""The number of entries that are kept."""
 _MAX_HISTORY = 64 * 1024
 _MAX_TROUBLE = 4096
 _MAX_TEXT = 300
@@ -50,7 +51,8 @@ class Term:
     began_at: float
     """Wall-clock seconds since 1970."""
     ended_at: float | None = None
-    """None while it lasts. For a primary that could not say so itself: when its successor began."""
+    """None while the term lasts. For a primary that could not record its end itself, this is when its successor
+    began."""
     reason: str = ""
     """Why it ended."""
 
@@ -66,7 +68,7 @@ def read_history(value: bytes) -> list[Term]:
 
 
 def record_began(value: bytes, record: PrimaryRecord, at: float) -> bytes:
-    """``record``'s term has begun; terms of lower epochs that are open ended at the latest now."""
+    """Adds the beginning of ``record``'s term; open terms of lower epochs are marked as ended now."""
     terms = [_closed(term, at, _UNSAID) if term.epoch < record.epoch else term for term in read_history(value)]
     if all(term.epoch != record.epoch for term in terms):
         terms.append(
@@ -76,7 +78,7 @@ def record_began(value: bytes, record: PrimaryRecord, at: float) -> bytes:
 
 
 def record_ended(value: bytes, record: PrimaryRecord, reason: str, at: float) -> bytes:
-    """``record``'s term has ended; what its own primary says replaces what its successor guessed."""
+    """Adds the end of ``record``'s term; its own primary's reason replaces the one that its successor assumed."""
     terms = read_history(value)
     known = [term for term in terms if term.epoch == record.epoch]
     if not known:
@@ -96,7 +98,7 @@ def _dump(terms: list[Term]) -> bytes:
 
 
 def _is_time(number: Any) -> bool:
-    """Whether it is a number that can be written as JSON again and shown as a date: anybody may have written there."""
+    """Whether an untrusted value is a number that can be written as JSON again and shown as a date."""
     return type(number) in (int, float) and 0 <= number < _LATEST
 
 
@@ -114,7 +116,7 @@ def _term(entry: Any) -> Term | None:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TroubleRecord:
-    """Why an instance could not lead when it was elected last: what it says itself, in a node of its session."""
+    """Why an instance could not lead when it was elected last, written by itself into an ephemeral node."""
 
     why: str
     times: int = 1
@@ -126,7 +128,7 @@ class TroubleRecord:
 
     @classmethod
     def parse(cls, value: bytes) -> TroubleRecord | None:
-        """What ``dump`` wrote; None for anything else."""
+        """Reads what ``dump`` wrote; None for anything else."""
         try:
             fields = load_object(value, _MAX_TROUBLE)
         except RemoteProtocolError:
@@ -143,25 +145,25 @@ def _plain(text: str) -> str:
 
 
 class Recorder:
-    """What one participant has to tell people: who leads, at once; and lines for ZooKeeper, until they are written.
+    """Reports one participant's view of the primary, and queues lines for people until they are written to ZooKeeper.
 
     If nothing can be written for long, only the newest lines are kept.
     """
 
     def __init__(self, participant: Participant, emit: Callable[[Order], None]) -> None:
         self.primary: PrimaryRecord | None = None
-        """Who leads, as far as we know."""
+        """The primary, as far as is known."""
         self._participant = participant
         self._emit = emit
         self._pending: list[Line] = []
         self._troubled = False
 
     def __repr__(self) -> str:
-        """Who leads, and how many lines are still to be written."""
+        """The primary, and how many lines are still to be written."""
         return f"<Recorder primary={self.primary} pending={len(self._pending)}>"
 
     def report(self, record: PrimaryRecord | None) -> None:
-        """Has it reported who leads, if that has changed since the last report."""
+        """Emits ReportPrimary, if the primary has changed since the last report."""
         if record != self.primary:
             self.primary = record
             self._emit(ReportPrimary(record))
@@ -172,12 +174,12 @@ class Recorder:
         del self._pending[:-_MOST_PENDING]
 
     def complain(self, why: str, times: int) -> None:
-        """Queues why this instance cannot lead, and how often in a row it could not."""
+        """Queues a line on why this instance cannot lead, and how often in a row."""
         self._troubled = True
         self._tell(TroubleRecord(why=why, times=times).dump())
 
     def recover(self) -> None:
-        """Queues the removal of that: this instance leads again, or no longer stands."""
+        """Queues the removal of that line: this instance leads again, or is no longer a candidate."""
         if self._troubled:
             self._troubled = False
             self._tell(None)
@@ -192,7 +194,7 @@ class Recorder:
             self._pending.remove(line)
 
     def _tell(self, value: bytes | None) -> None:
-        """Replaces what was queued about this instance's trouble, if that is not written yet."""
+        """Queues a line on this instance's trouble, in place of an earlier one that is not written yet."""
         self._pending = [line for line in self._pending if isinstance(line, RecordHistory)]
         self._pending.append(
             RecordTrouble(path=self._participant.paths.trouble(self._participant.instance), value=value)
@@ -205,7 +207,7 @@ class Announcer:
     def __init__(self, of: str) -> None:
         """``of`` is the group, for people."""
         self.trouble: str | None = None
-        """What was told last; None if all is well."""
+        """The trouble that was logged last; None if the election goes on."""
         self._of = of
 
     def __repr__(self) -> str:
@@ -213,7 +215,8 @@ class Announcer:
         return f"<Announcer {self._of} trouble={self.trouble}>"
 
     def hear(self, trouble: str | None) -> None:
-        """``trouble`` is what keeps it from going on now, or None. Lost connections are for the session to log."""
+        """Takes in what keeps the election from going on now, or None. Lost connections are not logged here, as the
+        session logs them."""
         if trouble == self.trouble or trouble in _LOST_CONNECTION:
             return
         if trouble is None:

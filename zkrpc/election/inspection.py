@@ -1,9 +1,9 @@
-"""What somebody from outside can see of a service's elections and ask of them, and how a primary hears of it.
+"""Reads a service's elections from outside, and asks a primary to step down; and how the primary receives that request.
 
 An operator asks a primary to step down by a node beside the primary's own, which the primary watches while it leads.
-The request names the epoch that is to end, so that one which comes late can never end a later term; it is ephemeral, so
-that none outlives the one who asked; and to write it takes what it takes to write the election's other nodes. The
-primary then does what it does for a wish of its own: it finishes its calls, stops, and hands over.
+The request names the epoch that is to end, so that a late request cannot end a later term; it is ephemeral, so that
+none outlives its session; and writing it needs the same permission as the election's other nodes. The primary then
+steps down as it would by itself: it finishes its calls, stops, and hands over.
 """
 
 from __future__ import annotations
@@ -29,22 +29,23 @@ log = logging.getLogger(__name__)
 
 
 _LOOK_INTERVAL = 0.5
-"""Seconds between looks for a successor."""
+"""Seconds between reads while waiting for a successor."""
 _REQUEST_LOOK_INTERVAL = 10.0
-"""Seconds between a primary's looks without a reason: a watch that was lost costs an operator no more than this."""
+"""Seconds after which a primary looks for a request even if no watch has fired, which bounds the delay by a lost
+watch."""
 _REQUEST_RETRY = 0.5
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
-    """What an instance says of why it cannot lead."""
+    """The reason why an instance cannot lead, from its own node."""
 
     instance: str
     why: str
     times: int
     """How often in a row."""
     age: float
-    """Seconds since the last time, if the clocks of its server and ours agree."""
+    """Seconds since the last time, if the ZooKeeper server's clock and ours agree."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,30 +54,30 @@ class GroupReport:
 
     group: str
     epoch: Epoch
-    """The newest one."""
+    """The newest epoch."""
     primary: PrimaryRecord | None
-    """Who leads, or None."""
+    """The primary; None if there is none."""
     heartbeat_age: float | None
-    """Seconds since the primary's last heartbeat was committed, if the clocks of its server and ours agree."""
+    """Seconds since the primary's last heartbeat was committed, if the ZooKeeper server's clock and ours agree."""
     candidates: tuple[str, ...]
-    """The worker ids of those who stand, first come first; the primary is one of them."""
+    """The worker ids of the candidates, in the order of the queue; the primary is one of them."""
     history: tuple[Term, ...]
     """Former primaries and the present one, oldest first."""
     getting_ready: bool = False
-    """The primary has been elected, and does not serve yet, as far as the history tells."""
+    """Whether the primary has been elected and does not serve yet, according to the history."""
     problem: str = ""
-    """What is wrong with the election's nodes, so that nobody can be elected."""
+    """What is wrong with the election's nodes, so that no primary can be elected; empty if nothing is."""
     complaints: tuple[Complaint, ...] = ()
-    """Of those who could not lead when they were elected last."""
+    """The complaints of instances that could not lead when they were elected last."""
 
 
 def groups_of(session: Session, service: str) -> list[str]:
-    """The groups that have ever elected a primary. Raises ConfigError for what is no service's name."""
+    """The groups that have an election in ZooKeeper. Raises ConfigError for a text that cannot be a service's name."""
     return sorted(session.znodes.children(Paths(service).elections) or ())
 
 
 def look(session: Session, service: str, *, wall_clock: Callable[[], float] = time.time) -> list[GroupReport]:
-    """All of a service's elections."""
+    """Reads all of a service's elections."""
     found = []
     for group in groups_of(session, service):
         with suppress(ConfigError):
@@ -108,7 +109,7 @@ def _read_primary(session: Session, paths: ElectionPaths) -> PrimaryRecord | Non
 
 
 def _read_epoch(session: Session, paths: ElectionPaths) -> tuple[Epoch, str]:
-    """The newest one, and what is wrong with the nodes that decide."""
+    """The newest epoch, and what is wrong with the epoch's or the primary's node."""
     found = session.znodes.get(paths.epoch)
     stat = session.znodes.exists(paths.primary)
     problem = ""
@@ -138,9 +139,10 @@ def _heartbeat_age(session: Session, instance: str, wall_clock: Callable[[], flo
 
 
 def ask_to_step_down(session: Session, paths: ElectionPaths, *, heir: str = "", timeout: float) -> PrimaryRecord:
-    """Has the group's primary hand over, to ``heir`` if that instance stands, and returns the next one's record.
+    """Has the group's primary hand over, to ``heir`` if that instance is a candidate, and returns the next primary's
+    record.
 
-    Raises CoordinationError if nobody leads, somebody else is asking, or no other has begun within the time.
+    Raises CoordinationError if there is no primary, there is another such request, or there is no successor in time.
     """
     old = _read_primary(session, paths)
     if old is None:
@@ -153,7 +155,7 @@ def ask_to_step_down(session: Session, paths: ElectionPaths, *, heir: str = "", 
     try:
         new = _await_successor(session, paths, old.epoch, time.monotonic() + timeout)
     finally:
-        # It goes with our session in any case.
+        # If this fails, the node is deleted with our session.
         with suppress(CoordinationError):
             session.znodes.delete(path)
     if new is None:
@@ -185,7 +187,7 @@ def await_step_down_request(session: Session, paths: ElectionPaths, epoch: Epoch
         except CoordinationError as error:
             log.debug("cannot look for step-down requests: %s", error)
             request, pause = None, _REQUEST_RETRY
-            # Set by the loss of the connection; looking again at once would only fail again.
+            # The loss of the connection has set it; reading again at once would only fail again.
             changed.clear()
         if request is not None and request.epoch == epoch:
             log.info("an operator asks the primary of %s, epoch %d, to step down", paths.group, epoch)

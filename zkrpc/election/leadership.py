@@ -89,7 +89,7 @@ class Leadership:
         return self._term.holds(self.epoch)
 
     def check(self) -> None:
-        """Raises NotPrimary if this is over."""
+        """Raises NotPrimary if the term is over."""
         if not self.is_valid:
             raise self._term.refusal()
 

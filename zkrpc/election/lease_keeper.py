@@ -1,7 +1,8 @@
-"""The one writer of heartbeats of a process: carries out what its machine decides, over the process's session.
+"""Writes the heartbeats of a process over its session, as the heartbeat's machine decides.
 
-A shell: :class:`~zkrpc.election.lease.HeartbeatMachine` decides when to write, what a committed write is worth and
-when to give a connection up; this moves requests, answers and time. It refuses to know what the groups do with a lease.
+A shell: :class:`~zkrpc.election.lease.HeartbeatMachine` decides when to write, which lease follows from a committed
+write, and when to give a connection up; this module passes on requests, answers and time. It does not know what the
+groups do with a lease.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ LeaseListener = Callable[[Lease], None]
 
 
 class LeaseKeeper:
-    """Beats while any group needs the lease. One per session; ``worker_id`` names the node it writes to."""
+    """Writes heartbeats while any group needs the lease. There is one per session; ``worker_id`` names the node that it
+    writes to."""
 
     def __init__(self, session: Session, worker_id: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._session = session
@@ -48,16 +50,16 @@ class LeaseKeeper:
         self._writer: gevent.Greenlet[..., None] | None = None
 
     def __repr__(self) -> str:
-        """What the machine knows."""
+        """The machine's state."""
         return f"<LeaseKeeper {self._machine!r}>"
 
     @property
     def lease(self) -> Lease | None:
-        """The newest lease earned."""
+        """The newest lease."""
         return self._machine.lease
 
     def start(self) -> None:
-        """Listens to the session from now on. Does nothing the second time."""
+        """Follows the session from now on. Does nothing the second time."""
         if not self._driver.closing:
             self._session.watch_state(self._driver.nudged)
             self._driver.start()
@@ -70,16 +72,16 @@ class LeaseKeeper:
             self._writer.kill(block=False)
 
     def lead(self, group: str, on_lease: LeaseListener) -> None:
-        """That group needs the lease from now on: every new one is passed to ``on_lease``, which must not wait.
+        """The group needs the lease from now on: every new one is passed to ``on_lease``, which must not wait.
 
-        ``group`` is a name that no other user of this lease_keeper has.
+        ``group`` is unique among the users of this LeaseKeeper.
         """
         self._listeners[group] = on_lease
         self._machine.lead(group, self._clock())
         self._driver.carry_out()
 
     def rest(self, group: str) -> None:
-        """That group needs it no longer."""
+        """The group no longer needs the lease."""
         self._listeners.pop(group, None)
         self._machine.rest(group, self._clock())
         self._driver.carry_out()
@@ -90,7 +92,7 @@ class LeaseKeeper:
             self._machine.receive_acknowledged(self._session.last_ack_at, self._clock())
 
     def _note_session(self) -> None:
-        """Tells the machine of each connection once, also of one that came and went unseen."""
+        """Passes each connection to the machine once, even if the loss before it went unseen."""
         session = self._session
         connected = session.state is SessionState.CONNECTED
         connection = (session.session_id, session.connected_at) if connected else None
@@ -104,7 +106,7 @@ class LeaseKeeper:
         self._machine.receive_connected(session.session_id, session.timeout, session.connected_at, self._clock())
 
     def _obey(self, effect: HeartbeatEffect) -> None:
-        """Nothing in here waits, so a lease is passed on before anything else can happen."""
+        """Carries out one effect. Nothing here waits, so a lease is passed on before any other input."""
         match effect:
             case RenewLease(lease=lease):
                 for listener in list(self._listeners.values()):
@@ -126,7 +128,7 @@ class LeaseKeeper:
         self._driver.carry_out()
 
     def _send(self, request: WriteHeartbeat | CreateHeartbeat) -> None:
-        # No answer within a session timeout is none at all; the machine has dropped the connection long before.
+        # An answer after a session timeout would be of no use; the machine drops the connection long before that.
         bound = self._session.timeout
         if isinstance(request, WriteHeartbeat):
             self._session.znodes.set(request.path, b"", timeout=bound)

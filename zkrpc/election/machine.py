@@ -1,23 +1,24 @@
 """Decides when to stand for election, when to lead and when to stop: one group, one process.
 
-A machine: it refuses to know ZooKeeper's client, greenlets, clocks and other groups. What is said to ZooKeeper is in
-:mod:`~zkrpc.election.procedures`, what a lease is worth in :mod:`~zkrpc.election.lease`.
+A state machine that knows nothing of ZooKeeper's client, greenlets, clocks and other groups. The requests to ZooKeeper
+are in :mod:`~zkrpc.election.procedures`, the arithmetic of leases in :mod:`~zkrpc.election.lease`.
 
 Its states, and what leads from one to the next, are the table in :mod:`~zkrpc.election.states`. Losing the connection
-is no reason to stop: every request waits until it is back, the lease runs on, and afterwards all is looked at again
-because the watches are gone.
+is no reason to stop: requests wait for the next connection, the lease goes on, and after reconnecting everything is
+read again because the watches are gone.
 
-Every state that keeps others from leading ends by itself. Who has claimed must have a lease within half a session
-timeout, counted from the claim; who sees by the answers before it that none could be had does not claim, and goes to
-the queue's end. Whoever failed stands again the later the more often it did.
+Every state that keeps other instances from leading is bounded in time. After a claim there must be a lease within half
+a session timeout; an instance whose answers from ZooKeeper are too slow for a lease does not claim, and goes to the
+queue's end. After a failure it enrols again after a pause that grows with each failure in a row.
 
-A look that failed is as good as none: it is repeated, after a pause. The timer, once handled, is never in the past.
+A failed read is repeated after a pause. After ``handle_timer`` the next timer is never in the past.
 
-Every election has a fresh epoch. Only an epoch that was asked for and not given up since may be found to be ours.
+Every election has a new epoch. Only an epoch that was claimed and not given up since can turn out to be ours.
 
-What cannot come raises LocalProtocolError: an answer when no request is out, a step that the table does not have. What
-can come late is dropped: ``on_elected`` and ``on_deposed`` may return at any moment, so what they say of a term that is
-over, or being ended, changes nothing. Nor does a hand-over or an epoch that finds nothing to end.
+Impossible inputs raise LocalProtocolError: an answer without an outstanding request, a transition that the table does
+not have. Late inputs are ignored: ``on_elected`` and ``on_deposed`` may return at any moment, and their outcome changes
+nothing if their term is over or being ended. A request to step down, or a higher epoch, changes nothing if there is no
+term to end.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ from zkrpc.election.states import Trigger, after
 from zkrpc.endpoint import INCREDIBLE_EPOCH, Epoch
 from zkrpc.registry.formats import PrimaryRecord
 
-# Over a link that kept heartbeats from being answered, more of them would only cut short what is being said.
+# On a link that is too slow for heartbeats, the deletion of our nodes must not be cut off by a heartbeat that is late.
 _LINK_FAILED = (Reason.NO_LEASE, Reason.LEASE_ENDED)
 _SLOW_LINK = "no heartbeat of it was committed in time: its link to ZooKeeper is slow, or its process was blocked"
 
@@ -70,9 +71,8 @@ _SLOW_LINK = "no heartbeat of it was committed in time: its link to ZooKeeper is
 class ElectionMachine:
     """One group's election, as one process takes part in it.
 
-    ``elected_timeout`` and ``deposed_timeout`` are
-    the seconds that ``on_elected`` and ``on_deposed`` may take (None for the latter: a share of the session timeout),
-    ``audit_interval`` those between looks at what is ours.
+    ``elected_timeout`` and ``deposed_timeout`` are the seconds that ``on_elected`` and ``on_deposed`` may take (None
+    for the latter: a share of the session timeout), ``audit_interval`` the seconds between reads of our nodes.
     """
 
     def __init__(
@@ -89,15 +89,15 @@ class ElectionMachine:
         self._deposed_timeout, self._deposed_patience = deposed_timeout, elected_timeout
         self._effects: list[Effect] = []
         self.conversation = Conversation(self._ask, rng)
-        """What is being said to ZooKeeper, and why it last failed."""
+        """The procedure that runs, and why the last one failed."""
         self.recorder = Recorder(participant, self._effects.append)
-        """Who leads, as far as we know."""
+        """Reports the primary, and queues lines for people."""
         self.candidacy = CandidateState(participant=participant)
-        """What we know of ourselves in ZooKeeper."""
+        """What is known of our own nodes and epochs."""
         self.look_timer = LookTimer(audit_interval, rng)
-        """When we look again without a reason."""
+        """When everything is read again although nothing is known to have changed."""
         self.backoff = CandidacyBackoff(rng)
-        """Why, and until when, we stay out of the queue."""
+        """Until when this instance stays out of the queue, and because of which failures."""
         self._claim_patience = elected_timeout
         self._slow_answer = math.inf
         self._wanted = self._stale = self._beating = False
@@ -116,19 +116,19 @@ class ElectionMachine:
         )
 
     def effects(self) -> list[Effect]:
-        """What is to be done, each once, in this order."""
+        """The effects to carry out, in this order, each returned once."""
         effects = self._effects[:]
         self._effects.clear()
         return effects
 
-    # Asked before every primary-only handler and before its reply
+    # Called before every primary-only handler and before its reply
 
     def serving_epoch(self, now: float) -> Epoch | None:
-        """The epoch to serve in; None if calls for the primary must not run here, or not any more."""
+        """The epoch to serve in; None if calls for the primary must not run here."""
         return self.held_epoch(now) if self.state is ElectionState.PRIMARY else None
 
     def held_epoch(self, now: float) -> Epoch | None:
-        """The epoch that is ours and under a valid lease, also while ``on_elected`` still runs."""
+        """The epoch that this instance holds under a valid lease, also while ``on_elected`` still runs."""
         term, lease = self._term, self._lease
         if term is None or lease is None or lease.session_id != self._term_session or not lease.is_valid(now):
             return None
@@ -144,7 +144,7 @@ class ElectionMachine:
         self._continue(now)
 
     def withdraw(self, now: float, reason: Reason = Reason.WITHDRAWN) -> None:
-        """Take part no longer, and hand over what is ours; ``ReportCandidacyEnded`` follows, if need be at once."""
+        """Stop taking part, and hand over; ``ReportCandidacyEnded`` follows, at once if nothing has to be deleted."""
         self._wanted = False
         if self.state in (*STANDING, *HOLDING):
             self._depose(reason, now)
@@ -155,7 +155,8 @@ class ElectionMachine:
         self._continue(now)
 
     def step_down(self, now: float, heir: str = "") -> None:
-        """If we lead: hand over, to the instance ``heir`` if it is in the queue, and enrol again at the queue's end."""
+        """If this instance holds an epoch: hand over, to the instance ``heir`` if it is in the queue, and enrol again
+        at the queue's end."""
         if self.state in HOLDING:
             self._heir = heir
             self._depose(Reason.HANDED_OVER, now)
@@ -164,8 +165,8 @@ class ElectionMachine:
     # What happened
 
     def receive_connected(self, session_id: int, now: float, *, timeout: float | None = None) -> None:
-        """Connected, in this session, with this negotiated timeout, if there is one; to be told of every reconnect,
-        because watches die with the connection."""
+        """There is a connection, with this session and this negotiated timeout. To be called for every reconnect,
+        because watches are lost with the connection."""
         if timeout is not None:
             self._claim_patience, self._slow_answer = claim_patience(timeout), drop_after(timeout)
             self._deposed_patience = deposed_patience(timeout)
@@ -176,13 +177,13 @@ class ElectionMachine:
         self._continue(now)
 
     def receive_disconnected(self, now: float, *, lost: bool = False) -> None:
-        """Not connected; ``lost`` if ZooKeeper said that the session has ended."""
+        """There is no connection; ``lost`` if ZooKeeper answered that the session has ended."""
         self.conversation.disconnect()
         if lost:
             self._change_session(0, now)
 
     def receive_lease(self, lease: Lease, now: float) -> None:
-        """The process's heartbeats have earned this lease."""
+        """The process's heartbeat has renewed the lease."""
         self._lease = lease
         self._continue(now)
 
@@ -192,8 +193,8 @@ class ElectionMachine:
         self._continue(now)
 
     def receive_epoch(self, epoch: Epoch, now: float) -> None:
-        """A store or a replica, which is trusted, has seen this epoch: ours is over if it is lower, and none at or
-        below it is asked for again. One that none could follow for long is not believed."""
+        """A trusted source, such as a store, has seen this epoch: our term is over if its epoch is lower, and later
+        claims are above it. An epoch that is too high to be plausible is ignored."""
         self.candidacy.note(epoch)
         if self._term is not None and self.state in HOLDING and self._term.epoch < epoch < INCREDIBLE_EPOCH:
             self._depose(Reason.SUPERSEDED, now)
@@ -226,7 +227,7 @@ class ElectionMachine:
             self._continue(now)
 
     def receive_answer(self, answer: ElectionAnswer | RequestFailure, now: float) -> None:
-        """The answer to the request that is out, or why there is none."""
+        """The answer to the outstanding request, or why there is none."""
         self.candidacy.slow = self.conversation.asked_for(now) > self._slow_answer
         match self.conversation.receive_answer(answer, now):
             case Finished() as finished:
@@ -243,7 +244,7 @@ class ElectionMachine:
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
-        """Stops when the lease has ended or a limit has passed; looks again when it is time."""
+        """Stops when the lease has ended or a time limit has passed; reads again when that is due."""
         self.conversation.handle_timer(now)
         self.backoff.handle_timer(now)
         out_of_time = self._deadline is not None and now >= self._deadline
@@ -270,7 +271,8 @@ class ElectionMachine:
         self._effects.append(request)
 
     def _move(self, trigger: Trigger) -> None:
-        """The only writer of the state. The lease is earned from the claim on, beside it, so that it costs no time."""
+        """Moves to the next state; nothing else writes it. Heartbeats begin with the claim, in parallel to it, so that
+        waiting for the lease adds no time."""
         self.state = state = after(self.state, trigger)
         beating = state is ElectionState.CLAIMING or state in HOLDING
         gives_up = state is ElectionState.RESIGNING and self._reason in _LINK_FAILED
@@ -280,8 +282,8 @@ class ElectionMachine:
             self._effects.append(StartHeartbeats() if beating else StopHeartbeats())
 
     def _continue(self, now: float) -> None:
-        """Takes the step that the state calls for now: the term begins for the application once the
-        epoch and a lease are both there; and a conversation begins, if one is due and none is going on."""
+        """Does what the state requires now: begins the term for the application once there are both an epoch and a
+        lease, and begins a conversation if one is due and none runs."""
         epoch = self.held_epoch(now)
         if self.state is ElectionState.CONFIRMING and epoch is not None:
             self._move(Trigger.LEASED)
@@ -303,19 +305,19 @@ class ElectionMachine:
         elif due and self.state in HOLDING and self._term is not None:
             self.conversation.begin(verify(self.candidacy, self._term.epoch), now)
         elif line is not None and self.state not in (ElectionState.DEPOSING, ElectionState.EXITING):
-            # Not while on_deposed runs: what comes right after it is what a successor waits for.
+            # Not while on_deposed runs: the successor waits for the requests that follow right after it.
             self.conversation.begin(record(line), now)
 
     def _conclude(self, finished: Finished, now: float) -> None:
-        """Acts on what a conversation came to."""
+        """Acts on the result of a conversation."""
         match finished.value:
             case Contested():
-                # No watch need be left of what was looked at, so nothing else would make us look again.
+                # There may be no watch on the nodes that were read, so nothing else would lead to another read.
                 self._stale = True
                 self.conversation.pause_if_repeated(now)
                 return
             case Won(epoch=epoch):
-                # Nothing watches what is ours yet.
+                # There are no watches on our nodes yet.
                 self._stale = True
                 self._term = self.candidacy.primary_record(epoch)
                 self._term_session = self.candidacy.session_id
@@ -341,8 +343,8 @@ class ElectionMachine:
         self.conversation.settle()
 
     def _depose(self, reason: Reason, now: float, complaint: str = "") -> None:
-        """Ends our term or elections: the gate is shut from here on, and no epoch that we asked for can be found to be
-        ours again."""
+        """Ends our term or candidacy: calls are refused from here on, and an epoch that was claimed earlier can no
+        longer turn out to be ours."""
         term, former = self._term, self.state
         self.conversation.abandon()
         self.candidacy.pending = None
@@ -361,7 +363,7 @@ class ElectionMachine:
             self.recorder.report(None)
 
     def _change_session(self, session_id: int, now: float) -> None:
-        """Forgets what an earlier session owned: ZooKeeper deletes it with that session."""
+        """Forgets the nodes of an earlier session, which ZooKeeper deletes with it."""
         self.candidacy.session_id = session_id
         self.candidacy.candidate = None
         self.candidacy.epoch_version = None
@@ -376,7 +378,7 @@ class ElectionMachine:
             self._move(Trigger.SESSION_CHANGED)
 
     def _leave(self, now: float) -> None:
-        """Nothing in ZooKeeper is ours any more: stands again, if that is wanted."""
+        """No node in ZooKeeper is ours any more: enrols again, if that is wanted."""
         self.conversation.abandon()
         self.backoff.begin(self._reason, now)
         self._term = None

@@ -1,11 +1,11 @@
-"""Which methods only the primary serves, and what stands in front of them.
+"""Which methods only the primary serves, and the interceptor and the gates in front of them.
 
 A method is marked by :func:`primary_only` or by the IDL's ``zkrpc.primary``; either is enough. The interceptor asks the
-gate of the call's group before the handler and again before its reply, and needs no other knowledge of elections.
+gate of the call's group before the handler and again before its reply, and knows nothing else of elections.
 
-The second question is for a handler that outlived its lease. It ran, so "not executed" would be a lie; but whoever
-leads now may have begun without what it did, and a store may have refused it, so "executed" would be one too. The
-answer says that it is unknown, whatever the handler returned or raised.
+The second check is for a handler that has outlived its lease. It ran, so "not executed" would be wrong; but the present
+primary may have begun without its effects, and a store may have refused them, so "executed" would be wrong, too. The
+answer says MAYBE, whatever the handler returned or raised.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from zkrpc.wire import headers as keys
 
 MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 GroupOfArguments = Callable[..., str]
-"""Names the group of a call, given the call's arguments in the order of the IDL."""
+"""Returns the group of a call, given the call's arguments in the order of the IDL."""
 
 _MARK = "zkrpc_primary_only"
-# From the claim on: callers read our record in the registry before we have the answer that it is there.
+# From the claim on, as callers may read our record in the registry before the claim's answer has arrived here.
 _ABOUT_TO_SERVE = (ElectionState.CLAIMING, ElectionState.CONFIRMING, ElectionState.SYNCHRONISING)
 
 
@@ -59,8 +59,8 @@ def primary_only(method: Any = None, /, *, group: str | GroupOfArguments = DEFAU
     """Marks a handler's method as one that only the elected primary serves.
 
     Other instances answer NotPrimary, which zkrpc's clients follow by themselves. ``group`` is the name of the group
-    whose primary it is, or a function of the call's arguments that names it; the groups that such a function may name
-    are given to the Service. The method itself is left as it is.
+    whose primary serves it, or a function of the call's arguments that returns the name; the names that it can return
+    are given to the Service. The method itself is not changed.
     """
 
     def mark(function: MethodT) -> MethodT:
@@ -97,28 +97,31 @@ def groups_of(marks: Iterable[PrimaryOnly], declared: Sequence[str]) -> tuple[st
 
 
 class PrimaryGate:
-    """Lets calls in while the machine serves. ``clock`` gives monotonic seconds; ``turn`` follows every change."""
+    """Lets calls run while the machine serves. ``clock`` gives monotonic seconds; ``turn`` must be called after every
+    change."""
 
     def __init__(self, machine: ElectionMachine, clock: Callable[[], float]) -> None:
         self.running = 0
-        """Calls that are inside."""
+        """The number of calls that run."""
         self.departing: Epoch | None = None
-        """The epoch that is ending by our own wish, until ``on_deposed`` has returned: what still runs in it counts."""
+        """The epoch that is being handed over on purpose, until ``on_deposed`` has returned: calls that still run in it
+        are valid."""
         self.closed = False
-        """True once no call is let in any more, whatever the machine says."""
+        """True once no further call may run, whatever the machine's state."""
         self._machine = machine
         self._clock = clock
         self._paused: Epoch | None = None
         self._turned = Event()
 
     def __repr__(self) -> str:
-        """How many are inside, and whether others may come."""
+        """How many calls run, and whether others may."""
         return f"<PrimaryGate running={self.running} paused={self._paused} closed={self.closed}>"
 
     def enter(self, give_up_at: float) -> Epoch | None:
-        """Lets a call in and returns the epoch to serve it in; ``leave`` must follow. None: it must not run here.
+        """Admits a call and returns the epoch to serve it in, after which ``leave`` must follow; None if it must not
+        run here.
 
-        While the primary gets ready it waits, until ``give_up_at`` at the latest.
+        While the primary gets ready the call waits, until ``give_up_at`` at the latest.
         """
         epoch = self._serving_epoch()
         while epoch is None:
@@ -131,25 +134,28 @@ class PrimaryGate:
         return epoch
 
     def leave(self, epoch: Epoch) -> bool:
-        """The call is done. False if its outcome must not be told as certain, because the epoch no longer is ours."""
+        """The call is done. False if its outcome must not be reported as certain, because the epoch is no longer
+        held."""
         self.running -= 1
         if not self.running:
             self.turn()
         return self.holds(epoch)
 
     def holds(self, epoch: Epoch) -> bool:
-        """True while that epoch is ours, the lease is valid, and nothing has ended the term but our own wish."""
+        """True while this instance holds that epoch under a valid lease, and the term has not ended, unless by stepping
+        down on purpose."""
         if self._machine.held_epoch(self._clock()) != epoch:
             return False
         return self._machine.state in LEADING or self.departing == epoch
 
     @property
     def is_paused(self) -> bool:
-        """True while the epoch that is served lets no further calls in."""
+        """True while no further calls may run in the present epoch."""
         return self._paused is not None or self.closed
 
     def pause(self, epoch: Epoch, timeout: float) -> None:
-        """Lets no further call into this epoch, and waits a while for those that run. ``resume`` must follow."""
+        """Stops admitting calls in this epoch, and waits up to ``timeout`` seconds for those that run. ``resume`` must
+        follow."""
         self._paused = epoch
         self.wait_until(lambda: not self.running, timeout)
 
@@ -158,12 +164,12 @@ class PrimaryGate:
         self._paused = None
 
     def close(self) -> None:
-        """Lets nobody in any more, and ends all waiting."""
+        """Stops admitting calls for good, and ends all waits."""
         self.closed = True
         self.turn()
 
     def turn(self) -> None:
-        """Something has changed: whoever waits looks again."""
+        """Wakes all waiting calls, because something has changed."""
         turned, self._turned = self._turned, Event()
         turned.set()
 
@@ -183,7 +189,7 @@ class PrimaryGate:
 
 
 class Contest(Protocol):
-    """What the interceptor needs of a group's campaign."""
+    """The part of a group's campaign that the interceptor uses."""
 
     gate: PrimaryGate
 
@@ -191,17 +197,18 @@ class Contest(Protocol):
         """Why a call for the primary is not served here."""
 
     def receive_epoch(self, epoch: Epoch) -> None:
-        """A store, which is trusted, has seen that epoch."""
+        """Takes in an epoch from a trusted source, such as a store."""
 
     def look_again(self) -> None:
-        """Somebody else speaks of an epoch we have not heard of."""
+        """Has ZooKeeper read again, because an untrusted source named an unknown epoch."""
 
 
 class Primacy:
-    """The interceptor: the innermost one, so that nothing waits between the lease and the handler.
+    """The interceptor of primary-only methods. It is the innermost one, so that nothing waits between the lease's check
+    and the handler.
 
-    ``contests`` are the campaigns by group; a group that is missing is refused. ``patience`` is how many seconds a
-    caller that did not say how long it waits is kept while a primary gets ready.
+    ``contests`` are the campaigns by group; a group that is missing is refused. ``patience`` is how many seconds a call
+    without a deadline waits while a primary gets ready.
     """
 
     def __init__(
@@ -231,7 +238,7 @@ class Primacy:
             self._meet_demand(call, contest, epoch)
             return proceed(call)
         except StaleEpoch as error:
-            # The store's word, unless it is our own, or that of another service which the handler called.
+            # From a store, unless it is our own refusal, or that of another service which the handler called.
             if call.entered and error.current == epoch:
                 contest.receive_epoch(error.seen)
                 call.revoked = _revoked(error)
@@ -251,7 +258,8 @@ class Primacy:
         return self._clock() + self._patience if deadline is None else deadline.at
 
     def _meet_demand(self, call: ServerCall, contest: Contest, epoch: Epoch) -> None:
-        """A caller that has heard of a later primary must not be served by us. It need not be believed by us."""
+        """Refuses a call whose caller has seen a later epoch. As callers are not trusted, that does not end our
+        term."""
         demanded = read_epoch(call.headers.get(keys.EPOCH, ""))
         if demanded is not None and demanded > epoch:
             contest.look_again()
