@@ -201,7 +201,7 @@ class Client:
         return f"<Client {self._channel!r}>"
 
     def __enter__(self) -> Client:
-        """Itself."""
+        """The client itself."""
         return self
 
     def __exit__(self, *_: object) -> None:

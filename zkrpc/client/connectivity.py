@@ -9,9 +9,9 @@ IDLE               there is no connection, and no reason to expect none         
 CONNECTING         a dial is under way                                             waits for it
 READY              there is a connection                                           dials a further one
 TRANSIENT_FAILURE  the last dial failed, or the server fell silent                 fails at once
-DRAINING           the server asked for no more calls: it is about to stop, or     dials, if it comes here nevertheless
-                   wants its connections renewed
-SHUTDOWN           the list of members does not have the endpoint any more         fails at once
+DRAINING           the server announced that it drains: it is about to stop, or    dials, if it comes here anyway
+                   has its connections renewed
+SHUTDOWN           the endpoint is no longer in the list of members                fails at once
 =================  ==============================================================  ====================================
 
 The load balancer uses the *standing*. It does not follow from the state alone: an endpoint that was suspect or down
@@ -196,7 +196,7 @@ class ConnectivityMachine:
         """State, standing and the reason."""
         return f"<ConnectivityMachine {self.state.name} {self.standing.name} failure={self.failure!r}>"
 
-    # -- what the application wants
+    # -- calls and the list of members
 
     def connect(self, now: float) -> None:
         """A call finds no connection. Orders a dial, unless one is under way or would be of no use."""
@@ -213,7 +213,7 @@ class ConnectivityMachine:
         self._timer = None
         self._step(_Event.RETIRED, CancelDial(), Close())
 
-    # -- what becomes of dials
+    # -- outcomes of dials
 
     def receive_connected(self, now: float) -> None:
         """A dial succeeded, of this machine's or of a call's own."""
@@ -225,7 +225,7 @@ class ConnectivityMachine:
         if self.state is not _State.SHUTDOWN:
             self._fail(reason, _Event.REFUSED, now)
 
-    # -- what becomes of connections
+    # -- events of connections
 
     def receive_silent(self, now: float) -> None:
         """A connection gives no sign of life."""
@@ -262,7 +262,7 @@ class ConnectivityMachine:
         if not connected:
             self._step(_Event.CLOSED)
 
-    # -- time and orders
+    # -- timers and effects
 
     def next_timer(self) -> float | None:
         """When to call ``handle_timer``."""

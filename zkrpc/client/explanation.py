@@ -45,7 +45,7 @@ class Probe:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceView:
-    """One instance as a caller sees it."""
+    """One instance, as a caller or a client sees it."""
 
     id: str
     endpoint: str

@@ -145,7 +145,7 @@ class _Race:
         raise outcome
 
     def _start_second(self) -> None:
-        """In the hub."""
+        """Runs in the hub: sends the second copy, if the first is not answered yet and the budget allows it."""
         if not self._over and self._may_start():
             copy = self._copy = self._call.copy()
             if self._call.endpoint is not None:
@@ -178,7 +178,7 @@ class _Race:
 
 
 class _Answer:
-    """A value, told from an exception."""
+    """Wraps a call's value, to distinguish it from an exception."""
 
     __slots__ = ("value",)
 

@@ -120,7 +120,7 @@ class CallObserver:
         )
 
     def withdrawing(self, withdraw: Callable[[float], bool]) -> Callable[[float], bool]:
-        """Wraps a budget's ``withdraw`` so that an exhausted budget is told to observers."""
+        """Wraps a budget's ``withdraw`` so that observers receive an event when the budget is exhausted."""
 
         def withdraw_and_tell(now: float) -> bool:
             allowed = withdraw(now)
@@ -228,7 +228,7 @@ def _text(endpoint: object) -> str:
 def member_observer_of(
     observers: Observers, service: Callable[[], str], clock: Callable[[], float]
 ) -> MemberObserver | None:
-    """What tells of a service's members and of connections to them; None if there is nobody to tell.
+    """Makes the observer of a service's members and of connections to them; None if no such event is wanted.
 
     ``clock`` gives monotonic seconds.
     """

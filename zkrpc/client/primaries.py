@@ -8,12 +8,12 @@ it is: a member that claims to be primary with the highest possible epoch gains 
 and without a record only for a limited time.
 
 ==========  ================================================  =====================================================
-believed    because                                           until
+source      comes from                                        is used until
 ==========  ================================================  =====================================================
-record      the registry says so                              it says something else; *doubted* for a while, and then
-                                                              asked again, if that primary refused or was lost
-reply       it served a call as primary                       it refuses or is lost, or a record is newer
-hint        somebody said so that is not primary              the same, and :data:`HINT_LIFE`
+record      the primary's node in the registry                the node changes; passed over for :data:`HINT_LIFE`
+                                                              after that primary refused or was lost
+reply       an answer of a member that served as the primary  that member refuses or is lost, or a record is newer
+hint        the redirect of a member that refused             the same, and at most for :data:`HINT_LIFE`
 ==========  ================================================  =====================================================
 
 A call goes to the first of the three that is a member. If an endpoint that refused or was lost is named again, it is
@@ -52,7 +52,7 @@ class _Group:
     def __init__(self) -> None:
         self.record: Primary | None = None
         self.recorded = NO_EPOCH
-        """The epoch of the last record, also after the registry said that nobody leads."""
+        """The epoch of the last record, kept after the registry has no primary any more."""
         self.doubted_until = -math.inf
         self.reply: Primary | None = None
         self.hint: Primary | None = None

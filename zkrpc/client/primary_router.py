@@ -118,7 +118,7 @@ class PrimaryRouter:
         if member is None and call.oneway:
             # A oneway call has no answer, so neither a refusal nor a redirect would come back.
             raise NotPrimary(
-                f"nobody is known to lead {route.group!r}, and a oneway call cannot ask", group=route.group
+                f"the primary of {route.group!r} is not known, and a oneway call cannot ask", group=route.group
             )
         return member or self._channel.pick(call, now)
 

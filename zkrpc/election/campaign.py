@@ -290,7 +290,7 @@ class Campaign:
             self._machine.campaign(self._clock())
         elif stood and not self._eligibility.may_stand:
             log.warning(
-                "not registered, so not standing for %s: %s", self._name, self._membership.conflict or "not yet"
+                "not registered, so not a candidate for %s: %s", self._name, self._membership.conflict or "not yet"
             )
             self._machine.withdraw(self._clock(), Reason.UNLISTED)
 
@@ -337,7 +337,7 @@ class Campaign:
                     self._highest = max(self._highest, record.epoch)
                 self._on_primary(self.paths.group, record)
             case ReportCandidacyEnded():
-                log.info("stands for %s no longer", self._name)
+                log.info("no longer a candidate for %s", self._name)
             case _:
                 assert_never(effect)
         event = event_of(effect, self._participant)

@@ -46,7 +46,7 @@ class Participant:
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class CandidateState:
-    """What a candidate knows of itself, from one conversation to the next."""
+    """What a candidate keeps from one conversation to the next."""
 
     participant: Participant
     session_id: int = 0

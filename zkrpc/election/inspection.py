@@ -114,7 +114,7 @@ def _read_epoch(session: Session, paths: ElectionPaths) -> tuple[Epoch, str]:
     stat = session.znodes.exists(paths.primary)
     problem = ""
     if stat is not None and not stat.owner:
-        problem = f"{paths.primary} belongs to no session, and keeps everybody from being elected: delete it"
+        problem = f"{paths.primary} belongs to no session, and keeps every candidate from being elected: delete it"
     try:
         return EpochRecord.parse_credible(b"" if found is None else found[0]).epoch, problem
     except RemoteProtocolError as error:
@@ -151,7 +151,7 @@ def ask_to_step_down(session: Session, paths: ElectionPaths, *, heir: str = "", 
     try:
         session.znodes.create(path, StepDownRequest(epoch=old.epoch, heir=heir).dump(), ephemeral=True)
     except NodeExists as error:
-        raise CoordinationError(f"somebody else asks the primary of {paths.group} to step down already") from error
+        raise CoordinationError(f"there is a request already that the primary of {paths.group} step down") from error
     try:
         new = _await_successor(session, paths, old.epoch, time.monotonic() + timeout)
     finally:

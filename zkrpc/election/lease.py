@@ -249,7 +249,7 @@ class HeartbeatMachine:
             self._remember(_Heard(sent_at, now))
 
     def receive_written(self, now: float) -> None:
-        """The request was committed."""
+        """The heartbeat's request was committed."""
         request, self._out = self._out, None
         if request is not None and request.session_id == self._session_id and self._timeout is not None:
             self._missing = False

@@ -188,7 +188,7 @@ class ElectionMachine:
         self._continue(now)
 
     def receive_change(self, now: float) -> None:
-        """A watch fired."""
+        """A watch has fired: everything is to be read again."""
         self._stale = True
         self._continue(now)
 

@@ -80,7 +80,7 @@ class PlacementMachine:
         self._effects: list[HandOver] = []
 
     def __repr__(self) -> str:
-        """How many groups each replica leads, and who is passed over for now."""
+        """How many groups each replica leads, and which replicas are passed over for now."""
         led = Counter(holder for holder in self._holders.values() if holder is not None)
         unfit = f" unfit={sorted(self._unfit)}" if self._unfit else ""
         return f"<PlacementMachine {self._me} groups={len(self._holders)} led={dict(sorted(led.items()))}{unfit}>"

@@ -250,7 +250,7 @@ class Primacy:
     def _contest(self, group: str) -> Contest:
         contest = self._contests.get(group)
         if contest is None:
-            raise Rejected(f"nobody stands for primary of the group {group!r} here")
+            raise Rejected(f"this instance takes no part in elections of the group {group!r}")
         return contest
 
     def _give_up_at(self, call: ServerCall) -> float:

@@ -68,7 +68,7 @@ class Spreader:
         self._machine.receive_holder(group, holder, self._clock())
         for heir in self._machine.unfit - before:
             log.warning(
-                "%s could not lead %s, which was handed to it; it gets nothing for a while", legible(heir), group
+                "%s could not lead %s, which was handed over to it; it is passed over for a while", legible(heir), group
             )
         self._driver.nudged.set()
 
@@ -82,7 +82,7 @@ class Spreader:
         try:
             names = self._session.znodes.children(self._candidates, self._driver.changed)
         except CoordinationError as error:
-            log.debug("cannot see who stands for election: %s", error)
+            log.debug("cannot list the candidates: %s", error)
             names = None
         if names is None:
             gevent.sleep(_RETRY)

@@ -4,12 +4,12 @@ There is one :class:`~zkrpc.zookeeper.node_watch.NodeWatch` of the config's node
 wait for it: until the config is known, the IDL and the built-in defaults apply.
 
 ===================  ============================================
-the node             followers hear
+the node             is passed to followers as
 ===================  ============================================
-holds a good config  it, if it differs from the last one
-holds a bad one      nothing; the reason is logged, once
-is not there         the empty config
-cannot be looked at  nothing, while ZooKeeper is away
+holds a good config  this config, if it differs from the last one
+holds a bad one      nothing; the reason is logged once
+does not exist       the empty config
+cannot be read       nothing, while ZooKeeper cannot be reached
 ===================  ============================================
 """
 

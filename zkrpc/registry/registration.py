@@ -213,7 +213,7 @@ class RegistrationMachine:
             self._changed = True
 
     def receive_observed(self, node: Observed | None, now: float) -> None:
-        """The answer to ``LookUp``."""
+        """The answer to ``LookUp``: the node, or None if there is none."""
         if self.state is not RegistrationState.LOOKING:
             return
         self.failure = None
@@ -264,7 +264,7 @@ class RegistrationMachine:
             self._become_looking()
 
     def effects(self) -> list[Effect]:
-        """What is to be done, each once."""
+        """The effects to carry out, each returned once."""
         effects, self._effects = self._effects, []
         return effects
 

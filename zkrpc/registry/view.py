@@ -292,7 +292,7 @@ class ServiceView:
             self._become_listing(now)
 
     def effects(self) -> list[Effect]:
-        """What is to be done, each once, in order."""
+        """The effects to carry out, in this order, each returned once."""
         effects, self._effects = self._effects, []
         return effects
 

@@ -234,7 +234,7 @@ class RequestAnswered(SessionEvent):
     seconds: float
     error: str = ""
     """``OutcomeUnknown`` if no answer came, ``SessionSuspended`` if nothing was sent; else what ZooKeeper answered,
-    such as ``NodeMissing``, which those who ask whether there is a node expect."""
+    such as ``NodeMissing``, which is no failure for a caller that checks whether a node exists."""
 
 
 # -- registration
@@ -317,10 +317,10 @@ class Deposed(ElectionEvent):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PrimaryChanged(ElectionEvent):
-    """A candidate has learnt who leads its group, or that nobody does."""
+    """A candidate has learnt of another primary of its group, or that there is none."""
 
     primary: str
-    """The worker id; empty while nobody leads."""
+    """The worker id; empty while there is no primary."""
     endpoint: str
     epoch: int | None
 
@@ -418,7 +418,7 @@ class RequestFinished(ServerEvent):
     error: str = ""
     declared: bool = False
     executed: str = "yes"
-    """Whether the handler ran, as the caller is told."""
+    """Whether the handler ran, as it is reported to the caller."""
     epoch: int | None = None
     """The epoch of the primary that served it; None outside primary-only methods."""
 

@@ -88,7 +88,7 @@ class Observers:
     def _complain(self, receive: _Receive, kind: type[Event]) -> None:
         if (id(receive), kind) not in self._complained:
             self._complained.add((id(receive), kind))
-            log.exception("an observer failed at %s, and may fail again without a word: %r", kind.__name__, receive)
+            log.exception("an observer failed at %s, which is logged once for this kind: %r", kind.__name__, receive)
 
 
 NOBODY = Observers()

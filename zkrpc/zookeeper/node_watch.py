@@ -101,10 +101,10 @@ class NodeWatch(Generic[T]):
             except SessionSuspended:
                 pass  # the session's next state wakes us
             except CoordinationError as error:
-                _log.warning("cannot see %s: %s", self._path, error)
+                _log.warning("cannot read %s: %s", self._path, error)
                 pause = _PAUSE
             except Exception:
-                _log.exception("cannot see %s", self._path)
+                _log.exception("cannot read %s", self._path)
                 pause = _PAUSE
             self._wake.wait(pause * (0.5 + self._rng() / 2))
 
@@ -134,7 +134,7 @@ class NodeWatch(Generic[T]):
 
     def _refuse(self, reason: str) -> None:
         if reason != self._refusal:
-            _log.warning("%s is refused, and what it said before stands: %s", self._path, reason)
+            _log.warning("%s has a value that is refused, so the last good one stays in effect: %s", self._path, reason)
         self._refusal = reason
 
     def _tell(self, callback: Callable[[T], None], word: T) -> None:
