@@ -230,7 +230,7 @@ class Membership(Protocol):
 
     @property
     def conflict(self) -> str | None:
-        """A description of the holder of our node, while that is another session."""
+        """A description of the holder of our node, while the node is not ours."""
 
 
 class Eligibility:

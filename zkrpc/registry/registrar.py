@@ -103,13 +103,13 @@ class Registrar:
 
     @property
     def conflict(self) -> str | None:
-        """A description of the node's holder and of this process, while another session holds the node."""
+        """A description of the node's holder and of this process, while the node is not ours."""
         return self._machine.conflict
 
     @property
     def twin_lives(self) -> bool:
-        """True if another session has held our node for longer than the session of a dead process can last: waiting
-        will not help."""
+        """True if the node has not been ours for longer than the session of a dead process can last: waiting will not
+        help."""
         return self._machine.twin_lives
 
     def status(self) -> RegistrationStatus:
@@ -134,8 +134,8 @@ class Registrar:
     def wait_registered(self, timeout: float) -> None:
         """Waits until the node is registered.
 
-        Raises IdentityConflict if another session still holds the node when the time is out, or once ``twin_lives``;
-        and CoordinationError with the last failure if ZooKeeper could not be asked.
+        Raises IdentityConflict if the node is still another's when the time is out, or once ``twin_lives``; and
+        CoordinationError with the last failure if ZooKeeper could not be asked.
         """
         self._wait_until(lambda: self._machine.registered or self._machine.twin_lives, timeout)
         if self._machine.registered:

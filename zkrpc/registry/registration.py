@@ -147,9 +147,9 @@ class RegistrationMachine:
         self.gone = True
         """True if no node is wanted, none of ours existed at the last read, and none can still appear."""
         self.conflict: str | None = None
-        """A description of the holder of our node, while that is another session."""
+        """A description of the holder of our node, while that is another session or, for a persistent node, none."""
         self.twin_lives = False
-        """True if another session has held our node for longer than the session of a dead process can last."""
+        """True if our node has been another's for longer than the session of a dead process can last."""
         self.failure: str | None = None
         """Why the last request failed, until one succeeds."""
         self._launch_id = launch_id

@@ -263,7 +263,7 @@ class RegistrationWithdrawn(RegistrationEvent):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationConflicted(RegistrationEvent):
-    """The node of an instance belongs to another session, and is not one that this instance may replace."""
+    """The node of an instance exists, and is neither its own nor one that it may replace."""
 
     reason: str
     successor: bool
