@@ -175,7 +175,7 @@ class Channel:
     # -- outcomes of calls
 
     def receive_success(self, member: Member[Subchannel], now: float) -> None:
-        """A call went well. Needed only after a failure: see ``Breaker``."""
+        """A call went well. Only needed for members whose breaker is ``troubled``."""
         if self._balancer.receive_success(member, now) and self.observer is not None:
             self.observer.closed_breaker(member)
 

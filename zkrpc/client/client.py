@@ -205,7 +205,7 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Closes."""
+        """Closes the client."""
         self.close()
 
     @property

@@ -249,7 +249,7 @@ class Subchannel:
         raise NotImplementedError
 
     def _drop(self, connection: Connection) -> None:
-        """Forgets a connection."""
+        """Removes a connection from those that calls can take."""
         raise NotImplementedError
 
     def _let_go(self) -> None:

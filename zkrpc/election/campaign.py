@@ -205,7 +205,7 @@ class Campaign:
         return self.gate.wait_until(lambda: self.state in _AT_REST, timeout)
 
     def close(self) -> None:
-        """Ends everything at once. Our nodes stay for as long as the session does."""
+        """Ends the campaign at once. Our nodes stay for as long as the session does."""
         self._driver.kill()
         self.session.unwatch_state(self._driver.nudged)
         if self._membership is not None:

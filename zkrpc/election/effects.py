@@ -242,8 +242,8 @@ ElectionAnswer: TypeAlias = tuple[Any, ...] | Node | None
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StartHeartbeats:
-    """This group needs the lease: call ``lead`` of the process's HeartbeatMachine, and pass every lease to this
-    machine."""
+    """This group needs the lease: call ``lead`` of the process's HeartbeatMachine, and pass every lease to
+    ``receive_lease``."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class ElectionMachine:
         self.recorder = Recorder(participant, self._effects.append)
         """Reports the primary, and queues lines for people."""
         self.candidacy = CandidateState(participant=participant)
-        """What is known of our own nodes and epochs."""
+        """Our nodes and the epochs that are known."""
         self.look_timer = LookTimer(audit_interval, rng)
         """When everything is read again although nothing is known to have changed."""
         self.backoff = CandidacyBackoff(rng)

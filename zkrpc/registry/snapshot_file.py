@@ -50,7 +50,7 @@ def load_snapshot(path: Path, service: str) -> tuple[Instance, ...]:
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, RecursionError) as error:
-        _log.warning("the saved members of %s cannot be used: %s: %s", service, path, str(error)[:200])
+        _log.warning("the saved members of %s are of no use: %s: %s", service, path, str(error)[:200])
         return ()
     return tuple(instance for name, record in members.items() if (instance := _instance(name, record)) is not None)
 

@@ -96,7 +96,7 @@ NOBODY = Observers()
 
 
 def gather(observers: Iterable[Observer]) -> Observers:
-    """Makes an Observers of them; returns one that is an Observers already as it is."""
+    """Returns an Observers of these observers; an Observers is returned as it is."""
     if isinstance(observers, Observers):
         return observers
     observers = tuple(observers)

@@ -22,7 +22,7 @@ class SessionState(enum.Enum):
     CONNECTING = "connecting"
     """Started, and never connected so far."""
     CONNECTED = "connected"
-    """The server answers."""
+    """There is a connection with a live session."""
     SUSPENDED = "suspended"
     """The connection is lost; the session and its ephemeral nodes may or may not still exist."""
     LOST = "lost"
