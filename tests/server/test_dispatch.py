@@ -12,7 +12,17 @@ from tests.support.requests import binary, call_of, oneway_of
 from zkrpc import current_call
 from zkrpc.codec import FailureKind, Payload, decode_failure
 from zkrpc.endpoint import Endpoint
-from zkrpc.errors import ConfigError, Draining, Executed, NotPrimary, Overloaded, Rejected, StaleEpoch, Unavailable
+from zkrpc.errors import (
+    ConfigError,
+    DeadlineExceeded,
+    Draining,
+    Executed,
+    NotPrimary,
+    Overloaded,
+    Rejected,
+    StaleEpoch,
+    Unavailable,
+)
 from zkrpc.idl import load_text
 from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, uninterruptible
 from zkrpc.wire.message import Dialect, MessageKind, Request
@@ -58,7 +68,9 @@ class Bench:
             self.handler,
             interceptors=interceptors,
             on_failure=lambda failure: self.failures.append((failure.method, failure.error)),
+            clock=lambda: self.now,
         )
+        self.now = 0.0
 
     def dispatch(self, request: Request, now: float = 0.0) -> Answer | None:
         """One request from some peer."""
@@ -159,6 +171,19 @@ def test_dispatcher_keeps_what_is_not_declared_to_itself(bench: Bench, error: Ex
     message, kind, name, executed = failure(bench.dispatch(call_of(method, binary(ECHO, "x"))))
     assert (kind, name, executed) == (FailureKind.INTERNAL_ERROR, "RemoteError", "yes") and "secret" not in message
     assert bench.failures[-1] == (method, error)
+
+
+@pytest.mark.parametrize(("now", "name"), [(0.0499, "RemoteError"), (0.05, "DeadlineExceeded")])
+def test_handler_whose_own_call_expires_with_the_callers_deadline_is_no_failure(
+    bench: Bench, now: float, name: str
+) -> None:
+    """It is what the caller is told, or would be a moment later by itself; one that expired before is the handler's."""
+    bench.handler.raises(DeadlineExceeded("a secret"))
+    bench.now = now
+    request = call_of("echo", binary(ECHO, "x"), headers={"Deadline-Budget": "50"})
+    message, _, error, executed = failure(bench.dispatch(request))
+    assert (error, executed) == (name, "yes") and "secret" not in message
+    assert len(bench.failures) == (name == "RemoteError")
 
 
 def test_dispatcher_lets_only_base_exceptions_out(bench: Bench) -> None:

@@ -9,6 +9,7 @@ what happened                       answer                                execut
 ==================================  ====================================  =============
 the handler returned                REPLY                                 yes
 it raised what the IDL declares     REPLY with that exception             yes
+a call it made expired with it      EXCEPTION, ``EXPIRED``                yes
 it raised anything else             EXCEPTION, ``FAILED``                 yes
 its result does not fit the IDL     EXCEPTION, ``FAILED``                 yes
 unknown method                      EXCEPTION, ``UNKNOWN_METHOD``         no
@@ -31,7 +32,7 @@ from typing import Any, NamedTuple, TypeVar
 from zkrpc.call import Interceptor, ServerCall, compose, enter_call, leave_call, make_server_call, run_handler
 from zkrpc.codec import MAX_ELEMENTS, encode_failure
 from zkrpc.deadline import DEADLINE_BUDGET, read_budget
-from zkrpc.errors import CallError, Executed, RemoteProtocolError
+from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError
 from zkrpc.idl import Interface, Method
 from zkrpc.server.failures import Failure, forget
 from zkrpc.server.signatures import check_handler
@@ -91,11 +92,13 @@ class Dispatcher:
         interceptors: Sequence[Interceptor[ServerCall]] = (),
         on_failure: FailureObserver,
         max_elements: int = MAX_ELEMENTS,
+        clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._table = _table(interface, handler)
         self._max_elements = max_elements
         self._run = compose(interceptors, run_handler)
         self._on_failure = on_failure
+        self._clock = clock
 
     def dispatch(self, request: Request, peer: str, now: float) -> Answer | None:
         """Runs one request and returns the answer; None if none is expected, because the method is oneway, or the
@@ -178,6 +181,8 @@ class Dispatcher:
                 body, failure = None, failure._replace(misfit=misfit)
             if body is not None:
                 return Answer(_REPLY, body, None if call.epoch is None else epoch_headers(call.epoch))
+            if isinstance(error, DeadlineExceeded) and self._clock() >= expires_at(request):
+                return refuse(request, "the deadline passed while the handler ran", status.EXPIRED)
         self._on_failure(failure)
         return None if method.oneway else _internal(request)
 

@@ -108,6 +108,7 @@ class Server:
             interceptors=interceptors,
             on_failure=functools.partial(_receive_failure, self.greenlets, self._peer_log, clock, self.name),
             max_elements=self.config.wire.max_elements,
+            clock=clock,
         )
         self._interface = interface.name
         self.clock = clock

@@ -90,6 +90,8 @@ STOPPED = _status(Draining, Executed.MAYBE)
 """The server stopped while the handler ran."""
 TOO_LATE = _status(DeadlineExceeded)
 """The caller's deadline passed before the handler ran."""
+EXPIRED = _status(DeadlineExceeded, Executed.YES)
+"""The caller's deadline passed while the handler ran, in a call that the handler made and that inherited it."""
 UNKNOWN_METHOD = _status(UnknownMethod, kind=FailureKind.UNKNOWN_METHOD)
 UNREADABLE = _status(ProtocolError, kind=FailureKind.PROTOCOL_ERROR)
 """The arguments do not fit the IDL."""
