@@ -72,6 +72,15 @@ def eventually(condition: Callable[[], object], bound: float = 60.0) -> float:
 # The gate
 
 
+def test_session_answers_requests_by_itself_too(opened: Opener) -> None:
+    """Programs that use a registry's session need not know of its znodes."""
+    session = opened()
+    session.ensure_path("/by-itself")
+    assert session.create("/by-itself/one", b"1") == "/by-itself/one"
+    assert session.children("/by-itself") == session.znodes.children("/by-itself") == ["one"]
+    assert session.exists("/by-itself/one") and session.get("/by-itself/two") is None
+
+
 def test_a_thousand_greenlets_do_not_wedge_the_client(opened: Opener) -> None:
     """The gate keeps kazoo's wake-up socket from overflowing; afterwards everything still works."""
     session = opened(config=RegistryConfig(request_timeout=30.0))

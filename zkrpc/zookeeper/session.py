@@ -75,6 +75,10 @@ class Session:
             send = _telling(send, self._observers, str(self._target))
         self.znodes = Znodes(send, self._target, config.max_payload)
         """Reads, writes and transactions."""
+        # Programs that use a registry's session call these on the session itself: the same methods under both names.
+        self.exists, self.get, self.children = self.znodes.exists, self.znodes.get, self.znodes.children
+        self.create, self.set, self.delete = self.znodes.create, self.znodes.set, self.znodes.delete
+        self.listing, self.ensure_path, self.multi = self.znodes.listing, self.znodes.ensure_path, self.znodes.multi
         self._on_new_session = on_new_session
         self._state = SessionState.CONNECTING
         self._identity: tuple[int, bytes] | None = None
