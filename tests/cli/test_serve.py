@@ -168,6 +168,18 @@ def test_serve_gives_up_at_code_that_cannot_work(command: Command, tmp_path: Pat
     assert "importlib" not in program.output and "make_handler" not in program.output
 
 
+def test_worker_that_ends_anyway_takes_no_notice_of_a_signal(command: Command, tmp_path: Path) -> None:
+    """One that comes while its interpreter shuts down, as from a supervisor that gives up."""
+    (tmp_path / "wrong.py").write_text(
+        "import atexit, os, signal, gevent\n"
+        "atexit.register(lambda: (os.kill(os.getpid(), signal.SIGTERM), gevent.sleep(0.2)))\n"
+        "service = 'none'\n"
+    )
+    program = command.start("serve", "wrong:service", folder=tmp_path, PYTHONPATH=str(ROOT))
+    assert program.wait(60) == EXIT_CONFIG, program.output
+    assert "Traceback" not in program.output and "SIGTERM" not in program.output, program.output
+
+
 def test_serve_with_reload_waits_until_broken_code_is_mended(command: Command, tmp_path: Path) -> None:
     """As uvicorn and gunicorn do: the reason is told, and told anew at each change, until the service comes up."""
     source = tmp_path / "mended.py"

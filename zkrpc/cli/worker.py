@@ -73,9 +73,10 @@ def worker(
         given = {name: value for name, value in options.items() if value is not None}
         _serve(service, zookeeper, config, channel, endings, {"listener": listener, **given})
     except RpcError as error:
-        _end(channel, StartFailure(str(error), final=isinstance(error, (ConfigError, IdlError, IdentityConflict))))
+        final = isinstance(error, (ConfigError, IdlError, IdentityConflict))
+        _end(channel, endings, StartFailure(str(error), final=final))
     except Exception as error:
-        _end(channel, describe_failure(doing, error))
+        _end(channel, endings, describe_failure(doing, error))
 
 
 def _serve(
@@ -114,9 +115,10 @@ def _serve(
         raise endings.conflict
 
 
-def _end(channel: SupervisorChannel, failure: StartFailure) -> NoReturn:
+def _end(channel: SupervisorChannel, endings: _Endings, failure: StartFailure) -> NoReturn:
     """Exits with a status that says whether trying again can help. The supervisor logs the failure, as all workers
     share its log; without a supervisor it is logged here."""
+    endings.is_over = True
     if not channel.tell_failure(failure):
         click.echo(f"zkrpc: {failure.summary}\n{failure.detail}".rstrip(), err=True)
     sys.exit(EXIT_CONFIG if failure.final else 1)
@@ -131,6 +133,8 @@ class _Endings:
 
     def __init__(self) -> None:
         self.conflict: IdentityConflict | None = None
+        self.is_over = False
+        """True once the worker ends anyway: a signal that comes while the interpreter shuts down changes nothing."""
         self._app: App | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, self._signalled, number.name)
@@ -145,7 +149,10 @@ class _Endings:
         gevent.spawn(self._follow_registration, app, channel)
 
     def _signalled(self, name: str) -> None:
+        if self.is_over:
+            return
         if self._app is None:
+            self.is_over = True
             log.info("%s: stopping before having served", name)
             sys.exit(0)
         self._begin_stop(self._app, name)
