@@ -23,7 +23,7 @@ from bench.children import ClientProcess, ServerProcess
 def test_pair_measures_a_cell(server: str, client: str) -> None:
     """Calls are made and checked, and both sides' processor time is counted."""
     with ServerProcess(server) as peer, ClientProcess(client, peer) as caller:
-        sample = caller.measure("echo", 8, warm_up=0.05, seconds=0.1)
+        sample = caller.measure("echo", 8, warm_up=0.05, seconds=0.5)
     assert sample.calls > 10 and sample.client_cpu > 0 and sample.server_cpu > 0
 
 
@@ -31,7 +31,7 @@ def test_every_workload_comes_back_as_it_was_sent() -> None:
     """By the client's own comparison, which ends it if they differ."""
     with ServerProcess("zkrpc_stack") as peer, ClientProcess("zkrpc_stack", peer) as caller:
         for workload in ("ping", "rich", "blob"):
-            assert caller.measure(workload, 2, warm_up=0.0, seconds=0.05).calls
+            assert caller.measure(workload, 2, warm_up=0.0, seconds=0.5).calls
 
 
 def test_client_that_ends_is_told_by_name() -> None:
