@@ -15,6 +15,7 @@ from tests.support.scripted_servers import Link, Peer, closed_port, echo, silent
 from zkrpc.call import Call
 from zkrpc.client.channel import Channel, speaks_against
 from zkrpc.client.member import Member
+from zkrpc.client.policy import resolve_client
 from zkrpc.config import ClientConfig, ServiceConfig
 from zkrpc.deadline import Deadline
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
@@ -250,10 +251,15 @@ def test_what_speaks_against_an_instance(error: Any, speaks: bool) -> None:
     assert speaks_against(error) is speaks
 
 
+def follow(channel: Channel, service: ServiceConfig) -> None:
+    """The service's config is this one from now on."""
+    channel.receive_policy(resolve_client(channel.config, service))
+
+
 def test_budget_and_picking_follow_the_service_config_unless_the_client_says_otherwise() -> None:
     """Live."""
     with channel_of(Endpoint("h", 1)) as channel:
-        channel.receive_service_config(ServiceConfig(retry_reserve=0.0, retry_ratio=0.5, balancing="round_robin"))
+        follow(channel, ServiceConfig(retry_reserve=0.0, retry_ratio=0.5, balancing="round_robin"))
         assert not channel.budget.withdraw(time.monotonic())
         channel.budget.calls += 4
         assert channel.budget.withdraw(time.monotonic() + 0.001)
@@ -261,10 +267,10 @@ def test_budget_and_picking_follow_the_service_config_unless_the_client_says_oth
         while channel.budget.withdraw(time.monotonic()):
             pass
         for subset in range(1, 9):  # a change of other things refills nothing
-            channel.receive_service_config(ServiceConfig(subset_size=subset))
+            follow(channel, ServiceConfig(subset_size=subset))
         assert channel.budget.balance(time.monotonic()) < 5
     own = ClientConfig(retry_reserve=1.0, balancing="p2c", subset_size=3)
     with channel_of(Endpoint("h", 1), config=own) as channel:
-        channel.receive_service_config(ServiceConfig(retry_reserve=0.0, balancing="round_robin", subset_size=7))
+        follow(channel, ServiceConfig(retry_reserve=0.0, balancing="round_robin", subset_size=7))
         assert channel.budget.withdraw(time.monotonic())
         assert (channel._balancer._picking.balancing, channel._balancer._picking.subset_size) == ("p2c", 3)

@@ -19,7 +19,7 @@ from zkrpc.client.explanation import InstanceView, view_of_member
 from zkrpc.client.load_balancer import LoadBalancer, Picking
 from zkrpc.client.member import Member
 from zkrpc.client.observing import member_observer_of, status_of
-from zkrpc.client.policy import resolve_client
+from zkrpc.client.policy import ResolvedClient, resolve_client
 from zkrpc.client.subchannel import Dialler, Subchannel, make_subchannel
 from zkrpc.config import ClientConfig, ServiceConfig
 from zkrpc.endpoint import Endpoint, Snapshot
@@ -86,7 +86,7 @@ class Channel:
             client_id=client_id,
             wall_clock=wall_clock,
         )
-        self.receive_service_config(ServiceConfig())
+        self.receive_policy(policy)
         # ref=False: the timer must not keep a program running that waits for nothing else.
         self._ticker = get_hub().loop.timer(_TICK, _TICK, ref=False)
         self._ticker.start(self._tick)
@@ -95,10 +95,8 @@ class Channel:
         """The balancer, and whether the channel is closed."""
         return f"<Channel {self._balancer!r}{' closed' if self.closed else ''}>"
 
-    def receive_service_config(self, service: ServiceConfig) -> None:
-        """Takes in the service config: how members are picked, and the retry budget, where the client's own config sets
-        neither."""
-        policy = resolve_client(self.config, service)
+    def receive_policy(self, policy: ResolvedClient) -> None:
+        """Takes in the values that are in effect now: how members are picked, and the retry budget."""
         self._balancer.receive_picking(Picking(balancing=policy.balancing, subset_size=policy.subset_size))
         self.budget.change(ratio=policy.retry_ratio, reserve=policy.retry_reserve, now=self.clock())
 

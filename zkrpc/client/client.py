@@ -346,7 +346,7 @@ class Client:
         # between.
         self._former_hedges.update((method, plan.hedge) for method, plan in self._plans.items() if plan.hedge)
         self._plans.clear()
-        self._channel.receive_service_config(service)
+        self._channel.receive_policy(self._policies.client)
 
     def _find_service(self) -> str:
         """The service's name; empty while there is no snapshot."""
