@@ -124,10 +124,8 @@ _EXECUTED = {executed.value: executed for executed in Executed}
 
 def overloaded(retry_after: float | None) -> Status:
     """OVERLOADED, with a hint in seconds; None for no hint."""
-    if retry_after is None or not retry_after >= 0:
-        return OVERLOADED
-    milliseconds = int(min(retry_after, _LONGEST_RETRY_AFTER) * 1000)
-    return Status(OVERLOADED.kind, {**OVERLOADED.headers, keys.RETRY_AFTER: str(milliseconds)})
+    hint = _hint(retry_after)
+    return OVERLOADED if hint is None else Status(OVERLOADED.kind, {**OVERLOADED.headers, keys.RETRY_AFTER: str(hint)})
 
 
 def status_of(error: CallError, executed: Executed) -> Status:
@@ -138,7 +136,7 @@ def status_of(error: CallError, executed: Executed) -> Status:
     """
     told: dict[str, object] = {}
     if isinstance(error, Overloaded):
-        told = {keys.RETRY_AFTER: overloaded(error.retry_after).headers.get(keys.RETRY_AFTER)}
+        told = {keys.RETRY_AFTER: _hint(error.retry_after)}
     elif isinstance(error, NotPrimary):
         told = {keys.PRIMARY: error.primary, keys.EPOCH: error.epoch, keys.GROUP: error.group}
     elif isinstance(error, StaleEpoch):
@@ -174,6 +172,13 @@ def epoch_headers(epoch: int) -> dict[str, str]:
 def epoch_of(headers: Mapping[str, str], key: str = keys.EPOCH) -> int | None:
     """The epoch in headers; None if there is none, or no valid one."""
     return read_epoch(headers.get(key, ""))
+
+
+def _hint(retry_after: float | None) -> int | None:
+    """Milliseconds; None if there is no hint, or it is no time."""
+    if retry_after is None or not retry_after >= 0:
+        return None
+    return int(min(retry_after, _LONGEST_RETRY_AFTER) * 1000)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
