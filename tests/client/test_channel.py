@@ -11,7 +11,8 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.support.scripted_servers import Link, Peer, closed_port, echo, silent, wait_until
+from tests.support.scripted_servers import Link, Peer, closed_port, echo, silent
+from tests.support.waiting import eventually
 from zkrpc.call import Call
 from zkrpc.client.channel import Channel, speaks_against
 from zkrpc.client.member import Member
@@ -75,7 +76,7 @@ def test_frozen_member_is_avoided_and_loses_the_calls_that_can_move() -> None:
     with Peer(silent) as frozen, Peer() as well, channel_of(frozen.endpoint, well.endpoint) as channel:
         movable = gevent.spawn(call_by, channel, frozen.endpoint, movable=True)
         fixed = gevent.spawn(call_by, channel, frozen.endpoint, movable=False)
-        wait_until(lambda: len(frozen.requests) == 2)
+        eventually(lambda: len(frozen.requests) == 2)
         frozen.freeze()
         began = time.monotonic()
         with pytest.raises(ConnectionLost, match="no sign of life") as caught:
@@ -86,32 +87,32 @@ def test_frozen_member_is_avoided_and_loses_the_calls_that_can_move() -> None:
         echo(frozen.links[0], frozen.requests[1])
         frozen.links[0].flush()
         assert fixed.get() is not None
-        wait_until(lambda: picks(channel) == {well.endpoint, frozen.endpoint})
+        eventually(lambda: picks(channel) == {well.endpoint, frozen.endpoint})
 
 
 def test_member_that_stays_frozen_is_closed_and_must_prove_that_it_is_back() -> None:
     """That its machine accepts connections proves nothing; an answer to a ping does."""
     with Peer(silent) as frozen, Peer() as well, channel_of(frozen.endpoint, well.endpoint) as channel:
         fixed = gevent.spawn(call_by, channel, frozen.endpoint, movable=False, seconds=5.0)
-        wait_until(lambda: frozen.requests)
+        eventually(lambda: frozen.requests)
         frozen.freeze()
         with pytest.raises(ConnectionLost, match="no sign of life"):
             fixed.get()
-        wait_until(lambda: frozen.accepted >= 3)
+        eventually(lambda: frozen.accepted >= 3)
         assert picks(channel) == {well.endpoint}
         member = channel.find(frozen.endpoint)
         assert member is not None
         with pytest.raises(Unavailable, match="no sign of life"):
             member.subchannel.acquire(soon())
         frozen.thaw()
-        wait_until(lambda: picks(channel) == {well.endpoint, frozen.endpoint})
+        eventually(lambda: picks(channel) == {well.endpoint, frozen.endpoint})
 
 
 def test_quiet_member_answers_pings_and_keeps_its_slow_calls() -> None:
     """A handler that takes long is no silence: the wire answers pings beside it."""
     with Peer(silent) as slow, channel_of(slow.endpoint) as channel:
         call = gevent.spawn(call_by, channel, slow.endpoint, movable=True)
-        wait_until(lambda: slow.requests)
+        eventually(lambda: slow.requests)
         gevent.sleep(0.6)
         assert not call.dead
         echo(slow.links[0], slow.requests[0])
@@ -134,7 +135,7 @@ def test_mute_member_that_cannot_be_asked_loses_the_calls_that_can_move(speaks: 
         assert member_of(channel, mute.endpoint).silent and picks(channel) == {well.endpoint}
         stays.join(5)
         assert isinstance(stays.exception, DeadlineExceeded)
-        wait_until(lambda: picks(channel) == {mute.endpoint, well.endpoint})
+        eventually(lambda: picks(channel) == {mute.endpoint, well.endpoint})
         with pytest.raises(ConnectionLost):
             call_by(channel, mute.endpoint, movable=True)
         assert member_of(channel, mute.endpoint).subchannel.connectivity.unheard > 1
@@ -166,9 +167,9 @@ def test_late_first_byte_ends_the_doubt() -> None:
 
     with Peer(slow) as peer, Peer() as other, channel_of(peer.endpoint, other.endpoint, speaks="theader") as channel:
         stays = gevent.spawn(call_by, channel, peer.endpoint, movable=False)
-        wait_until(lambda: member_of(channel, peer.endpoint).silent)
+        eventually(lambda: member_of(channel, peer.endpoint).silent)
         assert stays.get(timeout=60) is not None
-        wait_until(lambda: not member_of(channel, peer.endpoint).silent)
+        eventually(lambda: not member_of(channel, peer.endpoint).silent)
 
 
 def test_vanished_members_stay_in_use_while_they_answer() -> None:
@@ -177,12 +178,12 @@ def test_vanished_members_stay_in_use_while_they_answer() -> None:
         with channel_of(one.endpoint, other.endpoint, closed_port()) as channel:
             call_by(channel, one.endpoint, movable=True)
             channel.receive_snapshot(listing())
-            wait_until(lambda: picks(channel) == {one.endpoint, other.endpoint})
-            wait_until(lambda: other.links)
+            eventually(lambda: picks(channel) == {one.endpoint, other.endpoint})
+            eventually(lambda: other.links)
             one.close()
-            wait_until(lambda: picks(channel) == {other.endpoint})
+            eventually(lambda: picks(channel) == {other.endpoint})
             other.links[0].drain()
-            wait_until(lambda: channel.find(other.endpoint) is None)
+            eventually(lambda: channel.find(other.endpoint) is None)
             with pytest.raises(Unavailable, match="no instances"):
                 picks(channel)
 
@@ -191,20 +192,20 @@ def test_vanished_plain_members_stay_while_they_can_be_connected_to() -> None:
     """There is no other question that a plain Thrift server understands."""
     with Peer() as one, channel_of(one.endpoint, closed_port(), speaks="framed") as channel:
         channel.receive_snapshot(listing())
-        wait_until(lambda: picks(channel) == {one.endpoint})
+        eventually(lambda: picks(channel) == {one.endpoint})
         one.close()
-        wait_until(lambda: channel.find(one.endpoint) is None)
+        eventually(lambda: channel.find(one.endpoint) is None)
 
 
 def test_vanished_member_that_falls_silent_leaves() -> None:
     """A sign of life is what it stays for."""
     with Peer(silent) as one, channel_of(one.endpoint) as channel:
         waiting = gevent.spawn(call_by, channel, one.endpoint, movable=False, seconds=5.0)
-        wait_until(lambda: one.requests)
+        eventually(lambda: one.requests)
         channel.receive_snapshot(listing())
         assert picks(channel) == {one.endpoint}
         one.freeze()
-        wait_until(lambda: channel.find(one.endpoint) is None)
+        eventually(lambda: channel.find(one.endpoint) is None)
         waiting.kill()
 
 
@@ -231,7 +232,7 @@ def test_failures_open_a_breaker_and_pleas_are_heard() -> None:
         channel.receive_success(member_of(channel, third), now)
         channel.abandon(member_of(channel, third), now)
         assert picks(channel) == {first, second, third}  # suspicion against most is not believed
-        wait_until(lambda: picks(channel) == {second, third})
+        eventually(lambda: picks(channel) == {second, third})
 
 
 @pytest.mark.parametrize(

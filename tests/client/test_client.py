@@ -12,7 +12,8 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.support.scripted_servers import Link, Peer, closed_port, nothing_left, silent, wait_until
+from tests.support.scripted_servers import Link, Peer, closed_port, nothing_left, silent
+from tests.support.waiting import eventually
 from zkrpc.call import Call, ServerCall, current_call, detach, enter_call, leave_call
 from zkrpc.client.client import Client
 from zkrpc.client.resolver import StaticResolver
@@ -116,7 +117,7 @@ def test_every_kind_of_call_works_in_every_dialect(endpoint: Endpoint, handler: 
             users.get(13)
         assert (caught.value.executed, caught.value.endpoint) == (Executed.YES, endpoint)
         assert users.whoami() == "it is me"
-        wait_until(lambda: handler.seen_ids == [5])
+        eventually(lambda: handler.seen_ids == [5])
 
 
 def test_arguments_that_do_not_fit_never_leave(endpoint: Endpoint, handler: Handler) -> None:
@@ -519,7 +520,7 @@ def test_closing_is_clean_and_final(endpoint: Endpoint) -> None:
     with Peer(silent) as peer, nothing_left():
         client = client_of(peer.endpoint, closed_port(), on_close=lambda: ends.append("end"))
         calls = [gevent.spawn(client.invoke, CREATE, (IDL.User(id=1, name="Bo"),)) for _ in range(5)]
-        wait_until(lambda: len(peer.requests) == 5)
+        eventually(lambda: len(peer.requests) == 5)
         client.close()
         client.close()
         gevent.joinall(calls, timeout=60)

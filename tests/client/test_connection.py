@@ -11,7 +11,8 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.support.scripted_servers import Link, Peer, closed_port, echo, silent, wait_until
+from tests.support.scripted_servers import Link, Peer, closed_port, echo, silent
+from tests.support.waiting import eventually
 from zkrpc.client.connection import Connection
 from zkrpc.config import WireLimits
 from zkrpc.endpoint import Endpoint
@@ -196,7 +197,7 @@ def test_killed_caller_is_forgotten() -> None:
     """A reply to a greenlet that is gone is dropped."""
     with Peer(lambda link, request: link.held.append(request)) as peer, connected(peer) as (connection, _):
         caller = gevent.spawn(ask, connection)
-        wait_until(lambda: peer.requests)
+        eventually(lambda: peer.requests)
         caller.kill()
         assert connection.pending == 0
         [link] = peer.links
@@ -238,7 +239,7 @@ def test_peer_that_closes_ends_every_call_as_maybe_executed() -> None:
     """Bytes left us, no answer came."""
     with Peer(silent) as peer, connected(peer) as (connection, owner):
         callers = [gevent.spawn(ask, connection) for _ in range(5)]
-        wait_until(lambda: len(peer.requests) == 5)
+        eventually(lambda: len(peer.requests) == 5)
         peer.cut()
         gevent.joinall(callers, timeout=60)
         errors = [caller.exception for caller in callers]
@@ -262,7 +263,7 @@ def test_socket_that_cannot_be_written_is_a_lost_connection() -> None:
     with Peer(silent) as peer, connected(peer) as (connection, _):
         waiting = gevent.spawn(ask, connection)
         gevent.spawn_raw(ask, connection)
-        wait_until(lambda: len(peer.requests) == 2)
+        eventually(lambda: len(peer.requests) == 2)
         hub.handle_error = lambda context, kind, value, trace: reported.append(kind)
         try:
             connection._sock.shutdown(socket.SHUT_WR)
@@ -289,7 +290,7 @@ def test_closing_ends_calls_unsent_ones_as_not_executed() -> None:
     """What never left this process certainly did not run."""
     with Peer(silent) as peer, connected(peer) as (connection, _):
         sent = gevent.spawn(ask, connection)
-        wait_until(lambda: peer.requests)
+        eventually(lambda: peer.requests)
         # Its first turn ends with the flush still to come; closing in the same turn comes first.
         unsent = gevent.spawn(ask, connection)
         gevent.spawn(connection.close)
@@ -305,10 +306,10 @@ def test_draining_peer_is_let_go_when_the_last_call_is_answered() -> None:
     """No new call goes there, those in flight are answered, and then we close."""
     with Peer(lambda link, request: link.held.append(request)) as peer, connected(peer) as (connection, owner):
         caller = gevent.spawn(ask, connection)
-        wait_until(lambda: peer.requests)
+        eventually(lambda: peer.requests)
         [link] = peer.links
         link.drain()
-        wait_until(lambda: owner.events)
+        eventually(lambda: owner.events)
         assert connection.draining and not connection.closed and "draining" in repr(connection)
         with pytest.raises(ConnectionLost) as caught:
             ask(connection)
@@ -316,8 +317,8 @@ def test_draining_peer_is_let_go_when_the_last_call_is_answered() -> None:
         link.reply(link.held[0], BODY)
         link.flush()
         assert caller.get(timeout=60) == BODY
-        wait_until(lambda: connection.closed)
-        wait_until(lambda: not peer.links)
+        eventually(lambda: connection.closed)
+        eventually(lambda: not peer.links)
         assert link.protocol.wants_close
         assert owner.events == ["draining", "closed"]
 
@@ -336,14 +337,14 @@ def test_connection_retired_by_the_caller_it_just_woke_closes_too() -> None:
     with Peer() as peer, connected(peer) as (connection, _):
         assert ask(connection) == BODY
         connection.close_when_idle()
-        wait_until(lambda: connection.closed)
+        eventually(lambda: connection.closed)
 
 
 def test_connection_to_retire_closes_after_its_last_call() -> None:
     """Also when that call ends by its caller leaving."""
     with Peer(silent) as peer, connected(peer) as (connection, _):
         caller = gevent.spawn(ask, connection)
-        wait_until(lambda: peer.requests)
+        eventually(lambda: peer.requests)
         connection.close_when_idle()
         assert not connection.closed
         caller.kill()
@@ -362,7 +363,7 @@ def test_oneway_call_ends_when_it_has_left() -> None:
     """Nobody waits for an answer that never comes."""
     with Peer(lambda link, request: link.protocol.finish(request)) as peer, connected(peer) as (connection, _):
         assert connection.call(b"seen", BODY, time.monotonic() + 5, oneway=True) is None
-        wait_until(lambda: peer.requests)
+        eventually(lambda: peer.requests)
         assert connection.pending == 0
 
 
@@ -447,7 +448,7 @@ def test_call_after_an_end_that_nobody_saw_is_not_executed(how: str, callers: in
         gevent.joinall(waiting, timeout=60)
         errors = [caught.value, *(one.exception for one in waiting)]
         assert [error.executed for error in errors] == [Executed.NO] * callers
-        wait_until(lambda: connection.closed and not peer.links)
+        eventually(lambda: connection.closed and not peer.links)
         assert len(peer.requests) == served
         assert owner.events == (["draining", "closed"] if "drain" in how else ["closed"])
 
@@ -489,7 +490,7 @@ def test_end_behind_the_last_replies_is_seen_before_the_next_call() -> None:
 
     with Peer(lambda link, request: link.held.append(request)) as peer, connected(peer) as (connection, _):
         callers = [gevent.spawn(twice, connection) for _ in range(3)]
-        wait_until(lambda: len(peer.requests) == 3)
+        eventually(lambda: len(peer.requests) == 3)
         [link] = peer.links
         for request in link.held:
             echo(link, request)
@@ -503,7 +504,7 @@ def test_call_that_had_left_before_the_unseen_end_stays_unknown() -> None:
     """Nobody claims more than is known."""
     with Peer(silent) as peer, connected(peer) as (connection, _):
         sent = gevent.spawn(ask, connection)
-        wait_until(lambda: peer.requests)
+        eventually(lambda: peer.requests)
         happens_unseen("drain and hang-up", peer, connection)
         with pytest.raises(ConnectionLost) as caught:
             ask(connection)

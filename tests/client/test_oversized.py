@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 import zkrpc
-from tests.support.scripted_servers import wait_until
+from tests.support.waiting import eventually
 from zkrpc.config import ClientConfig, ServerConfig, WireLimits
 from zkrpc.errors import Executed, Rejected, RemoteError, TooLarge
 
@@ -103,7 +103,7 @@ def test_fault_of_one_call_costs_its_neighbours_nothing(fault: str) -> None:
     act, kind, words, executed = FAULTS[fault]
     with served() as (handler, place), connected(place) as stub:
         neighbours = [gevent.spawn(stub.slow, str(number)) for number in range(5)]
-        wait_until(lambda: handler.slow_ones == 5)
+        eventually(lambda: handler.slow_ones == 5)
         with pytest.raises(kind, match=words) as caught:
             act(stub)
         assert getattr(caught.value, "executed", None) is executed
@@ -139,7 +139,7 @@ def test_reply_over_the_clients_own_limit_is_an_error_of_that_call(dialect: str)
     """A zkrpc server knows the limit and does not send it; of others it is let go."""
     with served(LARGE) as (handler, place), connected(place, dialect=dialect, limits=SMALL) as stub:
         neighbours = [gevent.spawn(stub.slow, str(number)) for number in range(5)]
-        wait_until(lambda: handler.slow_ones == 5)
+        eventually(lambda: handler.slow_ones == 5)
         with pytest.raises(RemoteError, match="over .*max_frame 200000") as caught:
             stub.make(3_000_000)
         assert caught.value.executed is Executed.YES

@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 import zkrpc
-from tests.support.scripted_servers import wait_until
+from tests.support.waiting import eventually
 from zkrpc.call import ServerCall
 from zkrpc.client.client import Client
 from zkrpc.client.primary_router import PrimaryRouter
@@ -235,7 +235,7 @@ def test_redirect_of_one_call_wakes_all_that_wait(make: Make) -> None:
     cluster = make(config=zkrpc.ClientConfig(timeout=60, backoff=20, max_backoff=20))
     del cluster.leaders["main"]
     waiting = [gevent.spawn(cluster.stub.transfer, str(number)) for number in range(5)]
-    wait_until(lambda: sum(len(handler.asked) for handler in cluster.loopback.handlers.values()) == 5)
+    eventually(lambda: sum(len(handler.asked) for handler in cluster.loopback.handlers.values()) == 5)
     cluster.leaders["main"] = (1, 2)
     began = time.monotonic()
     assert cluster.stub.transfer("x") == "transferred x"
@@ -509,7 +509,7 @@ def test_oneway_call_waits_until_the_primary_is_known(make: Make) -> None:
     assert cluster.asked() == [0, 0, 0]
     cluster.stub.transfer("a")
     cluster.stub.note("heard")
-    wait_until(lambda: cluster.replica(2).served == ["a", "heard"])
+    eventually(lambda: cluster.replica(2).served == ["a", "heard"])
 
 
 class Registry(LoopbackMembers):
@@ -557,7 +557,7 @@ def test_registry_ends_the_wait_for_an_election(make: Make) -> None:
     registry.tell(Primary(endpoint=Endpoint("memory", 0), epoch=1))
     del cluster.leaders["main"]
     waiting = gevent.spawn(stub.transfer, "a")
-    wait_until(lambda: cluster.replica(0).asked)
+    eventually(lambda: cluster.replica(0).asked)
     registry.tell(None)
     gevent.sleep(0.05)
     assert not waiting.ready()

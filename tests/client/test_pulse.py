@@ -8,7 +8,8 @@ import gevent
 import pytest
 
 from tests.client.test_connection import BODY, Owner, ask
-from tests.support.scripted_servers import Peer, echo, silent, wait_until
+from tests.support.scripted_servers import Peer, echo, silent
+from tests.support.waiting import eventually
 from zkrpc.client.connection import Connection
 from zkrpc.config import WireLimits
 from zkrpc.errors import ConnectionLost, Executed
@@ -53,7 +54,7 @@ def test_server_that_pings_and_never_reads_is_left(zkrpc: bool) -> None:
         connection = Connection.dial(
             peer.endpoint, Dialect.HEADER_BINARY, WireLimits(), 1.0, owner, zkrpc=zkrpc, clock=lambda: now
         )
-        wait_until(lambda: peer.links)
+        eventually(lambda: peer.links)
         connection._protocol.receive_data(control_frame(PONG), 0.0) if zkrpc else None
         peer.freeze()
         callers = [gevent.spawn(connection.call, b"echo", b"x" * 4_000_000, 100.0) for _ in range(2)]
@@ -86,7 +87,7 @@ def test_pulse_comes_back_with_any_byte() -> None:
         now = 2.5
         peer.thaw()
         caller.join(5)
-        wait_until(lambda: connection._protocol.last_heard_at == now)
+        eventually(lambda: connection._protocol.last_heard_at == now)
         connection.tick(now)
         assert (connection.silent, owner.events) == (False, ["silent", "heard"])
         connection.close()
@@ -117,7 +118,7 @@ class Foreign:
         """A call that has reached the server."""
         arrived = len(self._peer.requests)
         caller = gevent.spawn(self.connection.call, b"echo", BODY, 1000.0, movable=movable)
-        wait_until(lambda: len(self._peer.requests) > arrived)
+        eventually(lambda: len(self._peer.requests) > arrived)
         return caller
 
     def tick(self, *times: float) -> None:

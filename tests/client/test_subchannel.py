@@ -12,7 +12,8 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.support.scripted_servers import Peer, closed_port, echo, silent, wait_until
+from tests.support.scripted_servers import Peer, closed_port, echo, silent
+from tests.support.waiting import eventually
 from zkrpc.call import Call
 from zkrpc.client.channel import Channel
 from zkrpc.client.connection import Connection
@@ -130,7 +131,7 @@ def test_refused_plain_endpoint_comes_back_with_a_connection_to_use() -> None:
         with pytest.raises(Unavailable):
             subchannel.acquire(soon())
         with Peer(port=endpoint.port) as late:
-            wait_until(lambda: subchannel.connectivity.failure is None)
+            eventually(lambda: subchannel.connectivity.failure is None)
             ask(subchannel)
             assert late.accepted == 1
 
@@ -196,14 +197,14 @@ def test_member_that_leaves_keeps_its_calls_and_loses_its_connection() -> None:
     """Leaving the list is not dying: what is in flight is answered."""
     with Peer(lambda link, request: link.held.append(request)) as peer, channel_of(peer.endpoint) as channel:
         caller = gevent.spawn(ask, subchannel_to(channel))
-        wait_until(lambda: peer.requests)
+        eventually(lambda: peer.requests)
         channel.receive_snapshot(listing())
         assert len(channel.connections) == 1
         [link] = peer.links
         echo(link, link.held[0])
         link.flush()
         caller.get(timeout=60)
-        wait_until(lambda: not channel.connections)
+        eventually(lambda: not channel.connections)
 
 
 def test_member_that_leaves_while_it_is_dialled_sends_its_waiters_on() -> None:
@@ -223,9 +224,9 @@ def test_draining_connection_is_replaced_only_after_a_rest() -> None:
         subchannel = subchannel_to(channel, other.endpoint)
         ask(subchannel)
         peer.links[0].drain()
-        wait_until(lambda: not peer.links)
+        eventually(lambda: not peer.links)
         assert {subchannel_to(channel).endpoint for _ in range(20)} == {other.endpoint}
-        wait_until(lambda: channel.has_untried(a_call(other.endpoint)))
+        eventually(lambda: channel.has_untried(a_call(other.endpoint)))
         ask(subchannel)
         assert peer.accepted == 2
 
@@ -235,7 +236,7 @@ def test_draining_peer_is_still_used_when_there_is_nobody_else() -> None:
     with Peer() as peer, channel_of(peer.endpoint) as channel:
         ask(subchannel_to(channel))
         peer.links[0].drain()
-        wait_until(lambda: not channel.connections)
+        eventually(lambda: not channel.connections)
         ask(subchannel_to(channel))
         assert peer.accepted == 2
 
@@ -248,11 +249,11 @@ def test_draining_peer_that_stops_listening_is_dialled_in_the_background() -> No
             subchannel = subchannel_to(channel)
             ask(subchannel)
             peer.links[0].drain()
-            wait_until(lambda: not channel.connections)
+            eventually(lambda: not channel.connections)
         with pytest.raises(Unavailable):
             subchannel.acquire(soon())
         with Peer(port=peer.endpoint.port):
-            wait_until(lambda: subchannel.connectivity.failure is None)
+            eventually(lambda: subchannel.connectivity.failure is None)
             ask(subchannel)
 
 
@@ -265,11 +266,11 @@ def test_server_that_drains_before_it_has_proved_itself_is_dialled_on() -> None:
             subchannel.acquire(soon())
         with Peer(port=endpoint.port) as late:
             late.freeze()
-            wait_until(lambda: late.links)
+            eventually(lambda: late.links)
             late.links[0].protocol.peer_is_zkrpc = True  # it has not read our ping
             late.links[0].drain()
             late.thaw()
-            wait_until(lambda: subchannel.connectivity.failure is None)
+            eventually(lambda: subchannel.connectivity.failure is None)
             ask(subchannel)
 
 
@@ -305,7 +306,7 @@ def test_dial_that_fails_in_whatever_way_is_the_members_failure(error: Exception
         channel.receive_snapshot(listing(Endpoint("h", 1)))
         with pytest.raises(Unavailable, match=str(error.args[-1])):
             subchannel_to(channel).acquire(soon())
-        wait_until(lambda: len(dials) > 2)
+        eventually(lambda: len(dials) > 2)
     finally:
         channel.close()
 
@@ -314,7 +315,7 @@ def test_draining_connection_of_a_member_that_left_is_simply_let_go() -> None:
     """Nobody waits for it, nobody dials it."""
     with Peer(lambda link, request: link.held.append(request)) as peer, channel_of(peer.endpoint) as channel:
         caller = gevent.spawn(ask, subchannel_to(channel))
-        wait_until(lambda: peer.requests)
+        eventually(lambda: peer.requests)
         channel.receive_snapshot(listing())
         [link] = peer.links
         link.drain()
@@ -322,14 +323,14 @@ def test_draining_connection_of_a_member_that_left_is_simply_let_go() -> None:
         echo(link, link.held[0])
         link.flush()
         caller.get(timeout=60)
-        wait_until(lambda: not channel.connections)
+        eventually(lambda: not channel.connections)
 
 
 def test_lost_connection_is_dialled_again_by_the_next_call() -> None:
     """Which then finds out what the loss meant."""
     with Peer(silent) as peer, channel_of(peer.endpoint) as channel:
         caller = gevent.spawn(ask, subchannel_to(channel))
-        wait_until(lambda: peer.requests)
+        eventually(lambda: peer.requests)
         peer.cut()
         caller.join(5)
         assert isinstance(caller.exception, ConnectionLost)
@@ -370,7 +371,7 @@ def test_plain_subchannel_with_all_connections_busy_keeps_the_deadline() -> None
     with Peer(silent) as peer, channel_of(peer.endpoint, speaks="framed") as channel:
         subchannel = subchannel_to(channel)
         holders = [gevent.spawn(ask, subchannel) for _ in range(2)]
-        wait_until(lambda: len(peer.requests) == 2)
+        eventually(lambda: len(peer.requests) == 2)
         with pytest.raises(DeadlineExceeded, match="all 2 connections") as caught:
             subchannel.acquire(soon(0.02))
         assert caught.value.executed is Executed.NO
@@ -395,7 +396,7 @@ def test_plain_member_that_leaves_closes_idle_connections_now_and_busy_ones_afte
         with channel_of(peer.endpoint, speaks="framed") as channel:
             subchannel = subchannel_to(channel)
             callers = [gevent.spawn(ask, subchannel) for _ in range(2)]
-            wait_until(lambda: len(peer.requests) == 2)
+            eventually(lambda: len(peer.requests) == 2)
             first, second = peer.links
             for link in (first,):
                 echo(link, link.held[0])
@@ -429,7 +430,7 @@ def test_closed_channel_answers_everybody_and_picks_nobody() -> None:
         calling = gevent.spawn(ask, subchannel_to(channel, dead))
         dialling = gevent.spawn(subchannel_to(channel, peer.endpoint).acquire, soon())
         pausing = gevent.spawn(channel.pause, 5.0)
-        wait_until(lambda: peer.requests)
+        eventually(lambda: peer.requests)
         channel.close()
         gevent.joinall([calling, dialling, pausing], timeout=60)
         assert isinstance(calling.exception, ConnectionLost)

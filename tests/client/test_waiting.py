@@ -10,7 +10,7 @@ import gevent
 import pytest
 from gevent import get_hub, getcurrent
 
-from tests.support.scripted_servers import wait_until
+from tests.support.waiting import eventually
 from zkrpc.client.waiting import Alarm, Waiter, executed_if, fail_soon, fail_waiters
 from zkrpc.errors import CallError, ConnectionLost, Executed
 
@@ -72,7 +72,7 @@ def test_alarm_rings_once_at_the_moment_set_last() -> None:
     assert alarm.at == math.inf
     alarm.set(time.monotonic() + 60)
     alarm.set(time.monotonic() - 1)
-    wait_until(lambda: rings)
+    eventually(lambda: rings)
     gevent.sleep(0.01)
     assert (rings, repr(alarm)) == ([math.inf], "<Alarm at inf>")
     alarm.clear()

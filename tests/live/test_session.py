@@ -14,6 +14,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from tests.support.waiting import eventually
 from zkrpc.config import RegistryConfig
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.errors import ConfigError, CoordinationError, OutcomeUnknown, SessionSuspended
@@ -60,18 +61,6 @@ def opened(zookeeper: str) -> Iterator[Opener]:
         session.close()
 
 
-def eventually(condition: Callable[[], object], bound: float = 60.0) -> float:
-    """Waits until ``condition()`` holds; the seconds it took."""
-    started_at = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started_at < bound, "did not come in time"
-        gevent.sleep(0.01)
-    return time.monotonic() - started_at
-
-
-# The gate
-
-
 def test_session_answers_requests_by_itself_too(opened: Opener) -> None:
     """Programs that use a registry's session need not know of its znodes."""
     session = opened()
@@ -79,6 +68,9 @@ def test_session_answers_requests_by_itself_too(opened: Opener) -> None:
     assert session.create("/by-itself/one", b"1") == "/by-itself/one"
     assert session.children("/by-itself") == session.znodes.children("/by-itself") == ["one"]
     assert session.exists("/by-itself/one") and session.get("/by-itself/two") is None
+
+
+# The gate
 
 
 def test_a_thousand_greenlets_do_not_wedge_the_client(opened: Opener) -> None:

@@ -16,6 +16,7 @@ from gevent import socket as cooperative
 from gevent.event import Event
 
 from tests.support.echo import EchoHandler, idl
+from tests.support.waiting import eventually
 from tests.support.wire_frames import framed, message
 from tests.support.wire_peer import Peer
 from zkrpc.config import ServerConfig, WireLimits
@@ -86,7 +87,7 @@ class Running:
 
     def connection(self) -> ServerConnection:
         """The only connection."""
-        wait_until(lambda: self.server._connections)
+        eventually(lambda: self.server._connections)
         (connection,) = self.server._connections
         return connection
 
@@ -96,14 +97,6 @@ class Running:
         for peer in self.peers:
             peer.close()
         self.server.kill()
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    """Waits for a condition; AssertionError if it does not come."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        gevent.sleep(0.002)
 
 
 def mark_uninterruptible(running: Running) -> None:
@@ -135,7 +128,7 @@ def start() -> Iterator[Callable[..., Running]]:
     yield starting
     for running in started:
         running.close()
-    wait_until(lambda: greenlets() <= before and loop.activecnt <= watchers)
+    eventually(lambda: greenlets() <= before and loop.activecnt <= watchers)
 
 
 # -- running beside each other
@@ -149,7 +142,7 @@ def test_connection_has_one_greenlet_per_blocked_handler(start: Any) -> None:
     idle = greenlets()
     for number in range(10):
         peer.send(METHODS["slow"], f"s{number}", 0, token=number)
-    wait_until(lambda: len(running.handler.inside) == 10)
+    eventually(lambda: len(running.handler.inside) == 10)
     # One of the ten is the greenlet that ran the first call, and one more will run the next.
     assert greenlets() == idle + 9
     assert peer.call(METHODS["echo"], "meanwhile") == "meanwhile"
@@ -160,7 +153,7 @@ def test_connection_has_one_greenlet_per_blocked_handler(start: Any) -> None:
     running.handler.go_on.clear()
     for number in range(10):
         peer.send(METHODS["slow"], f"s{number}", 0, token=number)
-    wait_until(lambda: len(running.handler.inside) == 10)
+    eventually(lambda: len(running.handler.inside) == 10)
     assert greenlets() == idle + 10
 
 
@@ -186,7 +179,7 @@ def test_connection_serves_what_a_blocked_call_held_back(start: Any) -> None:
         body = method.encode_arguments(method.bind(args, {}))
         frames.append(message(name.encode(), 1, body, dialect=Dialect.FRAMED_BINARY))
     sock.sendall(b"".join(frames))
-    wait_until(lambda: running.handler.inside)
+    eventually(lambda: running.handler.inside)
     gevent.sleep(0.02)
     assert running.handler.inside == ["one"]
     running.handler.go_on.set()
@@ -213,10 +206,10 @@ def test_connection_lets_others_go_first_now_and_then(start: Any) -> None:
 
     jobs = [gevent.spawn(drain), gevent.spawn(flooding.socket.sendall, flood)]
     try:
-        wait_until(lambda: running.handler.seen)
+        eventually(lambda: running.handler.seen)
         assert other.call(METHODS["echo"], "me too") == "me too"
         assert len(running.handler.seen) < count / 4
-        wait_until(lambda: len(running.handler.seen) == count + 1, 60)
+        eventually(lambda: len(running.handler.seen) == count + 1, 60)
     finally:
         gevent.killall(jobs)
 
@@ -252,7 +245,7 @@ def test_connection_can_be_closed_from_inside_a_handler(start: Any) -> None:
     peer = running.peer()
     peer.send(METHODS["fail"], "kill")
     peer.wait_closed()
-    wait_until(lambda: running.server.admission.running == 0)
+    eventually(lambda: running.server.admission.running == 0)
     assert not running.server._connections
 
 
@@ -275,10 +268,10 @@ def test_handlers_end_with_the_connection_of_their_caller(start: Any) -> None:
     method = METHODS["slow"]
     for number, name in ((1, "one"), (2, "two"), (2, "held back")):
         sock.sendall(message(b"slow", number, method.encode_arguments(method.bind((name, 0), {}))))
-    wait_until(lambda: len(running.handler.inside) == 2)
+    eventually(lambda: len(running.handler.inside) == 2)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
-    wait_until(lambda: not running.server._connections)
+    eventually(lambda: not running.server._connections)
     assert running.server.admission.running == 0
     running.handler.go_on.set()
     gevent.sleep(0.01)
@@ -292,12 +285,12 @@ def test_handler_that_must_not_be_interrupted_outlives_its_connection(start: Any
     sock = running.socket()
     method = METHODS["slow"]
     sock.sendall(message(b"slow", 1, method.encode_arguments(method.bind(("careful", 0), {}))))
-    wait_until(lambda: running.handler.inside)
+    eventually(lambda: running.handler.inside)
     sock.close()
-    wait_until(lambda: not running.server._connections)
+    eventually(lambda: not running.server._connections)
     assert running.server.admission.running == 1
     running.handler.go_on.set()
-    wait_until(lambda: running.server.admission.running == 0)
+    eventually(lambda: running.server.admission.running == 0)
 
 
 def slow_calls(running: Running, count: int) -> Any:
@@ -315,7 +308,7 @@ def test_slow_calls_of_one_address_leave_places_to_another(start: Any) -> None:
     peer = running.peer()
     assert peer.call(METHODS["echo"], "before") == "before"
     slow_calls(running, 40)
-    wait_until(lambda: running.server.admission.queued == 4)
+    eventually(lambda: running.server.admission.queued == 4)
     assert len(running.handler.inside) == 14
     assert peer.call(METHODS["echo"], "meanwhile") == "meanwhile"
 
@@ -327,9 +320,9 @@ def test_places_come_back_when_all_callers_of_an_address_leave(start: Any) -> No
     assert peer.call(METHODS["echo"], "before") == "before"
     for _ in range(3):
         sock = slow_calls(running, 40)
-        wait_until(lambda: running.server.admission.queued == 4)
+        eventually(lambda: running.server.admission.queued == 4)
         sock.close()
-        wait_until(lambda: running.server.admission.running == running.server.admission.queued == 0)
+        eventually(lambda: running.server.admission.running == running.server.admission.queued == 0)
         assert len(running.server.shares) == 1
     assert peer.call(METHODS["echo"], "after") == "after"
 
@@ -338,7 +331,7 @@ def test_idle_connections_of_one_address_do_not_lock_others_out(start: Any) -> N
     """Those over its part are closed for newcomers of other addresses, the one that was not used for longest first."""
     running = start(max_connections=6)
     idle = [running.socket("127.0.0.2") for _ in range(6)]
-    wait_until(lambda: len(running.server._connections) == 6)
+    eventually(lambda: len(running.server._connections) == 6)
     peers = [running.peer() for _ in range(3)]
     for peer in peers:
         assert peer.call(METHODS["echo"], "let in") == "let in"
@@ -352,11 +345,11 @@ def test_connection_is_freed_when_its_peer_resets_it_before_the_reply(start: Any
     peer, other = running.peer(), running.peer()
     other.call(METHODS["echo"], "warm")
     peer.send(METHODS["slow"], "s", 0)
-    wait_until(lambda: running.handler.inside)
+    eventually(lambda: running.handler.inside)
     peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     running.handler.go_on.set()
     peer.close()
-    wait_until(lambda: len(running.server._connections) == 1)
+    eventually(lambda: len(running.server._connections) == 1)
     assert other.call(METHODS["echo"], "next") == "next"
 
 
@@ -370,7 +363,7 @@ def test_connection_runs_what_came_before_a_bad_frame(start: Any, caplog: pytest
     sock.sendall(message(b"note", 1, note, kind=MessageKind.ONEWAY) + framed(b"\x0f\xfe" + bytes(20)))
     assert sock.recv(100) == b""
     assert running.handler.notes == ["before"]
-    wait_until(lambda: "unknown dialect" in caplog.text)
+    eventually(lambda: "unknown dialect" in caplog.text)
     assert other.call(METHODS["echo"], "x") == "x"
 
 
@@ -398,7 +391,7 @@ def test_connection_of_a_slow_sender_is_cut(start: Any) -> None:
     began = time.monotonic()
     peer.wait_closed()
     assert 0.2 < time.monotonic() - began < 3
-    wait_until(lambda: not running.server._connections)
+    eventually(lambda: not running.server._connections)
 
 
 def test_connection_that_has_much_to_do_lets_others_go_first(start: Any) -> None:
@@ -410,10 +403,10 @@ def test_connection_that_has_much_to_do_lets_others_go_first(start: Any) -> None
     texts = [*["busy"] * 150, "last"]
     notes = [method.encode_arguments(method.bind((text,), {})) for text in texts]
     greedy.sendall(b"".join(message(b"note", 1, note, kind=MessageKind.ONEWAY) for note in notes))
-    wait_until(lambda: running.handler.notes)
+    eventually(lambda: running.handler.notes)
     assert neighbour.call(METHODS["echo"], "in between") == "in between"
     assert len(running.handler.notes) < 75
-    wait_until(lambda: running.handler.notes[-1:] == ["last"])
+    eventually(lambda: running.handler.notes[-1:] == ["last"])
     assert running.handler.notes == texts
 
 
@@ -422,7 +415,7 @@ def test_connection_that_is_asked_to_end_looks_once_more_before_it_closes(start:
     running = start(linger=0.3)
     peer = running.peer(zkrpc=False, dialect=Dialect.HEADER_BINARY)
     peer.send(METHODS["slow"], "last", 0, token="last")
-    wait_until(lambda: running.handler.inside)
+    eventually(lambda: running.handler.inside)
     running.connection().finish()
     peer.send(METHODS["echo"], "one more", token="one more")
     running.handler.go_on.set()
@@ -444,7 +437,7 @@ def test_connection_that_is_asked_to_end_serves_what_it_had_no_turn_for(
     monkeypatch.setattr(Intake, "wait_for_turn", wait_and_finish)
     for number in range(40):
         peer.send(METHODS["large"], 300_000, token=number)
-    wait_until(lambda: connection.asked_to_end_at is not None)
+    eventually(lambda: connection.asked_to_end_at is not None)
     for number in range(40, 60):
         peer.send(METHODS["echo"], "more", token=number)
     assert len(peer.read(60, timeout=60)) == 60
@@ -457,7 +450,7 @@ def flooded(running: Running) -> tuple[Peer, ServerConnection]:
     for number in range(60):
         peer.send(METHODS["large"], 256 * 1024, token=number)
     connection = running.connection()
-    wait_until(lambda: connection._intake.is_reading is False)
+    eventually(lambda: connection._intake.is_reading is False)
     return peer, connection
 
 
@@ -478,7 +471,7 @@ def test_connection_begins_no_call_while_its_replies_wait_to_be_read(start: Any)
              for seqid in range(1, 401)]  # fmt: skip
     peer.socket.sendall(b"".join(calls))
     connection = running.connection()
-    wait_until(lambda: connection._outbox.is_full)
+    eventually(lambda: connection._outbox.is_full)
     for _ in range(20):
         assert neighbour.call(METHODS["echo"], "meanwhile") == "meanwhile"
     assert len(connection._outbox) < 16 * 1024 * 1024
@@ -487,7 +480,7 @@ def test_connection_begins_no_call_while_its_replies_wait_to_be_read(start: Any)
     with gevent.Timeout(60):
         while received < 400 * 262_144:
             received += len(peer.socket.recv(1 << 20))
-    wait_until(lambda: connection.is_quiet)
+    eventually(lambda: connection.is_quiet)
 
 
 def test_connection_gives_its_place_away_while_its_replies_wait_to_be_read(start: Any) -> None:
@@ -495,10 +488,10 @@ def test_connection_gives_its_place_away_while_its_replies_wait_to_be_read(start
     running = start(wire=WireLimits(max_unsent=64 * 1024), max_write_stall=60.0, max_concurrent=1, max_queue=8)
     neighbour, greedy = running.peer(), running.peer()
     neighbour.send(METHODS["slow"], "holds the place", 0, token="slow")
-    wait_until(lambda: running.handler.inside)
+    eventually(lambda: running.handler.inside)
     greedy.send(METHODS["note"], "waits for it")
     greedy.send(METHODS["echo"], "so does this", token="echo")
-    wait_until(lambda: running.server.admission.queued == 2)
+    eventually(lambda: running.server.admission.queued == 2)
     (connection,) = [one for one in running.server.connections if [*one._queue]]
     connection._outbox.push(b"\0" * 20_000_000)
     assert connection._outbox.is_full
@@ -534,11 +527,11 @@ def test_connections_hold_no_more_together_than_the_server_has_room_for(start: A
             sock.sendall(half)
         assert neighbour.call(METHODS["echo"], "meanwhile") == "meanwhile"
         assert running.server.buffers.total <= 4 * 1024 * 1024
-    wait_until(lambda: len(running.server.connections) <= 6)
+    eventually(lambda: len(running.server.connections) <= 6)
     assert neighbour.call(METHODS["echo"], "y" * 500_000) == "y" * 500_000
     for sock in socks:
         sock.close()
-    wait_until(lambda: running.server.buffers.total == 0)
+    eventually(lambda: running.server.buffers.total == 0)
 
 
 def test_connection_is_freed_without_a_collection_when_it_closes(start: Any) -> None:
@@ -547,19 +540,19 @@ def test_connection_is_freed_without_a_collection_when_it_closes(start: Any) -> 
     peer = running.peer()
     for number in range(2):
         peer.send(METHODS["large"], 4_000_000, token=number)
-    wait_until(lambda: running.connection()._outbox)
+    eventually(lambda: running.connection()._outbox)
     for number in range(8, 12):
         peer.send(METHODS["slow"], "waits", 0, token=number)
-    wait_until(lambda: running.handler.inside)
+    eventually(lambda: running.handler.inside)
     peer.socket.sendall(message(b"echo", 99, b"x" * 100_000)[:-1])
-    wait_until(lambda: running.connection().protocol.held_bytes > 50_000)
+    eventually(lambda: running.connection().protocol.held_bytes > 50_000)
     gc.collect()
     gc.disable()
     try:
         connection = running.connection()
         protocol, outbox, queue = connection.protocol, connection._outbox, connection._queue
         peer.close()
-        wait_until(lambda: not running.server.connections)
+        eventually(lambda: not running.server.connections)
         assert (protocol.held_bytes, list(protocol.ready), protocol.data_to_send(), len(outbox)) == (0, [], b"", 0)
         assert not list(queue) and not connection._serving
     finally:
@@ -582,7 +575,7 @@ def test_connection_sends_its_last_replies_to_a_slow_reader_before_it_closes(sta
     peer = running.peer(zkrpc=False, dialect=Dialect.FRAMED_BINARY)
     for number in range(20):
         peer.send(METHODS["large"], 1024 * 1024, token=number)
-    wait_until(lambda: running.connection()._outbox)
+    eventually(lambda: running.connection()._outbox)
     running.server.begin_stop()
     gevent.sleep(0.05)
     assert len(peer.read(20, timeout=10)) == 20
@@ -615,7 +608,7 @@ def test_call_that_waited_past_its_deadline_is_answered_and_not_run(start: Any) 
     running = start(max_concurrent=1)
     peer, other = running.peer(), running.peer()
     peer.send(METHODS["slow"], "runs", 0, token="runs")
-    wait_until(lambda: running.handler.inside)
+    eventually(lambda: running.handler.inside)
     other.send(METHODS["slow"], "waits", 0, token="waits", timeout=0.03)
     gevent.sleep(0.05)
     running.handler.go_on.set()
@@ -629,11 +622,11 @@ def test_waiting_call_goes_with_its_connection(start: Any) -> None:
     running = start(max_concurrent=1)
     peer, other = running.peer(), running.peer()
     peer.send(METHODS["slow"], "runs", 0, token="runs")
-    wait_until(lambda: running.handler.inside)
+    eventually(lambda: running.handler.inside)
     other.send(METHODS["slow"], "waits", 0, token="waits")
-    wait_until(lambda: running.server.admission.queued == 1)
+    eventually(lambda: running.server.admission.queued == 1)
     other.close()
-    wait_until(lambda: running.server.admission.queued == 0)
+    eventually(lambda: running.server.admission.queued == 0)
     running.handler.go_on.set()
     assert peer.read() == ["runs"]
     assert running.handler.inside == ["runs"]
@@ -647,10 +640,10 @@ def test_cancelled_handler_is_ended_and_its_place_is_free(start: Any) -> None:
     for token in ("runs", "waits"):
         peer.send(METHODS["slow"], token, 0, token=token)
         call_ids.append(peer.protocol.waiting()[-1][0])
-    wait_until(lambda: running.server.admission.queued == 1)
+    eventually(lambda: running.server.admission.queued == 1)
     peer.protocol.cancel_call(call_ids[0])
     peer.socket.sendall(peer.protocol.data_to_send())
-    wait_until(lambda: running.handler.inside == ["runs", "waits"])
+    eventually(lambda: running.handler.inside == ["runs", "waits"])
     running.handler.go_on.set()
     assert peer.read() == ["waits"]
     assert peer.call(METHODS["echo"], "next") == "next"
@@ -663,10 +656,10 @@ def test_cancelled_call_leaves_the_queue(start: Any) -> None:
     peer = running.peer()
     peer.send(METHODS["slow"], "runs", 0, token="runs")
     peer.send(METHODS["slow"], "waits", 0, token="waits")
-    wait_until(lambda: running.server.admission.queued == 1)
+    eventually(lambda: running.server.admission.queued == 1)
     peer.protocol.cancel_call(peer.protocol.waiting()[-1][0])
     peer.socket.sendall(peer.protocol.data_to_send())
-    wait_until(lambda: running.server.admission.queued == 0)
+    eventually(lambda: running.server.admission.queued == 0)
     running.handler.go_on.set()
     assert peer.read() == ["runs"]
     assert running.handler.inside == ["runs"]
@@ -678,13 +671,13 @@ def test_uninterruptible_handler_finishes_for_nobody(start: Any) -> None:
     mark_uninterruptible(running)
     peer = running.peer()
     peer.send(METHODS["slow"], "careful", 0, token="careful")
-    wait_until(lambda: running.handler.inside)
+    eventually(lambda: running.handler.inside)
     peer.protocol.cancel_call(peer.protocol.waiting()[-1][0])
     peer.socket.sendall(peer.protocol.data_to_send())
     assert peer.call(METHODS["echo"], "meanwhile") == "meanwhile"
     assert running.server.admission.running == 1
     running.handler.go_on.set()
-    wait_until(lambda: running.server.admission.running == 0)
+    eventually(lambda: running.server.admission.running == 0)
 
 
 def test_handler_is_ended_after_its_deadline_even_if_the_caller_says_nothing(start: Any) -> None:
@@ -700,7 +693,7 @@ def test_handler_is_ended_after_its_deadline_even_if_the_caller_says_nothing(sta
     while b"held back" not in received:
         received += sock.recv(4096)
     assert running.handler.inside == ["x"]
-    wait_until(lambda: running.server.admission.running == 0)
+    eventually(lambda: running.server.admission.running == 0)
 
 
 def test_handler_that_ran_for_one_held_back_is_ended_after_its_deadline_too(start: Any) -> None:
@@ -711,9 +704,9 @@ def test_handler_that_ran_for_one_held_back_is_ended_after_its_deadline_too(star
     for text, budget in (("first", "50"), ("second", "900")):
         body = slow.encode_arguments(slow.bind((text, 0), {}))
         sock.sendall(message(b"slow", 1, body, headers={"Deadline-Budget": budget}))
-    wait_until(lambda: running.handler.inside == ["first"])
-    wait_until(lambda: running.handler.inside == ["first", "second"])
-    wait_until(lambda: running.server.admission.running == 0)
+    eventually(lambda: running.handler.inside == ["first"])
+    eventually(lambda: running.handler.inside == ["first", "second"])
+    eventually(lambda: running.server.admission.running == 0)
 
 
 def test_server_attends_to_a_connection_only_while_a_handler_blocks(start: Any) -> None:
@@ -723,9 +716,9 @@ def test_server_attends_to_a_connection_only_while_a_handler_blocks(start: Any) 
     assert peer.call(METHODS["echo"], "quick") == "quick"
     assert not running.server.attended
     peer.send(METHODS["slow"], "slow", 0, token="slow")
-    wait_until(lambda: running.server.attended == {running.connection()})
+    eventually(lambda: running.server.attended == {running.connection()})
     running.handler.go_on.set()
-    wait_until(lambda: not running.server.attended)
+    eventually(lambda: not running.server.attended)
 
 
 # -- connections that are old, idle, or dead
@@ -736,8 +729,8 @@ def test_old_connection_is_drained_for_a_new_one(start: Any) -> None:
     running = start(max_connection_age=0.05)
     peer = running.peer()
     peer.send(METHODS["slow"], "x", 0, token="x")
-    wait_until(lambda: running.handler.inside)
-    wait_until(lambda: running.connection().protocol.state is ProtocolState.DRAINING)
+    eventually(lambda: running.handler.inside)
+    eventually(lambda: running.connection().protocol.state is ProtocolState.DRAINING)
     running.handler.go_on.set()
     assert peer.read() == ["x"]
     peer.wait_closed()
@@ -766,7 +759,7 @@ def test_dead_peer_is_asked_and_then_closed(start: Any) -> None:
     for peer in (dead, alive):
         assert peer.call(METHODS["echo"], "x") == "x"
     answering = gevent.spawn(alive.read, 1, 30)
-    wait_until(lambda: len(running.server._connections) == 1, 60)
+    eventually(lambda: len(running.server._connections) == 1, 60)
     gevent.sleep(0.6)
     assert len(running.server._connections) == 1
     answering.kill()
@@ -777,10 +770,10 @@ def test_peer_that_comes_during_a_drain_is_told_at_once(start: Any) -> None:
     """Whoever had no connection when it was announced must not find out by a refusal."""
     running = start(linger=5.0)
     running.server.begin_stop()
-    wait_until(lambda: running.server.is_draining)
+    eventually(lambda: running.server.is_draining)
     peer = running.peer()
     assert peer.call(METHODS["echo"], "x") == "x"
-    wait_until(lambda: peer.protocol.draining or peer.read(0) and False)
+    eventually(lambda: peer.protocol.draining or peer.read(0) and False)
 
 
 def test_server_has_what_its_connections_need() -> None:

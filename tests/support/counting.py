@@ -18,8 +18,8 @@ from typing import Any
 import gevent
 
 import zkrpc
+from tests.support.programs import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 idl: Any = zkrpc.load(Path(__file__).with_suffix(".thrift"))
 
 _PREFACE = """

@@ -6,11 +6,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import gevent
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.support.programs import ROOT
+
 Process = subprocess.Popen[str]
 
 

@@ -15,6 +15,7 @@ import gevent.socket
 from gevent.event import Event
 from gevent.server import StreamServer
 
+from tests.support.waiting import eventually
 from zkrpc.config import WireLimits
 from zkrpc.endpoint import Endpoint
 from zkrpc.server.greenlet_pool import Worker
@@ -128,14 +129,6 @@ class Peer:
         self.close()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    """Waits for a condition; AssertionError if it does not come."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        gevent.sleep(0.002)
-
-
 def closed_port() -> Endpoint:
     """An endpoint where nobody listens."""
     with socket.socket() as sock:
@@ -156,4 +149,4 @@ def nothing_left() -> Iterator[None]:
     gevent.sleep(0)
     greenlets, watchers = live_greenlets(), loop.activecnt
     yield
-    wait_until(lambda: live_greenlets() <= greenlets and loop.activecnt <= watchers)
+    eventually(lambda: live_greenlets() <= greenlets and loop.activecnt <= watchers)
