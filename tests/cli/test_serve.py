@@ -216,6 +216,28 @@ def test_serve_brings_a_killed_worker_back(command: Command, zookeeper: str, reg
 
 
 @pytest.mark.zookeeper
+def test_observers_of_a_service_are_told_of_its_workers_session(
+    command: Command, zookeeper: str, tmp_path: Path
+) -> None:
+    """As they are where the service is served by a program of its own: the worker makes the session, not the app."""
+    (tmp_path / "watched.py").write_text(
+        f"{ECHO}"
+        "class Listener(zkrpc.Observer):\n"
+        "    kinds = (zkrpc.SessionChanged, zkrpc.RequestAnswered)\n"
+        "    def receive(self, event):\n"
+        "        print('told of', type(event).__name__, flush=True)\n"
+        "service = zkrpc.Service(idl.Echo, EchoHandler, observers=[Listener()])\n"
+    )
+    program = command.start(
+        "serve", "watched:service", f"--zookeeper={zookeeper}", "--linger=0", folder=tmp_path, PYTHONPATH=str(ROOT)
+    )
+    for kind in ("SessionChanged", "RequestAnswered"):
+        eventually(lambda kind=kind: f"told of {kind}" in program.output)
+    program.tell(signal.SIGTERM)
+    assert program.wait(60) == 0, program.output
+
+
+@pytest.mark.zookeeper
 def test_serve_drains_when_told(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
     """SIGTERM: out of the registry first, serving on for --linger seconds, then exit status 0 and nothing left."""
     program = command.serve(zookeeper, "--workers=2", "--linger=0.7")

@@ -92,7 +92,9 @@ def _serve(
         log.warning("%s", warning)
     bound = service.config.linger + service.config.drain_timeout
     channel.tell_bound(bound)
-    registry = Registry(zookeeper, config=config, on_new_session=channel.tell_session) if zookeeper else None
+    registry: Registry | None = None
+    if zookeeper:
+        registry = Registry(zookeeper, config=config, on_new_session=channel.tell_session, observers=service.observers)
     watchdog = Watchdog(service.observers)
     gc.collect()
     try:
