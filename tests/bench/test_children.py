@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from bench.children import ClientProcess, ServerProcess
@@ -35,9 +33,7 @@ def test_every_workload_comes_back_as_it_was_sent() -> None:
 
 
 def test_client_that_ends_is_told_by_name() -> None:
-    """And at once, not after a timeout."""
+    """And at once: after a timeout, the error would say that it has said nothing."""
     with ServerProcess("zkrpc_stack") as peer, ClientProcess("zkrpc_stack", peer) as caller:
-        began = time.monotonic()
         with pytest.raises(RuntimeError, match="call 1 zkrpc_stack [0-9]+' has ended with status 1"):
             caller.measure("no such workload", 1, warm_up=0.0, seconds=0.05)
-        assert time.monotonic() - began < 10
