@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from zkrpc.errors import Executed as Executed
     from zkrpc.errors import IdentityConflict as IdentityConflict
     from zkrpc.errors import IdlError as IdlError
+    from zkrpc.errors import JsonError as JsonError
     from zkrpc.errors import LocalProtocolError as LocalProtocolError
     from zkrpc.errors import NodeExists as NodeExists
     from zkrpc.errors import NodeMissing as NodeMissing
@@ -163,6 +164,7 @@ _HOMES = {
             "RpcError",
             "ConfigError",
             "IdlError",
+            "JsonError",
             "ProtocolError",
             "LocalProtocolError",
             "RemoteProtocolError",

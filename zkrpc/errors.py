@@ -3,7 +3,7 @@
 ::
 
     RpcError
-    ├── ConfigError · IdlError                        fix your program
+    ├── ConfigError · IdlError · JsonError            fix your program, or the text
     ├── ProtocolError
     │   ├── LocalProtocolError                        we asked for something the protocol forbids
     │   └── RemoteProtocolError                       the peer sent something the protocol forbids
@@ -35,6 +35,8 @@ from zkrpc.endpoint import Endpoint
 from zkrpc.rpc_error import ConfigError as ConfigError
 from zkrpc.rpc_error import RpcError as RpcError
 
+_PLACE_SHOWN = 100
+
 
 class Executed(enum.Enum):
     """Whether the handler ran. Retries, hedging and failover depend on this alone."""
@@ -55,6 +57,36 @@ class IdlError(RpcError):
         super().__init__(f"{place}: {message}" if place else message)
         self.file = file
         self.line = line
+
+
+class JsonError(RpcError):
+    """A JSON text, or a value in it, is not what its type demands. ``str()`` reads ``$.id: expected i64, got "a"``.
+
+    Attributes:
+        path: the place, from ``$`` for the whole: ``.name`` for a field, ``[2]`` for an item, ``["key"]`` for a map's.
+        problem: what is wrong there, and what was expected.
+    """
+
+    def __init__(self, problem: str, path: str = "$") -> None:
+        super().__init__(problem, path)
+        self.problem = problem
+        self.path = path
+
+    def inside(self, part: str) -> JsonError:
+        """The same error, seen from around the value: its place is ``part`` of what is there."""
+        self.path = f"${part}{self.path[1:]}"
+        return self
+
+    def __str__(self) -> str:
+        """The place, its middle left out if it is very deep, and the problem."""
+        path = self.path
+        if len(path) > 2 * _PLACE_SHOWN:
+            path = f"{path[:_PLACE_SHOWN]} ... {path[-_PLACE_SHOWN:]}"
+        return f"{path}: {self.problem}"
+
+    def __reduce__(self) -> tuple[type[JsonError], tuple[str, str]]:
+        """Copies and pickles it with its place."""
+        return type(self), (self.problem, self.path)
 
 
 class ProtocolError(RpcError):

@@ -12,7 +12,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any, NoReturn
 
 from zkrpc.codec import ArgumentsCodec, ResultCodec
-from zkrpc.codec.shape import fields_of
+from zkrpc.codec.shape import Field, FieldType, fields_of
 from zkrpc.errors import IdlError
 from zkrpc.idl.outline import FunctionOutline
 from zkrpc.idl.policy import MethodPolicy
@@ -36,6 +36,8 @@ class Method:
 
     Attributes:
         place: ``file:line`` of its declaration.
+        arguments: its parameters with their types, in the order of the IDL.
+        result: the type of its value; None for void.
         bind: ``bind(args, kwargs)`` gives the checked arguments. TypeError if they do not fit.
         encode_arguments: ``(bound, payload=BINARY)`` gives their bytes. TypeError if a number inside does not fit.
         decode_arguments: ``(buffer, offset, payload=BINARY, max_elements=…)`` gives a tuple in the order of the
@@ -49,6 +51,7 @@ class Method:
     """
 
     __slots__ = (
+        "arguments",
         "bind",
         "decode_arguments",
         "encode_arguments",
@@ -62,6 +65,7 @@ class Method:
         "policy",
         "read_result",
         "refusal",
+        "result",
         "returns",
         "throws",
         "void",
@@ -79,6 +83,8 @@ class Method:
         self.void = function.returns is None
         self.policy = policy
         self.refusal: IdlError | None = None
+        self.arguments: tuple[Field, ...] = ()
+        self.result: FieldType | None = None
         arguments, results = (getattr(service, f"{function.name}_{part}") for part in ("args", "result"))
         try:
             self._compile(f"{interface}.{function.name}", arguments, results)
@@ -89,10 +95,12 @@ class Method:
         outcomes = fields_of(results)
         success = next((field.type for field in outcomes if field.name == "success" and field.id == 0), None)
         thrown = [field for field in outcomes if field.id]
+        self.arguments = fields_of(arguments)
+        self.result = success
         self.returns = "void" if success is None else str(success)
         self.throws: tuple[type, ...] = tuple(field.type.cls for field in thrown if field.type.cls)
         self.parameters = _parameters(arguments)
-        codec = ArgumentsCodec(owner, fields_of(arguments), dict(arguments.default_spec))
+        codec = ArgumentsCodec(owner, self.arguments, dict(arguments.default_spec))
         self.bind: Callable[[tuple[Any, ...], Mapping[str, Any]], Any] = codec.bind
         self.encode_arguments: Callable[..., bytes] = codec.encode
         self.decode_arguments: Callable[..., tuple[Any, ...]] = codec.decode
