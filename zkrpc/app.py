@@ -34,7 +34,7 @@ from zkrpc.server.lifecycle import LifecycleState, Step
 from zkrpc.server.server import Server
 from zkrpc.service import Service
 from zkrpc.telemetry.observer import Observer, Observers, gather
-from zkrpc.telemetry.status import AppStatus
+from zkrpc.telemetry.status import AppStatus, announce
 
 _FORMATS: dict[str, Callable[[Instance, str], bytes]] = {"serverset": dump_serverset, "curator": dump_curator}
 """Format's name -> function that writes the record of an instance of a service."""
@@ -175,7 +175,9 @@ def serve(
     except BaseException:
         server.kill()
         raise
-    return App(service, server, enrollment)
+    app = App(service, server, enrollment)
+    announce(app)
+    return app
 
 
 def _make_server(service: Service, handler: object, enrollment: Enrollment, observers: Observers) -> Server:

@@ -24,7 +24,7 @@ from zkrpc.registry.registrar import Registrar
 from zkrpc.registry.resolver import ZooKeeperResolver
 from zkrpc.registry.schema import Paths
 from zkrpc.telemetry.observer import Observer, gather
-from zkrpc.telemetry.status import SessionStatus
+from zkrpc.telemetry.status import SessionStatus, announce, withdraw
 from zkrpc.zookeeper.session import Session
 
 _WITHDRAW_TIMEOUT = 2.0
@@ -65,6 +65,7 @@ class Registry:
         self._elected: set[str] = set()
         keep(self, self._session.home.hub)
         self._session.start()
+        announce(self)
 
     @property
     def session(self) -> Session:
@@ -147,6 +148,7 @@ class Registry:
         while self._resolvers:
             self._resolvers.popitem()[1].close()
         self._session.close()
+        withdraw(self)
         release(self)
 
     def forked(self) -> None:

@@ -40,13 +40,18 @@ from zkrpc.wire.status import OVERLOADED
 class Bench:
     """A dispatcher that is observed, at a time that the test sets."""
 
-    def __init__(self, *interceptors: Any) -> None:
-        self.listener = Listener()
+    def __init__(self, *interceptors: Any, listener: Listener | None = None) -> None:
+        self.listener = listener or Listener()
         self.handler = Handler()
         self.now = 10.5
         self.observer = RequestObserver(Observers([self.listener]), "echoes", idl.Echo, lambda: self.now)
         self.dispatcher = ObservedDispatcher(
-            self.observer, idl.Echo, self.handler, interceptors=interceptors, on_failure=lambda failure: None
+            self.observer,
+            idl.Echo,
+            self.handler,
+            interceptors=interceptors,
+            on_failure=lambda failure: None,
+            clock=lambda: self.now,
         )
 
     def met(self, request: Any) -> tuple[str, bool, str]:
@@ -66,6 +71,50 @@ def test_observer_hears_of_a_request_when_how_long_and_whose() -> None:
         service="echoes", interface="Echo", method="echo", peer=PEER, queued=0.25, seconds=0.5, executed="yes"
     )
     assert bench.listener.events == [finished, finished]
+
+
+def test_recorder_gets_the_duration_of_each_request_that_goes_well() -> None:
+    """And no event of it is made; of what failed, was declared, revoked or unknown there is one."""
+
+    class Recording(Listener):
+        recorded = (RequestFinished,)
+
+        def recorder(self, kind: Any, service: str, interface: str, method: str, target: str) -> Any:
+            return lambda seconds: recorded.append((service, interface, method, target, seconds))
+
+    def revoke(call: ServerCall, proceed: Any) -> Any:
+        if call.arguments == ("revoked",):
+            call.revoked = NotPrimary("no longer")
+        return proceed(call)
+
+    recorded: list[Any] = []
+    bench = Bench(revoke, listener=Recording(RequestFinished))
+    bench.dispatcher.dispatch(call_of("echo", binary(ECHO, "x")), PEER, 10.0)
+    bench.dispatcher.dispatch(call_of("Echo:echo", binary(ECHO, "x")), PEER, 10.25)
+    bench.dispatcher.dispatch(oneway_of("note", binary(NOTE, "x")), PEER, 10.0)
+    names = ("echoes", "Echo")
+    assert recorded == [(*names, "echo", "", 0.5), (*names, "echo", "", 0.25), (*names, "note", "", 0.5)]
+    assert bench.listener.events == []
+    assert bench.met(call_of("echo", binary(ECHO, "revoked"))) == ("NotPrimary", False, "no")
+    assert bench.met(call_of("nothing", b"")) == ("UnknownMethod", False, "no")
+    bench.handler.raises(idl.Oops(why="so"))
+    assert bench.met(call_of("fail", binary(FAIL, "x"))) == ("Oops", True, "yes")
+    assert len(recorded) == 3
+
+
+def test_recorder_that_fails_costs_no_request(caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged once, and the request has its answer."""
+
+    class Broken(Listener):
+        recorded = (RequestFinished,)
+
+        def recorder(self, *names: Any) -> Any:
+            return lambda seconds: 1 / 0
+
+    bench = Bench(listener=Broken(RequestFinished))
+    for _ in range(2):
+        assert bench.dispatcher.dispatch(call_of("echo", binary(ECHO, "x")), PEER, 10.0) is not None
+    assert len([one for one in caplog.records if "RequestFinished" in one.getMessage()]) == 1
 
 
 def test_observer_hears_what_became_of_a_call() -> None:

@@ -8,8 +8,17 @@ import pytest
 
 from tests.support.listening import Listener
 from zkrpc.errors import ConfigError
-from zkrpc.telemetry.events import DrainStarted, Event, HubBlocked, PeerConnected, ServerEvent, ServerStarted
-from zkrpc.telemetry.observer import NOBODY, Observer, Observers, gather
+from zkrpc.telemetry.events import (
+    CallFinished,
+    DrainStarted,
+    Event,
+    HubBlocked,
+    PeerConnected,
+    RequestFinished,
+    ServerEvent,
+    ServerStarted,
+)
+from zkrpc.telemetry.observer import NOBODY, Observer, Observers, Recorder, gather, observe_everything
 
 STARTED = ServerStarted(service="users", endpoint="127.0.0.1:9090")
 BLOCKED = HubBlocked(seconds=0.3, place="somewhere")
@@ -80,3 +89,90 @@ def test_kinds_that_are_no_events_are_refused(wrong: object) -> None:
     """A name, another class, or an event in place of its class."""
     with pytest.raises(ConfigError, match=r"Listener.kinds must be classes of events, got"):
         Observers([Listener(wrong)])  # type: ignore[arg-type]
+
+
+FINISHED = CallFinished(service="users", interface="Users", method="get", seconds=0.1, attempts=1, endpoint="h:1")
+
+
+class Recording(Listener):
+    """Records the durations of calls that go well, and hears of the others."""
+
+    recorded = (CallFinished,)
+
+    def __init__(self, *kinds: type[Event]) -> None:
+        super().__init__(*kinds)
+        self.durations: list[tuple[str, ...] | float] = []
+
+    def recorder(self, kind: type[Event], service: str, interface: str, method: str, target: str) -> Recorder:
+        """Notes whose recorder it is."""
+        self.durations.append((kind.__name__, service, interface, method, target))
+        return self.durations.append
+
+
+def recorder_of(observers: Observers) -> Recorder:
+    """The one for calls of users.get."""
+    return observers.recorder(CallFinished, service="users", interface="Users", method="get", target="t")
+
+
+def test_recorder_gets_durations_in_place_of_events() -> None:
+    """Of what went well; an observer without one is told by an event, and what failed is told to both."""
+    recording, listening = Recording(), Listener()
+    observers = Observers([recording, listening])
+    assert observers.records(CallFinished) and not observers.records(RequestFinished)
+    assert observers.want(CallFinished) and observers.want_each(CallFinished)
+    recorder_of(observers)(0.1)
+    observers.tell_well(FINISHED)
+    assert recording.durations == [("CallFinished", "users", "Users", "get", "t"), 0.1]
+    assert (recording.events, listening.events) == ([], [FINISHED])
+    observers.tell(FINISHED)
+    assert recording.events == [FINISHED]
+    alone = Observers([recording])
+    assert alone.want(CallFinished) and not alone.want_each(CallFinished) and alone.want_each(RequestFinished)
+    assert not Observers([Recording(ServerEvent)]).records(CallFinished)
+
+
+def test_recorders_of_several_observers_are_one(caplog: pytest.LogCaptureFixture) -> None:
+    """One that fails is logged once and takes nothing from the others; a single one is given as it is."""
+
+    class Broken(Recording):
+        def recorder(self, kind: type[Event], service: str, interface: str, method: str, target: str) -> Recorder:
+            return lambda seconds: 1 / 0
+
+    broken, good = Broken(), Recording()
+    record = recorder_of(Observers([broken, good]))
+    with caplog.at_level(logging.ERROR):
+        record(0.1)
+        record(0.2)
+    assert good.durations[1:] == [0.1, 0.2] and len(caplog.records) == 1
+    observers = Observers([broken])
+    with caplog.at_level(logging.ERROR):
+        try:
+            recorder_of(observers)(0.1)
+        except ZeroDivisionError:
+            observers.excuse(recorder_of(observers), CallFinished)
+    assert len(caplog.records) == 2
+    recorder_of(Observers([type("Silent", (Recording,), {"recorder": Observer.recorder})()]))(0.1)
+
+
+def test_only_calls_and_requests_can_be_recorded() -> None:
+    """An observer that says otherwise is refused."""
+    broken = Recording()
+    broken.recorded = (HubBlocked,)  # type: ignore[assignment]
+    with pytest.raises(ConfigError, match="recorded can name CallFinished and RequestFinished, got"):
+        Observers([broken])
+
+
+def test_observer_of_everything_is_among_all_that_are_gathered_later() -> None:
+    """Once, wherever it is given besides, and until it is ended."""
+    listener, own = Listener(), Listener()
+    end = observe_everything(listener)
+    try:
+        assert list(gather([own])) == [own, listener] and list(gather(())) == [listener]
+        assert list(gather([listener, own])) == [listener, own]
+        assert list(gather(gather([own]))) == [own, listener]
+    finally:
+        end()
+    end()
+    assert list(gather([own])) == [own]
+    with pytest.raises(ConfigError, match="zkrpc.Observer"):
+        observe_everything(print)  # type: ignore[arg-type]

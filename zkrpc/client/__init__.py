@@ -6,7 +6,8 @@
 ``policy``                  pure: the settings in effect for calls, and which source set each
 ``stack``                   deadline, retry, hedge, attempt: the order of the interceptors, each with its reason;
                             and the plan of a method, which is made before its first call
-``observing``               the events of calls, members and connections
+``observing``               the events of calls
+``member_observing``        the events of members and connections, and the state of a member
 ``hedging``                 sends a second copy of a slow call, and takes the answer that comes first
 ``primary_router``          which calls go to a primary, of which group, and what each answer tells of it
 ``primaries``               pure: each group's primary, from the registry, redirects and replies

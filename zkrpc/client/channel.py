@@ -18,7 +18,7 @@ from zkrpc.client.connectivity import ConnectivityState, Report, Standing
 from zkrpc.client.explanation import InstanceView, view_of_member
 from zkrpc.client.load_balancer import LoadBalancer, Picking
 from zkrpc.client.member import Member
-from zkrpc.client.observing import member_observer_of, status_of
+from zkrpc.client.member_observing import member_observer_of, status_of
 from zkrpc.client.policy import ResolvedClient, resolve_client
 from zkrpc.client.subchannel import Dialler, Subchannel, make_subchannel
 from zkrpc.config import ClientConfig, ServiceConfig
@@ -58,9 +58,11 @@ class Channel:
         client_id: str = "",
         wall_clock: Callable[[], float] = time.time,
         observers: Observers = NOBODY,
+        target: str = "",
     ) -> None:
         self.config = config
-        self.observer = member_observer_of(observers, lambda: self._balancer.service, clock)
+        self._target = target
+        self.observer = member_observer_of(observers, lambda: self._balancer.service, clock, target)
         """Emits the events of members and connections; None without observers."""
         self.backoff = Backoff(first=config.backoff, longest=config.max_backoff)
         self.keepalive = KeepalivePolicy(
@@ -160,6 +162,7 @@ class Channel:
         picked = load_balancer.candidates(now)
         return ClientStatus(
             service=load_balancer.service,
+            target=self._target or load_balancer.service,
             closed=self.closed,
             connections=len(self.connections),
             calls=self.budget.calls,

@@ -26,7 +26,7 @@ from zkrpc.client.observing import observer_of
 from zkrpc.client.policy import PolicyTable
 from zkrpc.client.primary_router import GroupOf, PrimaryRouter
 from zkrpc.client.replies import misfit
-from zkrpc.client.resolver import ConfigSource, PrimarySource, Resolver
+from zkrpc.client.resolver import ConfigSource, PrimarySource, Resolver, TargetSource
 from zkrpc.client.stack import Plan, build_stack
 from zkrpc.client.subchannel import Dialler
 from zkrpc.config import LONGEST_TIMEOUT, ClientConfig, MethodConfig, ServiceConfig, is_timeout
@@ -36,7 +36,7 @@ from zkrpc.errors import ConfigError, CoordinationError, Executed, Unavailable
 from zkrpc.forking import leave_behind, root_of_thread
 from zkrpc.idl import Method
 from zkrpc.telemetry.observer import Observer, gather
-from zkrpc.telemetry.status import ClientStatus
+from zkrpc.telemetry.status import ClientStatus, announce, withdraw
 from zkrpc.wire.headers import ATTEMPT, DEADLINE_BUDGET, EPOCH
 
 _NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
@@ -154,7 +154,7 @@ class Client:
         self._rng = rng
         self._dial = dial
         self._observers = gather(observers)
-        self._observer = observer_of(self._observers, self._find_service, self._clock)
+        self._observer = observer_of(self._observers, self._find_service, self._clock, self._find_target)
         self._interceptors = require_interceptors(interceptors)
         self._group_of = group_of
         self._expects_primary = False
@@ -179,6 +179,7 @@ class Client:
             dial=self._dial,
             client_id=client_id,
             observers=self._observers,
+            target=self._find_target(),
         )
         keep(self, self._home.hub)
         source = resolver if isinstance(resolver, PrimarySource) else None
@@ -195,6 +196,7 @@ class Client:
             self._unfollow = resolver.follow_config(self._receive_service_config)
         if self._expects_primary:
             self.expect_primary()
+        announce(self)
 
     def __repr__(self) -> str:
         """The channel."""
@@ -283,6 +285,7 @@ class Client:
         """Ends all connections and background work. Calls in flight raise; later ones raise Unavailable."""
         if self.closed:
             return
+        withdraw(self)
         if self._hub is _FORKED:  # in a forked child that made no call
             self._hub = self._home.hub
             self._channel.abandon_all()  # closed, and no longer the parent's
@@ -338,6 +341,8 @@ class Client:
             hedges=plan.hedge is not None,
             observer=self._observer,
         )
+        if self._observer is not None:
+            plan.proceed = self._observer.around_method(method, plan.proceed)
         return plan
 
     def _receive_service_config(self, service: ServiceConfig) -> None:
@@ -352,6 +357,10 @@ class Client:
         """The service's name; empty while there is no snapshot."""
         snapshot = self._resolver.snapshot
         return "" if snapshot is None else snapshot.service
+
+    def _find_target(self) -> str:
+        """Where the resolver looks for the service; empty if it does not say."""
+        return self._resolver.target if isinstance(self._resolver, TargetSource) else ""
 
     def _await_members(self, call: Call) -> None:
         """Waits for the first list of members, once per client. A call that fails here never reaches the stack, so

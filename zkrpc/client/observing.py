@@ -1,40 +1,27 @@
-"""The events of a client: of calls and their attempts, of members and connections. Pure.
+"""The events of a client's calls and their attempts. Pure.
 
 Without observers a call runs through none of this code: the layers that emit events are put into the client's stack
-when it is built, and only those for events that an observer wants. The events of members and connections are emitted by
-the channel and its subchannels, which otherwise do the same as without observers.
+when it is built, and only those for events that an observer wants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from zkrpc.call import Call, Interceptor, Proceed
-from zkrpc.client.connectivity import Report
-from zkrpc.client.member import Member
-from zkrpc.endpoint import Endpoint
 from zkrpc.errors import CallError, Executed
+from zkrpc.idl import Method
 from zkrpc.telemetry.events import (
     AttemptFinished,
     AttemptStarted,
-    BreakerClosed,
-    BreakerOpened,
     CallFinished,
     CallHedged,
     CallRetried,
     CallStarted,
-    ConnectionClosed,
-    ConnectionFailed,
-    ConnectionOpened,
-    ConnectivityChanged,
-    MemberJoined,
-    MemberLeft,
-    MemberSpared,
     RetryBudgetExhausted,
 )
-from zkrpc.telemetry.observer import Observers
-from zkrpc.telemetry.status import MemberStatus
+from zkrpc.telemetry.observer import Observers, Recorder
 
 _CANCELLED = "Cancelled"
 _CALL_KINDS = (
@@ -46,42 +33,86 @@ _CALL_KINDS = (
     CallHedged,
     RetryBudgetExhausted,
 )
-_MEMBER_KINDS = (
-    MemberJoined,
-    MemberLeft,
-    ConnectivityChanged,
-    BreakerOpened,
-    BreakerClosed,
-    MemberSpared,
-    ConnectionOpened,
-    ConnectionFailed,
-    ConnectionClosed,
-)
 
 
-def observer_of(observers: Observers, service: Callable[[], str], clock: Callable[[], float]) -> CallObserver | None:
-    """Makes the observer of a service's calls; None if no event of calls is wanted. The service's name may be known
-    only later, so it is a function.
+def _nowhere() -> str:
+    """The target of a client whose resolver does not say where it looks."""
+    return ""
+
+
+def observer_of(
+    observers: Observers,
+    service: Callable[[], str],
+    clock: Callable[[], float],
+    target: Callable[[], str] = _nowhere,
+) -> CallObserver | None:
+    """Makes the observer of a service's calls; None if no event of calls is wanted. The service's name and the target
+    may be known only later, so they are functions.
 
     ``clock`` gives monotonic seconds.
     """
-    return CallObserver(observers, service, clock) if observers.want(*_CALL_KINDS) else None
+    return CallObserver(observers, service, clock, target) if observers.want(*_CALL_KINDS) else None
 
 
 class CallObserver:
     """Emits the events of calls: by interceptors, and by methods that other layers call."""
 
-    def __init__(self, observers: Observers, service: Callable[[], str], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        observers: Observers,
+        service: Callable[[], str],
+        clock: Callable[[], float],
+        target: Callable[[], str] = _nowhere,
+    ) -> None:
         self._observers = observers
         self._service = service
+        self._target = target
         self._clock = clock
         self._tells_start = observers.want(CallStarted)
         self._tells_attempt = observers.want(AttemptStarted)
+        self._tells_each = observers.want_each(CallFinished)
 
     @property
     def around_calls(self) -> tuple[Interceptor[Call], ...]:
-        """The interceptors around a whole call."""
-        return (self._observe_call,) if self._observers.want(CallStarted, CallFinished) else ()
+        """The interceptors around a whole call, for events that are emitted at every call."""
+        return (self._observe_call,) if self._tells_start or self._tells_each else ()
+
+    def around_method(self, method: Method, proceed: Proceed[Call]) -> Proceed[Call]:
+        """Wraps what makes the calls of one method, so that the observers' recorders get their durations."""
+        if not self._observers.records(CallFinished):
+            return proceed
+        clock, observers, finish, told = self._clock, self._observers, self._finish, bool(self.around_calls)
+        record: Recorder | None = None
+
+        # One function of its own, and not an interceptor, as that would be two: this is on the path of every call.
+        def recorded(call: Call) -> Any:
+            nonlocal record
+            began = clock()
+            try:
+                value = proceed(call)
+            except BaseException as error:
+                if not told:
+                    finish(call, began, error)
+                raise
+            seconds = clock() - began
+            if record is None:  # not earlier, as the service's name may not have been known
+                record = self._make_recorder(method)
+            try:
+                record(seconds)
+            except Exception:
+                observers.excuse(record, CallFinished)
+            return value
+
+        return recorded
+
+    def _make_recorder(self, method: Method) -> Recorder:
+        return self._observers.recorder(
+            CallFinished,
+            service=self._service(),
+            interface=method.interface,
+            method=method.name,
+            target=self._target(),
+        )
 
     @property
     def around_attempts(self) -> tuple[Interceptor[Call], ...]:
@@ -90,8 +121,8 @@ class CallObserver:
 
     def failed(self, call: Call, began: float, error: BaseException) -> None:
         """A call that began at ``began`` has failed before it reached the layers of the stack."""
-        if self.around_calls:
-            self._start(call, began)
+        self._start(call, began)
+        if self._observers.want(CallFinished):
             self._finish(call, began, error)
 
     def retried(self, call: Call, error: CallError, pause: float) -> None:
@@ -99,6 +130,7 @@ class CallObserver:
         self._observers.tell(
             CallRetried(
                 service=self._service(),
+                target=self._target(),
                 interface=call.descriptor.interface,
                 method=call.method,
                 attempt=call.attempt,
@@ -113,6 +145,7 @@ class CallObserver:
         self._observers.tell(
             CallHedged(
                 service=self._service(),
+                target=self._target(),
                 interface=call.descriptor.interface,
                 method=call.method,
                 attempt=call.attempt,
@@ -125,7 +158,7 @@ class CallObserver:
         def withdraw_and_tell(now: float) -> bool:
             allowed = withdraw(now)
             if not allowed:
-                self._observers.tell(RetryBudgetExhausted(service=self._service()))
+                self._observers.tell(RetryBudgetExhausted(service=self._service(), target=self._target()))
             return allowed
 
         return withdraw_and_tell if self._observers.want(RetryBudgetExhausted) else withdraw
@@ -146,6 +179,7 @@ class CallObserver:
             self._observers.tell(
                 CallStarted(
                     service=self._service(),
+                    target=self._target(),
                     interface=call.descriptor.interface,
                     method=call.method,
                     timeout=call.deadline.at - began,
@@ -156,9 +190,11 @@ class CallObserver:
         # A failed call no longer has an endpoint, but its error has.
         endpoint = error.endpoint if isinstance(error, CallError) else call.endpoint
         name, declared, executed = outcome_of(call, error)
-        self._observers.tell(
+        tell = self._observers.tell_well if error is None else self._observers.tell
+        tell(
             CallFinished(
                 service=self._service(),
+                target=self._target(),
                 interface=call.descriptor.interface,
                 method=call.method,
                 seconds=self._clock() - began,
@@ -176,6 +212,7 @@ class CallObserver:
             self._observers.tell(
                 AttemptStarted(
                     service=self._service(),
+                    target=self._target(),
                     interface=call.descriptor.interface,
                     method=call.method,
                     attempt=call.attempt,
@@ -194,6 +231,7 @@ class CallObserver:
         self._observers.tell(
             AttemptFinished(
                 service=self._service(),
+                target=self._target(),
                 interface=call.descriptor.interface,
                 method=call.method,
                 attempt=call.attempt,
@@ -223,120 +261,3 @@ def outcome_of(call: Call, error: BaseException | None) -> tuple[str, bool, str]
 
 def _text(endpoint: object) -> str:
     return "" if endpoint is None else str(endpoint)
-
-
-def member_observer_of(
-    observers: Observers, service: Callable[[], str], clock: Callable[[], float]
-) -> MemberObserver | None:
-    """Makes the observer of a service's members and of connections to them; None if no such event is wanted.
-
-    ``clock`` gives monotonic seconds.
-    """
-    return MemberObserver(observers, service, clock) if observers.want(*_MEMBER_KINDS) else None
-
-
-class ObservedConnection(Protocol):
-    """The part of a connection that events describe."""
-
-    endpoint: Endpoint
-    silent: bool
-
-    @property
-    def draining(self) -> bool:
-        """True once the server announced that it drains."""
-
-
-class MemberObserver:
-    """Emits the events of a client's members and connections."""
-
-    def __init__(self, observers: Observers, service: Callable[[], str], clock: Callable[[], float]) -> None:
-        self._observers = observers
-        self._service = service
-        self._clock = clock
-        self._opened_at: dict[ObservedConnection, float] = {}
-
-    def changed(self, left: Iterable[Member[Any]], joined: Iterable[Member[Any]]) -> None:
-        """Members have left, and others have joined."""
-        for member in left:
-            self._observers.tell(MemberLeft(**self._names(member)))
-        for member in joined:
-            self._observers.tell(MemberJoined(**self._names(member)))
-
-    def reported(self, member: Member[Any], report: Report) -> None:
-        """The state or the standing of a member's subchannel has changed."""
-        self._observers.tell(
-            ConnectivityChanged(
-                state=report.state.name.lower(),
-                standing=report.standing.name.lower(),
-                reason=member.connectivity.failure or "",
-                **self._names(member),
-            )
-        )
-
-    def opened_breaker(self, member: Member[Any], now: float) -> None:
-        """A member's breaker has opened."""
-        retry_at = member.breaker.retry_at
-        seconds = 0.0 if retry_at is None else max(0.0, retry_at - now)
-        self._observers.tell(BreakerOpened(seconds=seconds, **self._names(member)))
-
-    def closed_breaker(self, member: Member[Any]) -> None:
-        """A member's breaker has closed."""
-        self._observers.tell(BreakerClosed(**self._names(member)))
-
-    def spared(self, member: Member[Any], seconds: float) -> None:
-        """A member is avoided for ``seconds``, because it answered that it is overloaded."""
-        self._observers.tell(MemberSpared(seconds=seconds, **self._names(member)))
-
-    def opened(self, connection: ObservedConnection, began: float) -> None:
-        """A connection is open whose dial began at ``began``."""
-        now = self._opened_at[connection] = self._clock()
-        self._observers.tell(
-            ConnectionOpened(service=self._service(), endpoint=str(connection.endpoint), seconds=now - began)
-        )
-
-    def failed(self, endpoint: Endpoint, reason: str, began: float) -> None:
-        """A dial that began at ``began`` has failed."""
-        seconds = self._clock() - began
-        self._observers.tell(
-            ConnectionFailed(service=self._service(), endpoint=str(endpoint), seconds=seconds, reason=reason)
-        )
-
-    def closed(self, connection: ObservedConnection) -> None:
-        """A connection has ended. Nothing is emitted for one whose opening was not."""
-        opened_at = self._opened_at.pop(connection, None)
-        if opened_at is not None:
-            reason = "draining" if connection.draining else "silent" if connection.silent else "closed"
-            self._observers.tell(
-                ConnectionClosed(
-                    service=self._service(),
-                    endpoint=str(connection.endpoint),
-                    seconds=self._clock() - opened_at,
-                    reason=reason,
-                )
-            )
-
-    def _names(self, member: Member[Any]) -> dict[str, str]:
-        return {"service": self._service(), "instance": member.id, "endpoint": str(member.endpoint)}
-
-
-def status_of(member: Member[Any], now: float, *, is_picked: bool, is_kept: bool) -> MemberStatus:
-    """The state of one instance, as a client sees it. ``now`` is in monotonic seconds."""
-    instance, retry_at, spared_for = member.instance, member.breaker.retry_at, member.spared_until - now
-    return MemberStatus(
-        instance=member.id,
-        endpoint=str(member.endpoint),
-        zone=instance.zone,
-        version=instance.version,
-        protocols=instance.protocols,
-        weight=member.weight,
-        connectivity=member.connectivity.state.name.lower(),
-        standing=member.connectivity.standing.name.lower(),
-        failure=member.connectivity.failure,
-        breaker=member.breaker.state.value,
-        probe_in=None if retry_at is None else max(0.0, retry_at - now),
-        spared_for=spared_for if spared_for > 0 else None,
-        in_flight=member.load.pending,
-        latency=member.load.cost(now) or None,
-        is_picked=is_picked,
-        is_kept=is_kept,
-    )

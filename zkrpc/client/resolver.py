@@ -69,6 +69,16 @@ class ConfigSource(Protocol):
         ...
 
 
+@runtime_checkable
+class TargetSource(Protocol):
+    """A resolver that can say where it looks for the members. Metrics and traces name the service by it."""
+
+    @property
+    def target(self) -> str:
+        """The source and the service, as OpenTelemetry writes it: ``zookeeper://hosts/service``; or the addresses."""
+        ...
+
+
 class StaticResolver:
     """A resolver whose members never change.
 
@@ -103,6 +113,11 @@ class StaticResolver:
                 for endpoint in dict.fromkeys(listed)
             ),
         )
+
+    @property
+    def target(self) -> str:
+        """The list, with commas between."""
+        return ",".join(str(one.endpoint) for one in self._snapshot.instances)
 
     @property
     def snapshot(self) -> Snapshot:

@@ -25,7 +25,7 @@ from gevent.lock import BoundedSemaphore
 
 from zkrpc.client.connection import Connection
 from zkrpc.client.connectivity import CancelDial, Close, ConnectivityMachine, ConnectivityState, Dial, Effect, Report
-from zkrpc.client.observing import MemberObserver
+from zkrpc.client.member_observing import MemberObserver
 from zkrpc.client.pulse import ConnectionOwner
 from zkrpc.client.waiting import Alarm
 from zkrpc.config import ClientConfig, WireLimits

@@ -99,6 +99,11 @@ class ZooKeeperResolver:
         return f"<ZooKeeperResolver {self._view!r} subscribers={len(self._callbacks)}>"
 
     @property
+    def target(self) -> str:
+        """The ensemble and the service, for metrics and traces."""
+        return f"zookeeper://{self._session.hosts}/{self._service}"
+
+    @property
     def snapshot(self) -> Snapshot | None:
         """The last good list, with the time it was last confirmed; None before there is one."""
         return self._view.snapshot

@@ -1,12 +1,13 @@
 """What a server tells its observers about requests: how each one ended, and which were never run. Pure.
 
 None of this code runs for a request unless its events are wanted: then the server has this dispatcher in place of the
-plain one, and its connections report refused requests to :meth:`RequestObserver.refused`.
+plain one, and its connections report refused requests to :meth:`RequestObserver.refused`. Where a request that went
+well is wanted by recorders only, no event is made of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from zkrpc.call import ServerCall
@@ -14,7 +15,7 @@ from zkrpc.errors import CallError
 from zkrpc.idl import Interface, Method
 from zkrpc.server.dispatch import Answer, Dispatcher
 from zkrpc.telemetry.events import OTHER, RequestFinished, RequestRefused
-from zkrpc.telemetry.observer import Observers
+from zkrpc.telemetry.observer import Observers, Recorder
 from zkrpc.wire import headers as keys
 from zkrpc.wire import status
 from zkrpc.wire.envelope import MessageKind
@@ -42,6 +43,22 @@ class RequestObserver:
         self._names = {method.wire_name: method.name for method in interface.methods.values()}
         self._names |= {f"{interface.name}:{name}".encode(): name for name in list(self._names.values())}
         self._clock = clock
+        self.tells_each = observers.want_each(RequestFinished)
+        """Whether an event is made also of a request that went well."""
+        self.recorders: Mapping[bytes, Recorder] = {}
+        """By the names that a request may give the method."""
+        if observers.records(RequestFinished):
+            made = {name: self._make_recorder(name) for name in dict.fromkeys(self._names.values())}
+            self.recorders = {wire_name: made[name] for wire_name, name in self._names.items()}
+
+    def _make_recorder(self, method: str) -> Recorder:
+        return self._observers.recorder(
+            RequestFinished, service=self._service, interface=self._interface, method=method
+        )
+
+    def excuse(self, record: Recorder) -> None:
+        """A recorder has failed; to be called from an ``except`` clause."""
+        self._observers.excuse(record, RequestFinished)
 
     def finished(self, request: Request, peer: str, began: float, answer: Answer | None, met: Met | None) -> None:
         """A request was dispatched at ``began`` and got this answer; ``met`` is the exception, if it ended with one."""
@@ -79,7 +96,8 @@ class RequestObserver:
     def _tell(
         self, request: Request, peer: str, began: float, error: str, declared: bool, executed: str, epoch: int | None
     ) -> None:
-        self._observers.tell(
+        tell = self._observers.tell if error else self._observers.tell_well
+        tell(
             RequestFinished(
                 service=self._service,
                 interface=self._interface,
@@ -95,23 +113,40 @@ class RequestObserver:
         )
 
 
+_REPLY = MessageKind.REPLY
+_dispatch = Dispatcher.dispatch
+"""Called by its name: ``super()`` takes as long as all else that is done here for a request that went well."""
+
+
 class ObservedDispatcher(Dispatcher):
     """A dispatcher that tells how each request ended."""
 
     def __init__(self, observer: RequestObserver, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._observer = observer
+        self._recorders = observer.recorders
         self._met: dict[Request, Met] = {}
 
     def dispatch(self, request: Request, peer: str, now: float) -> Answer | None:
         """The same as :meth:`Dispatcher.dispatch`."""
+        observer, met = self._observer, self._met
         try:
-            answer = super().dispatch(request, peer, now)
+            answer = _dispatch(self, request, peer, now)
         except BaseException as error:
-            self._met.pop(request, None)
-            self._observer.ended(request, peer, now, error)
+            met.pop(request, None)
+            observer.ended(request, peer, now, error)
             raise
-        self._observer.finished(request, peer, now, answer, self._met.pop(request, None))
+        # What was met is kept from the failure to here, and nothing waits in between: it is empty unless this one
+        # failed. An answer that is an exception without one was put there by an interceptor.
+        if self._recorders and not met and (answer is None or answer.kind is _REPLY):
+            record = self._recorders[request.name]
+            try:
+                record(self._clock() - now)
+            except Exception:
+                observer.excuse(record)
+            if not observer.tells_each:
+                return answer
+        observer.finished(request, peer, now, answer, met.pop(request, None))
         return answer
 
     def _raised(self, request: Request, entry: Any, call: ServerCall, error: Exception) -> Answer | None:

@@ -31,6 +31,9 @@ class ClientEvent(Event):
     """Something that has happened in a client."""
 
     service: str
+    target: str = ""
+    """Where the client looks for the service: ``zookeeper://hosts/service``, or the list of addresses; empty if its
+    resolver does not say."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,21 @@
 
 Each describes one moment. Every field is a plain value, a list of them, or another of these values, so that
 ``dataclasses.asdict`` of any of them can be written as JSON; what is not known is None. Durations are in seconds.
+
+Who in this process can be asked is known here, too: an app, a client and a registry are listed from their making to
+their end, so that a page of the whole process needs nobody to hand them over. Being listed keeps nothing alive and
+costs a call nothing.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import os
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from zkrpc.errors import WrongProcess, WrongThread
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +103,8 @@ class ClientStatus:
     """A client of one service."""
 
     service: str
+    target: str
+    """Where it looks for the service: ``zookeeper://hosts/service``, or the list of addresses."""
     closed: bool
     connections: int
     calls: int
@@ -167,3 +178,38 @@ class AppStatus:
     session: SessionStatus | None
     registration: RegistrationStatus | None
     elections: Sequence[ElectionStatus]
+
+
+Status = AppStatus | ClientStatus | SessionStatus
+
+
+class Source(Protocol):
+    """An object that can say how it stands."""
+
+    def status(self) -> Status:
+        """How it stands at this moment. Must not wait."""
+
+
+_sources: weakref.WeakKeyDictionary[Source, None] = weakref.WeakKeyDictionary()
+
+
+os.register_at_fork(after_in_child=_sources.clear)  # what was made in the parent is the parent's
+
+
+def announce(source: Source) -> None:
+    """Lists a source, which has been made; again does no harm."""
+    _sources[source] = None
+
+
+def withdraw(source: Source) -> None:
+    """Removes a source, which has come to its end."""
+    _sources.pop(source, None)
+
+
+def statuses() -> Iterator[Status]:
+    """How everything stands that this thread of this process can ask, in the order in which it was made."""
+    for source in list(_sources):
+        try:
+            yield source.status()
+        except (WrongThread, WrongProcess):
+            pass  # another thread's, or the parent's

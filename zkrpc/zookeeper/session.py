@@ -96,6 +96,11 @@ class Session:
         """The process, thread and hub to which the session belongs."""
         self._control: gevent.Greenlet[..., None] | None = None
 
+    @property
+    def hosts(self) -> str:
+        """The connect string."""
+        return str(self._target)
+
     def __repr__(self) -> str:
         """The connect string, the state and the session id."""
         number = f" {self.session_id:#x}" if self.session_id is not None else ""
