@@ -28,15 +28,14 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from zkrpc.config import ServerConfig
+from zkrpc.policies.limit import AdaptiveLimit
 from zkrpc.server.dispatch import Answer, expires_at, refuse
 from zkrpc.server.shares import Share
 from zkrpc.wire import status
 from zkrpc.wire.message import Request
-
-if TYPE_CHECKING:
-    from zkrpc.policies.limit import AdaptiveLimit
 
 _SHARE = 0.1
 """Weight of the newest interval between two finished calls in the estimate that the hint is made of."""
@@ -287,6 +286,19 @@ class Admission:
         """Estimated seconds until the requests that wait now have been served; None while the rate is not known."""
         seconds = self._interval * (self.queued + 1)
         return min(seconds, _LONGEST_HINT) if 0 < seconds < math.inf else None
+
+
+def make_admission(config: ServerConfig, gate: Gate, clock: Callable[[], float]) -> Admission:
+    """The admission control of a server with this config."""
+    most, queue = config.max_concurrent, config.max_queue
+    return Admission(
+        most,
+        gate,
+        max_queue=most if queue is None else queue,
+        reserve=config.reserved_share,
+        limit=AdaptiveLimit(most=most) if config.adaptive_limit else None,
+        clock=clock,
+    )
 
 
 def _held_by(share: Share) -> int:

@@ -22,12 +22,11 @@ from zkrpc.belonging import Home, close_descriptor, keep, release
 from zkrpc.call import Interceptor, ServerCall
 from zkrpc.config import ServerConfig
 from zkrpc.endpoint import Endpoint
-from zkrpc.errors import ConfigError, LocalProtocolError
+from zkrpc.errors import LocalProtocolError
 from zkrpc.idl import Interface
 from zkrpc.legible import legible
-from zkrpc.policies.limit import AdaptiveLimit
-from zkrpc.server.acceptor import Acceptor, PlainSocket
-from zkrpc.server.admission import Admission
+from zkrpc.server.acceptor import Acceptor, listen
+from zkrpc.server.admission import Admission, make_admission
 from zkrpc.server.buffers import Buffers
 from zkrpc.server.complaints import ComplaintKind, PeerLog
 from zkrpc.server.connection import ServerConnection
@@ -37,7 +36,6 @@ from zkrpc.server.failures import Failure, describe, traceback_of
 from zkrpc.server.greenlet_pool import GreenletPool
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
 from zkrpc.server.observing import ObservedDispatcher, RequestObserver
-from zkrpc.server.port import bind_socket
 from zkrpc.server.resources import give_back
 from zkrpc.server.shares import Shares, host_of
 from zkrpc.server.stopping import StepAction, walk_down
@@ -118,7 +116,7 @@ class Server:
         self.endpoint: Endpoint | None = None
         """Where it listens, once bound."""
         self._lifecycle = Lifecycle(linger=self.config.linger, drain_timeout=self.config.drain_timeout)
-        self.admission = _make_admission(self.config, self._lifecycle, clock)
+        self.admission = make_admission(self.config, self._lifecycle, clock)
         loop = self.home.hub.loop
         self.turns = Turns(loop.timer(0.0), loop.now, clock)
         self._steps = dict(steps or {})
@@ -182,7 +180,7 @@ class Server:
         too. Raises ConfigError if the address is not available.
         """
         self.home.require()
-        listener = _listen(endpoint, self.config.backlog, bound)
+        listener = listen(endpoint, self.config.backlog, bound)
         keep(self, self.home.hub)
         self._acceptor = Acceptor(listener, self._accepted, self.clock)
         self.endpoint = Endpoint(endpoint.host, listener.getsockname()[1])
@@ -361,33 +359,6 @@ class Server:
             # Not its close(), which has others told.
             connection.closed = True
             connection._sock.close()
-
-
-def _make_admission(config: ServerConfig, lifecycle: Lifecycle, clock: Callable[[], float]) -> Admission:
-    most, queue = config.max_concurrent, config.max_queue
-    return Admission(
-        most,
-        lifecycle,
-        max_queue=most if queue is None else queue,
-        reserve=config.reserved_share,
-        limit=AdaptiveLimit(most=most) if config.adaptive_limit else None,
-        clock=clock,
-    )
-
-
-def _listen(endpoint: Endpoint, backlog: int, bound: int | None) -> socket.socket:
-    # Plain ones: they never wait, and each call of gevent's costs a microsecond more (measured).
-    listener: socket.socket | None = None
-    try:
-        listener = bind_socket(endpoint, PlainSocket) if bound is None else PlainSocket(fileno=bound)
-        listener.listen(backlog)
-        listener.setblocking(False)
-    except OSError as error:
-        if listener is not None:
-            listener.close()
-        reason = error.strerror or error
-        raise ConfigError(f"cannot listen on {endpoint}: {reason}; choose another --bind") from error
-    return listener
 
 
 def _receive_failure(
