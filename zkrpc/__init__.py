@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from zkrpc.greenlets import spawn as spawn
     from zkrpc.idl import Interface as Interface
     from zkrpc.idl import Method as Method
+    from zkrpc.idl import built_in as built_in
     from zkrpc.idl import load as load
     from zkrpc.server.dispatch import uninterruptible as uninterruptible
     from zkrpc.server.server import Server as Server
@@ -127,6 +128,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "load": "zkrpc.idl",
+    "built_in": "zkrpc.idl",
     "Interface": "zkrpc.idl",
     "Method": "zkrpc.idl",
     "Service": "zkrpc.service",

@@ -85,6 +85,7 @@ class App:
         """How everything that is served here stands at this moment."""
         return AppStatus(
             service=self.service.name,
+            health=self.server.health.status(),
             server=self.server.status(),
             session=None if self.registry is None else self.registry.status(),
             registration=None if self.registrar is None else self.registrar.status(),

@@ -1,6 +1,6 @@
 """Runs foreign clients against a server and prints what each was told, as JSON::
 
-    python -m tests.interop.callers {apache|thriftpy2} PORT
+    python -m tests.interop.callers {apache|thriftpy2|health} PORT
 
 They block, so they have a process of their own.
 """
@@ -109,10 +109,69 @@ def thriftpy2() -> dict[str, Callable[[int], dict[str, Any]]]:
     return {name: partial(run, *made, f"thriftpy2, {name}") for name, made in variants.items()}
 
 
+def health() -> dict[str, Callable[[int], dict[str, Any]]]:
+    """Apache's multiplexed protocol, without generated code: asks the built-in service, reads whatever fields come."""
+    from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+    from thrift.protocol.TCompactProtocol import TCompactProtocol
+    from thrift.protocol.THeaderProtocol import THeaderProtocol
+    from thrift.protocol.TMultiplexedProtocol import TMultiplexedProtocol
+    from thrift.Thrift import TMessageType, TType
+    from thrift.transport.THeaderTransport import THeaderClientType
+    from thrift.transport.TSocket import TSocket
+    from thrift.transport.TTransport import TFramedTransport
+
+    def strings(protocol: Any) -> list[str]:
+        found = [protocol.readString() for _ in range(protocol.readListBegin()[1])]
+        protocol.readListEnd()
+        return found
+
+    def fields(protocol: Any) -> dict[int, Any]:
+        """The fields of a struct, by their ids."""
+        read = {
+            TType.STRUCT: lambda: fields(protocol),
+            TType.STRING: protocol.readString,
+            TType.BOOL: protocol.readBool,
+            TType.I64: protocol.readI64,
+            TType.LIST: lambda: strings(protocol),
+        }
+        found = {}
+        protocol.readStructBegin()
+        while True:
+            _, kind, number = protocol.readFieldBegin()
+            if kind == TType.STOP:
+                protocol.readStructEnd()
+                return found
+            found[number] = read[kind]()
+            protocol.readFieldEnd()
+
+    def run(make: Callable[[Any], Any], port: int) -> dict[str, Any]:
+        sock = TSocket("127.0.0.1", port)
+        sock.setTimeout(SECONDS * 1000)
+        inner = make(sock)
+        inner.trans.open()
+        outer = TMultiplexedProtocol(inner, "zkrpc.Health")
+        outer.writeMessageBegin("check", TMessageType.CALL, 3)
+        outer.writeStructBegin("check_args")
+        outer.writeFieldStop()
+        outer.writeStructEnd()
+        outer.writeMessageEnd()
+        inner.trans.flush()
+        name, kind, seqid = inner.readMessageBegin()
+        told = {"message": [name, kind, seqid], "result": fields(inner)}
+        inner.trans.close()
+        return told
+
+    return {
+        "framed binary": partial(run, lambda sock: TBinaryProtocol(TFramedTransport(sock))),
+        "framed compact": partial(run, lambda sock: TCompactProtocol(TFramedTransport(sock))),
+        "THeader binary": partial(run, lambda sock: THeaderProtocol(sock, (THeaderClientType.HEADERS,))),
+    }
+
+
 def main(library: str, port: int) -> None:
     """Runs all variants; one that breaks says so in its place."""
     told: dict[str, Any] = {}
-    for name, run in {"apache": apache, "thriftpy2": thriftpy2}[library]().items():
+    for name, run in {"apache": apache, "thriftpy2": thriftpy2, "health": health}[library]().items():
         try:
             told[name] = run(port)
         except Exception:

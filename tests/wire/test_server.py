@@ -206,6 +206,49 @@ def test_server_runs_calls_of_one_seqid_one_after_another() -> None:
 
 
 @pytest.mark.parametrize("dialect", Dialect)
+def test_server_sets_requests_for_built_in_services_aside(dialect: Dialect) -> None:
+    """Each time, also when many have come before; a method that begins nearly like one is a method as any other."""
+    server = started()
+    for seqid in range(3):
+        server.has_news = False
+        server.receive_data(message(b"zkrpc.Health:check", seqid, dialect=dialect), 0.0)
+        assert server.has_news and requests_of(server) == [] and server.in_flight == 1
+        [request], server.aside = server.aside, []
+        server.send_reply(request, REPLY_BODY)
+        [(kind, name, answered, _, _)] = answers_of(server)
+        assert (kind, name, answered) == (REPLY, b"check", seqid)
+    server.has_news = False
+    for name in (b"zkrpc", b"zkrpcs:check", b"Health:check"):
+        server.receive_data(message(name, 7, dialect=dialect), 0.0)
+        request = only_request(server)
+        assert request.name == name
+        server.finish(request)
+    assert not server.has_news and not server.aside
+
+
+def test_server_sets_a_held_request_aside_when_its_turn_comes() -> None:
+    """And the next call of the same id runs once that is answered."""
+    server = started()
+    for name in (b"a", b"zkrpc.Health:check", b"b"):
+        server.receive_data(message(name, 0), 0.0)
+    first = only_request(server)
+    assert not server.aside
+    server.send_reply(first, REPLY_BODY)
+    assert requests_of(server) == [] and server.has_news
+    [request], server.aside = server.aside, []
+    server.send_reply(request, REPLY_BODY)
+    assert only_request(server).name == b"b"
+
+
+def test_server_forgets_what_it_set_aside_when_it_is_closed() -> None:
+    """Nobody asks for it any more."""
+    server = started()
+    server.receive_data(message(b"zkrpc.Health:check"), 0.0)
+    server.abandon()
+    assert (server.aside, server.in_flight) == ([], 0)
+
+
+@pytest.mark.parametrize("dialect", Dialect)
 @given(sizes=st.lists(st.integers(1, 9000), max_size=8))
 def test_server_refuses_an_oversized_request_alone(dialect: Dialect, sizes: list[int]) -> None:
     """It is answered by its beginning and let go, however it is cut; its neighbours are served, and nobody waits."""

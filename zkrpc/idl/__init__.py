@@ -15,6 +15,11 @@ project if they have the same name, makes two classes of one exception that is i
 follows a field called ``async``, and leaves ``list<User>`` unresolved if User is defined below the service. Its classes
 are what people know, so they are made here as thriftpy2 makes them: they compare, print and work with its protocols.
 
+*Built-in services* are those that every served port answers beside its own interface, such as ``zkrpc.Health``. Their
+files lie here, one for each, and go with the package. On the wire a method of theirs is called ``zkrpc.Health:check``,
+which is what a Thrift client writes that multiplexes a service ``zkrpc.Health``. No name in an IDL can have a dot, so
+none can be taken for it.
+
 Loading a file again gives the same classes, unless its text or the text of a file it includes has changed; then it
 gives new ones, and the old ones go on working. Wrong files raise :class:`~zkrpc.errors.IdlError`, which reads
 ``file:line: what is wrong, what was expected``, and leave nothing behind. A definition that Python cannot hold is
@@ -24,9 +29,11 @@ refused when it is used.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -46,6 +53,9 @@ __all__ = [
     "Method",
     "MethodPolicy",
     "Parameter",
+    "SCOPE",
+    "built_in",
+    "built_in_idl",
     "digest_of",
     "file_of",
     "interfaces_of",
@@ -54,6 +64,9 @@ __all__ = [
     "module_of",
     "text_of",
 ]
+
+SCOPE = "zkrpc."
+"""What the names of built-in services begin with."""
 
 _loaded: dict[ModuleType, Idl] = {}
 """The Idl of each module of classes, so that loading a file twice gives the same Idl."""
@@ -79,6 +92,20 @@ def load_text(text: str, *, name: str = "interface.thrift") -> Idl:
         files = Bundle(text, name)
         _texts[text, name] = _load(files.main, files)
     return _texts[text, name]
+
+
+@functools.cache
+def built_in_idl(name: str) -> Idl:
+    """The file of the built-in service ``zkrpc.NAME``, with the classes that its methods take and return."""
+    return load(Path(__file__).with_name(f"{name.lower()}.thrift"))
+
+
+@functools.cache
+def built_in(name: str) -> Interface:
+    """The interface of the built-in service ``zkrpc.NAME``, whose methods have the names that they have on the wire."""
+    interface = interfaces_of(built_in_idl(name))[name]
+    methods = {method.name: method.renamed(f"{SCOPE}{name}:{method.name}") for method in interface.methods.values()}
+    return Interface(interface.name, methods, file=interface.file, text=interface.text, digest=interface.digest)
 
 
 def interfaces_of(idl: Idl) -> Mapping[str, Interface]:

@@ -6,6 +6,7 @@ stands between a call and the C module. This module does not know how a method i
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, ModuleType
@@ -123,6 +124,12 @@ class Method:
         )
         self.bind = self.encode_arguments = self.decode_arguments = refused
         self.encode_result = self.encode_exception = self.read_result = refused
+
+    def renamed(self, wire_name: str) -> Method:
+        """The same method under another name on the wire."""
+        renamed = copy.copy(self)
+        renamed.wire_name = wire_name.encode()
+        return renamed
 
     def __repr__(self) -> str:
         """The method as the IDL writes it."""

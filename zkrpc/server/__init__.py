@@ -41,6 +41,9 @@ once.
                                                          fails
 ``signatures``                                           whether a handler fits its interface, asked once before
                                                          anything is served
+``built_in``, ``allowance``                              services that every server answers beside its own, and what
+                                                         they may cost
+``health``                                               whether it is ready and live, and how ``zkrpc.Health`` tells it
 ``connection_age``, ``buffers``                          connections' age and silence, and what all of them hold
 ``resources``                                            descriptors enough, and memory given back to the system
 ``complaints``                                           how often the log speaks of one address

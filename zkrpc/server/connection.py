@@ -27,12 +27,12 @@ from zkrpc.errors import LocalProtocolError
 from zkrpc.outbox import Outbox
 from zkrpc.server.admission import Admission
 from zkrpc.server.buffers import Buffers, Holding
-from zkrpc.server.call_queue import CallQueue
+from zkrpc.server.built_in import BuiltIns
+from zkrpc.server.call_queue import AnswerCall, CallQueue
 from zkrpc.server.connection_age import AgeAction, ConnectionAge
 from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, refuse
 from zkrpc.server.greenlet_pool import GreenletPool, Worker
 from zkrpc.server.intake import Intake
-from zkrpc.server.observing import RequestObserver
 from zkrpc.server.shares import Shares, host_of
 from zkrpc.server.turns import LONG, NOTABLE, SLICE, Turns
 from zkrpc.wire import status
@@ -53,13 +53,12 @@ class ConnectionHost(Protocol):
 
     config: ServerConfig
     dispatcher: Dispatcher
+    built_ins: BuiltIns
     admission: Admission
     greenlets: GreenletPool
     shares: Shares
     turns: Turns
     buffers: Buffers
-    request_observer: RequestObserver | None
-    """Makes events of requests that are refused; None if no observer wants them."""
     is_draining: bool
     """True once connected peers were asked to send their calls elsewhere."""
     attended: set[ServerConnection]
@@ -71,6 +70,9 @@ class ConnectionHost(Protocol):
 
     def clock(self) -> float:
         """Monotonic seconds."""
+
+    def refuser(self, answer: AnswerCall, peer: str) -> AnswerCall:
+        """What answers the requests of ``peer`` that are not run."""
 
     def forget(self, connection: ServerConnection) -> None:
         """The connection is closed."""
@@ -98,8 +100,7 @@ class ServerConnection:
         self._sock.setblocking(False)
         self._loop = get_hub().loop
         watch = watch or functools.partial(self._loop.io, sock.fileno())
-        self._turn_ends = 0.0
-        self._turn_is_over = False
+        self._turn_ends, self._turn_is_over = 0.0, False
         self._outbox = Outbox(
             sock,
             watch(_WRITE),
@@ -110,8 +111,7 @@ class ServerConnection:
             pace=max(1, host.config.min_read_rate * host.config.max_write_stall),
         )
         self._serving: dict[Worker, Request] = {}
-        answer = self._answer if host.request_observer is None else self._refuse_and_tell
-        self._queue = CallQueue(host.admission, self.share, answer, self._work_soon)
+        self._queue = CallQueue(host.admission, self.share, host.refuser(self._answer, peer), self._work_soon)
         self.used_at = self._flushed_at = self.opened_at = host.clock()
         """``used_at`` is when a call of its was last run; monotonic seconds."""
         self._age = ConnectionAge(host.config, host.rng, self.used_at)
@@ -176,6 +176,7 @@ class ServerConnection:
         if self._outbox.has_stalled(now, self._host.config.max_write_stall):
             self.close()
             return
+        self._host.built_ins.take_in(self)
         due = protocol.next_timer()
         if due is not None and due <= now:
             protocol.handle_timer(now)
@@ -220,7 +221,6 @@ class ServerConnection:
         protocol.receive_data(chunk, now)
         self._holding.received += len(chunk)
         if protocol.has_news:
-            protocol.has_news = False
             self._take_news()
         self._flushed_at = now
         if wait:
@@ -348,7 +348,10 @@ class ServerConnection:
             self._loop.run_callback(self._work_off)
 
     def _take_news(self) -> None:
-        """The peer has introduced itself or cancelled calls: ends cancelled calls that run or wait."""
+        """The peer has introduced itself, asked a built-in service, or cancelled calls, which are ended if they run or
+        wait."""
+        self.protocol.has_news = False
+        self._host.built_ins.take_in(self)
         cancelled = self.protocol.take_cancelled()
         workers = {request: worker for worker, request in self._serving.items()} if cancelled else {}
         for request in cancelled:
@@ -356,6 +359,8 @@ class ServerConnection:
                 self.protocol.finish(request)
             elif request in workers:
                 self._interrupt(workers[request], request)
+            else:
+                self._host.built_ins.cancel(request, self)
         if self._host.is_draining:
             self.announce_draining()
 
@@ -372,6 +377,11 @@ class ServerConnection:
         self._host.admission.release(self.share)
         self._host.admission.leave(None)
 
+    def answer_aside(self, request: Request, answer: Answer | None) -> None:
+        """Sends the answer of a built-in service, if there is one, soon; the request is over."""
+        self._answer(request, answer)
+        self._work_soon()
+
     def _answer(self, request: Request, answer: Answer | None) -> None:
         protocol = self.protocol
         if answer is None or self.closed:
@@ -383,11 +393,6 @@ class ServerConnection:
             refusal = refuse(request, str(error), status.FAILED)
             assert refusal is not None
             protocol.send_reply(request, refusal.body, kind=refusal.kind, headers=refusal.headers)
-
-    def _refuse_and_tell(self, request: Request, answer: Answer | None) -> None:
-        self._answer(request, answer)
-        if self._host.request_observer is not None:
-            self._host.request_observer.refused(request, self.peer, answer)
 
     # -- writing ---------------------------------------------------------------------------------
 

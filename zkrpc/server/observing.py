@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from zkrpc.call import ServerCall
 from zkrpc.errors import CallError
 from zkrpc.idl import Interface, Method
+from zkrpc.server.call_queue import AnswerCall
 from zkrpc.server.dispatch import Answer, Dispatcher
 from zkrpc.telemetry.events import OTHER, RequestFinished, RequestRefused
 from zkrpc.telemetry.observer import Observers, Recorder
@@ -92,6 +93,15 @@ class RequestObserver:
                 error="" if headers is None else headers[keys.ERROR],
             )
         )
+
+    def observe_refusals(self, answer: AnswerCall, peer: str) -> AnswerCall:
+        """What answers the requests of ``peer`` that are not run, and tells of it."""
+
+        def answer_and_tell(request: Request, refusal: Answer | None) -> None:
+            answer(request, refusal)
+            self.refused(request, peer, refusal)
+
+        return answer_and_tell
 
     def _tell(
         self, request: Request, peer: str, began: float, error: str, declared: bool, executed: str, epoch: int | None

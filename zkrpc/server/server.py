@@ -26,14 +26,17 @@ from zkrpc.errors import LocalProtocolError
 from zkrpc.idl import Interface
 from zkrpc.legible import legible
 from zkrpc.server.acceptor import Acceptor, listen
-from zkrpc.server.admission import Admission, make_admission
+from zkrpc.server.admission import make_admission
 from zkrpc.server.buffers import Buffers
+from zkrpc.server.built_in import BuiltIns
+from zkrpc.server.call_queue import AnswerCall
 from zkrpc.server.complaints import ComplaintKind, PeerLog
 from zkrpc.server.connection import ServerConnection
 from zkrpc.server.connection_age import pace_of
 from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.failures import Failure, describe, traceback_of
 from zkrpc.server.greenlet_pool import GreenletPool
+from zkrpc.server.health import Health, HealthHandler
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
 from zkrpc.server.observing import ObservedDispatcher, RequestObserver
 from zkrpc.server.resources import give_back
@@ -94,6 +97,7 @@ class Server:
         """The process and thread in which it serves."""
         self.greenlets = GreenletPool()
         self._peer_log = PeerLog(log)
+        on_failure = functools.partial(_receive_failure, self.greenlets, self._peer_log, clock, self.name)
         self.request_observer: RequestObserver | None = None
         """Makes events of requests; None if no observer wants them."""
         dispatcher: Callable[..., Dispatcher] = Dispatcher
@@ -104,7 +108,7 @@ class Server:
             interface,
             handler,
             interceptors=interceptors,
-            on_failure=functools.partial(_receive_failure, self.greenlets, self._peer_log, clock, self.name),
+            on_failure=on_failure,
             max_elements=self.config.wire.max_elements,
             clock=clock,
         )
@@ -116,6 +120,9 @@ class Server:
         self.endpoint: Endpoint | None = None
         """Where it listens, once bound."""
         self._lifecycle = Lifecycle(linger=self.config.linger, drain_timeout=self.config.drain_timeout)
+        self.health = Health(self.name, self._lifecycle)
+        """Whether it is ready and live; whoever makes the server adds the conditions that it does not know."""
+        self.built_ins = BuiltIns(_built_in_handlers(self), on_failure=on_failure, clock=clock)
         self.admission = make_admission(self.config, self._lifecycle, clock)
         loop = self.home.hub.loop
         self.turns = Turns(loop.timer(0.0), loop.now, clock)
@@ -239,9 +246,14 @@ class Server:
         self.home.require()
         return bool(self._stopped.wait(timeout))
 
+    def refuser(self, answer: AnswerCall, peer: str) -> AnswerCall:
+        """What answers the requests of ``peer`` that are not run: ``answer``, and whoever observes is told."""
+        return answer if self.request_observer is None else self.request_observer.observe_refusals(answer, peer)
+
     def forget(self, connection: ServerConnection) -> None:
         """Removes a connection that is closed."""
         self._connections.discard(connection)
+        self.built_ins.forget(connection)
         self.shares.leave(connection.share, connection)
         self.admission.share_among(len(self.shares))
         if connection.protocol.failure:
@@ -359,6 +371,11 @@ class Server:
             # Not its close(), which has others told.
             connection.closed = True
             connection._sock.close()
+
+
+def _built_in_handlers(server: Server) -> dict[str, object]:
+    """The handlers of the built-in services, each by the name of its interface."""
+    return {"Health": HealthHandler(server.health, gevent.sleep, server.clock)}
 
 
 def _receive_failure(

@@ -65,6 +65,21 @@ class ServerStatus:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HealthStatus:
+    """Whether a service that this process serves is to be called, and whether the process is to be ended."""
+
+    service: str
+    ready: bool
+    """Whether callers should send calls here."""
+    live: bool
+    """False only if the process should be ended, as it will not recover by itself."""
+    reasons: Sequence[str]
+    """Why it is not ready, or not live, in words; empty otherwise."""
+    state: str
+    """``starting``, ``serving``, ``draining`` or ``stopped``."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MemberStatus:
     """One instance, as a client sees it."""
 
@@ -174,6 +189,7 @@ class AppStatus:
     """A service being served by this process."""
 
     service: str
+    health: HealthStatus
     server: ServerStatus
     session: SessionStatus | None
     registration: RegistrationStatus | None

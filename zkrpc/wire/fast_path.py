@@ -16,6 +16,7 @@ from zkrpc.config import WireLimits
 from zkrpc.wire.answers import SMALL
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import (
+    BUILT_IN_PREFIX,
     EMPTY_BLOCKS,
     PLAIN_MAGIC,
     Dialect,
@@ -128,7 +129,9 @@ class KnownRequests:
         self, opening: Opening, offset: int, name: bytes, kind: MessageKind, headers: Mapping[str, str]
     ) -> Template | None:
         """Remembers the shape of a request that the slow path has read, and returns the template of its reply, if there
-        is one."""
+        is one. Nothing is remembered of requests for built-in services."""
+        if name.startswith(BUILT_IN_PREFIX):
+            return None  # so that it is parsed each time, and known from the others
         plain = opening.dialect is _FRAMED_BINARY
         self.take = self._take_plain if plain else self._take_header
         shape = opening.shape(offset)

@@ -33,6 +33,9 @@ from zkrpc.wire.theader import FIXED_SIZE, MAGIC, NO_HEADERS, Block, inflate, re
 
 CONTROL_PREFIX = b"zkrpc:"
 """The prefix of the names of control messages, which are for the peer's wire machine and never reach its handlers."""
+BUILT_IN_PREFIX = b"zkrpc."
+"""The prefix of the names of built-in services, with which a multiplexing client begins their methods' names. No name
+in an IDL has a dot."""
 HELLO = b"zkrpc:hello"
 PING = b"zkrpc:ping"
 PONG = b"zkrpc:pong"

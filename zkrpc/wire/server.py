@@ -6,6 +6,8 @@ DRAINING   the peer was asked to send no more (``send_draining``); what is in fl
 CLOSED     the peer left, or sent what cannot be framed (``failure``), or was too slow: nothing more is read or sent
 =========  =====================================================================================================
 
+Requests for built-in services (``zkrpc.Health:check``) are set aside: they are no part of the load.
+
 It answers by itself what handlers should not see: pings, calls over ``max_in_flight``, and well-framed messages that
 are not calls. It does not know methods, structs or deadlines, reads no clock, and never raises for bytes that a peer
 sent.
@@ -27,6 +29,7 @@ from zkrpc.wire.frames import LENGTH_SIZE, FrameBuffer
 from zkrpc.wire.held import HeldRequests
 from zkrpc.wire.hello import hello_frame, narrowed
 from zkrpc.wire.message import (
+    BUILT_IN_PREFIX,
     CANCEL,
     CONTROL_PREFIX,
     DRAINING,
@@ -66,6 +69,7 @@ class ServerProtocol:
         "_out",
         "_peer_is_done",
         "_takes",
+        "aside",
         "failure",
         "has_news",
         "last_heard_at",
@@ -88,7 +92,8 @@ class ServerProtocol:
         self.peer_headers: Mapping[str, str] = NO_HEADERS
         """The headers of the peer's hello."""
         self.has_news = False
-        """Set when the peer has introduced itself or cancelled calls; the shell reads and clears it."""
+        """Set when the peer has introduced itself, cancelled calls, or asked a built-in service; the shell reads and
+        clears it."""
         self.last_heard_at = now
         """When bytes were last received."""
         self._takes = limits  # what the peer takes: what we do, until it says less
@@ -100,6 +105,8 @@ class ServerProtocol:
         self._known = KnownRequests(limits)
         self.ready: deque[Request] = deque()
         """Requests for ``next_request``."""
+        self.aside: list[Request] = []
+        """Requests for built-in services; the shell takes them all out. Each is answered or finished as any other."""
         self._active: dict[int, Request] = {}
         self._held = HeldRequests()
         # In the order in which they came, each once; a dict, because a peer may cancel much and again and again.
@@ -214,7 +221,14 @@ class ServerProtocol:
         if seqid in self._active:
             self._held.add(request)
         else:
-            self._active[seqid] = request
+            self._give_out(request)
+
+    def _give_out(self, request: Request) -> None:
+        self._active[request.seqid] = request
+        if request.name.startswith(BUILT_IN_PREFIX):
+            self.aside.append(request)
+            self.has_news = True
+        else:
             self.ready.append(request)
 
     def _receive_control(self, name: bytes, seqid: int, headers: Mapping[str, str]) -> None:
@@ -332,8 +346,7 @@ class ServerProtocol:
         """Releases the next held request with this seqid."""
         request = self._held.pop(seqid)
         if request is not None:
-            self._active[seqid] = request
-            self.ready.append(request)
+            self._give_out(request)
 
     def send_draining(self) -> None:
         """Asks the peer, if it is a zkrpc peer, to send no more calls; starts DRAINING."""
@@ -382,7 +395,7 @@ class ServerProtocol:
         answered."""
         if self.state is not _CLOSED:
             self._become_closed(failure)
-        for some in (self._active, self.ready, self._cancelled, self._out):
+        for some in (self._active, self.ready, self.aside, self._cancelled, self._out):
             some.clear()
         self._held.clear()
 
