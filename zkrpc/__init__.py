@@ -99,6 +99,9 @@ if TYPE_CHECKING:
     from zkrpc.telemetry.events import ElectionEvent as ElectionEvent
     from zkrpc.telemetry.events import Event as Event
     from zkrpc.telemetry.events import HubBlocked as HubBlocked
+    from zkrpc.telemetry.events import IdlEvent as IdlEvent
+    from zkrpc.telemetry.events import IdlPublished as IdlPublished
+    from zkrpc.telemetry.events import IdlRefused as IdlRefused
     from zkrpc.telemetry.events import MemberEvent as MemberEvent
     from zkrpc.telemetry.events import MemberJoined as MemberJoined
     from zkrpc.telemetry.events import MemberLeft as MemberLeft
@@ -222,6 +225,9 @@ _HOMES = {
             "ElectionEvent",
             "Event",
             "HubBlocked",
+            "IdlEvent",
+            "IdlPublished",
+            "IdlRefused",
             "MemberEvent",
             "MemberJoined",
             "MemberLeft",

@@ -50,6 +50,7 @@ class App:
         """The elections that this instance takes part in."""
         self.registry = enrollment.registry
         self.registrar = enrollment.registrar
+        self.publisher = enrollment.publisher
 
     def __repr__(self) -> str:
         """The service's name and the server's state."""
@@ -89,6 +90,7 @@ class App:
             server=self.server.status(),
             session=None if self.registry is None else self.registry.status(),
             registration=None if self.registrar is None else self.registrar.status(),
+            publication=None if self.publisher is None else self.publisher.status(),
             elections=self.elections.status(),
         )
 
@@ -166,10 +168,12 @@ def serve(
                 started_at=time.time(),
                 version=service.version,
                 idl_digest=service.interface.digest,
+                interface=service.interface.name,
                 primary_only=elections.methods,
                 metadata=_metadata(service, registry, launch_id),
             )
             # Nothing waits from here on: a signal finds us without calls, or with an app that can be stopped.
+            enrollment.publish(service.interface)
             enrollment.register(instance, _FORMATS[record_format](instance, service.name), launch_id)
             server.start()
             enrollment.stand(instance)

@@ -20,6 +20,9 @@ from zkrpc.election.lease_keeper import LeaseKeeper
 from zkrpc.endpoint import Instance
 from zkrpc.errors import ConfigError
 from zkrpc.forking import leave_behind
+from zkrpc.idl import Interface
+from zkrpc.registry.publication import Publication
+from zkrpc.registry.publisher import Publisher
 from zkrpc.registry.registrar import Registrar
 from zkrpc.registry.resolver import ZooKeeperResolver
 from zkrpc.registry.schema import Paths
@@ -173,6 +176,7 @@ class Enrollment:
         self.elections = elections
         self.registry: Registry | None = None
         self.registrar: Registrar | None = None
+        self.publisher: Publisher | None = None
         self._owned: Registry | None = None
 
     def __repr__(self) -> str:
@@ -206,6 +210,18 @@ class Enrollment:
         )
         self.registrar.register()
 
+    def publish(self, interface: Interface) -> None:
+        """Keeps the text of the interface in ZooKeeper from now on. Does not wait."""
+        assert self.registry is not None
+        self.publisher = Publisher(
+            self.registry.session,
+            self.service,
+            Publication(interface=interface.name, digest=interface.digest),
+            interface.text,
+            observers=self.elections.observers,
+        )
+        self.publisher.start()
+
     def stand(self, instance: Instance) -> None:
         """Stands for election in each of the service's groups once it is registered, if it has primary-only methods."""
         assert self.registry is not None and self.registrar is not None
@@ -226,6 +242,8 @@ class Enrollment:
         """Closes the rest. A shared Registry goes on trying to remove a registration that could not be removed yet."""
         if self.registry is None:
             return
+        if self.publisher is not None:
+            self.publisher.close()
         if self.elections.campaigns:
             self.registry.see_off(self.elections)
         if self.registrar is not None:

@@ -104,6 +104,9 @@ class Instance:
     version: str = ""
     shard: int | None = None
     idl_digest: str = ""
+    """The SHA-256 of the text of its IDL, in hex, under which the text is published."""
+    interface: str = ""
+    """The name that its IDL gives to what it serves."""
     primary_only: tuple[str, ...] = ()
     """Methods that only the elected primary runs."""
     metadata: Mapping[str, str] = dataclasses.field(default_factory=lambda: _NO_METADATA, hash=False)

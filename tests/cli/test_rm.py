@@ -28,11 +28,12 @@ def rm(command: Command, zookeeper: str) -> Any:
 
 
 def serve(registry: zkrpc.Registry) -> zkrpc.app.App:
-    """One instance, registered."""
+    """One instance, registered, its IDL published."""
     service = zkrpc.Service(idl.Echo, EchoHandler, config=zkrpc.ServerConfig(linger=0))
     app = zkrpc.serve(service, zookeeper=registry, worker_id="w")
     assert app.registrar is not None
     app.registrar.wait_registered(60)
+    eventually(lambda: registry.session.znodes.exists(PATHS.publication))
     return app
 
 
@@ -57,11 +58,11 @@ def test_rm_removes_at_once_what_is_over_only_by_force(rm: Any, registry: zkrpc.
     status, text = rm("echo")
     assert status == 1 and " s, and --unseen says 86400 s; --force removes it now" in text
     status, text = rm("echo", "--force", "--dry-run", "--json")
-    wanted = {PATHS.root, PATHS.members, PATHS.incarnations, PATHS.config, PATHS.vacancy}
+    wanted = {PATHS.root, PATHS.members, PATHS.incarnations, PATHS.config, PATHS.publication, PATHS.vacancy}
     told = json.loads(text)
     assert status == 0 and set(told["removed"]) == wanted and told["dry_run"] and told["removed"][0] == PATHS.root
     status, text = rm("echo", "--force")
-    assert status == 0 and text.splitlines()[0] == "echo: 5 nodes removed" and len(text.splitlines()) == 6
+    assert status == 0 and text.splitlines()[0] == "echo: 6 nodes removed" and len(text.splitlines()) == 7
     assert registry.session.znodes.exists(PATHS.root) is None and rm("echo", "--force")[0] == 1
     with serve(registry) as app:
         with zkrpc.connect(idl.Echo, "echo", zookeeper=registry) as stub:

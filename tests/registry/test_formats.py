@@ -36,6 +36,7 @@ FULL = Instance(
     version="1.4.0",
     shard=3,
     idl_digest="ab" * 4,
+    interface="Users",
     primary_only=("put", "drop"),
     metadata=MappingProxyType({LAUNCH: "L1", PID: "17", "owner": "Zoë"}),
 )
@@ -68,7 +69,7 @@ def test_serverset_of_a_full_instance_has_golden_bytes() -> None:
     assert dump_serverset(FULL) == (
         b'{"serviceEndpoint":{"host":"10.0.0.3","port":9090},"additionalEndpoints":{},"status":"ALIVE","shard":3,'
         b'"metadata":{"zkrpc.weight":"2.5","zkrpc.zone":"eu-1","zkrpc.protocols":"zkrpc,framed",'
-        b'"zkrpc.started_at":"1621155920.25","zkrpc.version":"1.4.0","zkrpc.idl":"abababab",'
+        b'"zkrpc.started_at":"1621155920.25","zkrpc.version":"1.4.0","zkrpc.idl":"abababab","zkrpc.interface":"Users",'
         b'"zkrpc.primary_only":"put,drop","launch":"L1","pid":"17","owner":"Zo\xc3\xab"}}'
     )
 
@@ -79,7 +80,7 @@ def test_curator_record_has_golden_bytes() -> None:
         b'{"name":"users","id":"w1","address":"10.0.0.3","port":9090,"sslPort":null,"payload":{"@class":'
         b'"org.springframework.cloud.zookeeper.discovery.ZookeeperInstance","id":"w1","name":"users","metadata":{'
         b'"instance_status":"UP","zkrpc.weight":"2.5","zkrpc.zone":"eu-1","zkrpc.protocols":"zkrpc,framed",'
-        b'"zkrpc.started_at":"1621155920.25","zkrpc.version":"1.4.0","zkrpc.idl":"abababab",'
+        b'"zkrpc.started_at":"1621155920.25","zkrpc.version":"1.4.0","zkrpc.idl":"abababab","zkrpc.interface":"Users",'
         b'"zkrpc.primary_only":"put,drop","launch":"L1","pid":"17","owner":"Zo\xc3\xab",'
         b'"zkrpc.shard":"3"}},"registrationTimeUTC":1621155920250,"serviceType":"DYNAMIC","uriSpec":{"parts":['
         b'{"value":"scheme","variable":true},{"value":"://","variable":false},{"value":"address","variable":true},'
@@ -253,6 +254,7 @@ instances = st.builds(
     version=texts,
     shard=st.none() | st.integers(0, 2**31 - 1),
     idl_digest=texts,
+    interface=texts,
     primary_only=st.lists(names, max_size=3).map(tuple),
     metadata=st.dictionaries(texts, texts, max_size=4),
 )

@@ -28,6 +28,9 @@ disk for a start while ZooKeeper is down.
 while the election and the instances themselves decide which one serves. ``config_watch`` follows the service config in
 the same manner, and ``service_config`` parses it. Both use a :class:`~zkrpc.zookeeper.node_watch.NodeWatch`.
 
+*The IDL* of an instance is published under its digest, so that tools know a service's methods without its files.
+``publication`` is the state machine, ``publisher`` the greenlet, ``published`` reads.
+
 ===================================================  ===================================================================
 ``schema``, ``formats``, ``advertising``             paths, records, and which address an instance registers
 ``registration``, ``registrar``                      registering: the state machine, and the greenlet
@@ -35,6 +38,8 @@ the same manner, and ``service_config`` parses it. Both use a :class:`~zkrpc.zoo
                                                      between two lists, the greenlet
 ``snapshot_file``, ``keeper``                        the list on disk, and what is done while the disk fails
 ``primaries``, ``config_watch``, ``service_config``  following single nodes: a group's primary, and the service config
+``publication``, ``publisher``, ``published``        the texts of IDLs: the state machine, the greenlet, and reading
+                                                     them
 ``removal``                                          deleting the nodes that a retired service has left
 ===================================================  ===================================================================
 """

@@ -40,10 +40,11 @@ _PROTOCOLS = "zkrpc.protocols"
 _STARTED_AT = "zkrpc.started_at"
 _VERSION = "zkrpc.version"
 _IDL_DIGEST = "zkrpc.idl"
+_INTERFACE = "zkrpc.interface"
 _PRIMARY_ONLY = "zkrpc.primary_only"
 _SHARD = "zkrpc.shard"
 _SPRING_STATUS = "instance_status"
-_FACTS = frozenset({_WEIGHT, _ZONE, _PROTOCOLS, _STARTED_AT, _VERSION, _IDL_DIGEST, _PRIMARY_ONLY, _SHARD})
+_FACTS = frozenset({_WEIGHT, _ZONE, _PROTOCOLS, _STARTED_AT, _VERSION, _IDL_DIGEST, _INTERFACE, _PRIMARY_ONLY, _SHARD})
 
 _MAX_WEIGHT = 1_000_000.0
 _MAX_SHARD = 2**31 - 1
@@ -230,6 +231,7 @@ def _metadata_of(instance: Instance, *reserved: str) -> dict[str, str]:
         _STARTED_AT: repr(float(instance.started_at)) if instance.started_at else "",
         _VERSION: instance.version,
         _IDL_DIGEST: instance.idl_digest,
+        _INTERFACE: instance.interface,
         _PRIMARY_ONLY: _join("primary_only", instance.primary_only),
     }
     return {**{key: text for key, text in facts.items() if text}, **instance.metadata}
@@ -325,6 +327,7 @@ def _instance(
         version=facts(_VERSION, ""),
         shard=shard,
         idl_digest=facts(_IDL_DIGEST, ""),
+        interface=facts(_INTERFACE, ""),
         primary_only=_names(facts(_PRIMARY_ONLY, "")),
         metadata=MappingProxyType({key: text for key, text in metadata.items() if key not in _FACTS}),
     )

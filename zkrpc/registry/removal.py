@@ -68,7 +68,9 @@ class Remains:
 
     def _is_ours(self, path: str) -> bool:
         paths = self.paths
-        if path in (paths.root, paths.members, paths.incarnations, paths.config, paths.elections, paths.vacancy):
+        if path in (paths.root, paths.members, paths.incarnations, paths.config, paths.elections):
+            return True
+        if path in (paths.publication, paths.vacancy):
             return True
         below, _, rest = path.removeprefix(paths.elections).removeprefix("/").partition("/")
         return path.startswith(f"{paths.elections}/{below}") and "/" not in rest

@@ -5,8 +5,10 @@
     /services/<service>/members/member_<worker id>     ephemeral, one record
     /services/<service>/incarnations/member_<worker id>~<digest>-<token>    ephemeral, empty, made with the record
     /services/<service>/config                         live policy
+    /services/<service>/idl                            what was published for it last; zkrpc.registry.publication
     /services/<service>/vacant                         somebody has looked and found no members; zkrpc.registry.removal
     /services/<service>/election/<group>/primary       ephemeral, who leads; what else is there: zkrpc.election.tree
+    /idl/<sha256>                                      persistent, the text of an IDL; zkrpc.registry.publication
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from zkrpc.errors import ConfigError
 
 SERVICES = "/services"
 """The parent of all services; its children are named after them."""
+
+IDL = "/idl"
+"""The parent of all published texts; its children are named after their digests."""
 
 MEMBER_PREFIX = "member_"
 """Fixed by ServerSets: Finagle looks only at children whose names begin so."""
@@ -70,6 +75,11 @@ class Paths:
         return f"{self.root}/config"
 
     @property
+    def publication(self) -> str:
+        """The node that notes which IDL was published for the service last."""
+        return f"{self.root}/idl"
+
+    @property
     def vacancy(self) -> str:
         """The node that notes when the service was first found without members."""
         return f"{self.root}/vacant"
@@ -96,6 +106,11 @@ class Paths:
 def worker_id_of(name: str) -> str:
     """The worker id in the name of a member's node. Other names (Curator's plain ids) are returned as they are."""
     return name.removeprefix(MEMBER_PREFIX)
+
+
+def idl_path(digest: str) -> str:
+    """The node of the text with this digest."""
+    return f"{IDL}/{digest}"
 
 
 def mark_path(member_path: str, record: bytes, token: str) -> str:

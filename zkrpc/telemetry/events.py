@@ -280,6 +280,34 @@ class RegistrationFailed(RegistrationEvent):
     error: str
 
 
+# -- the published IDL
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class IdlEvent(Event):
+    """Something that has happened to the publication of the IDL that this process serves."""
+
+    service: str
+    interface: str
+    digest: str
+    """The SHA-256 of the IDL's text, in hex."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class IdlPublished(IdlEvent):
+    """The text of an IDL is in ZooKeeper, written by this process or another one."""
+
+    size: int
+    """Bytes that it takes there, compressed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class IdlRefused(IdlEvent):
+    """The text of an IDL could not be published; it is served all the same."""
+
+    reason: str
+
+
 # -- elections
 
 

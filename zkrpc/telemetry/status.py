@@ -165,6 +165,19 @@ class RegistrationStatus:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PublicationStatus:
+    """The publication of the IDL that this process serves."""
+
+    interface: str
+    digest: str
+    """The SHA-256 of the IDL's text, in hex."""
+    published: bool
+    """Whether the text was in ZooKeeper at the last look."""
+    failure: str | None
+    """Why it could not be published, or the last step could not be done."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ElectionStatus:
     """The election of one group's primary, as an instance of this process takes part in it."""
 
@@ -193,6 +206,7 @@ class AppStatus:
     server: ServerStatus
     session: SessionStatus | None
     registration: RegistrationStatus | None
+    publication: PublicationStatus | None
     elections: Sequence[ElectionStatus]
 
 

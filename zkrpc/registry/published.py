@@ -1,0 +1,119 @@
+"""Reads what instances have published: which interface of which IDL each member of a service is served with, and the
+interface itself.
+
+Everything here is read from ZooKeeper and so is untrusted: a text is checked against its digest before anything looks
+at it, is bounded in size, and includes nothing but what is in it. ``zkrpc.idl`` bounds the rest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping
+
+from zkrpc.endpoint import Instance
+from zkrpc.errors import CoordinationError, IdlError, NodeMissing, RemoteProtocolError
+from zkrpc.idl import Interface, interfaces_of, load_text
+from zkrpc.legible import legible
+from zkrpc.registry.formats import parse_record
+from zkrpc.registry.publication import Publication, unpack
+from zkrpc.registry.schema import Paths, idl_path
+from zkrpc.zookeeper.session import Session
+
+_MOST_READ = 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Publications:
+    """What is known of the IDLs that a service is served with."""
+
+    service: str
+    living: Mapping[Publication, tuple[Instance, ...]]
+    """The instances that are registered, by what each of them says; the newest of each first."""
+    silent: tuple[str, ...] = ()
+    """The ids of those that do not say it: other programs, or older versions of zkrpc."""
+    last: Publication | None = None
+    """What was published for the service last, whether or not somebody still serves it."""
+
+    @property
+    def newest(self) -> Publication | None:
+        """That of the instance that was started last; without instances, the last one."""
+        if not self.living:
+            return self.last
+        return max(self.living, key=lambda some: self.living[some][0].started_at)
+
+
+def publications_of(session: Session, service: str) -> Publications:
+    """Asks ZooKeeper for the publications of a service; a thousand members are read at most. CoordinationError if it
+    does not answer."""
+    paths = Paths(service)
+    names = sorted(session.znodes.children(paths.members) or ())[:_MOST_READ]
+    records = [(name, session.znodes.get(f"{paths.members}/{name}")) for name in names]
+    note = session.znodes.get(paths.publication)
+    return read_publications(service, {name: found[0] for name, found in records if found}, note and note[0])
+
+
+def read_publications(service: str, records: Mapping[str, bytes], note: bytes | None) -> Publications:
+    """The publications that a service's records, by the names of their nodes, and its note tell."""
+    living: dict[Publication, list[Instance]] = defaultdict(list)
+    silent, last = [], None
+    for name, record in records.items():
+        try:
+            instance = parse_record(name, record)
+            if instance is not None and not instance.interface:
+                silent.append(instance.id)
+            elif instance is not None:
+                said = Publication(interface=instance.interface, digest=instance.idl_digest)
+                living[said].append(instance)
+        except RemoteProtocolError:  # clients leave it out as well
+            continue
+    try:
+        last = None if note is None else Publication.parse(note)
+    except RemoteProtocolError:
+        pass  # somebody's scribble says nothing
+    ordered = {some: tuple(sorted(found, key=lambda one: -one.started_at)) for some, found in living.items()}
+    return Publications(service=service, living=ordered, silent=tuple(silent), last=last)
+
+
+def text_of_publication(session: Session, publication: Publication) -> str:
+    """The published text. NodeMissing if it is not there, RemoteProtocolError if what is there is something else."""
+    path = idl_path(publication.digest)
+    found = session.znodes.get(path)
+    if found is None:
+        raise NodeMissing(f"{path} does not exist: the IDL of {publication} is not published")
+    try:
+        return unpack(publication.digest, found[0])
+    except RemoteProtocolError as error:
+        raise RemoteProtocolError(f"{path} holds no IDL: {error}") from error
+
+
+def load_published(session: Session, publication: Publication) -> Interface:
+    """The interface. Raises what :func:`text_of_publication` raises, and IdlError for a text that does not hold it."""
+    return interface_in(text_of_publication(session, publication), publication)
+
+
+def interface_in(text: str, publication: Publication) -> Interface:
+    """The interface in the text of a publication. Includes lead to files of the text and never to the disk."""
+    name = f"{publication.interface.lower()}.thrift"
+    found = interfaces_of(load_text(text, name=name))
+    if publication.interface not in found:
+        raise IdlError(f"no service {publication.interface}; there are {', '.join(found) or 'none'}", file=name)
+    return found[publication.interface]
+
+
+def published_interface(session: Session, service: str) -> Interface:
+    """The interface that a service is served with; of several, that of the instance that was started last.
+
+    CoordinationError, which says what to do, if none is published; else what :func:`load_published` raises.
+    """
+    publications = publications_of(session, service)
+    newest = publications.newest
+    if newest is None:
+        raise CoordinationError(f"{service} has no published IDL: {_why_not(publications)}; give the file instead")
+    return load_published(session, newest)
+
+
+def _why_not(publications: Publications) -> str:
+    if publications.silent:
+        return f"{legible(', '.join(publications.silent[:3]), 200)} registered without naming one"
+    return "it has no instances, and had none that published it"
