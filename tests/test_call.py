@@ -18,6 +18,7 @@ from zkrpc.call import (
     make_server_call,
     run_handler,
 )
+from zkrpc.client.primary_router import Route
 from zkrpc.deadline import Deadline
 from zkrpc.endpoint import Endpoint
 
@@ -96,6 +97,16 @@ def test_copy_of_a_call_goes_its_own_way() -> None:
     assert (copy.method, copy.body, copy.deadline, copy.headers) == ("get", "body", Deadline(5.0), {"k": "v"})
     assert (copy.idempotent, copy.attempt, copy.endpoint) == (True, 2, None)
     assert call.tried == {Endpoint("h", 9)}
+
+
+def test_epoch_of_a_call_is_that_of_its_route() -> None:
+    """A call that any instance may serve has none."""
+    call = Call("m", None, Deadline(1.0))
+    assert call.epoch is None
+    call.route = Route("main")
+    assert call.epoch is None
+    call.route.epoch = 7
+    assert call.epoch == 7
 
 
 def test_detached_calls_belong_to_nobody() -> None:

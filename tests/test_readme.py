@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -62,8 +63,8 @@ def test_examples_keep_their_data_where_nobody_else_writes(name: str, programs: 
 
 @pytest.mark.zookeeper
 def test_readme_can_be_followed(programs: Programs, zookeeper: str, tmp_path: Path) -> None:
-    """Serve and list as written, then the client with this connect string; it prints what its comments say."""
-    serve, show = blocks("sh")[1].splitlines()
+    """Serve, list and call as written, then the client with this connect string; it prints what its comments say."""
+    serve, show, call = blocks("sh")[1].splitlines()
     assert serve.startswith("zkrpc serve ") and show.startswith("zkrpc ls ")
     path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "ZK": zookeeper}
     serving = programs.start("/bin/sh", "-c", f"exec {serve}", USERS_DATABASE=str(tmp_path / "users.sqlite"), **path)
@@ -73,6 +74,8 @@ def test_readme_can_be_followed(programs: Programs, zookeeper: str, tmp_path: Pa
         return listing.output if listing.wait() == 0 else ""
 
     eventually(lambda: listed().startswith("users: 3 instances\n"), 60)
+    calling = programs.start("/bin/sh", "-c", call, **path)
+    assert calling.wait() == 0 and json.loads(calling.output)["name"] == "Ada", calling.output
     client = blocks("python")[1]
     assert client.count(_EXAMPLE_HOSTS) == 1
     running = programs.python("-c", client.replace(_EXAMPLE_HOSTS, zookeeper))

@@ -111,6 +111,12 @@ class Call:
         self.route: Any = None
         """How the call is routed to a primary; None if any instance will do. Only the client interprets it."""
 
+    @property
+    def epoch(self) -> int | None:
+        """The epoch in the answer: that of the primary that served the call. None without an answer, and where any
+        instance may serve the method."""
+        return None if self.route is None else self.route.epoch
+
     def copy(self) -> Call:
         """A copy of the call, to be sent beside this one; what interceptors note on one does not change the other."""
         copy = Call.__new__(Call)

@@ -24,6 +24,7 @@ _COMMANDS = {
     "config": "zkrpc.cli.config",
     "explain": "zkrpc.cli.explain",
     "rm": "zkrpc.cli.rm",
+    "call": "zkrpc.cli.call",
 }
 
 _LONG_RUNNING = ("serve", "worker")

@@ -46,7 +46,7 @@ circles."""
 class Route:
     """The route of one call to a primary."""
 
-    __slots__ = ("asked", "group", "hint", "passing", "primary")
+    __slots__ = ("asked", "epoch", "group", "hint", "passing", "primary")
 
     def __init__(self, group: str, *, passing: bool = False) -> None:
         self.group = group
@@ -57,6 +57,8 @@ class Route:
         """The endpoint to which the last refusal redirected such a call."""
         self.primary: Primary | None = None
         """The primary that the current attempt went to; None if it went to any member."""
+        self.epoch: int | None = None
+        """The epoch in the answer."""
         self.asked: set[Primary] = set()
         """The primaries that failed this call."""
 
@@ -137,6 +139,7 @@ class PrimaryRouter:
     def receive_reply(self, call: Call, epoch: int | None) -> None:
         """A routed call was answered; ``epoch`` is the one in the answer."""
         route: Route = call.route
+        route.epoch = epoch
         if not route.passing and call.endpoint is not None and (epoch is not None or route.primary is not None):
             if self._primaries.receive_reply(route.group, call.endpoint, epoch, self._channel.clock()):
                 self._channel.tell_news()

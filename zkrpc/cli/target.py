@@ -1,0 +1,268 @@
+"""What ``zkrpc call`` and ``zkrpc bench`` have in common: which method of which interface is called, where, and with
+what, as the command line says it.
+
+The interface comes from the registry, where each service publishes its IDL, or from a file; the instances come from the
+registry, or are one address. Without the registry nothing asks ZooKeeper.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from zkrpc.call import Call, Interceptor
+from zkrpc.cli.options import SECONDS
+from zkrpc.cli.registry import NoSuchName, connected, missing, require_service
+from zkrpc.client.client import Client
+from zkrpc.client.resolver import DIALECTS, Resolver, StaticResolver
+from zkrpc.config import ClientConfig
+from zkrpc.coordination import Registry
+from zkrpc.endpoint import Endpoint, Instance
+from zkrpc.errors import ConfigError, JsonError
+from zkrpc.idl import Interface, Method, interfaces_of, load
+from zkrpc.jsonform import MAX_SIZE, parse, read_arguments
+from zkrpc.registry.published import published_interface
+from zkrpc.registry.schema import check_name
+
+CONNECT_TIMEOUT = 3.0
+"""Seconds that ZooKeeper may take, by default."""
+
+
+class Asked(NamedTuple):
+    """What the options say of where a call goes."""
+
+    name: str
+    """``SERVICE.METHOD``."""
+    zookeeper: str | None
+    idl: str | None
+    instance: str | None
+    address: str | None
+    dialect: str
+    connect_timeout: float
+
+    @property
+    def service(self) -> str:
+        """The service's name in the registry."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return self.name.rpartition(".")[2]
+
+
+class Target(NamedTuple):
+    """A method, and the instances that it can be called at."""
+
+    method: Method
+    interface: Interface
+    resolver: Resolver | None
+    """None if only the interface was asked for."""
+    one: bool
+    """Whether only one instance is to be called, which the command line names."""
+
+    def id_of(self, endpoint: str) -> str:
+        """What the registry calls the instance at this address, for messages; empty if it does not know it."""
+        snapshot = None if self.resolver is None else self.resolver.snapshot
+        found = [one.id for one in snapshot.instances if str(one.endpoint) == endpoint] if snapshot else []
+        return found[0] if found and found[0] != endpoint else ""
+
+    def client(self, interceptors: Iterable[Interceptor[Call]] = ()) -> Client:
+        """A new client of these instances. Where one instance is meant, it is asked once: an answer of the kind "not
+        now" is what whoever names it wants to see."""
+        assert self.resolver is not None
+        config = ClientConfig(max_attempts=1) if self.one else None
+        made = Client(self.resolver, config=config, interceptors=interceptors)
+        if self.method.policy.primary:
+            made.expect_primary()
+        return made
+
+
+def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that :class:`Asked` holds, and the argument SERVICE.METHOD."""
+    for option in reversed(
+        (
+            click.argument("name", metavar="SERVICE.METHOD", callback=_check_target),
+            click.option(
+                "--zookeeper",
+                envvar="ZKRPC_ZOOKEEPER",
+                metavar="HOSTS",
+                help="host:port,…[/chroot]; not needed with --address and --idl.",
+            ),
+            click.option("--idl", metavar="FILE[:SERVICE]", help="The interface; else what the service publishes."),
+            click.option("--instance", metavar="ID", help="Call this instance, once."),
+            click.option("--address", metavar="HOST:PORT", help="Call this address, once, instead."),
+            click.option(
+                "--dialect", type=click.Choice(DIALECTS), default="zkrpc", show_default=True, help="Of --address."
+            ),
+            click.option(
+                "--connect-timeout",
+                type=SECONDS,
+                default=CONNECT_TIMEOUT,
+                show_default=True,
+                help="Seconds to wait for ZooKeeper.",
+            ),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _check_target(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    if not all(name.rpartition(".")[::2]):
+        raise click.BadParameter(f"{name!r} is not SERVICE.METHOD, as in users.get")
+    return name
+
+
+@contextlib.contextmanager
+def find_target(asked: Asked, *, to_call: bool = True) -> Iterator[Target]:
+    """The target, as long as the block lasts. Unless it is ``to_call``, instances are not looked for.
+
+    Raises NoSuchName for a service, method or instance that is not there, IdlError and ConfigError for a wrong file or
+    address, CoordinationError if ZooKeeper cannot tell what is needed of it.
+    """
+    if asked.instance is not None and asked.address is not None:
+        raise click.UsageError("--instance and --address exclude each other")
+    check_name("service name", asked.service)
+    interface = None if asked.idl is None else interface_of(asked.idl, asked.method)
+    method = None if interface is None else _method(interface, asked.method)
+    address = None if asked.address is None else Endpoint.parse(asked.address)
+    with contextlib.ExitStack() as stack:
+        resolver: Resolver | None = None
+        if interface is None or (address is None and to_call):
+            if asked.zookeeper is None:
+                missed = "--idl FILE" if interface is None and address is not None else "--address HOST:PORT"
+                raise click.UsageError(
+                    f"give --zookeeper HOSTS, or set ZKRPC_ZOOKEEPER; or do without ZooKeeper: {missed}"
+                    + (" and --idl FILE" if interface is None and address is None else "")
+                )
+            registry = stack.enter_context(connected(asked.zookeeper, asked.connect_timeout))
+            require_service(registry, asked.service)
+            if interface is None:
+                interface = published_interface(registry.session, asked.service)
+            if to_call and address is None:
+                resolver = _members(registry, asked)
+        if address is not None:
+            resolver = StaticResolver([address], dialect=asked.dialect, service=asked.service)
+        one = asked.instance is not None or address is not None
+        yield Target(method or _method(interface, asked.method), interface, resolver, one)
+
+
+def _members(registry: Registry, asked: Asked) -> Resolver:
+    """The registered instances, or the one that is asked for."""
+    resolver = registry.resolver(asked.service)
+    found = resolver.wait_ready(asked.connect_timeout).instances
+    if asked.instance is None:
+        return resolver
+    wanted = next((one for one in found if one.id == asked.instance), None)
+    if wanted is None:
+        where = f"of {asked.service}"
+        ids = [one.id for one in found]
+        raise missing("instance", asked.instance, ids, where=where, nothing=f"{asked.service} has no instances")
+    return StaticResolver([wanted.endpoint], dialect=_dialect(wanted), service=asked.service)
+
+
+def _dialect(instance: Instance) -> str:
+    """What an instance speaks; without a word in its record it is plain framed Thrift, as for all clients."""
+    return next((one for one in DIALECTS if one in instance.protocols), "framed")
+
+
+def interface_of(text: str, method: str) -> Interface:
+    """The interface that ``--idl FILE[:SERVICE]`` names; without SERVICE the one that has the method. IdlError or
+    ConfigError if there is none."""
+    file, colon, name = text.rpartition(":")
+    if not colon:
+        file, name = text, ""
+    found = interfaces_of(load(file))
+    if name:
+        fitting = [name] if name in found else []
+    else:
+        fitting = [one for one in found if method in found[one].methods] if len(found) > 1 else [*found]
+    if len(fitting) != 1:
+        raise ConfigError(f"{file} has {', '.join(found) or 'no services'}; say which: --idl {file}:SERVICE")
+    return found[fitting[0]]
+
+
+def _method(interface: Interface, name: str) -> Method:
+    method = interface.methods.get(name)
+    if method is None:
+        raise no_method(interface, name)
+    return method
+
+
+def no_method(interface: Interface, name: str) -> NoSuchName:
+    """The error for a method that an interface does not have."""
+    nothing = f"{interface.name} has no methods"
+    return missing("method", name, interface.methods, where=f"in {interface.name}", nothing=nothing)
+
+
+# -- what is sent
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The arguments of the call, and what goes with them."""
+    for option in reversed(
+        (
+            click.argument("json_text", metavar="[JSON]", required=False),
+            click.option("-d", "--data", metavar="JSON|@FILE|@-", help="The arguments; @- reads standard input."),
+            click.option("--header", "headers", metavar="NAME=VALUE", multiple=True, help="Metadata; may be repeated."),
+            click.option("--timeout", type=SECONDS, help="Seconds for each call.  [default: as for every client]"),
+            click.option("--allow-unknown-fields", is_flag=True, help="Leave fields out that the IDL does not have."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+class BadArguments(click.ClickException):
+    """The arguments on the command line are wrong."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        """One line, without the command's usage: the JSON is wrong and not the command."""
+        click.echo(f"zkrpc: {self.message}", err=True)
+
+
+def arguments_for(target: Target, name: str, json_text: str | None, data: str | None, *, allow_unknown: bool) -> Any:
+    """The arguments of the call by name. Raises BadArguments with the place in the JSON that does not fit."""
+    if json_text is not None and data is not None:
+        raise click.UsageError("give the arguments once: as JSON, or by -d")
+    text = json_text if data is None else _read_data(data)
+    try:
+        return read_arguments(target.method, parse("{}" if text is None else text), allow_unknown=allow_unknown)
+    except JsonError as error:
+        raise BadArguments(f"{error}; what belongs there shows: zkrpc call {name} --template") from None
+
+
+def _read_data(data: str) -> str:
+    if not data.startswith("@"):
+        return data
+    place = data[1:]
+    try:
+        if place == "-":
+            return sys.stdin.read(MAX_SIZE + 1)
+        with Path(place).open(encoding="utf-8-sig") as file:
+            return file.read(MAX_SIZE + 1)
+    except OSError as error:
+        raise BadArguments(f"{place}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadArguments(f"{'standard input' if place == '-' else place}: not UTF-8") from None
+
+
+def headers_of(given: Iterable[str]) -> dict[str, str]:
+    """The headers that ``--header NAME=VALUE`` name."""
+    headers: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise BadArguments(f"--header {text!r} is not NAME=VALUE")
+        if name in headers:
+            raise BadArguments(f"--header {name!r} is given twice")
+        headers[name] = value
+    return headers
