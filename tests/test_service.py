@@ -21,6 +21,29 @@ def test_service_has_a_name_and_defaults() -> None:
     assert (named.name, named.groups, named.metadata) == ("other", ("a", "b"), {"team": "blue"})
 
 
+def test_service_asks_its_health_of_the_handler_or_of_nobody() -> None:
+    """A method of the handler's class is called with the handler that serves; anything else is told at once."""
+
+    class Healthy(EchoHandler):
+        def is_healthy(self) -> bool:
+            return isinstance(self, Healthy)
+
+    assert Service(idl.Echo, Healthy).health_hook(Healthy()) is None
+    by_handler = Service(idl.Echo, Healthy, is_healthy=Healthy.is_healthy).health_hook(Healthy())
+    by_nobody = Service(idl.Echo, Healthy, is_healthy=lambda: True).health_hook(Healthy())
+    assert by_handler is not None and by_handler() is True and by_nobody is not None and by_nobody() is True
+    with pytest.raises(ConfigError, match=r"is_healthy .* must take \(handler\)"):
+        Service(idl.Echo, Healthy, is_healthy=lambda handler, more: True)
+    with pytest.raises(ConfigError, match="is_healthy must be a function"):
+        Service(idl.Echo, Healthy, is_healthy=True)  # type: ignore[arg-type]  # the mistake to be explained
+
+    async def soon() -> bool:
+        return True
+
+    with pytest.raises(ConfigError, match="is async"):
+        Service(idl.Echo, Healthy, is_healthy=soon)
+
+
 def test_service_makes_its_handler() -> None:
     """A class and a function are called; an object is taken, even one that can be called."""
 

@@ -6,6 +6,7 @@ one can read here from top to bottom what depends on what. It does nothing else.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import secrets
@@ -30,6 +31,8 @@ from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface
 from zkrpc.registry.advertising import choose_endpoint
 from zkrpc.registry.formats import LAUNCH, PID, SESSION_TIMEOUT, dump_curator, dump_serverset
+from zkrpc.server.health import Presence
+from zkrpc.server.health_check import HealthCheck
 from zkrpc.server.lifecycle import LifecycleState, Step
 from zkrpc.server.server import Server
 from zkrpc.service import Service
@@ -150,11 +153,13 @@ def serve(
     everybody = gather((*service.observers, *observers))
     elections = Elections(service.interface, handler, service.groups, service.election, everybody)
     enrollment = Enrollment(service.name, elections)
-    server = _make_server(service, handler, enrollment, everybody)
+    rotation = _Rotation(service, enrollment, _FORMATS[record_format])
+    check = _make_check(service, handler, rotation.receive)
+    server = _make_server(service, handler, enrollment, check, everybody)
     try:
         registry = enrollment.open(zookeeper)
         bound = server.bind(Endpoint.parse(bind), listener)
-        _await_readiness(service)
+        _await_readiness(service, check)
         if registry is None:
             server.start()
         else:
@@ -174,9 +179,11 @@ def serve(
             )
             # Nothing waits from here on: a signal finds us without calls, or with an app that can be stopped.
             enrollment.publish(service.interface)
-            enrollment.register(instance, _FORMATS[record_format](instance, service.name), launch_id)
+            rotation.enter(instance, launch_id)
             server.start()
             enrollment.stand(instance)
+        if check is not None:
+            check.start()
     except BaseException:
         server.kill()
         raise
@@ -185,9 +192,48 @@ def serve(
     return app
 
 
-def _make_server(service: Service, handler: object, enrollment: Enrollment, observers: Observers) -> Server:
-    """A server that ends the enrollment at the steps of its stop that are not its own."""
-    return Server(
+class _Rotation:
+    """The instance's place among those that callers pick from: it is registered, and prefers others or does not."""
+
+    def __init__(self, service: Service, enrollment: Enrollment, dump: Callable[[Instance, str], bytes]) -> None:
+        self._service = service.name
+        self._enrollment = enrollment
+        self._dump = dump
+        self._instance: Instance | None = None
+
+    def enter(self, instance: Instance, launch_id: str) -> None:
+        """Registers it."""
+        self._instance = instance
+        self._enrollment.register(instance, self._dump(instance, self._service), launch_id)
+
+    def receive(self, unready: str) -> None:
+        """It is not ready any more, or with "" it is again: says so in the registry, and hands over what it leads."""
+        if self._instance is not None:
+            self._enrollment.revise(self._dump(dataclasses.replace(self._instance, unready=unready), self._service))
+        if unready:
+            self._enrollment.elections.step_down()
+
+
+def _make_check(service: Service, handler: object, on_change: Callable[[str], None]) -> HealthCheck | None:
+    """What asks the service's ``is_healthy``; None if it has none."""
+    hook, config = service.health_hook(handler), service.config
+    if hook is None:
+        return None
+    interval, timeout = config.health_interval, config.health_timeout
+    return HealthCheck(
+        service.name, hook, interval=interval, timeout=timeout, on_change=on_change, clock=time.monotonic
+    )
+
+
+def _make_server(
+    service: Service, handler: object, enrollment: Enrollment, check: HealthCheck | None, observers: Observers
+) -> Server:
+    """A server that ends the enrollment at the steps of its stop that are not its own, and knows what it takes to be
+    ready."""
+    ends_check: dict[Step, Callable[[], None]] = {}
+    if check is not None:
+        ends_check = dict.fromkeys((Step.MARK_NOT_READY, Step.CLOSE_CLIENTS), check.stop)
+    server = Server(
         service.interface,
         handler,
         name=service.name,
@@ -195,21 +241,42 @@ def _make_server(service: Service, handler: object, enrollment: Enrollment, obse
         # The elections' are innermost, so that nothing waits between the look at the lease and the handler.
         interceptors=(*service.interceptors, *enrollment.elections.interceptors),
         steps={
+            **ends_check,
             Step.HAND_OVER: functools.partial(enrollment.hand_over, service.election.hand_over_timeout),
             Step.WITHDRAW: enrollment.withdraw,
             Step.CLOSE_SESSION: enrollment.close,
         },
         observers=observers,
     )
+    server.health.require(functools.partial(_doubt, enrollment, Presence()))
+    if check is not None:
+        server.health.require(lambda: check.reason or None)
+    return server
 
 
-def _await_readiness(service: Service) -> None:
-    """Returns when the service says it is ready. Raises ConfigError after its ``ready_timeout``."""
+def _doubt(enrollment: Enrollment, presence: Presence) -> str | None:
+    """Why callers do not find the instance in the registry; None if they do, or if there is no registry."""
+    registry, registrar = enrollment.registry, enrollment.registrar
+    if registry is None:
+        return None
+    status = None if registrar is None else registrar.status()
+    return presence.doubt(status, registry.status(), time.monotonic())
+
+
+def _await_readiness(service: Service, check: HealthCheck | None) -> None:
+    """Returns when the service says it is ready, and healthy. Raises ConfigError after its ``ready_timeout``."""
     is_ready, give_up_at = service.is_ready, time.monotonic() + service.ready_timeout
-    while is_ready is not None and not is_ready():
+    while reason := _unready(is_ready, check):
         if time.monotonic() >= give_up_at:
-            raise ConfigError(f"{service.name} was not ready within {service.ready_timeout} s")
+            raise ConfigError(f"{service.name} was not ready within {service.ready_timeout} s: {reason}")
         gevent.sleep(0.1)
+
+
+def _unready(is_ready: Callable[[], bool] | None, check: HealthCheck | None) -> str:
+    """Why the service cannot be registered yet; empty if it can."""
+    if is_ready is not None and not is_ready():
+        return "is_ready did not return True"
+    return "" if check is None else check.ask()
 
 
 def _metadata(service: Service, registry: Registry, launch_id: str) -> dict[str, str]:

@@ -195,9 +195,15 @@ class ServerConfig:
     """Seconds of silence after which a zkrpc peer is asked for a sign of life; others are left to TCP's keepalive."""
     keepalive_timeout: float = 20.0
     """Seconds that it may take for one before its connection is closed."""
+    health_interval: float = 5.0
+    """Seconds between two questions to the service's ``is_healthy``. Three bad answers take an instance out of the
+    rotation: soon enough for a trouble that lasts, and late enough for one that passes."""
+    health_timeout: float = 2.0
+    """Seconds that it may take for an answer."""
 
     def __post_init__(self) -> None:
         """Checks every field."""
+        _require(self, "positive", "health_interval", "health_timeout")
         _require(self, "positive", "max_buffered", "max_connections", "max_concurrent", "backlog", "max_write_stall")
         _require(self, "positive", "max_connection_age", "max_connection_idle", "keepalive_time", "keepalive_timeout")
         _require(

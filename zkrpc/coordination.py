@@ -229,6 +229,11 @@ class Enrollment:
             lease_keeper = self.registry.lease_keeper(self.service, instance.id)
             self.elections.stand(self.registry.session, lease_keeper, self.service, instance, self.registrar)
 
+    def revise(self, record: bytes) -> None:
+        """Registers another record of the instance in place of the present one. Does not wait."""
+        if self.registrar is not None:
+            self.registrar.revise(record)
+
     def hand_over(self, timeout: float) -> None:
         """Hands over the groups that this instance leads, within ``timeout`` seconds."""
         self.elections.withdraw(timeout)

@@ -109,6 +109,8 @@ class Instance:
     """The name that its IDL gives to what it serves."""
     primary_only: tuple[str, ...] = ()
     """Methods that only the elected primary runs."""
+    unready: str = ""
+    """Why it asks callers to prefer others, in a few words; empty if it does not. Untrusted text."""
     metadata: Mapping[str, str] = dataclasses.field(default_factory=lambda: _NO_METADATA, hash=False)
     """Whatever else the registration carried; untrusted text."""
 

@@ -6,6 +6,7 @@ the handler is made as late as possible.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from zkrpc.call import Interceptor, ServerCall
@@ -30,6 +31,9 @@ class Service:
         config: limits and times of the server.
         interceptors: run around every handler, the first one outermost.
         is_ready: called before the instance registers, every 0.1 s until it returns True.
+        is_healthy: whether calls should come here now: called before the instance registers as well, and every
+            ``health_interval`` seconds of its config from then on. It takes nothing or the handler, and returns True;
+            while it returns anything else, raises or hangs, callers are asked to prefer other instances.
         ready_timeout: seconds after which a service that is not ready gives up.
         version: free text shown to operators.
         metadata: facts published with the registration, text to text.
@@ -47,6 +51,7 @@ class Service:
         config: ServerConfig | None = None,
         interceptors: Sequence[Interceptor[ServerCall]] = (),
         is_ready: Callable[[], bool] | None = None,
+        is_healthy: Callable[..., bool] | None = None,
         ready_timeout: float = 60.0,
         version: str = "",
         metadata: Mapping[str, str] | None = None,
@@ -61,11 +66,14 @@ class Service:
         self.interceptors = require_interceptors(interceptors)
         if is_ready is not None:
             require_callable("is_ready", is_ready)
+        if is_healthy is not None:
+            require_callable("is_healthy", is_healthy, *(() if can_take(is_healthy, 0) else ("handler",)))
         self.interface = interface
         self.handler = handler
         self.name = name or interface.name.lower()
         self.config = config or ServerConfig()
         self.is_ready = is_ready
+        self.is_healthy = is_healthy
         self.ready_timeout = ready_timeout
         self.version = version
         self.metadata = dict(metadata or {})
@@ -76,6 +84,11 @@ class Service:
     def __repr__(self) -> str:
         """Name and interface."""
         return f"<Service {self.name!r} {self.interface.name}>"
+
+    def health_hook(self, handler: object) -> Callable[[], object] | None:
+        """What to ask whether this handler is healthy; None if the service does not say."""
+        hook = self.is_healthy
+        return hook if hook is None or can_take(hook, 0) else functools.partial(hook, handler)
 
     def make_handler(self) -> object:
         """The handler object: the one given, or what the given class or function makes.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
 from tests.client.test_member import Way
 from zkrpc.client.explanation import InstanceView, Probe, view_of, view_of_member, with_obstacle
 from zkrpc.client.member import Member
-from zkrpc.client.observing import status_of
+from zkrpc.client.member_observing import status_of
 from zkrpc.config import ClientConfig
 from zkrpc.endpoint import Endpoint, Instance
 
@@ -40,11 +41,12 @@ def test_sound_instance_has_nothing_against_it() -> None:
     [
         ({"weight": 0.0}, ANSWERED, ("its weight is 0",)),
         ({}, Probe(failure="no connection: refused"), ("no connection: refused",)),
+        ({"unready": "no \x1b[1mdatabase"}, ANSWERED, (r"it says that it is not ready: no \x1b[1mdatabase",)),
         ({"weight": 0.0}, Probe(failure="silent"), ("its weight is 0", "silent")),
         ({}, Probe(connected_in=0.1), ()),
     ],
 )
-def test_obstacle_is_named(changes: dict[str, float], probe: Probe, obstacles: tuple[str, ...]) -> None:
+def test_obstacle_is_named(changes: dict[str, Any], probe: Probe, obstacles: tuple[str, ...]) -> None:
     """Each of them; a peer that knows no pings has none for that."""
     assert view_of(dataclasses.replace(SOUND, **changes), probe, wall_now=1100.0).obstacles == obstacles
 

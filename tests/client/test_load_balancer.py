@@ -300,6 +300,21 @@ def test_member_that_asked_for_it_is_spared_for_that_long() -> None:
     assert picks(some, now=3.0) == {"i1", "i2", "i3"}
 
 
+def test_member_that_says_it_is_not_ready_is_picked_last() -> None:
+    """And as any other where most say so: then the reason is more likely one that they share. Its connections stay."""
+    some = load_balancer(instance(1), instance(2), instance(3))
+    way = member(some, 1).subchannel
+    some.receive_snapshot(snapshot(instance(1, unready="no database"), instance(2), instance(3)), 0.0)
+    assert picks(some) == {"i2", "i3"} and member(some, 1).subchannel is way
+    assert picks(some, {Endpoint("h", 2), Endpoint("h", 3)}) == {"i2", "i3"}
+    some.receive_snapshot(snapshot(*(instance(number, unready="no database") for number in (1, 2, 3))), 0.0)
+    assert picks(some) == {"i1", "i2", "i3"}
+    some.receive_snapshot(snapshot(instance(1), instance(2, unready="no database")), 0.0)
+    assert picks(some) == {"i1"}
+    avoid(some, 1)
+    assert picks(some) == {"i2"}
+
+
 def test_untried_suspects_are_not_worth_asking_at_once() -> None:
     """Only while suspicion is believed."""
     some = load_balancer(instance(1), instance(2))

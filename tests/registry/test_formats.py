@@ -56,6 +56,20 @@ SPRING = (
 )
 
 
+@pytest.mark.parametrize(
+    ("dump", "status"), [(dump_serverset, b'"status":"WARNING"'), (dump_curator, b"OUT_OF_SERVICE")]
+)
+def test_instance_that_is_not_ready_says_why(dump: Any, status: bytes) -> None:
+    """In a way that Finagle and Spring leave it out; without a reason of ours it is out of service for us, too."""
+    unready = dataclasses.replace(FULL, unready="is_healthy returned False")
+    payload = dump(unready, "users")
+    assert status in payload
+    assert parse_record("member_w1", payload) == unready
+    assert parse_record("member_w1", payload.replace(b"zkrpc.unready", b"something.else")) is None
+    foreign = dump(PLAIN, "users").replace(b"ALIVE", b"WARNING").replace(b'"UP"', b'"OUT_OF_SERVICE"')
+    assert parse_record("member_w1", foreign) is None
+
+
 def test_serverset_of_a_plain_instance_has_golden_bytes() -> None:
     """Nothing unset is written, but the three keys every reader needs are."""
     assert dump_serverset(PLAIN, "users") == dump_serverset(PLAIN)

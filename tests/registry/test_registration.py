@@ -109,6 +109,23 @@ def test_registration_overwritten_by_someone_is_replaced() -> None:
     assert step(subject, seen(payload=b"{}", version=4)) == [ReplaceNode(4)]
 
 
+def test_registration_that_is_revised_is_replaced() -> None:
+    """By the newest record, also if it is revised while the one before is written; nothing happens for the same one."""
+    subject = registered()
+    subject.revise(OURS, 1.0)
+    assert subject.effects() == []
+    subject.revise(TWIN, 1.0)
+    assert subject.effects() == [LookUp()] and subject.registered
+    assert step(subject, seen(version=4)) == [ReplaceNode(4)]
+    subject.revise(STRANGER, 1.0)
+    subject.receive_written(1.0)
+    assert subject.effects() == [LookUp()]
+    assert step(subject, seen(payload=TWIN)) == [ReplaceNode(0)]
+    subject.receive_written(1.0)
+    subject.effects()
+    assert step(subject, seen(payload=STRANGER)) == [ReportRegistered()] and subject.registered
+
+
 def test_registration_with_a_lost_create_reply_finds_its_node() -> None:
     """Not knowing is followed by a pause and a look, never by a second create."""
     subject = machine()

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from zkrpc.idl import built_in_idl
-from zkrpc.server.health import LONGEST_WATCH, MOST_WATCHES, Health, HealthHandler
+from zkrpc.server.health import (
+    FAILURES,
+    FORGIVEN_AFTER,
+    LONGEST_HOLD,
+    LONGEST_WATCH,
+    MOST_WATCHES,
+    OVERRUN,
+    Health,
+    HealthHandler,
+    Presence,
+    Readiness,
+)
 from zkrpc.server.lifecycle import Lifecycle
+from zkrpc.telemetry.status import RegistrationStatus, SessionStatus
 
 NotServed = built_in_idl("Health").NotServed
 
@@ -32,7 +47,7 @@ class Moments:
 def make() -> tuple[Lifecycle, Health, HealthHandler, Moments]:
     """A server's lifecycle that has started, its health, and the handler."""
     lifecycle, moments = Lifecycle(linger=1.0, drain_timeout=10.0), Moments()
-    health = Health("users", lifecycle)
+    health = Health("users", lifecycle, moments)
     lifecycle.started(0.0)
     return lifecycle, health, HealthHandler(health, moments.sleep, moments), moments
 
@@ -40,7 +55,7 @@ def make() -> tuple[Lifecycle, Health, HealthHandler, Moments]:
 def test_server_is_ready_while_it_serves() -> None:
     """Neither before nor after; it is live all the time."""
     lifecycle = Lifecycle(linger=1.0, drain_timeout=10.0)
-    health = Health("users", lifecycle)
+    health = Health("users", lifecycle, lambda: 0.0)
     assert (health.status().ready, health.status().reasons) == (False, ("it is starting",))
     lifecycle.started(0.0)
     assert (health.status().ready, health.status().reasons) == (True, ())
@@ -133,3 +148,109 @@ def test_more_watches_than_may_wait_are_answered_at_once() -> None:
 
     nest()
     assert handler._watches == 0 and 0.0 in inner
+
+
+def test_stop_that_does_not_end_is_no_life() -> None:
+    """Not before everything that a stop may wait for has had its time, and half a minute more."""
+    lifecycle, health, _, moments = make()
+    lifecycle.drain(100.0)
+    moments.now = 100.0 + 11.0 + OVERRUN - 0.1
+    assert health.status().live
+    moments.now += 0.2
+    status = health.status()
+    assert not status.live and status.reasons == ("it is draining", "its stop takes longer than 41 s")
+    lifecycle.kill(moments.now)
+    assert health.status().live
+
+
+# -- being found
+
+
+SESSION = SessionStatus(
+    hosts="zk:2181",
+    state="connected",
+    session="0x1",
+    timeout_asked=10.0,
+    timeout=6.0,
+    heard=0.5,
+    histories=0,
+    explanation="",
+)
+LISTED = RegistrationStatus(path="/m", registered=True, session="0x1", conflict=None, failure=None)
+MISSING = dataclasses.replace(LISTED, registered=False, session=None)
+AWAY = dataclasses.replace(SESSION, state="suspended")
+
+
+def test_instance_is_found_once_it_is_registered() -> None:
+    """Not before, whatever ZooKeeper does; and not while its name is somebody else's."""
+    presence = Presence()
+    assert presence.doubt(None, SESSION, 0.0) == "it is not registered yet"
+    assert presence.doubt(MISSING, SESSION, 100.0) == "it is not registered yet"
+    assert presence.doubt(LISTED, SESSION, 100.0) is None
+    taken = dataclasses.replace(MISSING, conflict="held by another")
+    assert presence.doubt(taken, SESSION, 101.0) == "its name in the registry is another process's"
+    assert "registered=True" in repr(presence)
+
+
+def test_instance_is_found_while_its_record_is_replaced() -> None:
+    """Which takes a moment. A registration that stays away is another matter."""
+    presence = Presence()
+    presence.doubt(LISTED, SESSION, 0.0)
+    assert presence.doubt(MISSING, SESSION, 10.0) is None
+    assert presence.doubt(LISTED, SESSION, 12.0) is None
+    assert presence.doubt(MISSING, SESSION, 14.0) is None
+    assert presence.doubt(MISSING, SESSION, 17.0) == "it is no longer registered"
+
+
+def test_instance_is_found_for_a_while_without_zookeeper() -> None:
+    """As callers keep their lists; after three session timeouts it says so, and for as long as it lasts."""
+    presence = Presence()
+    presence.doubt(LISTED, SESSION, 0.0)
+    for registration in (LISTED, MISSING):
+        assert presence.doubt(registration, dataclasses.replace(AWAY, heard=17.0), 17.0) is None
+        assert presence.doubt(registration, dataclasses.replace(AWAY, heard=19.0), 19.0) == (
+            "ZooKeeper has not been heard of for 18 s"
+        )
+    assert presence.doubt(MISSING, SESSION, 1000.0) is None, "a new session registers anew"
+    assert presence.doubt(LISTED, SESSION, 1001.0) is None
+
+
+# -- being healthy
+
+
+def test_instance_leaves_the_rotation_after_bad_answers_one_after_another() -> None:
+    """One good answer between them, and it stays; then as many good ones as it takes bring it back."""
+    readiness = Readiness(5.0)
+    answers = ["no"] * (FAILURES - 1) + [""] + ["no"] * FAILURES
+    changes = [readiness.receive(answer, 5.0 * number) for number, answer in enumerate(answers)]
+    assert changes == [False] * (len(answers) - 1) + [True] and readiness.reason == "no"
+    assert "UNREADY: no" in repr(readiness)
+    assert not readiness.receive("", 100.0) and not readiness.receive("no", 105.0)
+    assert not readiness.receive("", 110.0) and readiness.receive("", 115.0)
+    assert readiness.reason == "" and "READY" in repr(readiness)
+
+
+def test_instance_that_goes_back_and_forth_has_to_be_well_for_longer() -> None:
+    """Twice as long each time, up to a minute; one that was well for long begins anew."""
+    readiness, now = Readiness(5.0), 0.0
+
+    def seconds_out() -> float:
+        nonlocal now
+        while not readiness.receive("no", now):
+            now += 5.0
+        began = now = now + 5.0
+        while not readiness.receive("", now):
+            now += 5.0
+        return now - began
+
+    assert [seconds_out() for _ in range(6)] == [5.0, 20.0, 40.0, LONGEST_HOLD, LONGEST_HOLD, LONGEST_HOLD]
+    now += FORGIVEN_AFTER
+    assert seconds_out() == 5.0
+
+
+@given(st.lists(st.booleans(), max_size=400))
+def test_flapping_hook_does_not_flap_zookeeper(answers: list[bool]) -> None:
+    """Whatever it answers, an hour of it makes no more than a handful of changes at once and then two for each hold."""
+    readiness = Readiness(5.0)
+    changes = sum(readiness.receive("" if good else "no", 5.0 * number) for number, good in enumerate(answers))
+    assert changes <= 2 * (4 + 5.0 * len(answers) / (LONGEST_HOLD + 5.0 * FAILURES))

@@ -14,6 +14,7 @@ from zkrpc.balancing.warmup import WARM_UP
 from zkrpc.client.connectivity import Standing
 from zkrpc.client.policy import Setting
 from zkrpc.endpoint import Instance
+from zkrpc.legible import legible
 from zkrpc.policies.breaker import BreakerState
 from zkrpc.telemetry.status import MemberStatus
 
@@ -135,7 +136,8 @@ def with_obstacle(view: InstanceView, obstacle: str) -> InstanceView:
 
 def _obstacles(instance: Instance, probe: Probe) -> tuple[str, ...]:
     weightless = "its weight is 0" if not instance.weight > 0 else ""
-    return tuple(reason for reason in (weightless, probe.failure) if reason)
+    unready = f"it says that it is not ready: {legible(instance.unready, 200)}" if instance.unready else ""
+    return tuple(reason for reason in (weightless, unready, probe.failure) if reason)
 
 
 def _remarks(instance: Instance, age: float | None, zone: str, warm_up: float) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ what a subchannel does, only that each member has one, with the state of its end
 a member is  because                                                                  and is picked
 ===========  =======================================================================  ================================
 well         nothing speaks against it                                                first
-suspect      its breaker is open, it gives no sign of life, or it asked to be spared  when no well one is left; as any
-                                                                                      other if most are suspects
+suspect      its breaker is open, it gives no sign of life, it asked to be spared,    when no well one is left; as any
+             or it registered as not ready                                            other if most are suspects
 down         it refused a connection, or announced that it drains                     when no other is left
 kept         the list lost it together with most others; see ``CollapseGuard``        like the others, until it is down
 ===========  =======================================================================  ================================

@@ -85,8 +85,10 @@ class Member(Generic[SubchannelT]):
         return (mine.id, mine.started_at, mine.protocols) == (instance.id, instance.started_at, instance.protocols)
 
     def is_suspect(self, now: float) -> bool:
-        """Whether it is better avoided, because it is silent or overloaded, or its breaker is open."""
-        return self.silent or self.breaker.state is not BreakerState.CLOSED or now < self.spared_until
+        """Whether it is better avoided, because it is silent or overloaded, says that it is not ready, or has an open
+        breaker."""
+        doubtful = self.silent or self.breaker.state is not BreakerState.CLOSED or now < self.spared_until
+        return doubtful or self.instance.unready != ""
 
     def next_change(self, now: float) -> float:
         """When its state next changes by time alone; infinity if it does not."""

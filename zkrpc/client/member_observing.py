@@ -164,6 +164,7 @@ def status_of(member: Member[Any], now: float, *, is_picked: bool, is_kept: bool
         breaker=member.breaker.state.value,
         probe_in=None if retry_at is None else max(0.0, retry_at - now),
         spared_for=spared_for if spared_for > 0 else None,
+        unready=instance.unready,
         in_flight=member.load.pending,
         latency=member.load.cost(now) or None,
         is_picked=is_picked,

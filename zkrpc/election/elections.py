@@ -116,6 +116,12 @@ class Elections:
         """The state of each group's election at this moment, in the order of the groups; empty before ``stand``."""
         return tuple(campaign.status() for campaign in self.campaigns.values())
 
+    def step_down(self) -> None:
+        """Begins to hand over the groups that this instance leads, to whoever is next, and stays a candidate."""
+        for campaign in self.campaigns.values():
+            if campaign.leadership is not None:
+                gevent.spawn(campaign.step_down)
+
     def withdraw(self, timeout: float) -> bool:
         """Hands over all groups and stops taking part; True once that is done, False if the time ran out.
 

@@ -43,8 +43,15 @@ _IDL_DIGEST = "zkrpc.idl"
 _INTERFACE = "zkrpc.interface"
 _PRIMARY_ONLY = "zkrpc.primary_only"
 _SHARD = "zkrpc.shard"
+_UNREADY = "zkrpc.unready"
 _SPRING_STATUS = "instance_status"
-_FACTS = frozenset({_WEIGHT, _ZONE, _PROTOCOLS, _STARTED_AT, _VERSION, _IDL_DIGEST, _INTERFACE, _PRIMARY_ONLY, _SHARD})
+_FACTS = frozenset(
+    {_WEIGHT, _ZONE, _PROTOCOLS, _STARTED_AT, _VERSION, _IDL_DIGEST, _INTERFACE, _PRIMARY_ONLY, _SHARD, _UNREADY}
+)
+
+_UNREADY_STATUS, _UNREADY_IN_SPRING = "WARNING", "OUT_OF_SERVICE"
+"""What Finagle and Spring call an instance that is there and wants no calls. They leave it out; our clients know why it
+is so, and call it if too few others are left."""
 
 _MAX_WEIGHT = 1_000_000.0
 _MAX_SHARD = 2**31 - 1
@@ -73,7 +80,7 @@ def dump_serverset(instance: Instance, service: str = "") -> bytes:
     document: dict[str, Any] = {
         "serviceEndpoint": {"host": instance.endpoint.host, "port": instance.endpoint.port},
         "additionalEndpoints": {},
-        "status": "ALIVE",
+        "status": _UNREADY_STATUS if instance.unready else "ALIVE",
     }
     if instance.shard is not None:
         document["shard"] = instance.shard
@@ -86,7 +93,10 @@ def dump_serverset(instance: Instance, service: str = "") -> bytes:
 def dump_curator(instance: Instance, service: str) -> bytes:
     """An instance's record as Curator writes it in compatible mode with Spring Cloud's payload: nulls written, no
     ``enabled``."""
-    metadata = {_SPRING_STATUS: "UP", **_metadata_of(instance, _SPRING_STATUS)}
+    metadata = {
+        _SPRING_STATUS: _UNREADY_IN_SPRING if instance.unready else "UP",
+        **_metadata_of(instance, _SPRING_STATUS),
+    }
     if instance.shard is not None:
         metadata[_SHARD] = str(instance.shard)
     document = {
@@ -233,6 +243,7 @@ def _metadata_of(instance: Instance, *reserved: str) -> dict[str, str]:
         _IDL_DIGEST: instance.idl_digest,
         _INTERFACE: instance.interface,
         _PRIMARY_ONLY: _join("primary_only", instance.primary_only),
+        _UNREADY: instance.unready,
     }
     return {**{key: text for key, text in facts.items() if text}, **instance.metadata}
 
@@ -252,19 +263,22 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _read_serverset(worker_id: str, document: dict[str, Any]) -> Instance | None:
-    if document.get("status") != "ALIVE":
+    status, metadata = document.get("status"), _strings(document.get("metadata"))
+    if status != "ALIVE" and not (status == _UNREADY_STATUS and metadata.get(_UNREADY)):
         return None
     place = document["serviceEndpoint"]
     if not isinstance(place, dict):
         _refuse("serviceEndpoint is not an object")
     endpoint = _read_endpoint(place.get("host"), place.get("port"))
-    return _instance(worker_id, endpoint, _strings(document.get("metadata")), document.get("shard"), 0.0)
+    return _instance(worker_id, endpoint, metadata, document.get("shard"), 0.0)
 
 
 def _read_curator(worker_id: str, document: dict[str, Any]) -> Instance | None:
     extra = document.get("payload")
     metadata = _strings(extra.get("metadata")) if isinstance(extra, dict) else {}
-    if document.get("enabled") is False or metadata.pop(_SPRING_STATUS, "UP") not in ("", "UP"):
+    status = metadata.pop(_SPRING_STATUS, "UP")
+    unready = status == _UNREADY_IN_SPRING and metadata.get(_UNREADY)
+    if document.get("enabled") is False or status not in ("", "UP") and not unready:
         return None
     shard = metadata.pop(_SHARD, None)
     registered_at = document.get("registrationTimeUTC")
@@ -329,5 +343,6 @@ def _instance(
         idl_digest=facts(_IDL_DIGEST, ""),
         interface=facts(_INTERFACE, ""),
         primary_only=_names(facts(_PRIMARY_ONLY, "")),
+        unready=facts(_UNREADY, ""),
         metadata=MappingProxyType({key: text for key, text in metadata.items() if key not in _FACTS}),
     )

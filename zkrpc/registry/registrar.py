@@ -131,6 +131,12 @@ class Registrar:
         self._driver.changed.set()
         self._driver.start()
 
+    def revise(self, record: bytes) -> None:
+        """Registers another record of the same instance in place of the present one, and returns at once."""
+        self._record = record
+        self._machine.revise(record, self._clock())
+        self._driver.nudged.set()
+
     def wait_registered(self, timeout: float) -> None:
         """Waits until the node is registered.
 

@@ -188,6 +188,12 @@ class RegistrationMachine:
         else:
             self.receive_change(now)
 
+    def revise(self, record: bytes, now: float) -> None:
+        """Sets the record that the node should hold from now on."""
+        if record != self.record:
+            self.record = record
+            self.receive_change(now)
+
     def receive_session(self, session_id: int | None, now: float, *, timeout: float | None = None) -> None:
         """Takes in the session that is connected now, or None. A new session owns none of the old one's nodes.
         ``timeout`` is the granted session timeout in seconds."""

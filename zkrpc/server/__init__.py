@@ -44,6 +44,7 @@ once.
 ``built_in``, ``allowance``                              services that every server answers beside its own, and what
                                                          they may cost
 ``health``                                               whether it is ready and live, and how ``zkrpc.Health`` tells it
+``health_check``                                         asking the service's ``is_healthy``
 ``connection_age``, ``buffers``                          connections' age and silence, and what all of them hold
 ``resources``                                            descriptors enough, and memory given back to the system
 ``complaints``                                           how often the log speaks of one address

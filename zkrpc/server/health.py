@@ -5,6 +5,8 @@ else must be so (:meth:`Health.require`): that it is registered, for instance. *
 by itself. It is false only where nothing but an end helps, because a restart is the remedy of those who ask for it: a
 ZooKeeper that is away, or a database that is, is no reason to kill every instance.
 
+A stop that takes longer than a stop may is such a case. So is a blocked hub, but that says so by not answering.
+
 Everything is looked at when somebody asks; nothing runs meanwhile.
 """
 
@@ -17,12 +19,28 @@ from typing import Any
 from zkrpc.call import current_call
 from zkrpc.idl import built_in_idl
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState
-from zkrpc.telemetry.status import HealthStatus
+from zkrpc.telemetry.status import HealthStatus, RegistrationStatus, SessionStatus
 
 LONGEST_WATCH = 30.0
 """Seconds for which a watch waits at most."""
 MOST_WATCHES = 16
 """Watches of one server that wait at once; further ones are answered at once."""
+OVERRUN = 30.0
+"""Seconds that a stop may take on top of what was set for it: for handing over, and for ZooKeeper."""
+SESSION_TIMEOUTS = 3.0
+"""Session timeouts without a word from ZooKeeper after which callers may not find an instance any more."""
+MISSING_FOR = 3.0
+"""Seconds for which a registration may be missing while ZooKeeper answers: it is put back, or replaced."""
+
+FAILURES = 3
+"""Bad answers one after another that take an instance out of the rotation."""
+SUCCESSES = 2
+"""Good answers that bring it back, the first time."""
+LONGEST_HOLD = 60.0
+"""Seconds of good answers after which any instance is back."""
+FORGIVEN_AFTER = 300.0
+"""Seconds after its return at which an instance that turns bad counts as one that has never done so."""
+
 _LOOK_INTERVAL = 0.1
 _MARGIN = 0.05
 """Seconds before its caller's deadline at which a watch is answered."""
@@ -34,17 +52,19 @@ _REASONS = {
 }
 
 Condition = Callable[[], str | None]
-"""Says why it does not hold, in a few words; None while it holds. Must not wait."""
+"""Says why it does not hold, in a few words that stay the same while the reason does; None while it holds. Must not
+wait."""
 
 
 class Health:
-    """The health of one server."""
+    """The health of one server. ``clock`` gives monotonic seconds."""
 
-    def __init__(self, service: str, lifecycle: Lifecycle) -> None:
+    def __init__(self, service: str, lifecycle: Lifecycle, clock: Callable[[], float]) -> None:
         self.service = service
         self._lifecycle = lifecycle
+        self._clock = clock
         self._of_readiness: list[Condition] = []
-        self._of_life: list[Condition] = []
+        self._of_life: list[Condition] = [self._overrun]
 
     def __repr__(self) -> str:
         """Ready and live, or why not."""
@@ -64,6 +84,102 @@ class Health:
         return HealthStatus(
             service=self.service, ready=not reasons, live=not deadly, reasons=tuple(reasons), state=state.value
         )
+
+    def _overrun(self) -> str | None:
+        since, bound = self._lifecycle.draining_since, self._lifecycle.bound + OVERRUN
+        if self._lifecycle.state is not LifecycleState.DRAINING or since is None or self._clock() < since + bound:
+            return None
+        return f"its stop takes longer than {bound:g} s"
+
+
+class Presence:
+    """Whether callers can find an instance in the registry, judged by what it knows of its registration and session.
+
+    A ZooKeeper that cannot be reached takes nobody off the list, and callers keep the last one: so an instance counts
+    as found for some session timeouts after it has last heard of ZooKeeper. Then the ensemble has been gone for long,
+    or has delisted it. It remembers only whether the instance was ever registered, and since when it is not.
+    """
+
+    def __init__(self) -> None:
+        self._was_registered = False
+        self._missing_since: float | None = None
+
+    def __repr__(self) -> str:
+        """What it remembers."""
+        return f"<Presence registered={self._was_registered} missing_since={self._missing_since}>"
+
+    def doubt(self, registration: RegistrationStatus | None, session: SessionStatus, now: float) -> str | None:
+        """Why callers do not find it; None if they do. Texts do not change while their reason does not."""
+        if registration is None:
+            return "it is not registered yet"
+        if registration.conflict is not None:
+            return "its name in the registry is another process's"
+        if registration.registered:
+            self._was_registered, self._missing_since = True, None
+        elif not self._was_registered:
+            return "it is not registered yet"
+        if session.state != "connected":
+            self._missing_since = None
+            patience = SESSION_TIMEOUTS * (session.timeout or session.timeout_asked)
+            away = session.heard is None or session.heard > patience
+            return f"ZooKeeper has not been heard of for {patience:g} s" if away else None
+        if not registration.registered:
+            self._missing_since = now if self._missing_since is None else self._missing_since
+            if now - self._missing_since >= MISSING_FOR:
+                return "it is no longer registered"
+        return None
+
+
+class Readiness:
+    """When the answers of a service's ``is_healthy`` take an instance out of the rotation, and when they bring it back.
+
+    =========  ==============================================  =======================================================
+    state      means                                           left by
+    =========  ==============================================  =======================================================
+    READY      callers are to come                             ``FAILURES`` bad answers one after another: UNREADY
+    UNREADY    callers are to go elsewhere, if they can        nothing but good answers for the hold time: READY
+    =========  ==============================================  =======================================================
+
+    One bad answer is no news: every change costs a write to ZooKeeper, and a read by every client. So does every turn
+    of an instance that goes back and forth: the hold time is a few good answers first, and doubles each time the
+    instance turns bad again soon after its return, up to ``LONGEST_HOLD``. (Envoy and Consul count answers in the same
+    way; the doubling is that of Envoy's outlier ejection.)
+
+    It is ready at first. ``interval`` is the time between two answers, in seconds.
+    """
+
+    __slots__ = ("_bad", "_changed_at", "_good", "_good_since", "_hold", "_interval", "reason")
+
+    def __init__(self, interval: float) -> None:
+        self.reason = ""
+        """Why it is not ready, as the answer said that took it out; empty while it is ready."""
+        self._interval = interval
+        self._hold = 0.0
+        self._bad = self._good = 0
+        self._good_since = 0.0
+        self._changed_at: float | None = None
+
+    def __repr__(self) -> str:
+        """The state, and the answers that speak for another."""
+        return f"<Readiness {f'UNREADY: {self.reason}' if self.reason else 'READY'} bad={self._bad} good={self._good}>"
+
+    def receive(self, failure: str, now: float) -> bool:
+        """Takes in an answer; ``failure`` says what was bad about it, and is empty if it was good. True if it has
+        changed the state."""
+        if failure:
+            self._bad, self._good = self._bad + 1, 0
+            return not self.reason and self._bad >= FAILURES and self._turn(failure, now)
+        self._good_since = self._good_since if self._good else now
+        self._bad, self._good = 0, self._good + 1
+        held = now - self._good_since >= self._hold
+        return self.reason != "" and self._good >= SUCCESSES and held and self._turn("", now)
+
+    def _turn(self, reason: str, now: float) -> bool:
+        if reason:
+            again = self._changed_at is not None and now - self._changed_at < FORGIVEN_AFTER
+            self._hold = min(LONGEST_HOLD, max(2 * self._hold, 2 * SUCCESSES * self._interval)) if again else 0.0
+        self.reason, self._changed_at = reason, now
+        return True
 
 
 class HealthHandler:

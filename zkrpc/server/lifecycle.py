@@ -66,6 +66,10 @@ class Lifecycle:
         self.state = LifecycleState.STARTING
         self.accepts_calls = False
         """False before serving, and once only stragglers are waited for: new calls are then answered Draining."""
+        self.draining_since: float | None = None
+        """When its stop began; None before that."""
+        self.bound = linger + drain_timeout
+        """Seconds that a stop may take, beside what is done at its steps."""
         self._linger = linger
         self._drain_timeout = drain_timeout
         self._steps: list[Step] = []
@@ -94,6 +98,7 @@ class Lifecycle:
     def drain(self, now: float) -> None:
         """Begins a graceful stop; asking again changes nothing."""
         if self.state in (LifecycleState.STARTING, LifecycleState.SERVING):
+            self.draining_since = now
             self._become_draining()
 
     def kill(self, now: float) -> None:

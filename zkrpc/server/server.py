@@ -120,7 +120,7 @@ class Server:
         self.endpoint: Endpoint | None = None
         """Where it listens, once bound."""
         self._lifecycle = Lifecycle(linger=self.config.linger, drain_timeout=self.config.drain_timeout)
-        self.health = Health(self.name, self._lifecycle)
+        self.health = Health(self.name, self._lifecycle, clock)
         """Whether it is ready and live; whoever makes the server adds the conditions that it does not know."""
         self.built_ins = BuiltIns(_built_in_handlers(self), on_failure=on_failure, clock=clock)
         self.admission = make_admission(self.config, self._lifecycle, clock)

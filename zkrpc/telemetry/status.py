@@ -103,6 +103,8 @@ class MemberStatus:
     """Seconds until one call probes whether to close the breaker; None unless it is open."""
     spared_for: float | None
     """Seconds for which it gets no calls, because it answered that it is overloaded; None if it did not."""
+    unready: str
+    """Why it asks callers to prefer others, as its registration says; empty if it does not."""
     in_flight: int
     """Calls of this client that wait for its answer."""
     latency: float | None
