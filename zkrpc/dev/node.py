@@ -84,17 +84,20 @@ class ServerNode:
         shutil.rmtree(self._data, ignore_errors=True)
 
     def freeze(self) -> None:
-        """Stops the process where it stands; its sockets stay open and silent."""
-        self._signal(signal.SIGSTOP)
+        """Stops the process where it stands, and returns when it has stopped; its sockets stay open and silent."""
+        pid = self._signal(signal.SIGSTOP)
+        # One of its threads takes the signal and stops the others, which answer for a while on a busy machine.
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Lets a frozen process go on."""
         self._signal(signal.SIGCONT)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: signal.Signals) -> int:
         if not self.running or self._process is None:
             raise CoordinationError(f"the ZooKeeper node on port {self.port} is not running")
         os.kill(self._process.pid, number)
+        return self._process.pid
 
     def mode(self) -> str | None:
         """``standalone``, ``leader`` or ``follower``, by the command ``srvr``; None while it does not serve."""
