@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from zkrpc.app import serve as serve
     from zkrpc.call import current_call as current_call
     from zkrpc.call import detach as detach
+    from zkrpc.client.stub import TypedStub as TypedStub
     from zkrpc.client.stub import close as close
     from zkrpc.client.stub import explain as explain
     from zkrpc.client.stub import options as options
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from zkrpc.idl import Method as Method
     from zkrpc.idl import built_in as built_in
     from zkrpc.idl import load as load
+    from zkrpc.idl import load_into as load_into
     from zkrpc.server.dispatch import uninterruptible as uninterruptible
     from zkrpc.server.server import Server as Server
     from zkrpc.service import Service as Service
@@ -132,6 +134,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "load": "zkrpc.idl",
     "built_in": "zkrpc.idl",
+    "load_into": "zkrpc.idl",
     "Interface": "zkrpc.idl",
     "Method": "zkrpc.idl",
     "Service": "zkrpc.service",
@@ -142,6 +145,7 @@ _HOMES = {
     "connect": "zkrpc.app",
     "offload": "zkrpc.greenlets",
     "serve": "zkrpc.app",
+    "TypedStub": "zkrpc.client.stub",
     "explain": "zkrpc.client.stub",
     "options": "zkrpc.client.stub",
     "status": "zkrpc.client.stub",

@@ -29,6 +29,7 @@ from zkrpc.election.elections import Elections
 from zkrpc.endpoint import Endpoint, Instance
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface
+from zkrpc.idl.model import ClientT
 from zkrpc.registry.advertising import choose_endpoint
 from zkrpc.registry.formats import LAUNCH, PID, SESSION_TIMEOUT, dump_curator, dump_serverset
 from zkrpc.server.health import Presence
@@ -291,7 +292,7 @@ def _metadata(service: Service, registry: Registry, launch_id: str) -> dict[str,
 
 
 def connect(
-    interface: Interface,
+    interface: Interface[ClientT, Any],
     target: str | Sequence[str | Endpoint],
     *,
     zookeeper: str | Registry | None = None,
@@ -301,7 +302,7 @@ def connect(
     group_of: GroupOf | None = None,
     snapshot_dir: str | os.PathLike[str] | None = None,
     observers: Iterable[Observer] = (),
-) -> Any:
+) -> ClientT:
     """A stub whose methods are the interface's, calling live instances of a service.
 
     Args:
@@ -318,7 +319,8 @@ def connect(
         snapshot_dir: folder that keeps the last known members, for starting while ZooKeeper is down.
         observers: told of calls, attempts, members and connections.
 
-    The stub is a context manager; ``close()`` ends its connections. Calls raise the exceptions the IDL declares and
+    A type checker knows its methods if the interface was imported from a module that has a stub (``zkrpc stubs``). The
+    stub is a context manager; ``close()`` ends its connections. Calls raise the exceptions the IDL declares and
     :class:`~zkrpc.errors.CallError`. Raises ConfigError if the arguments do not go together.
     """
     if not isinstance(interface, Interface):

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Generic
 
 from zkrpc.call import Interceptor, ServerCall
 from zkrpc.callables import attribute_of, can_take, name_of, never_run, require_callable, require_interceptors
 from zkrpc.config import ElectionConfig, ServerConfig
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface
+from zkrpc.idl.model import ClientT, HandlerT
 from zkrpc.telemetry.observer import Observer, gather
 
 _MISSING = object()
 
 
-class Service:
+class Service(Generic[ClientT]):
     """What is served: an interface, its handler, and the name under which clients find it.
 
     Args:
@@ -44,8 +46,8 @@ class Service:
 
     def __init__(
         self,
-        interface: Interface,
-        handler: object,
+        interface: Interface[ClientT, HandlerT],
+        handler: HandlerT | Callable[[], HandlerT],
         name: str | None = None,
         *,
         config: ServerConfig | None = None,

@@ -68,6 +68,7 @@ def test_struct_holds_its_fields() -> None:
     assert (first.id, first.required, first.default, first.line) == (1, True, 5, 2)
     assert first.annotations[0] == Annotation(name="a", value="b", line=2)
     assert str(second.type) == "map<string, list<B.C>>" and not second.required and second.default is None
+    assert [field.optional for field in struct.fields] == [False, True, False]
     assert third.type == TypeName(name="byte", line=4) and third.id == 3
 
 

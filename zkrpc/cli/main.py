@@ -25,6 +25,7 @@ _COMMANDS = {
     "explain": "zkrpc.cli.explain",
     "rm": "zkrpc.cli.rm",
     "call": "zkrpc.cli.call",
+    "stubs": "zkrpc.cli.stubs",
 }
 
 _LONG_RUNNING = ("serve", "worker")

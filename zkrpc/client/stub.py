@@ -12,12 +12,13 @@ import difflib
 import inspect
 import keyword
 from collections.abc import Callable, Mapping
-from typing import Any, Never, NoReturn, SupportsIndex, TypeVar
+from typing import Any, Never, NoReturn, Protocol, Self, SupportsIndex, TypeVar
 
 from zkrpc.client.client import DEFAULT_OPTIONS, CallOptions, Client
 from zkrpc.client.explanation import Explanation
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface, Method
+from zkrpc.idl.model import ClientT
 from zkrpc.telemetry.status import ClientStatus
 
 StubT = TypeVar("StubT")
@@ -53,6 +54,34 @@ class Stub:
         """Raises TypeError, as connections belong to one process."""
         name = self._zkrpc_interface.name
         raise TypeError(f"a stub of {name} cannot be pickled; call zkrpc.connect() where it is used")
+
+
+class TypedStub(Protocol):
+    """What a stub has beside the methods of its interface, as type checkers see it; :mod:`zkrpc.idl.stubs` derives the
+    types of clients from it."""
+
+    def options(
+        self,
+        *,
+        timeout: float | None = None,
+        idempotent: bool | None = None,
+        headers: Mapping[str, str] | None = None,
+        min_epoch: int | None = None,
+    ) -> Self:
+        """As :func:`options`."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """As :func:`close`."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        """The stub itself."""
+        raise NotImplementedError
+
+    def __exit__(self, *_: object) -> None:
+        """Closes the client."""
+        raise NotImplementedError
 
 
 def options(
@@ -105,7 +134,7 @@ def status(stub: object) -> ClientStatus:
     return _stub(stub)._zkrpc_client.status()
 
 
-def make_stub(interface: Interface, client: Client) -> Any:
+def make_stub(interface: Interface[ClientT, Any], client: Client) -> ClientT:
     """Makes a stub of an interface over a client; closing the stub closes the client."""
     namespace: dict[str, Any] = {"__slots__": (), "__doc__": f"Calls {interface.name}.", "_zkrpc_interface": interface}
     namespace["options"] = options
@@ -114,7 +143,8 @@ def make_stub(interface: Interface, client: Client) -> Any:
         namespace[method.name] = _function(interface, method)
     if any(method.policy.primary for method in interface.methods.values()):
         client.expect_primary()
-    return type(f"{interface.name}Stub", (Stub,), namespace)(client, DEFAULT_OPTIONS)
+    made: Any = type(f"{interface.name}Stub", (Stub,), namespace)
+    return made(client, DEFAULT_OPTIONS)  # type: ignore[no-any-return]  # its methods are known at run time only
 
 
 def _stub(stub: object) -> Stub:
@@ -129,17 +159,10 @@ def _function(interface: Interface, method: Method) -> Callable[..., Any]:
 
     call.__name__ = method.name
     call.__qualname__ = f"{interface.name}Stub.{method.name}"
-    call.__doc__ = _reads_like_the_idl(method)
+    call.__doc__ = method.declaration
     if not any(one.name == "self" or keyword.iskeyword(one.name) for one in method.parameters):
         call.__signature__ = _signature(method)  # type: ignore[attr-defined]  # functions may carry one, see inspect
     return call
-
-
-def _reads_like_the_idl(method: Method) -> str:
-    parameters = ", ".join(f"{one.type} {one.name}" for one in method.parameters)
-    throws = f" throws ({', '.join(one.__name__ for one in method.throws)})" if method.throws else ""
-    repeatable = " Idempotent." if method.policy.idempotent else ""
-    return f"``{'oneway ' if method.oneway else ''}{method.returns} {method.name}({parameters}){throws}``{repeatable}"
 
 
 def _signature(method: Method) -> inspect.Signature:

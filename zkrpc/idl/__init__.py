@@ -10,6 +10,9 @@ thriftpy2 would, with the help of :mod:`~zkrpc.idl.classes` and :mod:`~zkrpc.idl
 finds the classes of pickled objects; 5. :mod:`~zkrpc.idl.model` compiles the methods, with the policies that
 :mod:`~zkrpc.idl.policy` reads in their annotations.
 
+``load_into`` makes a module of what was loaded (:mod:`~zkrpc.idl.modules`), and ``stubs_of`` the source of that module
+and its stub, by which type checkers follow it (:mod:`~zkrpc.idl.stubs`, with :mod:`~zkrpc.idl.hints` for types).
+
 Why not ``thriftpy2.load``: it cannot parse a fifth of public IDL files; it takes an included file for that of another
 project if they have the same name, makes two classes of one exception that is included by two paths, drops whatever
 follows a field called ``async``, and leaves ``list<User>`` unresolved if User is defined below the service. Its classes
@@ -33,7 +36,7 @@ import functools
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any
 
@@ -41,11 +44,13 @@ from zkrpc.errors import IdlError
 from zkrpc.idl.build import build, built
 from zkrpc.idl.lint import check
 from zkrpc.idl.model import Contents, Idl, Interface, Method, Parameter, contents_of
+from zkrpc.idl.modules import fill, module_stem
 from zkrpc.idl.names import functions_of
 from zkrpc.idl.outline import Definition
 from zkrpc.idl.pickles import remember
 from zkrpc.idl.policy import MethodPolicy, policy_of
 from zkrpc.idl.source import Bundle, Disk, Files, Source, bundle, digest, read, tree
+from zkrpc.idl.stubs import module_text, stub_text
 
 __all__ = [
     "Idl",
@@ -60,8 +65,10 @@ __all__ = [
     "file_of",
     "interfaces_of",
     "load",
+    "load_into",
     "load_text",
     "module_of",
+    "stubs_of",
     "text_of",
 ]
 
@@ -81,6 +88,17 @@ def load(path: str | os.PathLike[str], *, include_dirs: Sequence[str | os.PathLi
     Raises IdlError for anything wrong with any of the files.
     """
     return _load(os.fspath(path), Disk([os.path.abspath(place) for place in include_dirs]))
+
+
+def load_into(namespace: dict[str, Any], path: str, *, include_dirs: Sequence[str | os.PathLike[str]] = ()) -> None:
+    """Makes the module that calls it, with its ``globals()``, hold what an IDL file defines.
+
+    Paths are relative to the module's file. ``zkrpc stubs`` writes such modules and their types. Raises IdlError as
+    :func:`load` does.
+    """
+    folder = os.path.dirname(os.path.abspath(namespace["__file__"]))
+    places = [os.path.join(folder, place) for place in include_dirs]
+    fill(namespace, load(os.path.join(folder, path), include_dirs=places))
 
 
 def load_text(text: str, *, name: str = "interface.thrift") -> Idl:
@@ -106,6 +124,46 @@ def built_in(name: str) -> Interface:
     interface = interfaces_of(built_in_idl(name))[name]
     methods = {method.name: method.renamed(f"{SCOPE}{name}:{method.name}") for method in interface.methods.values()}
     return Interface(interface.name, methods, file=interface.file, text=interface.text, digest=interface.digest)
+
+
+def stubs_of(
+    path: str | os.PathLike[str],
+    *,
+    include_dirs: Sequence[str | os.PathLike[str]] = (),
+    out: str | os.PathLike[str] | None = None,
+    top_level: bool = False,
+) -> dict[str, str]:
+    """The modules and stubs of an IDL file and of all it includes: the absolute path of each, with its text.
+
+    Args:
+        path, include_dirs: as for :func:`load`.
+        out: the folder for all of them; by default each stands beside its IDL file.
+        top_level: whether they import each other by bare names, as that folder is on Python's path itself; otherwise
+            they are modules of a package.
+
+    Raises IdlError for anything wrong with a file, and if two modules would have one name.
+    """
+    places = [os.path.abspath(place) for place in include_dirs]
+    sources, idls = _loaded_tree(os.fspath(path), Disk(places))
+    files = {some: os.path.abspath(some.name) for some in sources}
+    folders = {some: os.path.abspath(out) if out is not None else os.path.dirname(files[some]) for some in sources}
+    modules = {some: PurePath(folders[some], module_stem(some.stem)) for some in sources}
+    texts: dict[str, str] = {}
+    for some, idl in zip(sources, idls, strict=True):
+        module, folder = modules[some], folders[some]
+        if f"{module}.py" in texts:
+            raise IdlError(f"its module would be {module}.py, as another file's; rename one of them", file=some.name)
+        name = _relative(files[some], folder)
+        needed = [_relative(place, folder) for place in places] if some.includes else []
+        texts[f"{module}.py"] = module_text(name, module.name, needed)
+        texts[f"{module}.pyi"] = stub_text(
+            some, interfaces_of(idl), modules, name=name, digest=digest_of(idl), top_level=top_level
+        )
+    return texts
+
+
+def _relative(path: str, folder: str) -> str:
+    return os.path.relpath(path, folder).replace(os.sep, "/")
 
 
 def interfaces_of(idl: Idl) -> Mapping[str, Interface]:
@@ -134,12 +192,17 @@ def module_of(idl: Idl) -> ModuleType:
 
 
 def _load(given: str, files: Files) -> Idl:
+    return _loaded_tree(given, files)[1][-1]
+
+
+def _loaded_tree(given: str, files: Files) -> tuple[list[Source], list[Idl]]:
+    """A file and all it includes, included ones first."""
     try:
-        source = read(given, files)
-        for some in tree(source):
+        sources = list(tree(read(given, files)))
+        for some in sources:
             check(some)
             remember(some, build(some))
-        return _idl(source)
+        return sources, [_idl(some) for some in sources]
     except RecursionError as exc:  # whoever called was deep in its stack already
         raise IdlError("too little of the stack is left to load it", file=given) from exc
 

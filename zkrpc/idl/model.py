@@ -10,13 +10,25 @@ import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, ModuleType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 from zkrpc.codec import ArgumentsCodec, ResultCodec
 from zkrpc.codec.shape import Field, FieldType, fields_of
 from zkrpc.errors import IdlError
 from zkrpc.idl.outline import FunctionOutline
 from zkrpc.idl.policy import MethodPolicy
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    # The protocols of a stub; Any for an interface of which no stub tells.
+    ClientT = TypeVar("ClientT", default=Any)
+    HandlerT = TypeVar("HandlerT", default=Any)
+else:
+    from typing import TypeVar
+
+    ClientT = TypeVar("ClientT")
+    HandlerT = TypeVar("HandlerT")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +143,14 @@ class Method:
         renamed.wire_name = wire_name.encode()
         return renamed
 
+    @property
+    def declaration(self) -> str:
+        """The method as the IDL writes it, with the exceptions that it throws and what its callers must know."""
+        parameters = ", ".join(f"{one.type} {one.name}" for one in self.parameters)
+        throws = f" throws ({', '.join(one.__name__ for one in self.throws)})" if self.throws else ""
+        repeatable = " Idempotent." if self.policy.idempotent else ""
+        return f"``{'oneway ' if self.oneway else ''}{self.returns} {self.name}({parameters}){throws}``{repeatable}"
+
     def __repr__(self) -> str:
         """The method as the IDL writes it."""
         parameters = ", ".join(f"{some.type} {some.name}" for some in self.parameters)
@@ -145,8 +165,10 @@ def _parameters(arguments: Any) -> tuple[Parameter, ...]:
     )
 
 
-class Interface:
+class Interface(Generic[ClientT, HandlerT]):
     """A service of an IDL: its methods, inherited ones included, and the texts that define it.
+
+    To a type checker that has a stub of the IDL it also tells what clients and handlers of the service look like.
 
     Attributes:
         digest: the SHA-256 of ``text`` in hex.

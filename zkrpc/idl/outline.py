@@ -90,6 +90,8 @@ class FieldOutline:
     type: TypeName
     name: str
     line: int
+    optional: bool = False
+    """True if it is declared ``optional``; false for one that is declared nothing, as well."""
     default: Value | None = None
     annotations: tuple[Annotation, ...] = ()
 

@@ -280,10 +280,11 @@ class _Outlines(lark.Transformer[Any, Outline]):
 
     def field(self, parts: list[Any]) -> _Field:
         """A field, whose id may follow from the fields before."""
-        number, required, of, name, default, *_xsd, annotations = parts
+        number, word, of, name, default, *_xsd, annotations = parts
         field = {
             **_named(name),
-            "required": required == "required",
+            "required": word == "required",
+            "optional": word == "optional",
             "type": of,
             "default": default,
             "annotations": annotations,

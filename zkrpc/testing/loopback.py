@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import random
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Generic
 
 from zkrpc.call import Call, Interceptor
 from zkrpc.client.client import Client
@@ -25,6 +25,7 @@ from zkrpc.config import ClientConfig, WireLimits
 from zkrpc.election.elections import Elections
 from zkrpc.endpoint import DEFAULT_GROUP, Endpoint, Instance, Primary, Snapshot
 from zkrpc.errors import ConfigError
+from zkrpc.idl.model import ClientT
 from zkrpc.server.lifecycle import Step
 from zkrpc.server.server import Server
 from zkrpc.service import Service
@@ -94,7 +95,7 @@ class ElectingMembers(LoopbackMembers):
                 callback(primary)
 
 
-class Loopback:
+class Loopback(Generic[ClientT]):
     """Replicas of a service in memory; a context manager that gives a stub.
 
     Args:
@@ -111,7 +112,7 @@ class Loopback:
 
     def __init__(
         self,
-        service: Service,
+        service: Service[ClientT],
         *,
         replicas: int = 1,
         config: ClientConfig | None = None,
@@ -149,10 +150,10 @@ class Loopback:
             dial=self._dial,
             observers=observers,
         )
-        self.stub = make_stub(service.interface, client)
+        self.stub: ClientT = make_stub(service.interface, client)
         self._client = client
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> ClientT:
         """The stub."""
         return self.stub
 
