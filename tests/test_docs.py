@@ -118,7 +118,19 @@ def test_page_on_testing_shows_a_test_that_passes(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize(
     "package",
-    ["client", "election", "idl", "jsonform", "metrics", "registry", "server", "telemetry", "testing", "wire"],
+    [
+        "client",
+        "election",
+        "idl",
+        "jsonform",
+        "metrics",
+        "registry",
+        "server",
+        "telemetry",
+        "testing",
+        "tracing",
+        "wire",
+    ],
 )
 def test_theory_of_a_package_names_its_modules(package: str) -> None:
     """Each of them, so that a reader finds the way, and none that has gone."""

@@ -128,6 +128,7 @@ if TYPE_CHECKING:
     from zkrpc.telemetry.events import SessionEvent as SessionEvent
     from zkrpc.telemetry.events import Synchronised as Synchronised
     from zkrpc.telemetry.observer import Observer as Observer
+    from zkrpc.tracing.start import start_tracing as start_tracing
 
 __version__ = "0.1.0"
 
@@ -146,6 +147,7 @@ _HOMES = {
     "offload": "zkrpc.greenlets",
     "serve": "zkrpc.app",
     "TypedStub": "zkrpc.client.stub",
+    "start_tracing": "zkrpc.tracing.start",
     "explain": "zkrpc.client.stub",
     "options": "zkrpc.client.stub",
     "status": "zkrpc.client.stub",

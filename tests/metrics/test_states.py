@@ -15,6 +15,7 @@ from zkrpc.telemetry.status import (
     MemberStatus,
     RegistrationStatus,
     SessionStatus,
+    TracingStatus,
 )
 
 
@@ -110,6 +111,12 @@ def test_session_tells_of_its_state_and_its_age() -> None:
     states = found["zkrpc_zookeeper_session_state"]
     assert (states["h", "connected"], states["h", "connecting"], states["h", "lost"]) == (1.0, 1.0, 0.0)
     assert "zkrpc_zookeeper_last_contact_age_seconds" not in gauges_of(new)
+
+
+def test_tracing_tells_what_became_of_its_spans() -> None:
+    """What was handed over, and what was lost on either side of that."""
+    found = gauges_of(TracingStatus(exporting=True, spans=3, dropped=2, lost=1))
+    assert found["zkrpc_trace_spans"] == {("sent",): 3, ("dropped",): 2, ("lost",): 1}
 
 
 def test_labels_of_gauges_are_bounded_too() -> None:

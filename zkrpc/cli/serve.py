@@ -23,8 +23,13 @@ from zkrpc.config import ServerConfig
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
 from zkrpc.server.supervisor import Supervisor
+from zkrpc.tracing.channel import Descriptors, finish_export, launch_exporter, require_packages
+from zkrpc.tracing.settings import ENDPOINT, read_settings, wants_traces
 
 log = logging.getLogger(__name__)
+
+_EXPORT_TIMEOUT = 6.0
+"""Seconds for the last traces: a little more than the exporting process takes at most."""
 
 _SHARED = (
     click.option(
@@ -61,6 +66,9 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), help="Processes to run.")
 @click.option("--id", "identity", help="Name of these workers in the registry; unique in the service.")
+@click.option(
+    "--traces", metavar="URL", help="Send traces to otlp://HOST:PORT; else OTEL_EXPORTER_OTLP_ENDPOINT, if it is set."
+)
 @click.option("--reload", is_flag=True, help="Replace the workers when files below the current folder change.")
 @shared_options
 @verbose_option
@@ -73,6 +81,7 @@ def serve(
     bind: str,
     workers: int,
     identity: str | None,
+    traces: str | None,
     reload: bool,
     verbose: int,
     log_level: str | None,
@@ -96,6 +105,10 @@ def serve(
     handed_on = [f"--{name.replace('_', '-')}={value}" for name, value in shared.items() if value is not None]
     handed_on += [f"--limit={text}" for text in limits]
 
+    spans = _launch_exporter(traces)
+    if spans is not None:
+        handed_on.append(f"--spans={spans}")
+
     places = [Endpoint(endpoint.host, endpoint.port + slot if endpoint.port else 0) for slot in range(workers)]
 
     def command(slot: int) -> list[str]:
@@ -105,7 +118,32 @@ def serve(
     log.info("%s", _describe(target, workers, shared["zookeeper"]))
     watched = [Path.cwd()] if reload else []
     binds = places if endpoint.port else []
-    sys.exit(Supervisor(command, workers, zookeeper=shared["zookeeper"], watched=watched, binds=binds).run())
+    supervisor = Supervisor(
+        command, workers, zookeeper=shared["zookeeper"], watched=watched, binds=binds, inherited=spans or ()
+    )
+    try:
+        sys.exit(supervisor.run())
+    finally:
+        # The container may end with us, and the last spans with it.
+        if spans is not None and not finish_export(spans, _EXPORT_TIMEOUT):
+            log.warning("the last traces were not delivered in time")
+
+
+def _launch_exporter(endpoint: str | None) -> Descriptors | None:
+    """Starts the process that exports the workers' traces; None if nobody wants them."""
+    if endpoint is None and not wants_traces(os.environ):
+        return None
+    settings = read_settings(os.environ, endpoint)
+    try:
+        require_packages()
+    except ConfigError as error:
+        if endpoint is not None:
+            raise
+        log.warning("no traces, although the environment asks for them: %s", error)
+        return None
+    if settings.endpoint is not None:
+        os.environ[ENDPOINT] = settings.endpoint  # for workers that have to start another one
+    return launch_exporter(settings.endpoint, os.environ)
 
 
 def _describe(target: str, workers: int, zookeeper: str | None) -> str:

@@ -30,6 +30,8 @@ from zkrpc.server.supervision import EXIT_CONFIG
 from zkrpc.server.supervisor_channel import SupervisorChannel
 from zkrpc.server.watchdog import Watchdog
 from zkrpc.service import Service
+from zkrpc.tracing.channel import Descriptors
+from zkrpc.tracing.start import Tracing, start_tracing
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +46,13 @@ _REGISTRATION_PATIENCE = 15.0
 @click.option("--launch", "launch_id", required=True)
 @click.option("--channel", "descriptor", type=int, required=True)
 @click.option("--listener", type=int, help="A bound socket's descriptor.")
+@click.option("--spans", help="The descriptors of the way to the process that exports traces.")
 @shared_options
 def worker(
     target: str,
     descriptor: int,
     listener: int | None,
+    spans: str | None,
     zookeeper: str | None,
     session_timeout: float | None,
     linger: float | None,
@@ -64,8 +68,12 @@ def worker(
     endings = _Endings()
     doing = f"importing {target.partition(':')[0]}"
     try:
+        # Before the service is imported, which may make clients then.
+        tracing = None if spans is None else _start_tracing(spans, options["worker_id"])
         service = load_service(target)
         revive_loggers()
+        if tracing is not None:
+            tracing.name_service(service.name)
         service.config = with_limits(service.config, limits)
         override_config(service, linger=linger, drain_timeout=drain_timeout)
         doing = f"starting {service.name}"
@@ -77,6 +85,10 @@ def worker(
         _end(channel, endings, StartFailure(str(error), final=final))
     except Exception as error:
         _end(channel, endings, describe_failure(doing, error))
+
+
+def _start_tracing(spans: str, instance: str) -> Tracing:
+    return start_tracing(instance=instance, descriptors=Descriptors.parse(spans))
 
 
 def _serve(

@@ -16,13 +16,13 @@ from typing import Any
 from gevent import getcurrent
 
 from zkrpc.belonging import Home, keep, release
-from zkrpc.call import Call, Interceptor, ServerCall, find_current_call, make_call
+from zkrpc.call import Call, Interceptor, Proceed, ServerCall, compose, find_current_call, make_call
 from zkrpc.callables import require_interceptors
 from zkrpc.client.channel import Channel
 from zkrpc.client.connection import Connection
 from zkrpc.client.explanation import Explanation
 from zkrpc.client.hedging import Hedge
-from zkrpc.client.observing import observer_of
+from zkrpc.client.observing import CallObserver, observer_of
 from zkrpc.client.policy import PolicyTable
 from zkrpc.client.primary_router import GroupOf, PrimaryRouter
 from zkrpc.client.replies import misfit
@@ -35,8 +35,9 @@ from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH
 from zkrpc.errors import ConfigError, CoordinationError, Executed, Unavailable
 from zkrpc.forking import leave_behind, root_of_thread
 from zkrpc.idl import Method
-from zkrpc.telemetry.observer import Observer, gather
+from zkrpc.telemetry.observer import Observer, Observers, gather
 from zkrpc.telemetry.status import ClientStatus, announce, withdraw
+from zkrpc.telemetry.tracer import ClientTracing, trace_client
 from zkrpc.wire.headers import ATTEMPT, DEADLINE_BUDGET, EPOCH
 
 _NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
@@ -154,7 +155,7 @@ class Client:
         self._rng = rng
         self._dial = dial
         self._observers = gather(observers)
-        self._observer = observer_of(self._observers, self._find_service, self._clock, self._find_target)
+        self._observer = self._observer_of(self._observers)
         self._interceptors = require_interceptors(interceptors)
         self._group_of = group_of
         self._expects_primary = False
@@ -185,6 +186,7 @@ class Client:
         source = resolver if isinstance(resolver, PrimarySource) else None
         self._router = PrimaryRouter(self._channel, source, self._group_of)
         self._policies = PolicyTable(self.config)
+        self._tracing: ClientTracing | None = trace_client(self._find_target)
         self._plans: dict[Method, Plan] = {}
         self._former_hedges: dict[Method, Hedge] = {}
         self._learnt = self._router.learnt
@@ -334,16 +336,26 @@ class Client:
         former = self._former_hedges.pop(method, None)
         if plan.hedge is not None and former is not None:
             plan.hedge.inherit(former)
-        plan.proceed = build_stack(
+        plan.proceed = self._build_stack(method, plan, self._observer)
+        if (tracing := self._tracing) is not None:
+            told = self._observer_of(gather((*self._observers, tracing.observer)))
+            # Around all else: what observers do at the end of a call, they do within its span.
+            traced = compose((tracing.around_call,), self._build_stack(method, plan, told, tracing))
+            plan.proceed = tracing.choose(plan.proceed, traced)
+        return plan
+
+    def _build_stack(
+        self, method: Method, plan: Plan, observer: CallObserver | None, tracing: ClientTracing | None = None
+    ) -> Proceed[Call]:
+        stack = build_stack(
             self._channel,
             self._router,
             self._interceptors,
             hedges=plan.hedge is not None,
-            observer=self._observer,
+            observer=observer,
+            tracing=tracing,
         )
-        if self._observer is not None:
-            plan.proceed = self._observer.around_method(method, plan.proceed)
-        return plan
+        return stack if observer is None else observer.around_method(method, stack)
 
     def _receive_service_config(self, service: ServiceConfig) -> None:
         self._policies.receive_service_config(service)
@@ -352,6 +364,9 @@ class Client:
         self._former_hedges.update((method, plan.hedge) for method, plan in self._plans.items() if plan.hedge)
         self._plans.clear()
         self._channel.receive_policy(self._policies.client)
+
+    def _observer_of(self, observers: Observers) -> CallObserver | None:
+        return observer_of(observers, self._find_service, self._clock, self._find_target)
 
     def _find_service(self) -> str:
         """The service's name; empty while there is no snapshot."""

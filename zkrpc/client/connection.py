@@ -38,6 +38,7 @@ from zkrpc.dialling import open_socket
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConnectionLost, DeadlineExceeded, Executed, LocalProtocolError
 from zkrpc.outbox import Outbox
+from zkrpc.telemetry.tracer import find_tracer
 from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.hello import NotIntroduced
 from zkrpc.wire.message import Dialect, ProtocolState, Reply
@@ -140,7 +141,8 @@ class Connection:
     ) -> Connection:
         """Connects. Raises OSError; after ``connect_timeout`` seconds its subclass TimeoutError."""
         sock = open_socket(endpoint, connect_timeout)
-        return cls(sock, endpoint, ClientProtocol(dialect, limits, clock(), zkrpc=zkrpc), owner, clock)
+        protocol = ClientProtocol(dialect, limits, clock(), zkrpc=zkrpc, traces=find_tracer() is not None)
+        return cls(sock, endpoint, protocol, owner, clock)
 
     def __repr__(self) -> str:
         """Endpoint, dialect, state and pending calls."""

@@ -24,6 +24,7 @@ from zkrpc.client.subchannel import Subchannel
 from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError, TooLarge
 from zkrpc.idl import Method
 from zkrpc.policies.retry import RetryPolicy, retrying
+from zkrpc.telemetry.tracer import ClientTracing
 from zkrpc.wire import headers as keys
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Reply
@@ -68,19 +69,23 @@ def build_stack(
     *,
     hedges: bool = True,
     observer: CallObserver | None = None,
+    tracing: ClientTracing | None = None,
 ) -> Proceed[Call]:
     """Builds the function that makes a call and returns or raises its outcome.
 
     Without ``hedges`` the stack lacks that layer, for methods without hedging. Without ``observer`` it lacks those that
-    emit events of calls and attempts.
+    emit events of calls and attempts, without ``tracing`` that which makes spans of attempts.
     """
     config = channel.config
     policy = RetryPolicy(backoff=channel.backoff, patience=config.patience)
     may_repeat_now: Callable[[float], bool] = channel.budget.withdraw
-    on_retry, on_hedge = None, None
+    on_retry: Callable[[Call, CallError, float], object] | None = None
+    on_hedge: Callable[[Call], object] | None = None
     if observer is not None:
         on_retry, on_hedge = observer.retried, observer.hedged
         may_repeat_now = observer.withdrawing(may_repeat_now)
+    if tracing is not None:
+        on_hedge = in_turn(tracing.hedged, on_hedge)
     return compose(
         (
             # Outermost, so that observers see the same outcome and duration of a call as its caller.
@@ -103,6 +108,8 @@ def build_stack(
             # both copies is one failure to the retry; outside the layer that picks an instance, because the second copy
             # must go to another one.
             *([hedging(clock=channel.clock, may_repeat_now=may_repeat_now, on_hedge=on_hedge)] if hedges else []),
+            # Each attempt has a span, and its server is told of that one.
+            *((tracing.around_attempt,) if tracing is not None else ()),
             # Observers of attempts see each attempt with its endpoint, and both copies of a hedged call.
             *(observer.around_attempts if observer is not None else ()),
         ),
@@ -111,6 +118,18 @@ def build_stack(
         # which member said it, and the next pick needs it.
         _Attempt(channel, router).run,
     )
+
+
+def in_turn(first: Callable[[Call], object], second: Callable[[Call], object] | None) -> Callable[[Call], object]:
+    """A function that calls both."""
+    if second is None:
+        return first
+
+    def both(call: Call) -> None:
+        first(call)
+        second(call)
+
+    return both
 
 
 class _Attempt:

@@ -20,6 +20,7 @@ from zkrpc.metrics.table import TABLE, Family, Kind
 from zkrpc.telemetry.events import CallFinished, Event, RequestFinished
 from zkrpc.telemetry.observer import Observer, Recorder, observe_everything
 from zkrpc.telemetry.status import statuses
+from zkrpc.telemetry.tracer import find_trace_id
 
 
 class Metrics(Observer):
@@ -33,7 +34,7 @@ class Metrics(Observer):
     recorded = (CallFinished, RequestFinished)
 
     def __init__(self, *, registry: Registry = PROCESS, clock: Callable[[], float] = time.monotonic) -> None:
-        self._store = Store()
+        self._store = Store(find_trace_id)
         self._counting = Counting(self._store, clock)
         self.kinds = self._counting.kinds
         self._registry = registry

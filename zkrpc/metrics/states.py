@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from zkrpc.metrics import table
 from zkrpc.metrics.store import Labels
 from zkrpc.metrics.table import Family
-from zkrpc.telemetry.status import AppStatus, ClientStatus, ElectionStatus, SessionStatus, Status
+from zkrpc.telemetry.status import AppStatus, ClientStatus, ElectionStatus, SessionStatus, Status, TracingStatus
 
 SERVER_STATES = ("starting", "serving", "draining", "stopped")
 SESSION_STATES = ("connecting", "connected", "suspended", "lost", "closed")
@@ -42,8 +42,10 @@ class Gauges:
                 self._receive_app(status)
             elif isinstance(status, ClientStatus):
                 self._receive_client(status)
-            else:
+            elif isinstance(status, SessionStatus):
                 self._receive_session(status)
+            else:
+                self._receive_tracing(status)
 
     def _receive_app(self, app: AppStatus) -> None:
         server, name, put = app.server, app.service, self.put
@@ -82,6 +84,10 @@ class Gauges:
             self.put(table.SESSION_CONTACT, session.hosts, value=session.heard)
         if session.timeout is not None:
             self.put(table.SESSION_TIMEOUT, session.hosts, value=session.timeout)
+
+    def _receive_tracing(self, tracing: TracingStatus) -> None:
+        for outcome, count in (("sent", tracing.spans), ("dropped", tracing.dropped), ("lost", tracing.lost)):
+            self.put(table.SPANS, outcome, value=count)
 
     def _receive_client(self, client: ClientStatus) -> None:
         where, members, put = client.target or client.service, client.members, self.put

@@ -247,6 +247,12 @@ HUB_BLOCKED = _histogram(
     "zkrpc_hub_blocked_duration_seconds", "", "Times that the event loop was blocked for longer than 0.2 s."
 )
 BUILD = _gauge("zkrpc_build_info", "version", "1; the label has the version of zkrpc.", "max")
+SPANS = _gauge(
+    "zkrpc_trace_spans",
+    "outcome",
+    "Spans that were recorded: sent to be exported, dropped before, or lost by it.",
+    "max",
+)
 
 TABLE: tuple[Family, ...] = tuple(one for one in list(globals().values()) if isinstance(one, Family))
 """All of them, in this order."""

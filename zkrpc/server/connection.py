@@ -20,7 +20,6 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import gevent
-from gevent import get_hub
 
 from zkrpc.config import ServerConfig
 from zkrpc.errors import LocalProtocolError
@@ -98,7 +97,7 @@ class ServerConnection:
         self._host = host
         self._sock = sock
         self._sock.setblocking(False)
-        self._loop = get_hub().loop
+        self._loop = gevent.get_hub().loop
         watch = watch or functools.partial(self._loop.io, sock.fileno())
         self._turn_ends, self._turn_is_over = 0.0, False
         self._outbox = Outbox(
@@ -114,6 +113,7 @@ class ServerConnection:
         self._queue = CallQueue(host.admission, self.share, host.refuser(self._answer, peer), self._work_soon)
         self.used_at = self._flushed_at = self.opened_at = host.clock()
         """``used_at`` is when a call of its was last run; monotonic seconds."""
+        self._dispatch: Any = host.dispatcher.dispatch
         self._age = ConnectionAge(host.config, host.rng, self.used_at)
         self._work_armed = False
         self.clock = host.clock
@@ -318,15 +318,14 @@ class ServerConnection:
         if not worker.in_front:
             host.admission.hold(self.share)
             host.attended.add(self)
-        answer = None
-        self.used_at = began
+        answer, self.used_at = None, began
         if began - self._flushed_at > _FLUSH_AFTER:
             self._flushed_at = began
             self._send()
             if self._outbox.is_full:
                 self._turn_ends = 0.0
         try:
-            answer = host.dispatcher.dispatch(request, self.peer, began)
+            answer = self._dispatch(request, self.peer, began)
         except BaseException as error:  # a gevent.Timeout of the handler's own, for one; or we were ended
             if host.greenlets.disbanded:  # the handler forked, and this is its child
                 raise
@@ -352,6 +351,7 @@ class ServerConnection:
         wait."""
         self.protocol.has_news = False
         self._host.built_ins.take_in(self)
+        self._dispatch = self._host.dispatcher.dispatch_for(self.protocol.peer_headers)
         cancelled = self.protocol.take_cancelled()
         workers = {request: worker for worker, request in self._serving.items()} if cancelled else {}
         for request in cancelled:

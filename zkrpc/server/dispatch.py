@@ -136,6 +136,10 @@ class Dispatcher:
         answer: Answer = make_tuple(Answer, (_REPLY, body, None if call.epoch is None else epoch_headers(call.epoch)))
         return answer
 
+    def dispatch_for(self, introduction: Mapping[str, str]) -> Callable[..., Answer | None]:
+        """``dispatch`` for the requests of a peer whose hello had these headers."""
+        return self.dispatch
+
     def may_interrupt(self, request: Request) -> bool:
         """Whether the handler of a request may be ended when its answer is no longer wanted; that of a oneway call may
         not, as no answer ever was."""

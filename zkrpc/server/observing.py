@@ -16,7 +16,8 @@ from zkrpc.idl import Interface, Method
 from zkrpc.server.call_queue import AnswerCall
 from zkrpc.server.dispatch import Answer, Dispatcher
 from zkrpc.telemetry.events import OTHER, RequestFinished, RequestRefused
-from zkrpc.telemetry.observer import Observers, Recorder
+from zkrpc.telemetry.observer import Observers, Recorder, gather
+from zkrpc.telemetry.tracer import ServerTracing, Tracer
 from zkrpc.wire import headers as keys
 from zkrpc.wire import status
 from zkrpc.wire.envelope import MessageKind
@@ -175,3 +176,58 @@ class ObservedDispatcher(Dispatcher):
     def _unknown(self, request: Request) -> Answer | None:
         self._met[request] = (status.UNKNOWN_METHOD.error, status.UNKNOWN_METHOD.executed)
         return super()._unknown(request)
+
+
+def make_dispatcher(
+    observers: Observers,
+    tracer: Tracer | None,
+    service: str,
+    interface: Interface,
+    handler: object,
+    *,
+    clock: Callable[[], float],
+    **options: Any,
+) -> tuple[Dispatcher, RequestObserver | None]:
+    """The dispatcher of a server, and what makes events of its requests; None if no observer wants them. ``options``
+    are the dispatcher's."""
+
+    def told_to(observer: RequestObserver) -> Dispatcher:
+        return ObservedDispatcher(observer, interface, handler, clock=clock, **options)
+
+    observer = None
+    if observers.want(RequestFinished, RequestRefused):
+        observer = RequestObserver(observers, service, interface, clock)
+    plain = Dispatcher(interface, handler, clock=clock, **options) if observer is None else told_to(observer)
+    if tracer is None:
+        return plain, observer
+    tracing = tracer.trace_server(service)
+    everybody = gather((*observers, tracing.observer))
+    told = told_to(RequestObserver(everybody, service, interface, clock))
+    return TracedDispatcher(plain, told, tracing), observer
+
+
+class TracedDispatcher(Dispatcher):
+    """Two dispatchers for the same requests, ``plain`` as it would be without tracing, and ``told``, which tells the
+    tracing how each request ended; the tracing chooses for each request."""
+
+    def __init__(self, plain: Dispatcher, told: Dispatcher, tracing: ServerTracing) -> None:
+        # Not the base's: everything is left to these two.
+        self._plain, self._told, self._tracing = plain, told, tracing
+        self._dispatch = tracing.choose(plain.dispatch, told.dispatch, {})
+
+    def dispatch(self, request: Request, peer: str, now: float) -> Answer | None:
+        """Runs a request of a peer that has not introduced itself."""
+        answer: Answer | None = self._dispatch(request, peer, now)
+        return answer
+
+    def dispatch_for(self, introduction: Mapping[str, str]) -> Callable[..., Answer | None]:
+        """See :meth:`Dispatcher.dispatch_for`."""
+        return self._tracing.choose(self._plain.dispatch, self._told.dispatch, introduction)
+
+    def may_interrupt(self, request: Request) -> bool:
+        """See :meth:`Dispatcher.may_interrupt`."""
+        return self._plain.may_interrupt(request)
+
+    def failed(self, request: Request, peer: str, error: BaseException) -> Answer | None:
+        """See :meth:`Dispatcher.failed`."""
+        return self._plain.failed(request, peer, error)

@@ -33,12 +33,11 @@ from zkrpc.server.call_queue import AnswerCall
 from zkrpc.server.complaints import ComplaintKind, PeerLog
 from zkrpc.server.connection import ServerConnection
 from zkrpc.server.connection_age import pace_of
-from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.failures import Failure, describe, traceback_of
 from zkrpc.server.greenlet_pool import GreenletPool
 from zkrpc.server.health import Health, HealthHandler
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
-from zkrpc.server.observing import ObservedDispatcher, RequestObserver
+from zkrpc.server.observing import make_dispatcher
 from zkrpc.server.resources import give_back
 from zkrpc.server.shares import Shares, host_of
 from zkrpc.server.stopping import StepAction, walk_down
@@ -47,12 +46,11 @@ from zkrpc.telemetry.events import (
     PeerConnected,
     PeerDisconnected,
     PeerRefused,
-    RequestFinished,
-    RequestRefused,
     ServerStarted,
 )
 from zkrpc.telemetry.observer import Observer, gather
 from zkrpc.telemetry.status import PeerStatus, ServerStatus
+from zkrpc.telemetry.tracer import find_tracer
 
 log = logging.getLogger(__name__)
 
@@ -98,13 +96,10 @@ class Server:
         self.greenlets = GreenletPool()
         self._peer_log = PeerLog(log)
         on_failure = functools.partial(_receive_failure, self.greenlets, self._peer_log, clock, self.name)
-        self.request_observer: RequestObserver | None = None
-        """Makes events of requests; None if no observer wants them."""
-        dispatcher: Callable[..., Dispatcher] = Dispatcher
-        if self.observers.want(RequestFinished, RequestRefused):
-            self.request_observer = RequestObserver(self.observers, self.name, interface, clock)
-            dispatcher = functools.partial(ObservedDispatcher, self.request_observer)
-        self.dispatcher = dispatcher(
+        self.dispatcher, self.request_observer = make_dispatcher(
+            self.observers,
+            find_tracer(),
+            self.name,
             interface,
             handler,
             interceptors=interceptors,

@@ -83,6 +83,7 @@ class Supervisor:
         zookeeper: connect string for closing dead workers' sessions; None if they have none.
         watched: folders whose ``.py`` and ``.thrift`` files cause a reload when they change.
         binds: the address of each slot that has a port of its own; ``--listener FD`` is appended to its command.
+        inherited: descriptors that every worker gets.
     """
 
     def __init__(
@@ -93,12 +94,14 @@ class Supervisor:
         zookeeper: str | None = None,
         watched: Sequence[Path] = (),
         binds: Sequence[Endpoint] = (),
+        inherited: Sequence[int] = (),
     ) -> None:
         self._command = command
         self._machine = Supervision(workers, awaits_changes=bool(watched))
         self._zookeeper = zookeeper
         self._watched = tuple(watched)
         self._ports = [Port(endpoint) for endpoint in binds]
+        self._inherited = tuple(inherited)
         self._workers: dict[int, _Worker] = {}
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
@@ -302,7 +305,7 @@ class Supervisor:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         arguments = [*self._command(slot), "--channel", str(theirs.fileno())]
-        passed = [theirs.fileno()]
+        passed = [theirs.fileno(), *self._inherited]
         if port is not None:
             arguments += ["--listener", str(port.descriptor)]
             passed.append(port.descriptor)

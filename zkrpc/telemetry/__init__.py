@@ -4,6 +4,7 @@
 ``events``    what can be observed: one class for each kind of event
 ``observer``  the base class of observers, and how events are passed to them
 ``status``    the state of clients, servers, sessions and elections as values, and who can be asked for it
+``tracer``    the tracer of this process, and the trace that is current
 ============  ==========================================================================================================
 
 Metrics, traces, structured logs, pages and commands read these values and nothing else: code that measures must not

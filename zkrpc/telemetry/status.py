@@ -212,7 +212,21 @@ class AppStatus:
     elections: Sequence[ElectionStatus]
 
 
-Status = AppStatus | ClientStatus | SessionStatus
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TracingStatus:
+    """What has become of the spans of this process."""
+
+    exporting: bool
+    """Whether zkrpc exports them; with a tracer provider of the program's own, that one does."""
+    spans: int
+    """Spans that were recorded and handed to the exporting process."""
+    dropped: int
+    """Spans that were recorded and never left this process: the exporting process was behind, or gone."""
+    lost: int
+    """Spans that the exporting process could not deliver. Workers of one supervisor share it, and this count."""
+
+
+Status = AppStatus | ClientStatus | SessionStatus | TracingStatus
 
 
 class Source(Protocol):

@@ -30,6 +30,7 @@ from zkrpc.server.lifecycle import Step
 from zkrpc.server.server import Server
 from zkrpc.service import Service
 from zkrpc.telemetry.observer import Observer, gather
+from zkrpc.telemetry.tracer import find_tracer
 from zkrpc.testing.electorate import Electorate
 from zkrpc.testing.faults import place
 from zkrpc.testing.memory import memory_pair
@@ -287,5 +288,5 @@ class Loopback(Generic[ClientT]):
             raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
         ours, theirs = memory_pair()
         server.adopt(theirs, "memory:0", watch=theirs.watcher)
-        protocol = ClientProtocol(dialect, limits, clock(), zkrpc=zkrpc)
+        protocol = ClientProtocol(dialect, limits, clock(), zkrpc=zkrpc, traces=find_tracer() is not None)
         return Connection(ours, endpoint, protocol, owner, clock, watch=ours.watcher)

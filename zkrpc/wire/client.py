@@ -91,7 +91,7 @@ class ClientProtocol:
         "state",
     )
 
-    def __init__(self, dialect: Dialect, limits: WireLimits, now: float, *, zkrpc: bool) -> None:
+    def __init__(self, dialect: Dialect, limits: WireLimits, now: float, *, zkrpc: bool, traces: bool = False) -> None:
         self.dialect = dialect
         self.limits = limits
         self.state = ProtocolState.OPEN
@@ -122,7 +122,7 @@ class ClientProtocol:
         self._pending: dict[int, PendingCall] = {}
         self._early = EarlyDeadlines(self._pending)
         self._latest = -math.inf
-        self._out: list[bytes] = [hello_frame(limits)] if self.is_zkrpc else []
+        self._out: list[bytes] = [hello_frame(limits, traces=traces)] if self.is_zkrpc else []
 
     # -- what the shell looks at
 

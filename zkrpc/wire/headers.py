@@ -11,6 +11,8 @@ DEADLINE_BUDGET = deadline.DEADLINE_BUDGET
 """Time the caller still waits: relative, so that clocks need not agree."""
 TRACEPARENT = "traceparent"
 """W3C Trace Context, passed on as it is."""
+TRACES = "zkrpc-traces"
+"""On a client's hello: it traces, and a call of its without ``traceparent`` belongs to a trace that is not recorded."""
 EPOCH = "zkrpc-epoch"
 """Call: the lowest epoch the caller accepts. Reply: the epoch of the primary that answered. On NotPrimary: the newest
 epoch this instance knows of; on StaleEpoch: its own."""

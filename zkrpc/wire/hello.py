@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError, TooLarge
 from zkrpc.wire.envelope import MessageKind
-from zkrpc.wire.headers import MAX_ENTRIES, MAX_FRAME, MAX_HEADER
+from zkrpc.wire.headers import MAX_ENTRIES, MAX_FRAME, MAX_HEADER, TRACES
 from zkrpc.wire.message import EMPTY_STRUCT, HELLO, Dialect, write_head
 from zkrpc.wire.theader import write_block
 
@@ -33,9 +33,9 @@ class NotIntroduced(LocalProtocolError):
 
 
 @functools.lru_cache(maxsize=64)
-def hello_frame(limits: WireLimits) -> bytes:
-    """A whole ``hello`` with these limits."""
-    said = {key: str(getattr(limits, name)) for name, key in _KEYS.items()}
+def hello_frame(limits: WireLimits, *, traces: bool = False) -> bytes:
+    """A whole ``hello`` with these limits; a client's says whether it traces."""
+    said = {key: str(getattr(limits, name)) for name, key in _KEYS.items()} | ({TRACES: "1"} if traces else {})
     block = write_block(Dialect.HEADER_BINARY.payload, said)
     return (
         write_head(Dialect.HEADER_BINARY, MessageKind.ONEWAY, HELLO, 0, len(EMPTY_STRUCT), block=block) + EMPTY_STRUCT

@@ -1,0 +1,124 @@
+"""One call through three services in processes of their own, retried and hedged on its way, is one tree of spans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.programs import ROOT, Programs
+from tests.support.tracing import CLIENT, Collector, attributes_of
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.zookeeper
+
+_CHAIN = """
+import os, sys
+from pathlib import Path
+import gevent, zkrpc
+from zkrpc.idl import load_text
+idl = load_text('''
+service Link {
+  string work(1: string text) (zkrpc.timeout_ms = "60000")
+}
+service First {
+  string work(1: string text) (zkrpc.idempotent = "true", zkrpc.hedge_ms = "3000", zkrpc.timeout_ms = "60000")
+}
+''')
+FOLDER = Path(__file__).parent
+
+def is_first(name):
+    try:
+        (FOLDER / name).touch(exist_ok=False)
+        return True
+    except FileExistsError:
+        return False
+
+def refuse_first(call, proceed):
+    if is_first("refused"):
+        raise zkrpc.Draining("not here")
+    return proceed(call)
+
+class Link:
+    def __init__(self, following=None):
+        self.next = following and zkrpc.connect(idl.Link, following, zookeeper=os.environ["CHAIN_ZOOKEEPER"])
+
+    def work(self, text):
+        return self.next.work(text) if self.next else text
+
+class First(Link):
+    def work(self, text):
+        if is_first("held"):
+            gevent.sleep(60)
+        return super().work(text)
+
+front = zkrpc.Service(idl.First, lambda: First("middle"), name="front")
+middle = zkrpc.Service(idl.Link, lambda: Link("back"), name="middle", interceptors=[refuse_first])
+back = zkrpc.Service(idl.Link, Link, name="back")
+"""
+_CALL = """
+import sys, zkrpc, chain
+from zkrpc.tracing.start import start_tracing
+start_tracing(sys.argv[1], service="caller")
+with zkrpc.connect(chain.idl.First, "front", zookeeper=sys.argv[2]) as stub:
+    assert stub.work("x") == "x"
+"""
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Iterator[Programs]:
+    """Starts programs and ends them."""
+    started = Programs(tmp_path)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """A collector, ended at the end."""
+    made = Collector()
+    yield made
+    made.close()
+
+
+def test_a_call_through_three_services_is_one_tree(
+    programs: Programs, collector: Collector, zookeeper: str, tmp_path: Path
+) -> None:
+    """The hedge at the first hop and the retry at the second are spans beside the attempts before them; every span's
+    parent is in the tree, and each service's process has its own name."""
+    (tmp_path / "chain.py").write_text(_CHAIN)
+    variables = {"CHAIN_ZOOKEEPER": zookeeper, "PYTHONPATH": str(ROOT)}
+    for name, workers in (("back", 1), ("middle", 2), ("front", 2)):
+        options = ("--zookeeper", zookeeper, "--workers", str(workers), "--traces", collector.url)
+        program = programs.python("-m", "zkrpc", "serve", f"chain:{name}", *options, folder=tmp_path, **variables)
+        eventually(lambda: program.output.count("serves at") == workers, 90)
+    caller = programs.python("-c", _CALL, collector.url, zookeeper, folder=tmp_path, **variables)
+    assert caller.wait(90) == 0, caller.output
+
+    # The copy that lost is ended by a cancellation, whose span comes when it comes.
+    eventually(lambda: len(collector.spans) >= 13, 60)
+    spans = {span.span_id: span for span in collector.spans}
+    assert len({span.trace_id for span in spans.values()}) == 1
+    (root,) = [span for span in spans.values() if not span.parent_span_id]
+
+    def tree(span: Any) -> Any:
+        below = sorted(
+            (one for one in spans.values() if one.parent_span_id == span.span_id),
+            key=lambda one: one.start_time_unix_nano,
+        )
+        told = attributes_of(span)
+        return (told["rpc.status_code"], told.get("zkrpc.attempt"), [tree(one) for one in below])
+
+    back = ("OK", None, [("OK", 1, [("OK", None, [])])])
+    middle = ("OK", None, [("Draining", 1, [("Draining", None, [])]), ("OK", 2, [("OK", None, [back])])])
+    held, copy = ("Cancelled", 1, [("GreenletExit", None, [])]), ("OK", 2, [("OK", None, [middle])])
+    assert tree(root) == ("OK", None, [held, copy])
+    (hedge,) = [span for span in spans.values() if "zkrpc.hedge" in attributes_of(span)]
+    assert hedge.parent_span_id == root.span_id
+
+    targets = [attributes_of(span)["server.address"] for span in spans.values() if span.kind == 3]
+    assert sorted(targets) == sorted(f"zookeeper://{zookeeper}/{name}" for name in ("front", "middle", "back"))
+    names = {resource["service.name"] for resource in collector.resources}
+    assert names == {"caller", "front", "middle", "back"} and CLIENT == 2

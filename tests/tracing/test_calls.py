@@ -1,0 +1,287 @@
+"""Spans of calls and requests, on the real stacks of both sides in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+from opentelemetry import baggage, context, trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import NonRecordingSpan
+
+import zkrpc
+from tests.support.echo import EchoHandler, idl
+from tests.support.listening import refusing_once
+from tests.support.tracing import CLIENT, INTERNAL, SERVER, tracing
+from zkrpc.config import ServerConfig
+from zkrpc.idl import load_text
+from zkrpc.telemetry.status import TracingStatus
+from zkrpc.telemetry.tracer import find_trace, find_tracer, install_tracer
+from zkrpc.testing.loopback import Loopback
+from zkrpc.tracing.calls import CallTracer
+from zkrpc.tracing.records import SpanRecord
+from zkrpc.tracing.settings import Sampler
+from zkrpc.tracing.spans import remote_context
+
+FAST = ServerConfig(linger=0, drain_timeout=1)
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays() -> Iterator[None]:
+    """Nothing is current before a test, nor after it."""
+    assert not context.get_current()
+    yield
+    assert not context.get_current()
+
+
+def echo(handler: Any = EchoHandler, **options: Any) -> zkrpc.Service:
+    """A service."""
+    return zkrpc.Service(idl.Echo, handler, name="echo", config=FAST, **options)
+
+
+def by_kind(spans: list[SpanRecord]) -> dict[int, list[SpanRecord]]:
+    """The spans by their kinds."""
+    return {kind: [span for span in spans if span.kind == kind] for kind in (CLIENT, INTERNAL, SERVER)}
+
+
+def test_a_call_an_attempt_and_a_request_are_three_spans_of_one_tree() -> None:
+    """Under the names of the semantic conventions, each with what it knows."""
+    with tracing() as spans, Loopback(echo()) as stub:
+        stub.echo("x")
+    kinds = by_kind(spans)
+    (call,), (attempt,), (request,) = kinds[CLIENT], kinds[INTERNAL], kinds[SERVER]
+    assert (call.name, attempt.name, request.name) == ("Echo/echo", "Echo/echo attempt", "Echo/echo")
+    assert (call.parent_id, attempt.parent_id, request.parent_id) == (b"", call.span_id, attempt.span_id)
+    assert {span.trace_id for span in spans} == {call.trace_id} and request.parent_is_remote
+    shared = {"rpc.system.name": "apache_thrift", "rpc.method": "Echo/echo", "rpc.status_code": "OK"}
+    for span in spans:
+        assert shared.items() <= span.attributes.items()
+        assert "error.type" not in span.attributes and span.status == 0
+        assert span.attributes["network.peer.address"] == "memory"
+    assert request.attributes["zkrpc.service"] == "echo" and attempt.attributes["zkrpc.attempt"] == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("zookeeper://zk1:2181,zk2:2181/prod/users", {"server.address": "zookeeper://zk1:2181,zk2:2181/prod/users"}),
+        ("10.0.0.1:9090", {"server.address": "10.0.0.1", "server.port": 9090}),
+        ("[::1]:9090", {"server.address": "::1", "server.port": 9090}),
+        ("10.0.0.1:9090,10.0.0.2:9090", {"server.address": "10.0.0.1:9090,10.0.0.2:9090"}),
+        ("", {}),
+    ],
+)
+def test_the_server_of_a_call_is_the_service_and_not_an_instance(target: str, told: dict[str, Any]) -> None:
+    """Whoever groups calls by it gets one group for each service; only a fixed address has a port."""
+    with tracing():
+        tracer = find_tracer()
+        assert tracer is not None
+        client: Any = tracer.trace_client(lambda: target)
+        assert client._locate() == told
+
+
+def test_errors_are_told_by_their_names_and_answers_are_no_errors() -> None:
+    """What the IDL does not declare fails the spans; what it declares is a status code; texts are in none of them."""
+    with tracing() as spans, Loopback(echo()) as stub:
+        with pytest.raises(zkrpc.RemoteError):
+            stub.fail("secretly")
+        failed = {span.kind: span for span in spans}
+        spans.clear()
+        with pytest.raises(idl.Oops):
+            stub.fail("declared")
+    for kind, name in ((CLIENT, "RemoteError"), (INTERNAL, "RemoteError"), (SERVER, "ValueError")):
+        told = failed[kind].attributes
+        assert (told["error.type"], told["rpc.status_code"], failed[kind].status) == (name, name, 2)
+    for span in spans:
+        assert (span.attributes["rpc.status_code"], span.status) == ("Oops", 0)
+        assert "error.type" not in span.attributes
+    assert "secret" not in repr([*failed.values(), *spans])
+
+
+def test_each_attempt_has_a_span() -> None:
+    """The call has one, with the last instance; each server's is below the attempt that reached it."""
+    with tracing() as spans, Loopback(echo(interceptors=[refusing_once()]), replicas=2) as stub:
+        stub.echo("x")
+    kinds = by_kind(spans)
+    (call,) = kinds[CLIENT]
+    first, second = kinds[INTERNAL]
+    assert (first.attributes["error.type"], first.attributes["zkrpc.attempt"]) == ("Draining", 1)
+    assert (second.attributes["rpc.status_code"], second.attributes["zkrpc.attempt"]) == ("OK", 2)
+    assert {span.parent_id for span in kinds[INTERNAL]} == {call.span_id}
+    assert [span.parent_id for span in kinds[SERVER]] == [first.span_id, second.span_id]
+    assert call.attributes["zkrpc.attempts"] == 2 and "error.type" not in call.attributes
+    assert call.attributes["network.peer.port"] == second.attributes["network.peer.port"]
+
+
+def test_the_second_copy_of_a_hedged_call_is_a_span_beside_the_first() -> None:
+    """It says so; the slower one is cancelled, which is no error."""
+    hold = gevent.event.Event()
+    waits = [True]
+
+    class Handler:
+        def get(self) -> int:
+            if waits:
+                waits.pop()
+                hold.wait(60)
+            return 1
+
+    hedged = load_text(
+        'service Hedged { i32 get() (zkrpc.idempotent = "true", zkrpc.hedge_ms = "10", zkrpc.timeout_ms = "60000") }'
+    )
+    with tracing() as spans, Loopback(zkrpc.Service(hedged.Hedged, Handler, config=FAST), replicas=2) as stub:
+        assert stub.get() == 1
+        hold.set()
+    kinds = by_kind(spans)
+    (call,) = kinds[CLIENT]
+    hedge, first = sorted(kinds[INTERNAL], key=lambda span: "zkrpc.hedge" not in span.attributes)
+    assert hedge.attributes["zkrpc.hedge"] is True and hedge.attributes["rpc.status_code"] == "OK"
+    assert first.attributes["rpc.status_code"] == "Cancelled" and first.status == 0
+    assert {hedge.parent_id, first.parent_id} == {call.span_id}
+    assert {span.parent_id for span in kinds[SERVER]} == {hedge.span_id, first.span_id}
+
+
+def test_calls_of_a_handler_belong_to_its_request() -> None:
+    """Also those of greenlets that it spawns, and spans of its own in between."""
+    with tracing() as spans, Loopback(echo()) as inner:
+
+        class Outer(EchoHandler):
+            def echo(self, text: str) -> str:
+                seen.append(find_trace())
+                with trace.get_tracer("mine").start_as_current_span("mine"):
+                    return str(zkrpc.spawn(inner.echo, text).get())
+
+        seen: list[Any] = []
+        with Loopback(zkrpc.Service(idl.Echo, Outer, name="outer", config=FAST)) as stub:
+            stub.echo("x")
+    kinds = by_kind(spans)
+    outer = next(span for span in kinds[CLIENT] if not span.parent_id)
+    request = next(span for span in kinds[SERVER] if span.attributes["zkrpc.service"] == "outer")
+    below = next(span for span in kinds[CLIENT] if span.parent_id)
+    assert below.parent_id == request.span_id and {span.trace_id for span in spans} == {outer.trace_id}
+    assert len(spans) == 6 and seen == [(request.trace_id.hex(), request.span_id.hex())]
+
+
+def test_a_trace_is_recorded_as_a_whole_or_not_at_all() -> None:
+    """The dice are cast where it begins; what a handler calls for a call that is not recorded is not either."""
+    casts = [0.9]
+    with tracing(Sampler(0.5), dice=lambda: casts.pop() if casts else 0.1) as spans, Loopback(echo()) as inner:
+
+        class Outer(EchoHandler):
+            def echo(self, text: str) -> str:
+                return str(inner.echo(text))
+
+        with Loopback(zkrpc.Service(idl.Echo, Outer, name="outer", config=FAST)) as stub:
+            assert stub.echo("x") == "x"
+            assert spans == []
+
+
+def test_a_client_s_own_trace_is_taken_up() -> None:
+    """A recorded span that is current is the parent; one that is not recorded goes on unrecorded, by its own ids."""
+    heard: list[Any] = []
+
+    class Handler(EchoHandler):
+        def echo(self, text: str) -> str:
+            call = zkrpc.current_call()
+            assert call is not None
+            heard.append(call.headers.get("traceparent"))
+            return text
+
+    with tracing() as spans, Loopback(echo(Handler)) as stub:
+        for flags in (1, 0):
+            ids = remote_context(int(TRACE, 16), int(SPAN, 16), flags, "rojo=1")
+            with trace.use_span(NonRecordingSpan(ids)):
+                stub.echo("x")
+    kinds = by_kind(spans)
+    (call,), (attempt,) = kinds[CLIENT], kinds[INTERNAL]
+    assert call.parent_id.hex() == SPAN and call.trace_id.hex() == TRACE and call.state == "rojo=1"
+    assert heard == [f"00-{TRACE}-{attempt.span_id.hex()}-01", f"00-{TRACE}-{SPAN}-00"]
+
+
+@pytest.mark.parametrize("parent", ["nonsense", f"00-{TRACE}-{SPAN}-00", f"00-{'0' * 32}-{SPAN}-01"])
+def test_what_a_peer_says_cannot_have_a_request_recorded_unless_it_is_a_recorded_parent(parent: str) -> None:
+    """Neither an invalid header nor one that is not sampled is a reason to make a span."""
+    with tracing(Sampler(0.0)) as spans, Loopback(echo()) as stub:
+        stub.options(headers={"traceparent": parent}).echo("x")
+        assert spans == []
+        stub.options(headers={"traceparent": f"00-{TRACE}-{SPAN}-01"}).echo("x")
+    (request,) = spans
+    assert request.kind == SERVER and request.parent_id.hex() == SPAN
+
+
+def test_an_unknown_method_is_other() -> None:
+    """Its name is whatever a peer sends: it is in the span only, bounded and legible."""
+    other = load_text("service Echo { void nothing_like_it() }")
+    with tracing() as spans, Loopback(echo()) as stub:
+        client: Any = stub
+        with pytest.raises(zkrpc.UnknownMethod):
+            client._zkrpc_client.invoke(other.Echo.methods["nothing_like_it"])
+    request = by_kind(spans)[SERVER][0]
+    assert (request.name, request.attributes["rpc.method"]) == ("_OTHER", "_OTHER")
+    assert request.attributes["rpc.method_original"] == "nothing_like_it"
+    assert request.attributes["error.type"] == "UnknownMethod"
+
+
+def test_baggage_travels_only_if_that_is_configured() -> None:
+    """With recorded calls and with others."""
+    heard: list[Any] = []
+
+    class Handler(EchoHandler):
+        def echo(self, text: str) -> str:
+            heard.append(baggage.get_baggage("tenant"))
+            return text
+
+    for wanted in (False, True):
+        for ratio in (0.0, 1.0):
+            with tracing(Sampler(ratio), hands_baggage_on=wanted), Loopback(echo(Handler)) as stub:
+                token = context.attach(baggage.set_baggage("tenant", "blue"))
+                stub.echo("x")
+                context.detach(token)
+    assert heard == [None, None, "blue", "blue"]
+
+
+def test_a_program_with_opentelemetry_s_own_sdk_gets_its_spans_there() -> None:
+    """The same tree, made and sampled by the program's provider."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    status = TracingStatus(exporting=False, spans=0, dropped=0, lost=0)
+    install_tracer(CallTracer(provider.get_tracer("zkrpc"), dice=lambda: 0.0, status=lambda: status))
+    try:
+        with Loopback(echo()) as stub, provider.get_tracer("mine").start_as_current_span("mine"):
+            stub.echo("x")
+    finally:
+        install_tracer(None)
+        provider.shutdown()
+    spans = {span.name + "/" + span.kind.name: span for span in exporter.get_finished_spans()}
+    mine, call = spans["mine/INTERNAL"], spans["Echo/echo/CLIENT"]
+    attempt, request = spans["Echo/echo attempt/INTERNAL"], spans["Echo/echo/SERVER"]
+    assert [span.parent and span.parent.span_id for span in (mine, call, attempt, request)] == [
+        None,
+        mine.context.span_id,
+        call.context.span_id,
+        attempt.context.span_id,
+    ]
+    assert (call.attributes or {})["rpc.status_code"] == "OK"
+
+
+def test_events_of_a_traced_call_are_told_within_its_span() -> None:
+    """So that metrics can name the trace beside a duration, and log lines the span."""
+    heard: list[tuple[str, Any]] = []
+
+    class Reads(zkrpc.Observer):
+        kinds = (zkrpc.CallFinished, zkrpc.RequestFinished)
+
+        def receive(self, event: zkrpc.Event) -> None:
+            heard.append((type(event).__name__, find_trace()))
+
+    with tracing() as spans, Loopback(echo(), observers=[Reads()]) as stub:
+        stub.echo("x")
+    kinds = by_kind(spans)
+    assert heard == [
+        (name, (span.trace_id.hex(), span.span_id.hex()))
+        for name, span in (("RequestFinished", kinds[SERVER][0]), ("CallFinished", kinds[CLIENT][0]))
+    ]
