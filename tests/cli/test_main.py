@@ -17,7 +17,7 @@ from zkrpc.cli.main import main
 from zkrpc.cli.registry import missing
 from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict, IdlError
 
-COMMANDS = ["call", "config", "dev", "explain", "ls", "primary", "rm", "serve", "stubs"]
+COMMANDS = ["call", "config", "dev", "explain", "health", "ls", "primary", "rm", "serve", "stubs"]
 
 
 def test_zkrpc_tells_its_version_and_its_commands(command: Command) -> None:
@@ -162,6 +162,7 @@ def test_zkrpc_patches_where_services_run(name: str, patched: bool, command: Com
         ["config", "clear", "users"],
         ["explain", "users", "get"],
         ["rm", "users", "--force"],
+        ["health", "users"],
     ],
     ids=" ".join,
 )

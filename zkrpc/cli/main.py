@@ -26,6 +26,7 @@ _COMMANDS = {
     "rm": "zkrpc.cli.rm",
     "call": "zkrpc.cli.call",
     "stubs": "zkrpc.cli.stubs",
+    "health": "zkrpc.cli.health",
 }
 
 _LONG_RUNNING = ("serve", "worker")

@@ -1,0 +1,71 @@
+"""``zkrpc health``: asks ports, or all instances of a service, whether they are ready or live."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import gevent.pool
+
+from zkrpc.cli.options import SECONDS, json_option
+from zkrpc.cli.output import tell, tell_json
+from zkrpc.cli.probe import Answer, ask, lines_of, plain, status_of
+from zkrpc.cli.registry import connected, require_service
+from zkrpc.endpoint import Endpoint
+from zkrpc.errors import CoordinationError
+
+_AT_ONCE = 32
+
+
+@click.command()
+@click.argument("service", required=False)
+@click.option("--address", "addresses", multiple=True, metavar="HOST:PORT", help="A port to ask; may be repeated.")
+@click.option("--zookeeper", envvar="ZKRPC_ZOOKEEPER", metavar="HOSTS", help="host:port,…[/chroot], for SERVICE.")
+@click.option("--readiness", "what", flag_value="readiness", default="readiness", help="The default.")
+@click.option(
+    "--liveness", "what", flag_value="liveness", help="Whether it shall go on, instead of whether it is ready."
+)
+@click.option("--timeout", type=SECONDS, help="Seconds for each port, 1 if not given; for ZooKeeper 5.")
+@json_option
+def health(
+    service: str | None,
+    addresses: tuple[str, ...],
+    zookeeper: str | None,
+    what: str,
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """Ask the ports at each --address, or all instances of SERVICE.
+
+    Exits with 0 if all of them are ready, with 1 if one says that it is not, with 3 if one does not answer.
+    """
+    if bool(service) is bool(addresses):
+        raise click.UsageError("give either a SERVICE or --address HOST:PORT")
+    if service is not None:
+        if not zookeeper:
+            raise click.UsageError("a SERVICE is found in ZooKeeper: give --zookeeper HOSTS")
+        addresses = _instances_of(service, zookeeper, timeout or 5.0)
+    else:
+        for address in addresses:
+            Endpoint.parse(f"127.0.0.1{address}" if address.startswith(":") else address)
+    patience = timeout or 1.0
+    answers: list[Answer] = gevent.pool.Pool(_AT_ONCE).map(
+        lambda address: ask(address, service or "", patience), addresses
+    )
+    liveness = what == "liveness"
+    if as_json:
+        tell_json(plain(answers, liveness=liveness))
+    else:
+        for line in lines_of(answers, liveness=liveness):
+            tell(line)
+    sys.exit(status_of(answers, liveness=liveness))
+
+
+def _instances_of(service: str, zookeeper: str, timeout: float) -> tuple[str, ...]:
+    """The endpoints of all instances. Raises CoordinationError if there are none."""
+    with connected(zookeeper, timeout) as registry:
+        require_service(registry, service)
+        found = registry.resolver(service).wait_ready(timeout).instances
+    if not found:
+        raise CoordinationError(f"no instance of {service!r} is registered; is it running?")
+    return tuple(str(one.endpoint) for one in found)
