@@ -176,7 +176,7 @@ SESSION = SessionStatus(
     histories=0,
     explanation="",
 )
-LISTED = RegistrationStatus(path="/m", registered=True, session="0x1", conflict=None, failure=None)
+LISTED = RegistrationStatus(path="/m", registered=True, was_registered=True, session="0x1", conflict=None, failure=None)
 MISSING = dataclasses.replace(LISTED, registered=False, session=None)
 AWAY = dataclasses.replace(SESSION, state="suspended")
 
@@ -185,11 +185,12 @@ def test_instance_is_found_once_it_is_registered() -> None:
     """Not before, whatever ZooKeeper does; and not while its name is somebody else's."""
     presence = Presence()
     assert presence.doubt(None, SESSION, 0.0) == "it is not registered yet"
-    assert presence.doubt(MISSING, SESSION, 100.0) == "it is not registered yet"
+    never = dataclasses.replace(MISSING, was_registered=False)
+    assert presence.doubt(never, SESSION, 100.0) == "it is not registered yet"
     assert presence.doubt(LISTED, SESSION, 100.0) is None
     taken = dataclasses.replace(MISSING, conflict="held by another")
     assert presence.doubt(taken, SESSION, 101.0) == "its name in the registry is another process's"
-    assert "registered=True" in repr(presence)
+    assert "missing_since=None" in repr(presence)
 
 
 def test_instance_is_found_while_its_record_is_replaced() -> None:

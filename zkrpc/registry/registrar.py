@@ -118,6 +118,7 @@ class Registrar:
         return RegistrationStatus(
             path=self._path,
             registered=self.registered,
+            was_registered=self._machine.was_registered,
             session=None if session_id is None else f"{session_id:#x}",
             conflict=self.conflict,
             failure=self._machine.failure,

@@ -144,6 +144,8 @@ class RegistrationMachine:
         self.registered = False
         """True if our node was read, with our record and owned by our session, and nothing is known to have ended it
         since."""
+        self.was_registered = False
+        """True once our node was registered for the first time."""
         self.gone = True
         """True if no node is wanted, none of ours existed at the last read, and none can still appear."""
         self.conflict: str | None = None
@@ -306,7 +308,7 @@ class RegistrationMachine:
 
     def _accept(self, now: float) -> None:
         if not self.registered:
-            self.registered = True
+            self.registered = self.was_registered = True
             self._effects.append(ReportRegistered())
         self._become_settled(now)
 

@@ -97,27 +97,24 @@ class Presence:
 
     A ZooKeeper that cannot be reached takes nobody off the list, and callers keep the last one: so an instance counts
     as found for some session timeouts after it has last heard of ZooKeeper. Then the ensemble has been gone for long,
-    or has delisted it. It remembers only whether the instance was ever registered, and since when it is not.
+    or has delisted it. It remembers only since when the registration has been missing.
     """
 
     def __init__(self) -> None:
-        self._was_registered = False
         self._missing_since: float | None = None
 
     def __repr__(self) -> str:
         """What it remembers."""
-        return f"<Presence registered={self._was_registered} missing_since={self._missing_since}>"
+        return f"<Presence missing_since={self._missing_since}>"
 
     def doubt(self, registration: RegistrationStatus | None, session: SessionStatus, now: float) -> str | None:
         """Why callers do not find it; None if they do. Texts do not change while their reason does not."""
-        if registration is None:
+        if registration is None or not (registration.was_registered or registration.conflict):
             return "it is not registered yet"
         if registration.conflict is not None:
             return "its name in the registry is another process's"
         if registration.registered:
-            self._was_registered, self._missing_since = True, None
-        elif not self._was_registered:
-            return "it is not registered yet"
+            self._missing_since = None
         if session.state != "connected":
             self._missing_since = None
             patience = SESSION_TIMEOUTS * (session.timeout or session.timeout_asked)

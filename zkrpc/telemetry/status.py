@@ -158,6 +158,8 @@ class RegistrationStatus:
 
     path: str
     registered: bool
+    was_registered: bool
+    """Whether it was registered at some time; it is not for a moment while its record is replaced."""
     session: str | None
     """The id of the session that its node lives with, in hex."""
     conflict: str | None
