@@ -119,6 +119,9 @@ def test_depth_is_bounded() -> None:
         plain = {"label": "", "next": plain}
     with pytest.raises(JsonError, match=r"^\$[.next]+ \.\.\. [.next]+: nested too deeply; at most 200"):
         read(type_of("Node"), plain)
+    for levels in range(100, 1000, 25):  # also where the text is only just read
+        with pytest.raises(JsonError):
+            read(type_of("Node"), parse('{"label": ' + "[" * levels + "]" * levels + "}"))
     node = read(type_of("Node"), parse('{"label": "", "next": ' * 50 + '{"label": "x"}' + "}" * 50))
     assert node.next.next.label == ""
 

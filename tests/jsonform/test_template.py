@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+
 from tests.jsonform.every import field, idl, type_of
 from zkrpc.idl import load_text
-from zkrpc.jsonform.template import template, template_of
+from zkrpc.jsonform.template import command_line, template, template_of
 from zkrpc.jsonform.text import dump
 
 
@@ -43,6 +45,15 @@ def test_a_struct_that_holds_itself_is_shown_once() -> None:
         "by_name": {"<string>": "<Node>"},
         "next": "<Node>",
     }
+
+
+def test_a_command_line_can_be_pasted_into_a_shell() -> None:
+    """With a template, or with arguments; whatever is in them, the shell takes it as it is."""
+    methods = idl().S.methods
+    assert command_line("s", methods["note"]) == """zkrpc call s.note '{"text": "<string>"}'"""
+    assert command_line("s", methods["ping"]) == "zkrpc call s.ping"
+    line = command_line("s", methods["note"], {"text": "it's $HOME `now`"})
+    assert shlex.split(line) == ["zkrpc", "call", "s.note", '{"text": "it\'s $HOME `now`"}']
 
 
 def test_a_template_has_a_bound() -> None:

@@ -64,6 +64,10 @@ def test_a_wrong_value_is_shown_in_short_and_on_one_line() -> None:
     assert len(shown("x" * 1000)) == 60 and shown("x" * 1000).endswith("...")
     assert shown("\x1b[2J\n\u202e") == '"\\u001b[2J\\n\\u202e"'
     assert shown(math.inf) == "a number that no double holds"
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert shown(deep) == "something nested too deeply"
 
 
 @given(st.text() | st.text(st.characters(codec="utf-8", categories=["Cc", "Cf", "Zl", "Zp", "Co", "Cn"])))

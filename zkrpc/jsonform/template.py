@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,14 @@ def template(method: Method) -> dict[str, Any]:
 def template_of(of: FieldType) -> Any:
     """The same for a value of any type."""
     return _Template().value(of, "", ())
+
+
+def command_line(service: str, method: Method, arguments: Any = None) -> str:
+    """The ``zkrpc call`` for a method of a service, as a shell takes it: with these plain arguments, or with a template
+    to fill in."""
+    plain = template(method) if arguments is None else arguments
+    text = f" {shlex.quote(dump(plain))}" if plain else ""
+    return f"zkrpc call {service}.{method.name}{text}"
 
 
 class _Template:

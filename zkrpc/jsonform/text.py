@@ -59,7 +59,9 @@ def shown(plain: object) -> str:
     try:
         text = dump(plain)
     except ValueError:  # infinity, as a number was too large
-        text = "a number that no double holds"
+        return "a number that no double holds"
+    except RecursionError:
+        return "something nested too deeply"
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
@@ -88,8 +90,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) == len(pairs):
         return made
-    twice, names = Repetitive(made), [name for name, _ in pairs]
-    twice.name = next(name for place, name in enumerate(names) if name in names[:place])
+    twice, seen = Repetitive(made), set[str]()
+    for name, _ in pairs:
+        if name in seen:
+            twice.name = name
+            break
+        seen.add(name)
     return twice
 
 
