@@ -123,6 +123,7 @@ def test_page_on_testing_shows_a_test_that_passes(tmp_path: Path, monkeypatch: p
         "election",
         "idl",
         "jsonform",
+        "loadtest",
         "metrics",
         "registry",
         "server",

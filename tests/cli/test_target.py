@@ -18,7 +18,7 @@ def test_arguments_come_from_the_command_line_a_file_or_standard_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each is read within bounds, and what is wrong with it is one line."""
-    target = Target(idl.Echo.methods["slow"], idl.Echo, None, False)
+    target = Target("echo", idl.Echo.methods["slow"], idl.Echo, None, False)
     wanted = {"text": "a", "milliseconds": 5}
     text = json.dumps(wanted)
 

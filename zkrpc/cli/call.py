@@ -27,6 +27,7 @@ from zkrpc.cli.target import (
     data_options,
     find_target,
     headers_of,
+    interruptible,
     target_options,
 )
 from zkrpc.client.client import CallOptions, Client
@@ -139,7 +140,7 @@ def call(
             return
         arguments = arguments_for(target, name, json_text, data, allow_unknown=allow_unknown_fields)
         options = CallOptions(timeout=timeout, headers=headers_of(headers) or None)
-        with Caller(target, options, emit_defaults) as caller:
+        with Caller(target, options, emit_defaults) as caller, interruptible():
             if repeat == 1:
                 status = _once(caller, arguments, verbose, as_json)
             else:

@@ -27,6 +27,7 @@ _COMMANDS = {
     "call": "zkrpc.cli.call",
     "stubs": "zkrpc.cli.stubs",
     "health": "zkrpc.cli.health",
+    "bench": "zkrpc.cli.bench",
 }
 
 _LONG_RUNNING = ("serve", "worker")

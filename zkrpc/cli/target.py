@@ -8,12 +8,15 @@ registry, or are one address. Without the registry nothing asks ZooKeeper.
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+import gevent
+from gevent import get_hub, getcurrent
 
 from zkrpc.call import Call, Interceptor
 from zkrpc.cli.options import SECONDS
@@ -59,6 +62,7 @@ class Asked(NamedTuple):
 class Target(NamedTuple):
     """A method, and the instances that it can be called at."""
 
+    service: str
     method: Method
     interface: Interface
     resolver: Resolver | None
@@ -87,7 +91,9 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that :class:`Asked` holds, and the argument SERVICE.METHOD."""
     for option in reversed(
         (
-            click.argument("name", metavar="SERVICE.METHOD", callback=_check_target),
+            click.argument(
+                "name", metavar="SERVICE.METHOD", callback=_check_target
+            ),
             click.option(
                 "--zookeeper",
                 envvar="ZKRPC_ZOOKEEPER",
@@ -117,6 +123,23 @@ def _check_target(context: click.Context, parameter: click.Parameter, name: str)
     if not all(name.rpartition(".")[::2]):
         raise click.BadParameter(f"{name!r} is not SERVICE.METHOD, as in users.get")
     return name
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C and SIGTERM raise KeyboardInterrupt in the greenlet that runs the block, while it waits. Else it would
+    come in whatever greenlet runs at that moment, and be told as a mistake of the program's."""
+    here = getcurrent()
+
+    def interrupt() -> None:
+        get_hub().loop.run_callback(here.throw, KeyboardInterrupt)
+
+    handlers = [gevent.signal_handler(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.cancel()
 
 
 @contextlib.contextmanager
@@ -150,7 +173,7 @@ def find_target(asked: Asked, *, to_call: bool = True) -> Iterator[Target]:
         if address is not None:
             resolver = StaticResolver([address], dialect=asked.dialect, service=asked.service)
         one = asked.instance is not None or address is not None
-        yield Target(method or _method(interface, asked.method), interface, resolver, one)
+        yield Target(asked.service, method or _method(interface, asked.method), interface, resolver, one)
 
 
 def _members(registry: Registry, asked: Asked) -> Resolver:
