@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from zkrpc.telemetry.events import DrainStepTaken as DrainStepTaken
     from zkrpc.telemetry.events import Elected as Elected
     from zkrpc.telemetry.events import ElectionEvent as ElectionEvent
+    from zkrpc.telemetry.events import EnsembleChanged as EnsembleChanged
     from zkrpc.telemetry.events import Event as Event
     from zkrpc.telemetry.events import HubBlocked as HubBlocked
     from zkrpc.telemetry.events import IdlEvent as IdlEvent
@@ -229,6 +230,7 @@ _HOMES = {
             "DrainStepTaken",
             "Elected",
             "ElectionEvent",
+            "EnsembleChanged",
             "Event",
             "HubBlocked",
             "IdlEvent",

@@ -28,6 +28,7 @@ from zkrpc.registry.resolver import ZooKeeperResolver
 from zkrpc.registry.schema import Paths
 from zkrpc.telemetry.observer import Observer, gather
 from zkrpc.telemetry.status import SessionStatus, announce, withdraw
+from zkrpc.zookeeper.node_watch import watch_configuration
 from zkrpc.zookeeper.session import Session
 
 _WITHDRAW_TIMEOUT = 2.0
@@ -68,6 +69,9 @@ class Registry:
         self._elected: set[str] = set()
         keep(self, self._session.home.hub)
         self._session.start()
+        self._configuration = watch_configuration(
+            self._session, refresh_interval=self.config.refresh_interval, rng=random.random
+        )
         announce(self)
 
     @property
@@ -150,13 +154,14 @@ class Registry:
             self._lease_keeper.close()
         while self._resolvers:
             self._resolvers.popitem()[1].close()
+        self._configuration.close()
         self._session.close()
         withdraw(self)
         release(self)
 
     def forked(self) -> None:
         """In a forked child: forgets everything that belongs to the parent."""
-        leave_behind(self._session, self._lease_keeper, *self._leaving, *self._resolvers.values())
+        leave_behind(self._session, self._configuration, self._lease_keeper, *self._leaving, *self._resolvers.values())
         self._session = self._lease_keeper = None
         self._leaving, self._resolvers, self._elected = [], {}, set()
 

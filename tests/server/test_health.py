@@ -174,6 +174,8 @@ SESSION = SessionStatus(
     timeout=6.0,
     heard=0.5,
     histories=0,
+    servers=(),
+    server=None,
     explanation="",
 )
 LISTED = RegistrationStatus(path="/m", registered=True, was_registered=True, session="0x1", conflict=None, failure=None)

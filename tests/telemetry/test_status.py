@@ -75,6 +75,8 @@ def test_being_found_keeps_nothing_alive() -> None:
                 timeout=None,
                 heard=None,
                 histories=0,
+                servers=(),
+                server=None,
                 explanation="",
             )
 

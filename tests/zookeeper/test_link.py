@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import random
 
 import pytest
 from kazoo import exceptions
 from kazoo.protocol.connection import ConnectionHandler
 
 from zkrpc.config import RegistryConfig
+from zkrpc.endpoint import Endpoint
 from zkrpc.errors import (
     CoordinationError,
     NodeExists,
@@ -19,6 +21,7 @@ from zkrpc.errors import (
     VersionConflict,
 )
 from zkrpc.zookeeper.diagnosis import Diagnosis
+from zkrpc.zookeeper.ensemble import ServerList
 from zkrpc.zookeeper.link import Link, is_consequence, translated
 from zkrpc.zookeeper.operations import ConnectString
 
@@ -72,6 +75,7 @@ def test_a_link_that_was_never_started_is_closed_and_refuses() -> None:
     link = Link(
         ConnectString.parse("127.0.0.1:1"),
         RegistryConfig(),
+        servers=ServerList([Endpoint("127.0.0.1", 1)], random.random),
         identity=None,
         diagnosis=Diagnosis(()),
         on_change=lambda: None,

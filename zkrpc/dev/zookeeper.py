@@ -118,7 +118,7 @@ class DevZooKeeper:
             folder = Folder()
             self._cleanup.callback(folder.close)
             root = folder.path
-        ports = _free_ports(3 * self._count)
+        ports = free_ports(3 * self._count)
         clients, quorum, election = (ports[part::3] for part in range(3))
         if self._port is not None:
             clients = [self._port + index for index in range(self._count)]
@@ -247,7 +247,7 @@ def _require_free(ports: Sequence[int]) -> None:
                 raise ConfigError(f"port {port} cannot be used ({error.strerror}); choose another --port") from error
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports below the range that the kernel gives to outgoing connections.
 
     Peers that keep dialling a dead server's port would sooner or later be given that very port and hold it.

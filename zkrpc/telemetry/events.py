@@ -229,6 +229,14 @@ class SessionChanged(SessionEvent):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EnsembleChanged(SessionEvent):
+    """A process uses other ZooKeeper servers from now on, as ZooKeeper's own configuration has changed."""
+
+    servers: str
+    """``host:port`` of each server that it dials, separated by commas, those that it prefers first."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RequestAnswered(SessionEvent):
     """A request to ZooKeeper has an outcome."""
 

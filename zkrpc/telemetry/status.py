@@ -148,6 +148,10 @@ class SessionStatus:
     histories: int
     """How often the session has found that ZooKeeper's transactions are not those that it knew (another ensemble, or
     lost data)."""
+    servers: Sequence[str]
+    """``host:port`` of each server that is dialled, those that are preferred first."""
+    server: str | None
+    """The server to which there is a connection."""
     explanation: str
     """The state in words and, while there is no connection, for how long and why."""
 

@@ -13,6 +13,7 @@ when to begin another one.
 ``session``, ``znodes``  the process's session, and the znodes that are read and written through it
 ``operations``           plain values: states, stats, and the steps of a transaction
 ``link``, ``handler``    one kazoo client, and how it dials
+``ensemble``             which servers there are, by the connect string and by ZooKeeper's configuration
 ``node_watch``           follows one node, for any number of followers
 ``diagnosis``            what is wrong while there is no connection
 ``health``               how often that is logged, and when the session is given up

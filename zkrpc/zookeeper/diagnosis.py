@@ -90,7 +90,7 @@ class Recovered:
 
 
 class Diagnosis:
-    """The diagnosis of the servers of one connect string."""
+    """The diagnosis of the servers that are dialled."""
 
     def __init__(self, servers: Sequence[Endpoint]) -> None:
         self.state = DiagnosisState.WELL
@@ -109,6 +109,10 @@ class Diagnosis:
     def __repr__(self) -> str:
         """State, and how many servers have failed."""
         return f"<Diagnosis {self.state.value} {len(self._found)} of {len(self._servers)} servers failed>"
+
+    def follow(self, servers: Sequence[Endpoint]) -> None:
+        """From now on these servers are dialled."""
+        self._servers = tuple(servers)
 
     def receive_lost(self, now: float) -> None:
         """There is no connection from now on."""

@@ -49,6 +49,8 @@ class Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untype
         self.connect_timeout = connect_timeout
         self.server: Endpoint | None = None
         """The server that was dialled last."""
+        self.address: Endpoint | None = None
+        """The address at which it was reached last."""
         self._diagnosis = diagnosis
         self._dialled = Counter[Endpoint]()
 
@@ -85,6 +87,7 @@ class Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untype
         self._diagnosis.begin(server, Trouble.SILENT, time.monotonic())
         sock = connect_first([*addresses[first:], *addresses[:first]], give_up_at - time.monotonic())
         self._diagnosis.begin(server, Trouble.MUTE, time.monotonic())
+        self.address = Endpoint(*sock.getpeername()[:2])
         return cooperative(sock)
 
     def receive_greeting_failed(self, error: BaseException, *, seen_anything: bool) -> None:

@@ -45,7 +45,7 @@ from kazoo.exceptions import (
     SessionExpiredError,
     SessionMovedError,
 )
-from kazoo.protocol.serialization import Create, Exists
+from kazoo.protocol.serialization import Create, Exists, GetData
 from kazoo.protocol.states import KazooState, KeeperState
 from kazoo.retry import KazooRetry
 from kazoo.security import CREATOR_ALL_ACL, OPEN_ACL_UNSAFE, READ_ACL_UNSAFE
@@ -63,6 +63,7 @@ from zkrpc.errors import (
     VersionConflict,
 )
 from zkrpc.zookeeper.diagnosis import Diagnosis
+from zkrpc.zookeeper.ensemble import ServerList
 from zkrpc.zookeeper.handler import Handler, say_goodbye
 from zkrpc.zookeeper.handshake import close_request
 from zkrpc.zookeeper.operations import ConnectString
@@ -115,19 +116,31 @@ def _reason(error: KazooException) -> str:
     return text
 
 
+def is_denied(error: CoordinationError) -> bool:
+    """True if ZooKeeper refused a request because the node's access list does not allow it."""
+    return isinstance(error.__cause__, NoAuthError)
+
+
 def is_consequence(error: object) -> bool:
     """True for the error of a transaction's step that failed only because another step did."""
     return isinstance(error, (RolledBackError, RuntimeInconsistency))
 
 
-def exists_anywhere(kazoo: Any, path: str) -> Any:
+def exists_anywhere(kazoo: Any, path: str, watcher: Callable[[Any], None] | None = None) -> Any:
     """Asks, through a kazoo client, whether there is a node at ``path``, which starts at the root and not at the
     chroot.
 
     kazoo's own methods cannot address the parents of the chroot, and so cannot create more than one level of it.
     """
     result = kazoo.handler.async_result()
-    kazoo._call(Exists(path, None), result)
+    kazoo._call(Exists(path, watcher), result)
+    return result
+
+
+def get_anywhere(kazoo: Any, path: str, watcher: Callable[[Any], None] | None) -> Any:
+    """Asks for the node at ``path``, which starts at the root; see :func:`exists_anywhere`."""
+    result = kazoo.handler.async_result()
+    kazoo._call(GetData(path, watcher), result)
     return result
 
 
@@ -208,13 +221,15 @@ class Link:
         target: ConnectString,
         config: RegistryConfig,
         *,
+        servers: ServerList,
         identity: tuple[int, bytes] | None,
         diagnosis: Diagnosis,
         on_change: Callable[[], None],
         on_hang_up: Callable[[Endpoint], None] = lambda _: None,
         granted: float | None = None,
     ) -> None:
-        """Prepares a client that continues the session ``identity``, or makes a new one.
+        """Prepares a client that continues the session ``identity``, or makes a new one. ``servers`` are asked for
+        anew in each round of attempts.
 
         ``on_change`` is called at every change of the connection, ``on_hang_up`` when a server closes the connection
         during a handshake that names a last seen transaction. Both are called from inside kazoo: they must neither wait
@@ -224,8 +239,9 @@ class Link:
         self._slots = BoundedSemaphore(config.max_in_flight)
         self._most = config.max_in_flight
         self._admitting = False
-        self._servers = [(server.host, server.host, server.port) for server in target.servers]
-        self._handler = Handler(self._time_for_one(granted or config.session_timeout), diagnosis)
+        self._servers = servers
+        self._timeout = granted or config.session_timeout
+        self._handler = Handler(self._time_for_one(), diagnosis)
         self._client = _build_client(target, config, identity, self._handler)
         self._client._connection._expand_client_hosts = self._shuffle_servers
         self._client.add_listener(self._hear)
@@ -239,12 +255,24 @@ class Link:
 
     def _shuffle_servers(self) -> list[tuple[str, str, int]]:
         """The servers to try in a round, in random order and by name: each is looked up when its turn comes."""
-        return random.sample(self._servers, len(self._servers))
+        self._handler.connect_timeout = self._time_for_one()
+        turns = (server for group in self._servers.groups() for server in random.sample(group, len(group)))
+        return [(server.host, server.host, server.port) for server in turns]
 
-    def _time_for_one(self, session_timeout: float) -> float:
+    def _time_for_one(self) -> float:
         """Seconds for one server: a third of the session timeout for a round of all servers, so that two more rounds
         fit before the session expires."""
-        return max(_LEAST_CONNECT_TIMEOUT, session_timeout / (3 * len(self._servers)))
+        return max(_LEAST_CONNECT_TIMEOUT, self._timeout / (3 * len(self._servers.servers)))
+
+    @property
+    def server(self) -> Endpoint | None:
+        """The server that was dialled last."""
+        return self._handler.server
+
+    @property
+    def names(self) -> tuple[Endpoint, ...]:
+        """What the server that was reached last is called: as it was dialled, and its address."""
+        return tuple(name for name in (self._handler.server, self._handler.address) if name is not None)
 
     @property
     def connected(self) -> bool:
@@ -282,7 +310,7 @@ class Link:
         if state != KazooState.CONNECTED:
             self._admitting = False
         elif self.acknowledgements.timeout is not None:
-            self._handler.connect_timeout = self._time_for_one(self.acknowledgements.timeout)
+            self._timeout = self.acknowledgements.timeout
         self._on_change()
 
     def call(self, action: str, submit: Callable[[Any], Any], timeout: float) -> Any:

@@ -14,8 +14,11 @@ from typing import Generic, TypeVar
 import gevent
 from gevent.event import Event
 
+from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError, CoordinationError, RemoteProtocolError, SessionSuspended
+from zkrpc.zookeeper.ensemble import CONFIGURATION, read_configuration
 from zkrpc.zookeeper.session import Session
+from zkrpc.zookeeper.znodes import NodeReader
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +28,22 @@ _PAUSE = 1.0
 """The longest time in seconds until a failed read is repeated."""
 
 T = TypeVar("T")
+
+
+def watch_configuration(
+    session: Session, *, refresh_interval: float, rng: Callable[[], float]
+) -> NodeWatch[tuple[Endpoint, ...]]:
+    """Has a session follow its ensemble's own configuration, until the result is closed."""
+    watch = NodeWatch(
+        session,
+        CONFIGURATION,
+        read_configuration,
+        refresh_interval=refresh_interval,
+        rng=rng,
+        nodes=session.znodes.system,
+    )
+    watch.add(session.receive_configuration)
+    return watch
 
 
 class NodeWatch(Generic[T]):
@@ -37,6 +56,7 @@ class NodeWatch(Generic[T]):
             to refuse them; that is logged once for each reason in a row.
         refresh_interval: the longest time in seconds until the node is read again, even if no watch fires.
         rng: gives floats in [0, 1).
+        nodes: what to read the node through; the session's nodes by default.
         repeating: whether followers are also called when the node was read again and its value has not changed, for
             those that may have discarded it.
     """
@@ -49,11 +69,13 @@ class NodeWatch(Generic[T]):
         *,
         refresh_interval: float,
         rng: Callable[[], float],
+        nodes: NodeReader | None = None,
         repeating: bool = False,
     ) -> None:
         self.last: T | None = None
         """The last good value; None before the first."""
         self._session = session
+        self._nodes: NodeReader = session.znodes if nodes is None else nodes
         self._path = path
         self._read = read
         self._interval = refresh_interval
@@ -111,11 +133,11 @@ class NodeWatch(Generic[T]):
     def _look(self) -> bytes | None:
         """The node's value, or None, with a watch for the next change either way."""
         for _ in range(_LOOKS):
-            found = self._session.znodes.get(self._path, watch=self._wake)
+            found = self._nodes.get(self._path, watch=self._wake)
             if found is not None:
                 return found[0]
             # Reading a missing node sets no watch; only exists does.
-            if self._session.znodes.exists(self._path, watch=self._wake) is None:
+            if self._nodes.exists(self._path, watch=self._wake) is None:
                 return None
         raise CoordinationError(f"{self._path} comes and goes")
 

@@ -54,6 +54,10 @@ class Stat:
     """The transaction that last created or deleted a child."""
 
 
+NO_STAT = Stat(version=-1, owner=0, created_zxid=0, modified_zxid=0, size=0)
+"""Of a node that may not be read."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Create:
     """Create a node; the result is its path, with the sequence number if there is one."""

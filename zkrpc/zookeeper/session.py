@@ -25,8 +25,9 @@ longer has the watch. A set event means that the node is to be read again, nothi
 from __future__ import annotations
 
 import logging
+import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import gevent
@@ -34,10 +35,12 @@ from gevent.event import Event
 
 from zkrpc.belonging import Home, keep
 from zkrpc.config import RegistryConfig
+from zkrpc.endpoint import Endpoint
 from zkrpc.errors import CoordinationError, SessionSuspended
-from zkrpc.telemetry.events import RequestAnswered, SessionChanged
+from zkrpc.telemetry.events import EnsembleChanged, RequestAnswered, SessionChanged
 from zkrpc.telemetry.observer import Observer, Observers, gather
 from zkrpc.telemetry.status import SessionStatus
+from zkrpc.zookeeper.ensemble import ServerList
 from zkrpc.zookeeper.health import SessionHealth
 from zkrpc.zookeeper.link import Link
 from zkrpc.zookeeper.operations import ConnectString, SessionState
@@ -87,6 +90,8 @@ class Session:
         self._settled = Event()
         self._wake = Event()
         self._health = SessionHealth(self._target, config.session_timeout, time.monotonic, self._wake.set)
+        told = _telling_servers(self._health, self._observers, str(self._target))
+        self._servers = ServerList(self._target.servers, random.random, told)
         self._link: Link | None = None
         self.home = Home(
             "a ZooKeeper session, with what is registered and led through it,",
@@ -143,6 +148,8 @@ class Session:
             timeout=self.timeout,
             heard=None if heard_at is None else max(0.0, time.monotonic() - heard_at),
             histories=self._histories,
+            servers=tuple(map(str, self._servers.servers)),
+            server=str(self._link.server) if self._link and self._link.connected else None,
             explanation=self.explain(),
         )
 
@@ -186,6 +193,12 @@ class Session:
         """Cuts the connection, so that another server is tried; the session goes on. Does nothing without one."""
         if self._link is not None:
             self._link.drop()
+
+    def receive_configuration(self, servers: Sequence[Endpoint]) -> None:
+        """ZooKeeper's own configuration lists these servers; see :mod:`zkrpc.zookeeper.ensemble`. From now on they are
+        dialled, as far as that can be told to work."""
+        self._servers.receive_published(servers, self.timeout or self._config.session_timeout, time.monotonic())
+        self._wake.set()
 
     def watch_state(self, event: Event) -> None:
         """Sets ``event`` at every change of the state, and so of the session."""
@@ -245,6 +258,7 @@ class Session:
         self._link = Link(
             self._target,
             self._config,
+            servers=self._servers,
             identity=self._identity,
             diagnosis=self._health.diagnosis,
             on_change=self._hear,
@@ -286,9 +300,13 @@ class Session:
             self._prepare(link)
         elif (due_in := link.overdue_in()) is not None and due_in <= 0:
             link.watch_over()
-        due = self._health.next_timer(link.connected)
-        pauses = (link.overdue_in(), None if due is None else max(0.0, due - time.monotonic()))
-        return min((pause for pause in pauses if pause is not None), default=None)
+        elif self._servers.handle_timer(time.monotonic()):
+            _log.info("leaving the ZooKeeper server %s, which its ensemble no longer has", link.server)
+            link.drop()
+        dues = (self._health.next_timer(link.connected), self._servers.next_timer() if link.connected else None)
+        pauses = [max(0.0, due - time.monotonic()) for due in dues if due is not None]
+        overdue_in = link.overdue_in()
+        return min(pauses if overdue_in is None else [*pauses, overdue_in], default=None)
 
     def _rebuild(self, link: Link, pause: float = 0.0) -> None:
         link.stop(0)
@@ -311,6 +329,7 @@ class Session:
                     _log.exception("on_new_session failed")
         if link.identity == identity:
             link.admit()
+            self._servers.receive_connected(*link.names)
             self._health.receive_connected(link.acknowledgements.timeout)
             _log.info("ZooKeeper session %#x connected, timeout %s s (%s)", identity[0], self.timeout, self._target)
             self._become(SessionState.CONNECTED)
@@ -331,6 +350,18 @@ def _telling(send: Sender, observers: Observers, hosts: str) -> Sender:
             observers.tell(RequestAnswered(hosts=hosts, operation=operation, seconds=seconds, error=error))
 
     return send_and_tell
+
+
+def _telling_servers(health: SessionHealth, observers: Observers, hosts: str) -> Callable[[tuple[Endpoint, ...]], None]:
+    """Makes the function that logs which servers are dialled from now on, and tells whoever has to know."""
+
+    def tell(servers: tuple[Endpoint, ...]) -> None:
+        health.diagnosis.follow(servers)
+        names = ",".join(map(str, servers))
+        _log.info("the ZooKeeper servers are now %s", names)
+        observers.tell(EnsembleChanged(hosts=hosts, servers=names))
+
+    return tell
 
 
 def _hex(session_id: int | None) -> str:

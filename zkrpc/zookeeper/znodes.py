@@ -13,10 +13,17 @@ from typing import Any, Protocol, assert_never
 
 from gevent.event import Event
 
-from zkrpc.errors import ConfigError, NodeExists, NodeMissing
+from zkrpc.errors import ConfigError, CoordinationError, NodeExists, NodeMissing
 from zkrpc.legible import legible
-from zkrpc.zookeeper.link import create_anywhere, exists_anywhere, is_consequence, translated
-from zkrpc.zookeeper.operations import Check, ConnectString, Create, Delete, Operation, SetData, Stat
+from zkrpc.zookeeper.link import (
+    create_anywhere,
+    exists_anywhere,
+    get_anywhere,
+    is_consequence,
+    is_denied,
+    translated,
+)
+from zkrpc.zookeeper.operations import NO_STAT, Check, ConnectString, Create, Delete, Operation, SetData, Stat
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,6 +43,46 @@ class Sender(Protocol):
         """Calls ``submit`` with the kazoo client, and waits for the answer; ``action`` is for an error's text."""
 
 
+class NodeReader(Protocol):
+    """Reads nodes and watches them."""
+
+    def exists(self, path: str, watch: Event | None = None) -> Stat | None:
+        """As :meth:`Znodes.exists`."""
+
+    def get(self, path: str, watch: Event | None = None) -> tuple[bytes, Stat] | None:
+        """As :meth:`Znodes.get`."""
+
+
+class SystemNodes:
+    """The nodes of ZooKeeper itself, which are outside every chroot. It may keep them from us, which is no failure:
+    then a node has no value."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def exists(self, path: str, watch: Event | None = None) -> Stat | None:
+        """As :meth:`Znodes.exists`; ``path`` starts at the root."""
+        found = self._send(
+            f"exists {path}", lambda kazoo: exists_anywhere(kazoo, path, watcher=_watcher(watch)), timeout=None
+        )
+        return None if found is None else _stat(found)
+
+    def get(self, path: str, watch: Event | None = None) -> tuple[bytes, Stat] | None:
+        """As :meth:`Znodes.get`; ``path`` starts at the root. The value is empty, and there is no watch, if we may not
+        read it."""
+        try:
+            value, stat = self._send(
+                f"get {path}", lambda kazoo: get_anywhere(kazoo, path, watcher=_watcher(watch)), timeout=None
+            )
+        except NodeMissing:
+            return None
+        except CoordinationError as error:
+            if is_denied(error):
+                return b"", NO_STAT
+            raise
+        return bytes(value or b""), _stat(stat)
+
+
 class Znodes:
     """The znodes that a session can reach: each method is one request to ZooKeeper, or a few.
 
@@ -46,6 +93,8 @@ class Znodes:
 
     def __init__(self, send: Sender, target: ConnectString, max_payload: int) -> None:
         """All paths are below the chroot of ``target``; ``max_payload`` is in bytes."""
+        self.system = SystemNodes(send)
+        """The nodes of ZooKeeper itself."""
         self._send = send
         self._target = target
         self._max_payload = max_payload

@@ -1,0 +1,92 @@
+"""Sessions follow a real ensemble whose servers are replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from kazoo.client import KazooClient
+from kazoo.security import make_digest_acl
+
+import zkrpc
+from faults.moving import MovingEnsemble
+from tests.live.conftest import SessionOpener
+from tests.support.waiting import eventually
+from zkrpc.telemetry.events import EnsembleChanged, Event
+
+pytestmark = pytest.mark.zookeeper
+
+
+class Changes(zkrpc.Observer):
+    """Keeps what it is told of the ensemble."""
+
+    kinds = (EnsembleChanged,)
+
+    def __init__(self) -> None:
+        self.servers: list[str] = []
+
+    def receive(self, event: Event) -> None:
+        assert isinstance(event, EnsembleChanged)
+        self.servers.append(event.servers)
+
+
+@pytest.fixture(scope="module")
+def ensemble() -> Iterator[MovingEnsemble]:
+    """One for all tests, as starting it takes seconds; it is never the same afterwards."""
+    with MovingEnsemble() as moving:
+        yield moving
+
+
+def test_session_outlives_every_server_that_it_began_with(ensemble: MovingEnsemble) -> None:
+    """Three servers give way to three others; the session and its node stay, though its connect string names a chroot
+    of servers that are all gone."""
+    before, changes = ensemble.hosts.split(","), Changes()
+    config = zkrpc.RegistryConfig(session_timeout=2.0)
+    with zkrpc.Registry(f"{ensemble.hosts}/deep/root", config=config, observers=[changes]) as registry:
+        assert registry.session.wait_connected(60)
+        registry.session.ensure_path("/")
+        registry.session.create("/kept", ephemeral=True)
+        session_id = registry.session.session_id
+        for number in (1, 2, 3):
+            # In a thread, as these wait without the hub, which the session needs.
+            zkrpc.offload(ensemble.add)
+            zkrpc.offload(ensemble.remove, number)
+        after = ensemble.hosts.split(",")
+        assert not set(after) & set(before)
+        eventually(lambda: registry.status().server in after)
+        eventually(lambda: registry.session.wait_connected(1) and registry.session.exists("/kept"))
+        eventually(lambda: set(registry.status().servers[:3]) == set(after))
+        assert set(registry.status().servers[3:]) == set(before)
+        assert registry.session.session_id == session_id
+        assert changes.servers[-1] == ",".join(registry.status().servers)
+
+
+def test_server_that_is_no_member_any_more_is_left(ensemble: MovingEnsemble) -> None:
+    """Its process goes on and would serve its clients, ever further behind; they leave within a session timeout."""
+    config = zkrpc.RegistryConfig(session_timeout=2.0)
+    with zkrpc.Registry(ensemble.hosts, config=config) as registry:
+        assert registry.session.wait_connected(60)
+        server, session_id = registry.status().server, registry.session.session_id
+        zkrpc.offload(ensemble.add)
+        eventually(lambda: len(registry.status().servers) == 4)
+        zkrpc.offload(ensemble.take_out, ensemble.number_of(str(server)))
+        eventually(lambda: registry.status().server not in (server, None))
+        assert registry.session.wait_connected(60)
+        assert registry.session.session_id == session_id
+
+
+def test_configuration_that_may_not_be_read_is_no_failure(zookeeper: str, session_opener: SessionOpener) -> None:
+    """An operator may keep it from clients. So may he any node: this one stands for it."""
+    owner = KazooClient(zookeeper, auth_data=[("digest", "owner:secret")])
+    owner.start()
+    try:
+        owner.create("/kept", b"from others", acl=[make_digest_acl("owner", "secret", all=True)])
+        path = f"/{zookeeper.partition('/')[2]}/kept"
+        nodes = session_opener().znodes.system
+        found = nodes.get(path)
+        assert found is not None and found[0] == b""
+        assert nodes.exists(path) is not None
+        assert nodes.get("/zookeeper/nothing") is None
+    finally:
+        owner.stop()
+        owner.close()
