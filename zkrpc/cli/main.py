@@ -28,6 +28,7 @@ _COMMANDS = {
     "stubs": "zkrpc.cli.stubs",
     "health": "zkrpc.cli.health",
     "bench": "zkrpc.cli.bench",
+    "idl": "zkrpc.cli.idl",
 }
 
 _LONG_RUNNING = ("serve", "worker")

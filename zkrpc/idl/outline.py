@@ -145,8 +145,18 @@ class Include:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Namespace:
+    """``namespace scope name``: where generated code of one language goes; of the scope ``*``, that of all."""
+
+    scope: str
+    name: str
+    line: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
     """The syntax tree of one file."""
 
     includes: tuple[Include, ...] = ()
+    namespaces: tuple[Namespace, ...] = ()
     definitions: tuple[Definition, ...] = ()

@@ -27,6 +27,7 @@ from zkrpc.idl.outline import (
     Include,
     ListValue,
     MapValue,
+    Namespace,
     Outline,
     Reference,
     TypeName,
@@ -189,8 +190,11 @@ class _Outlines(lark.Transformer[Any, Outline]):
 
     def start(self, parts: list[Any]) -> Outline:
         """The file; headers that do not concern Python are None."""
-        includes = tuple(part for part in parts if isinstance(part, Include))
-        return Outline(includes=includes, definitions=tuple(part for part in parts if isinstance(part, Definition)))
+        return Outline(
+            includes=tuple(part for part in parts if isinstance(part, Include)),
+            namespaces=tuple(part for part in parts if isinstance(part, Namespace)),
+            definitions=tuple(part for part in parts if isinstance(part, Definition)),
+        )
 
     def nothing(self, _parts: list[Any]) -> None:
         """None for a header that does not concern Python."""
@@ -201,6 +205,12 @@ class _Outlines(lark.Transformer[Any, Outline]):
     def include(self, path: lark.Token) -> Include:
         """An included file."""
         return Include(path=_text(path), line=_line(path))
+
+    def namespace(self, parts: list[Any]) -> Namespace:
+        """Where generated code goes, which only other languages and comparisons look at."""
+        *scope, name, _annotations = parts
+        text = _text(name) if name.type == "LITERAL" else str(name)
+        return Namespace(scope=str(scope[0]) if scope else "*", name=text, line=_line(name))
 
     @_inline
     def const(self, of: TypeName, name: lark.Token, value: Value, annotations: tuple[Annotation, ...]) -> Definition:

@@ -106,11 +106,16 @@ def published_interface(session: Session, service: str) -> Interface:
 
     CoordinationError, which says what to do, if none is published; else what :func:`load_published` raises.
     """
+    return load_published(session, newest_publication(session, service))
+
+
+def newest_publication(session: Session, service: str) -> Publication:
+    """What the instance serves that was started last, or else what was published last. CoordinationError, which says
+    what to do, if there is neither."""
     publications = publications_of(session, service)
-    newest = publications.newest
-    if newest is None:
+    if publications.newest is None:
         raise CoordinationError(f"{service} has no published IDL: {_why_not(publications)}; give the file instead")
-    return load_published(session, newest)
+    return publications.newest
 
 
 def _why_not(publications: Publications) -> str:
