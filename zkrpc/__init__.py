@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from zkrpc.client.stub import options as options
     from zkrpc.client.stub import status as status
     from zkrpc.config import BreakerConfig as BreakerConfig
+    from zkrpc.config import CallerConfig as CallerConfig
     from zkrpc.config import ClientConfig as ClientConfig
     from zkrpc.config import ElectionConfig as ElectionConfig
     from zkrpc.config import MethodConfig as MethodConfig
@@ -164,6 +165,7 @@ _HOMES = {
     "Instance": "zkrpc.endpoint",
     "Snapshot": "zkrpc.endpoint",
     "BreakerConfig": "zkrpc.config",
+    "CallerConfig": "zkrpc.config",
     "ClientConfig": "zkrpc.config",
     "MethodConfig": "zkrpc.config",
     "ServiceConfig": "zkrpc.config",

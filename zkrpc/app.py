@@ -182,6 +182,7 @@ def serve(
             enrollment.publish(service.interface)
             rotation.enter(instance, launch_id)
             server.start()
+            enrollment.follow_quotas(server.limit_callers)
             enrollment.stand(instance)
         if check is not None:
             check.start()

@@ -12,6 +12,7 @@ import contextvars
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from zkrpc.caller import NOBODY, Caller
 from zkrpc.deadline import DEADLINE_BUDGET, Deadline
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import CallError
@@ -164,7 +165,18 @@ def make_call(
 class ServerCall:
     """A call that is being served, with what a handler may want to know about it."""
 
-    __slots__ = ("arguments", "entered", "epoch", "handler", "headers", "method", "peer", "received_at", "revoked")
+    __slots__ = (
+        "arguments",
+        "caller",
+        "entered",
+        "epoch",
+        "handler",
+        "headers",
+        "method",
+        "peer",
+        "received_at",
+        "revoked",
+    )
 
     def __init__(
         self,
@@ -174,6 +186,7 @@ class ServerCall:
         headers: Mapping[str, str],
         peer: str,
         received_at: float,
+        caller: Caller = NOBODY,
     ) -> None:
         self.method = method
         self.handler = handler
@@ -184,6 +197,8 @@ class ServerCall:
         """Metadata that the caller sent, empty for plain Thrift callers."""
         self.peer = peer
         """The caller's ``host:port``."""
+        self.caller = caller
+        """What the calling program says that it is, as the server counts it: a name and a version. No proof of it."""
         self.received_at = received_at
         """Monotonic time at which the request's last byte was read."""
         self.entered = False
@@ -215,6 +230,7 @@ def make_server_call(
     headers: Mapping[str, str],
     peer: str,
     received_at: float,
+    caller: Caller = NOBODY,
 ) -> ServerCall:
     """Makes a ServerCall in half the time that calling the class takes; see ``make_call``."""
     call = _new_server_call(ServerCall)
@@ -223,6 +239,7 @@ def make_server_call(
     call.arguments = arguments
     call.headers = headers
     call.peer = peer
+    call.caller = caller
     call.received_at = received_at
     call.entered = False
     call.epoch = call.revoked = None

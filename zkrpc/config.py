@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from zkrpc.caller import NAME_RULE, OTHER_CALLERS, VERSION_RULE, is_name, is_version
 from zkrpc.errors import ConfigError
 
 DEFAULT_TIMEOUT = 5.0
@@ -33,6 +34,9 @@ LARGEST_SUBSET = 1_000_000
 """The largest subset that a config may set: more instances than any service has."""
 LARGEST_RESERVE = 1_000_000.0
 """The largest reserve that a config may set: more attempts a second than any client makes calls."""
+
+LEAST_RATE, LARGEST_RATE = 0.001, 1_000_000_000.0
+"""Calls a second that a config may allow a caller: from one in a quarter of an hour to more than a service serves."""
 
 HEDGE_OFF = "off"
 """The value of ``hedge`` that turns off a hedge which a source of lower precedence sets."""
@@ -77,6 +81,16 @@ def _is_whole(value: object, highest: int) -> bool:
 def is_timeout(value: object) -> bool:
     """Whether a config or a call may have this value as its timeout in seconds."""
     return _is_number(value, 0.0, LONGEST_TIMEOUT) and value != 0
+
+
+def is_rate(value: object) -> bool:
+    """Whether a config may allow a caller this many calls a second."""
+    return _is_number(value, LEAST_RATE, LARGEST_RATE)
+
+
+def is_quota_name(name: object) -> bool:
+    """Whether a config may speak of callers by this name."""
+    return is_name(name) or name == OTHER_CALLERS
 
 
 def _is_hedge(value: object) -> bool:
@@ -242,7 +256,21 @@ class MethodConfig:
         _accept(self, "idempotent", isinstance(self.idempotent, bool), "True or False")
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CallerConfig:
+    """What one caller of a service may do; None for no bound."""
+
+    max_rate: float | None = None
+    """Calls a second that the caller may make of all instances together. Each instance that lives allows its part, and
+    answers Overloaded beyond that."""
+
+    def __post_init__(self) -> None:
+        """Checks every field."""
+        _accept(self, "max_rate", is_rate(self.max_rate), f"calls a second from {LEAST_RATE:g} to {LARGEST_RATE:g}")
+
+
 _NO_METHODS: Mapping[str, MethodConfig] = MappingProxyType({})
+_NO_CALLERS: Mapping[str, CallerConfig] = MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,11 +294,20 @@ class ServiceConfig(MethodConfig):
     too."""
     methods: Mapping[str, MethodConfig] = dataclasses.field(default_factory=lambda: _NO_METHODS, hash=False)
     """Settings for single methods, by the name in the IDL."""
+    callers: Mapping[str, CallerConfig] = dataclasses.field(default_factory=lambda: _NO_CALLERS, hash=False)
+    """What single callers may do, by the names that they say; ``unnamed`` for all that say none, ``_OTHER`` for all
+    that say one that is not here. Servers keep them to it, not clients."""
 
     def __post_init__(self) -> None:
         """Checks every field, and that consistent hashing has a key."""
         MethodConfig.__post_init__(self)
         _check_picking(self)
+        for name, caller in self.callers.items():
+            if not is_quota_name(name) or type(caller) is not CallerConfig:
+                raise ConfigError(
+                    f"ServiceConfig.callers must be CallerConfigs by the names of callers, got {name!r}: {caller!r}"
+                )
+        object.__setattr__(self, "callers", MappingProxyType(dict(self.callers)))
         for name, method in self.methods.items():
             if not isinstance(name, str) or type(method) is not MethodConfig:
                 raise ConfigError(
@@ -351,6 +388,11 @@ class ClientConfig:
     client_id: str = ""
     """Decides which instances are in this client's subset; with an id of its own that stays the same when it restarts,
     a client uses the same instances again. Empty: another one for each client."""
+    name: str = ""
+    """What this client goes by at servers, which count its calls by it, and share them out by it if their operators say
+    so. Empty: the service that its process serves, or else the program's name; :mod:`zkrpc.caller` has the rule."""
+    version: str = ""
+    """Its version, which servers show to operators. Empty: the program's, if it goes by the program's name."""
     zone: str = ""
     """Where this client runs; instances there are preferred as long as there are enough of them."""
     warm_up: float = 30.0
@@ -387,6 +429,8 @@ class ClientConfig:
         for name, kind in (("wire", WireLimits), ("breaker", BreakerConfig), ("client_id", str), ("zone", str)):
             if not isinstance(getattr(self, name), kind):
                 raise ConfigError(f"ClientConfig.{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
+        _accept(self, "name", self.name == "" or is_name(self.name), NAME_RULE)
+        _accept(self, "version", is_version(self.version), VERSION_RULE)
         _accept(self, "plain_connections", _is_whole(self.plain_connections, 10_000), "a whole number from 1 to 10000")
         _accept(self, "collapse_floor", _is_number(self.collapse_floor, 0.0, 1.0), "a share from 0 to 1")
         if self.keepalive_patience > self.keepalive_timeout:

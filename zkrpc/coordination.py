@@ -21,8 +21,10 @@ from zkrpc.endpoint import Instance
 from zkrpc.errors import ConfigError
 from zkrpc.forking import leave_behind
 from zkrpc.idl import Interface
+from zkrpc.registry.config_watch import ConfigWatch
 from zkrpc.registry.publication import Publication
 from zkrpc.registry.publisher import Publisher
+from zkrpc.registry.quotas import Apply, QuotaWatch
 from zkrpc.registry.registrar import Registrar
 from zkrpc.registry.resolver import ZooKeeperResolver
 from zkrpc.registry.schema import Paths
@@ -183,6 +185,8 @@ class Enrollment:
         self.registrar: Registrar | None = None
         self.publisher: Publisher | None = None
         self._owned: Registry | None = None
+        self._config_watch: ConfigWatch | None = None
+        self._quotas: QuotaWatch | None = None
 
     def __repr__(self) -> str:
         """The service's name and the registration's state."""
@@ -227,6 +231,16 @@ class Enrollment:
         )
         self.publisher.start()
 
+    def follow_quotas(self, apply: Apply) -> None:
+        """Has ``apply`` called with this instance's part of what each caller of the service may do, whenever that
+        changes."""
+        registry = self.registry
+        assert registry is not None
+        self._config_watch = ConfigWatch(registry.session, self.service, registry.config, rng=random.random)
+        self._quotas = QuotaWatch(
+            self._config_watch.follow, lambda callback: registry.resolver(self.service).subscribe(callback), apply
+        )
+
     def stand(self, instance: Instance) -> None:
         """Stands for election in each of the service's groups once it is registered, if it has primary-only methods."""
         assert self.registry is not None and self.registrar is not None
@@ -254,6 +268,9 @@ class Enrollment:
             return
         if self.publisher is not None:
             self.publisher.close()
+        if self._quotas is not None and self._config_watch is not None:
+            self._quotas.close()
+            self._config_watch.close()
         if self.elections.campaigns:
             self.registry.see_off(self.elections)
         if self.registrar is not None:

@@ -1,14 +1,15 @@
-"""The budget of second attempts: a share of the calls, a reserve, and nothing saved up."""
+"""The budget of second attempts: a share of the calls, a reserve, and nothing saved up; and so many calls a second."""
 
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zkrpc.policies.budget import RetryBudget
+from zkrpc.policies.budget import RetryBudget, TokenBucket
 
 
 def withdraw_all(budget: RetryBudget, now: float) -> int:
@@ -160,3 +161,48 @@ def test_budget_makes_no_tokens_out_of_changes(steps: list[tuple[float, float, i
         ratio, reserve = new_ratio, new_reserve
         budget.change(ratio=ratio, reserve=reserve, now=now)
         assert budget.balance(now) > -1e-6
+
+
+# -- so many calls a second
+
+
+def test_bucket_allows_a_second_at_once_and_then_its_rate() -> None:
+    """Who comes too early is told when there will be a token, and there is one then."""
+    bucket = TokenBucket(10.0, 100.0)
+    assert [bucket.take(100.0) for _ in range(10)] == [0.0] * 10
+    assert bucket.take(100.0) == pytest.approx(0.1)
+    assert bucket.take(100.05) == pytest.approx(0.05)
+    assert bucket.take(100.101) == 0.0 and bucket.take(100.101) > 0
+    assert "10/s" in repr(bucket)
+
+
+def test_rate_below_one_allows_a_call_now_and_then() -> None:
+    """One at once, and then one in so many seconds."""
+    bucket = TokenBucket(0.1, 0.0)
+    assert bucket.take(0.0) == 0.0
+    assert bucket.take(5.0) == pytest.approx(5.0)
+    assert bucket.take(10.1) == 0.0
+
+
+def test_new_rate_holds_at_once() -> None:
+    """What was saved up is cut to its measure; a higher one gives nothing before its time."""
+    bucket = TokenBucket(100.0, 0.0)
+    bucket.change(2.0, 0.0)
+    assert [bucket.take(0.0) for _ in range(3)] == [0.0, 0.0, pytest.approx(0.5)]
+    bucket.change(1000.0, 0.0)
+    assert bucket.take(0.0) == pytest.approx(0.001)
+
+
+def test_no_pattern_of_calls_gets_more_than_the_rate() -> None:
+    """Over any span: a second's worth, and the rate."""
+    dice = random.Random(7)
+    for rate in (0.3, 5.0, 250.0):
+        bucket, now, taken = TokenBucket(rate, 0.0), 0.0, 0
+        for _ in range(5000):
+            now += dice.choice((0.0, dice.expovariate(rate * 3)))
+            taken += bucket.take(now) == 0.0
+        assert rate * now * 0.5 <= taken <= rate * now + max(1.0, rate)
+    bucket, granted = TokenBucket(5.0, 0.0), 0
+    for tick in range(10_001):
+        granted += bucket.take(tick / 1000) == 0.0
+    assert 54 <= granted <= 56

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zkrpc.config import BALANCING, MethodConfig, ServiceConfig
+from zkrpc.config import BALANCING, CallerConfig, MethodConfig, ServiceConfig
 from zkrpc.errors import ConfigError
 from zkrpc.registry.service_config import dump_service_config, flatten, parse_service_config
 
@@ -25,6 +25,7 @@ FULL = ServiceConfig(
     retry_ratio=0.25,
     retry_reserve=10,
     methods={"get": MethodConfig(timeout=0.2, idempotent=True, hedge=0.02, max_attempts=5), "put": MethodConfig()},
+    callers={"app.jobs": CallerConfig(max_rate=100.0), "_OTHER": CallerConfig(max_rate=0.5), "idle": CallerConfig()},
 )
 WRITTEN = """{
   "timeout_ms": 500,
@@ -46,6 +47,15 @@ WRITTEN = """{
       "max_attempts": 5
     },
     "put": {}
+  },
+  "callers": {
+    "app.jobs": {
+      "max_rate": 100
+    },
+    "_OTHER": {
+      "max_rate": 0.5
+    },
+    "idle": {}
   }
 }
 """
@@ -73,6 +83,12 @@ def test_hedge_may_be_switched_off() -> None:
     [
         ({"timeout": 1}, "unknown key 'timeout'; there are timeout_ms, idempotent"),
         ({"methods": {"get": {"balancing": "p2c"}}}, "unknown key 'methods.get.balancing'; there are timeout_ms"),
+        ({"callers": {"b": {"rate": 1}}}, "unknown key 'callers.b.rate'; there are max_rate"),
+        ({"callers": {"b": {"max_rate": 0}}}, "callers.b.max_rate must be a number of calls a second from 0.001 to"),
+        ({"callers": {"b": {"max_rate": True}}}, "callers.b.max_rate must be"),
+        ({"callers": {"b\n": {"max_rate": 1}}}, r"callers has no place for 'b\\n': a caller's name has 1 to 64"),
+        ({"callers": ["b"]}, "callers must be an object of callers by their names"),
+        ({"callers": {"b": 5}}, "callers.b must be an object of max_rate, got 5"),
         ({"retry": {"budget": 1}}, "unknown key 'retry.budget'; there are ratio, reserve_per_s"),
         ({"a\n": 1}, r"unknown key 'a\\n'"),
         ({"timeout_ms": 0}, "timeout_ms must be a whole number of milliseconds from 1 to 86400000, got 0"),
@@ -175,6 +191,11 @@ configs = st.builds(
     retry_ratio=st.none() | st.floats(0, 1),
     retry_reserve=st.none() | st.floats(0, 1_000_000),
     methods=st.dictionaries(names, st.builds(MethodConfig, **method_fields), max_size=3),
+    callers=st.dictionaries(
+        st.from_regex(r"[a-z0-9][a-z./-]{0,8}", fullmatch=True),
+        st.builds(CallerConfig, max_rate=st.none() | st.floats(0.001, 1e9)),
+        max_size=3,
+    ),
 )
 
 

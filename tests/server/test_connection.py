@@ -19,9 +19,10 @@ from tests.support.echo import EchoHandler, idl
 from tests.support.waiting import eventually
 from tests.support.wire_frames import framed, message
 from tests.support.wire_peer import Peer
+from zkrpc.caller import Caller
 from zkrpc.config import ServerConfig, WireLimits
 from zkrpc.endpoint import Endpoint
-from zkrpc.server.connection import ConnectionHost, ServerConnection
+from zkrpc.server.connection import ServerConnection
 from zkrpc.server.dispatch import Dispatcher, uninterruptible
 from zkrpc.server.intake import Intake
 from zkrpc.server.server import Server
@@ -776,9 +777,57 @@ def test_peer_that_comes_during_a_drain_is_told_at_once(start: Any) -> None:
     eventually(lambda: peer.protocol.draining or peer.read(0) and False)
 
 
-def test_server_has_what_its_connections_need() -> None:
-    """Every attribute and method that the protocol names."""
-    server = Server(idl.Echo, EchoHandler())
-    names = {*ConnectionHost.__annotations__, *(name for name in vars(ConnectionHost) if not name.startswith("_"))}
-    assert {"config", "admission", "forget"} <= names
-    assert [name for name in names if not hasattr(server, name)] == []
+# -- who calls
+
+
+def test_connection_counts_the_calls_of_whoever_its_peer_says_it_is(start: Any) -> None:
+    """Said in a hello, or with the first call; a plain peer has no way to say it. Handlers see it, too."""
+    running = start()
+    billing = Caller("billing", "1.2")
+    dialects = (
+        {"caller": billing},
+        {"caller": billing, "zkrpc": False},
+        {"caller": billing, "zkrpc": False, "dialect": Dialect.HEADER_COMPACT},
+        {"caller": billing, "dialect": Dialect.FRAMED_BINARY},
+        {},
+    )
+    for options in dialects:
+        peer = running.peer(**options)
+        assert peer.call(METHODS["echo"], "a") == peer.call(METHODS["echo"], "a") == "a"
+    with pytest.raises(idl.Oops):
+        peer.call(METHODS["fail"], "declared")
+    assert "internal error" in peer.call(METHODS["fail"], "undeclared")[1]
+    named, unnamed = running.server.status().callers
+    assert (named.name, named.version, named.calls, named.errors, named.connections) == ("billing", "1.2", 6, 0, 3)
+    assert (unnamed.name, unnamed.calls, unnamed.errors, unnamed.connections) == ("unnamed:loopback", 6, 1, 2)
+    assert [(one.method, one.calls, one.errors) for one in unnamed.methods] == [("echo", 4, 0), ("fail", 2, 1)]
+    assert [call.caller for call in running.handler.seen[::2]] == [billing] * 3 + [Caller("unnamed:loopback")] * 2
+    assert abs(time.time() - (named.called_at or 0)) < 60
+    for peer in running.peers:
+        peer.close()
+    eventually(lambda: [one.connections for one in running.server.status().callers] == [0, 0])
+
+
+def test_calls_that_are_not_run_are_counted_too(start: Any) -> None:
+    """Also as errors, as their caller was refused; one that is given up counts as a call."""
+    running = start(max_concurrent=1, max_queue=0)
+    peer = running.peer(caller=Caller("billing"))
+    peer.send(METHODS["slow"], "x", 0, token=1)
+    eventually(lambda: running.handler.inside == ["x"])
+    peer.send(METHODS["slow"], "y", 0, token=2)
+    peer.read()
+    (billing,) = running.server.status().callers
+    assert (billing.calls, billing.errors) == (2, 1)
+
+
+def test_peers_that_make_up_names_are_bounded(start: Any) -> None:
+    """A name for each connection, another for each version, and names that would repaint a terminal."""
+    running = start()
+    for number in range(300):
+        peer = running.peer(caller=Caller(f"x{number}", f"{number}"))
+        peer.call(METHODS["echo"], "a")
+        peer.close()
+    running.peer(caller=Caller("\x1b[2J")).call(METHODS["echo"], "a")
+    callers = running.server.status().callers
+    assert len(callers) == 257 and sum(one.calls for one in callers) == 301
+    assert (callers[0].name, callers[0].calls) == ("_OTHER", 45)

@@ -16,6 +16,7 @@ from tests.support.listening import Listener
 from tests.support.requests import binary, call_of, oneway_of
 from tests.support.waiting import eventually
 from zkrpc.call import ServerCall
+from zkrpc.caller import Caller
 from zkrpc.config import ServerConfig
 from zkrpc.errors import Draining, Executed, NotPrimary
 from zkrpc.server.dispatch import refuse, uninterruptible
@@ -35,6 +36,8 @@ from zkrpc.telemetry.events import (
 )
 from zkrpc.telemetry.observer import Observers
 from zkrpc.wire.status import OVERLOADED
+
+BILLING = Caller("billing", "1.2")
 
 
 class Bench:
@@ -63,12 +66,19 @@ class Bench:
 
 
 def test_observer_hears_of_a_request_when_how_long_and_whose() -> None:
-    """The time in the queue, the handler's, the peer, and the IDL's names."""
+    """The time in the queue, the handler's, the peer, what that goes by, and the IDL's names."""
     bench = Bench()
-    bench.dispatcher.dispatch(call_of("echo", binary(ECHO, "x"), received_at=9.75), PEER, 10.0)
-    bench.dispatcher.dispatch(call_of("Echo:echo", binary(ECHO, "x"), received_at=9.75), PEER, 10.0)
+    bench.dispatcher.dispatch(call_of("echo", binary(ECHO, "x"), received_at=9.75), PEER, 10.0, BILLING)
+    bench.dispatcher.dispatch(call_of("Echo:echo", binary(ECHO, "x"), received_at=9.75), PEER, 10.0, BILLING)
     finished = RequestFinished(
-        service="echoes", interface="Echo", method="echo", peer=PEER, queued=0.25, seconds=0.5, executed="yes"
+        service="echoes",
+        interface="Echo",
+        method="echo",
+        peer=PEER,
+        caller="billing",
+        queued=0.25,
+        seconds=0.5,
+        executed="yes",
     )
     assert bench.listener.events == [finished, finished]
 
@@ -182,11 +192,12 @@ def test_observer_hears_of_a_request_that_was_refused() -> None:
     there is not is not repeated."""
     bench = Bench()
     request = call_of("echo", received_at=10.25)
-    bench.observer.refused(request, PEER, refuse(request, "full", OVERLOADED))
-    bench.observer.refused(oneway_of("x" * 100, received_at=10.5), PEER, None)
+    bench.observer.refused(request, PEER, BILLING, refuse(request, "full", OVERLOADED))
+    bench.observer.refused(oneway_of("x" * 100, received_at=10.5), PEER, BILLING, None)
+    about = {"service": "echoes", "interface": "Echo", "peer": PEER, "caller": "billing"}
     assert bench.listener.events == [
-        RequestRefused(service="echoes", interface="Echo", method="echo", peer=PEER, queued=0.25, error="Overloaded"),
-        RequestRefused(service="echoes", interface="Echo", method=OTHER, peer=PEER, queued=0.0, error=""),
+        RequestRefused(method="echo", queued=0.25, error="Overloaded", **about),
+        RequestRefused(method=OTHER, queued=0.0, error="", **about),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import gevent
 from gevent import socket
 
+from zkrpc.caller import NOBODY, Caller
 from zkrpc.codec import decode_failure
 from zkrpc.config import WireLimits
 from zkrpc.endpoint import Endpoint
@@ -19,9 +20,15 @@ class Peer:
     """One connection; ``zkrpc`` says whether it introduces itself."""
 
     def __init__(
-        self, endpoint: Endpoint, *, dialect: Dialect = Dialect.HEADER_BINARY, zkrpc: bool = True, limits: Any = None
+        self,
+        endpoint: Endpoint,
+        *,
+        dialect: Dialect = Dialect.HEADER_BINARY,
+        zkrpc: bool = True,
+        limits: Any = None,
+        caller: Caller = NOBODY,
     ) -> None:
-        self.protocol = ClientProtocol(dialect, limits or WireLimits(), time.monotonic(), zkrpc=zkrpc)
+        self.protocol = ClientProtocol(dialect, limits or WireLimits(), time.monotonic(), zkrpc=zkrpc, caller=caller)
         self.socket = socket.create_connection((endpoint.host, endpoint.port), timeout=5)
         self.replies: dict[Any, Reply] = {}
 

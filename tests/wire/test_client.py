@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.wire_frames import BODY, cut, framed, message, split_frames, theader
+from zkrpc.caller import Caller
 from zkrpc.codec import decode_failure
 from zkrpc.config import WireLimits
 from zkrpc.errors import Executed, LocalProtocolError, TooLarge
@@ -379,6 +380,31 @@ def test_client_introduces_itself_to_zkrpc_servers_only() -> None:
     assert opened(zkrpc=True).data_to_send() == hello_frame(LIMITS)
     assert opened().data_to_send() == b""
     assert opened(Dialect.FRAMED_BINARY, zkrpc=True).data_to_send() == b""
+
+
+@pytest.mark.parametrize("dialect", [Dialect.HEADER_BINARY, Dialect.HEADER_COMPACT])
+def test_client_tells_a_server_once_who_calls(dialect: Dialect) -> None:
+    """In its hello, or with the first call to a server that would not understand one; never twice, and not with a call
+    that was too large to be sent."""
+    caller, headers = Caller("billing", "1.2"), {"zkrpc-caller": "billing", "zkrpc-caller-version": "1.2"}
+    assert ClientProtocol(Dialect.HEADER_BINARY, LIMITS, 0.0, zkrpc=True, caller=caller).data_to_send() == hello_frame(
+        LIMITS, caller
+    )
+    client = ClientProtocol(dialect, WireLimits(max_frame=1000), 0.0, zkrpc=False, caller=caller)
+    with pytest.raises(TooLarge):
+        client.send_call(b"echo", bytes(1000), None, deadline_at=5.0, now=0.0)
+    call(client, headers={"k": "v"})
+    call(client)
+    told = [dict(sent[4]) for sent in sent_by(client)]
+    assert told == [{"k": "v", **headers, "Deadline-Budget": "5000"}, {"Deadline-Budget": "5000"}]
+    assert client.receive_data(reply(1, dialect) + reply(2, dialect), 0.0)
+
+
+def test_plain_dialect_has_no_place_for_a_name() -> None:
+    """And is sent none."""
+    client = ClientProtocol(Dialect.FRAMED_BINARY, LIMITS, 0.0, zkrpc=False, caller=Caller("billing"))
+    call(client)
+    assert b"billing" not in client.data_to_send()
 
 
 def test_client_sends_a_server_nothing_large_before_it_has_introduced_itself() -> None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import pytest
 
+from zkrpc.caller import NOBODY, Caller
 from zkrpc.config import WireLimits
 from zkrpc.errors import TooLarge
 from zkrpc.wire.envelope import MessageKind, read_envelope
-from zkrpc.wire.hello import UNHEARD_FRAME, Introduction, NotIntroduced, hello_frame, narrowed
+from zkrpc.wire.hello import UNHEARD_FRAME, Introduction, NotIntroduced, caller_of, hello_frame, narrowed
 from zkrpc.wire.message import open_frame
 
 LIMITS = WireLimits()
@@ -29,6 +30,13 @@ def test_hello_is_a_oneway_control_message_with_the_limits() -> None:
         "zkrpc-max-header": "8192",
         "zkrpc-max-header-entries": "64",
     }
+
+
+def test_hello_of_a_client_says_who_it_is() -> None:
+    """A name, and a version if it has one; at their longest they fit into what every peer takes."""
+    for caller in (Caller("billing", "1.2"), Caller("billing"), Caller("x" * 64, "1" * 32), NOBODY):
+        frame = hello_frame(WireLimits(max_frame=2**29, max_header=10**9, max_header_entries=10**9), caller)
+        assert caller_of(open_frame(frame[4:], WireLimits(max_header=256, max_header_entries=8)).headers) == caller
 
 
 def test_peer_is_sent_what_both_sides_take() -> None:

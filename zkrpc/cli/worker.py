@@ -18,6 +18,7 @@ import gevent
 from zkrpc.app import App
 from zkrpc.app import serve as serve_here
 from zkrpc.belonging import in_child
+from zkrpc.caller import go_by
 from zkrpc.cli.logs import revive_loggers
 from zkrpc.cli.options import with_limits
 from zkrpc.cli.serve import shared_options
@@ -74,6 +75,7 @@ def worker(
         revive_loggers()
         if tracing is not None:
             tracing.name_service(service.name)
+        go_by(service.name, service.version)
         service.config = with_limits(service.config, limits)
         override_config(service, linger=linger, drain_timeout=drain_timeout)
         doing = f"starting {service.name}"

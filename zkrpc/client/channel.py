@@ -13,6 +13,7 @@ from gevent import get_hub
 from gevent.event import Event
 
 from zkrpc.call import Call
+from zkrpc.caller import Caller, this_program
 from zkrpc.client.connection import Connection
 from zkrpc.client.connectivity import ConnectivityState, Report, Standing
 from zkrpc.client.explanation import InstanceView, view_of_member
@@ -96,6 +97,14 @@ class Channel:
     def __repr__(self) -> str:
         """The balancer, and whether the channel is closed."""
         return f"<Channel {self._balancer!r}{' closed' if self.closed else ''}>"
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls, as servers are told: asked for with each connection, as a program that imports the service it is
+        to serve learns only then what it goes by."""
+        name, version = self.config.name, self.config.version
+        program = this_program()
+        return Caller(name or program.name, version or ("" if name and name != program.name else program.version))
 
     def receive_policy(self, policy: ResolvedClient) -> None:
         """Takes in the values that are in effect now: how members are picked, and the retry budget."""

@@ -31,6 +31,7 @@ from typing import Any
 from gevent import get_hub, getcurrent
 from gevent.event import Event
 
+from zkrpc.caller import NOBODY, Caller
 from zkrpc.client.pulse import ConnectionOwner, make_pulse
 from zkrpc.client.waiting import Alarm, Waiter, executed_if, fail_soon, fail_waiters
 from zkrpc.config import WireLimits
@@ -138,10 +139,13 @@ class Connection:
         *,
         zkrpc: bool,
         clock: Callable[[], float] = time.monotonic,
+        caller: Caller = NOBODY,
     ) -> Connection:
         """Connects. Raises OSError; after ``connect_timeout`` seconds its subclass TimeoutError."""
         sock = open_socket(endpoint, connect_timeout)
-        protocol = ClientProtocol(dialect, limits, clock(), zkrpc=zkrpc, traces=find_tracer() is not None)
+        protocol = ClientProtocol(
+            dialect, limits, clock(), zkrpc=zkrpc, traces=find_tracer() is not None, caller=caller
+        )
         return cls(sock, endpoint, protocol, owner, clock)
 
     def __repr__(self) -> str:

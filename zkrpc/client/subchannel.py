@@ -23,6 +23,7 @@ from typing import Any, Protocol, assert_never
 import gevent
 from gevent.lock import BoundedSemaphore
 
+from zkrpc.caller import Caller
 from zkrpc.client.connection import Connection
 from zkrpc.client.connectivity import CancelDial, Close, ConnectivityMachine, ConnectivityState, Dial, Effect, Report
 from zkrpc.client.member_observing import MemberObserver
@@ -49,6 +50,7 @@ class Dialler(Protocol):
         *,
         zkrpc: bool,
         clock: Callable[[], float],
+        caller: Caller,
     ) -> Connection:
         """The connection; raises OSError."""
 
@@ -67,6 +69,10 @@ class SubchannelHost(Protocol):
     """Emits the events of connections; None without observers."""
     connections: set[Connection]
     """All open connections, including those of retired subchannels and those that drain."""
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls, as servers are told."""
 
     def receive_report(self, subchannel: Subchannel, report: Report, /) -> None:
         """The state or the standing of a subchannel has changed."""
@@ -221,7 +227,14 @@ class Subchannel:
         host = self._host
         try:
             connection = host.dial(
-                self.endpoint, self.dialect, host.config.wire, timeout, self, zkrpc=self.zkrpc, clock=host.clock
+                self.endpoint,
+                self.dialect,
+                host.config.wire,
+                timeout,
+                self,
+                zkrpc=self.zkrpc,
+                clock=host.clock,
+                caller=host.caller,
             )
         except (OSError, RpcError):
             raise

@@ -8,6 +8,7 @@ module        question                                                       kep
 ``retry``     is this call sent again?                                       call
 ``backoff``   after which pause?                                             call
 ``budget``    is one more attempt affordable, all calls taken together?      client
+``budget``    may this caller make one more call in this second?             caller
 ``hedge``     after which time is a second copy worth sending?               method
 ``breaker``   is this endpoint worth a call at all?                          endpoint
 ``limit``     how many calls should run at once?                             server

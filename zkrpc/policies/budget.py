@@ -1,4 +1,5 @@
-"""The retry budget: how many calls may be sent more than once, as a share of the calls and a few per second.
+"""The retry budget: how many calls may be sent more than once, as a share of the calls and a few per second. And how
+many calls a second somebody may make.
 
 Retries and hedges help while few of them are needed. When a service is overloaded every one of them makes it worse, and
 four attempts for each call are four times the load: the storm that keeps a service down after its cause is gone. A
@@ -19,6 +20,10 @@ with ``ratio * calls + reserve`` tokens and leaks ``1 / window`` of what it hold
 
 ``reserve`` is for clients so quiet that a share of their calls is less than one. With a reserve of 0, a client of fewer
 than ``1 / (ratio * window)`` calls per second can never send anything again.
+
+A :class:`TokenBucket` is the plainer kind, for a server: so many calls a second that a caller may make, and as many at
+once as in a second, but at least one. A call that finds no token is refused and takes nothing, so that a caller that is
+refused often is no worse off than one that waits.
 """
 
 from __future__ import annotations
@@ -86,3 +91,41 @@ class RetryBudget:
             return False
         self._tokens.add(-1.0, now)
         return True
+
+
+class TokenBucket:
+    """``rate`` tokens a second, more than 0; full at ``now``, monotonic seconds."""
+
+    __slots__ = ("_at", "_tokens", "rate")
+
+    def __init__(self, rate: float, now: float) -> None:
+        self.rate = rate
+        self._tokens = self.capacity
+        self._at = now
+
+    def __repr__(self) -> str:
+        """The rate."""
+        return f"<TokenBucket {self.rate:g}/s>"
+
+    @property
+    def capacity(self) -> float:
+        """The most tokens that it holds."""
+        return max(1.0, self.rate)
+
+    def take(self, now: float) -> float:
+        """Takes a token; or takes none, and returns the seconds until there will be one."""
+        self._fill(now)
+        if self._tokens < 1.0:
+            return (1.0 - self._tokens) / self.rate
+        self._tokens -= 1.0
+        return 0.0
+
+    def change(self, rate: float, now: float) -> None:
+        """Another rate from now on. What has been saved up stays, as far as there is room for it."""
+        self._fill(now)
+        self.rate = rate
+        self._tokens = min(self._tokens, self.capacity)
+
+    def _fill(self, now: float) -> None:
+        self._tokens = min(self.capacity, self._tokens + max(0.0, now - self._at) * self.rate)
+        self._at = now

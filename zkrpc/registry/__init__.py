@@ -40,6 +40,7 @@ the same manner, and ``service_config`` parses it. Both use a :class:`~zkrpc.zoo
 ``primaries``, ``config_watch``, ``service_config``  following single nodes: a group's primary, and the service config
 ``publication``, ``publisher``, ``published``        the texts of IDLs: the state machine, the greenlet, and reading
                                                      them
+``quotas``                                           what a service's callers may do, as the part of one instance
 ``removal``                                          deleting the nodes that a retired service has left
 ===================================================  ===================================================================
 """

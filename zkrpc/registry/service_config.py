@@ -6,7 +6,8 @@
       "timeout_ms": 500, "idempotent": false, "hedge_ms": "p95", "max_attempts": 3,
       "balancing": "consistent_hash", "hash_key": "id", "subset_size": 20,
       "retry": {"ratio": 0.2, "reserve_per_s": 10},
-      "methods": {"get": {"timeout_ms": 200, "idempotent": true, "hedge_ms": 20}}
+      "methods": {"get": {"timeout_ms": 200, "idempotent": true, "hedge_ms": 20}},
+      "callers": {"billing": {"max_rate": 100}}
     }
 
 Every key may be left out. Unlike in a record, an unknown key is refused: it is a typing error, and a config that is
@@ -20,15 +21,21 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
+from zkrpc.caller import NAME_RULE
 from zkrpc.config import (
     BALANCING,
     HEDGE_OFF,
+    LARGEST_RATE,
     LARGEST_RESERVE,
     LARGEST_SUBSET,
+    LEAST_RATE,
     LONGEST_TIMEOUT,
     MOST_ATTEMPTS,
+    CallerConfig,
     MethodConfig,
     ServiceConfig,
+    is_quota_name,
+    is_rate,
     percentile,
 )
 from zkrpc.errors import ConfigError, RemoteProtocolError
@@ -183,6 +190,25 @@ def _written_methods(methods: Mapping[str, MethodConfig]) -> dict[str, Any]:
     return {name: _document(method, _METHOD) for name, method in methods.items()}
 
 
+def _rate(path: str, value: Any) -> float:
+    if type(value) not in (int, float) or not is_rate(value):
+        _refuse(path, f"a number of calls a second from {LEAST_RATE:g} to {LARGEST_RATE:g}", value)
+    return float(value)
+
+
+def _callers(path: str, value: Any) -> dict[str, CallerConfig]:
+    if not isinstance(value, dict):
+        _refuse(path, "an object of callers by their names", value)
+    for name in value:
+        if not is_quota_name(name):
+            raise ConfigError(f"{path} has no place for {name!r:.80}: a caller's name has {NAME_RULE}")
+    return {name: CallerConfig(**_read(said, _CALLER, _at(path, name))) for name, said in value.items()}
+
+
+def _written_callers(callers: Mapping[str, CallerConfig]) -> dict[str, Any]:
+    return {name: _document(caller, _CALLER) for name, caller in callers.items()}
+
+
 # Documents: a key has a value, or a nested document whose keys set fields of the same object
 
 _Keys = Mapping[str, "_Key | _Keys"]
@@ -193,6 +219,7 @@ _METHOD: _Keys = {
     "hedge_ms": _Key("hedge", _hedge, _written_hedge),
     "max_attempts": _Key("max_attempts", _whole(MOST_ATTEMPTS), _same),
 }
+_CALLER: _Keys = {"max_rate": _Key("max_rate", _rate, _short)}
 _SERVICE: _Keys = {
     **_METHOD,
     "balancing": _Key("balancing", _balancing, _same),
@@ -203,6 +230,7 @@ _SERVICE: _Keys = {
         "reserve_per_s": _Key("retry_reserve", _number(LARGEST_RESERVE), _short),
     },
     "methods": _Key("methods", _methods, _written_methods),
+    "callers": _Key("callers", _callers, _written_callers),
 }
 
 
@@ -219,7 +247,7 @@ def _read(document: object, keys: _Keys, path: str) -> dict[str, Any]:
     return fields
 
 
-def _document(config: MethodConfig, keys: _Keys) -> dict[str, Any]:
+def _document(config: MethodConfig | CallerConfig, keys: _Keys) -> dict[str, Any]:
     """A config as a document, without the values and nested documents that are not set."""
     written: dict[str, Any] = {}
     for name, key in keys.items():

@@ -31,12 +31,13 @@ once.
 ``server``, ``lifecycle``, ``stopping``                  the server, the order in which it starts and stops, and who
                                                          walks it down
 ``acceptor``, ``accepting``                              taking connections, and pausing when that fails
-``connection``, ``intake``, ``turns``                    one connection: when it is read, how much at once, and whose
-                                                         turn on the hub it is
+``connection``, ``host``, ``intake``, ``turns``          one connection: what it uses of its server, when it is read,
+                                                         how much at once, and whose turn on the hub it is
 ``greenlet_pool``, ``call_queue``                        greenlets that run requests, and one connection's requests that
                                                          wait for a place
 ``admission``, ``shares``                                how many handlers run, who waits, and how addresses share
                                                          places and connections
+``accounts``                                             who calls, and what: counts for each caller and method
 ``dispatch``, ``failures``                               from request to answer, and what the log says when a handler
                                                          fails
 ``signatures``                                           whether a handler fits its interface, asked once before

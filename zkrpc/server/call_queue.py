@@ -60,6 +60,10 @@ class CallQueue:
         else:
             self._answer(request, self._admission.refusal(request))
 
+    def refuse(self, request: Request, answer: Answer | None) -> None:
+        """Answers a request that is not even queued."""
+        self._answer(request, answer)
+
     def take(self) -> Request:
         """The next admitted request, to be run now. Its place counts for its address again when its handler blocks."""
         self._admission.release(self._share)

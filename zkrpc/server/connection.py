@@ -17,64 +17,35 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import gevent
 
-from zkrpc.config import ServerConfig
 from zkrpc.errors import LocalProtocolError
 from zkrpc.outbox import Outbox
-from zkrpc.server.admission import Admission
-from zkrpc.server.buffers import Buffers, Holding
-from zkrpc.server.built_in import BuiltIns
-from zkrpc.server.call_queue import AnswerCall, CallQueue
+from zkrpc.server.accounts import Meter
+from zkrpc.server.buffers import Holding
+from zkrpc.server.call_queue import CallQueue
 from zkrpc.server.connection_age import AgeAction, ConnectionAge
-from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, refuse
-from zkrpc.server.greenlet_pool import GreenletPool, Worker
+from zkrpc.server.dispatch import Answer, expires_at, refuse
+from zkrpc.server.greenlet_pool import Worker
+from zkrpc.server.host import ConnectionHost
 from zkrpc.server.intake import Intake
-from zkrpc.server.shares import Shares, host_of
-from zkrpc.server.turns import LONG, NOTABLE, SLICE, Turns
+from zkrpc.server.shares import host_of
+from zkrpc.server.turns import LONG, NOTABLE, SLICE
 from zkrpc.wire import status
+from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import ProtocolState, Request
 from zkrpc.wire.server import ServerProtocol
 
 _READ, _WRITE = 1, 2
 _CLOSED = ProtocolState.CLOSED
+_EXCEPTION = MessageKind.EXCEPTION
 _GRACE = 0.05
 """Seconds after its deadline at which a handler is ended, for callers that do not send a cancellation."""
 _FLUSH_AFTER = 100e-6
 """Seconds of running requests after which the replies so far are sent: some fifteen quick ones, which is enough for
 the price of a send, and leaves the peer's core something to do while this one goes on."""
-
-
-class ConnectionHost(Protocol):
-    """A server, as its connections see it. None of its methods may block."""
-
-    config: ServerConfig
-    dispatcher: Dispatcher
-    built_ins: BuiltIns
-    admission: Admission
-    greenlets: GreenletPool
-    shares: Shares
-    turns: Turns
-    buffers: Buffers
-    is_draining: bool
-    """True once connected peers were asked to send their calls elsewhere."""
-    attended: set[ServerConnection]
-    """Connections add themselves here while a handler blocks on them; their ``end_overdue`` is called regularly
-    then."""
-
-    def rng(self) -> float:
-        """A float in [0, 1)."""
-
-    def clock(self) -> float:
-        """Monotonic seconds."""
-
-    def refuser(self, answer: AnswerCall, peer: str) -> AnswerCall:
-        """What answers the requests of ``peer`` that are not run."""
-
-    def forget(self, connection: ServerConnection) -> None:
-        """The connection is closed."""
 
 
 class ServerConnection:
@@ -89,6 +60,7 @@ class ServerConnection:
     ) -> None:
         self.peer = peer
         self.protocol = ServerProtocol(host.config.wire, host.clock())
+        self.meter = Meter(host.accounts, host_of(peer))
         self.closed = False
         self.asked_to_end_at: float | None = None
         """When the peer was asked to send no more calls."""
@@ -110,7 +82,9 @@ class ServerConnection:
             pace=max(1, host.config.min_read_rate * host.config.max_write_stall),
         )
         self._serving: dict[Worker, Request] = {}
-        self._queue = CallQueue(host.admission, self.share, host.refuser(self._answer, peer), self._work_soon)
+        self._queue = CallQueue(
+            host.admission, self.share, host.refuser(self._answer, peer, self.meter), self._work_soon
+        )
         self.used_at = self._flushed_at = self.opened_at = host.clock()
         """``used_at`` is when a call of its was last run; monotonic seconds."""
         self._dispatch: Any = host.dispatcher.dispatch
@@ -203,6 +177,7 @@ class ServerConnection:
         self.protocol.abandon(failure)
         self._holding.release()
         self._queue.close()
+        self.meter.close()
         for worker, request in list(self._serving.items()):
             # Of the one that is in front there is no waiting to be ended: its handler has not blocked.
             if not worker.in_front and self._host.dispatcher.may_interrupt(request):
@@ -289,7 +264,7 @@ class ServerConnection:
     def _run_requests(self, worker: Worker) -> None:
         """In a worker: runs the waiting requests, until the slice of time is used up."""
         next_request, admits, admitted = self.protocol.next_request, self._host.admission.admits, self._queue.admitted
-        share, clock, take = self.share, self._host.clock, self._queue.take
+        share, meter, clock, take = self.share, self.meter, self._host.clock, self._queue.take
         while True:
             now = clock()
             if now > self._turn_ends:
@@ -301,6 +276,13 @@ class ServerConnection:
             request = next_request()
             if request is None:
                 break
+            # All that counting costs a call; see zkrpc.server.accounts.
+            tally = meter.account.known.get(request.name)
+            if tally is not None:
+                tally.calls += 1
+                tally.called_at = now
+            elif not meter.meet(request, self.protocol, now, self._queue.refuse):
+                continue
             if admits(share):
                 self._run(request, worker, now)
             else:
@@ -325,7 +307,7 @@ class ServerConnection:
             if self._outbox.is_full:
                 self._turn_ends = 0.0
         try:
-            answer = self._dispatch(request, self.peer, began)
+            answer = self._dispatch(request, self.peer, began, self.meter.account.caller)
         except BaseException as error:  # a gevent.Timeout of the handler's own, for one; or we were ended
             if host.greenlets.disbanded:  # the handler forked, and this is its child
                 raise
@@ -387,6 +369,8 @@ class ServerConnection:
         if answer is None or self.closed:
             protocol.finish(request)
             return
+        if answer.kind is _EXCEPTION:
+            self.meter.count_error(request)
         try:
             protocol.send_reply(request, answer.body, kind=answer.kind, headers=answer.headers)
         except LocalProtocolError as error:

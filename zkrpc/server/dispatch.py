@@ -30,6 +30,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from zkrpc.call import Interceptor, ServerCall, compose, enter_call, leave_call, make_server_call, run_handler
+from zkrpc.caller import NOBODY, Caller
 from zkrpc.codec import MAX_ELEMENTS, encode_failure
 from zkrpc.deadline import DEADLINE_BUDGET, read_budget
 from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError
@@ -100,9 +101,9 @@ class Dispatcher:
         self._on_failure = on_failure
         self._clock = clock
 
-    def dispatch(self, request: Request, peer: str, now: float) -> Answer | None:
-        """Runs one request and returns the answer; None if none is expected, because the method is oneway, or the
-        caller sent it as one."""
+    def dispatch(self, request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Answer | None:
+        """Runs one request of ``caller`` and returns the answer; None if none is expected, because the method is
+        oneway, or the caller sent it as one."""
         entry = self._table.get(request.name)
         if entry is None:
             return self._unknown(request)
@@ -115,7 +116,9 @@ class Dispatcher:
             )
         except RemoteProtocolError as error:
             return self._not_run(request, method, f"{method.name}: {error}", status.UNREADABLE)
-        call = make_server_call(method.name, entry.handler, arguments, request.headers, peer, request.received_at)
+        call = make_server_call(
+            method.name, entry.handler, arguments, request.headers, peer, request.received_at, caller
+        )
         token = enter_call(call)
         try:
             value = self._run(call)

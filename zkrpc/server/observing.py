@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from zkrpc.call import ServerCall
+from zkrpc.caller import NOBODY, Caller
 from zkrpc.errors import CallError
 from zkrpc.idl import Interface, Method
+from zkrpc.server.accounts import Meter
 from zkrpc.server.call_queue import AnswerCall
 from zkrpc.server.dispatch import Answer, Dispatcher
 from zkrpc.telemetry.events import OTHER, RequestFinished, RequestRefused
@@ -62,7 +64,9 @@ class RequestObserver:
         """A recorder has failed; to be called from an ``except`` clause."""
         self._observers.excuse(record, RequestFinished)
 
-    def finished(self, request: Request, peer: str, began: float, answer: Answer | None, met: Met | None) -> None:
+    def finished(
+        self, request: Request, peer: str, caller: Caller, began: float, answer: Answer | None, met: Met | None
+    ) -> None:
         """A request was dispatched at ``began`` and got this answer; ``met`` is the exception, if it ended with one."""
         error, executed = met or ("", "yes")
         declared, epoch = False, None
@@ -75,13 +79,13 @@ class RequestObserver:
         elif answer is not None:
             declared = bool(error)
             epoch = int(headers[keys.EPOCH]) if headers else None
-        self._tell(request, peer, began, error, declared, executed, epoch)
+        self._tell(request, peer, caller, began, error, declared, executed, epoch)
 
-    def ended(self, request: Request, peer: str, began: float, error: BaseException) -> None:
+    def ended(self, request: Request, peer: str, caller: Caller, began: float, error: BaseException) -> None:
         """A handler was ended by a BaseException that is not an Exception."""
-        self._tell(request, peer, began, type(error).__name__, False, "maybe", None)
+        self._tell(request, peer, caller, began, type(error).__name__, False, "maybe", None)
 
-    def refused(self, request: Request, peer: str, answer: Answer | None) -> None:
+    def refused(self, request: Request, peer: str, caller: Caller, answer: Answer | None) -> None:
         """A request was answered without having been run."""
         headers = None if answer is None else answer.headers
         self._observers.tell(
@@ -90,22 +94,31 @@ class RequestObserver:
                 interface=self._interface,
                 method=self._names.get(request.name, OTHER),
                 peer=peer,
+                caller=caller.name,
                 queued=self._clock() - request.received_at,
                 error="" if headers is None else headers[keys.ERROR],
             )
         )
 
-    def observe_refusals(self, answer: AnswerCall, peer: str) -> AnswerCall:
+    def observe_refusals(self, answer: AnswerCall, peer: str, meter: Meter) -> AnswerCall:
         """What answers the requests of ``peer`` that are not run, and tells of it."""
 
         def answer_and_tell(request: Request, refusal: Answer | None) -> None:
             answer(request, refusal)
-            self.refused(request, peer, refusal)
+            self.refused(request, peer, meter.account.caller, refusal)
 
         return answer_and_tell
 
     def _tell(
-        self, request: Request, peer: str, began: float, error: str, declared: bool, executed: str, epoch: int | None
+        self,
+        request: Request,
+        peer: str,
+        caller: Caller,
+        began: float,
+        error: str,
+        declared: bool,
+        executed: str,
+        epoch: int | None,
     ) -> None:
         tell = self._observers.tell if error else self._observers.tell_well
         tell(
@@ -114,6 +127,7 @@ class RequestObserver:
                 interface=self._interface,
                 method=self._names.get(request.name, OTHER),
                 peer=peer,
+                caller=caller.name,
                 queued=began - request.received_at,
                 seconds=self._clock() - began,
                 error=error,
@@ -138,14 +152,14 @@ class ObservedDispatcher(Dispatcher):
         self._recorders = observer.recorders
         self._met: dict[Request, Met] = {}
 
-    def dispatch(self, request: Request, peer: str, now: float) -> Answer | None:
+    def dispatch(self, request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Answer | None:
         """The same as :meth:`Dispatcher.dispatch`."""
         observer, met = self._observer, self._met
         try:
-            answer = _dispatch(self, request, peer, now)
+            answer = _dispatch(self, request, peer, now, caller)
         except BaseException as error:
             met.pop(request, None)
-            observer.ended(request, peer, now, error)
+            observer.ended(request, peer, caller, now, error)
             raise
         # What was met is kept from the failure to here, and nothing waits in between: it is empty unless this one
         # failed. An answer that is an exception without one was put there by an interceptor.
@@ -157,7 +171,7 @@ class ObservedDispatcher(Dispatcher):
                 observer.excuse(record)
             if not observer.tells_each:
                 return answer
-        observer.finished(request, peer, now, answer, met.pop(request, None))
+        observer.finished(request, peer, caller, now, answer, met.pop(request, None))
         return answer
 
     def _raised(self, request: Request, entry: Any, call: ServerCall, error: Exception) -> Answer | None:
@@ -215,9 +229,9 @@ class TracedDispatcher(Dispatcher):
         self._plain, self._told, self._tracing = plain, told, tracing
         self._dispatch = tracing.choose(plain.dispatch, told.dispatch, {})
 
-    def dispatch(self, request: Request, peer: str, now: float) -> Answer | None:
+    def dispatch(self, request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Answer | None:
         """Runs a request of a peer that has not introduced itself."""
-        answer: Answer | None = self._dispatch(request, peer, now)
+        answer: Answer | None = self._dispatch(request, peer, now, caller)
         return answer
 
     def dispatch_for(self, introduction: Mapping[str, str]) -> Callable[..., Answer | None]:

@@ -26,6 +26,7 @@ from zkrpc.errors import LocalProtocolError
 from zkrpc.idl import Interface
 from zkrpc.legible import legible
 from zkrpc.server.acceptor import Acceptor, listen
+from zkrpc.server.accounts import Accounts, Meter
 from zkrpc.server.admission import make_admission
 from zkrpc.server.buffers import Buffers
 from zkrpc.server.built_in import BuiltIns
@@ -49,7 +50,7 @@ from zkrpc.telemetry.events import (
     ServerStarted,
 )
 from zkrpc.telemetry.observer import Observer, gather
-from zkrpc.telemetry.status import PeerStatus, ServerStatus
+from zkrpc.telemetry.status import ServerStatus
 from zkrpc.telemetry.tracer import find_tracer
 
 log = logging.getLogger(__name__)
@@ -122,8 +123,8 @@ class Server:
         loop = self.home.hub.loop
         self.turns = Turns(loop.timer(0.0), loop.now, clock)
         self._steps = dict(steps or {})
-        self.shares = Shares()
-        self.buffers = Buffers(self.config.max_buffered)
+        self.shares, self.accounts, self.buffers = Shares(), Accounts(interface), Buffers(self.config.max_buffered)
+        self._began_at: float | None = None
         self._connections: set[ServerConnection] = set()
         self._acceptor: Acceptor | None = None
         self.attended: set[ServerConnection] = set()
@@ -143,9 +144,8 @@ class Server:
 
     def status(self) -> ServerStatus:
         """What it does and has at this moment."""
-        admission, config = self.admission, self.config
+        admission, config, now, wall_now = self.admission, self.config, self.clock(), time.time()
         names = (name for connection in self.busy for name in connection.unfinished())
-        shares = sorted(self.shares, key=lambda share: -len(share.connections))
         return ServerStatus(
             service=self.name,
             interface=self._interface,
@@ -163,13 +163,15 @@ class Server:
             buffered=self.buffers.total,
             max_buffered=self.buffers.most,
             calls=dict(Counter(legible(name.decode("utf-8", "replace")) for name in names)),
-            peers=tuple(
-                PeerStatus(
-                    address=one.address, connections=len(one.connections), holding=one.holding, queued=one.queued
-                )
-                for one in shares
-            ),
+            peers=self.shares.status(),
+            started_at=None if self._began_at is None else wall_now - now + self._began_at,
+            callers=self.accounts.status(now, wall_now),
         )
+
+    def limit_callers(self, rates: Mapping[str, float]) -> None:
+        """From now on these callers may make so many calls a second here, and all others any number; see
+        :meth:`zkrpc.server.accounts.Accounts.limit`."""
+        self.accounts.limit(rates, self.clock())
 
     def accepts_calls(self) -> bool:
         """False before serving and while only stragglers are waited for."""
@@ -198,7 +200,8 @@ class Server:
     def begin(self) -> None:
         """Starts without listening, to serve only the connections that are given to ``adopt``."""
         self.home.require()
-        self._lifecycle.started(self.clock())
+        self._began_at = self.clock()
+        self._lifecycle.started(self._began_at)
         keep(self, self.home.hub)
         self.observers.tell(ServerStarted(service=self.name, endpoint=str(self.endpoint or "")))
         self._tickers = [gevent.spawn(self._tick), gevent.spawn(self._look_round)]
@@ -241,9 +244,10 @@ class Server:
         self.home.require()
         return bool(self._stopped.wait(timeout))
 
-    def refuser(self, answer: AnswerCall, peer: str) -> AnswerCall:
+    def refuser(self, answer: AnswerCall, peer: str, meter: Meter) -> AnswerCall:
         """What answers the requests of ``peer`` that are not run: ``answer``, and whoever observes is told."""
-        return answer if self.request_observer is None else self.request_observer.observe_refusals(answer, peer)
+        observer = self.request_observer
+        return answer if observer is None else observer.observe_refusals(answer, peer, meter)
 
     def forget(self, connection: ServerConnection) -> None:
         """Removes a connection that is closed."""

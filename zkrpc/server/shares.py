@@ -15,6 +15,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from zkrpc.telemetry.status import PeerStatus
+
 _LOOKED_AT = 8
 """How many connections of an address, the oldest, are compared when one has to be closed."""
 
@@ -70,6 +72,14 @@ class Shares:
     def __iter__(self) -> Iterator[Share]:
         """The share of each address that is connected."""
         return iter(self._shares.values())
+
+    def status(self) -> tuple[PeerStatus, ...]:
+        """What each address uses, those with most connections first."""
+        shares = sorted(self, key=lambda share: -len(share.connections))
+        return tuple(
+            PeerStatus(address=one.address, connections=len(one.connections), holding=one.holding, queued=one.queued)
+            for one in shares
+        )
 
     def join(self, address: str, connection: Occupant) -> Share:
         """A connection was accepted from ``address``, a host as text."""

@@ -450,6 +450,9 @@ class RequestFinished(ServerEvent):
     method: str
     """The IDL's name; ``OTHER`` if the IDL has no such method."""
     peer: str
+    caller: str
+    """What the peer's program goes by: its own word, or ``_OTHER``, or ``unnamed:`` and a kind of address. There are at
+    most some hundred at a time."""
     queued: float
     """Seconds from the request's last byte until it was dispatched."""
     seconds: float
@@ -471,6 +474,9 @@ class RequestRefused(ServerEvent):
     method: str
     """The IDL's name; ``OTHER`` if the IDL has no such method."""
     peer: str
+    caller: str
+    """What the peer's program goes by: its own word, or ``_OTHER``, or ``unnamed:`` and a kind of address. There are at
+    most some hundred at a time."""
     queued: float
     """Seconds since the request's last byte."""
     error: str

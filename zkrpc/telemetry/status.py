@@ -32,6 +32,43 @@ class PeerStatus:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CallerMethodStatus:
+    """What one caller has called of one method."""
+
+    method: str
+    """The IDL's name; ``_OTHER`` for all that the IDL does not have."""
+    calls: int
+    errors: int
+    """Calls that were refused, or answered with something else than the IDL declares."""
+    called_at: float
+    """When the last call came, Unix time."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CallerStatus:
+    """What one caller has called since the server's start. A caller is what a client says that it is: no proof of
+    anything."""
+
+    name: str
+    """``unnamed:`` and a kind of address for all callers there that say no name; ``_OTHER`` for those that say
+    something impossible, and for those that are too many to be counted by name."""
+    version: str
+    """Empty if it says none."""
+    connections: int
+    """Its open connections, of those that have made a call."""
+    max_rate: float | None
+    """Calls a second that it may make here; None if it has no quota."""
+    refused: int
+    """Calls beyond its quota."""
+    calls: int
+    errors: int
+    called_at: float | None
+    """When its last call came, Unix time; None if all that it has called has been counted for another."""
+    methods: Sequence[CallerMethodStatus]
+    """By the methods' names."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStatus:
     """The state of a server."""
 
@@ -62,6 +99,10 @@ class ServerStatus:
     """How many calls of each method wait for a place or have a handler that has blocked."""
     peers: Sequence[PeerStatus]
     """By address, the ones with most connections first."""
+    started_at: float | None
+    """When it began to serve, Unix time; None before that."""
+    callers: Sequence[CallerStatus]
+    """Who has called since then, those with most calls first."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from zkrpc.call import Call, Proceed
+from zkrpc.caller import Caller
 from zkrpc.telemetry.observer import Observer
 from zkrpc.telemetry.status import TracingStatus
 from zkrpc.wire.message import Request
 
-Dispatch = Callable[[Request, str, float], Any]
-"""Runs one request, as a dispatcher does: the request, the peer, and the time in monotonic seconds."""
+Dispatch = Callable[[Request, str, float, Caller], Any]
+"""Runs one request, as a dispatcher does: the request, the peer, the time in monotonic seconds, and who calls."""
 
 
 class TraceIds(NamedTuple):

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic
 
 from zkrpc.call import Call, Interceptor
+from zkrpc.caller import Caller
 from zkrpc.client.client import Client
 from zkrpc.client.connection import Connection
 from zkrpc.client.primary_router import GroupOf
@@ -282,11 +283,14 @@ class Loopback(Generic[ClientT]):
         *,
         zkrpc: bool,
         clock: Callable[[], float],
+        caller: Caller,
     ) -> Connection:
         server = self._servers.get(endpoint.port)
         if server is None:
             raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
         ours, theirs = memory_pair()
         server.adopt(theirs, "memory:0", watch=theirs.watcher)
-        protocol = ClientProtocol(dialect, limits, clock(), zkrpc=zkrpc, traces=find_tracer() is not None)
+        protocol = ClientProtocol(
+            dialect, limits, clock(), zkrpc=zkrpc, traces=find_tracer() is not None, caller=caller
+        )
         return Connection(ours, endpoint, protocol, owner, clock, watch=ours.watcher)

@@ -25,6 +25,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode
 
 from zkrpc.call import Call, Proceed, find_current_call
+from zkrpc.caller import NOBODY, Caller
 from zkrpc.legible import legible
 from zkrpc.telemetry.events import OTHER, AttemptFinished, CallFinished, RequestFinished
 from zkrpc.telemetry.observer import Observer
@@ -244,26 +245,26 @@ class RequestsOfServer(Observer):
         ratio, dice, run = self._tracer.ratio, self._tracer.dice, self._run
         carries = (TRACEPARENT, BAGGAGE) if self._tracer.hands_baggage_on else (TRACEPARENT,)
 
-        def run_of_tracing(request: Request, peer: str, now: float) -> Any:
+        def run_of_tracing(request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Any:
             for key in carries:
                 if key in request.headers:
-                    return run(request, peer, now, request.headers, False, plain, told)
-            return plain(request, peer, now)
+                    return run(request, peer, now, caller, request.headers, False, plain, told)
+            return plain(request, peer, now, caller)
 
-        def run_of_zkrpc(request: Request, peer: str, now: float) -> Any:
+        def run_of_zkrpc(request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Any:
             begins = dice() < ratio
             if begins or TRACEPARENT in request.headers or BAGGAGE in request.headers:
-                return run(request, peer, now, request.headers, begins, plain, told)
-            return plain(request, peer, now)
+                return run(request, peer, now, caller, request.headers, begins, plain, told)
+            return plain(request, peer, now, caller)
 
-        def run_of_any(request: Request, peer: str, now: float) -> Any:
+        def run_of_any(request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Any:
             headers = request.headers
             if TRACEPARENT not in headers and may_have_argument_field(request.frame):
                 headers = read_argument_field(request.frame, request.offset, request.dialect.payload)
             begins = dice() < ratio
             if begins or TRACEPARENT in headers or BAGGAGE in headers:
-                return run(request, peer, now, headers, begins, plain, told)
-            return plain(request, peer, now)
+                return run(request, peer, now, caller, headers, begins, plain, told)
+            return plain(request, peer, now, caller)
 
         if not introduction:
             return run_of_any
@@ -288,6 +289,7 @@ class RequestsOfServer(Observer):
         request: Request,
         peer: str,
         now: float,
+        caller: Caller,
         headers: Mapping[str, str],
         begins: bool,
         plain: Dispatch,
@@ -300,12 +302,12 @@ class RequestsOfServer(Observer):
             within = _BAGGAGE.extract({BAGGAGE: text}, within)
         if parent is None:
             if not begins:
-                return _run_in(within, plain, request, peer, now)
+                return _run_in(within, plain, request, peer, now, caller)
         else:
             ids = remote_context(*parent)
             within = trace.set_span_in_context(NonRecordingSpan(ids), within)
             if not parent.is_sampled and self._tracer.follows_parent:
-                return _run_in(within, plain, request, peer, now)
+                return _run_in(within, plain, request, peer, now, caller)
         attributes = {
             "rpc.system.name": SYSTEM,
             "rpc.method": OTHER,
@@ -315,7 +317,7 @@ class RequestsOfServer(Observer):
         span = self._tracer.start(OTHER, SpanKind.SERVER, within, attributes)
         token = context.attach(trace.set_span_in_context(span, within))
         try:
-            return told(request, peer, now)
+            return told(request, peer, now, caller)
         finally:
             context.detach(token)
             if isinstance(span, CallSpan) and span.name == OTHER:
@@ -323,12 +325,12 @@ class RequestsOfServer(Observer):
             span.end()
 
 
-def _run_in(within: Context, run: Dispatch, request: Request, peer: str, now: float) -> Any:
+def _run_in(within: Context, run: Dispatch, request: Request, peer: str, now: float, caller: Caller) -> Any:
     if not within:
-        return run(request, peer, now)
+        return run(request, peer, now, caller)
     token = context.attach(within)
     try:
-        return run(request, peer, now)
+        return run(request, peer, now, caller)
     finally:
         context.detach(token)
 

@@ -19,6 +19,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from zkrpc.caller import NOBODY
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError, RemoteProtocolError
 from zkrpc.wire.answers import reply_in_place_of
@@ -27,7 +28,7 @@ from zkrpc.wire.early import EarlyDeadlines
 from zkrpc.wire.envelope import MessageKind, read_envelope
 from zkrpc.wire.fast_path import KnownReplies
 from zkrpc.wire.frames import LENGTH_SIZE, FrameBuffer
-from zkrpc.wire.hello import Introduction, hello_frame
+from zkrpc.wire.hello import Introduction, caller_headers, hello_frame
 from zkrpc.wire.leaving import frames_in, last_that_left
 from zkrpc.wire.message import (
     CANCEL,
@@ -79,6 +80,7 @@ class ClientProtocol:
         "_out",
         "_pending",
         "_pong_waits",
+        "_said",
         "_serial",
         "_server",
         "accepts",
@@ -91,7 +93,8 @@ class ClientProtocol:
         "state",
     )
 
-    def __init__(self, dialect: Dialect, limits: WireLimits, now: float, *, zkrpc: bool, traces: bool = False) -> None:
+    def __init__(self, dialect: Dialect, limits: WireLimits, now: float, *, zkrpc: bool, **said: Any) -> None:
+        """``said`` is what the client says of itself, ``caller`` and ``traces``, as ``hello_frame`` takes them."""
         self.dialect = dialect
         self.limits = limits
         self.state = ProtocolState.OPEN
@@ -105,24 +108,22 @@ class ClientProtocol:
         """Whether the server understands control messages."""
         self.accepts = True
         """False once no more calls are accepted: the connection is closed, or the server asked for no more."""
-        self._has_templates = dialect is _HEADER_BINARY
+        # A server that understands no hello is told with the first call who calls.
+        self._said = caller_headers(said.get("caller", NOBODY)) if dialect.has_header and not self.is_zkrpc else {}
+        self._has_templates = dialect is _HEADER_BINARY and not self._said
         # Calls that left and whose replies nobody waits for any more: so many may still come, and no more.
-        self._given_up = 0
+        self._given_up, self._pong_waits = 0, False
         self._control_credit, self._credited_at = _MOST_CONTROLS, now
-        self._pong_waits = False
         self._server = Introduction(limits, awaited=self.is_zkrpc)
         self._max_frame = self._server.max_frame
-        self._buffer = FrameBuffer(limits.max_frame, limits.max_header)
-        self._known = KnownReplies(limits)
+        self._buffer, self._known = FrameBuffer(limits.max_frame, limits.max_header), KnownReplies(limits)
         # Counts every id taken; the id is its lower 31 bits. What is at most ``_flushed`` has left; what is over
         # ``_before`` went with the last chunk. The backlog is of that chunk, if the socket did not take it at once.
-        self._serial = 0
-        self._flushed = self._before = 0
+        self._serial = self._flushed = self._before = 0
         self._backlog: list[tuple[int, int]] = []
         self._pending: dict[int, PendingCall] = {}
-        self._early = EarlyDeadlines(self._pending)
-        self._latest = -math.inf
-        self._out: list[bytes] = [hello_frame(limits, traces=traces)] if self.is_zkrpc else []
+        self._early, self._latest = EarlyDeadlines(self._pending), -math.inf
+        self._out: list[bytes] = [hello_frame(limits, **said)] if self.is_zkrpc else []
 
     # -- what the shell looks at
 
@@ -159,10 +160,13 @@ class ClientProtocol:
             call_id = (serial := serial + 1) & _LAST_ID
         size = len(body)
         if headers or oneway or not self._has_templates:
+            headers = {**self._said, **(headers or {})} if self._said else headers
             head = write_call_head(
                 self.dialect, self._server.takes, name, call_id, size, deadline_at, now, headers, oneway
             )
             length = len(head) - LENGTH_SIZE + size
+            if self._said and length <= self._max_frame:
+                self._said, self._has_templates = {}, self.dialect is _HEADER_BINARY
         else:
             try:
                 pack, shape, base = templates[name][(deadline_at - now) * 1000 // 1]

@@ -1,8 +1,11 @@
-"""The introduction of zkrpc peers on a new connection: how large a message, and its headers, each side accepts.
+"""The introduction of peers on a new connection: how large a message, and its headers, each side accepts; who calls.
 
 Each side sends one ``hello`` with its limits as headers, the client first. A side that knows the other's limits refuses
 a message that is too large before a byte of it is sent. Peers of earlier versions send none, and then the limits are
 unknown; impossible numbers are ignored.
+
+A client's hello also has the name and version of its program. A THeader server that is sent no hello gets them with
+the first call instead.
 """
 
 from __future__ import annotations
@@ -12,10 +15,11 @@ import functools
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from zkrpc.caller import NOBODY, Caller
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError, TooLarge
 from zkrpc.wire.envelope import MessageKind
-from zkrpc.wire.headers import MAX_ENTRIES, MAX_FRAME, MAX_HEADER, TRACES
+from zkrpc.wire.headers import CALLER, CALLER_VERSION, MAX_ENTRIES, MAX_FRAME, MAX_HEADER, TRACES
 from zkrpc.wire.message import EMPTY_STRUCT, HELLO, Dialect, write_head
 from zkrpc.wire.theader import write_block
 
@@ -33,13 +37,24 @@ class NotIntroduced(LocalProtocolError):
 
 
 @functools.lru_cache(maxsize=64)
-def hello_frame(limits: WireLimits, *, traces: bool = False) -> bytes:
-    """A whole ``hello`` with these limits; a client's says whether it traces."""
+def hello_frame(limits: WireLimits, caller: Caller = NOBODY, *, traces: bool = False) -> bytes:
+    """A whole ``hello`` with these limits; a client's says who it is, and whether it traces."""
     said = {key: str(getattr(limits, name)) for name, key in _KEYS.items()} | ({TRACES: "1"} if traces else {})
+    said |= caller_headers(caller)
     block = write_block(Dialect.HEADER_BINARY.payload, said)
     return (
         write_head(Dialect.HEADER_BINARY, MessageKind.ONEWAY, HELLO, 0, len(EMPTY_STRUCT), block=block) + EMPTY_STRUCT
     )
+
+
+def caller_headers(caller: Caller) -> dict[str, str]:
+    """The headers that say who calls; those that would be empty are left out."""
+    return {key: value for key, value in zip((CALLER, CALLER_VERSION), caller) if value}
+
+
+def caller_of(headers: Mapping[str, str]) -> Caller:
+    """Who calls, according to the headers of a hello or of a first call; nothing is checked."""
+    return Caller(headers.get(CALLER, ""), headers.get(CALLER_VERSION, ""))
 
 
 class Introduction:

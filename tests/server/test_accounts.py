@@ -1,0 +1,229 @@
+"""Calls are counted by caller and method, and peers that make up names cost others nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.echo import idl
+from zkrpc.caller import NOBODY, Caller
+from zkrpc.server.accounts import STRANGER, Account, Accounts, kind_of
+from zkrpc.telemetry.status import CallerStatus
+
+HERE, THERE = "10.0.0.1", "10.0.0.2"
+
+
+class Bench:
+    """Accounts, and the time."""
+
+    def __init__(self, **options: Any) -> None:
+        self.accounts = Accounts(idl.Echo, **options)
+        self.now = 0.0
+
+    def call(self, account: Account, *names: bytes) -> None:
+        """One call of each, a second apart, counted as a connection does it."""
+        for name in names:
+            self.now += 1
+            tally = account.known.get(name)
+            if tally is None:
+                self.accounts.count(account, name, self.now)
+            else:
+                tally.calls += 1
+                tally.called_at = self.now
+
+    def caller(self, name: str, *names: bytes, address: str = HERE, stays: bool = True) -> Account:
+        """A connection of that caller makes these calls."""
+        account = self.accounts.join(Caller(name), address, self.now)
+        self.call(account, *(names or (b"echo",)))
+        if not stays:
+            self.accounts.leave(account)
+        return account
+
+    def status(self) -> dict[str, CallerStatus]:
+        """What is said of each name; for names with one version."""
+        return {one.name: one for one in self.accounts.status(self.now, self.now + 1000.0)}
+
+    def calls(self) -> dict[str, int]:
+        """How often each has called."""
+        return {name: one.calls for name, one in self.status().items()}
+
+
+def test_calls_are_counted_by_caller_and_method() -> None:
+    """With the errors among them, and when the last one came, in Unix time."""
+    bench = Bench()
+    account = bench.caller("billing", b"echo", b"slow", b"echo")
+    bench.accounts.count_error(account, b"slow")
+    (billing,) = bench.status().values()
+    assert (billing.calls, billing.errors, billing.called_at, billing.connections) == (3, 1, 1003.0, 1)
+    told = [(one.method, one.calls, one.errors, one.called_at) for one in billing.methods]
+    assert told == [("echo", 2, 0, 1003.0), ("slow", 1, 1, 1002.0)]
+    bench.accounts.leave(account)
+    assert bench.status()["billing"].connections == 0 and "billing" in repr(account)
+
+
+def test_connections_of_one_program_share_an_account_and_versions_do_not() -> None:
+    """A rolling upgrade shows both versions."""
+    accounts = Accounts(idl.Echo)
+    old, new = Caller("billing", "1"), Caller("billing", "2")
+    assert accounts.join(old, HERE, 0.0) is accounts.join(old, THERE, 1.0)
+    assert accounts.join(new, HERE, 0.0) is not accounts.join(old, HERE, 0.0)
+    assert [(one.version, one.connections) for one in accounts.status(0.0, 0.0)] == [("1", 3), ("2", 1)]
+    assert repr(accounts) == "<Accounts 2 named=2>"
+
+
+def test_methods_that_nobody_has_are_one() -> None:
+    """However many a peer makes up; and a multiplexing client's name for a method is that method."""
+    bench = Bench()
+    account = bench.caller("billing", *(b"x%d" % number for number in range(100)), b"Echo:echo", b"echo")
+    assert {one.method: one.calls for one in bench.status()["billing"].methods} == {"_OTHER": 100, "echo": 2}
+    assert set(account.known) == {b"Echo:echo", b"echo"}
+    bench.accounts.count_error(account, b"x1")
+    assert bench.status()["billing"].errors == 1
+
+
+def test_callers_without_a_name_are_counted_by_their_kind_of_address() -> None:
+    """As plain Thrift clients are."""
+    bench = Bench()
+    for address in ("127.0.0.1", "::/64", "10.1.2.3", "fe80::/64", "8.8.8.8", "2a00::/64", "memory"):
+        bench.caller("", address=address)
+    assert bench.calls() == {"unnamed:loopback": 2, "unnamed:private": 2, "unnamed:public": 2, "unnamed:local": 1}
+    assert kind_of("192.168.3.4") == "private"
+
+
+@pytest.mark.parametrize("name", ["_OTHER", "unnamed:public", "a\x1b[2J", "x" * 65, "ü", " "])
+def test_impossible_names_are_not_repeated(name: str) -> None:
+    """They are counted under ``_OTHER``."""
+    bench = Bench()
+    bench.caller(name)
+    assert bench.calls() == {"_OTHER": 1}
+    account = bench.accounts.join(Caller("billing", name), HERE, 0.0)
+    assert account.caller in (Caller("billing"), Caller("billing", "_OTHER"))
+
+
+def test_peer_that_makes_up_names_uses_up_its_own() -> None:
+    """Those of others stay, even while they do not call; what it made up is added to ``_OTHER``, and nothing is
+    lost."""
+    bench = Bench(most=8)
+    bench.caller("nightly", stays=False)
+    bench.caller("billing", address=THERE)
+    for number in range(1000):
+        bench.caller(f"x{number}", address="6.6.6.6", stays=number % 2 == 0)
+    calls = bench.calls()
+    assert calls["nightly"] == calls["billing"] == 1 and len(calls) == 9
+    assert sum(calls.values()) == 1002 and calls["_OTHER"] == 1002 - 8
+    assert bench.status()["_OTHER"].connections == 500 - sum(
+        one.connections for name, one in bench.status().items() if name.startswith("x")
+    )
+
+
+def test_of_one_address_those_stay_that_are_there_or_have_called_last() -> None:
+    """All callers behind one proxy have the same address."""
+    bench = Bench(most=3)
+    early = bench.caller("early")
+    bench.caller("gone", stays=False)
+    late = bench.caller("late")
+    bench.call(early, b"echo")
+    bench.caller("fourth")
+    assert set(bench.calls()) == {"early", "late", "fourth", "_OTHER"}
+    bench.caller("fifth")
+    assert set(bench.calls()) == {"early", "fourth", "fifth", "_OTHER"}
+    bench.call(late, b"echo", b"slow")
+    assert bench.calls()["_OTHER"] == 4 and late.caller.name == "_OTHER"
+    assert bench.status()["_OTHER"].connections == 1
+    bench.accounts.leave(late)
+    assert bench.status()["_OTHER"].connections == 0
+    bench.caller("late")
+    assert bench.calls()["late"] == 1
+
+
+def test_caller_that_comes_back_is_counted_on() -> None:
+    """As long as nobody else needed the place."""
+    bench = Bench()
+    bench.caller("billing", stays=False)
+    bench.caller("billing", stays=False)
+    assert bench.calls() == {"billing": 2}
+
+
+def test_counts_are_bounded_too() -> None:
+    """Callers with many methods take the place of several; the last one that is left may fold itself."""
+    bench = Bench(most_tallies=4)
+    bench.caller("first", b"echo", b"slow")
+    bench.caller("second", b"echo", b"slow")
+    third = bench.caller("third", b"echo", b"slow", b"pair")
+    assert bench.calls() == {"third": 3, "_OTHER": 4}
+    bench.call(third, b"fail", b"note", b"echo")
+    assert bench.calls() == {"_OTHER": 10} and len(bench.accounts) == 1
+
+
+# -- quotas
+
+
+def taken(bench: Bench, account: Account, calls: int) -> int:
+    """How many of these calls, all at the same moment, are not refused."""
+    return sum(bench.accounts.count(account, b"echo", bench.now) == 0 for _ in range(calls))
+
+
+def test_caller_beyond_its_quota_is_refused() -> None:
+    """It is counted, told when to come back, and served then; others are not held to anything."""
+    bench = Bench()
+    billing, others = bench.caller("billing"), bench.caller("others")
+    bench.accounts.limit({"billing": 10.0}, bench.now)
+    assert not billing.known and others.known
+    assert taken(bench, billing, 15) == 10 and taken(bench, others, 15) == 15
+    assert bench.accounts.count(billing, b"echo", bench.now) == pytest.approx(0.1)
+    assert bench.accounts.count(billing, b"echo", bench.now + 0.11) == 0
+    told = bench.status()["billing"]
+    assert (told.calls, told.refused, told.max_rate) == (18, 6, 10.0)
+    assert (bench.status()["others"].max_rate, bench.status()["others"].refused) == (None, 0)
+
+
+def test_quota_holds_for_all_versions_and_connections_of_a_name() -> None:
+    """Otherwise a second version would double it."""
+    bench = Bench()
+    bench.accounts.limit({"billing": 10.0}, 0.0)
+    accounts = [bench.accounts.join(Caller("billing", version), HERE, 0.0) for version in ("1", "2", "2")]
+    assert sum(taken(bench, account, 10) for account in accounts) == 10
+
+
+def test_quota_of_all_that_say_no_name_and_of_all_others() -> None:
+    """Each is shared, so that nobody gets more by another name; ``_OTHER`` does not speak of those without one."""
+    bench = Bench()
+    bench.accounts.limit({"billing": 10.0, "_OTHER": 5.0}, 0.0)
+    strangers = [bench.caller(name) for name in ("a", "b", "\x1b")]
+    assert sum(taken(bench, account, 10) for account in strangers) == 4
+    plain = [bench.accounts.join(NOBODY, address, 0.0) for address in ("127.0.0.1", "8.8.8.8")]
+    assert sum(taken(bench, account, 10) for account in plain) == 20
+    bench.accounts.limit({"unnamed": 5.0}, bench.now)
+    assert sum(taken(bench, account, 10) for account in plain) == 5
+    assert sum(taken(bench, account, 10) for account in strangers) == 30
+
+
+def test_quota_is_changed_while_calls_come() -> None:
+    """What was used of it stays used; without one, calls are counted where they are met again."""
+    bench = Bench()
+    billing = bench.caller("billing")
+    bench.accounts.limit({"billing": 10.0}, bench.now)
+    taken(bench, billing, 10)
+    bench.accounts.limit({"billing": 1000.0}, bench.now)
+    assert taken(bench, billing, 1) == 0
+    bench.accounts.limit({}, bench.now)
+    assert taken(bench, billing, 100) == 100 and billing.known
+
+
+def test_caller_that_is_counted_among_others_keeps_its_quota() -> None:
+    """Peers that make up names neither lift it nor share theirs with it."""
+    bench = Bench(most=1)
+    billing = bench.caller("billing")
+    bench.caller("made-up")
+    assert billing.caller.name == "_OTHER"
+    bench.accounts.limit({"billing": 10.0}, bench.now)
+    assert taken(bench, billing, 15) == 10
+    assert bench.status()["_OTHER"].refused == 5
+    bench.accounts.leave(billing)
+    assert not bench.accounts._folded
+
+
+def test_stranger_has_no_name_and_no_counts() -> None:
+    """A connection that makes no call is nobody's."""
+    assert STRANGER.caller is NOBODY and not STRANGER.known
