@@ -172,6 +172,8 @@ class Client:
         self._hub: Any = self._home.hub
         self._root: Any = root_of_thread()
         self._resolver = resolver = self._find_resolver()
+        # Asked for with every event; to find out takes as long as a tenth of a call.
+        self._target = resolver.target if isinstance(resolver, TargetSource) else ""
         client_id = self.config.client_id or f"{os.getpid()}-{self._rng()}"
         self._channel = Channel(
             self.config,
@@ -375,7 +377,7 @@ class Client:
 
     def _find_target(self) -> str:
         """Where the resolver looks for the service; empty if it does not say."""
-        return self._resolver.target if isinstance(self._resolver, TargetSource) else ""
+        return self._target
 
     def _await_members(self, call: Call) -> None:
         """Waits for the first list of members, once per client. A call that fails here never reaches the stack, so

@@ -114,7 +114,7 @@ class CallTracer:
         if parent.is_valid:
             sampled = self.own.sampler.records(parent.trace_id, bool(parent.trace_flags & 1))
         span = self.own.start(name, kind, parent if parent.is_valid else None, sampled)
-        if isinstance(span, CallSpan):
+        if type(span) is CallSpan:
             span.attributes = attributes
         return span
 
@@ -188,7 +188,7 @@ class CallsOfClient(Observer):
             return proceed(call)
         finally:
             _attempt.reset(token)
-            if isinstance(span, CallSpan):
+            if type(span) is CallSpan:
                 span.end_within(trace.get_current_span(within))
             else:
                 span.end()
@@ -320,7 +320,7 @@ class RequestsOfServer(Observer):
             return told(request, peer, now, caller)
         finally:
             context.detach(token)
-            if isinstance(span, CallSpan) and span.name == OTHER:
+            if type(span) is CallSpan and span.name == OTHER:
                 span.attributes["rpc.method_original"] = legible(request.name.decode("utf-8", "replace"), _LONGEST_NAME)
             span.end()
 
@@ -370,7 +370,7 @@ def _tell_outcome(span: trace.Span, told: dict[str, Any], error: str, declared: 
 
 
 def _set(span: trace.Span, told: dict[str, Any]) -> None:
-    if isinstance(span, CallSpan):
+    if type(span) is CallSpan:
         span.attributes |= told
     else:
         span.set_attributes(told)

@@ -44,6 +44,7 @@ SpanSink = Callable[[Sequence[SpanRecord]], object]
 Bits = Callable[[int], int]
 """Gives a random number of so many bits."""
 
+_make_record: Callable[..., SpanRecord] = tuple.__new__
 _get_time = time.time_ns
 _PLAIN = (str, bool, int, float)
 _LONGEST_INT = 1 << 63
@@ -153,7 +154,7 @@ class CallSpan(trace.Span):
         """Ends it, and leaves it to ``whole`` to hand it out, if that has not ended."""
         if self._end:
             return
-        if not isinstance(whole, CallSpan) or whole._end or len(whole.held or ()) >= MOST_SPANS - 1:
+        if type(whole) is not CallSpan or whole._end or len(whole.held or ()) >= MOST_SPANS - 1:
             self.end()
             return
         if whole.held is None:
@@ -162,25 +163,30 @@ class CallSpan(trace.Span):
 
     def finish(self, end_time: int | None = None) -> SpanRecord:
         """Ends it without handing it out."""
+        # ``_value_`` and not ``value``: of an enumeration's members, that is a property in Python.
         self._end = end_time or _get_time()
-        context, parent = self._context, self._parent
-        return SpanRecord(
-            self._scope,
-            self.name[:LONGEST_TEXT],
-            self._kind.value,
-            context.trace_id.to_bytes(16, "big"),
-            context.span_id.to_bytes(8, "big"),
-            int(context.trace_flags),
-            context.trace_state.to_header() if context.trace_state else "",
-            b"" if parent is None else parent.span_id.to_bytes(8, "big"),
-            parent is not None and parent.is_remote,
-            self._start,
-            self._end,
-            self._status.value,
-            self._description,
-            self.attributes,
-            self._events,
-            self._links,
+        trace_id, span_id, _, flags, state, _ = self._context
+        parent, name = self._parent, self.name
+        return _make_record(
+            SpanRecord,
+            (
+                self._scope,
+                name if len(name) <= LONGEST_TEXT else name[:LONGEST_TEXT],
+                self._kind._value_,
+                trace_id.to_bytes(16, "big"),
+                span_id.to_bytes(8, "big"),
+                int(flags),
+                state.to_header() if state else "",
+                b"" if parent is None else parent.span_id.to_bytes(8, "big"),
+                parent is not None and parent.is_remote,
+                self._start,
+                self._end,
+                self._status._value_,
+                self._description,
+                self.attributes,
+                self._events,
+                self._links,
+            ),
         )
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:

@@ -29,6 +29,7 @@ from zkrpc.config import WireLimits
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.wire.envelope import MessageKind, open_binary, write_envelope
 from zkrpc.wire.frames import LENGTH_SIZE, is_compact, is_theader
+from zkrpc.wire.headers import TRACEPARENT
 from zkrpc.wire.theader import FIXED_SIZE, MAGIC, NO_HEADERS, Block, inflate, read_block, write_block
 
 CONTROL_PREFIX = b"zkrpc:"
@@ -192,6 +193,11 @@ class Opening(NamedTuple):
     header_seqid: int = 0
     transformed: bool = False
 
+    @property
+    def is_simple(self) -> bool:
+        """Whether it is a THeader binary message of the most common kind."""
+        return self.dialect is Dialect.HEADER_BINARY and not self.flags and not self.transformed
+
     def shape(self, body_offset: int) -> bytes | None:
         """The frame's shape, if it is one worth remembering."""
         begins = 8 if self.dialect is Dialect.HEADER_BINARY else 0
@@ -235,7 +241,7 @@ def _block_of(raw: bytes, limits: WireLimits) -> Block:
     block = blocks.get(raw)
     if block is None:
         block = read_block(raw, limits.max_header_entries)
-        if len(raw) <= _MAX_BLOCK:
+        if len(raw) <= _MAX_BLOCK and TRACEPARENT not in block.headers:  # which never comes again
             remember(blocks, raw, block)
     return block
 
