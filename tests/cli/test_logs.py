@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
 import pytest
 
+import zkrpc
 from tests.support.command import Command
+from tests.support.echo import idl
 from tests.support.programs import ROOT, Program
 from tests.support.waiting import eventually
 from zkrpc.cli.logs import Verbosity
@@ -114,3 +117,38 @@ def test_verbosity_is_joined_and_handed_on() -> None:
     said = Verbosity(1, "info").joined(Verbosity(1, None))
     assert said == Verbosity(2, "info") and said.arguments() == ["--verbose", "--verbose", "--log-level=info"]
     assert Verbosity().joined(Verbosity(0, "error")).arguments() == ["--log-level=error"]
+    assert Verbosity(0, None, "text").joined(Verbosity(0, None, "json")).arguments() == ["--log-format=json"]
+
+
+def test_log_for_machines_is_one_object_a_line(command: Command, tmp_path: Path) -> None:
+    """Of the supervisor, of the worker, which says whose it is, and of the service; to the last line."""
+    program = serve(command, tmp_path, "", "--log-format=json", "--log-level=info")
+    program.tell(signal.SIGTERM)
+    assert program.wait(60) == 0
+    told = [json.loads(line) for line in program.output.splitlines()]
+    assert all({"timestamp", "severity", "body", "logger", "process.pid"} <= line.keys() for line in told)
+    (served,) = [line for line in told if "serves at" in line["body"]]
+    assert served["service"] == "echo" and served["instance"].endswith("-0")
+    (made,) = [line for line in told if line["body"] == "made"]
+    assert (made["logger"], made["severity"], made["service"]) == ("shop", "INFO", "echo")
+    assert "service" not in told[0]
+
+
+def test_failed_and_slow_requests_are_logged_if_that_is_wanted(command: Command, tmp_path: Path) -> None:
+    """With the method and the peer, and a failed one also with its traceback, as ever."""
+    (tmp_path / "shop.py").write_text(SERVICE.format(setup=""))
+    arguments = ("serve", "shop:service", "--slow-call=0.05", "--log-format=json")
+    program = command.start(*arguments, folder=tmp_path, PYTHONPATH=str(ROOT))
+    eventually(lambda: "serves at" in program.output, 60)
+    (served,) = [json.loads(line) for line in lines(program, "serves at")]
+    with zkrpc.connect(idl.Echo, [served["body"].split()[3]]) as stub:
+        stub.echo("fast")
+        stub.slow("slow", 60)
+        with pytest.raises(zkrpc.RemoteError):
+            stub.fail("badly")
+    eventually(lambda: len(lines(program, "zkrpc.calls")) == 2, 60)
+    slow, failed = [json.loads(line) for line in lines(program, "zkrpc.calls")]
+    assert slow["body"].startswith("slow: request for Echo/slow took 0.") and slow["rpc.method"] == "Echo/slow"
+    assert failed["error.type"] == "ValueError" and failed["peer"].startswith("127.0.0.1:")
+    (stack,) = [json.loads(line) for line in lines(program, "exception.stacktrace")]
+    assert (stack["rpc.method"], stack["error.type"], stack["peer"]) == ("Echo/fail", "ValueError", failed["peer"])

@@ -81,8 +81,8 @@ def test_the_server_of_a_call_is_the_service_and_not_an_instance(target: str, to
     with tracing():
         tracer = find_tracer()
         assert tracer is not None
-        client: Any = tracer.trace_client(lambda: target)
-        assert client._locate() == told
+        client: Any = tracer.trace_client(target)
+        assert client._address == told
 
 
 def test_errors_are_told_by_their_names_and_answers_are_no_errors() -> None:

@@ -11,7 +11,7 @@ import sys
 import click
 
 from zkrpc import __version__
-from zkrpc.cli.logs import Verbosity, level_option, set_up_logs, verbose_option
+from zkrpc.cli.logs import Verbosity, format_option, level_option, set_up_logs, verbose_option
 from zkrpc.cli.output import tell_error
 from zkrpc.errors import ConfigError, IdentityConflict, IdlError, RpcError
 
@@ -57,10 +57,11 @@ class _LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="zkrpc")
 @verbose_option
 @level_option
+@format_option
 @click.pass_context
-def cli(context: click.Context, /, verbose: int, log_level: str | None) -> None:
+def cli(context: click.Context, /, verbose: int, log_level: str | None, log_format: str | None) -> None:
     """Highly available RPC, coordinated by ZooKeeper."""
-    context.obj = Verbosity(verbose, log_level)
+    context.obj = Verbosity(verbose, log_level, log_format)
     set_up_logs(context.obj, logging.INFO if context.invoked_subcommand in _LONG_RUNNING else logging.WARNING)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from zkrpc import __version__
-from zkrpc.cli.logs import Verbosity, level_option, set_up_logs, verbose_option
+from zkrpc.cli.logs import Verbosity, format_option, level_option, set_up_logs, verbose_option
 from zkrpc.cli.options import SECONDS, SECONDS_OR_NONE, with_limits
 from zkrpc.config import ServerConfig
 from zkrpc.endpoint import Endpoint
@@ -41,6 +41,9 @@ _SHARED = (
     click.option("--session-timeout", type=SECONDS, help="Seconds of silence after which ZooKeeper delists a worker."),
     click.option("--linger", type=SECONDS_OR_NONE, help="Seconds to keep serving after leaving the registry."),
     click.option("--drain-timeout", type=SECONDS_OR_NONE, help="Seconds that calls in flight may take while stopping."),
+    click.option(
+        "--slow-call", type=SECONDS, help="Log calls and requests that fail, or take so long; ten lines a second."
+    ),
     click.option("--record-format", type=click.Choice(["serverset", "curator"]), help="How to register."),
     click.option(
         "--limit",
@@ -73,6 +76,7 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @shared_options
 @verbose_option
 @level_option
+@format_option
 @click.pass_obj
 def serve(
     verbosity: Verbosity,
@@ -85,6 +89,7 @@ def serve(
     reload: bool,
     verbose: int,
     log_level: str | None,
+    log_format: str | None,
     **shared: Any,
 ) -> None:
     """Serve MODULE:SERVICE in worker processes, and keep them alive.
@@ -98,8 +103,10 @@ def serve(
         raise ConfigError(f"{target!r} names no service; write MODULE:SERVICE, as in examples.users:service")
     identity = identity or f"{socket.gethostname()}-{secrets.token_hex(3)}"
     launch = secrets.token_hex(8)
-    verbosity = verbosity.joined(Verbosity(verbose, log_level))
+    verbosity = verbosity.joined(Verbosity(verbose, log_level, log_format))
     set_up_logs(verbosity, logging.INFO)
+    if verbosity.format is not None:
+        os.environ["ZKRPC_LOG_FORMAT"] = verbosity.format  # for the process that exports traces
     limits = shared.pop("limits")
     with_limits(ServerConfig(), limits)  # a mistake is told here, and once
     handed_on = [f"--{name.replace('_', '-')}={value}" for name, value in shared.items() if value is not None]

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,7 +20,7 @@ from zkrpc.app import App
 from zkrpc.app import serve as serve_here
 from zkrpc.belonging import in_child
 from zkrpc.caller import go_by
-from zkrpc.cli.logs import revive_loggers
+from zkrpc.cli.logs import name_records, revive_loggers, settle_repeats
 from zkrpc.cli.options import with_limits
 from zkrpc.cli.serve import shared_options
 from zkrpc.config import RegistryConfig
@@ -31,6 +32,9 @@ from zkrpc.server.supervision import EXIT_CONFIG
 from zkrpc.server.supervisor_channel import SupervisorChannel
 from zkrpc.server.watchdog import Watchdog
 from zkrpc.service import Service
+from zkrpc.telemetry.call_log import CallLog
+from zkrpc.telemetry.log_records import PERIOD
+from zkrpc.telemetry.observer import observe_everything
 from zkrpc.tracing.channel import Descriptors
 from zkrpc.tracing.start import Tracing, start_tracing
 
@@ -58,6 +62,7 @@ def worker(
     session_timeout: float | None,
     linger: float | None,
     drain_timeout: float | None,
+    slow_call: float | None,
     limits: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -71,7 +76,10 @@ def worker(
     try:
         # Before the service is imported, which may make clients then.
         tracing = None if spans is None else _start_tracing(spans, options["worker_id"])
+        if slow_call is not None:
+            observe_everything(CallLog(slow_call, time.monotonic))
         service = load_service(target)
+        name_records(service.name, options["worker_id"])
         revive_loggers()
         if tracing is not None:
             tracing.name_service(service.name)
@@ -110,6 +118,7 @@ def _serve(
     if zookeeper:
         registry = Registry(zookeeper, config=config, on_new_session=channel.tell_session, observers=service.observers)
     watchdog = Watchdog(service.observers)
+    settling = gevent.spawn(_settle_repeats)
     gc.collect()
     try:
         app = serve_here(service, zookeeper=registry, **options)
@@ -123,12 +132,20 @@ def _serve(
         log.info("%s serves at %s as %s", service.name, app.endpoint, options["worker_id"])
         app.wait_stopped()
     finally:
+        settling.kill(block=False)
         watchdog.stop()
         if registry is not None:
             registry.close()
         channel.tell_done()
     if endings.conflict is not None:
         raise endings.conflict
+
+
+def _settle_repeats() -> None:
+    """Says in time what was not said, also if nothing else is said."""
+    while True:
+        gevent.sleep(PERIOD)
+        settle_repeats(time.time())
 
 
 def _end(channel: SupervisorChannel, endings: _Endings, failure: StartFailure) -> NoReturn:

@@ -182,13 +182,13 @@ class Client:
             dial=self._dial,
             client_id=client_id,
             observers=self._observers,
-            target=self._find_target(),
+            target=self._target,
         )
         keep(self, self._home.hub)
         source = resolver if isinstance(resolver, PrimarySource) else None
         self._router = PrimaryRouter(self._channel, source, self._group_of)
         self._policies = PolicyTable(self.config)
-        self._tracing: ClientTracing | None = trace_client(self._find_target)
+        self._tracing: ClientTracing | None = trace_client(self._target)
         self._plans: dict[Method, Plan] = {}
         self._former_hedges: dict[Method, Hedge] = {}
         self._learnt = self._router.learnt
@@ -368,16 +368,12 @@ class Client:
         self._channel.receive_policy(self._policies.client)
 
     def _observer_of(self, observers: Observers) -> CallObserver | None:
-        return observer_of(observers, self._find_service, self._clock, self._find_target)
+        return observer_of(observers, self._find_service, self._clock, lambda: self._target)
 
     def _find_service(self) -> str:
         """The service's name; empty while there is no snapshot."""
         snapshot = self._resolver.snapshot
         return "" if snapshot is None else snapshot.service
-
-    def _find_target(self) -> str:
-        """Where the resolver looks for the service; empty if it does not say."""
-        return self._target
 
     def _await_members(self, call: Call) -> None:
         """Waits for the first list of members, once per client. A call that fails here never reaches the stack, so

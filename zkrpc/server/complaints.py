@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 PERIOD = 60.0
 """Seconds in which only the first complaints about an address are written."""
@@ -52,10 +52,14 @@ class PeerLog:
         message: str,
         *args: object,
         error: BaseException | None = None,
+        about: Mapping[str, str] | None = None,
     ) -> None:
-        """Writes a line about ``address``, with the traceback of ``error``; or counts it."""
+        """Writes a line about ``address``, with the traceback of ``error``; or counts it.
+
+        ``about`` is for machines, see :mod:`zkrpc.telemetry.log_records`.
+        """
         if self._complaints[kind].admits(address, now):
-            self._log.log(kind.level, message, *args, exc_info=error)
+            self._log.log(kind.level, message, *args, exc_info=error, extra=about)
 
     def settle(self, now: float) -> None:
         """Writes the counts that are due."""

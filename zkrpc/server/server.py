@@ -49,6 +49,7 @@ from zkrpc.telemetry.events import (
     PeerRefused,
     ServerStarted,
 )
+from zkrpc.telemetry.log_records import fields
 from zkrpc.telemetry.observer import Observer, gather
 from zkrpc.telemetry.status import ServerStatus
 from zkrpc.telemetry.tracer import find_tracer
@@ -96,7 +97,9 @@ class Server:
         """The process and thread in which it serves."""
         self.greenlets = GreenletPool()
         self._peer_log = PeerLog(log)
-        on_failure = functools.partial(_receive_failure, self.greenlets, self._peer_log, clock, self.name)
+        on_failure = functools.partial(
+            _receive_failure, self.greenlets, self._peer_log, clock, self.name, interface.name
+        )
         self.dispatcher, self.request_observer = make_dispatcher(
             self.observers,
             find_tracer(),
@@ -378,9 +381,17 @@ def _built_in_handlers(server: Server) -> dict[str, object]:
 
 
 def _receive_failure(
-    greenlets: GreenletPool, peer_log: PeerLog, clock: Callable[[], float], service: str, failure: Failure
+    greenlets: GreenletPool,
+    peer_log: PeerLog,
+    clock: Callable[[], float],
+    service: str,
+    interface: str,
+    failure: Failure,
 ) -> None:
     if greenlets.disbanded:  # the handler forked, and this is its child: it ends as a program does
         raise failure.error
     text, error = describe(service, failure), traceback_of(failure)
-    peer_log.complain(ComplaintKind.FAILED, host_of(failure.peer), clock(), "%s", text, error=error)
+    about = fields(
+        method=f"{interface}/{failure.method}", error=type(failure.error).__name__, service=service, peer=failure.peer
+    )
+    peer_log.complain(ComplaintKind.FAILED, host_of(failure.peer), clock(), "%s", text, error=error, about=about)

@@ -77,8 +77,8 @@ class ServerTracing(Protocol):
 class Tracer(Protocol):
     """Makes spans of calls and requests."""
 
-    def trace_client(self, target: Callable[[], str]) -> ClientTracing:
-        """Tracing for a client; ``target`` gives the address of the service that it calls, once that is known."""
+    def trace_client(self, target: str) -> ClientTracing:
+        """Tracing for a client; ``target`` is where it looks for the service, empty if that is not known."""
 
     def trace_server(self, service: str) -> ServerTracing:
         """Tracing for a server of this service."""
@@ -104,7 +104,7 @@ def find_tracer() -> Tracer | None:
     return _installed[0] if _installed else None
 
 
-def trace_client(target: Callable[[], str]) -> ClientTracing | None:
+def trace_client(target: str) -> ClientTracing | None:
     """Tracing for a client, if this process traces; see ``Tracer.trace_client``."""
     return _installed[0].trace_client(target) if _installed else None
 

@@ -91,7 +91,7 @@ class CallTracer:
         """The share of traces."""
         return f"<CallTracer ratio={self.ratio:g}{'' if self.own else ' of the program'}>"
 
-    def trace_client(self, target: Callable[[], str]) -> CallsOfClient:
+    def trace_client(self, target: str) -> CallsOfClient:
         """See :class:`zkrpc.telemetry.tracer.Tracer`."""
         return CallsOfClient(self, target)
 
@@ -124,10 +124,9 @@ class CallsOfClient(Observer):
 
     kinds = (CallFinished, AttemptFinished)
 
-    def __init__(self, tracer: CallTracer, target: Callable[[], str]) -> None:
+    def __init__(self, tracer: CallTracer, target: str) -> None:
         self._tracer = tracer
-        self._target = target
-        self._address: dict[str, Any] = {}
+        self._address = _address_of(target)
 
     @property
     def observer(self) -> Observer:
@@ -163,7 +162,7 @@ class CallsOfClient(Observer):
     def around_call(self, call: Call, proceed: Proceed[Call]) -> Any:
         """See :class:`zkrpc.telemetry.tracer.ClientTracing`."""
         within = context.get_current()
-        attributes = {"rpc.system.name": SYSTEM, "rpc.method": _name_of(call), **(self._address or self._locate())}
+        attributes = {"rpc.system.name": SYSTEM, "rpc.method": _name_of(call), **self._address}
         span = self._tracer.start(attributes["rpc.method"], SpanKind.CLIENT, within, attributes)
         token = context.attach(trace.set_span_in_context(span, within))
         try:
@@ -212,18 +211,6 @@ class CallsOfClient(Observer):
         _tell_outcome(span, told, event.error, event.declared, event.executed)
         told |= _peer(event.endpoint)
         _set(span, told)
-
-    def _locate(self) -> dict[str, Any]:
-        """``server.address``, and the port of a fixed address."""
-        target = self._target()
-        if not target:
-            return {}
-        host, _, port = target.rpartition(":")
-        if "/" not in target and "," not in target and port.isdigit():
-            self._address = {"server.address": host.strip("[]"), "server.port": int(port)}
-        else:
-            self._address = {"server.address": target}
-        return self._address
 
 
 class RequestsOfServer(Observer):
@@ -333,6 +320,14 @@ def _run_in(within: Context, run: Dispatch, request: Request, peer: str, now: fl
         return run(request, peer, now, caller)
     finally:
         context.detach(token)
+
+
+def _address_of(target: str) -> dict[str, Any]:
+    """``server.address``, and the port of a fixed address."""
+    host, _, port = target.rpartition(":")
+    if "/" not in target and "," not in target and port.isdigit():
+        return {"server.address": host.strip("[]"), "server.port": int(port)}
+    return {"server.address": target} if target else {}
 
 
 def _name_of(call: Call) -> str:

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from zkrpc.legible import legible
+from zkrpc.telemetry.log_records import JsonFormatter
 from zkrpc.tracing.records import MOST_BYTES, Batch, SpanRecord, load_batch
 
 log = logging.getLogger("zkrpc.tracing")
@@ -259,7 +260,10 @@ def run(descriptor: int, counter: int, environment: Mapping[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(format="%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    text = logging.Formatter("%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s")
+    handler.setFormatter(JsonFormatter() if os.environ.get("ZKRPC_LOG_FORMAT") == "json" else text)
+    logging.getLogger().addHandler(handler)
     os.nice(_NICE)
     run(int(sys.argv[1]), int(sys.argv[2]), os.environ)
     os._exit(0)  # a delivery that still hangs must not hold the process
