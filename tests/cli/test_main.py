@@ -17,7 +17,21 @@ from zkrpc.cli.main import main
 from zkrpc.cli.registry import missing
 from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict, IdlError
 
-COMMANDS = ["bench", "call", "config", "dev", "explain", "health", "idl", "ls", "primary", "rm", "serve", "stubs"]
+COMMANDS = [
+    "bench",
+    "call",
+    "config",
+    "dev",
+    "explain",
+    "health",
+    "idl",
+    "ls",
+    "new",
+    "primary",
+    "rm",
+    "serve",
+    "stubs",
+]
 
 
 def test_zkrpc_tells_its_version_and_its_commands(command: Command) -> None:

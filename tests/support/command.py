@@ -26,6 +26,10 @@ class Command:
         """Starts this Python with other arguments."""
         return self._programs.python(*arguments, **environment)
 
+    def program(self, *arguments: str, folder: Path, **environment: str) -> Program:
+        """Starts another program."""
+        return self._programs.start(*arguments, folder=folder, **environment)
+
     def start(self, *arguments: str, folder: Path = ROOT, **environment: str) -> Program:
         """Starts a command and returns at once."""
         environment.setdefault("USERS_DATABASE", str(self._folder / "users.sqlite"))

@@ -19,6 +19,7 @@ _COMMANDS = {
     "serve": "zkrpc.cli.serve",
     "worker": "zkrpc.cli.worker",
     "dev": "zkrpc.cli.dev",
+    "new": "zkrpc.cli.new",
     "ls": "zkrpc.cli.ls",
     "primary": "zkrpc.cli.primary",
     "config": "zkrpc.cli.config",
