@@ -18,6 +18,7 @@ from bench.plan import (
     PLAIN_ZKRPC,
     THRIFTPY2,
     THRIFTPY2_ONE,
+    TRACED,
     ZKRPC,
     Cell,
     Row,
@@ -46,6 +47,7 @@ _THROUGHPUT = (
 )
 _LATENCY = ((_THRIFTPY2, 1.0), (_GRPCIO, 0.4))
 _STACK_SHARE = 0.25
+_TRACES_SHARE = 0.05
 
 
 def check(figures: Figures, report: Report) -> None:
@@ -63,6 +65,9 @@ def check(figures: Figures, report: Report) -> None:
     whole = figures.ratio(ZKRPC, BARE, _LOADED, "cpu us")
     name = f"echo, {LOADED} callers: CPU of the stack, as a share of that of "
     _hold(report, name, None if whole is None else (whole - 1, BARE.title), _STACK_SHARE, "<=")
+    traced = figures.ratio(TRACED, ZKRPC, _LOADED, "cpu us")
+    name = f"echo, {LOADED} callers: CPU of tracing 1 % of the calls, as a share of that of "
+    _hold(report, name, None if traced is None else (traced - 1, ZKRPC.title), _TRACES_SHARE, "<=")
 
 
 def _ratios(figures: Figures, rivals: Sequence[Row], cell: Cell, measure: str) -> list[tuple[float, str]]:

@@ -7,14 +7,16 @@ import random
 import signal
 import sys
 
-from faults import calls, hostile, moves, primary, resilience, scale, takeover
+from faults import calls, hostile, moves, primary, resilience, scale, takeover, telemetry
 from scripts.report import add_json_flag
 
 
 def main() -> int:
     """Runs one suite and prints its report."""
     parser = argparse.ArgumentParser(prog="scripts/faults", description="Fault suites: real processes that die.")
-    parser.add_argument("suite", choices=["calls", "primary", "takeover", "resilience", "scale", "hostile", "ensemble"])
+    parser.add_argument(
+        "suite", choices=["calls", "primary", "takeover", "resilience", "scale", "hostile", "ensemble", "telemetry"]
+    )
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="what chance begins with")
     parser.add_argument("--outage", type=float, default=60.0, help="seconds that ZooKeeper is away (suite calls)")
     parser.add_argument("--rounds", type=int, default=200, help="faults to make (suite primary)")
@@ -32,6 +34,8 @@ def main() -> int:
         report = takeover.run(options.seed, runs=options.runs)
     elif options.suite == "resilience":
         report = resilience.run(options.seed, only=only)
+    elif options.suite == "telemetry":
+        report = telemetry.run(options.seed)
     elif options.suite == "ensemble":
         report = moves.run(options.seed)
     elif options.suite == "hostile":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.checks import check
 from bench.figures import Figures
-from bench.plan import BARE, GRPCIO, GRPCIO_AIO, PLAIN_THRIFTPY2, PLAIN_ZKRPC, THRIFTPY2, ZKRPC, Cell, Row
+from bench.plan import BARE, GRPCIO, GRPCIO_AIO, PLAIN_THRIFTPY2, PLAIN_ZKRPC, THRIFTPY2, TRACED, ZKRPC, Cell, Row
 from scripts.report import Report
 from tests.bench.test_figures import sample
 
@@ -47,6 +47,12 @@ def test_checks_know_what_the_stack_costs() -> None:
     """As a share of what a call costs without it; equal shares of time mean a third more for a third fewer calls."""
     found = judge((ZKRPC, LOADED, 30_000), (BARE, LOADED, 40_000))
     assert [(value, ok) for _, value, ok in found] == [(0.333, False)]
+
+
+def test_checks_know_what_tracing_costs() -> None:
+    """As a share of what a call costs without it."""
+    found = judge((TRACED, LOADED, 96_000), (ZKRPC, LOADED, 100_000))
+    assert [(value, ok) for _, value, ok in found] == [(0.042, True)]
 
 
 def test_checks_compare_servers_under_plain_clients() -> None:

@@ -22,7 +22,7 @@ from zkrpc.idl import load_text
 from zkrpc.telemetry.status import TracingStatus
 from zkrpc.telemetry.tracer import find_trace, find_tracer, install_tracer
 from zkrpc.testing.loopback import Loopback
-from zkrpc.tracing.calls import CallTracer
+from zkrpc.tracing.calls import CallTracer, _find_context_getter
 from zkrpc.tracing.records import SpanRecord
 from zkrpc.tracing.settings import Sampler
 from zkrpc.tracing.spans import remote_context
@@ -178,6 +178,15 @@ def test_a_trace_is_recorded_as_a_whole_or_not_at_all() -> None:
         with Loopback(zkrpc.Service(idl.Echo, Outer, name="outer", config=FAST)) as stub:
             assert stub.echo("x") == "x"
             assert spans == []
+
+
+def test_the_way_around_opentelemetry_s_functions_leads_to_its_context() -> None:
+    """What is current by the one is current by the other."""
+    get = _find_context_getter()
+    assert get != context.get_current
+    token = context.attach(baggage.set_baggage("tenant", "blue"))
+    assert get() is context.get_current()
+    context.detach(token)
 
 
 def test_a_client_s_own_trace_is_taken_up() -> None:

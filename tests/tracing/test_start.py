@@ -108,6 +108,33 @@ def test_a_stop_can_wait_for_the_last_span(collector: Collector) -> None:
     assert "spans=3" in out
 
 
+def test_spans_of_a_patched_program_are_exported_while_it_runs(collector: Collector) -> None:
+    """Not only at its end: gevent's sockets do not block, and the exporting process has to wait for the next span."""
+    during = "import gevent; gevent.sleep(0); print('called', flush=True); sys.stdin.readline()"
+    program = PROGRAM.format(
+        before="from gevent import monkey; monkey.patch_all()",
+        setup="",
+        arguments=repr(collector.url),
+        during=f"{during}\n    stub.echo('y'); sys.stdin.readline()",
+        after="",
+    )
+    command = [sys.executable, "-W", "error", "-c", program]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        eventually(lambda: len(collector.spans) == 3, 60)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        eventually(lambda: len(collector.spans) == 6, 60)
+        process.stdin.write("\n")
+
+
+def test_it_can_be_disabled_from_outside(collector: Collector) -> None:
+    """By the variable that disables OpenTelemetry's SDK, whatever the program says."""
+    before = "import os; os.environ['OTEL_SDK_DISABLED'] = 'true'"
+    assert "exporting=False" in run(before, arguments=repr(collector.url), after="print(tracing.status())")
+    assert collector.requests == 0
+
+
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that installs it."""
     monkeypatch.setattr(channel, "_PACKAGES", ("opentelemetry.trace", "opentelemetry_missing.sdk"))

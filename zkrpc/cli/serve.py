@@ -24,7 +24,7 @@ from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
 from zkrpc.server.supervisor import Supervisor
 from zkrpc.tracing.channel import Descriptors, finish_export, launch_exporter, require_packages
-from zkrpc.tracing.settings import ENDPOINT, read_settings, wants_traces
+from zkrpc.tracing.settings import ENDPOINT, is_disabled, read_settings, wants_traces
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ def serve(
 
 def _launch_exporter(endpoint: str | None) -> Descriptors | None:
     """Starts the process that exports the workers' traces; None if nobody wants them."""
-    if endpoint is None and not wants_traces(os.environ):
+    if is_disabled(os.environ) or (endpoint is None and not wants_traces(os.environ)):
         return None
     settings = read_settings(os.environ, endpoint)
     try:

@@ -136,21 +136,20 @@ class CallsOfClient(Observer):
     def choose(self, plain: Proceed[Call], traced: Proceed[Call]) -> Proceed[Call]:
         """See :class:`zkrpc.telemetry.tracer.ClientTracing`."""
         tracer, ratio, dice = self._tracer, self._tracer.ratio, self._tracer.dice
-        get_context = context.get_current
+        get_context = _find_context_getter()
 
         def run(call: Call) -> Any:
-            if dice() >= ratio and not get_context():
+            begins = dice() < ratio
+            if not begins and not get_context():
                 return plain(call)
-            return run_within(call, get_context())
+            return run_within(call, get_context(), begins)
 
-        def run_within(call: Call, within: Context) -> Any:
+        def run_within(call: Call, within: Context, begins: bool) -> Any:
             ids = trace.get_current_span(within).get_span_context()
             if not ids.is_valid:
                 _carry_baggage(call, within, tracer.hands_baggage_on)
-                # The handler that makes it serves a call that is not recorded; or nothing is current, and the dice,
-                # which are cast again as there was something else in the context, decide.
-                begins = find_current_call() is None and (tracer.own is None or not within or dice() < ratio)
-                return traced(call) if begins else plain(call)
+                # No trace begins in a handler: the call that it serves is not recorded, or there would be a span.
+                return traced(call) if begins and find_current_call() is None else plain(call)
             if not ids.trace_flags & 1 and tracer.follows_parent:
                 _carry(call, ids)
                 _carry_baggage(call, within, tracer.hands_baggage_on)
@@ -230,12 +229,11 @@ class RequestsOfServer(Observer):
     def choose(self, plain: Dispatch, told: Dispatch, introduction: Mapping[str, str]) -> Dispatch:
         """See :class:`zkrpc.telemetry.tracer.ServerTracing`."""
         ratio, dice, run = self._tracer.ratio, self._tracer.dice, self._run
-        carries = (TRACEPARENT, BAGGAGE) if self._tracer.hands_baggage_on else (TRACEPARENT,)
+        hands_baggage_on = self._tracer.hands_baggage_on
 
         def run_of_tracing(request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Any:
-            for key in carries:
-                if key in request.headers:
-                    return run(request, peer, now, caller, request.headers, False, plain, told)
+            if TRACEPARENT in request.headers or (hands_baggage_on and BAGGAGE in request.headers):
+                return run(request, peer, now, caller, request.headers, False, plain, told)
             return plain(request, peer, now, caller)
 
         def run_of_zkrpc(request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Any:
@@ -310,6 +308,14 @@ class RequestsOfServer(Observer):
             if type(span) is CallSpan and span.name == OTHER:
                 span.attributes["rpc.method_original"] = legible(request.name.decode("utf-8", "replace"), _LONGEST_NAME)
             span.end()
+
+
+def _find_context_getter() -> Callable[[], Context]:
+    """``context.get_current``, without its two functions around a context variable, which take as long as everything
+    else that an unrecorded call costs (measured). That variable is private to OpenTelemetry, and may be elsewhere one
+    day."""
+    variable = getattr(getattr(context, "_RUNTIME_CONTEXT", None), "_current_context", None)
+    return variable.get if isinstance(variable, ContextVar) else context.get_current
 
 
 def _run_in(within: Context, run: Dispatch, request: Request, peer: str, now: float, caller: Caller) -> Any:

@@ -79,7 +79,9 @@ def launch_exporter(endpoint: str | None, environment: Mapping[str, str]) -> Des
         command = [sys.executable, "-m", "zkrpc.tracing.exporter", "3", "4"]
         # Out of the way first: one of the two may be the other's number.
         high = [os.dup2(one, 64 + place, inheritable=False) for place, one in enumerate((theirs.fileno(), lost))]
-        actions = [(os.POSIX_SPAWN_DUP2, one, 3 + place) for place, one in enumerate(high)]
+        actions: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_DUP2, one, 3 + place) for place, one in enumerate(high)]
+        # Whoever reads what this program writes need not wait until the last span is delivered.
+        actions += [(os.POSIX_SPAWN_OPEN, one, os.devnull, os.O_RDWR, 0) for one in (0, 1)]
         try:
             given = {**environment} if endpoint is None else {**environment, ENDPOINT: endpoint}
             os.posix_spawn(sys.executable, command, given, file_actions=actions, setsid=True)

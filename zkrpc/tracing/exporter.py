@@ -254,6 +254,7 @@ def run(descriptor: int, counter: int, environment: Mapping[str, str]) -> None:
         batch=_number(environment, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512),
         delay=_number(environment, "OTEL_BSP_SCHEDULE_DELAY", 1000) / 1000,
     )
+    os.set_blocking(descriptor, True)  # a program that gevent has patched makes sockets that are not
     while message := os.read(descriptor, MOST_BYTES):
         queue.put(load_batch(message))
     queue.close(FLUSH_TIMEOUT)

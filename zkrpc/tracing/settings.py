@@ -90,9 +90,14 @@ class TracingSettings:
     """Whether ``baggage`` travels with calls; only if ``OTEL_PROPAGATORS`` names it."""
 
 
+def is_disabled(environment: Mapping[str, str]) -> bool:
+    """Whether ``OTEL_SDK_DISABLED`` is true: then nothing is traced, whatever else is said."""
+    return environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
 def wants_traces(environment: Mapping[str, str]) -> bool:
     """Whether the environment asks for traces: by ``OTEL_TRACES_EXPORTER=otlp``, or by the address of a collector."""
-    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    if is_disabled(environment):
         return False
     exporter = environment.get("OTEL_TRACES_EXPORTER", "").strip().lower()
     if exporter:

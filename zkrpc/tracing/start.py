@@ -13,7 +13,7 @@ from zkrpc.errors import ConfigError
 from zkrpc.telemetry.status import TracingStatus
 from zkrpc.telemetry.tracer import find_tracer, install_tracer
 from zkrpc.tracing.channel import Descriptors, SpanChannel, launch_exporter, require_packages
-from zkrpc.tracing.settings import read_settings
+from zkrpc.tracing.settings import is_disabled, read_settings
 
 SCOPE = "zkrpc"
 
@@ -40,6 +40,8 @@ def start_tracing(
 
     Raises ConfigError if OpenTelemetry is not installed, a setting is wrong, or this process has a tracer already.
     """
+    if is_disabled(environment):
+        return Tracing(None)
     require_packages()
     from opentelemetry import trace
 
