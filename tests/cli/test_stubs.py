@@ -7,13 +7,18 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import zkrpc
 from tests.idl.test_source import write
 from tests.support.command import Command
 from tests.support.programs import ROOT
+from tests.support.waiting import eventually
+from zkrpc.cli import stubs as stubs_module
 from zkrpc.cli.main import main
+from zkrpc.idl.source import digest
 
 FILES = {
     "users.thrift": "include 'shared.thrift'\nstruct User { 1: shared.Id id }\nservice Users { User get() }",
@@ -103,7 +108,14 @@ def test_file_of_somebody_else_is_left_alone(
     [
         (["none.thrift"], 78, "zkrpc: none.thrift: cannot be read: No such file or directory"),
         (["bad.thrift"], 78, "zkrpc: bad.thrift:2: "),
-        ([], 2, "Missing argument 'FILE...'"),
+        ([], 2, "give either FILE... or --from SERVICE"),
+        (["a.thrift", "--from", "users"], 2, "give either FILE... or --from SERVICE"),
+        (["--from", "users"], 2, "--from asks ZooKeeper: give --zookeeper HOSTS"),
+        (
+            ["--from", "users", "--zookeeper=127.0.0.1:1", "--timeout=0.3"],
+            1,
+            "zkrpc: no ZooKeeper at 127.0.0.1:1 within",
+        ),
         (["users.thrift", "--out", "users.thrift"], 78, "zkrpc: users.thrift/shared_thrift.py cannot be written: "),
     ],
 )
@@ -116,10 +128,63 @@ def test_what_is_wrong_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And nothing is written then."""
+    monkeypatch.delenv("ZKRPC_ZOOKEEPER", raising=False)
     Path("bad.thrift").write_text("struct A {}\nstruct B { what }")
     ended, out, err = run(capsys, monkeypatch, *arguments)
     assert (ended, out) == (status, "") and told in err
     assert sorted(os.listdir()) == ["bad.thrift", *sorted(FILES)]
+
+
+@pytest.mark.zookeeper
+def test_stubs_of_a_service_are_written_with_its_idl(
+    zookeeper: str,
+    folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From what it has published, for a caller that has no IDL; a second time all is current."""
+    home = write(tmp_path_factory.mktemp("home"), {f"idl/{name}": text for name, text in FILES.items()})
+    service = zkrpc.Service(zkrpc.load(home).Users, lambda: SimpleNamespace(get=lambda: None), "users")
+
+    def ask(*options: str, name: str = "users") -> tuple[int, str, str]:
+        options = ("--from", name, "--zookeeper", zookeeper, "--timeout=30", "--out=vendored", *options)
+        return run(capsys, monkeypatch, *options)
+
+    with zkrpc.serve(service, zookeeper=zookeeper):
+        eventually(lambda: ask()[0] == 0)
+        assert ask("--check") == (0, "", "")
+        Path("vendored/users.thrift").write_text("changed")
+        status, out, _ = ask("--check", "--json")
+        assert status == 1 and json.loads(out)["stale"] == ["vendored/users.thrift"]
+        assert ask() == (0, "wrote vendored/users.thrift\n", "")
+        Path("vendored/users_thrift.pyi").write_text("mine = 1")
+        assert ask()[0] == 78 and Path("vendored/users_thrift.pyi").read_text() == "mine = 1"
+        assert ask(name="usres")[2].endswith("did you mean users?\n")
+    for name, text in FILES.items():
+        assert Path("vendored", name).read_text() == text + "\n"
+    assert "include_dirs" not in Path("vendored/users_thrift.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "refusal"),
+    [
+        ("//// zkrpc file ../evil.thrift\nservice Users {}\n", "'../evil.thrift', which would be in another folder"),
+        ("//// zkrpc file /evil.thrift\nservice Users {}\n", "'/evil.thrift', which would be in another folder"),
+        ("//// zkrpc file evil.py\nx\n//// zkrpc file users.thrift\nservice Users {}\n", "does not include"),
+        (
+            "//// zkrpc file a.thrift/b.thrift\n\n//// zkrpc file a.thrift\n\n"
+            "//// zkrpc file users.thrift\ninclude 'a.thrift'\nservice Users {}\n",
+            "cannot be laid out as files",
+        ),
+    ],
+)
+def test_what_others_published_is_written_nowhere_else(text: str, refusal: str, folder: Path) -> None:
+    """Nor is anything that is no part of the IDL."""
+    interface = zkrpc.Interface("Users", {}, file="users.thrift", text=text, digest=digest(text))
+    with pytest.raises(zkrpc.RemoteProtocolError, match=refusal):
+        stubs_module._vendored(interface, "out", top_level=False)
+    assert sorted(os.listdir()) == sorted(FILES)
 
 
 def test_program_of_modules_runs(folder: Path, command: Command) -> None:

@@ -154,12 +154,21 @@ def stubs_of(
         if f"{module}.py" in texts:
             raise IdlError(f"its module would be {module}.py, as another file's; rename one of them", file=some.name)
         name = _relative(files[some], folder)
-        needed = [_relative(place, folder) for place in places] if some.includes else []
+        needed = [] if _is_beside(some) else [_relative(place, folder) for place in places]
         texts[f"{module}.py"] = module_text(name, module.name, needed)
         texts[f"{module}.pyi"] = stub_text(
             some, interfaces_of(idl), modules, name=name, digest=digest_of(idl), top_level=top_level
         )
     return texts
+
+
+def _is_beside(source: Source) -> bool:
+    """Whether every include of a tree leads to its file without include directories."""
+    return all(
+        os.path.realpath(some.path.parent / written) == str(child.path)
+        for some in tree(source)
+        for written, child in some.included.items()
+    )
 
 
 def _relative(path: str, folder: str) -> str:
