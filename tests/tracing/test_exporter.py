@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from tests.support.tracing import Collector, attributes_of
 from tests.support.waiting import eventually
 from tests.tracing.test_records import SPAN
 from zkrpc.tracing.channel import Descriptors, SpanChannel, finish_export, launch_exporter
-from zkrpc.tracing.exporter import ExportQueue, Losses
+from zkrpc.tracing.exporter import ExportQueue, Losses, read_packets
 from zkrpc.tracing.records import Batch
 
 
@@ -89,6 +90,23 @@ def test_losses_are_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None
         "30 spans could not be delivered: refused\\x1b[2J; calls go on",
     ]
     assert int.from_bytes(counter[:8], "little") == 40
+
+
+def test_packets_are_read_until_everybody_has_ended() -> None:
+    """Those that come at once, those that come after a while of nothing, and the end."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    packets: list[bytes] = []
+    reader = threading.Thread(target=lambda: packets.extend(read_packets(theirs.fileno())))
+    reader.start()
+    for number in (b"1", b"2"):
+        ours.send(number)
+    reader.join(1.5)  # longer than it looks again and again
+    assert reader.is_alive()
+    ours.send(b"3")
+    ours.close()
+    reader.join(60)
+    theirs.close()
+    assert packets == [b"1", b"2", b"3"]
 
 
 def send(collector: Collector, *spans: Any, **environment: str) -> SpanChannel:
