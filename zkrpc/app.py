@@ -32,6 +32,7 @@ from zkrpc.idl import Interface
 from zkrpc.idl.model import ClientT
 from zkrpc.registry.advertising import choose_endpoint
 from zkrpc.registry.formats import LAUNCH, PID, SESSION_TIMEOUT, dump_curator, dump_serverset
+from zkrpc.registry.gate import pass_gate
 from zkrpc.server.health import Presence
 from zkrpc.server.health_check import HealthCheck
 from zkrpc.server.lifecycle import LifecycleState, Step
@@ -127,6 +128,7 @@ def serve(
     zone: str = "",
     weight: float = 1.0,
     record_format: str = "serverset",
+    allow_breaking: bool = False,
     observers: Iterable[Observer] = (),
 ) -> App:
     """Serves in this process and returns at once, registered or about to be.
@@ -144,9 +146,11 @@ def serve(
             supervisor sets it.
         zone, weight: published for clients' balancing.
         record_format: ``serverset`` (Finagle, Armeria) or ``curator`` (Spring Cloud).
+        allow_breaking: serves an IDL that breaks callers of what is served now, instead of refusing to.
         observers: told what the service's own observers are told, see :class:`zkrpc.Service`.
 
-    Raises ConfigError for bad settings, a port that is taken, or a service that does not become ready.
+    Raises ConfigError for bad settings, a port that is taken, a service that does not become ready, or an IDL that
+    breaks running callers (:mod:`zkrpc.registry.gate`).
     """
     if record_format not in _FORMATS:
         raise ConfigError(f"record_format must be one of {', '.join(_FORMATS)}, got {record_format!r}")
@@ -159,6 +163,8 @@ def serve(
     server = _make_server(service, handler, enrollment, check, everybody)
     try:
         registry = enrollment.open(zookeeper)
+        if registry is not None:
+            pass_gate(registry.session, service.name, service.interface, allow=allow_breaking)
         bound = server.bind(Endpoint.parse(bind), listener)
         _await_readiness(service, check)
         if registry is None:

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from zkrpc.server.startup import StartFailure
-from zkrpc.server.supervisor_channel import Bound, Milestone, OpenedSession, SupervisorChannel, read_report
+from zkrpc.server.supervisor_channel import Accepted, Bound, Milestone, OpenedSession, SupervisorChannel, read_report
 
 
 def test_channel_outlives_its_supervisor() -> None:
@@ -18,6 +18,7 @@ def test_channel_outlives_its_supervisor() -> None:
     channel.tell_session(7, b"\x01")
     channel.tell_bound(11)
     channel.tell_ready()
+    channel.tell_accepted("ab12")
     channel.tell_done()
     assert channel.tell_failure(StartFailure("it failed", "here", final=True))
     lines = ours.recv(1000).splitlines()
@@ -25,6 +26,7 @@ def test_channel_outlives_its_supervisor() -> None:
         {"session": [7, "01"]},
         {"bound": 11.0},
         {"ready": True},
+        {"accepted": "ab12"},
         {"done": True},
         {"failed": ["it failed", "here"]},
     ]
@@ -32,6 +34,7 @@ def test_channel_outlives_its_supervisor() -> None:
         OpenedSession(7, b"\x01"),
         Bound(11.0),
         Milestone.READY,
+        Accepted("ab12"),
         Milestone.DONE,
         StartFailure("it failed", "here"),
     ]
@@ -52,6 +55,7 @@ def test_channel_outlives_its_supervisor() -> None:
         b'{"session": [7, "zz"]}',
         b'{"bound": -1.0}',
         b'{"ready": false}',
+        b'{"accepted": "--bind=0"}',
         b"\xff",
     ],
 )

@@ -44,6 +44,7 @@ _SHARED = (
     click.option(
         "--slow-call", type=SECONDS, help="Log calls and requests that fail, or take so long; ten lines a second."
     ),
+    click.option("--allow-breaking", is_flag=True, help="Also with an IDL that breaks callers of what is served now."),
     click.option("--record-format", type=click.Choice(["serverset", "curator"]), help="How to register."),
     click.option(
         "--limit",
@@ -107,10 +108,11 @@ def serve(
     set_up_logs(verbosity, logging.INFO)
     if verbosity.format is not None:
         os.environ["ZKRPC_LOG_FORMAT"] = verbosity.format  # for the process that exports traces
-    limits = shared.pop("limits")
+    limits, allow_breaking = shared.pop("limits"), shared.pop("allow_breaking")
     with_limits(ServerConfig(), limits)  # a mistake is told here, and once
     handed_on = [f"--{name.replace('_', '-')}={value}" for name, value in shared.items() if value is not None]
     handed_on += [f"--limit={text}" for text in limits]
+    handed_on += ["--allow-breaking"] if allow_breaking else []
 
     spans = _launch_exporter(traces)
     if spans is not None:

@@ -51,14 +51,17 @@ _REGISTRATION_PATIENCE = 15.0
 @click.option("--launch", "launch_id", required=True)
 @click.option("--channel", "descriptor", type=int, required=True)
 @click.option("--listener", type=int, help="A bound socket's descriptor.")
+@click.option("--accepted", help="The digest of the IDL that an earlier worker of this launch was let in with.")
 @click.option("--spans", help="The descriptors of the way to the process that exports traces.")
 @shared_options
 def worker(
     target: str,
     descriptor: int,
     listener: int | None,
+    accepted: str | None,
     spans: str | None,
     zookeeper: str | None,
+    allow_breaking: bool,
     session_timeout: float | None,
     linger: float | None,
     drain_timeout: float | None,
@@ -89,6 +92,8 @@ def worker(
         doing = f"starting {service.name}"
         config = RegistryConfig() if session_timeout is None else RegistryConfig(session_timeout=session_timeout)
         given = {name: value for name, value in options.items() if value is not None}
+        # The callers of what was let in are those of its successor as well, whoever has come since.
+        given["allow_breaking"] = allow_breaking or accepted == service.interface.digest
         _serve(service, zookeeper, config, channel, endings, {"listener": listener, **given})
     except RpcError as error:
         final = isinstance(error, (ConfigError, IdlError, IdentityConflict))
@@ -122,6 +127,7 @@ def _serve(
     gc.collect()
     try:
         app = serve_here(service, zookeeper=registry, **options)
+        channel.tell_accepted(service.interface.digest)
         # What is there now stays: a full collection that looks at all of it stops the hub for some 20 ms.
         gc.freeze()
         endings.watch(app, channel)

@@ -29,7 +29,8 @@ while the election and the instances themselves decide which one serves. ``confi
 the same manner, and ``service_config`` parses it. Both use a :class:`~zkrpc.zookeeper.node_watch.NodeWatch`.
 
 *The IDL* of an instance is published under its digest, so that tools know a service's methods without its files.
-``publication`` is the state machine, ``publisher`` the greenlet, ``published`` reads.
+``publication`` is the state machine, ``publisher`` the greenlet, ``published`` reads. ``gate`` keeps an instance out
+whose IDL breaks what is served.
 
 ===================================================  ===================================================================
 ``schema``, ``formats``, ``advertising``             paths, records, and which address an instance registers
@@ -41,6 +42,7 @@ the same manner, and ``service_config`` parses it. Both use a :class:`~zkrpc.zoo
 ``publication``, ``publisher``, ``published``        the texts of IDLs: the state machine, the greenlet, and reading
                                                      them
 ``quotas``                                           what a service's callers may do, as the part of one instance
+``gate``                                             whether an IDL may be served beside what is served already
 ``removal``                                          deleting the nodes that a retired service has left
 ===================================================  ===================================================================
 """

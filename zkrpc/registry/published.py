@@ -53,10 +53,23 @@ def publications_of(session: Session, service: str) -> Publications:
     return read_publications(service, {name: found[0] for name, found in records if found}, note and note[0])
 
 
+def last_publication(session: Session, service: str) -> Publication | None:
+    """What was published for a service last; None if that is not known."""
+    found = session.znodes.get(Paths(service).publication)
+    return None if found is None else _read_note(found[0])
+
+
+def _read_note(note: bytes) -> Publication | None:
+    try:
+        return Publication.parse(note)
+    except RemoteProtocolError:  # somebody's scribble says nothing
+        return None
+
+
 def read_publications(service: str, records: Mapping[str, bytes], note: bytes | None) -> Publications:
     """The publications that a service's records, by the names of their nodes, and its note tell."""
     living: dict[Publication, list[Instance]] = defaultdict(list)
-    silent, last = [], None
+    silent = []
     for name, record in records.items():
         try:
             instance = parse_record(name, record)
@@ -67,10 +80,7 @@ def read_publications(service: str, records: Mapping[str, bytes], note: bytes | 
                 living[said].append(instance)
         except RemoteProtocolError:  # clients leave it out as well
             continue
-    try:
-        last = None if note is None else Publication.parse(note)
-    except RemoteProtocolError:
-        pass  # somebody's scribble says nothing
+    last = None if note is None else _read_note(note)
     ordered = {some: tuple(sorted(found, key=lambda one: -one.started_at)) for some, found in living.items()}
     return Publications(service=service, living=ordered, silent=tuple(silent), last=last)
 

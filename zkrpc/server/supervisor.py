@@ -42,7 +42,7 @@ from zkrpc.server.supervision import (
     SupervisionState,
     Terminate,
 )
-from zkrpc.server.supervisor_channel import Bound, Milestone, OpenedSession, read_report
+from zkrpc.server.supervisor_channel import Accepted, Bound, Milestone, OpenedSession, read_report
 from zkrpc.zookeeper.closing import close_session
 
 log = logging.getLogger(__name__)
@@ -108,6 +108,8 @@ class Supervisor:
         self._closers: list[threading.Thread] = []
         self._status: int | None = None
         self._refusal: str | None = None
+        self._accepted: tuple[str, ...] = ()
+        """The IDL that a worker was let in with last, as an option: a worker that comes back with it need not ask."""
         self._failures = StartFailures()
         self._stopping_since: float | None = None
         self._repeated_at = -_REPEAT_INTERVAL
@@ -263,6 +265,8 @@ class Supervisor:
                 worker.session = report
             case Bound(seconds):
                 self._machine.receive_bound(worker.number, seconds)
+            case Accepted(digest):
+                self._accepted = ("--accepted", digest)
             case StartFailure():
                 worker.failure = report
             case Milestone.DONE:
@@ -304,11 +308,10 @@ class Supervisor:
             return
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        arguments = [*self._command(slot), "--channel", str(theirs.fileno())]
+        arguments = [*self._command(slot), *self._accepted, "--channel", str(theirs.fileno())]
         passed = [theirs.fileno(), *self._inherited]
         if port is not None:
-            arguments += ["--listener", str(port.descriptor)]
-            passed.append(port.descriptor)
+            arguments, passed = [*arguments, "--listener", str(port.descriptor)], [*passed, port.descriptor]
         with theirs:
             try:
                 # A session of its own, so that Ctrl-C in the terminal reaches us alone and we stop it in order.

@@ -29,6 +29,12 @@ class Bound(NamedTuple):
     seconds: float
 
 
+class Accepted(NamedTuple):
+    """The worker was let into the registry with the IDL of this digest."""
+
+    digest: str
+
+
 class Milestone(enum.Enum):
     """How far the worker has come."""
 
@@ -38,7 +44,7 @@ class Milestone(enum.Enum):
     """Nothing is left to do but to end."""
 
 
-Report = OpenedSession | Bound | Milestone | StartFailure
+Report = OpenedSession | Bound | Accepted | Milestone | StartFailure
 
 
 def read_report(line: bytes) -> Report:
@@ -48,13 +54,15 @@ def read_report(line: bytes) -> Report:
             return OpenedSession(number, bytes.fromhex(password))
         case {"bound": float(seconds)} if seconds >= 0:
             return Bound(seconds)
+        case {"accepted": str(digest)} if digest.isalnum():
+            return Accepted(digest)
         case {"failed": [str(summary), str(detail)]}:
             return StartFailure(summary, detail)
         case {"done": True}:
             return Milestone.DONE
         case {"ready": True}:
             return Milestone.READY
-    raise ValueError("none of session, bound, ready, done, failed")
+    raise ValueError("none of session, bound, accepted, ready, done, failed")
 
 
 class SupervisorChannel:
@@ -75,6 +83,10 @@ class SupervisorChannel:
     def tell_bound(self, seconds: float) -> None:
         """Reports how long finishing the calls of a drain may take; to be called before any call is served."""
         self._tell({"bound": float(seconds)})
+
+    def tell_accepted(self, digest: str) -> None:
+        """Reports the digest of the IDL that is served from now on."""
+        self._tell({"accepted": digest})
 
     def tell_done(self) -> None:
         """Reports that nothing is left to do but to exit."""
