@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 import zkrpc
 from tests.support.command import Command, await_registered
 from tests.support.echo import EchoHandler, idl
-from zkrpc.registry.formats import dump_serverset
+from zkrpc.registry.formats import PrimaryRecord, dump_serverset
+from zkrpc.registry.offline import OfflineOrder
+from zkrpc.registry.schema import Paths
 
 pytestmark = pytest.mark.zookeeper
 
@@ -23,9 +28,14 @@ def test_ls_lists_the_workers_of_a_service(command: Command, zookeeper: str, reg
     ]
     assert len({one["endpoint"] for one in listed[1]}) == len({one["metadata"]["pid"] for one in listed[1]}) == 3
     status, table = command.run("ls", "users", ZKRPC_ZOOKEEPER=zookeeper)
-    head, *rows = table.splitlines()
-    assert (status, head) == (0, "users: 3 instances")
-    assert [row.split()[:2] for row in rows] == [[str(one.endpoint), name] for name, one in sorted(found.items())]
+    head, columns, *rows = table.splitlines()
+    assert (status, head) == (0, "users: 3 instances") and columns.split()[:3] == ["INSTANCE", "ENDPOINT", "STATE"]
+    assert [row.split()[:3] for row in rows] == [
+        [name, str(one.endpoint), "serves"] for name, one in sorted(found.items())
+    ]
+    status, table = command.run("ls", ZKRPC_ZOOKEEPER=zookeeper)
+    (digest,) = {one.idl_digest for one in found.values()}
+    assert table.splitlines()[1].split() == ["users", "3", "-", "-", digest[:8], "zkrpc", "theader", "framed"]
 
 
 def test_ls_lists_every_service(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
@@ -41,7 +51,7 @@ def test_ls_lists_every_service(command: Command, zookeeper: str, registry: zkrp
         assert app.registrar is not None
         app.registrar.wait_registered(5)
         status, table = command.run("ls", "--zookeeper", zookeeper)
-    assert status == 0 and table.startswith("echo: 1 instance\n") and str(app.endpoint) in table
+    assert status == 0 and table.splitlines()[1].split()[:2] == ["echo", "1"]
 
 
 def test_ls_shows_what_others_wrote_without_obeying_it(
@@ -60,8 +70,9 @@ def test_ls_shows_what_others_wrote_without_obeying_it(
     lines = program.output.splitlines()
     assert "left out, since it is no service's name: 'two words'" in lines
     assert "left out, since it is no service's name: '\\u202eback'" in lines
-    assert lines[-2] == "users: 1 instance" and "\\u202ew" in lines[-1]
-    assert lines[-1].endswith("zkrpc \\x1b]0;owned\\x07")
+    assert lines[-1].split()[:2] == ["users", "1"] and lines[-1].endswith("zkrpc \\x1b]0;owned\\x07")
+    status, output = command.run("ls", "users", "--zookeeper", zookeeper)
+    assert status == 0 and "\\u202ew" in output and "\\x1b[2J\\n" in output and "\x1b" not in output
     (one,) = command.list(zookeeper, "users")["users"]
     assert (one["id"], one["zone"], one["protocols"][1]) == ("\u202ew", "\x1b[2J\n", "\x1b]0;owned\x07")
 
@@ -88,3 +99,41 @@ def test_reading_leaves_no_chroot_behind(asked: list[str], command: Command, zoo
     assert status == 1 and "/zkrp in the ZooKeeper at" in output and len(output.splitlines()) == 1
     with zkrpc.Registry(zookeeper) as registry:
         assert registry.session.wait_connected(60) and registry.session.znodes.children("/") == []
+
+
+def test_ls_shows_primaries_differences_and_who_is_offline(
+    command: Command, zookeeper: str, registry: zkrpc.Registry
+) -> None:
+    """Whatever an operator wants to see at a glance; the same for programs."""
+    znodes, paths = registry.session.znodes, Paths("users")
+    for parent in (paths.members, paths.resting, paths.offline, paths.election("main"), paths.election("west")):
+        znodes.ensure_path(parent)
+    endpoints = [zkrpc.Endpoint("10.0.0.1", 7000 + number) for number in range(3)]
+    first = zkrpc.Instance(id="a-0", endpoint=endpoints[0], version="1.4", idl_digest="a" * 64, zone="eu")
+    second = zkrpc.Instance(id="a-1", endpoint=endpoints[1], version="1.5", idl_digest="b" * 64, weight=0.0)
+    third = zkrpc.Instance(id="a-2", endpoint=endpoints[2], version="1.5")
+    for one in (first, second):
+        znodes.create(paths.member(one.id), dump_serverset(one), ephemeral=True)
+    znodes.create(paths.rester(third.id), dump_serverset(third), ephemeral=True)
+    znodes.create(paths.offline_order(third.id), OfflineOrder(reason="leaks", by="ada@ops").dump())
+    leader = PrimaryRecord(epoch=17, instance="a-0", endpoint=endpoints[0])
+    znodes.create(paths.primary("main"), leader.dump(), ephemeral=True)
+    _, table = command.run("ls", "--zookeeper", zookeeper)
+    row = table.splitlines()[1]
+    assert "2 + 1 offline" in row and "main: a-0 (epoch 17), west: nobody" in row and "1.4 x1, 1.5 x1" in row
+    assert "aaaaaaaa x1, bbbbbbbb x1 differ" in row
+    _, table = command.run("ls", "users", "--zookeeper", zookeeper)
+    head, _, *rows = table.splitlines()
+    assert head == "users: 2 instances, 1 offline, 2 different IDLs, nobody leads west"
+    assert rows[0].split()[:7] == ["a-0", "10.0.0.1:7000", "serves", "main", "1.4", "aaaaaaaa", "eu"]
+    assert "gets no calls, its weight is 0" in rows[1] and re.search("offline for [0-9]+ s: leaks .by ada@ops", rows[2])
+    status, output = command.run("ls", "--json", "--zookeeper", zookeeper)
+    told = json.loads(output)["users"]
+    assert status == 0 and [one["primary_of"] for one in told["instances"]] == [["main"], []]
+    assert told["primaries"] == {
+        "main": {"epoch": 17, "instance": "a-0", "endpoint": "10.0.0.1:7000"},
+        "west": None,
+    }
+    (offline,) = told["offline"]
+    assert (offline["id"], offline["reason"], offline["running"]["endpoint"]) == ("a-2", "leaks", "10.0.0.1:7002")
+    assert told["versions"] == {"1.4": 1, "1.5": 1} and told["config_version"] is None and told["unreadable"] == 0

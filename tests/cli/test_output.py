@@ -7,12 +7,21 @@ import json
 import logging
 import math
 
+import click
 import pytest
 
-from zkrpc.cli.output import LegibleFormatter, plain_primary, tell, tell_error, tell_json
-from zkrpc.endpoint import Endpoint
+from zkrpc.cli.output import (
+    LegibleFormatter,
+    counted,
+    ending_with,
+    lasting,
+    several,
+    tell,
+    tell_error,
+    tell_json,
+    tell_table,
+)
 from zkrpc.errors import ConfigError
-from zkrpc.registry.formats import PrimaryRecord
 
 ODD = "a\x1b[2Jb\nc\u202ed"
 
@@ -43,12 +52,6 @@ def test_error_of_several_lines_keeps_them(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err == "zkrpc: H does not fit:\n  one\\x1b\n  two\n"
 
 
-def test_endpoint_of_a_primary_is_told_as_everywhere() -> None:
-    """One shape in all outputs: ``host:port``."""
-    record = PrimaryRecord(epoch=3, instance="w", endpoint=Endpoint("::1", 9))
-    assert plain_primary(record) == {"epoch": 3, "instance": "w", "endpoint": "[::1]:9"} and plain_primary(None) is None
-
-
 def logged(name: str, message: str, *arguments: object, error: Exception | None = None) -> str:
     """What a record looks like."""
     stream = io.StringIO()
@@ -74,3 +77,42 @@ def test_record_of_ours_begins_one_line() -> None:
 def test_record_of_somebody_else_is_theirs() -> None:
     """A service may log tables if it likes."""
     assert logged("myservice", "a\nb") == "INFO myservice: a\nb\n" and logged("zkrpcs", "a\nb") == "INFO zkrpcs: a\nb\n"
+
+
+def test_table_in_a_pipe_is_plain_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    """Aligned, with headings, without spaces at the ends; foreign text is made safe."""
+    tell_table(("NAME", "NOTE"), [("a", "x\x1by"), ("longer", "")], indent="  ")
+    assert capsys.readouterr().out == "  NAME    NOTE\n  a       x\\x1by\n  longer\n"
+
+
+def test_table_on_a_terminal_is_drawn_and_its_cells_are_no_markup(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folded to its width; a cell in brackets stays as it is."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "30")
+    tell_table(("NAME", "NOTE"), [("[bold]a", "word " * 12), ("b\x1b", "-")], indent="  ")
+    lines = click.unstyle(capsys.readouterr().out).splitlines()
+    assert "[bold]a" in lines[2] and max(map(len, lines)) <= 30 and len(lines) > 4
+    assert any("b\\x1b" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(-3, "0 s"), (0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (1e6, "12 d")]
+)
+def test_durations_have_one_unit(seconds: float, told: str) -> None:
+    """The largest of which there are two."""
+    assert lasting(seconds) == told
+
+
+def test_many_names_are_the_first_and_a_number() -> None:
+    """So that a line stays a line."""
+    assert several([]) == "-" and several(["a", "b"]) == "a, b" and several(list("abcde")) == "a, b, c and 2 more"
+    assert counted(1, "call") == "1 call" and counted(0, "call") == "0 calls"
+
+
+def test_finding_keeps_its_status_when_nobody_reads_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """A command that found something wrong says so by its status, whatever became of its text."""
+    with pytest.raises(SystemExit) as ended, ending_with(1):
+        tell("a finding")
+    assert ended.value.code == 1 and capsys.readouterr().out == "a finding\n"

@@ -45,11 +45,11 @@ class Command:
         return program.wait(), program.output
 
     def list(self, zookeeper: str, *arguments: str) -> dict[str, list[dict[str, Any]]]:
-        """What ``zkrpc ls --json`` shows."""
+        """The instances that ``zkrpc ls --json`` shows, by service."""
         status, output = self.run("ls", "--json", "--zookeeper", zookeeper, *arguments)
         assert status == 0, output
-        listed: dict[str, list[dict[str, Any]]] = json.loads(output)
-        return listed
+        listed: dict[str, dict[str, Any]] = json.loads(output)
+        return {name: seen["instances"] for name, seen in listed.items()}
 
 
 def registered(registry: zkrpc.Registry) -> dict[str, zkrpc.Instance]:

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import click
 
+from zkrpc.cli.completion import service_argument
 from zkrpc.cli.options import json_option, timeout_option, zookeeper_option
 from zkrpc.cli.output import tell, tell_json
 from zkrpc.cli.registry import NoSuchName, connected, no_service, require_service
@@ -26,7 +27,7 @@ def config() -> None:
 
 
 @config.command()
-@click.argument("service")
+@service_argument()
 @zookeeper_option
 @timeout_option
 @json_option
@@ -54,7 +55,7 @@ def show(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
 
 
 @config.command("set")
-@click.argument("service")
+@service_argument()
 @click.argument("file", type=click.File("rb"))
 @click.option("--dry-run", is_flag=True, help="Only check FILE and show what would change.")
 @click.option("--force", is_flag=True, help="Also for a service that nobody has served so far.")
@@ -89,7 +90,7 @@ def set_(
 
 
 @config.command()
-@click.argument("service")
+@service_argument()
 @zookeeper_option
 @timeout_option
 @json_option

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 import click
 
+from zkrpc.cli.completion import service_argument
 from zkrpc.cli.options import SECONDS, json_option, timeout_option, zookeeper_option
 from zkrpc.cli.output import tell, tell_json
 from zkrpc.cli.registry import connected, hint, require_service
-from zkrpc.client.explanation import Explanation, InstanceView, view_of, with_obstacle
+from zkrpc.client.explanation import Explanation, InstanceView, Probe, view_of, with_obstacle
 from zkrpc.client.policy import Described, PolicyTable, Setting
 from zkrpc.client.probe import probe_all
 from zkrpc.config import ClientConfig, ServiceConfig
@@ -27,6 +28,8 @@ from zkrpc.coordination import Registry
 from zkrpc.endpoint import Instance
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface, MethodPolicy, interfaces_of, load
+from zkrpc.inspection.overview import ServiceOverview
+from zkrpc.inspection.survey import Survey
 from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.service_config import parse_service_config
@@ -35,7 +38,7 @@ _ANY_METHOD = "(any method)"
 
 
 @click.command()
-@click.argument("service")
+@service_argument()
 @click.argument("method", required=False)
 @click.option("--idl", metavar="FILE[:SERVICE]", help="What the methods are, and what their author says of them.")
 @click.option("--zone", default="", help="Where the caller is.")
@@ -54,18 +57,20 @@ def explain(
     as_json: bool,
 ) -> None:
     """Each policy value of SERVICE's methods, or of METHOD, and where it comes from; and each of its instances."""
-    interface = _interface(idl, method) if idl else None
+    interface = interface_of(idl, method) if idl else None
     with connected(zookeeper, timeout) as registry:
         paths = require_service(registry, service)
-        config, notes = _config(registry, paths)
-        methods = _methods(interface, config, method)
+        config, notes = config_of(registry, paths)
+        methods = methods_of(interface, config, method)
         led_only = [one.name for one in methods if one.policy.primary]
-        found = registry.resolver(service).wait_ready(timeout).instances
+        seen = Survey(registry).look([service], timeout)[service]
+        found = seen.serving
         instances = _views(found, zone, ping_timeout)
         if method in led_only:
             instances = _judge_by_primary(instances, _primaries(registry, paths))
         elif led_only:
             notes.append(f"only a primary serves {', '.join(led_only)}; see who leads: zkrpc primary {service}")
+        instances = [*instances, *_offline_views(seen, zone)]
     notes += _doubts(interface, config)
     notes += _other_idls(interface, found)
     policies = PolicyTable(ClientConfig(zone=zone))
@@ -121,10 +126,10 @@ def _rows(settings: Sequence[Setting]) -> Iterator[str]:
     width = max(13, *(len(one.name) for one in settings))
     for one in settings:
         note = f" ({one.note})" if one.note else ""
-        yield f"  {one.name:{width}} {_shown(one):12} {one.source}{note}".rstrip()
+        yield f"  {one.name:{width}} {shown(one):12} {one.source}{note}".rstrip()
 
 
-def _shown(one: Setting) -> str:
+def shown(one: Setting) -> str:
     if one.value in (None, ""):
         return _NOTHING.get(one.name, "none")
     if isinstance(one.value, bool):
@@ -157,7 +162,7 @@ class _Unread(NamedTuple):
     policy: MethodPolicy = MethodPolicy()
 
 
-def _interface(text: str, method: str | None) -> Interface:
+def interface_of(text: str, method: str | None) -> Interface:
     """The interface that the option names. Raises ConfigError if there is none, or if it lacks the method asked for."""
     interface = _load_interface(text)
     if method is not None and method not in interface.methods:
@@ -177,7 +182,7 @@ def _load_interface(text: str) -> Interface:
     return found[name]
 
 
-def _config(registry: Registry, paths: Paths) -> tuple[ServiceConfig, list[str]]:
+def config_of(registry: Registry, paths: Paths) -> tuple[ServiceConfig, list[str]]:
     """The service's config, and warnings about it."""
     found = registry.session.znodes.get(paths.config)
     if found is None:
@@ -189,7 +194,7 @@ def _config(registry: Registry, paths: Paths) -> tuple[ServiceConfig, list[str]]
         return ServiceConfig(), [f"{refused}; see: zkrpc config show {paths.service}"]
 
 
-def _methods(interface: Interface | None, config: ServiceConfig, method: str | None) -> list[Described]:
+def methods_of(interface: Interface | None, config: ServiceConfig, method: str | None) -> list[Described]:
     if interface is None:
         return [_Unread(name) for name in ([method] if method else [_ANY_METHOD, *config.methods])]
     if method is None:
@@ -231,6 +236,15 @@ def _views(found: Sequence[Instance], zone: str, ping_timeout: float) -> Iterabl
     probes = probe_all(found, ping_timeout)
     wall_now = time.time()
     return [view_of(one, probes[one.endpoint], wall_now=wall_now, zone=zone) for one in found]
+
+
+def _offline_views(seen: ServiceOverview, zone: str) -> Iterator[InstanceView]:
+    """Those that run and were taken out of service. They are not asked for a sign of life, which changes nothing."""
+    wall_now = time.time()
+    for _, order, running in seen.out_of_service:
+        if running is not None:
+            word = "it has just been taken back into service" if order is None else f"an operator's order: {order}"
+            yield with_obstacle(view_of(running, Probe(), wall_now=wall_now, zone=zone), word)
 
 
 def _primaries(registry: Registry, paths: Paths) -> dict[str, str]:

@@ -7,7 +7,7 @@ import sys
 import click
 import gevent.pool
 
-from zkrpc.cli.options import SECONDS, json_option
+from zkrpc.cli.options import CONNECT_TIMEOUT, SECONDS, json_option
 from zkrpc.cli.output import tell, tell_json
 from zkrpc.cli.probe import Answer, ask, lines_of, plain, status_of
 from zkrpc.cli.registry import connected, require_service
@@ -25,7 +25,7 @@ _AT_ONCE = 32
 @click.option(
     "--liveness", "what", flag_value="liveness", help="Whether it shall go on, instead of whether it is ready."
 )
-@click.option("--timeout", type=SECONDS, help="Seconds for each port, 1 if not given; for ZooKeeper 5.")
+@click.option("--timeout", type=SECONDS, help="Seconds for each port, 1 if not given; for ZooKeeper 3.")
 @json_option
 def health(
     service: str | None,
@@ -44,7 +44,7 @@ def health(
     if service is not None:
         if not zookeeper:
             raise click.UsageError("a SERVICE is found in ZooKeeper: give --zookeeper HOSTS")
-        addresses = _instances_of(service, zookeeper, timeout or 5.0)
+        addresses = _instances_of(service, zookeeper, timeout or CONNECT_TIMEOUT)
     else:
         for address in addresses:
             Endpoint.parse(f"127.0.0.1{address}" if address.startswith(":") else address)

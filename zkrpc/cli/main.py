@@ -20,7 +20,10 @@ _COMMANDS = {
     "worker": "zkrpc.cli.worker",
     "dev": "zkrpc.cli.dev",
     "new": "zkrpc.cli.new",
+    "completion": "zkrpc.cli.completion",
     "ls": "zkrpc.cli.ls",
+    "watch": "zkrpc.cli.watch",
+    "describe": "zkrpc.cli.describe",
     "primary": "zkrpc.cli.primary",
     "config": "zkrpc.cli.config",
     "explain": "zkrpc.cli.explain",
@@ -30,6 +33,9 @@ _COMMANDS = {
     "health": "zkrpc.cli.health",
     "bench": "zkrpc.cli.bench",
     "idl": "zkrpc.cli.idl",
+    "completion": "zkrpc.cli.completion",
+    "watch": "zkrpc.cli.watch",
+    "describe": "zkrpc.cli.describe",
 }
 
 _LONG_RUNNING = ("serve", "worker")
@@ -73,18 +79,22 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a letter gets its number; that is no reason to fail.
             stream.reconfigure(errors="backslashreplace")
+    stdout = sys.stdout
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="zkrpc", standalone_mode=False)
     except (click.ClickException, RpcError) as error:
         status = _status_of(error)
         tell_error(error, status, as_json=as_json)
         sys.exit(status)
     except click.Abort:
         sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read it has seen enough. What is still in the buffer must not be tried again at the exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    except SystemExit:
+        if sys.stdout is stdout:
+            raise
+        # click ends with 1 and another stdout when the reader of the output has gone. It has seen enough, as with
+        # ``| head``, and nothing went wrong.
+        forget_output()
+        sys.exit(0)
 
 
 def _status_of(error: click.ClickException | RpcError) -> int:

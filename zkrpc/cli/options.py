@@ -16,6 +16,9 @@ import click
 from zkrpc.config import ServerConfig, WireLimits
 from zkrpc.errors import ConfigError
 
+CONNECT_TIMEOUT = 3.0
+"""Seconds that a command waits for ZooKeeper by default: with its start and its end it is over within 5 s."""
+
 _WORDS = {"true": True, "false": False}
 
 
@@ -39,7 +42,7 @@ zookeeper_option = click.option(
     "--zookeeper", envvar="ZKRPC_ZOOKEEPER", required=True, metavar="HOSTS", help="host:port,…[/chroot]."
 )
 timeout_option = click.option(
-    "--timeout", type=SECONDS, default=5.0, show_default=True, help="Seconds to wait for ZooKeeper."
+    "--timeout", type=SECONDS, default=CONNECT_TIMEOUT, show_default=True, help="Seconds to wait for ZooKeeper."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 

@@ -3,19 +3,25 @@
 Every line for people passes through :func:`tell`, since nearly all of them hold text from ZooKeeper or a peer. With
 ``--json`` standard output holds exactly one JSON object, whether the command succeeded or not; the exit status tells
 which.
+
+Tables are drawn by rich where a person looks at them, and are plain columns in a pipe or a file. This is the only
+module that knows rich, and it is imported when it is needed, as it costs a tenth of a second.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import click
 
 from zkrpc.legible import legible, legible_lines
-from zkrpc.registry.formats import PrimaryRecord
 
 _LONGEST_LINE = 100_000
 
@@ -23,6 +29,92 @@ _LONGEST_LINE = 100_000
 def tell(line: str, *, err: bool = False) -> None:
     """Writes one line for people, to standard output or standard error."""
     click.echo(legible(line, _LONGEST_LINE), err=err)
+
+
+def tell_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, indent: str = "") -> None:
+    """Writes a table: for a terminal as wide as that, with long cells folded; else plain columns, two spaces apart."""
+    cells = [[legible(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        click.echo(_drawn(columns, cells, indent))
+        return
+    table = [list(columns), *cells]
+    widths = [max(len(row[place]) for row in table) for place in range(len(columns))]
+    for row in table:
+        click.echo((indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths))).rstrip())
+
+
+def _drawn(columns: Sequence[str], cells: Sequence[Sequence[str]], indent: str) -> str:
+    from rich.console import Console
+    from rich.padding import Padding
+
+    console = Console()
+    with console.capture() as captured:
+        console.print(Padding(_rich_table(columns, cells), (0, 0, 0, len(indent))))
+    return captured.get().rstrip("\n")
+
+
+def _rich_table(columns: Sequence[str], cells: Sequence[Sequence[str]], striking: Collection[str] = ()) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(Text(column), overflow="fold")
+    for row in cells:
+        # As Text, since a cell's own brackets are no markup.
+        table.add_row(*map(Text, row), style="bold reverse" if row[0] in striking else "")
+    return table
+
+
+class Picture:
+    """Lines and tables that a terminal shows together, some of them strikingly: bold and reversed, never by colour
+    alone."""
+
+    def __init__(self) -> None:
+        self.parts: list[Any] = []
+
+    def __repr__(self) -> str:
+        """How many parts it has."""
+        return f"<Picture of {len(self.parts)}>"
+
+    def add_line(self, line: str, *, striking: bool = False) -> None:
+        """One more line."""
+        from rich.text import Text
+
+        self.parts.append(Text(legible(line, _LONGEST_LINE), style="bold reverse" if striking else ""))
+
+    def add_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], striking: Collection[str] = ()) -> None:
+        """One more table; its rows whose first cells are ``striking`` are shown so."""
+        cells = [[legible(cell) for cell in row] for row in rows]
+        self.parts.append(_rich_table(columns, cells, {legible(cell) for cell in striking}))
+
+
+@contextlib.contextmanager
+def live() -> Iterator[Callable[[Picture], None]]:
+    """Gives a function that shows a picture in the place of the one before; the last one stays."""
+    from rich.console import Group
+    from rich.live import Live
+
+    # It starts no thread then, and draws when it is told to.
+    with Live(auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as screen:
+        yield lambda picture: screen.update(Group(*picture.parts), refresh=True)
+
+
+@contextlib.contextmanager
+def ending_with(status: int) -> Iterator[None]:
+    """Ends the command with this exit status once the block has written its findings, also if nobody reads them to
+    their end."""
+    try:
+        yield
+    except BrokenPipeError:
+        forget_output()
+    sys.exit(status)
+
+
+def forget_output() -> None:
+    """Throws away what is in standard output's buffer, and all that would still come: its reader has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ is not None else 1)
 
 
 def tell_json(value: object) -> None:
@@ -44,11 +136,23 @@ def tell_error(error: Exception, status: int, *, as_json: bool) -> None:
         click.echo(f"zkrpc: {legible_lines(message)}", err=True)
 
 
-def plain_primary(record: PrimaryRecord | None) -> dict[str, Any] | None:
-    """A primary as a JSON value; an endpoint is ``host:port`` wherever a command shows one."""
-    if record is None:
-        return None
-    return {"epoch": record.epoch, "instance": record.instance, "endpoint": str(record.endpoint)}
+def lasting(seconds: float) -> str:
+    """A duration for people, in its largest unit that fits: ``12 s``, ``5 min``, ``3 h``, ``2 d``."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def several(names: Sequence[str], most: int = 3) -> str:
+    """The first of the names, and how many more there are; ``-`` if there are none."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more if names else "-"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 instance``, ``3 instances``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _finite(value: object) -> object:

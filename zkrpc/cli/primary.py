@@ -7,9 +7,11 @@ import time
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from zkrpc.cli.options import SECONDS, timeout_option, zookeeper_option
-from zkrpc.cli.output import plain_primary, tell, tell_json
+from zkrpc.cli.completion import complete_instances, complete_services, service_argument
+from zkrpc.cli.options import CONNECT_TIMEOUT, SECONDS, timeout_option, zookeeper_option
+from zkrpc.cli.output import tell, tell_json
 from zkrpc.cli.registry import connected, missing, require_service
 from zkrpc.coordination import Registry
 from zkrpc.election.history import Term
@@ -18,6 +20,7 @@ from zkrpc.election.lease import lease_end
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import DEFAULT_GROUP
 from zkrpc.errors import CoordinationError
+from zkrpc.inspection.overview import plain_primary
 from zkrpc.registry.formats import SESSION_TIMEOUT, read_session_timeout
 from zkrpc.zookeeper.operations import granted_to
 from zkrpc.zookeeper.session import Session
@@ -34,6 +37,13 @@ class _Shorthand(click.Group):
         """The subcommand named first, or ``show`` with all of the words."""
         return super().resolve_command(ctx, args if args[0] in self.commands else ["show", *args])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The subcommands, and the services that may stand in their place."""
+        show = self.commands["show"]
+        with show.make_context("show", [], parent=ctx, resilient_parsing=True) as inner:
+            names = complete_services(inner, show.params[0], incomplete)
+        return [*super().shell_complete(ctx, incomplete), *names]
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Lets options come before the service's name, too."""
         help_wanted = bool(args) and args[0] in ctx.help_option_names
@@ -48,7 +58,7 @@ def primary() -> None:
 
 
 @primary.command()
-@click.argument("service")
+@service_argument()
 @zookeeper_option
 @timeout_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text, with the whole history.")
@@ -68,9 +78,16 @@ def show(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
 
 
 @primary.command("step-down")
-@click.argument("service")
+@service_argument()
 @click.option("--group", default=DEFAULT_GROUP, show_default=True, help="Whose primary.")
-@click.option("--to", "heir", default="", metavar="INSTANCE", help="Who is to lead instead; else who waits longest.")
+@click.option(
+    "--to",
+    "heir",
+    default="",
+    metavar="INSTANCE",
+    shell_complete=complete_instances,
+    help="Who is to lead instead; else who waits longest.",
+)
 @zookeeper_option
 @click.option(
     "--timeout",
@@ -83,7 +100,7 @@ def show(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
 def step_down(service: str, group: str, heir: str, zookeeper: str, timeout: float, as_json: bool) -> None:
     """Have the primary of SERVICE finish its calls and hand over."""
     paths = ElectionPaths(service, group)
-    with connected(zookeeper, timeout) as registry:
+    with connected(zookeeper, min(timeout, CONNECT_TIMEOUT)) as registry:
         require_service(registry, service)
         _check_names(registry.session, paths, heir)
         new = ask_to_step_down(registry.session, paths, heir=heir, timeout=timeout)

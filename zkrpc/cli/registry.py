@@ -7,22 +7,31 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import getpass
 import logging
+import os
+import platform
 from collections.abc import Iterable, Iterator, Sequence
 
+from zkrpc.cli.options import CONNECT_TIMEOUT
+from zkrpc.config import RegistryConfig
 from zkrpc.coordination import Registry
-from zkrpc.errors import ConfigError, CoordinationError
+from zkrpc.errors import CoordinationError
+from zkrpc.inspection.survey import Survey
 from zkrpc.legible import legible
-from zkrpc.registry.schema import SERVICES, Paths, check_name
+from zkrpc.registry.schema import Paths
 
 _MOST_SHOWN = 8
+_LONGEST_OPERATOR = 200
 
 
 @contextlib.contextmanager
-def connected(zookeeper: str, timeout: float) -> Iterator[Registry]:
+def connected(
+    zookeeper: str, timeout: float = CONNECT_TIMEOUT, config: RegistryConfig | None = None
+) -> Iterator[Registry]:
     """Gives a registry that is connected and whose chroot exists. Raises CoordinationError, which says what to try, if
     that is not so within ``timeout`` seconds."""
-    with _in_one_line(), Registry(zookeeper) as registry:
+    with _in_one_line(), Registry(zookeeper, config=config) as registry:
         if not registry.session.wait_connected(timeout):
             reason = registry.session.explain()
             raise CoordinationError(f"no ZooKeeper at {zookeeper} within {timeout:g} s: {reason}")
@@ -42,6 +51,15 @@ def _in_one_line() -> Iterator[None]:
         yield
     finally:
         log.setLevel(before)
+
+
+def operator() -> str:
+    """Who types this command, ``user@host``: for colleagues who read it later, not for any right."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = str(os.getuid())
+    return f"{user}@{platform.node()}"[:_LONGEST_OPERATOR]
 
 
 class NoSuchName(CoordinationError):
@@ -80,13 +98,7 @@ def no_service(registry: Registry, service: str) -> NoSuchName:
 
 def services_of(registry: Registry) -> tuple[list[str], list[str]]:
     """The names of all services in order, and the other names found beside them, which cannot be a service's."""
-    good, strange = [], []
-    for name in sorted(registry.session.znodes.children(SERVICES) or ()):
-        try:
-            good.append(check_name("service name", name))
-        except ConfigError:
-            strange.append(name)
-    return good, strange
+    return Survey(registry).services()
 
 
 def require_service(registry: Registry, service: str) -> Paths:

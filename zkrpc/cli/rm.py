@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import click
 
+from zkrpc.cli.completion import service_argument
 from zkrpc.cli.options import SECONDS, json_option, timeout_option, zookeeper_option
 from zkrpc.cli.output import tell, tell_json
 from zkrpc.cli.registry import connected, require_service
@@ -21,7 +22,7 @@ _MOST_SHOWN = 5
 
 
 @click.command()
-@click.argument("service")
+@service_argument()
 @click.option(
     "--unseen", type=SECONDS, default=_DAY, show_default=True, help="Seconds for which nobody must have come or gone."
 )

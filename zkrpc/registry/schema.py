@@ -6,6 +6,8 @@
     /services/<service>/incarnations/member_<worker id>~<digest>-<token>    ephemeral, empty, made with the record
     /services/<service>/config                         live policy
     /services/<service>/idl                            what was published for it last; zkrpc.registry.publication
+    /services/<service>/offline/<worker id>            an operator's order; zkrpc.registry.offline
+    /services/<service>/resting/member_<worker id>     ephemeral, the record of an instance that obeys such an order
     /services/<service>/vacant                         somebody has looked and found no members; zkrpc.registry.removal
     /services/<service>/election/<group>/primary       ephemeral, who leads; what else is there: zkrpc.election.tree
     /idl/<sha256>                                      persistent, the text of an IDL; zkrpc.registry.publication
@@ -80,6 +82,16 @@ class Paths:
         return f"{self.root}/idl"
 
     @property
+    def offline(self) -> str:
+        """The parent of the orders by which operators take instances out of service."""
+        return f"{self.root}/offline"
+
+    @property
+    def resting(self) -> str:
+        """The parent of the records of instances that run and are out of service."""
+        return f"{self.root}/resting"
+
+    @property
     def vacancy(self) -> str:
         """The node that notes when the service was first found without members."""
         return f"{self.root}/vacant"
@@ -101,6 +113,14 @@ class Paths:
         """The node of one worker: always the same for the same worker id. It is never sequential, as a lost reply would
         make two."""
         return f"{self.members}/{MEMBER_PREFIX}{check_name('worker id', worker_id)}"
+
+    def offline_order(self, worker_id: str) -> str:
+        """The node whose existence takes one worker out of service."""
+        return f"{self.offline}/{check_name('worker id', worker_id)}"
+
+    def rester(self, worker_id: str) -> str:
+        """The node of one worker while it is out of service."""
+        return f"{self.resting}/{MEMBER_PREFIX}{check_name('worker id', worker_id)}"
 
 
 def worker_id_of(name: str) -> str:

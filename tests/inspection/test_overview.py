@@ -1,0 +1,50 @@
+"""One service at one moment, and what is counted from it."""
+
+from __future__ import annotations
+
+from zkrpc.endpoint import Endpoint, Instance
+from zkrpc.inspection.overview import ServiceOverview, plain_overview, plain_primary
+from zkrpc.registry.formats import PrimaryRecord
+from zkrpc.registry.offline import OfflineOrder
+
+
+def instance(name: str, **fields: object) -> Instance:
+    """An instance of that name."""
+    return Instance(id=name, endpoint=Endpoint("h", 1), **fields)  # type: ignore[arg-type]
+
+
+def test_instances_are_counted_by_what_tells_them_apart() -> None:
+    """The most frequent first, and nothing for those that do not say."""
+    seen = ServiceOverview(
+        service="users",
+        instances=(
+            instance("a", version="1", idl_digest="x", protocols=("framed",)),
+            instance("b", version="2", idl_digest="x", protocols=("zkrpc", "framed")),
+            instance("c", version="2"),
+        ),
+    )
+    assert list(seen.versions.items()) == [("2", 2), ("1", 1)] and seen.idl_digests == {"x": 2}
+    assert seen.protocols == ("framed", "zkrpc")
+
+
+def test_who_leads_and_who_does_not() -> None:
+    """By group."""
+    leader = PrimaryRecord(epoch=3, instance="a", endpoint=Endpoint("::1", 9))
+    seen = ServiceOverview(service="users", primaries={"east": leader, "main": None, "west": leader})
+    assert seen.led_by("a") == ("east", "west") and seen.led_by("b") == () and seen.leaderless == ("main",)
+    assert plain_primary(leader) == {"epoch": 3, "instance": "a", "endpoint": "[::1]:9"}
+    assert plain_overview(seen)["primaries"]["main"] is None
+
+
+def test_instance_with_an_order_does_not_serve_wherever_it_is_listed() -> None:
+    """It may not have obeyed yet, rest, not run at all, or rest without an order, as it has just been taken back."""
+    order = OfflineOrder(reason="r")
+    seen = ServiceOverview(
+        service="users",
+        instances=(instance("a"), instance("slow")),
+        orders={"slow": order, "gone": order, "rests": order},
+        resting=(instance("rests"), instance("returns")),
+    )
+    assert [one.id for one in seen.serving] == ["a"]
+    told = [(name, said is order, running is not None) for name, said, running in seen.out_of_service]
+    assert told == [("gone", True, False), ("rests", True, True), ("returns", False, True), ("slow", True, True)]

@@ -1,0 +1,166 @@
+"""``zkrpc describe``: all that is to be known of a service, on one page."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from zkrpc.cli.completion import service_argument
+from zkrpc.cli.explain import config_of, interface_of, methods_of, shown
+from zkrpc.cli.ls import INSTANCE_COLUMNS, headline, instance_rows
+from zkrpc.cli.options import json_option, timeout_option, zookeeper_option
+from zkrpc.cli.output import counted, lasting, several, tell, tell_json, tell_table
+from zkrpc.cli.registry import connected, require_service
+from zkrpc.client.policy import PolicyTable, Setting
+from zkrpc.config import ClientConfig, ServiceConfig
+from zkrpc.election.inspection import GroupReport, look
+from zkrpc.idl import Interface, Method
+from zkrpc.inspection.overview import ServiceOverview, plain_overview
+from zkrpc.inspection.survey import Survey
+from zkrpc.registry.service_config import dump_service_config
+
+_TOLD = ("timeout", "idempotent", "primary", "hedge", "max_attempts")
+"""What is said of each method; ``zkrpc explain`` has the rest, and where it comes from."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Description:
+    """One service, as ``describe`` tells it."""
+
+    seen: ServiceOverview
+    interface: Interface | None
+    """What its methods are; None if that is not known."""
+    policies: Mapping[str, list[Setting]]
+    """The settings of each method that is known of."""
+    elections: tuple[GroupReport, ...]
+    config: ServiceConfig
+    configured_at: float | None
+    """When the config was last changed: wall-clock seconds since 1970; None without one."""
+    notes: tuple[str, ...]
+    wall_now: float
+
+
+@click.command()
+@service_argument()
+@click.option("--idl", metavar="FILE[:SERVICE]", help="What the methods are, and what their author says of them.")
+@zookeeper_option
+@timeout_option
+@json_option
+def describe(service: str, idl: str | None, zookeeper: str, timeout: float, as_json: bool) -> None:
+    """Show SERVICE on one page: its methods, instances, primaries and config."""
+    interface = interface_of(idl, None) if idl else None
+    with connected(zookeeper, timeout) as registry:
+        paths = require_service(registry, service)
+        seen = Survey(registry).look([service], timeout)[service]
+        config, notes = config_of(registry, paths)
+        stat = registry.session.znodes.exists(paths.config)
+        elections = tuple(look(registry.session, service))
+    policies = PolicyTable(ClientConfig())
+    policies.receive_service_config(config)
+    known = methods_of(interface, config, None)
+    told = Description(
+        seen=seen,
+        interface=interface,
+        policies={one.name: [said for said in policies.explain(one) if said.name in _TOLD] for one in known},
+        elections=elections,
+        config=config,
+        configured_at=None if stat is None else stat.modified_at,
+        notes=tuple(notes if stat is not None else ()),
+        wall_now=time.time(),
+    )
+    if as_json:
+        tell_json(plain(told))
+        return
+    tell(headline(seen))
+    for line in _methods(told):
+        tell(line)
+    tell("instances")
+    tell_table(INSTANCE_COLUMNS, instance_rows(seen, told.wall_now), indent="  ")
+    for line in (*_elections(told), *_config(told)):
+        tell(line)
+    for note in told.notes:
+        tell(f"note: {note}")
+
+
+def plain(told: Description) -> dict[str, Any]:
+    """The description as JSON values."""
+    interface = told.interface
+    return {
+        "service": told.seen.service,
+        **plain_overview(told.seen),
+        "interface": None if interface is None else {"name": interface.name, "digest": interface.digest},
+        "methods": {name: _plain_method(interface, name, settings) for name, settings in told.policies.items()},
+        "candidates": {report.group: list(report.candidates) for report in told.elections},
+        "config": json.loads(dump_service_config(told.config)),
+        "configured_at": told.configured_at,
+        "notes": list(told.notes),
+    }
+
+
+def signature(method: Method) -> str:
+    """A method as an IDL writes it, without ids."""
+    parameters = ", ".join(f"{one.type} {one.name}" for one in method.parameters)
+    throws = f" throws ({', '.join(kind.__name__ for kind in method.throws)})" if method.throws else ""
+    return f"{'oneway ' if method.oneway else ''}{method.returns} {method.name}({parameters}){throws}"
+
+
+def _plain_method(interface: Interface | None, name: str, settings: list[Setting]) -> dict[str, Any]:
+    method = None if interface is None else interface.methods.get(name)
+    said = {one.name: {"value": one.value, "source": one.source} for one in settings}
+    if method is None:
+        return {"signature": None, "settings": said}
+    return {
+        "signature": signature(method),
+        "parameters": [{"name": one.name, "type": one.type, "required": one.required} for one in method.parameters],
+        "returns": method.returns,
+        "throws": [kind.__name__ for kind in method.throws],
+        "oneway": method.oneway,
+        "settings": said,
+    }
+
+
+def _methods(told: Description) -> Iterator[str]:
+    interface = told.interface
+    if interface is None:
+        led = sorted({name for one in told.seen.instances for name in one.primary_only})
+        yield "methods: their IDL is not known here; give it with --idl FILE"
+        if led:
+            yield f"  served by a primary only: {', '.join(led)}"
+    else:
+        yield f"methods of {interface.name}, IDL {interface.digest[:12]}"
+        for name, settings in told.policies.items():
+            yield f"  {signature(interface.methods[name])}"
+            yield f"      {', '.join(f'{one.name} {shown(one)} ({one.source})' for one in settings)}"
+
+
+def _elections(told: Description) -> Iterator[str]:
+    if told.elections:
+        yield "primaries"
+    for report in told.elections:
+        leader = report.primary
+        waiting = [name for name in report.candidates if leader is None or name != leader.instance]
+        line = f"  {report.group}: "
+        if leader is None:
+            line += f"nobody leads since epoch {report.epoch}"
+        else:
+            line += f"{leader.instance} at {leader.endpoint}, epoch {leader.epoch}"
+            since = [term.began_at for term in report.history if term.epoch == leader.epoch]
+            line += f", for {lasting(told.wall_now - since[0])}" if since else ", gets ready"
+        yield line + (f"; waiting: {several(waiting)}" if waiting else "; nobody else waits")
+        if report.problem:
+            yield f"    {report.problem}"
+
+
+def _config(told: Description) -> Iterator[str]:
+    if told.configured_at is None:
+        yield "config: none; clients do what the IDL and their own code say"
+        return
+    version = counted(told.seen.config_version or 0, "change")
+    yield f"config: {version}, the last {lasting(told.wall_now - told.configured_at)} ago"
+    for line in json.dumps(json.loads(dump_service_config(told.config)), indent=2).split("\n"):
+        yield f"  {line}"

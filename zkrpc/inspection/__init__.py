@@ -1,0 +1,10 @@
+"""Looking at services from outside, for commands and pages: what there is, what has changed, and what is wrong.
+
+Gathering and judging are kept apart. ``survey`` reads ZooKeeper, and what it finds is plain values; all that is
+concluded from them is pure. Nothing here writes, and nothing here knows how a finding is shown.
+
+==================================  ====================================================================================
+``overview``, ``survey``            one service at one moment: the value, and how it is read
+``changes``                         what has happened between two overviews
+==================================  ====================================================================================
+"""
