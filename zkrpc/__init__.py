@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from zkrpc.telemetry.events import CallHedged as CallHedged
     from zkrpc.telemetry.events import CallRetried as CallRetried
     from zkrpc.telemetry.events import CallStarted as CallStarted
+    from zkrpc.telemetry.events import CameOnline as CameOnline
     from zkrpc.telemetry.events import CandidacyEnded as CandidacyEnded
     from zkrpc.telemetry.events import ClientEvent as ClientEvent
     from zkrpc.telemetry.events import ConnectionClosed as ConnectionClosed
@@ -129,6 +130,7 @@ if TYPE_CHECKING:
     from zkrpc.telemetry.events import SessionChanged as SessionChanged
     from zkrpc.telemetry.events import SessionEvent as SessionEvent
     from zkrpc.telemetry.events import Synchronised as Synchronised
+    from zkrpc.telemetry.events import WentOffline as WentOffline
     from zkrpc.telemetry.observer import Observer as Observer
     from zkrpc.tracing.start import start_tracing as start_tracing
 
@@ -220,6 +222,7 @@ _HOMES = {
             "CallHedged",
             "CallRetried",
             "CallStarted",
+            "CameOnline",
             "CandidacyEnded",
             "ClientEvent",
             "ConnectionClosed",
@@ -260,6 +263,7 @@ _HOMES = {
             "ServerStopped",
             "SessionChanged",
             "SessionEvent",
+            "WentOffline",
             "Synchronised",
         ),
         "zkrpc.telemetry.events",

@@ -37,6 +37,7 @@ from zkrpc.server.health import Presence
 from zkrpc.server.health_check import HealthCheck
 from zkrpc.server.lifecycle import LifecycleState, Step
 from zkrpc.server.server import Server
+from zkrpc.server.stopping import welcome_peers
 from zkrpc.service import Service
 from zkrpc.telemetry.observer import Observer, Observers, gather
 from zkrpc.telemetry.status import AppStatus, announce
@@ -186,7 +187,7 @@ def serve(
             )
             # Nothing waits from here on: a signal finds us without calls, or with an app that can be stopped.
             enrollment.publish(service.interface)
-            rotation.enter(instance, launch_id)
+            rotation.enter(instance, launch_id, functools.partial(welcome_peers, server))
             server.start()
             enrollment.follow_quotas(server.limit_callers)
             enrollment.stand(instance)
@@ -205,14 +206,21 @@ class _Rotation:
 
     def __init__(self, service: Service, enrollment: Enrollment, dump: Callable[[Instance, str], bytes]) -> None:
         self._service = service.name
+        self._hand_over_timeout = service.election.hand_over_timeout
         self._enrollment = enrollment
         self._dump = dump
         self._instance: Instance | None = None
 
-    def enter(self, instance: Instance, launch_id: str) -> None:
-        """Registers it."""
+    def enter(self, instance: Instance, launch_id: str, welcome: Callable[[bool], None]) -> None:
+        """Registers it; ``welcome`` is told whether peers are wanted, when an operator's order changes that."""
         self._instance = instance
-        self._enrollment.register(instance, self._dump(instance, self._service), launch_id)
+        self._enrollment.register(
+            instance,
+            self._dump(instance, self._service),
+            launch_id,
+            hand_over_timeout=self._hand_over_timeout,
+            welcome=welcome,
+        )
 
     def receive(self, unready: str) -> None:
         """It is not ready any more, or with "" it is again: says so in the registry, and hands over what it leads."""

@@ -8,6 +8,7 @@ command which only asks ZooKeeper loads neither.
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 from collections.abc import Callable, Iterable
@@ -27,6 +28,7 @@ from zkrpc.registry.publisher import Publisher
 from zkrpc.registry.quotas import Apply, QuotaWatch
 from zkrpc.registry.registrar import Registrar
 from zkrpc.registry.resolver import ZooKeeperResolver
+from zkrpc.registry.rotator import Rotator
 from zkrpc.registry.schema import Paths
 from zkrpc.telemetry.observer import Observer, gather
 from zkrpc.telemetry.status import SessionStatus, announce, withdraw
@@ -184,6 +186,9 @@ class Enrollment:
         self.registry: Registry | None = None
         self.registrar: Registrar | None = None
         self.publisher: Publisher | None = None
+        self.rotator: Rotator | None = None
+        """Follows operators' orders to leave service and come back."""
+        self._rester: Registrar | None = None
         self._owned: Registry | None = None
         self._config_watch: ConfigWatch | None = None
         self._quotas: QuotaWatch | None = None
@@ -205,19 +210,48 @@ class Enrollment:
             )
         return self.registry
 
-    def register(self, instance: Instance, record: bytes, launch_id: str) -> None:
-        """Makes the registry list the instance from now on. Does not wait."""
+    def register(
+        self,
+        instance: Instance,
+        record: bytes,
+        launch_id: str,
+        *,
+        hand_over_timeout: float = 0.0,
+        welcome: Callable[[bool], object] = lambda welcome: None,
+    ) -> None:
+        """Makes the registry list the instance from now on, unless an operator's order is against it. Does not wait.
+
+        When such an order comes, the instance has ``hand_over_timeout`` seconds to hand over what it leads; ``welcome``
+        is then told that peers are not wanted, and after the order's end that they are.
+        """
         assert self.registry is not None
-        self.registrar = Registrar(
-            self.registry.session,
-            Paths(self.service).member(instance.id),
-            record,
-            launch_id,
-            audit_interval=self.registry.config.audit_interval,
-            rng=random.Random(),
+        session, config, paths = self.registry.session, self.registry.config, Paths(self.service)
+
+        def registrar(path: str, observers: Iterable[Observer] = ()) -> Registrar:
+            interval = config.audit_interval
+            return Registrar(
+                session, path, record, launch_id, audit_interval=interval, rng=random.Random(), observers=observers
+            )
+
+        def come_back(welcomed: bool) -> None:
+            welcome(welcomed)
+            if welcomed:
+                self.elections.come_back()
+
+        self.registrar = registrar(paths.member(instance.id), self.elections.observers)
+        self._rester = registrar(paths.rester(instance.id))
+        self.rotator = Rotator(
+            session,
+            paths.offline_order(instance.id),
+            self.registrar,
+            self._rester,
+            config=config,
+            rng=random.Random().random,
+            hand_over=functools.partial(self.elections.step_aside, hand_over_timeout),
+            welcome=come_back,
             observers=self.elections.observers,
         )
-        self.registrar.register()
+        self.rotator.start()
 
     def publish(self, interface: Interface) -> None:
         """Keeps the text of the interface in ZooKeeper from now on. Does not wait."""
@@ -250,17 +284,21 @@ class Enrollment:
 
     def revise(self, record: bytes) -> None:
         """Registers another record of the instance in place of the present one. Does not wait."""
-        if self.registrar is not None:
-            self.registrar.revise(record)
+        for registrar in (self.registrar, self._rester):
+            if registrar is not None:
+                registrar.revise(record)
 
     def hand_over(self, timeout: float) -> None:
         """Hands over the groups that this instance leads, within ``timeout`` seconds."""
+        if self.rotator is not None:
+            self.rotator.stop()
         self.elections.withdraw(timeout)
 
     def withdraw(self) -> None:
         """Removes the registration."""
-        if self.registrar is not None:
-            self.registrar.withdraw(_WITHDRAW_TIMEOUT)
+        for registrar in (self.registrar, self._rester):
+            if registrar is not None:
+                registrar.withdraw(_WITHDRAW_TIMEOUT)
 
     def close(self) -> None:
         """Closes the rest. A shared Registry goes on trying to remove a registration that could not be removed yet."""
@@ -271,10 +309,13 @@ class Enrollment:
         if self._quotas is not None and self._config_watch is not None:
             self._quotas.close()
             self._config_watch.close()
+        if self.rotator is not None:
+            self.rotator.stop()
         if self.elections.campaigns:
             self.registry.see_off(self.elections)
-        if self.registrar is not None:
-            self.registry.see_off(self.registrar)
+        for registrar in (self.registrar, self._rester):
+            if registrar is not None:
+                self.registry.see_off(registrar)
         if self._owned is not None:
             self._owned.close()
 

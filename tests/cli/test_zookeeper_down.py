@@ -21,6 +21,7 @@ EXAMPLES: dict[str, list[str]] = {
     "call": ["users.get", "{}"],
     "health": ["users"],
     "idl check": ["registry:users", "registry:users"],
+    "stubs": ["--from", "users"],
 }
 """The arguments of commands that "users" alone makes no sense to."""
 STATUSES = {"idl check": 2}
@@ -101,11 +102,12 @@ def test_every_command_ends_in_one_line_and_five_seconds(words: str, ended: dict
 def test_every_command_tells_programs_that_there_is_no_zookeeper(words: str) -> None:
     """One object on standard output, nothing on standard error, and the status that is in the object."""
     assert takes(ASKING[words], "--json"), f"zkrpc {words} has no --json"
-    timeout = "--connect-timeout" if takes(ASKING[words], "--connect-timeout") else "--timeout"
-    done = run(words, "--json", f"--zookeeper={_NOBODY}", f"{timeout}=0.3")
+    timeouts = [name for name in ("--connect-timeout", "--timeout") if takes(ASKING[words], name)][:1]
+    done = run(words, "--json", f"--zookeeper={_NOBODY}", *(f"{name}=0.3" for name in timeouts))
     told = json.loads(done.out)["error"]
     assert done.status == told["exit_status"] == STATUSES.get(words, 1) and told["kind"]
-    assert f"no ZooKeeper at {_NOBODY} within 0.3 s" in told["message"] and done.err == ""
+    within = "0.3 s" if timeouts else "3 s"
+    assert f"no ZooKeeper at {_NOBODY} within {within}" in told["message"] and done.err == ""
 
 
 @pytest.mark.parametrize("kind", ["silent", "closing", "unknown name"])

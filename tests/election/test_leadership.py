@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from zkrpc.election.leadership import Guard, GuardedTransaction, HandlerHooks, Leadership
+from zkrpc.election.leadership import Guard, GuardedTransaction, Leadership
 from zkrpc.election.tree import ElectionPaths, EpochRecord
 from zkrpc.errors import (
-    ConfigError,
     CoordinationError,
     NodeExists,
     NodeMissing,
@@ -239,46 +238,3 @@ def test_refusals_of_the_writes_themselves_are_passed_on(error: Exception, holde
     holder.znodes.error = error
     with pytest.raises(type(error)):
         transaction(holder).commit()
-
-
-class Silent:
-    """A handler that need not know of elections."""
-
-
-class Handler:
-    """A handler with both hooks: one wants to know the term, the other does not."""
-
-    def __init__(self) -> None:
-        self.told: list[Any] = []
-
-    def on_elected(self, leadership: Leadership) -> None:
-        """Keeps it."""
-        self.told.append(leadership)
-
-    def on_deposed(self) -> None:
-        """Keeps that it was called."""
-        self.told.append("deposed")
-
-
-def test_handlers_hooks_are_called_with_as_many_arguments_as_they_take(holder: Holder) -> None:
-    """A service with several groups wants the term, one with a single group need not."""
-    handler, leadership = Handler(), Leadership(holder, 3)
-    hooks = HandlerHooks(handler)
-    hooks.on_elected(leadership)
-    hooks.on_deposed(leadership)
-    assert handler.told == [leadership, "deposed"]
-
-
-def test_handler_without_hooks_is_told_nothing(holder: Holder) -> None:
-    """A primary that has nothing to load and nothing to stop."""
-    hooks = HandlerHooks(Silent())
-    hooks.on_elected(Leadership(holder, 3))
-    hooks.on_deposed(Leadership(holder, 3))
-
-
-def test_hook_that_takes_something_else_is_refused_at_once() -> None:
-    """Not when it is called for, which may be in the night."""
-    handler = Handler()
-    handler.on_elected = lambda group, epoch: None  # type: ignore[assignment,misc]
-    with pytest.raises(ConfigError, match="Handler.on_elected must take the leadership, or nothing"):
-        HandlerHooks(handler)

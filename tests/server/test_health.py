@@ -187,6 +187,8 @@ def test_instance_is_found_once_it_is_registered() -> None:
     """Not before, whatever ZooKeeper does; and not while its name is somebody else's."""
     presence = Presence()
     assert presence.doubt(None, SESSION, 0.0) == "it is not registered yet"
+    resting = dataclasses.replace(LISTED, registered=False, was_registered=False, offline="leaks (by ada)")
+    assert presence.doubt(resting, SESSION, 0.0) == "it is out of service by an operator's order: leaks (by ada)"
     never = dataclasses.replace(MISSING, was_registered=False)
     assert presence.doubt(never, SESSION, 100.0) == "it is not registered yet"
     assert presence.doubt(LISTED, SESSION, 100.0) is None

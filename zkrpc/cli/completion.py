@@ -21,7 +21,9 @@ from zkrpc.errors import ConfigError, RpcError
 from zkrpc.registry.schema import Paths, check_name, worker_id_of
 
 _SHELLS = ("bash", "zsh", "fish")
-_VARIABLE = "_ZKRPC_COMPLETE"
+_PROGRAM = "zkrpc"
+_VARIABLE = f"_{_PROGRAM}_COMPLETE".upper()
+"""By which click is asked, as it names it."""
 _CONNECT_TIMEOUT = 1.0
 _CONFIG = RegistryConfig(request_timeout=0.5)
 
@@ -38,7 +40,7 @@ def completion(shell: str) -> None:
     """
     kind = get_completion_class(shell)
     assert kind is not None
-    script = kind(click.Group(), {}, "zkrpc", _VARIABLE)
+    script = kind(click.Group(), {}, _PROGRAM, _VARIABLE)
     # click asks the bash that is installed for its version, which says nothing of the one that will read this.
     source = ShellComplete.source(script)
     click.echo(source.rstrip("\n"))

@@ -107,6 +107,8 @@ def _row(one: Instance, state: str, led: Sequence[str], wall_now: float) -> tupl
 
 
 def _state(one: Instance) -> str:
+    if one.unready:
+        return f"not ready: {one.unready}"
     if not one.weight > 0:
         return "gets no calls, its weight is 0"
     return "serves" if one.weight == 1.0 else f"serves, weight {one.weight:g}"

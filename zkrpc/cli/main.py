@@ -12,7 +12,7 @@ import click
 
 from zkrpc import __version__
 from zkrpc.cli.logs import Verbosity, format_option, level_option, set_up_logs, verbose_option
-from zkrpc.cli.output import tell_error
+from zkrpc.cli.output import forget_output, tell_error
 from zkrpc.errors import ConfigError, IdentityConflict, IdlError, RpcError
 
 _COMMANDS = {
@@ -33,9 +33,8 @@ _COMMANDS = {
     "health": "zkrpc.cli.health",
     "bench": "zkrpc.cli.bench",
     "idl": "zkrpc.cli.idl",
-    "completion": "zkrpc.cli.completion",
-    "watch": "zkrpc.cli.watch",
-    "describe": "zkrpc.cli.describe",
+    "offline": "zkrpc.cli.offline",
+    "online": "zkrpc.cli.offline",
 }
 
 _LONG_RUNNING = ("serve", "worker")

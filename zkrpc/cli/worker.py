@@ -223,6 +223,10 @@ class _Endings:
                     self.conflict = conflict
                     self._begin_stop(app, "the name is somebody else's")
             except CoordinationError as error:
+                if app.is_serving and registrar is not None and registrar.held is not None:
+                    # Out of service on purpose, it is as ready as it can be: a replacement of workers goes on.
+                    channel.tell_ready()
+                    return
                 if app.is_serving:
                     log.warning("serving, but not registered yet: %s", error)
 

@@ -44,7 +44,8 @@ fired; fencing still does.
 ``campaign``, ``request_executor``    carries out what a group's machine decides, and its requests
 ``elections``                         all campaigns of one instance
 ``lease``, ``lease_keeper``           the lease and the heartbeat's machine, and the greenlet that writes
-``leadership``                        ``on_elected`` and ``on_deposed``, and the Leadership that they are given
+``leadership``, ``hooks``             the Leadership that a primary is given, and ``on_elected`` and ``on_deposed``,
+                                      which are given it
 ``primary``                           which methods are the primary's, and the gate in front of them
 ``fencing``                           epochs as fencing tokens: in general, and in SQL
 ``placement``, ``spread``             spreads the groups over the replicas: the machine, and what carries it out

@@ -37,8 +37,9 @@ from zkrpc.election.effects import (
     StopHeartbeats,
 )
 from zkrpc.election.history import Announcer
+from zkrpc.election.hooks import Application, run_hook
 from zkrpc.election.inspection import await_step_down_request
-from zkrpc.election.leadership import Application, Guard, Leadership
+from zkrpc.election.leadership import Guard, Leadership
 from zkrpc.election.lease import Lease
 from zkrpc.election.lease_keeper import LeaseKeeper
 from zkrpc.election.machine import ElectionMachine
@@ -47,7 +48,7 @@ from zkrpc.election.primary import PrimaryGate
 from zkrpc.election.request_executor import Asks, RequestExecutor
 from zkrpc.election.states import ElectionState
 from zkrpc.endpoint import NO_EPOCH, Epoch
-from zkrpc.errors import Executed, NotPrimary, StaleEpoch
+from zkrpc.errors import Executed, NotPrimary
 from zkrpc.legible import legible
 from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.telemetry.observer import Observer, gather
@@ -133,6 +134,7 @@ class Campaign:
         self._membership = membership
         self._eligibility = Eligibility()
         self._wanted = False
+        self._aside = False
         self._announcer = Announcer(self._name)
         self._greenlets: dict[str, gevent.Greenlet[..., None]] = {}
 
@@ -189,6 +191,26 @@ class Campaign:
         finally:
             self.gate.resume()
         self._driver.carry_out()
+
+    def step_aside(self, finish_timeout: float) -> None:
+        """Hands over and stops taking part until ``come_back``; returns when that has begun. Calls that run have
+        ``finish_timeout`` seconds to end; those that come meanwhile wait, and are sent on."""
+        self._aside = True
+        leadership = self.leadership
+        try:
+            if leadership is not None:
+                self.gate.pause(leadership.epoch, finish_timeout)
+            if self._aside and self._wanted:
+                self._machine.withdraw(self._clock())
+        finally:
+            self.gate.resume()
+        self._driver.carry_out()
+
+    def come_back(self) -> None:
+        """Takes part again after ``step_aside``, once the instance is registered. Does nothing otherwise."""
+        if self._aside:
+            self._aside, self._eligibility = False, Eligibility()
+            self._driver.nudged.set()
 
     def begin_withdrawal(self, finish_timeout: float = 0.0) -> None:
         """Hands over and stops taking part; returns when that has begun. Before that, the calls that run have
@@ -282,7 +304,7 @@ class Campaign:
 
     def _note_membership(self) -> None:
         """Begins to stand when callers can find us, and stops when they cannot any more."""
-        if self._membership is None or not self._wanted:
+        if self._membership is None or not self._wanted or self._aside:
             return
         stood, connected = self._eligibility.may_stand, self.session.state is SessionState.CONNECTED
         self._eligibility.observe(self._membership, self.session.session_id if connected else None, self._clock())
@@ -374,27 +396,3 @@ class Campaign:
 
     def _spawn(self, name: str, function: Callable[..., None], *arguments: Any) -> None:
         self._greenlets[name] = gevent.spawn(function, *arguments)
-
-
-def run_hook(
-    name: str,
-    hook: Callable[[Leadership], None],
-    leadership: Leadership,
-    of: str,
-    believe: Callable[[Epoch], None],
-) -> str | None:
-    """Calls one of the application's hooks and says why it failed; None if it did not. ``of`` is the group, for people.
-
-    ``believe`` is called with the later epoch of a StaleEpoch: a store then knows of a later primary than ZooKeeper
-    does.
-    """
-    try:
-        hook(leadership)
-    except gevent.GreenletExit:
-        raise
-    except BaseException as error:  # also a gevent.Timeout of the hook's own
-        log.exception("%s failed for %s, epoch %d", name, of, leadership.epoch)
-        if isinstance(error, StaleEpoch) and error.current == leadership.epoch:
-            believe(error.seen)
-        return f"{type(error).__name__}: {error}"
-    return None

@@ -16,7 +16,7 @@ from zkrpc.call import Interceptor, ServerCall
 from zkrpc.config import ElectionConfig
 from zkrpc.election.campaign import Campaign, WatchedMembership
 from zkrpc.election.candidate_state import Participant
-from zkrpc.election.leadership import HandlerHooks
+from zkrpc.election.hooks import HandlerHooks
 from zkrpc.election.lease_keeper import LeaseKeeper
 from zkrpc.election.primary import Primacy, find_marks, groups_of
 from zkrpc.election.spread import Spreader
@@ -136,6 +136,20 @@ class Elections:
         give_up_at = time.monotonic() + timeout
         waits = [self._leaving_begun, *(one.wait_withdrawn for one in self.campaigns.values())]
         return all(wait(max(0.0, give_up_at - time.monotonic())) for wait in waits)
+
+    def step_aside(self, timeout: float) -> bool:
+        """Hands over all groups and takes no part until ``come_back``; True once that is done, False if the time ran
+        out before. The calls that run here may take most of it."""
+        give_up_at = time.monotonic() + timeout
+        campaigns = list(self.campaigns.values())
+        # Concurrently, as each campaign waits for its own calls.
+        gevent.joinall([gevent.spawn(one.step_aside, timeout * _FINISH_SHARE) for one in campaigns])
+        return all(one.wait_withdrawn(max(0.0, give_up_at - time.monotonic())) for one in campaigns)
+
+    def come_back(self) -> None:
+        """Takes part again, once the instance is registered."""
+        for campaign in self.campaigns.values():
+            campaign.come_back()
 
     def close(self) -> None:
         """Ends all campaigns at once; our nodes stay until the session ends."""

@@ -1,5 +1,5 @@
-"""The application's side of being primary: ``on_elected`` and ``on_deposed``, and the Leadership with the epoch, a
-check of whether it still holds, and writes that only the primary can do.
+"""The application's side of being primary: the Leadership with the epoch, a check of whether it still holds, and writes
+that only the primary can do.
 
 A Leadership decides nothing: it asks the campaign that made it, and ZooKeeper.
 """
@@ -7,16 +7,12 @@ A Leadership decides nothing: it asks the campaign that made it, and ZooKeeper.
 from __future__ import annotations
 
 import dataclasses
-import inspect
-from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
 
-from zkrpc.callables import attribute_of
 from zkrpc.election.tree import ElectionPaths, EpochRecord
 from zkrpc.endpoint import Epoch
 from zkrpc.errors import (
-    ConfigError,
     CoordinationError,
     NodeMissing,
     NotPrimary,
@@ -206,42 +202,3 @@ class GuardedTransaction:
         """Commits, unless an exception left the block."""
         if kind is None:
             self.commit()
-
-
-class Application(Protocol):
-    """The hooks of an application. Both may wait; their exceptions are logged."""
-
-    def on_elected(self, leadership: Leadership) -> None:
-        """Gets ready to serve. If it raises or takes too long, the term is given up."""
-
-    def on_deposed(self, leadership: Leadership) -> None:
-        """Stops serving. It must return soon, because otherwise the process is ended."""
-
-
-class HandlerHooks:
-    """Calls a handler's ``on_elected`` and ``on_deposed``, where it has them, with as many arguments as they take."""
-
-    def __init__(self, handler: object) -> None:
-        self._elected = _hook(handler, "on_elected")
-        self._deposed = _hook(handler, "on_deposed")
-
-    def on_elected(self, leadership: Leadership) -> None:
-        """Calls the handler's ``on_elected``."""
-        self._elected(leadership)
-
-    def on_deposed(self, leadership: Leadership) -> None:
-        """Calls the handler's ``on_deposed``."""
-        self._deposed(leadership)
-
-
-def _hook(handler: object, name: str) -> Callable[[Leadership], None]:
-    hook = attribute_of(handler, name)
-    if hook is None:
-        return lambda leadership: None
-    for arguments in ((None,), ()):
-        try:
-            inspect.signature(hook).bind(*arguments)
-        except TypeError:
-            continue
-        return (lambda leadership: hook(leadership)) if arguments else (lambda leadership: hook())
-    raise ConfigError(f"{type(handler).__name__}.{name} must take the leadership, or nothing")

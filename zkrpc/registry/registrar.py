@@ -32,6 +32,7 @@ from zkrpc.errors import (
     SessionLost,
     VersionConflict,
 )
+from zkrpc.legible import legible
 from zkrpc.registry.registration import (
     CreateNode,
     DeleteNode,
@@ -90,6 +91,8 @@ class Registrar:
         self._stepped = Event()
         self._dice = dice
         self._watchers: set[Event] = set()
+        self.held: str | None = None
+        """Why the node is kept absent although the instance runs: an operator's order; None if there is none."""
         self._marks: list[str] = []
 
     def __repr__(self) -> str:
@@ -122,6 +125,7 @@ class Registrar:
             session=None if session_id is None else f"{session_id:#x}",
             conflict=self.conflict,
             failure=self._machine.failure,
+            offline=self.held,
         )
 
     def register(self) -> None:
@@ -141,12 +145,15 @@ class Registrar:
     def wait_registered(self, timeout: float) -> None:
         """Waits until the node is registered.
 
-        Raises IdentityConflict if the node is still another's when the time is out, or once ``twin_lives``; and
-        CoordinationError with the last failure if ZooKeeper could not be asked.
+        Raises IdentityConflict if the node is still another's when the time is out, or once ``twin_lives``;
+        CoordinationError at once if it is held back, and with the last failure if ZooKeeper could not be asked.
         """
-        self._wait_until(lambda: self._machine.registered or self._machine.twin_lives, timeout)
-        if self._machine.registered:
+        machine = self._machine
+        self._wait_until(lambda: machine.registered or machine.twin_lives or self.held is not None, timeout)
+        if machine.registered:
             return
+        if self.held is not None:
+            raise CoordinationError(f"{self._path} is not registered, by an operator's order: {legible(self.held)}")
         if self._machine.conflict is not None:
             raise IdentityConflict(self._machine.conflict)
         connected = self._session.state is SessionState.CONNECTED
@@ -165,6 +172,12 @@ class Registrar:
     def unwatch(self, event: Event) -> None:
         """Ends ``watch``."""
         self._watchers.discard(event)
+
+    def hold(self, reason: str | None) -> None:
+        """Notes that the node is kept absent for this reason, or for none any more, and tells those who wait for
+        it."""
+        self.held = reason
+        self._show()
 
     def withdraw(self, timeout: float) -> bool:
         """Removes the node and keeps it absent; True once it is gone, False if the time ran out before.

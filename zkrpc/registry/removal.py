@@ -68,9 +68,8 @@ class Remains:
 
     def _is_ours(self, path: str) -> bool:
         paths = self.paths
-        if path in (paths.root, paths.members, paths.incarnations, paths.config, paths.elections):
-            return True
-        if path in (paths.publication, paths.vacancy):
+        own = (paths.members, paths.incarnations, paths.offline, paths.resting, paths.config, paths.elections)
+        if path in (paths.root, paths.vacancy, paths.publication, *own) or path.rpartition("/")[0] == paths.offline:
             return True
         below, _, rest = path.removeprefix(paths.elections).removeprefix("/").partition("/")
         return path.startswith(f"{paths.elections}/{below}") and "/" not in rest

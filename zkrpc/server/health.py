@@ -109,6 +109,8 @@ class Presence:
 
     def doubt(self, registration: RegistrationStatus | None, session: SessionStatus, now: float) -> str | None:
         """Why callers do not find it; None if they do. Texts do not change while their reason does not."""
+        if registration is not None and registration.offline is not None:
+            return f"it is out of service by an operator's order: {registration.offline}"
         if registration is None or not (registration.was_registered or registration.conflict):
             return "it is not registered yet"
         if registration.conflict is not None:

@@ -46,6 +46,10 @@ class StoppingServer(Protocol):
         """Monotonic seconds."""
 
     @property
+    def state(self) -> LifecycleState:
+        """The state of its lifecycle."""
+
+    @property
     def connections(self) -> set[ServerConnection]:
         """The open connections."""
 
@@ -111,6 +115,17 @@ def _look_for_idleness(server: StoppingServer, lifecycle: Lifecycle) -> None:
             connection.close_if_quiet()
     if not server.connections and not server.admission.running:
         lifecycle.receive_idle(now)
+
+
+def welcome_peers(server: StoppingServer, welcome: bool) -> None:
+    """Asks connected peers, and those that connect later, to send their calls elsewhere while the server goes on; with
+    ``welcome`` nobody is asked any more. Does nothing once a stop has begun, which asks them itself."""
+    if server.state is not LifecycleState.SERVING:
+        return
+    if welcome:
+        server.is_draining = False
+    else:
+        _announce_draining(server)
 
 
 def _announce_draining(server: StoppingServer) -> None:

@@ -288,6 +288,20 @@ class RegistrationFailed(RegistrationEvent):
     error: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WentOffline(RegistrationEvent):
+    """An instance takes no more calls, by an operator's order, and goes on running."""
+
+    reason: str
+    by: str
+    """Who gave the order, as it says."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CameOnline(RegistrationEvent):
+    """An instance that an operator had taken out of service takes calls again."""
+
+
 # -- the published IDL
 
 

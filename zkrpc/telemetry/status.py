@@ -211,6 +211,8 @@ class RegistrationStatus:
     """The holder of the node, while that is not this instance."""
     failure: str | None
     """Why the last step could not be done."""
+    offline: str | None = None
+    """The reason of the operator's order that keeps the instance out of service; None if there is none."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
