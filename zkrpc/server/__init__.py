@@ -54,6 +54,7 @@ once.
                                                          of that
 ``supervisor``, ``supervision``, ``supervisor_channel``  the parent of the workers, what it decides, and what a worker
                                                          and it tell each other
+``worker_process``                                       one worker, as its supervisor holds it
 ``port``, ``startup``                                    an address to listen on, bound or held for workers, and why one
                                                          of them could not serve
 =======================================================  ===============================================================

@@ -13,14 +13,12 @@ refuses connections.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import logging
 import os
 import selectors
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +41,7 @@ from zkrpc.server.supervision import (
     Terminate,
 )
 from zkrpc.server.supervisor_channel import Accepted, Bound, Milestone, OpenedSession, read_report
+from zkrpc.server.worker_process import WorkerProcess
 from zkrpc.zookeeper.closing import close_session
 
 log = logging.getLogger(__name__)
@@ -50,28 +49,9 @@ log = logging.getLogger(__name__)
 _CLOSE_TIMEOUT = 2.0
 _WATCH_INTERVAL = 0.5
 """Seconds between checks of the files that ``--reload`` watches."""
-_MAX_REPORT = 65536
 _WHY = ": it is stopped, wedged, or waits for a thread that is no daemon"
 _REPEAT_INTERVAL = 5.0
 """Seconds between log lines about a stop that is asked for again."""
-
-
-@dataclasses.dataclass(slots=True)
-class _Worker:
-    number: int
-    slot: int
-    process: subprocess.Popen[bytes]
-    channel: socket.socket
-    started_at: float
-    received: bytes = b""
-    session: OpenedSession | None = None
-    asked_at: float | None = None
-    failure: StartFailure | None = None
-    """Why it ends, as the worker reported."""
-
-    def __str__(self) -> str:
-        """The worker's name in the log."""
-        return f"worker {self.slot} (pid {self.process.pid})"
 
 
 class Supervisor:
@@ -102,7 +82,7 @@ class Supervisor:
         self._watched = tuple(watched)
         self._ports = [Port(endpoint) for endpoint in binds]
         self._inherited = tuple(inherited)
-        self._workers: dict[int, _Worker] = {}
+        self._workers: dict[int, WorkerProcess] = {}
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
         self._closers: list[threading.Thread] = []
@@ -217,7 +197,7 @@ class Supervisor:
                 self._machine.receive_exit(number, status, now)
                 self._tell_end(worker, status, now)
 
-    def _tell_end(self, worker: _Worker, status: int, now: float) -> None:
+    def _tell_end(self, worker: WorkerProcess, status: int, now: float) -> None:
         ended = f"{worker} ended with {describe_status(status)}"
         if worker.asked_at is not None:
             level = logging.INFO if status in (0, -signal.SIGTERM) else logging.WARNING
@@ -230,7 +210,7 @@ class Supervisor:
         else:
             self._tell_failure(worker, worker.failure, status, now)
 
-    def _tell_failure(self, worker: _Worker, failure: StartFailure, status: int, now: float) -> None:
+    def _tell_failure(self, worker: WorkerProcess, failure: StartFailure, status: int, now: float) -> None:
         count = self._failures.receive(failure, now)
         if count == 1:
             then = "it is tried again, with growing pauses"
@@ -240,20 +220,16 @@ class Supervisor:
         elif count is not None:
             log.error("%s: %s, for the %dth time", worker, failure.summary, count)
 
-    def _hear(self, worker: _Worker) -> None:
+    def _hear(self, worker: WorkerProcess) -> None:
         """Reads the lines that a worker sent; the session that it reported last is the one to close after its death."""
-        try:
-            while chunk := worker.channel.recv(_MAX_REPORT):
-                *lines, worker.received = (worker.received + chunk)[-_MAX_REPORT:].split(b"\n")
-                for line in lines:
-                    self._note(worker, line)
-        except (BlockingIOError, ConnectionError):
-            return
-        # End of file: the worker is exiting; its exit status will tell.
-        with contextlib.suppress(KeyError):
-            self._selector.unregister(worker.channel)
+        lines, ended = worker.read_lines()
+        for line in lines:
+            self._note(worker, line)
+        if ended:  # its exit status will tell
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(worker.channel)
 
-    def _note(self, worker: _Worker, line: bytes) -> None:
+    def _note(self, worker: WorkerProcess, line: bytes) -> None:
         """Takes in one report. A malformed one is ignored, as the other workers still need their supervisor."""
         try:
             report = read_report(line)
@@ -306,24 +282,18 @@ class Supervisor:
         port = self._ports[slot] if self._ports else None
         if port is not None and not self._bind(port, number):
             return
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        arguments = [*self._command(slot), *self._accepted, "--channel", str(theirs.fileno())]
-        passed = [theirs.fileno(), *self._inherited]
+        arguments, inherited = [*self._command(slot), *self._accepted], [*self._inherited]
         if port is not None:
-            arguments, passed = [*arguments, "--listener", str(port.descriptor)], [*passed, port.descriptor]
-        with theirs:
-            try:
-                # A session of its own, so that Ctrl-C in the terminal reaches us alone and we stop it in order.
-                process = subprocess.Popen(arguments, pass_fds=passed, start_new_session=True)
-            except OSError as error:
-                # No processes or no memory left: that passes, and the other workers still need us.
-                ours.close()
-                log.error("cannot start worker %d: %s", slot, error)
-                self._machine.receive_exit(number, 1, time.monotonic())
-                return
-        worker = self._workers[number] = _Worker(number, slot, process, ours, time.monotonic())
-        self._selector.register(ours, selectors.EVENT_READ, worker)
+            arguments += ["--listener", str(port.descriptor)]
+            inherited.append(port.descriptor)
+        try:
+            worker = self._workers[number] = WorkerProcess.start(number, slot, arguments, inherited)
+        except OSError as error:
+            # No processes or no memory left: that passes, and the other workers still need us.
+            log.error("cannot start worker %d: %s", slot, error)
+            self._machine.receive_exit(number, 1, time.monotonic())
+            return
+        self._selector.register(worker.channel, selectors.EVENT_READ, worker)
 
     def _bind(self, port: Port, number: int) -> bool:
         """Binds the port of a worker that is to be started, or tells the machine that it is in use."""
@@ -343,7 +313,7 @@ class Supervisor:
         self._refusal = None
         return True
 
-    def _bury(self, worker: _Worker) -> None:
+    def _bury(self, worker: WorkerProcess) -> None:
         with contextlib.suppress(KeyError):
             self._selector.unregister(worker.channel)
         worker.channel.close()

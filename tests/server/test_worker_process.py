@@ -1,0 +1,49 @@
+"""One worker process: what it inherits, and what is read from it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from tests.support.waiting import eventually
+from zkrpc.server.worker_process import WorkerProcess
+
+TALKS = """
+import os, socket, sys
+print_to = socket.socket(fileno=int(sys.argv[sys.argv.index("--channel") + 1]))
+print_to.sendall(b"one\\ntwo\\nhalf")
+os.read(int(sys.argv[1]), 1)
+print_to.sendall(b" three" + b"x" * 200000 + b"\\nfour\\n")
+"""
+
+
+def test_worker_is_heard_line_by_line() -> None:
+    """A line that is not whole is kept until it is; of one that is endless the end is; and its own end is noticed."""
+    reader, writer = os.pipe()
+    worker = WorkerProcess.start(7, 3, [sys.executable, "-c", TALKS, str(reader)], [reader])
+    os.close(reader)
+    lines: list[bytes] = []
+
+    def hear() -> bool:
+        more, ended = worker.read_lines()
+        lines.extend(more)
+        return ended
+
+    with worker.channel:
+        eventually(lambda: hear() or len(lines) == 2)
+        assert lines == [b"one", b"two"] and str(worker) == f"worker 3 (pid {worker.process.pid})"
+        os.write(writer, b"x")
+        os.close(writer)
+        eventually(hear)
+        assert worker.process.wait(60) == 0
+    assert lines[-1] == b"four" and all(len(line) <= 65536 for line in lines)
+
+
+def test_worker_that_cannot_be_started_leaves_nothing_open() -> None:
+    """The error is the caller's to deal with."""
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError):
+        WorkerProcess.start(0, 0, ["/nowhere/at/all"], [])
+    assert len(os.listdir("/proc/self/fd")) == before
