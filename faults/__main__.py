@@ -7,21 +7,25 @@ import random
 import signal
 import sys
 
-from faults import calls, hostile, moves, primary, resilience, scale, takeover, telemetry
+from faults import calls, hostile, moves, primary, recycle, resilience, scale, takeover, telemetry
 from scripts.report import add_json_flag
 
 
 def main() -> int:
     """Runs one suite and prints its report."""
     parser = argparse.ArgumentParser(prog="scripts/faults", description="Fault suites: real processes that die.")
-    parser.add_argument(
-        "suite", choices=["calls", "primary", "takeover", "resilience", "scale", "hostile", "ensemble", "telemetry"]
-    )
+    suites = ["calls", "primary", "takeover", "resilience", "scale", "hostile", "ensemble", "telemetry", "recycle"]
+    parser.add_argument("suite", choices=suites)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="what chance begins with")
     parser.add_argument("--outage", type=float, default=60.0, help="seconds that ZooKeeper is away (suite calls)")
     parser.add_argument("--rounds", type=int, default=200, help="faults to make (suite primary)")
     parser.add_argument("--overlap", type=int, default=1, metavar="N", help="faults at once (suite primary)")
-    parser.add_argument("--runs", type=int, default=20, help="faults of each kind to make (suite takeover)")
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=20,
+        help="faults of each kind (takeover); times that each worker is recycled (recycle)",
+    )
     parser.add_argument("--only", default="", help="scenarios or kinds of faults to run, with commas between")
     add_json_flag(parser)
     options = parser.parse_args()
@@ -32,6 +36,8 @@ def main() -> int:
         report = calls.run(options.seed, outage=options.outage)
     elif options.suite == "takeover":
         report = takeover.run(options.seed, runs=options.runs)
+    elif options.suite == "recycle":
+        report = recycle.run(options.seed, times=options.runs)
     elif options.suite == "resilience":
         report = resilience.run(options.seed, only=only)
     elif options.suite == "telemetry":

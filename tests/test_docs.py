@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import re
 import sqlite3
 import time
@@ -16,6 +17,7 @@ from examples import ledger
 from tests.support.echo import EchoHandler, idl
 from tests.support.programs import ROOT
 from zkrpc.cli.serve import serve
+from zkrpc.server.supervision import EXIT_CONFIG, KILL_GRACE
 from zkrpc.telemetry import events
 from zkrpc.testing.loopback import Loopback
 
@@ -59,6 +61,20 @@ def test_pages_link_to_what_is_there() -> None:
     for page in pages:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_unit_for_systemd_fits_what_the_supervisor_does() -> None:
+    """It waits for longer than a stop may take, signals the supervisor alone, and knows the status that is final."""
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # as its documentation says
+    unit.read(ROOT / "deploy" / "systemd" / "zkrpc@.service")
+    service = unit["Service"]
+    assert service["Type"] == "notify-reload" and service["KillMode"] == "mixed"
+    assert service["RestartPreventExitStatus"] == str(EXIT_CONFIG)
+    config, election = zkrpc.ServerConfig(), zkrpc.ElectionConfig()
+    bound = config.linger + config.drain_timeout + election.hand_over_timeout + KILL_GRACE
+    assert int(service["TimeoutStopSec"]) > bound and int(service["WatchdogSec"]) >= 10
+    assert re.findall(r"--[a-z-]+", service["ExecStart"]) == []
 
 
 def test_decisions_are_numbered_and_listed() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from zkrpc.cli.options import SECONDS, SECONDS_OR_NONE, with_limits
+from zkrpc.cli.options import SECONDS, SECONDS_OR_NONE, SIZE, expand_address, with_limits
 from zkrpc.config import ServerConfig, WireLimits
 from zkrpc.errors import ConfigError
 
@@ -75,3 +75,42 @@ def test_what_is_no_time_is_refused(text: str) -> None:
     for kind in (SECONDS, SECONDS_OR_NONE):
         with pytest.raises(click.BadParameter):
             kind.convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1", 1), ("65536", 65536), ("512M", 2**29), ("512 MiB", 2**29), ("2g", 2**31), ("3kb", 3072)],
+)
+def test_size_has_a_unit_or_is_in_bytes(text: str, size: int) -> None:
+    """In either case of letters."""
+    assert SIZE.convert(text.replace(" ", ""), None, None) == size
+
+
+@pytest.mark.parametrize("text", ["", "M", "-1", "0", "0G", "1.5G", "1T", "nan", "٣", "1 2"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    """With what may be written instead."""
+    with pytest.raises(click.BadParameter, match="is not a size; write bytes, or 512M, or 2G"):
+        SIZE.convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        (None, None),
+        ("db7:9090", "db7:9090"),
+        ("env:POD_IP", "10.0.0.7"),
+        ("env:POD_IP:9090", "10.0.0.7:9090"),
+        ("env:POD_IP6", "[fd00::7]"),
+        ("env:POD_IP6:9090", "[fd00::7]:9090"),
+    ],
+)
+def test_address_may_come_from_the_environment(text: str | None, expanded: str | None) -> None:
+    """As Kubernetes tells a pod its own."""
+    assert expand_address(text, {"POD_IP": "10.0.0.7", "POD_IP6": "fd00::7"}) == expanded
+
+
+@pytest.mark.parametrize("text", ["env:", "env:POD_IP", "env:EMPTY:9090"])
+def test_address_from_a_variable_that_is_not_there_is_refused(text: str) -> None:
+    """Before anything starts, with the variable's name."""
+    with pytest.raises(ConfigError, match="is not set, or empty"):
+        expand_address(text, {"EMPTY": " "})

@@ -441,3 +441,94 @@ def test_supervision_keeps_its_promises_in_any_history(inputs: list[tuple[str, i
         end(number, 0)
         carry_out()
     assert exited and supervision.state is SupervisionState.DONE
+
+
+# -- recycling
+
+
+def test_worn_worker_is_replaced_when_its_successor_is_ready() -> None:
+    """As by a reload, and by itself; saying it twice, or while it is replaced, changes nothing."""
+    supervision = running(2, ready=True)
+    assert supervision.receive_worn(1, 100.0) and not supervision.receive_worn(1, 100.1)
+    assert supervision.effects() == [Spawn(1, 2)]
+    assert not supervision.receive_worn(1, 100.2) and not supervision.receive_worn(2, 100.2)
+    supervision.receive_ready(2, 101.0)
+    assert supervision.effects() == [Terminate(1)] and not supervision.receive_worn(1, 101.1)
+    supervision.receive_exit(1, 0, 102.0)
+    assert supervision.effects() == [CloseSession(1)]
+    assert supervision.receive_worn(2, 200.0) and supervision.effects() == [Spawn(1, 3)]
+
+
+def test_worn_workers_are_replaced_one_after_another() -> None:
+    """The next one's turn comes when the one before is gone, however many are worn."""
+    supervision = running(3, ready=True)
+    assert all(supervision.receive_worn(number, 100.0) for number in (2, 0, 1))
+    order = []
+    for _ in range(3):
+        [spawn] = [effect for effect in supervision.effects() if not isinstance(effect, CloseSession)]
+        supervision.receive_ready(spawn.worker, 101.0)
+        [terminate] = supervision.effects()
+        order.append(terminate.worker)
+        supervision.receive_exit(terminate.worker, 0, 102.0)
+    assert order == [2, 0, 1]
+
+
+def test_worn_worker_whose_successor_fails_stays() -> None:
+    """It says again that it is worn; nothing is replaced while everything stops."""
+    supervision = running(1, ready=True)
+    assert supervision.receive_worn(0, 100.0) and supervision.effects() == [Spawn(0, 1)]
+    supervision.receive_exit(1, EXIT_CONFIG, 101.0)
+    assert supervision.effects() == [CloseSession(1)] and supervision.running == 1
+    assert supervision.receive_worn(0, 160.0) and supervision.effects() == [Spawn(0, 2)]
+    supervision.stop(161.0)
+    assert not supervision.receive_worn(0, 162.0) and not supervision.receive_worn(99, 162.0)
+
+
+# -- signs of life
+
+
+def test_worker_that_gives_no_sign_of_life_any_more_is_killed() -> None:
+    """One that has never given any is not expected to; one that drains has another bound."""
+    supervision = Supervision(3, watch=10.0)
+    supervision.start(0.0)
+    supervision.effects()
+    assert supervision.next_timer() is None
+    supervision.receive_beat(1, 0.0)
+    supervision.receive_beat(2, 5.0)
+    supervision.receive_beat(99, 5.0)
+    assert supervision.next_timer() == 10.0
+    supervision.receive_beat(1, 9.0)
+    assert at(supervision, 14.9) == [] and supervision.next_timer() == 15.0
+    assert at(supervision, 15.0) == [Kill(2, hung=True)] and at(supervision, 16.0) == []
+    supervision.receive_exit(2, -9, 16.0)
+    assert supervision.effects() == [CloseSession(2)] and at(supervision, 16.0) == [Spawn(2, 3)]
+    supervision.stop(17.0)
+    supervision.effects()
+    assert at(supervision, 20.0) == []
+
+
+def test_nobody_is_killed_for_silence_where_nobody_watches() -> None:
+    """Signs of life may come all the same."""
+    supervision = running(1)
+    supervision.receive_beat(0, 0.0)
+    assert at(supervision, 1e6) == [] and supervision.next_timer() is None
+
+
+def test_standing_counts_ready_workers_and_waits_for_the_replaced() -> None:
+    """All are ready, and none is being replaced or about to be."""
+    supervision = running(2)
+    assert supervision.standing == (0, False)
+    supervision.receive_ready(0, 0.0)
+    supervision.receive_ready(1, 0.0)
+    assert supervision.standing == (2, True)
+    supervision.reload(1.0)
+    assert supervision.standing == (2, False)
+    for successor, old in ((2, 0), (3, 1)):
+        supervision.receive_ready(successor, 2.0)
+        supervision.receive_exit(old, 0, 3.0)
+    assert supervision.standing == (2, True)
+    supervision.receive_exit(2, -9, 4.0)
+    assert supervision.standing == (1, False)
+    supervision.stop(5.0)
+    supervision.receive_exit(3, 0, 6.0)
+    assert supervision.standing == (0, False)

@@ -8,7 +8,15 @@ import socket
 import pytest
 
 from zkrpc.server.startup import StartFailure
-from zkrpc.server.supervisor_channel import Accepted, Bound, Milestone, OpenedSession, SupervisorChannel, read_report
+from zkrpc.server.supervisor_channel import (
+    Accepted,
+    Bound,
+    Milestone,
+    OpenedSession,
+    SupervisorChannel,
+    Worn,
+    read_report,
+)
 
 
 def test_channel_outlives_its_supervisor() -> None:
@@ -17,6 +25,8 @@ def test_channel_outlives_its_supervisor() -> None:
     channel = SupervisorChannel(theirs.detach())
     channel.tell_session(7, b"\x01")
     channel.tell_bound(11)
+    channel.tell_worn("it is old enough")
+    channel.tell_beat()
     channel.tell_ready()
     channel.tell_accepted("ab12")
     channel.tell_done()
@@ -25,6 +35,8 @@ def test_channel_outlives_its_supervisor() -> None:
     assert [json.loads(line) for line in lines] == [
         {"session": [7, "01"]},
         {"bound": 11.0},
+        {"worn": "it is old enough"},
+        {"beat": True},
         {"ready": True},
         {"accepted": "ab12"},
         {"done": True},
@@ -33,6 +45,8 @@ def test_channel_outlives_its_supervisor() -> None:
     assert [read_report(line) for line in lines] == [
         OpenedSession(7, b"\x01"),
         Bound(11.0),
+        Worn("it is old enough"),
+        Milestone.BEAT,
         Milestone.READY,
         Accepted("ab12"),
         Milestone.DONE,

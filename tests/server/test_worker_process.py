@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 
 import pytest
 
+from tests.support.programs import ROOT
 from tests.support.waiting import eventually
 from zkrpc.server.worker_process import WorkerProcess
 
@@ -47,3 +49,32 @@ def test_worker_that_cannot_be_started_leaves_nothing_open() -> None:
     with pytest.raises(OSError):
         WorkerProcess.start(0, 0, ["/nowhere/at/all"], [])
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+ADOPTS = """
+import ctypes, os, subprocess, sys, time
+from zkrpc.server.worker_process import adopts_orphans, reap_orphans
+
+assert not adopts_orphans()
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+assert adopts_orphans()
+worker = subprocess.Popen(["/bin/true"])
+while not os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT):
+    pass
+parent = subprocess.run([sys.executable, "-c", "import os; os.fork() or os._exit(0); os._exit(0)"])
+give_up_at = time.monotonic() + 60
+reap_orphans({worker.pid})
+assert worker.poll() == 0
+while time.monotonic() < give_up_at:
+    reap_orphans({worker.pid})
+    if open(f"/proc/self/task/{os.getpid()}/children").read() == "":
+        print("nobody left")
+        break
+    time.sleep(0.01)
+"""
+
+
+def test_orphans_are_reaped_by_whoever_adopts_them() -> None:
+    """As the first process of a container does; the workers' exit statuses are left to those who wait for them."""
+    done = subprocess.run([sys.executable, "-c", ADOPTS], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "nobody left\n", "")

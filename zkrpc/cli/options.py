@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -38,6 +38,23 @@ SECONDS = _Seconds(min=0, min_open=True)
 SECONDS_OR_NONE = _Seconds(min=0)
 """For times of which 0 means none."""
 
+
+class _Size(click.ParamType):  # type: ignore[type-arg]  # its class cannot be subscripted in older versions of click
+    """A number of bytes, or of K, M or G of them, each 1024 of the one before."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes. A usage error for anything else."""
+        text = str(value).strip().upper().removesuffix("IB").removesuffix("B")
+        unit = "KMG".find(text[-1:]) + 1 if text else 0
+        digits = text[:-1] if unit else text
+        if not digits.isascii() or not digits.isdigit() or not 0 < int(digits[:16]):
+            self.fail(f"{value!r} is not a size; write bytes, or 512M, or 2G", param, ctx)
+        return int(digits[:16]) << 10 * unit
+
+
+SIZE = _Size()
 zookeeper_option = click.option(
     "--zookeeper", envvar="ZKRPC_ZOOKEEPER", required=True, metavar="HOSTS", help="host:port,…[/chroot]."
 )
@@ -45,6 +62,19 @@ timeout_option = click.option(
     "--timeout", type=SECONDS, default=CONNECT_TIMEOUT, show_default=True, help="Seconds to wait for ZooKeeper."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+
+
+def expand_address(text: str | None, environment: Mapping[str, str]) -> str | None:
+    """What ``--advertise`` means: ``env:NAME`` or ``env:NAME:PORT`` stand for the host in that variable, as Kubernetes
+    tells a pod its address; anything else for itself. Raises ConfigError if there is no such variable."""
+    if text is None or not text.startswith("env:"):
+        return text
+    name, colon, port = text[4:].partition(":")
+    host = environment.get(name, "").strip()
+    if not host:
+        raise ConfigError(f"--advertise {text}: the environment variable {name or '?'} is not set, or empty")
+    bare = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"{bare}{colon}{port}"
 
 
 def with_limits(config: ServerConfig, given: Sequence[str]) -> ServerConfig:

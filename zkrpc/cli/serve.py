@@ -18,10 +18,11 @@ import click
 
 from zkrpc import __version__
 from zkrpc.cli.logs import Verbosity, format_option, level_option, set_up_logs, verbose_option
-from zkrpc.cli.options import SECONDS, SECONDS_OR_NONE, with_limits
+from zkrpc.cli.options import SECONDS, SECONDS_OR_NONE, SIZE, expand_address, with_limits
 from zkrpc.config import ServerConfig
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
+from zkrpc.server.service_manager import ServiceManager
 from zkrpc.server.supervisor import Supervisor
 from zkrpc.tracing.channel import Descriptors, finish_export, launch_exporter, require_packages
 from zkrpc.tracing.settings import ENDPOINT, is_disabled, read_settings, wants_traces
@@ -35,7 +36,11 @@ _SHARED = (
     click.option(
         "--zookeeper", envvar="ZKRPC_ZOOKEEPER", metavar="HOSTS", help="host:port,…[/chroot]; else no registry."
     ),
-    click.option("--advertise", metavar="HOST[:PORT]", help="What clients shall connect to."),
+    click.option(
+        "--advertise",
+        metavar="HOST[:PORT]",
+        help="What clients shall connect to; env:NAME[:PORT] takes the host from a variable.",
+    ),
     click.option("--zone", help="Published for zone-aware clients."),
     click.option("--weight", type=float, help="Share of calls relative to other instances; 1 if not given."),
     click.option("--session-timeout", type=SECONDS, help="Seconds of silence after which ZooKeeper delists a worker."),
@@ -45,6 +50,9 @@ _SHARED = (
         "--slow-call", type=SECONDS, help="Log calls and requests that fail, or take so long; ten lines a second."
     ),
     click.option("--allow-breaking", is_flag=True, help="Also with an IDL that breaks callers of what is served now."),
+    click.option("--max-memory", type=SIZE, metavar="SIZE", help="Replace a worker that occupies more, as in 512M."),
+    click.option("--max-calls", type=click.IntRange(1), help="Replace a worker that has run so many calls."),
+    click.option("--max-age", type=SECONDS, help="Replace a worker that is so many seconds old."),
     click.option("--record-format", type=click.Choice(["serverset", "curator"]), help="How to register."),
     click.option(
         "--limit",
@@ -108,6 +116,7 @@ def serve(
     set_up_logs(verbosity, logging.INFO)
     if verbosity.format is not None:
         os.environ["ZKRPC_LOG_FORMAT"] = verbosity.format  # for the process that exports traces
+    shared["advertise"] = expand_address(shared["advertise"], os.environ)
     limits, allow_breaking = shared.pop("limits"), shared.pop("allow_breaking")
     with_limits(ServerConfig(), limits)  # a mistake is told here, and once
     handed_on = [f"--{name.replace('_', '-')}={value}" for name, value in shared.items() if value is not None]
@@ -117,6 +126,10 @@ def serve(
     spans = _launch_exporter(traces)
     if spans is not None:
         handed_on.append(f"--spans={spans}")
+
+    manager = ServiceManager.of(os.environ, os.getpid())
+    if manager.watch is not None:
+        handed_on.append(f"--beat={manager.watch / 4:g}")
 
     places = [Endpoint(endpoint.host, endpoint.port + slot if endpoint.port else 0) for slot in range(workers)]
 
@@ -128,7 +141,13 @@ def serve(
     watched = [Path.cwd()] if reload else []
     binds = places if endpoint.port else []
     supervisor = Supervisor(
-        command, workers, zookeeper=shared["zookeeper"], watched=watched, binds=binds, inherited=spans or ()
+        command,
+        workers,
+        zookeeper=shared["zookeeper"],
+        watched=watched,
+        binds=binds,
+        inherited=spans or (),
+        manager=manager,
     )
     try:
         sys.exit(supervisor.run())

@@ -7,6 +7,7 @@ import gc
 import importlib
 import logging
 import os
+import random
 import signal
 import sys
 import time
@@ -26,11 +27,12 @@ from zkrpc.cli.serve import shared_options
 from zkrpc.config import RegistryConfig
 from zkrpc.coordination import Registry
 from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict, IdlError, RpcError
-from zkrpc.server.resources import provide_descriptors
+from zkrpc.server.resources import occupied_memory, provide_descriptors
 from zkrpc.server.startup import StartFailure, describe_failure
 from zkrpc.server.supervision import EXIT_CONFIG
 from zkrpc.server.supervisor_channel import SupervisorChannel
 from zkrpc.server.watchdog import Watchdog
+from zkrpc.server.wear import CallCounter, Wear, WearLimits
 from zkrpc.service import Service
 from zkrpc.telemetry.call_log import CallLog
 from zkrpc.telemetry.log_records import PERIOD
@@ -40,6 +42,8 @@ from zkrpc.tracing.start import Tracing, start_tracing
 
 log = logging.getLogger(__name__)
 
+_WEAR_INTERVAL = 0.5
+"""Seconds between looks at whether this worker has served long enough."""
 _REGISTRATION_PATIENCE = 15.0
 """Seconds between lines that say that a worker is not registered yet."""
 
@@ -52,6 +56,7 @@ _REGISTRATION_PATIENCE = 15.0
 @click.option("--channel", "descriptor", type=int, required=True)
 @click.option("--listener", type=int, help="A bound socket's descriptor.")
 @click.option("--accepted", help="The digest of the IDL that an earlier worker of this launch was let in with.")
+@click.option("--beat", type=float, help="Seconds between signs of life.")
 @click.option("--spans", help="The descriptors of the way to the process that exports traces.")
 @shared_options
 def worker(
@@ -115,6 +120,9 @@ def _serve(
     options: dict[str, Any],
 ) -> None:
     """Serves until something ends it."""
+    beat = options.pop("beat", None)
+    worn = {name: options.pop(name, None) for name in ("max_memory", "max_calls", "max_age")}
+    wear, counter = Wear(WearLimits(**worn), time.monotonic(), random.random), CallCounter()
     if (warning := provide_descriptors(service.config.max_connections)) is not None:
         log.warning("%s", warning)
     bound = service.config.linger + service.config.drain_timeout
@@ -126,11 +134,16 @@ def _serve(
     settling = gevent.spawn(_settle_repeats)
     gc.collect()
     try:
-        app = serve_here(service, zookeeper=registry, **options)
+        observers = [counter] if wear.limits.max_calls else []
+        app = serve_here(service, zookeeper=registry, observers=observers, **options)
         channel.tell_accepted(service.interface.digest)
         # What is there now stays: a full collection that looks at all of it stops the hub for some 20 ms.
         gc.freeze()
         endings.watch(app, channel)
+        if beat is not None:
+            gevent.spawn(_give_signs, channel, beat)
+        if wear.limits:
+            gevent.spawn(_follow_wear, app, channel, wear, counter)
         watchdog.start(registry.session if registry else None)
         if app.elections.methods:
             channel.tell_bound(bound + service.election.hand_over_timeout)
@@ -152,6 +165,22 @@ def _settle_repeats() -> None:
     while True:
         gevent.sleep(PERIOD)
         settle_repeats(time.time())
+
+
+def _give_signs(channel: SupervisorChannel, interval: float) -> None:
+    """Tells the supervisor again and again that the event loop runs."""
+    while True:
+        channel.tell_beat()
+        gevent.sleep(interval)
+
+
+def _follow_wear(app: App, channel: SupervisorChannel, wear: Wear, counter: CallCounter) -> None:
+    """Tells the supervisor when this worker has served long enough."""
+    while app.is_serving:
+        reason = wear.look(time.monotonic(), memory=occupied_memory(), calls=counter.count)
+        if reason is not None:
+            channel.tell_worn(reason)
+        gevent.sleep(_WEAR_INTERVAL)
 
 
 def _end(channel: SupervisorChannel, endings: _Endings, failure: StartFailure) -> NoReturn:

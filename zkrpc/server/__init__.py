@@ -55,6 +55,8 @@ once.
 ``supervisor``, ``supervision``, ``supervisor_channel``  the parent of the workers, what it decides, and what a worker
                                                          and it tell each other
 ``worker_process``                                       one worker, as its supervisor holds it
+``wear``                                                 when a worker has served long enough
+``service_manager``                                      what the supervisor tells systemd
 ``port``, ``startup``                                    an address to listen on, bound or held for workers, and why one
                                                          of them could not serve
 =======================================================  ===============================================================

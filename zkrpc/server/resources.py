@@ -1,4 +1,5 @@
-"""Resources of the process: enough file descriptors for the config, and freed memory that goes back to the system.
+"""Resources of the process: enough file descriptors for the config, memory, and freed memory that goes back to the
+system.
 
 The C library keeps freed memory for later use. After a flood of large frames it kept as much as the flood had taken, as
 small objects that live on lie between the large ones that were freed (measured: 160 MiB for ever).
@@ -49,6 +50,15 @@ def provide_descriptors(max_connections: int) -> str | None:
         except (OSError, ValueError) as error:  # some systems allow less than they say
             return f"cannot have {plan.soft} descriptors for max_connections={max_connections}, only {soft}: {error}"
     return plan.warning
+
+
+def occupied_memory() -> int | None:
+    """Bytes of memory that this process occupies; None where the system does not tell."""
+    try:
+        with open("/proc/self/statm", "rb") as told:
+            return int(told.read().split()[1]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 @functools.cache

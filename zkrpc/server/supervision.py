@@ -6,9 +6,10 @@ means that trying again cannot help; then everything is stopped with that status
 never ready: once a service runs, a bad file that is there when one worker restarts must not stop the others. Where
 files are watched, such a slot stays empty until the next reload instead: its author is about to mend the service.
 
-A reload replaces the workers slot by slot. The successor is started beside the old worker, and only when it is ready is
-the old one asked to drain; the next slot is taken when that one is gone, so that there is never more than one process
-beyond those that were asked for. A successor that does not come up leaves the old worker as it is.
+A reload replaces the workers slot by slot, and a worker that is worn is replaced in the same way when it is its turn.
+The successor is started beside the old worker, and only when it is ready is the old one asked to drain; the next slot
+is taken when that one is gone, so that there is never more than one process beyond those that were asked for. A
+successor that does not come up leaves the old worker as it is.
 
 =========  ============================================  ======================================================
 state      leaves it when                                effects
@@ -32,6 +33,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import os
+from collections.abc import Iterable
 
 EXIT_CONFIG = os.EX_CONFIG
 """78, by sysexits.h: the worker cannot run with what it was given."""
@@ -78,6 +80,8 @@ class Kill:
 
     worker: int
     overdue: bool = False
+    hung: bool = False
+    """True if its event loop gives no sign of life."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,6 +102,8 @@ class _WorkerRecord:
     bound: float = 0.0
     """Seconds that finishing its calls may take, as the worker announced."""
     asked_at: float | None = None
+    beat_at: float | None = None
+    """When it last gave a sign of life; None if it gives none."""
     killed: bool = False
 
 
@@ -126,7 +132,8 @@ class Supervision:
     """The state machine. ``backoff`` is the pause in seconds before the second restart in a row, and doubles up to
     ``max_backoff``; after a worker was up for ``healthy_after`` seconds it begins anew. At the start, a port that is in
     use is waited for during ``port_patience`` seconds, as an orphaned worker of an earlier run frees it when it
-    drains. With ``awaits_changes`` a service that cannot start waits for a reload, which follows when files change."""
+    drains. With ``awaits_changes`` a service that cannot start waits for a reload, which follows when files change. A
+    worker that has given signs of life, and gives none for ``watch`` seconds, is killed; None for never."""
 
     def __init__(
         self,
@@ -137,6 +144,7 @@ class Supervision:
         healthy_after: float = 10.0,
         port_patience: float = 8.0,
         awaits_changes: bool = False,
+        watch: float | None = None,
     ) -> None:
         self.state = SupervisionState.RUNNING
         self._slots = [_Slot() for _ in range(workers)]
@@ -146,6 +154,7 @@ class Supervision:
         self._healthy_after = healthy_after
         self._port_patience = port_patience
         self._awaits_changes = awaits_changes
+        self._watch = watch
         self._effects: list[Effect] = []
         self._status = 0
         self._started = 0
@@ -162,6 +171,14 @@ class Supervision:
         return len(self._workers)
 
     @property
+    def standing(self) -> tuple[int, bool]:
+        """How many slots have a worker that is ready; and whether all have, and none is being replaced or about to
+        be."""
+        serving = {number for number, worker in self._workers.items() if worker.ready}
+        ready = sum(1 for slot in self._slots if slot.worker in serving)
+        return ready, ready == len(self._slots) and self._replacing is None and not self._outdated
+
+    @property
     def headcount(self) -> str:
         """The number of running workers in words."""
         return f"{self.running} worker{'s' if self.running != 1 else ''}"
@@ -174,7 +191,10 @@ class Supervision:
     def next_timer(self) -> float | None:
         """When the next restart or kill is due; None if none is."""
         restarts = [slot.restart_at for slot in self._slots if slot.restart_at is not None]
-        return min(restarts + [_kill_at(worker) for worker in self._drainers()], default=None)
+        workers = [worker for worker in self._workers.values() if not worker.killed]
+        drains = [_kill_at(worker) for worker in workers if worker.asked_at is not None]
+        beats = [at for worker in workers if (at := self._hung_at(worker)) is not None]
+        return min(restarts + beats + drains, default=None)
 
     def handle_timer(self, now: float) -> None:
         """Starts workers whose pause is over, and kills those that have not ended in time."""
@@ -185,6 +205,10 @@ class Supervision:
             if worker.asked_at is not None and not worker.killed and _kill_at(worker) <= now:
                 worker.killed = True
                 self._effects.append(Kill(number, overdue=True))
+            hung_at = self._hung_at(worker)
+            if hung_at is not None and hung_at <= now and not worker.killed:
+                worker.killed = True
+                self._effects.append(Kill(number, hung=True))
 
     def start(self, now: float) -> None:
         """Starts every worker."""
@@ -255,6 +279,22 @@ class Supervision:
                 self._ask(old, now)
         self._advance(now)
 
+    def receive_beat(self, number: int, now: float) -> None:
+        """A worker gives a sign of life."""
+        if number in self._workers:
+            self._workers[number].beat_at = now
+
+    def receive_worn(self, number: int, now: float) -> bool:
+        """A worker is to be replaced as soon as it is its turn. False if it is replaced already, or cannot be."""
+        worker = self._workers.get(number)
+        if worker is None or worker.asked_at is not None or self.state is not SupervisionState.RUNNING:
+            return False
+        known = self._slots[worker.slot].worker != number or worker.slot in (*self._outdated, self._replacing)
+        if not known:
+            self._outdated.append(worker.slot)
+            self._advance(now)
+        return not known
+
     def receive_exit(self, number: int, status: int, now: float, *, by_address: bool = False) -> None:
         """A worker's end was observed. ``status`` is its exit status, negative for a signal; ``by_address`` if it could
         not be started because of the address that it was to have, which no change of a file mends."""
@@ -314,7 +354,11 @@ class Supervision:
                 self._replacing = self._outdated.pop(0)
                 self._slots[self._replacing].outdated = True
             slot = self._slots[self._replacing]
-            if slot.restart_at is not None or slot.successor is not None or self._is_left(self._replacing):
+            if (
+                slot.restart_at is not None
+                or slot.successor is not None
+                or _is_left(self._workers.values(), self._replacing)
+            ):
                 return
             if slot.outdated:
                 self._spawn(self._replacing, now)
@@ -322,10 +366,6 @@ class Supervision:
             if slot.worker is not None and not self._workers[slot.worker].ready:
                 return
             self._replacing = None
-
-    def _is_left(self, number: int) -> bool:
-        """Whether a worker of this slot was asked to end and has not ended."""
-        return any(worker.slot == number and worker.asked_at is not None for worker in self._workers.values())
 
     def _pause(self, slot: _Slot, worker: _WorkerRecord, now: float) -> float:
         slot.failures = 1 if now - worker.started_at >= self._healthy_after else slot.failures + 1
@@ -350,9 +390,12 @@ class Supervision:
             worker.asked_at = now
             self._effects.append(Terminate(number))
 
-    def _drainers(self) -> list[_WorkerRecord]:
-        """The workers that were asked to end and still have time to do so."""
-        return [worker for worker in self._workers.values() if worker.asked_at is not None and not worker.killed]
+    def _hung_at(self, worker: _WorkerRecord) -> float | None:
+        """When a worker counts as hanging, unless it gives a sign of life; None for one that gives none anyway, or was
+        asked to end, which has a bound of its own."""
+        if self._watch is None or worker.beat_at is None or worker.asked_at is not None:
+            return None
+        return worker.beat_at + self._watch
 
     def _become_stopping(self, status: int, now: float) -> None:
         self.state = SupervisionState.STOPPING
@@ -373,3 +416,8 @@ class Supervision:
 def _kill_at(worker: _WorkerRecord) -> float:
     assert worker.asked_at is not None
     return worker.asked_at + worker.bound + KILL_GRACE
+
+
+def _is_left(workers: Iterable[_WorkerRecord], slot: int) -> bool:
+    """Whether a worker of this slot was asked to end and has not ended."""
+    return any(worker.slot == slot and worker.asked_at is not None for worker in workers)

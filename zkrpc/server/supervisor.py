@@ -28,6 +28,7 @@ from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
 from zkrpc.legible import legible
 from zkrpc.server.port import Port
+from zkrpc.server.service_manager import ServiceManager
 from zkrpc.server.startup import StartFailure, StartFailures, describe_status, log_with_detail
 from zkrpc.server.supervision import (
     EXIT_CONFIG,
@@ -40,8 +41,8 @@ from zkrpc.server.supervision import (
     SupervisionState,
     Terminate,
 )
-from zkrpc.server.supervisor_channel import Accepted, Bound, Milestone, OpenedSession, read_report
-from zkrpc.server.worker_process import WorkerProcess
+from zkrpc.server.supervisor_channel import Accepted, Bound, Milestone, OpenedSession, Worn, read_report
+from zkrpc.server.worker_process import WorkerProcess, adopts_orphans, reap_orphans
 from zkrpc.zookeeper.closing import close_session
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Supervisor:
         watched: folders whose ``.py`` and ``.thrift`` files cause a reload when they change.
         binds: the address of each slot that has a port of its own; ``--listener FD`` is appended to its command.
         inherited: descriptors that every worker gets.
+        manager: the service manager to tell how things stand.
     """
 
     def __init__(
@@ -75,9 +77,13 @@ class Supervisor:
         watched: Sequence[Path] = (),
         binds: Sequence[Endpoint] = (),
         inherited: Sequence[int] = (),
+        manager: ServiceManager | None = None,
     ) -> None:
         self._command = command
-        self._machine = Supervision(workers, awaits_changes=bool(watched))
+        self._manager = manager or ServiceManager()
+        self._adopts = adopts_orphans()
+        self._slots = workers
+        self._machine = Supervision(workers, awaits_changes=bool(watched), watch=self._manager.watch)
         self._zookeeper = zookeeper
         self._watched = tuple(watched)
         self._ports = [Port(endpoint) for endpoint in binds]
@@ -118,6 +124,7 @@ class Supervisor:
                         self._machine.reload(now)
                 self._machine.handle_timer(now)
                 self._carry_out()
+                self._show()
         for closer in self._closers:
             closer.join(_CLOSE_TIMEOUT)
         for port in self._ports:
@@ -153,9 +160,11 @@ class Supervisor:
 
     def _wait(self) -> None:
         due = self._machine.next_timer()
+        moments = [at for at in (due, self._manager.next_feed()) if at is not None]
         timeout = _WATCH_INTERVAL if self._watched else None
-        if due is not None:
-            timeout = min(max(0.0, due - time.monotonic()), timeout or due)
+        if moments:
+            left = max(0.0, min(moments) - time.monotonic())
+            timeout = left if timeout is None else min(left, timeout)
         for key, _events in self._selector.select(timeout):
             if key.data is None:
                 assert isinstance(key.fileobj, socket.socket)
@@ -179,6 +188,7 @@ class Supervisor:
                     self._note_repeated(name, now)
             elif number == signal.SIGHUP:
                 if machine.reload(now):
+                    self._manager.begin_reload()
                     log.info("%s: replacing the workers, one after another", name)
                 else:
                     self._note_repeated(name, now)
@@ -196,6 +206,16 @@ class Supervisor:
                 self._hear(worker)
                 self._machine.receive_exit(number, status, now)
                 self._tell_end(worker, status, now)
+        if self._adopts:
+            reap_orphans({worker.process.pid for worker in self._workers.values()})
+
+    def _show(self) -> None:
+        """Tells the service manager how things stand."""
+        machine = self._machine
+        stopping = machine.state is not SupervisionState.RUNNING
+        ready, settled = machine.standing
+        doing = f"{machine.headcount} draining" if stopping else f"{ready} of {self._slots} workers ready"
+        self._manager.show(doing, settled=settled, stopping=stopping)
 
     def _tell_end(self, worker: WorkerProcess, status: int, now: float) -> None:
         ended = f"{worker} ended with {describe_status(status)}"
@@ -245,6 +265,11 @@ class Supervisor:
                 self._accepted = ("--accepted", digest)
             case StartFailure():
                 worker.failure = report
+            case Worn(reason):
+                if self._machine.receive_worn(worker.number, time.monotonic()):
+                    log.info("%s is recycled: %s", worker, legible(reason))
+            case Milestone.BEAT:
+                self._machine.receive_beat(worker.number, time.monotonic())
             case Milestone.DONE:
                 self._machine.receive_done(worker.number, time.monotonic())
             case Milestone.READY:
@@ -270,8 +295,10 @@ class Supervisor:
                 if (worker := self._workers.get(number)) is not None:
                     worker.asked_at = time.monotonic()
                     worker.process.terminate()
-            case Kill(worker=number, overdue=overdue):
+            case Kill(worker=number, overdue=overdue, hung=hung):
                 if (worker := self._workers.get(number)) is not None:
+                    if hung:
+                        log.warning("%s has given no sign of life for %g s, and is killed", worker, self._manager.watch)
                     if overdue:
                         log.warning("%s does not end within the time it has, and is killed%s", worker, _WHY)
                     worker.process.kill()

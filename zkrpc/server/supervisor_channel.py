@@ -35,16 +35,24 @@ class Accepted(NamedTuple):
     digest: str
 
 
+class Worn(NamedTuple):
+    """The worker goes on, and is to be replaced when there is a successor."""
+
+    reason: str
+
+
 class Milestone(enum.Enum):
     """How far the worker has come."""
 
+    BEAT = "beat"
+    """Its event loop runs; said again and again."""
     READY = "ready"
     """Calls are served, and callers can find it."""
     DONE = "done"
     """Nothing is left to do but to end."""
 
 
-Report = OpenedSession | Bound | Accepted | Milestone | StartFailure
+Report = OpenedSession | Bound | Accepted | Worn | Milestone | StartFailure
 
 
 def read_report(line: bytes) -> Report:
@@ -58,11 +66,15 @@ def read_report(line: bytes) -> Report:
             return Accepted(digest)
         case {"failed": [str(summary), str(detail)]}:
             return StartFailure(summary, detail)
+        case {"worn": str(reason)}:
+            return Worn(reason)
+        case {"beat": True}:
+            return Milestone.BEAT
         case {"done": True}:
             return Milestone.DONE
         case {"ready": True}:
             return Milestone.READY
-    raise ValueError("none of session, bound, accepted, ready, done, failed")
+    raise ValueError("none of session, bound, accepted, ready, beat, worn, done, failed")
 
 
 class SupervisorChannel:
@@ -87,6 +99,14 @@ class SupervisorChannel:
     def tell_accepted(self, digest: str) -> None:
         """Reports the digest of the IDL that is served from now on."""
         self._tell({"accepted": digest})
+
+    def tell_beat(self) -> None:
+        """Reports that the event loop runs."""
+        self._tell({"beat": True})
+
+    def tell_worn(self, reason: str) -> None:
+        """Reports that this worker is to be replaced, which may be said again."""
+        self._tell({"worn": reason})
 
     def tell_done(self) -> None:
         """Reports that nothing is left to do but to exit."""

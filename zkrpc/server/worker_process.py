@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import dataclasses
+import os
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from zkrpc.server.startup import StartFailure
 from zkrpc.server.supervisor_channel import OpenedSession
 
 _MAX_REPORT = 65536
+_PR_GET_CHILD_SUBREAPER = 37
 
 
 @dataclasses.dataclass(slots=True)
@@ -62,3 +66,24 @@ class WorkerProcess:
         except (BlockingIOError, ConnectionError):
             return lines, False
         return lines, True
+
+
+def adopts_orphans() -> bool:
+    """Whether processes whose parents have ended become this one's children: it is the first process of a container, or
+    has said that it wants them (``prctl(2)``). Nobody else would take their exit statuses then."""
+    if os.getpid() == 1:
+        return True
+    wants = ctypes.c_int(0)
+    try:
+        return ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(wants), 0, 0, 0) == 0 and wants.value != 0
+    except (OSError, AttributeError, TypeError):
+        return False
+
+
+def reap_orphans(ours: Container[int]) -> None:
+    """Takes the exit statuses of ended children, except for ``ours``, whose Popen takes them."""
+    with contextlib.suppress(ChildProcessError):
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid in ours:
+                return  # it comes first until it is taken, and then there is another round
+            os.waitpid(ended.si_pid, os.WNOHANG)
