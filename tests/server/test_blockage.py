@@ -88,3 +88,12 @@ def test_blockage_remembers_a_bounded_number_of_places() -> None:
     for number in range(250):
         assert block(machine, 1.0 + number / 2, 1.4 + number / 2, Place(f"method {number}"))
     assert len(machine._reported) <= 100
+
+
+def test_blockage_has_a_length_while_it_lasts() -> None:
+    """From the last beat on; none while the hub runs, or is only a little late."""
+    machine = Blockages(10.0)
+    assert [machine.blocked_for(now) for now in (10.0, 10.2, 10.25)] == [0.0, 0.0, 0.0]
+    assert machine.blocked_for(13.0) == 3.0
+    machine.receive_beat(13.1)
+    assert machine.blocked_for(13.2) == 0.0

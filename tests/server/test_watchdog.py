@@ -170,3 +170,30 @@ def test_watchdog_tells_observers_of_every_blockage() -> None:
     finally:
         made.stop()
     assert all(0.3 < event.seconds < 60 and event.place for event in listener.of(HubBlocked))
+
+
+def test_blocked_hub_is_not_ready_while_it_lasts(watchdog: Watchdog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As another thread of the process can tell; after a minute it is not live either."""
+    running, seen = Running(), []
+    running.server.health.require(watchdog.doubt)
+    running.server.health.require(watchdog.despair, to_live=True)
+    monkeypatch.setattr("zkrpc.server.watchdog.HOPELESS_AFTER", 0.5)
+
+    def look() -> None:
+        while not seen or seen[-1].live:
+            seen.append(running.server.health.status())
+            time.sleep(0.01)
+
+    try:
+        thread = threading.Thread(target=look)
+        eventually(lambda: running.server.health.status().ready)
+        thread.start()
+        until = time.monotonic() + 60.0
+        while (not seen or seen[-1].live) and time.monotonic() < until:
+            crunch(0.01)
+        thread.join(60)
+        assert any(not one.ready and one.live and one.reasons == ("the event loop is blocked",) for one in seen)
+        assert not seen[-1].live and seen[-1].reasons[0] == "the event loop has been blocked for 0.5 s"
+        eventually(lambda: running.server.health.status().ready and running.server.health.status().live)
+    finally:
+        running.close()

@@ -145,6 +145,8 @@ def _serve(
         if wear.limits:
             gevent.spawn(_follow_wear, app, channel, wear, counter)
         watchdog.start(registry.session if registry else None)
+        app.server.health.require(watchdog.doubt)
+        app.server.health.require(watchdog.despair, to_live=True)
         if app.elections.methods:
             channel.tell_bound(bound + service.election.hand_over_timeout)
         revive_loggers()

@@ -109,6 +109,11 @@ class Blockages:
         beat_at = self._beat_at
         return beat_at if self._place is None and now - beat_at > BLOCKED_AFTER else None
 
+    def blocked_for(self, now: float) -> float:
+        """For how many seconds the hub has been blocked; 0 while it runs."""
+        seconds = now - self._beat_at
+        return seconds if seconds > BLOCKED_AFTER + BEAT_INTERVAL else 0.0
+
     def receive_place(self, place: Place, beat_at: float) -> None:
         """The hub's thread was found at this place, and has not beaten since ``beat_at``."""
         if beat_at == self._beat_at:

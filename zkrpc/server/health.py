@@ -5,7 +5,8 @@ else must be so (:meth:`Health.require`): that it is registered, for instance. *
 by itself. It is false only where nothing but an end helps, because a restart is the remedy of those who ask for it: a
 ZooKeeper that is away, or a database that is, is no reason to kill every instance.
 
-A stop that takes longer than a stop may is such a case. So is a blocked hub, but that says so by not answering.
+A stop that takes longer than a stop may is such a case. So is a blocked hub, which answers nobody; but the value can be
+had from another thread, too.
 
 Everything is looked at when somebody asks; nothing runs meanwhile.
 """

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 _LOOK_INTERVAL = 0.1
 """Seconds between the thread's checks."""
+HOPELESS_AFTER = 60.0
+"""Seconds for which a hub may be blocked before the process counts as one that does not recover."""
 _MOST_FRAMES = 12
 _DISPATCH = Dispatcher.dispatch.__code__
 
@@ -78,6 +80,15 @@ class Watchdog:
             self._running.release()
         if self._follower is not None:
             self._follower.kill(block=False)
+
+    def doubt(self) -> str | None:
+        """Why the process cannot serve now, if its hub is blocked. Only another thread ever hears of it."""
+        return "the event loop is blocked" if self._machine.blocked_for(time.monotonic()) else None
+
+    def despair(self) -> str | None:
+        """Why the process will not serve again, if its hub has been blocked for very long."""
+        blocked = self._machine.blocked_for(time.monotonic()) > HOPELESS_AFTER
+        return f"the event loop has been blocked for {HOPELESS_AFTER:g} s" if blocked else None
 
     # -- in the hub
 
