@@ -80,8 +80,7 @@ class Supervisor:
         manager: ServiceManager | None = None,
     ) -> None:
         self._command = command
-        self._manager = manager or ServiceManager()
-        self._adopts = adopts_orphans()
+        self._manager, self._adopts = manager or ServiceManager(), adopts_orphans()
         self._slots = workers
         self._machine = Supervision(workers, awaits_changes=bool(watched), watch=self._manager.watch)
         self._zookeeper = zookeeper
