@@ -52,6 +52,7 @@ class App:
     def __init__(self, service: Service, server: Server, enrollment: Enrollment) -> None:
         self.service = service
         self.server = server
+        server.describe = self.status
         self.elections = enrollment.elections
         """The elections that this instance takes part in."""
         self.registry = enrollment.registry

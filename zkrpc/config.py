@@ -209,6 +209,8 @@ class ServerConfig:
     """Seconds of silence after which a zkrpc peer is asked for a sign of life; others are left to TCP's keepalive."""
     keepalive_timeout: float = 20.0
     """Seconds that it may take for one before its connection is closed."""
+    introspection: bool = True
+    """Whether the server tells whoever can call it what state it is in, and who calls it: ``zkrpc.Introspection``."""
     health_interval: float = 5.0
     """Seconds between two questions to the service's ``is_healthy``. Three bad answers take an instance out of the
     rotation: soon enough for a trouble that lasts, and late enough for one that passes."""
@@ -229,6 +231,7 @@ class ServerConfig:
             "reserved_share",
             "min_read_rate",
         )
+        _accept(self, "introspection", isinstance(self.introspection, bool), "True or False")
         if self.reserved_share >= 1:
             raise ConfigError(f"ServerConfig.reserved_share must be less than 1, got {self.reserved_share!r}")
         if self.max_queue is not None:

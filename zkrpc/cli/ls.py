@@ -26,9 +26,12 @@ _DIGEST_SHOWN = 8
 @service_argument(required=False)
 @zookeeper_option
 @timeout_option
+@click.option("--callers", is_flag=True, help="Ask the instances of SERVICE who calls it, and what.")
 @json_option
-def ls(service: str | None, zookeeper: str, timeout: float, as_json: bool) -> None:
+def ls(service: str | None, zookeeper: str, timeout: float, callers: bool, as_json: bool) -> None:
     """List the services, or the instances of SERVICE."""
+    if callers and service is None:
+        raise click.UsageError("--callers wants a SERVICE")
     with connected(zookeeper, timeout) as registry:
         survey = Survey(registry)
         names, strange = survey.services()
@@ -36,6 +39,11 @@ def ls(service: str | None, zookeeper: str, timeout: float, as_json: bool) -> No
             require_service(registry, service)
             names, strange = [service], []
         seen = survey.look(names, timeout)
+    if callers and service is not None:
+        from zkrpc.cli.callers import tell_callers  # only this needs a client
+
+        tell_callers(service, seen[service].serving, timeout, as_json)
+        return
     for name in strange:
         tell(f"left out, since it is no service's name: {name!r}", err=True)
     if as_json:

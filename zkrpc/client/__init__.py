@@ -24,6 +24,7 @@
 ``pulse``                   what is done about a connection whose server gives no sign of life
 ``waiting``                 the greenlets that wait for replies, and one timer for all their deadlines
 ``replies``                 the texts of a call's errors, which name its method
+``inquiry``                 asks every instance what it tells of itself, such as who calls it
 ``explanation``, ``probe``  how calls are made and why an instance is picked or not, for people; and a check of one
                             instance without a client
 ==========================  ============================================================================================

@@ -46,6 +46,7 @@ once.
                                                          they may cost
 ``health``                                               whether it is ready and live, and how ``zkrpc.Health`` tells it
 ``health_check``                                         asking the service's ``is_healthy``
+``introspection``                                        how ``zkrpc.Introspection`` tells the state and the callers
 ``connection_age``, ``buffers``                          connections' age and silence, and what all of them hold
 ``resources``                                            descriptors enough, and memory given back to the system
 ``complaints``                                           how often the log speaks of one address

@@ -37,6 +37,7 @@ from zkrpc.server.connection_age import pace_of
 from zkrpc.server.failures import Failure, describe, traceback_of
 from zkrpc.server.greenlet_pool import GreenletPool
 from zkrpc.server.health import Health, HealthHandler
+from zkrpc.server.introspection import IntrospectionHandler
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
 from zkrpc.server.observing import make_dispatcher
 from zkrpc.server.resources import give_back
@@ -121,6 +122,9 @@ class Server:
         self._lifecycle = Lifecycle(linger=self.config.linger, drain_timeout=self.config.drain_timeout)
         self.health = Health(self.name, self._lifecycle, clock)
         """Whether it is ready and live; whoever makes the server adds the conditions that it does not know."""
+        self.describe: Callable[[], Any] = self.status
+        """Gives the state of all that the process serves, for ``zkrpc.Introspection``; whoever makes the server knows
+        more of it."""
         self.built_ins = BuiltIns(_built_in_handlers(self), on_failure=on_failure, clock=clock)
         self.admission = make_admission(self.config, self._lifecycle, clock)
         loop = self.home.hub.loop
@@ -377,7 +381,10 @@ class Server:
 
 def _built_in_handlers(server: Server) -> dict[str, object]:
     """The handlers of the built-in services, each by the name of its interface."""
-    return {"Health": HealthHandler(server.health, gevent.sleep, server.clock)}
+    handlers: dict[str, object] = {"Health": HealthHandler(server.health, gevent.sleep, server.clock)}
+    if server.config.introspection:
+        handlers["Introspection"] = IntrospectionHandler(server.status, lambda: server.describe())
+    return handlers
 
 
 def _receive_failure(

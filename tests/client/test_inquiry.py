@@ -1,0 +1,68 @@
+"""Every instance is asked, directly, and who does not answer is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent import socket
+
+import zkrpc
+from tests.support.echo import EchoHandler, idl
+from zkrpc.client.inquiry import ask_all, ask_callers
+
+
+@pytest.fixture
+def apps() -> Iterator[list[zkrpc.App]]:
+    """Two served processes' worth of servers; one of them tells nothing."""
+    made = [
+        zkrpc.serve(zkrpc.Service(idl.Echo, EchoHandler, config=zkrpc.ServerConfig(linger=0, introspection=on)))
+        for on in (True, True, False)
+    ]
+    yield made
+    for app in made:
+        app.kill()
+
+
+def instance(name: str, endpoint: zkrpc.Endpoint, *protocols: str) -> zkrpc.Instance:
+    """As it is registered."""
+    return zkrpc.Instance(id=name, endpoint=endpoint, protocols=protocols or ("zkrpc",))
+
+
+def test_callers_of_all_instances(apps: list[zkrpc.App]) -> None:
+    """With the reasons of those that do not tell: it is down, hangs, is switched off, or of another kind."""
+    for app in apps[:2]:
+        with zkrpc.connect(idl.Echo, [app.endpoint], config=zkrpc.ClientConfig(name="billing", version="2")) as stub:
+            stub.echo("x")
+    with socket.create_server(("127.0.0.1", 0)) as hanging, socket.create_server(("127.0.0.1", 0)) as gone:
+        places = [zkrpc.Endpoint("127.0.0.1", some.getsockname()[1]) for some in (hanging, gone)]
+        gone.close()
+        found = [instance(f"w{number}", app.endpoint) for number, app in enumerate(apps)]
+        found += [instance("hangs", places[0]), instance("gone", places[1])]
+        found.append(instance("foreign", places[0], "framed"))
+        report = ask_callers("echo", found, timeout=1.5)
+    (billing,) = report.callers
+    assert (billing.name, billing.version, billing.calls, billing.instances) == ("billing", "2", 2, 2)
+    assert list(report.answered) == ["w0", "w1"]
+    assert set(report.silent) == {"w2", "hangs", "gone", "foreign"}
+    assert "introspection is off" in report.silent["w2"] and report.silent["foreign"] == "it is not zkrpc's"
+
+
+def test_few_are_asked_at_a_time_and_none_after_the_time_is_over(apps: list[zkrpc.App]) -> None:
+    """Of many instances that take their time, those that come too late are not asked at all."""
+    running, most = 0, 0
+
+    def slow(stub: Any) -> str:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        gevent.sleep(0.2)
+        running -= 1
+        return "told"
+
+    found = [instance(f"w{number}", apps[0].endpoint) for number in range(40)]
+    answers, silent = ask_all(found, slow, timeout=0.7, at_once=4)
+    assert most == 4 and 4 <= len(answers) < 40 and len(answers) + len(silent) == 40
+    assert set(silent.values()) == {"there was no time left to ask it"}

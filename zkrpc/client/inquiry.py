@@ -1,0 +1,112 @@
+"""Asks all instances of a service what they tell of themselves, each one directly and all within one time.
+
+A shell: a few greenlets with a client of their own for each instance. Nothing is retried and no instance is picked: who
+does not answer is a part of the answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from gevent.pool import Pool
+
+from zkrpc.client.client import Client
+from zkrpc.client.resolver import StaticResolver
+from zkrpc.client.stub import make_stub
+from zkrpc.config import ClientConfig
+from zkrpc.endpoint import Instance
+from zkrpc.errors import RpcError, UnknownMethod
+from zkrpc.idl import built_in
+from zkrpc.legible import legible
+from zkrpc.telemetry.callers import CallersReport, InstanceCallers, sum_up
+from zkrpc.telemetry.status import CallerMethodStatus, CallerStatus
+
+AT_ONCE = 16
+"""Instances that are asked at a time."""
+TIMEOUT = 3.0
+"""Seconds for all of them together."""
+_LEAST = 0.05
+"""Seconds that a question needs; with less it is not asked."""
+
+Question = Callable[[Any], Any]
+"""Takes a stub of ``zkrpc.Introspection`` and returns what it was told."""
+
+
+def open_introspection(instance: Instance, timeout: float) -> Any:
+    """A stub of an instance's ``zkrpc.Introspection``, to be closed by the caller. Its calls take at most ``timeout``
+    seconds and are made once."""
+    config = ClientConfig(timeout=timeout, connect_timeout=min(timeout, 1.0), max_attempts=1, patience=0.0)
+    return make_stub(built_in("Introspection"), Client(StaticResolver([instance.endpoint]), config=config))
+
+
+def ask_all(
+    instances: Iterable[Instance], question: Question, *, timeout: float = TIMEOUT, at_once: int = AT_ONCE
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Puts a question to every instance.
+
+    Returns the answers, and why there is none, both by worker id. It takes ``timeout`` seconds at most.
+    """
+    ends = time.monotonic() + timeout
+    answers: dict[str, Any] = {}
+    silent: dict[str, str] = {}
+
+    def ask(instance: Instance) -> None:
+        left = ends - time.monotonic()
+        if left < _LEAST:
+            silent[instance.id] = "there was no time left to ask it"
+            return
+        try:
+            with open_introspection(instance, left) as stub:
+                answers[instance.id] = question(stub)
+        except UnknownMethod:
+            silent[instance.id] = "it does not tell: of an earlier version, or ServerConfig.introspection is off"
+        except RpcError as error:
+            silent[instance.id] = legible(error, 200)
+
+    pool = Pool(at_once)
+    try:
+        for instance in instances:
+            if "zkrpc" not in instance.protocols:
+                silent[instance.id] = "it is not zkrpc's"
+            else:
+                pool.spawn(ask, instance)
+        pool.join()
+    finally:
+        pool.kill()
+    return answers, silent
+
+
+def ask_callers(service: str, instances: Iterable[Instance], *, timeout: float = TIMEOUT) -> CallersReport:
+    """Who calls the service, and what, as its instances have counted it; takes ``timeout`` seconds at most.
+
+    ``report.who_calls(method)`` has the callers of one method, and ``report.silent`` the instances of which it is not
+    known.
+    """
+    answers, silent = ask_all(instances, lambda stub: stub.callers(), timeout=timeout)
+    told = [
+        InstanceCallers(
+            instance=name, started_at=answer.started_at, callers=tuple(_status_of(one) for one in answer.callers)
+        )
+        for name, answer in answers.items()
+    ]
+    return sum_up(service, told, silent)
+
+
+def _status_of(told: Any) -> CallerStatus:
+    methods = tuple(
+        CallerMethodStatus(method=one.method, calls=one.calls, errors=one.errors, called_at=one.called_at)
+        for one in told.methods
+    )
+    return CallerStatus(
+        name=told.name,
+        version=told.version,
+        connections=told.connections,
+        max_rate=told.max_rate,
+        refused=told.refused,
+        calls=sum(one.calls for one in methods),
+        errors=sum(one.errors for one in methods),
+        called_at=max((one.called_at for one in methods), default=None),
+        methods=methods,
+    )
