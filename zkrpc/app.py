@@ -190,7 +190,7 @@ def serve(
             enrollment.publish(service.interface)
             rotation.enter(instance, launch_id, functools.partial(welcome_peers, server))
             server.start()
-            enrollment.follow_quotas(server.limit_callers)
+            enrollment.follow_quotas(lambda rates: server.accounts.limit(rates, server.clock()))
             enrollment.stand(instance)
         if check is not None:
             check.start()

@@ -5,14 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
+from collections.abc import Iterator
 from typing import Any
 
+import gevent
 import pytest
 
 import zkrpc
 from tests.support.echo import EchoHandler, idl
+from tests.support.waiting import eventually
 from zkrpc.caller import Caller
+from zkrpc.idl import built_in_idl
 from zkrpc.server.introspection import IntrospectionHandler
+from zkrpc.server.tap import MOST_TAPS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +31,14 @@ class Moment:
 
 def handler_of(server: zkrpc.Server, moment: Any = None) -> IntrospectionHandler:
     """Its handler."""
-    return IntrospectionHandler(server.status, lambda: moment or server.status())
+    return IntrospectionHandler(
+        server.status,
+        lambda: moment or server.status(),
+        idl.Echo.methods,
+        server.taps,
+        gevent.sleep,
+        server.clock,
+    )
 
 
 def test_state_is_json_that_every_parser_reads() -> None:
@@ -45,8 +58,85 @@ def test_callers_are_told_as_the_status_has_them() -> None:
     assert (told.service, told.started_at, one.name, one.version, one.connections) == ("echo", 0.0, "billing", "1", 1)
     assert (one.max_rate, one.refused) == (None, 0)
     assert [(some.method, some.calls, some.errors) for some in one.methods] == [("echo", 1, 0)]
-    server.limit_callers({"billing": 5.0})
+    server.accounts.limit({"billing": 5.0}, server.clock())
     assert handler_of(server).callers().callers[0].max_rate == 5.0
+
+
+@pytest.fixture
+def app() -> Iterator[zkrpc.App]:
+    """A server that serves."""
+    with zkrpc.serve(zkrpc.Service(idl.Echo, EchoHandler, config=zkrpc.ServerConfig(linger=0))) as served:
+        yield served
+
+
+def test_tap_shows_calls_while_they_are_served(app: zkrpc.App) -> None:
+    """Of connections that were there before, too: who called what, how long it took, and how it ended. While nobody
+    taps, requests are run as if there were no such thing."""
+    untapped = type(app.server.dispatcher)
+    place = [str(app.endpoint)]
+    with (
+        zkrpc.connect(idl.Echo, place, config=zkrpc.ClientConfig(name="billing")) as stub,
+        zkrpc.connect(zkrpc.built_in("Introspection"), place) as asking,
+    ):
+        stub.echo("before")
+        assert type(app.server.dispatcher) is untapped
+        begun = asking.tap(timeout_ms=0)
+        assert (begun.calls, begun.seen) == ([], 0) and type(app.server.dispatcher) is not untapped
+        stub.echo("x")
+        with pytest.raises(idl.Oops):
+            stub.fail("declared")
+        with pytest.raises(zkrpc.RemoteError):
+            stub.fail("undeclared")
+        batch = asking.tap(begun.tap)
+        assert [(one.caller, one.method, one.error, one.declared, one.executed) for one in batch.calls] == [
+            ("billing", "echo", "", False, "yes"),
+            ("billing", "fail", "Oops", True, "yes"),
+            ("billing", "fail", "ValueError", False, "yes"),
+        ]
+        assert all(0 <= (one.seconds or 0) < 60 and one.at > 1e9 for one in batch.calls)
+        waiting = gevent.spawn(asking.tap, begun.tap, "", 1.0, 10_000)
+        gevent.sleep(0.1)
+        stub.echo("x")
+        assert [one.method for one in waiting.get(timeout=60).calls] == ["echo"]
+
+
+def test_tap_ends_with_the_connection_of_whoever_waits(app: zkrpc.App) -> None:
+    """At once, not when it would have run out."""
+    untapped = type(app.server.dispatcher)
+    asking = zkrpc.connect(zkrpc.built_in("Introspection"), [str(app.endpoint)])
+    waiting = gevent.spawn(asking.tap, "", "", 1.0, 10_000)
+    eventually(lambda: type(app.server.dispatcher) is not untapped)
+    waiting.kill()
+    zkrpc.close(asking)
+    eventually(lambda: type(app.server.dispatcher) is untapped)
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ({"method": "ech\x1b"}, r"there is no method ech\\x1b"),
+        ({"sample": 0.0}, "a sample is a share"),
+        ({"sample": 1.5}, "a sample is a share"),
+        ({"sample": math.nan}, "a sample is a share"),
+        ({"tap": "gone"}, "the tap has ended"),
+    ],
+)
+def test_tap_of_what_there_is_not_is_refused(app: zkrpc.App, asked: dict[str, Any], complaint: str) -> None:
+    """With the reason, and nothing is observed on its behalf."""
+    with zkrpc.connect(zkrpc.built_in("Introspection"), [str(app.endpoint)]) as asking:
+        with pytest.raises(built_in_idl("Introspection").TapRefused) as caught:
+            asking.tap(**asked)
+    assert re.search(complaint, caught.value.message) and repr(app.server.taps) == "<Taps 0>"
+
+
+def test_only_so_many_tap_one_server(app: zkrpc.App) -> None:
+    """Others are told so."""
+    with zkrpc.connect(zkrpc.built_in("Introspection"), [str(app.endpoint)]) as asking:
+        for _ in range(MOST_TAPS):
+            asking.tap(timeout_ms=0)
+        with pytest.raises(built_in_idl("Introspection").TapRefused) as caught:
+            asking.tap(timeout_ms=0)
+    assert "8 others tap this instance" in caught.value.message
 
 
 def test_every_served_port_answers_unless_it_is_switched_off() -> None:

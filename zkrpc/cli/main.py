@@ -24,6 +24,7 @@ _COMMANDS = {
     "ls": "zkrpc.cli.ls",
     "watch": "zkrpc.cli.watch",
     "describe": "zkrpc.cli.describe",
+    "tap": "zkrpc.cli.tap",
     "primary": "zkrpc.cli.primary",
     "config": "zkrpc.cli.config",
     "explain": "zkrpc.cli.explain",

@@ -34,10 +34,54 @@ struct Callers {
   3: required list<CallerCalls> callers,
 }
 
+struct TappedCall {
+  /** When it ended, Unix time. */
+  1: required double at,
+  2: required string caller,
+  /** host:port */
+  3: required string peer,
+  4: required string method,
+  /** Seconds from its last byte until it was dispatched, or refused. */
+  5: required double queued,
+  /** Seconds in the handler and its interceptors; unset if it was refused before. */
+  6: optional double seconds,
+  /** The name of the exception that it ended with; empty if there was none. */
+  7: required string error,
+  /** Whether the IDL declares that exception. */
+  8: required bool declared,
+  /** "no", "maybe" or "yes", as the caller is told. */
+  9: required string executed,
+  /** The epoch of the primary that served it. */
+  10: optional i64 epoch,
+}
+
+struct TapBatch {
+  /** The tap to ask for more. */
+  1: required string tap,
+  2: required list<TappedCall> calls,
+  /** Calls since the tap began, those included that were not sampled. */
+  3: required i64 seen,
+  /** Sampled calls for which there was no room, as nobody fetched them. */
+  4: required i64 dropped,
+}
+
+exception TapRefused {
+  1: required string message,
+}
+
 service Introspection {
   /** The state of the process, zkrpc.telemetry.status.AppStatus, as JSON. */
   string status() (zkrpc.idempotent = "true", zkrpc.timeout_ms = "2000"),
 
   /** Who has called this instance, and what. */
   Callers callers() (zkrpc.idempotent = "true", zkrpc.timeout_ms = "2000"),
+
+  /**
+   * A sample of the calls that are served from now on, without arguments and results. The first question, without a
+   * `tap`, says which method (all, if it is empty) and what share of its calls, up to 1; the next ones name the tap of
+   * the answer. It answers as soon as there is a call, or after `timeout_ms`, of which ten seconds is the most. A tap
+   * ends ten seconds after the last answer, and with the connection of a question that waits.
+   */
+  TapBatch tap(1: string tap = "", 2: string method = "", 3: double sample = 1.0, 4: i32 timeout_ms = 5000)
+    throws (1: TapRefused refused) (zkrpc.timeout_ms = "15000"),
 }

@@ -46,7 +46,8 @@ once.
                                                          they may cost
 ``health``                                               whether it is ready and live, and how ``zkrpc.Health`` tells it
 ``health_check``                                         asking the service's ``is_healthy``
-``introspection``                                        how ``zkrpc.Introspection`` tells the state and the callers
+``introspection``, ``tap``                               how ``zkrpc.Introspection`` tells the state and the callers,
+                                                         and a sample of the requests
 ``connection_age``, ``buffers``                          connections' age and silence, and what all of them hold
 ``resources``                                            descriptors enough, and memory given back to the system
 ``complaints``                                           how often the log speaks of one address

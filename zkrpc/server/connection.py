@@ -333,7 +333,7 @@ class ServerConnection:
         wait."""
         self.protocol.has_news = False
         self._host.built_ins.take_in(self)
-        self._dispatch = self._host.dispatcher.dispatch_for(self.protocol.peer_headers)
+        self.renew_dispatch()
         cancelled = self.protocol.take_cancelled()
         workers = {request: worker for worker, request in self._serving.items()} if cancelled else {}
         for request in cancelled:
@@ -345,6 +345,10 @@ class ServerConnection:
                 self._host.built_ins.cancel(request, self)
         if self._host.is_draining:
             self.announce_draining()
+
+    def renew_dispatch(self) -> None:
+        """Runs requests by the server's present dispatcher, as it fits the peer."""
+        self._dispatch = self._host.dispatcher.dispatch_for(self.protocol.peer_headers)
 
     def _interrupt(self, worker: Worker, request: Request) -> None:
         if self._host.dispatcher.may_interrupt(request):

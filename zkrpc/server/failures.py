@@ -7,10 +7,14 @@ the field and the handler: a traceback would only show zkrpc's own code.
 from __future__ import annotations
 
 import inspect
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 from zkrpc.legible import legible
+from zkrpc.server.complaints import ComplaintKind, PeerLog
+from zkrpc.server.shares import host_of
 from zkrpc.server.signatures import place_of
+from zkrpc.telemetry.log_records import fields
 from zkrpc.wire.message import Request
 
 
@@ -53,3 +57,28 @@ def forget(value: Any) -> None:
     """Closes a coroutine that will never run, so that Python does not warn about it as well."""
     if inspect.iscoroutine(value):
         value.close()
+
+
+class Greenlets(Protocol):
+    """The greenlets in which handlers run."""
+
+    disbanded: bool
+    """Whether this is a child that a handler has forked."""
+
+
+def receive_failure(
+    greenlets: Greenlets,
+    peer_log: PeerLog,
+    clock: Callable[[], float],
+    service: str,
+    interface: str,
+    failure: Failure,
+) -> None:
+    """Logs a failure; to be bound to all but the last."""
+    if greenlets.disbanded:  # the handler forked, and this is its child: it ends as a program does
+        raise failure.error
+    text, error = describe(service, failure), traceback_of(failure)
+    about = fields(
+        method=f"{interface}/{failure.method}", error=type(failure.error).__name__, service=service, peer=failure.peer
+    )
+    peer_log.complain(ComplaintKind.FAILED, host_of(failure.peer), clock(), "%s", text, error=error, about=about)

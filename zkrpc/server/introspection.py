@@ -1,15 +1,29 @@
-"""The handler of ``zkrpc.Introspection``: what a server tells of itself to whoever operates it. Pure."""
+"""The handler of ``zkrpc.Introspection``: what a server tells of itself to whoever operates it. Pure.
+
+Nothing of what is called or answered is told, as whoever can call the service can ask.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Collection
 from typing import Any
 
 from zkrpc.idl import built_in_idl
+from zkrpc.legible import legible
+from zkrpc.server.tap import LEASE, MOST_TAPS, Tap, Taps
+from zkrpc.telemetry.events import RequestFinished, RequestRefused
 from zkrpc.telemetry.status import CallerStatus, ServerStatus
+
+LONGEST_FETCH = 10.0
+"""Seconds that a question for tapped calls may wait."""
+MOST_FETCHED = 100
+"""Tapped calls in one answer."""
+_LOOK_INTERVAL = 0.05
+"""Seconds between two looks whether there is one."""
 
 
 class IntrospectionHandler:
@@ -18,11 +32,27 @@ class IntrospectionHandler:
     Args:
         status: gives the server's.
         describe: gives that of all that the process serves: a dataclass.
+        methods: the names of the interface's methods.
+        taps: the server's.
+        sleep: waits so many seconds.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, status: Callable[[], ServerStatus], describe: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        status: Callable[[], ServerStatus],
+        describe: Callable[[], Any],
+        methods: Collection[str],
+        taps: Taps,
+        sleep: Callable[[float], object],
+        clock: Callable[[], float],
+    ) -> None:
         self._status = status
         self._describe = describe
+        self._methods = methods
+        self._taps = taps
+        self._sleep = sleep
+        self._clock = clock
         self._idl = built_in_idl("Introspection")
 
     def status(self) -> str:
@@ -34,6 +64,48 @@ class IntrospectionHandler:
         status = self._status()
         callers = [self._caller(one) for one in status.callers]
         return self._idl.Callers(service=status.service, started_at=status.started_at or 0.0, callers=callers)
+
+    def tap(self, tap: str, method: str, sample: float, timeout_ms: int) -> Any:
+        """The sampled calls that wait to be fetched; waits for one if there is none."""
+        found = self._taps.find(tap) if tap else self._open(method, sample)
+        if found is None:
+            raise self._idl.TapRefused(message=f"the tap has ended: it was not asked for {LEASE:g} s")
+        ends = self._clock() + min(max(timeout_ms, 0) / 1000, LONGEST_FETCH)
+        self._taps.begin_fetch(found)
+        try:
+            while not found.held and self._clock() < ends:
+                self._sleep(_LOOK_INTERVAL)
+        except BaseException:  # the connection is closed, and this is ended
+            self._taps.close(found)
+            raise
+        self._taps.end_fetch(found)
+        calls = [self._tapped(*one) for one in found.fetch(MOST_FETCHED)]
+        return self._idl.TapBatch(tap=found.name, calls=calls, seen=found.seen, dropped=found.dropped)
+
+    def _open(self, method: str, sample: float) -> Tap:
+        if method and method not in self._methods:
+            raise self._idl.TapRefused(message=f"there is no method {legible(method, 80)}")
+        if not 0 < sample <= 1:
+            raise self._idl.TapRefused(message=f"a sample is a share of the calls, more than 0 and at most 1: {sample}")
+        tap = self._taps.open(secrets.token_hex(8), method, sample)
+        if tap is None:
+            raise self._idl.TapRefused(message=f"{MOST_TAPS} others tap this instance already")
+        return tap
+
+    def _tapped(self, at: float, event: RequestFinished | RequestRefused) -> Any:
+        finished = event if isinstance(event, RequestFinished) else None
+        return self._idl.TappedCall(
+            at=at,
+            caller=event.caller,
+            peer=event.peer,
+            method=event.method,
+            queued=event.queued,
+            seconds=None if finished is None else finished.seconds,
+            error=event.error,
+            declared=finished is not None and finished.declared,
+            executed="no" if finished is None else finished.executed,
+            epoch=None if finished is None else finished.epoch,
+        )
 
     def _caller(self, one: CallerStatus) -> Any:
         methods = [

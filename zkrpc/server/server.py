@@ -12,7 +12,7 @@ import random
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import gevent
@@ -34,7 +34,7 @@ from zkrpc.server.call_queue import AnswerCall
 from zkrpc.server.complaints import ComplaintKind, PeerLog
 from zkrpc.server.connection import ServerConnection
 from zkrpc.server.connection_age import pace_of
-from zkrpc.server.failures import Failure, describe, traceback_of
+from zkrpc.server.failures import receive_failure
 from zkrpc.server.greenlet_pool import GreenletPool
 from zkrpc.server.health import Health, HealthHandler
 from zkrpc.server.introspection import IntrospectionHandler
@@ -43,6 +43,7 @@ from zkrpc.server.observing import make_dispatcher
 from zkrpc.server.resources import give_back
 from zkrpc.server.shares import Shares, host_of
 from zkrpc.server.stopping import StepAction, walk_down
+from zkrpc.server.tap import Taps
 from zkrpc.server.turns import Turns
 from zkrpc.telemetry.events import (
     PeerConnected,
@@ -50,7 +51,6 @@ from zkrpc.telemetry.events import (
     PeerRefused,
     ServerStarted,
 )
-from zkrpc.telemetry.log_records import fields
 from zkrpc.telemetry.observer import Observer, gather
 from zkrpc.telemetry.status import ServerStatus
 from zkrpc.telemetry.tracer import find_tracer
@@ -99,19 +99,22 @@ class Server:
         self.greenlets = GreenletPool()
         self._peer_log = PeerLog(log)
         on_failure = functools.partial(
-            _receive_failure, self.greenlets, self._peer_log, clock, self.name, interface.name
+            receive_failure, self.greenlets, self._peer_log, clock, self.name, interface.name
         )
-        self.dispatcher, self.request_observer = make_dispatcher(
-            self.observers,
-            find_tracer(),
-            self.name,
-            interface,
-            handler,
+        self._make_dispatcher = functools.partial(
+            make_dispatcher,
+            tracer=find_tracer(),
+            service=self.name,
+            interface=interface,
+            handler=handler,
             interceptors=interceptors,
             on_failure=on_failure,
             max_elements=self.config.wire.max_elements,
             clock=clock,
         )
+        self.dispatcher, self.request_observer = self._make_dispatcher(self.observers)
+        self.taps = Taps(self._attend_taps, clock, time.time)
+        """Those who look at requests right now."""
         self._interface = interface.name
         self.clock = clock
         self.rng = rng
@@ -125,7 +128,7 @@ class Server:
         self.describe: Callable[[], Any] = self.status
         """Gives the state of all that the process serves, for ``zkrpc.Introspection``; whoever makes the server knows
         more of it."""
-        self.built_ins = BuiltIns(_built_in_handlers(self), on_failure=on_failure, clock=clock)
+        self.built_ins = BuiltIns(_built_in_handlers(self, interface.methods), on_failure=on_failure, clock=clock)
         self.admission = make_admission(self.config, self._lifecycle, clock)
         loop = self.home.hub.loop
         self.turns = Turns(loop.timer(0.0), loop.now, clock)
@@ -175,10 +178,12 @@ class Server:
             callers=self.accounts.status(now, wall_now),
         )
 
-    def limit_callers(self, rates: Mapping[str, float]) -> None:
-        """From now on these callers may make so many calls a second here, and all others any number; see
-        :meth:`zkrpc.server.accounts.Accounts.limit`."""
-        self.accounts.limit(rates, self.clock())
+    def _attend_taps(self, attends: bool) -> None:
+        """Has requests told to the taps, too, from now on; or only to the server's own observers again."""
+        observers = gather((*self.observers, self.taps)) if attends else self.observers
+        self.dispatcher, self.request_observer = self._make_dispatcher(observers)
+        for connection in self._connections:
+            connection.renew_dispatch()
 
     def accepts_calls(self) -> bool:
         """False before serving and while only stragglers are waited for."""
@@ -379,26 +384,11 @@ class Server:
             connection._sock.close()
 
 
-def _built_in_handlers(server: Server) -> dict[str, object]:
+def _built_in_handlers(server: Server, methods: Collection[str]) -> dict[str, object]:
     """The handlers of the built-in services, each by the name of its interface."""
     handlers: dict[str, object] = {"Health": HealthHandler(server.health, gevent.sleep, server.clock)}
     if server.config.introspection:
-        handlers["Introspection"] = IntrospectionHandler(server.status, lambda: server.describe())
+        handlers["Introspection"] = IntrospectionHandler(
+            server.status, lambda: server.describe(), methods, server.taps, gevent.sleep, server.clock
+        )
     return handlers
-
-
-def _receive_failure(
-    greenlets: GreenletPool,
-    peer_log: PeerLog,
-    clock: Callable[[], float],
-    service: str,
-    interface: str,
-    failure: Failure,
-) -> None:
-    if greenlets.disbanded:  # the handler forked, and this is its child: it ends as a program does
-        raise failure.error
-    text, error = describe(service, failure), traceback_of(failure)
-    about = fields(
-        method=f"{interface}/{failure.method}", error=type(failure.error).__name__, service=service, peer=failure.peer
-    )
-    peer_log.complain(ComplaintKind.FAILED, host_of(failure.peer), clock(), "%s", text, error=error, about=about)

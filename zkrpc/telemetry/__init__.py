@@ -1,6 +1,14 @@
 """What can be observed of a running zkrpc: events, as they happen, and states, when they are asked for.
 
-===
+===============  =======================================================================================================
+``events``       what can be observed: one class for each kind of event
+``observer``     the base class of observers, and how events are passed to them
+``status``       the state of clients, servers, sessions and elections as values, and who can be asked for it
+``log_records``  records of a log for machines, and the counting of records that repeat
+``call_log``     lines in the log about calls that were slow or failed
+``tracer``       the tracer of this process, and the trace that is current
+``callers``      who calls a service, as all its instances tell it together
+===============  =======================================================================================================
 
 Metrics, traces, structured logs, pages and commands read these values and nothing else: code that measures must not
 depend on how a connection or an election is built, and must not break when one is rebuilt. So this package is in a
