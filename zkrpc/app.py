@@ -20,6 +20,7 @@ import gevent
 
 from zkrpc.call import Call, Interceptor
 from zkrpc.client.client import Client
+from zkrpc.client.inquiry import usage_of
 from zkrpc.client.primary_router import GroupOf
 from zkrpc.client.resolver import StaticResolver
 from zkrpc.client.stub import make_stub
@@ -166,7 +167,7 @@ def serve(
     try:
         registry = enrollment.open(zookeeper)
         if registry is not None:
-            pass_gate(registry.session, service.name, service.interface, allow=allow_breaking)
+            pass_gate(registry.session, service.name, service.interface, allow=allow_breaking, callers=usage_of)
         bound = server.bind(Endpoint.parse(bind), listener)
         _await_readiness(service, check)
         if registry is None:

@@ -11,7 +11,7 @@ from gevent import socket
 
 import zkrpc
 from tests.support.echo import EchoHandler, idl
-from zkrpc.client.inquiry import ask_all, ask_callers
+from zkrpc.client.inquiry import ask_all, ask_callers, usage_of
 
 
 @pytest.fixture
@@ -66,3 +66,15 @@ def test_few_are_asked_at_a_time_and_none_after_the_time_is_over(apps: list[zkrp
     answers, silent = ask_all(found, slow, timeout=0.7, at_once=4)
     assert most == 4 and 4 <= len(answers) < 40 and len(answers) + len(silent) == 40
     assert set(silent.values()) == {"there was no time left to ask it"}
+
+
+def test_callers_of_a_method_are_known_only_if_they_are_seen_or_all_have_told(apps: list[zkrpc.App]) -> None:
+    """That nobody calls it can only be said if no instance is silent."""
+    for version in ("1", "2"):
+        config = zkrpc.ClientConfig(name="billing", version=version)
+        with zkrpc.connect(idl.Echo, [apps[0].endpoint], config=config) as stub:
+            stub.echo("x")
+    telling = [instance(f"w{number}", app.endpoint) for number, app in enumerate(apps[:2])]
+    silent = instance("w2", apps[2].endpoint)
+    assert usage_of(telling, ["echo", "slow"]) == {"echo": {"billing 1": 1, "billing 2": 1}, "slow": {}}
+    assert usage_of([*telling, silent], ["echo", "slow"]) == {"echo": {"billing 1": 1, "billing 2": 1}}

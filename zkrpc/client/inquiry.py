@@ -7,7 +7,8 @@ does not answer is a part of the answer.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gevent.pool import Pool
@@ -92,6 +93,24 @@ def ask_callers(service: str, instances: Iterable[Instance], *, timeout: float =
         for name, answer in answers.items()
     ]
     return sum_up(service, told, silent)
+
+
+def usage_of(instances: Sequence[Instance], methods: Sequence[str]) -> dict[str, dict[str, int]]:
+    """How often each caller has called these methods, by method and the caller's name and version.
+
+    A method of which that is not known is left out: nobody is seen to call it, and not every instance has answered.
+    """
+    report = ask_callers("", instances)
+    usage: dict[str, dict[str, int]] = {}
+    for method in methods:
+        calls: Counter[str] = Counter()
+        for one in report.who_calls(method):
+            calls[f"{one.name} {one.version}".rstrip()] += sum(
+                some.calls for some in one.methods if some.method == method
+            )
+        if calls or not report.silent:
+            usage[method] = dict(calls)
+    return usage
 
 
 def _status_of(told: Any) -> CallerStatus:
