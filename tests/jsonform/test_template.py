@@ -29,6 +29,17 @@ def test_a_template_names_the_type_of_each_field() -> None:
     assert template(idl().S.methods["ping"]) == {}
 
 
+def test_a_default_that_is_empty_is_not_told() -> None:
+    """Nothing is lost by leaving it out."""
+    text = "service T { void go(1: list<string> a = [], 2: map<i32, bool> b = {}, 3: i32 c = 0, 4: string d = '') }"
+    assert template(load_text(text, name="empty.thrift").T.methods["go"]) == {
+        "a": ["<string>"],
+        "b": {"<i32>": "<bool>"},
+        "c": "<i32, by default 0>",
+        "d": '<string, by default "">',
+    }
+
+
 def test_of_a_union_one_member_is_to_be_kept() -> None:
     """Each says so."""
     assert template_of(field("chosen")) == {

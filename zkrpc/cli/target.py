@@ -69,12 +69,16 @@ class Target(NamedTuple):
     """None if only the interface was asked for."""
     one: bool
     """Whether only one instance is to be called, which the command line names."""
+    instance: str = ""
+    """What the registry calls it; empty if the command line has its address."""
 
     def id_of(self, endpoint: str) -> str:
         """What the registry calls the instance at this address, for messages; empty if it does not know it."""
+        if self.one:
+            return self.instance
         snapshot = None if self.resolver is None else self.resolver.snapshot
         found = [one.id for one in snapshot.instances if str(one.endpoint) == endpoint] if snapshot else []
-        return found[0] if found and found[0] != endpoint else ""
+        return found[0] if found else ""
 
     def client(self, interceptors: Iterable[Interceptor[Call]] = ()) -> Client:
         """A new client of these instances. Where one instance is meant, it is asked once: an answer of the kind "not
@@ -173,7 +177,9 @@ def find_target(asked: Asked, *, to_call: bool = True) -> Iterator[Target]:
         if address is not None:
             resolver = StaticResolver([address], dialect=asked.dialect, service=asked.service)
         one = asked.instance is not None or address is not None
-        yield Target(asked.service, method or _method(interface, asked.method), interface, resolver, one)
+        yield Target(
+            asked.service, method or _method(interface, asked.method), interface, resolver, one, asked.instance or ""
+        )
 
 
 def _members(registry: Registry, asked: Asked) -> Resolver:

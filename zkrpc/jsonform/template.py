@@ -48,7 +48,7 @@ class _Template:
         for field in fields:
             note = ", required" if field.required else ""
             default = defaults.get(field.name)
-            if default is not None:
+            if default not in (None, [], {}, set()):
                 note += f", by default {_brief(write(field.type, default))}"
             made[field.name] = self.value(field.type, note, above)
         return made
