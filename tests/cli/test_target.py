@@ -7,11 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from tests.support.echo import idl
-from zkrpc.cli.target import BadArguments, Target, arguments_for, headers_of, interface_of
+import zkrpc
+from tests.support.echo import EchoHandler, idl
+from tests.support.waiting import eventually
+from zkrpc.cli.call import call
+from zkrpc.cli.target import BadArguments, Target, arguments_for, complete_methods, headers_of, load_interface
 from zkrpc.errors import ConfigError
+
+FAST = zkrpc.ServerConfig(linger=0, drain_timeout=2)
 
 
 def test_arguments_come_from_the_command_line_a_file_or_standard_input(
@@ -53,7 +59,25 @@ def test_the_interface_of_a_file_is_the_one_that_has_the_method(tmp_path: Path) 
     """Unless the option names it; where that leaves a choice, the error lists what there is."""
     (tmp_path / "two.thrift").write_text("service A { void a(), void both() } service B { void b(), void both() }")
     file = str(tmp_path / "two.thrift")
-    assert interface_of(file, "b").name == "B" and interface_of(f"{file}:A", "b").name == "A"
+    assert load_interface(file, "b").name == "B" and load_interface(f"{file}:A", "b").name == "A"
     for text, method in ((file, "both"), (file, "none"), (f"{file}:C", "a")):
         with pytest.raises(ConfigError, match="has A, B; say which: --idl"):
-            interface_of(text, method)
+            load_interface(text, method)
+
+
+@pytest.mark.zookeeper
+def test_methods_are_completed_by_the_published_idl(zookeeper: str) -> None:
+    """Of the service that is written out, or of those whose names begin so; without ZooKeeper there are none."""
+    context = click.Context(call)
+    parameter = call.params[0]
+
+    def offered(begun: str, hosts: str = zookeeper) -> list[str]:
+        context.params["zookeeper"] = hosts
+        return [item.value for item in complete_methods(context, parameter, begun)]
+
+    with zkrpc.Registry(zookeeper) as registry:
+        with zkrpc.serve(zkrpc.Service(idl.Echo, EchoHandler, name="echo", config=FAST), zookeeper=registry):
+            eventually(lambda: offered("echo.") != [])
+            assert offered("echo.") == offered("ec") == [f"echo.{name}" for name in sorted(idl.Echo.methods)]
+            assert offered("echo.p") == ["echo.pair"] and offered("x") == offered("x.y") == []
+    assert offered("echo.", "127.0.0.1:1") == []

@@ -53,7 +53,7 @@ def service_argument(*, required: bool = True) -> Callable[[Any], Any]:
 
 def complete_services(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """The services whose names begin so."""
-    return _offer(context, begun, lambda registry: services_of(registry)[0])
+    return offer(context, begun, lambda registry: services_of(registry)[0])
 
 
 def complete_instances(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
@@ -66,10 +66,10 @@ def complete_instances(context: click.Context, parameter: click.Parameter, begun
             for parent in (paths.members, paths.offline):
                 yield from map(worker_id_of, registry.session.znodes.children(parent) or ())
 
-    return _offer(context, begun, find)
+    return offer(context, begun, find)
 
 
-def _offer(context: click.Context, begun: str, find: Callable[[Registry], Iterable[str]]) -> list[CompletionItem]:
+def offer(context: click.Context, begun: str, find: Callable[[Registry], Iterable[str]]) -> list[CompletionItem]:
     """The names that begin so, in order; none if they cannot be had."""
     zookeeper = context.params.get("zookeeper")
     if not zookeeper:

@@ -20,6 +20,7 @@ from zkrpc.cli.completion import service_argument
 from zkrpc.cli.options import SECONDS, json_option, timeout_option, zookeeper_option
 from zkrpc.cli.output import tell, tell_json
 from zkrpc.cli.registry import connected, hint, require_service
+from zkrpc.cli.target import load_interface
 from zkrpc.client.explanation import Explanation, InstanceView, Probe, view_of, with_obstacle
 from zkrpc.client.policy import Described, PolicyTable, Setting
 from zkrpc.client.probe import probe_all
@@ -27,7 +28,7 @@ from zkrpc.config import ClientConfig, ServiceConfig
 from zkrpc.coordination import Registry
 from zkrpc.endpoint import Instance
 from zkrpc.errors import ConfigError
-from zkrpc.idl import Interface, MethodPolicy, interfaces_of, load
+from zkrpc.idl import Interface, MethodPolicy
 from zkrpc.inspection.overview import ServiceOverview
 from zkrpc.inspection.survey import Survey
 from zkrpc.registry.formats import PrimaryRecord
@@ -164,22 +165,10 @@ class _Unread(NamedTuple):
 
 def interface_of(text: str, method: str | None) -> Interface:
     """The interface that the option names. Raises ConfigError if there is none, or if it lacks the method asked for."""
-    interface = _load_interface(text)
+    interface = load_interface(text)
     if method is not None and method not in interface.methods:
         raise ConfigError(f"{interface.name} has no method {method!r}; {hint(method, [*interface.methods])}")
     return interface
-
-
-def _load_interface(text: str) -> Interface:
-    file, colon, name = text.rpartition(":")
-    if not colon:
-        file, name = text, ""
-    found = interfaces_of(load(file))
-    if not name and len(found) == 1:
-        return next(iter(found.values()))
-    if name not in found:
-        raise ConfigError(f"{file} has {', '.join(found) or 'no services'}; say which: --idl {file}:SERVICE")
-    return found[name]
 
 
 def config_of(registry: Registry, paths: Paths) -> tuple[ServiceConfig, list[str]]:

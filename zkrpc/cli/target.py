@@ -16,24 +16,26 @@ from typing import Any, NamedTuple
 
 import click
 import gevent
+from click.shell_completion import CompletionItem
 from gevent import get_hub, getcurrent
 
 from zkrpc.call import Call, Interceptor
-from zkrpc.cli.options import SECONDS
+from zkrpc.cli.completion import offer
+from zkrpc.cli.options import CONNECT_TIMEOUT, SECONDS
 from zkrpc.cli.registry import NoSuchName, connected, missing, require_service
 from zkrpc.client.client import Client
 from zkrpc.client.resolver import DIALECTS, Resolver, StaticResolver
 from zkrpc.config import ClientConfig
 from zkrpc.coordination import Registry
 from zkrpc.endpoint import Endpoint, Instance
-from zkrpc.errors import ConfigError, JsonError
+from zkrpc.errors import ConfigError, JsonError, RpcError
 from zkrpc.idl import Interface, Method, interfaces_of, load
 from zkrpc.jsonform import MAX_SIZE, parse, read_arguments
 from zkrpc.registry.published import published_interface
-from zkrpc.registry.schema import check_name
+from zkrpc.registry.schema import SERVICES, check_name
 
-CONNECT_TIMEOUT = 3.0
-"""Seconds that ZooKeeper may take, by default."""
+_MOST_COMPLETED = 8
+"""Services whose methods are completed: each costs a few requests, and somebody waits."""
 
 
 class Asked(NamedTuple):
@@ -123,6 +125,21 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def complete_methods(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The methods that begin so, by the IDLs that services have published: of the service that is written out, or of
+    the first few whose names begin so."""
+    service = begun.rpartition(".")[0]
+
+    def find(registry: Registry) -> Iterator[str]:
+        session = registry.session
+        known = sorted(session.znodes.children(SERVICES) or ())
+        for name in [service] if service else [one for one in known if one.startswith(begun)][:_MOST_COMPLETED]:
+            with contextlib.suppress(RpcError):
+                yield from (f"{name}.{method}" for method in published_interface(session, name).methods)
+
+    return offer(context, begun, find)
+
+
 def _check_target(context: click.Context, parameter: click.Parameter, name: str) -> str:
     if not all(name.rpartition(".")[::2]):
         raise click.BadParameter(f"{name!r} is not SERVICE.METHOD, as in users.get")
@@ -156,7 +173,7 @@ def find_target(asked: Asked, *, to_call: bool = True) -> Iterator[Target]:
     if asked.instance is not None and asked.address is not None:
         raise click.UsageError("--instance and --address exclude each other")
     check_name("service name", asked.service)
-    interface = None if asked.idl is None else interface_of(asked.idl, asked.method)
+    interface = None if asked.idl is None else load_interface(asked.idl, asked.method)
     method = None if interface is None else _method(interface, asked.method)
     address = None if asked.address is None else Endpoint.parse(asked.address)
     with contextlib.ExitStack() as stack:
@@ -201,17 +218,14 @@ def _dialect(instance: Instance) -> str:
     return next((one for one in DIALECTS if one in instance.protocols), "framed")
 
 
-def interface_of(text: str, method: str) -> Interface:
-    """The interface that ``--idl FILE[:SERVICE]`` names; without SERVICE the one that has the method. IdlError or
-    ConfigError if there is none."""
+def load_interface(text: str, method: str | None = None) -> Interface:
+    """The interface that ``--idl FILE[:SERVICE]`` names: without SERVICE the only one, or the only one that has the
+    method. IdlError or ConfigError if there is none."""
     file, colon, name = text.rpartition(":")
     if not colon:
         file, name = text, ""
     found = interfaces_of(load(file))
-    if name:
-        fitting = [name] if name in found else []
-    else:
-        fitting = [one for one in found if method in found[one].methods] if len(found) > 1 else [*found]
+    fitting = [one for one in found if one == name or (not name and (len(found) == 1 or method in found[one].methods))]
     if len(fitting) != 1:
         raise ConfigError(f"{file} has {', '.join(found) or 'no services'}; say which: --idl {file}:SERVICE")
     return found[fitting[0]]
