@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import gevent
 import pytest
 from gevent import subprocess
 
@@ -111,3 +114,37 @@ def test_an_interruption_prints_what_was_measured(number: signal.Signals, echo: 
         process.wait()
     told = json.loads(out)
     assert (process.returncode, err, told["interrupted"]) == (130, "", True) and told["abandoned"] > 0
+
+
+def test_a_terminal_shows_the_figures_as_they_come(echo: zkrpc.App, tmp_path: Path) -> None:
+    """They are drawn again and again, and stand once at the end."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zkrpc", "bench", "echo.echo", '["x"]', "--rate=50", "--seconds=2", *at(echo)],
+        cwd=tmp_path,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "150", "LINES": "40"},
+        stdin=subprocess.DEVNULL,
+        stdout=follower,
+        stderr=subprocess.PIPE,
+    )
+    os.close(follower)
+    shown = b""
+    try:
+        while True:
+            gevent.socket.wait_read(leader, timeout=60)
+            try:
+                part = os.read(leader, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+        os.close(leader)
+    text = shown.decode()
+    assert "echo.echo for 2 s by one connection: warming up" in text and " of 2 s" in text
+    assert text.count("\x1b[") > 3 and text.rstrip().splitlines()[-1].split()[-1].isdigit()

@@ -1,17 +1,18 @@
-"""``zkrpc bench``: calls a method at a fixed rate, and measures how long that takes."""
+"""``zkrpc bench``: calls a method at a fixed rate, and shows how long that takes as it goes on."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
+import gevent
 
 from zkrpc.cli.options import SECONDS, SECONDS_OR_NONE, json_option
-from zkrpc.cli.output import tell, tell_json
+from zkrpc.cli.output import Picture, live, tell, tell_json
 from zkrpc.cli.target import (
     Asked,
     BadArguments,
@@ -30,6 +31,7 @@ from zkrpc.loadtest.open_loop import OpenLoop
 from zkrpc.loadtest.tally import Tally
 
 _INTERRUPTED = 130
+_REDRAW = 0.5
 _SOON = 0.1
 """Seconds until the first call is due."""
 
@@ -92,7 +94,8 @@ def bench(
         tally = Tally(rate=rate, counts_from=began + warm_up)
         generator = Generator([_calling(one, target, arguments, options) for one in clients], loop, tally)
         head = f"{name} for {seconds:g} s by {'one connection' if connections == 1 else f'{connections} connections'}"
-        status = _measure(generator)
+        with _shown(tally, head, began + warm_up, seconds, as_json):
+            status = _measure(generator)
     if as_json:
         run = {"seconds": seconds, "warm_up": warm_up, "connections": connections, "interrupted": status != 0}
         tell_json({"service": target.service, "method": target.method.name, **run, **tally.plain()})
@@ -150,3 +153,30 @@ def _calling(client: Client, target: Target, arguments: Any, options: CallOption
 def _answered(tally: Tally, target: Target) -> bool:
     good = {"ok", *(cls.__name__ for cls in target.method.throws)}
     return any(kind in good for kind, _ in tally.outcomes)
+
+
+@contextlib.contextmanager
+def _shown(tally: Tally, head: str, begins_at: float, seconds: float, as_json: bool) -> Iterator[None]:
+    """Draws the tally again and again while the block runs, if a person looks."""
+    if as_json or not sys.stdout.isatty():
+        yield
+        return
+    with live() as show:
+
+        def draw() -> None:
+            while True:
+                gone = time.monotonic() - begins_at
+                picture = Picture()
+                progress = "warming up" if gone < 0 else f"{min(gone, seconds):.0f} of {seconds:g} s"
+                picture.add_line(f"{head}: {progress}")
+                for line in tally.lines():
+                    picture.add_line(line)
+                show(picture)
+                gevent.sleep(_REDRAW)
+
+        drawing = gevent.spawn(draw)
+        try:
+            yield
+        finally:
+            drawing.kill()
+            show(Picture())
