@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.tracing import tracing
-from zkrpc.telemetry.log_records import ALIKE, PERIOD, SAME, JsonFormatter, RepeatFilter, Repeats, fields
+from zkrpc.telemetry.log_records import ALIKE, CALLS, PERIOD, SAME, JsonFormatter, RepeatFilter, Repeats, fields
 from zkrpc.telemetry.tracer import find_tracer
 
 
@@ -97,7 +97,8 @@ def test_what_is_told_apart_is_bounded() -> None:
 
 
 def test_a_handler_writes_numbers_in_place_of_what_repeats() -> None:
-    """At the next record, or when it is told the time; of zkrpc's own records only, and not of those for debugging."""
+    """At the next record, or when it is told the time; of zkrpc's own records only, and not of those for debugging, nor
+    of those about calls, which are counted before. The number belongs to no trace."""
     written: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = written.append  # type: ignore[method-assign]
@@ -112,3 +113,10 @@ def test_a_handler_writes_numbers_in_place_of_what_repeats() -> None:
     first, second = written
     assert first.getMessage() == f"… {100 - SAME} more in 10 s, the last: lost one"
     assert (first.name, first.levelname, second.getMessage()) == ("zkrpc.server", "WARNING", "other")
+    for _ in range(10):
+        handler.handle(record("lost %s", "one", name=CALLS))
+    assert [one.name for one in written].count(CALLS) == 10
+    with tracing():
+        tracer: Any = find_tracer()
+        with tracer.tracer.start_as_current_span("x"):
+            assert "trace_id" not in JsonFormatter().format(first) and "trace_id" in JsonFormatter().format(second)

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from zkrpc.telemetry.events import CallFinished, Event, RequestFinished
-from zkrpc.telemetry.log_records import fields
+from zkrpc.telemetry.log_records import CALLS, fields
 from zkrpc.telemetry.observer import Observer, Recorder
 
-log = logging.getLogger("zkrpc.calls")
+log = logging.getLogger(CALLS)
 
 LINES_A_SECOND = 10
 
@@ -64,7 +64,7 @@ class CallLog(Observer):
 
         def record(seconds: float) -> None:
             if seconds >= slow:
-                self._write("slow: %s %s took %.3f s", whose, name, seconds, about=fields(method=name, service=service))
+                self._write("slow: %s %s took %.4g s", whose, name, seconds, about=fields(method=name, service=service))
 
         return record
 
@@ -77,9 +77,9 @@ class CallLog(Observer):
         whose, where = ("call of", "at") if is_call else ("request for", "of")
         if event.declared or not event.error:
             if event.seconds >= self._slow:
-                self._write("slow: %s %s %s %s took %.3f s", whose, name, where, peer, event.seconds, about=about)
+                self._write("slow: %s %s %s %s took %.4g s", whose, name, where, peer, event.seconds, about=about)
             return
-        text = "failed: %s %s %s %s after %.3f s with %s (executed: %s)"
+        text = "failed: %s %s %s %s after %.4g s with %s (executed: %s)"
         self._write(text, whose, name, where, peer or "nobody", event.seconds, event.error, event.executed, about=about)
 
     def _write(self, text: str, *args: object, about: dict[str, str]) -> None:

@@ -30,7 +30,11 @@ MOST = 512
 
 _SEVERITIES = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _LONGEST = 300
+_COUNTS = "zkrpc_counts"
+"""What marks a record that tells a number of others, which belong to no trace, or to many."""
 _OURS = ("zkrpc", "kazoo")
+CALLS = "zkrpc.calls"
+"""The logger of lines about calls, which are counted by who writes them."""
 
 
 def fields(*, method: str = "", error: str = "", service: str = "", peer: str = "") -> dict[str, str]:
@@ -61,7 +65,7 @@ class JsonFormatter(logging.Formatter):
             "process.pid": record.process,
         }
         trace = find_trace()
-        if trace is not None:
+        if trace is not None and not hasattr(record, _COUNTS):
             line |= trace.as_fields()
         line |= self.facts
         line |= {key: str(value) for key, value in vars(record).items() if key in FIELDS}
@@ -154,7 +158,7 @@ class RepeatFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is written."""
         self.settle(record.created)
-        if record.levelno < logging.INFO or record.name.partition(".")[0] not in _OURS:
+        if record.levelno < logging.INFO or record.name == CALLS or record.name.partition(".")[0] not in _OURS:
             return True
         error = record.exc_info[0] if record.exc_info else None
         kind = (record.name, record.levelno, str(record.msg), error)
@@ -163,7 +167,7 @@ class RepeatFilter(logging.Filter):
     def settle(self, now: float) -> None:
         """Writes the numbers that are due. ``now`` is the Unix time."""
         for key, count, text in self._repeats.take_due(now):
-            said: Mapping[str, object] = {"name": key[0], "levelno": key[1], "created": now}
+            said: Mapping[str, object] = {"name": key[0], "levelno": key[1], "created": now, _COUNTS: count}
             record = logging.makeLogRecord(dict(said))
             record.levelname = logging.getLevelName(record.levelno)
             record.msg = f"… {count} more in {PERIOD:g} s, the last: {legible(text, _LONGEST)}"
