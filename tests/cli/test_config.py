@@ -83,7 +83,7 @@ def test_config_is_set_changed_and_cleared_and_clients_hear(operator: Operator, 
     assert operator.set('{"timeout_ms": 400, "retry": {"ratio": 0.1}}')[1].splitlines()[1:] == wanted
     eventually(lambda: heard[-1] == ServiceConfig(timeout=0.4, retry_ratio=0.1))
     shown = operator.json("show", "users")
-    assert (shown["version"], shown["config"]) == (1, {"timeout_ms": 400, "retry": {"ratio": 0.1}})
+    assert (shown["version"], shown["config"]) == (2, {"timeout_ms": 400, "retry": {"ratio": 0.1}})
     status, text = operator.run("show", "users")
     assert status == 0 and operator.set(text) == (0, "users: nothing changes\n")
     assert operator.json("show", "users") == shown
@@ -112,15 +112,17 @@ def test_config_comes_from_standard_input_and_is_told_to_programs(
     assert json.loads(done.stdout) == {
         "service": "users",
         "written": True,
+        "version": 1,
         "changes": [{"path": "subset_size", "old": None, "new": 20}],
     }
     done = subprocess.run(set_, input=b'{"subset_size": 30}', capture_output=True, timeout=60)
     assert done.stderr == b"no instance of users has registered so far; is the name right?\n"
     assert done.stdout.splitlines() == [b"users: 1 value changed", b"  subset_size: 20 -> 30"]
     assert registry.session.znodes.get(PATH) is not None
-    cleared = {"service": "users", "written": True, "changes": [{"path": "subset_size", "old": 30, "new": None}]}
+    changes = [{"path": "subset_size", "old": 30, "new": None}]
+    cleared = {"service": "users", "written": True, "version": 3, "changes": changes}
     assert operator.json("clear", "users") == cleared
-    assert operator.json("clear", "users") == {"service": "users", "written": False, "changes": []}
+    assert operator.json("clear", "users") == {"service": "users", "written": False, "version": 3, "changes": []}
 
 
 def test_bad_config_is_not_written_and_a_bad_one_is_replaced(operator: Operator, registry: zkrpc.Registry) -> None:
@@ -177,11 +179,95 @@ def test_write_without_an_answer_says_how_to_find_out(
     def vanish(*_: object, **__: object) -> None:
         raise zkrpc.OutcomeUnknown("no answer")
 
-    monkeypatch.setattr(Znodes, "create", vanish)
+    monkeypatch.setattr(Znodes, "multi", vanish)
     file = tmp_path / "mine.json"
     file.write_text('{"timeout_ms": 2}')
     with pytest.raises(zkrpc.OutcomeUnknown, match="no answer; see what came of it: zkrpc config show users"):
         module.config.main(["set", "users", str(file), "--force", f"--zookeeper={zookeeper}"], standalone_mode=False)
+
+
+def test_every_change_is_a_version_that_can_be_compared_and_had_back(
+    operator: Operator, registry: zkrpc.Registry
+) -> None:
+    """With its author and reason; a rollback is a version of its own."""
+    registry.session.znodes.ensure_path(Paths("users").members)
+    assert operator.run("history", "users") == (0, "users: its config was never changed by zkrpc config\n")
+    operator.set('{"timeout_ms": 500}', "--reason=slow disks")
+    operator.set('{"timeout_ms": 400, "subset_size": 5}', "--reason=better disks")
+    newest, oldest = operator.json("history", "users")["versions"]
+    assert (newest["number"], newest["reason"], oldest["number"], oldest["reason"]) == (
+        2,
+        "better disks",
+        1,
+        "slow disks",
+    )
+    assert "@" in newest["by"] and newest["at"] > 1.7e9 and json.loads(oldest["config"]) == {"timeout_ms": 500}
+    status, table = operator.run("history", "users")
+    assert status == 0 and [row.split()[0] for row in table.splitlines()] == ["VERSION", "2", "1"]
+    assert table.splitlines()[1].endswith("2       better disks")
+    told = ["  timeout_ms: 500 -> 400", "  subset_size: not set -> 5"]
+    status, output = operator.run("diff", "users")
+    assert (status, output.splitlines()) == (0, ["users: 2 values differ from version 1 to 2", *told])
+    assert operator.run("diff", "users", "2", "2") == (0, "users: 0 values differ from version 2 to 2\n")
+    assert operator.json("diff", "users", "0", "1")["changes"] == [{"path": "timeout_ms", "old": None, "new": 500}]
+    status, output = operator.run("diff", "users", "7")
+    assert status == 1 and "the config of users has no version 7; there are 1 to 2" in output
+    status, output = operator.run("rollback", "users", "--dry-run")
+    assert status == 0 and output.startswith("users: 2 values would change, as at version 1\n")
+    assert operator.json("rollback", "users")["version"] == 3
+    assert operator.json("show", "users")["config"] == {"timeout_ms": 500}
+    assert operator.json("history", "users")["versions"][0]["reason"] == "rolled back to version 1"
+    assert operator.run("rollback", "users", "1") == (0, "users: nothing changes\n")
+    assert operator.json("rollback", "users", "0", "--reason=start anew")["written"]
+    assert registry.session.znodes.exists(PATH) is None and operator.json("history", "users")["versions"][0] == {
+        **operator.json("history", "users")["versions"][0],
+        "number": 4,
+        "config": None,
+        "reason": "start anew",
+    }
+
+
+def test_config_of_somebody_elses_hand_becomes_a_version(operator: Operator, registry: zkrpc.Registry) -> None:
+    """It can be had back after it was replaced; one that clients refuse cannot."""
+    registry.session.znodes.ensure_path(Paths("users").members)
+    registry.session.znodes.create(PATH, b'{"timeout_ms": 7}')
+    assert operator.json("show", "users")["version"] == 1
+    assert operator.json("history", "users")["versions"][0]["number"] == 1
+    operator.set('{"timeout_ms": 8}')
+    found = operator.json("history", "users")["versions"]
+    assert [one["number"] for one in found] == [2, 1] and "not written by zkrpc config" in found[1]["reason"]
+    registry.session.znodes.set(PATH, b'{"timeout": 1}')
+    status, output = operator.run("diff", "users")
+    assert status == 78 and "zkrpc: version 3 is one that clients refuse: unknown key" in output
+    assert operator.json("rollback", "users", "1")["version"] == 4
+    assert operator.json("show", "users")["config"] == {"timeout_ms": 7}
+    status, output = operator.run("rollback", "users", "3")
+    assert status == 78 and "unknown key 'timeout'" in output
+
+
+def test_file_from_an_older_version_does_not_undo_a_newer_one(operator: Operator, registry: zkrpc.Registry) -> None:
+    """If the operator says which version it is from; the error says how to see what has changed."""
+    registry.session.znodes.ensure_path(Paths("users").members)
+    assert operator.set('{"timeout_ms": 5}', "--expect=0")[0] == 0
+    assert operator.set('{"timeout_ms": 6}', "--expect=1")[0] == 0
+    status, output = operator.set('{"timeout_ms": 7}', "--expect=1")
+    assert status == 1 and "is at version 2, not 1; see what has changed: zkrpc config diff users 1" in output
+    assert operator.json("show", "users")["config"] == {"timeout_ms": 6}
+    assert operator.set("{}", "--reason=" + "x" * 501)[0] == 78
+
+
+def test_check_judges_a_file_without_zookeeper(operator: Operator, tmp_path: Path) -> None:
+    """0 if clients accept it, 78 with the place of the mistake if they do not."""
+    operator.file.write_text('{"timeout_ms": 500, "methods": {"get": {"hedge_ms": "p95"}}}')
+    assert operator.run("check", str(operator.file)) == (0, f"{operator.file}: clients accept it, 2 values\n")
+    assert operator.json("check", str(operator.file)) == {
+        "file": str(operator.file),
+        "good": True,
+        "values": {"timeout_ms": 500, "methods.get.hedge_ms": "p95"},
+    }
+    operator.file.write_text('{"timeout_ms": 0}')
+    status, output = operator.run("check", str(operator.file))
+    assert status == 78 and f"zkrpc: {operator.file}: timeout_ms must be a whole number" in output
 
 
 @pytest.mark.parametrize("what", ["no file", "bad name", "nobody there", "unknown", "unknown too"])

@@ -1,24 +1,50 @@
-"""``zkrpc config``: shows, changes and clears the config that operators give to all clients of a service."""
+"""``zkrpc config``: shows, changes and clears the config that operators give to all clients of a service.
+
+Every change is a version with its author, time and reason, and can be undone. Each is one transaction that fails if
+somebody else has changed the config since it was read, so that nobody's change is overwritten unseen.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from typing import Any, BinaryIO, NamedTuple
+import time
+from collections.abc import Sequence
+from typing import Any, BinaryIO
 
 import click
 
 from zkrpc.cli.completion import service_argument
 from zkrpc.cli.options import json_option, timeout_option, zookeeper_option
-from zkrpc.cli.output import tell, tell_json
-from zkrpc.cli.registry import NoSuchName, connected, no_service, require_service
+from zkrpc.cli.output import counted, tell, tell_json, tell_table
+from zkrpc.cli.registry import NoSuchName, connected, no_service, operator, require_service
 from zkrpc.config import ServiceConfig
 from zkrpc.coordination import Registry
-from zkrpc.errors import ConfigError, NodeExists, NodeMissing, OutcomeUnknown, VersionConflict
+from zkrpc.errors import (
+    ConfigError,
+    CoordinationError,
+    NodeExists,
+    NodeMissing,
+    OutcomeUnknown,
+    VersionConflict,
+)
+from zkrpc.registry.config_history import (
+    ConfigChange,
+    ConfigVersion,
+    Present,
+    changes_between,
+    numbers_of,
+    path_of,
+    plan_change,
+)
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.service_config import dump_service_config, flatten, parse_service_config
-from zkrpc.zookeeper.operations import Stat
 
 _NOT_SET = "not set"
+_COLUMNS = ("VERSION", "WRITTEN", "BY", "VALUES", "REASON")
+
+_reason_option = click.option("--reason", default="", help="For colleagues who look at the history.")
+_dry_run_option = click.option("--dry-run", is_flag=True, help="Only show what would change.")
 
 
 @click.group()
@@ -35,20 +61,21 @@ def show(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
     """The config of SERVICE, as ``set`` reads it."""
     with connected(zookeeper, timeout) as registry:
         paths = require_service(registry, service)
-        stored = _look(registry, paths)
-    if stored.refusal:
+        present = _look(registry, paths)
+        node = registry.session.znodes.exists(paths.config)
+    stored, refusal = _parsed(registry, present)
+    if refusal:
         raise ConfigError(
-            f"clients refuse what {paths.config} holds: {stored.refusal}; "
+            f"clients refuse what {paths.config} holds: {refusal}; "
             f"replace it: zkrpc config set {service} FILE, or zkrpc config clear {service}"
         )
-    document = json.loads(dump_service_config(stored.config))
+    document = json.loads(dump_service_config(stored))
     if as_json:
-        stat = stored.stat
-        version, modified_at = (None, None) if stat is None else (stat.version, stat.modified_at)
-        told = {"service": service, "version": version, "modified_at": modified_at, "config": document}
-        tell_json(told)
+        modified_at = None if node is None else node.modified_at
+        number = None if present.value is None else present.number
+        tell_json({"service": service, "version": number, "modified_at": modified_at, "config": document})
         return
-    if stored.stat is None:
+    if present.value is None:
         tell(f"{service} has no config; its clients do what the IDL and their own code say", err=True)
     for line in json.dumps(document, indent=2).split("\n"):
         tell(line)
@@ -59,30 +86,50 @@ def show(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
 @click.argument("file", type=click.File("rb"))
 @click.option("--dry-run", is_flag=True, help="Only check FILE and show what would change.")
 @click.option("--force", is_flag=True, help="Also for a service that nobody has served so far.")
+@click.option(
+    "--expect", type=click.IntRange(0), help="Only if the config is still at this version, which FILE is from."
+)
+@_reason_option
 @zookeeper_option
 @timeout_option
 @json_option
 def set_(
-    service: str, file: BinaryIO, dry_run: bool, force: bool, zookeeper: str, timeout: float, as_json: bool
+    service: str,
+    file: BinaryIO,
+    dry_run: bool,
+    force: bool,
+    expect: int | None,
+    reason: str,
+    zookeeper: str,
+    timeout: float,
+    as_json: bool,
 ) -> None:
     """Have the clients of SERVICE do what FILE (- for standard input) says, from their next call on."""
     paths = Paths(service)
     with connected(zookeeper, timeout) as registry:
         wanted = _read(file, registry.config.max_record)
         known = registry.session.znodes.exists(paths.members) is not None
-        stored = _look(registry, paths)
-        if not known and stored.stat is None and not force and not dry_run:
+        present = _look(registry, paths)
+        if not known and present.value is None and not force and not dry_run:
             unknown = no_service(registry, service)
             raise NoSuchName(f"{unknown}; say --force if it is going to be served", unknown.alike)
-        changes = _changes(stored.config, wanted)
-        needed = bool(changes or stored.refusal)
+        if expect is not None and expect != present.number:
+            raise VersionConflict(
+                f"the config of {service} is at version {present.number}, not {expect}; see what has changed: "
+                f"zkrpc config diff {service} {expect}"
+            )
+        stored, refusal = _parsed(registry, present)
+        changes = changes_between(flatten(stored), flatten(wanted))
+        needed = bool(changes or refusal)
         if needed and not dry_run:
-            _write(registry, paths, dump_service_config(wanted), stored.stat)
+            _write(registry, paths, present, dump_service_config(wanted), reason)
     if as_json:
-        _tell_changes(service, changes, written=needed and not dry_run)
+        _tell_changes(
+            service, changes, written=needed and not dry_run, number=present.number + (needed and not dry_run)
+        )
         return
-    if stored.refusal:
-        tell(f"what was there is refused by clients: {stored.refusal}", err=True)
+    if refusal:
+        tell(f"what was there is refused by clients: {refusal}", err=True)
     if not known:
         tell(f"no instance of {service} has registered so far; is the name right?", err=True)
     tell(_headline(service, changes, needed, dry_run))
@@ -91,69 +138,200 @@ def set_(
 
 @config.command()
 @service_argument()
+@_reason_option
 @zookeeper_option
 @timeout_option
 @json_option
-def clear(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
+def clear(service: str, reason: str, zookeeper: str, timeout: float, as_json: bool) -> None:
     """Leave the clients of SERVICE to the IDL and their own code."""
     with connected(zookeeper, timeout) as registry:
         paths = require_service(registry, service)
-        stored = _look(registry, paths)
-        if stored.stat is not None:
-            _write(registry, paths, None, stored.stat)
-    changes = _changes(stored.config, ServiceConfig())
+        present = _look(registry, paths)
+        there = present.value is not None
+        if there:
+            _write(registry, paths, present, None, reason)
+    changes = changes_between(flatten(_parsed(registry, present)[0]), {})
     if as_json:
-        _tell_changes(service, changes, written=stored.stat is not None)
+        _tell_changes(service, changes, written=there, number=present.number + there)
         return
-    tell(f"{service}: {'it had no config' if stored.stat is None else 'config cleared'}")
+    tell(f"{service}: {'config cleared' if there else 'it had no config'}")
     _print_changes(changes)
 
 
-class _Stored(NamedTuple):
-    """The config that ZooKeeper holds now: an empty one if there is no node, or one that cannot be used."""
+@config.command()
+@click.argument("file", type=click.File("rb"))
+@json_option
+def check(file: BinaryIO, as_json: bool) -> None:
+    """Say whether clients would accept FILE (- for standard input); needs no ZooKeeper and writes nothing."""
+    values = flatten(_read(file, _LARGEST))
+    if as_json:
+        tell_json({"file": file.name, "good": True, "values": values})
+    else:
+        tell(f"{file.name}: clients accept it, {counted(len(values), 'value')}")
 
-    config: ServiceConfig
-    stat: Stat | None
-    refusal: str
+
+@config.command()
+@service_argument()
+@zookeeper_option
+@timeout_option
+@json_option
+def history(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
+    """The versions of SERVICE's config, the newest first."""
+    with connected(zookeeper, timeout) as registry:
+        paths = require_service(registry, service)
+        versions = _versions(registry, paths)
+    if as_json:
+        tell_json({"service": service, "versions": [_plain(one) for one in versions]})
+    elif versions:
+        tell_table(_COLUMNS, [_row(one) for one in versions])
+    else:
+        tell(f"{service}: its config was never changed by zkrpc config", err=True)
 
 
-class _Change(NamedTuple):
-    """One value that changes; None stands for a value that is not set."""
+@config.command()
+@service_argument()
+@click.argument("old", type=click.IntRange(0), required=False)
+@click.argument("new", type=click.IntRange(0), required=False)
+@zookeeper_option
+@timeout_option
+@json_option
+def diff(service: str, old: int | None, new: int | None, zookeeper: str, timeout: float, as_json: bool) -> None:
+    """What version NEW of SERVICE's config (by default the present one) says otherwise than OLD (the one before it).
 
-    path: str
-    old: Any
-    new: Any
+    Version 0 is no config.
+    """
+    with connected(zookeeper, timeout) as registry:
+        paths = require_service(registry, service)
+        present = _look(registry, paths)
+        after_number = present.number if new is None else new
+        before_number = max(0, after_number - 1) if old is None else old
+        before, after = (_values(registry, paths, present, number) for number in (before_number, after_number))
+    changes = changes_between(before, after)
+    if as_json:
+        told = [dataclasses.asdict(one) for one in changes]
+        tell_json({"service": service, "old": before_number, "new": after_number, "changes": told})
+        return
+    differ = "differs" if len(changes) == 1 else "differ"
+    tell(f"{service}: {counted(len(changes), 'value')} {differ} from version {before_number} to {after_number}")
+    _print_changes(changes)
+
+
+@config.command()
+@service_argument()
+@click.argument("version", type=click.IntRange(0), required=False)
+@_dry_run_option
+@_reason_option
+@zookeeper_option
+@timeout_option
+@json_option
+def rollback(
+    service: str, version: int | None, dry_run: bool, reason: str, zookeeper: str, timeout: float, as_json: bool
+) -> None:
+    """Make the config of SERVICE what it was at VERSION, by default at the one before the present.
+
+    That is a new version; nothing is lost, and it can be rolled back as well.
+    """
+    with connected(zookeeper, timeout) as registry:
+        paths = require_service(registry, service)
+        present = _look(registry, paths)
+        number = max(0, present.number - 1) if version is None else version
+        text = _text(registry, paths, present, number)
+        wanted = None if text is None else dump_service_config(_parse(text.encode(), registry.config.max_record))
+        changes = changes_between(flatten(_parsed(registry, present)[0]), _values(registry, paths, present, number))
+        needed = present.value != wanted
+        if needed and not dry_run:
+            _write(registry, paths, present, wanted, reason or f"rolled back to version {number}")
+    if as_json:
+        _tell_changes(
+            service, changes, written=needed and not dry_run, number=present.number + (needed and not dry_run)
+        )
+        return
+    headline = _headline(service, changes, needed, dry_run)
+    tell(f"{headline}, as at version {number}" if needed else headline)
+    _print_changes(changes)
+
+
+_LARGEST = 65536
+"""Bytes of a config that clients read; ``RegistryConfig.max_record``."""
 
 
 def _read(file: BinaryIO, max_size: int) -> ServiceConfig:
     try:
-        return parse_service_config(file.read(max_size + 1), max_size=max_size)
+        return _parse(file.read(max_size + 1), max_size)
     except ConfigError as error:
         raise ConfigError(f"{getattr(file, 'name', '-')}: {error}") from error
 
 
-def _look(registry: Registry, paths: Paths) -> _Stored:
-    found = registry.session.znodes.get(paths.config)
-    if found is None:
-        return _Stored(ServiceConfig(), None, "")
-    payload, stat = found
+def _parse(payload: bytes, max_size: int) -> ServiceConfig:
+    return parse_service_config(payload, max_size=max_size)
+
+
+def _look(registry: Registry, paths: Paths) -> Present:
+    """What there is now. The config is read first: a change between the two reads makes a write fail."""
+    znodes = registry.session.znodes
+    found = znodes.get(paths.config)
+    numbers = numbers_of(znodes.children(paths.config_history) or ())
+    newest = _version(registry, paths, numbers[-1]) if numbers else None
+    return Present(
+        value=None if found is None else found[0],
+        version=-1 if found is None else found[1].version,
+        numbers=tuple(numbers),
+        newest=newest,
+    )
+
+
+def _parsed(registry: Registry, present: Present) -> tuple[ServiceConfig, str]:
+    """The config that is there, and why clients refuse it; an empty one if there is none, or if they do."""
+    if present.value is None:
+        return ServiceConfig(), ""
     try:
-        return _Stored(parse_service_config(payload, max_size=registry.config.max_record), stat, "")
+        return _parse(present.value, registry.config.max_record), ""
     except ConfigError as error:
-        return _Stored(ServiceConfig(), stat, str(error))
+        return ServiceConfig(), str(error)
 
 
-def _write(registry: Registry, paths: Paths, payload: bytes | None, seen: Stat | None) -> None:
-    """Replaces the version that was read, or deletes it. VersionConflict if the node has changed meanwhile."""
-    session, path, look = registry.session, paths.config, f"zkrpc config show {paths.service}"
+def _version(registry: Registry, paths: Paths, number: int) -> ConfigVersion | None:
+    found = registry.session.znodes.get(path_of(paths, number))
+    return None if found is None else ConfigVersion.parse(number, found[0], found[1].modified_at)
+
+
+def _versions(registry: Registry, paths: Paths) -> list[ConfigVersion]:
+    """The newest first; and before them what is there, if it is no version."""
+    present = _look(registry, paths)
+    found = [_version(registry, paths, number) for number in reversed(present.numbers)]
+    unrecorded = [] if present.is_recorded else [ConfigVersion(number=present.number, text=present.text)]
+    return [*unrecorded, *(one for one in found if one is not None)]
+
+
+def _text(registry: Registry, paths: Paths, present: Present, number: int) -> str | None:
+    """The config of that version; None for none. Raises CoordinationError for a version that is not there."""
+    if number == 0:
+        return None
+    if number == present.number:
+        return present.text
+    version = _version(registry, paths, number)
+    if version is None:
+        kept = f"there are {present.numbers[0]} to {present.number}" if present.numbers else "there are none"
+        raise CoordinationError(f"the config of {paths.service} has no version {number}; {kept}")
+    return version.text
+
+
+def _values(registry: Registry, paths: Paths, present: Present, number: int) -> dict[str, Any]:
+    """The values of that version. Raises ConfigError for one that clients refused."""
+    text = _text(registry, paths, present, number)
     try:
-        if seen is None:
-            session.znodes.ensure_path(paths.root)
-            session.znodes.create(path, payload or b"")
-        elif payload is None:
-            session.znodes.delete(path, seen.version)
-        else:
-            session.znodes.set(path, payload, seen.version)
+        return {} if text is None else flatten(_parse(text.encode(), registry.config.max_record))
+    except ConfigError as error:
+        raise ConfigError(f"version {number} is one that clients refuse: {error}") from error
+
+
+def _write(registry: Registry, paths: Paths, present: Present, payload: bytes | None, reason: str) -> None:
+    """Makes the config and its version, in one transaction. VersionConflict if somebody else was faster."""
+    session, look = registry.session, f"zkrpc config show {paths.service}"
+    operations = plan_change(paths, present, payload, by=operator(), reason=reason)
+    try:
+        session.znodes.ensure_path(paths.config_history)
+        session.znodes.multi(operations)
     except (NodeExists, NodeMissing, VersionConflict) as error:
         message = f"somebody else changed the config of {paths.service} meanwhile; look at it and try again: {look}"
         raise VersionConflict(message) from error
@@ -161,30 +339,41 @@ def _write(registry: Registry, paths: Paths, payload: bytes | None, seen: Stat |
         raise OutcomeUnknown(f"{error}; see what came of it: {look}") from error
 
 
-def _changes(old: ServiceConfig, new: ServiceConfig) -> list[_Change]:
-    before, after = flatten(old), flatten(new)
-    paths = [*after, *(path for path in before if path not in after)]
-    changes = [_Change(path, before.get(path), after.get(path)) for path in paths]
-    return [change for change in changes if change.old != change.new]
-
-
-def _headline(service: str, changes: list[_Change], needed: bool, dry_run: bool) -> str:
+def _headline(service: str, changes: Sequence[ConfigChange], needed: bool, dry_run: bool) -> str:
     if not needed:
         return f"{service}: nothing changes"
     if not changes:
         return f"{service}: the bad config {'would be' if dry_run else 'is'} replaced"
-    count = f"{len(changes)} value{'s' if len(changes) != 1 else ''}"
-    return f"{service}: {count} {'would change' if dry_run else 'changed'}"
+    return f"{service}: {counted(len(changes), 'value')} {'would change' if dry_run else 'changed'}"
 
 
-def _print_changes(changes: list[_Change]) -> None:
-    for path, old, new in changes:
-        tell(f"  {path}: {_shown(old)} -> {_shown(new)}")
+def _print_changes(changes: Sequence[ConfigChange]) -> None:
+    for one in changes:
+        tell(f"  {one.path}: {_shown(one.old)} -> {_shown(one.new)}")
 
 
 def _shown(value: Any) -> str:
     return _NOT_SET if value is None else json.dumps(value)
 
 
-def _tell_changes(service: str, changes: list[_Change], *, written: bool) -> None:
-    tell_json({"service": service, "written": written, "changes": [change._asdict() for change in changes]})
+def _tell_changes(service: str, changes: Sequence[ConfigChange], *, written: bool, number: int) -> None:
+    told = [dataclasses.asdict(one) for one in changes]
+    tell_json({"service": service, "written": written, "version": number, "changes": told})
+
+
+def _plain(one: ConfigVersion) -> dict[str, Any]:
+    return {**dataclasses.asdict(one), "config": one.text}
+
+
+def _row(one: ConfigVersion) -> tuple[str, ...]:
+    written = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.at)) if one.at else "-"
+    return str(one.number), written, one.by or "-", _count(one), one.reason or "-"
+
+
+def _count(one: ConfigVersion) -> str:
+    if one.text is None:
+        return "no config"
+    try:
+        return str(len(flatten(_parse(one.text.encode(), _LARGEST))))
+    except ConfigError:
+        return "refused by clients"

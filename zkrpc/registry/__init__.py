@@ -39,6 +39,7 @@ whose IDL breaks what is served.
                                                      between two lists, the greenlet
 ``snapshot_file``, ``keeper``                        the list on disk, and what is done while the disk fails
 ``primaries``, ``config_watch``, ``service_config``  following single nodes: a group's primary, and the service config
+``config_history``                                   the versions of a service config
 ``offline``, ``rotation``, ``rotator``               being taken out of service by operators: the order, the state
                                                      machine, the shell around it and two registrars
 ``publication``, ``publisher``, ``published``        the texts of IDLs: the state machine, the greenlet, and reading

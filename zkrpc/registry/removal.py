@@ -68,8 +68,19 @@ class Remains:
 
     def _is_ours(self, path: str) -> bool:
         paths = self.paths
-        own = (paths.members, paths.incarnations, paths.offline, paths.resting, paths.config, paths.elections)
-        if path in (paths.root, paths.vacancy, paths.publication, *own) or path.rpartition("/")[0] == paths.offline:
+        own = (
+            paths.members,
+            paths.incarnations,
+            paths.offline,
+            paths.resting,
+            paths.config,
+            paths.elections,
+            paths.config_history,
+        )
+        if path in (paths.root, paths.vacancy, paths.publication, *own) or path.rpartition("/")[0] in (
+            paths.offline,
+            paths.config_history,
+        ):
             return True
         below, _, rest = path.removeprefix(paths.elections).removeprefix("/").partition("/")
         return path.startswith(f"{paths.elections}/{below}") and "/" not in rest

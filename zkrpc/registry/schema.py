@@ -6,6 +6,7 @@
     /services/<service>/incarnations/member_<worker id>~<digest>-<token>    ephemeral, empty, made with the record
     /services/<service>/config                         live policy
     /services/<service>/idl                            what was published for it last; zkrpc.registry.publication
+    /services/<service>/config-history/<number>        its versions; zkrpc.registry.config_history
     /services/<service>/offline/<worker id>            an operator's order; zkrpc.registry.offline
     /services/<service>/resting/member_<worker id>     ephemeral, the record of an instance that obeys such an order
     /services/<service>/vacant                         somebody has looked and found no members; zkrpc.registry.removal
@@ -80,6 +81,11 @@ class Paths:
     def publication(self) -> str:
         """The node that notes which IDL was published for the service last."""
         return f"{self.root}/idl"
+
+    @property
+    def config_history(self) -> str:
+        """The parent of the config's versions."""
+        return f"{self.root}/config-history"
 
     @property
     def offline(self) -> str:
