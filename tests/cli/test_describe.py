@@ -8,7 +8,9 @@ import pytest
 
 import zkrpc
 from tests.support.command import Command
+from tests.support.echo import EchoHandler, idl
 from tests.support.programs import ROOT
+from tests.support.waiting import eventually
 from zkrpc.cli.describe import signature
 from zkrpc.election.tree import ElectionPaths, EpochRecord
 from zkrpc.registry.formats import PrimaryRecord, dump_serverset
@@ -39,7 +41,7 @@ def test_describe_tells_all_on_one_page(command: Command, zookeeper: str, regist
     status, page = command.run("describe", "users", "--zookeeper", zookeeper)
     lines = page.splitlines()
     assert (status, lines[0]) == (0, "users: 1 instance")
-    assert "methods: their IDL is not known here; give it with --idl FILE" in lines
+    assert "methods: not known, as no IDL is published; give it with --idl FILE" in lines
     assert "  served by a primary only: put" in lines
     assert "  main: a-0 at 10.0.0.1:7000, epoch 17, gets ready; waiting: a-1" in lines
     assert lines[-1] == "config: none; clients do what the IDL and their own code say"
@@ -71,6 +73,23 @@ def test_describe_tells_programs_the_same(command: Command, zookeeper: str, regi
     assert "clients refuse the service's config" in note and told["configured_at"] > 0
     status, page = command.run("describe", "users", "--zookeeper", zookeeper)
     assert status == 0 and "note: clients refuse the service's config" in page
+
+
+@pytest.mark.zookeeper
+def test_describe_reads_the_methods_that_the_service_publishes(
+    command: Command, zookeeper: str, registry: zkrpc.Registry
+) -> None:
+    """No file is needed where an instance serves."""
+    service = zkrpc.Service(idl.Echo, EchoHandler, config=zkrpc.ServerConfig(linger=0))
+    with zkrpc.serve(service, zookeeper=registry) as app:
+        assert app.registrar is not None and app.publisher is not None
+        app.registrar.wait_registered(60)
+        publisher = app.publisher
+        eventually(lambda: publisher.status().published)
+        status, page = command.run("describe", "echo", "--zookeeper", zookeeper)
+    assert (
+        status == 0 and f"methods of Echo, IDL {idl.Echo.digest[:12]}" in page and "  string echo(string text)" in page
+    )
 
 
 @pytest.mark.zookeeper

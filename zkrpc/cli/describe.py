@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,11 +19,16 @@ from zkrpc.cli.output import counted, lasting, several, tell, tell_json, tell_ta
 from zkrpc.cli.registry import connected, require_service
 from zkrpc.client.policy import PolicyTable, Setting
 from zkrpc.config import ClientConfig, ServiceConfig
+from zkrpc.coordination import Registry
 from zkrpc.election.inspection import GroupReport, look
+from zkrpc.errors import CoordinationError, IdlError, RemoteProtocolError
 from zkrpc.idl import Interface, Method
 from zkrpc.inspection.overview import ServiceOverview, plain_overview
 from zkrpc.inspection.survey import Survey
+from zkrpc.registry.published import published_interface
 from zkrpc.registry.service_config import dump_service_config
+
+_log = logging.getLogger(__name__)
 
 _TOLD = ("timeout", "idempotent", "primary", "hedge", "max_attempts")
 """What is said of each method; ``zkrpc explain`` has the rest, and where it comes from."""
@@ -47,7 +53,7 @@ class Description:
 
 @click.command()
 @service_argument()
-@click.option("--idl", metavar="FILE[:SERVICE]", help="What the methods are, and what their author says of them.")
+@click.option("--idl", metavar="FILE[:SERVICE]", help="What the methods are; else what the service publishes.")
 @zookeeper_option
 @timeout_option
 @json_option
@@ -60,6 +66,8 @@ def describe(service: str, idl: str | None, zookeeper: str, timeout: float, as_j
         config, notes = config_of(registry, paths)
         stat = registry.session.znodes.exists(paths.config)
         elections = tuple(look(registry.session, service))
+        if interface is None:
+            interface = _published(registry, service)
     policies = PolicyTable(ClientConfig())
     policies.receive_service_config(config)
     known = methods_of(interface, config, None)
@@ -85,6 +93,15 @@ def describe(service: str, idl: str | None, zookeeper: str, timeout: float, as_j
         tell(line)
     for note in told.notes:
         tell(f"note: {note}")
+
+
+def _published(registry: Registry, service: str) -> Interface | None:
+    """What the service's instances have published; None if nothing that can be read."""
+    try:
+        return published_interface(registry.session, service)
+    except (CoordinationError, RemoteProtocolError, IdlError) as error:
+        _log.info("the methods are not known: %s", error)
+        return None
 
 
 def plain(told: Description) -> dict[str, Any]:
@@ -128,7 +145,7 @@ def _methods(told: Description) -> Iterator[str]:
     interface = told.interface
     if interface is None:
         led = sorted({name for one in told.seen.instances for name in one.primary_only})
-        yield "methods: their IDL is not known here; give it with --idl FILE"
+        yield "methods: not known, as no IDL is published; give it with --idl FILE"
         if led:
             yield f"  served by a primary only: {', '.join(led)}"
     else:
