@@ -202,3 +202,12 @@ def test_bundle_with_a_file_twice_is_an_error() -> None:
     """One of them would be the other."""
     with pytest.raises(IdlError, match="a.thrift: the text holds this file twice"):
         Bundle(f"//// zkrpc file a.thrift\n{STRUCT}//// zkrpc file ./a.thrift\n{STRUCT}", "x.thrift")
+
+
+def test_bundle_with_folders_and_includes_without_end_is_an_error() -> None:
+    """Each include could be looked for in each folder: somebody's bundle of a hundred kilobytes would take minutes."""
+    folders = "".join(f"//// zkrpc file d{n}/a.thrift\n" for n in range(2000))
+    text = folders + "//// zkrpc file main.thrift\n" + "".join(f'include "{"./" * n}d0/a.thrift"\n' for n in range(200))
+    files = Bundle(text, "main.thrift")
+    with pytest.raises(IdlError, match=r"main.thrift:\d+: the files of this text include too many others"):
+        read(files.main, files)

@@ -24,6 +24,8 @@ _MARK = "//// zkrpc file "
 """The line that begins each file in a bundle; a comment to Thrift."""
 _LINK = "//// zkrpc include "
 """The line that follows it for each include that could not be found by its path alone, or not with certainty."""
+_MOST_LOOKS = 200_000
+"""How often a bundle's folders are searched for included files at most, as a bundle is untrusted: half a second."""
 _BOM = "\ufeff"
 _QUOTED = re.compile(r"""//[^\n]*|\#[^\n]*|/\*[\s\S]*?\*/|("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')""")
 """Matches comments, and string literals in a group."""
@@ -123,9 +125,17 @@ class Bundle:
                 raise IdlError("the text holds this file twice", file=self.main)
             self.files[self.main] = body
         self._directories = _directories(self.files)
+        self._looks_left = _MOST_LOOKS
 
     def find(self, include: Include, includer: Path, name: str) -> str:
         """Looks beside the file that includes, then in every directory of the bundle."""
+        self._looks_left -= len(self._directories) + 1
+        if self._looks_left < 0:
+            raise IdlError(
+                f"the files of this text include too many others from too many folders: more than {_MOST_LOOKS} looks",
+                file=name,
+                line=include.line,
+            )
         linked = self._links.get((str(includer)[1:], include.path))
         found = (
             linked
