@@ -17,6 +17,7 @@ from examples import ledger
 from tests.support.echo import EchoHandler, idl
 from tests.support.programs import ROOT
 from zkrpc.cli.serve import serve
+from zkrpc.cli.settings import options_of
 from zkrpc.server.supervision import EXIT_CONFIG, KILL_GRACE
 from zkrpc.telemetry import events
 from zkrpc.testing.loopback import Loopback
@@ -43,7 +44,8 @@ def test_page_names_every_flag_of_serve() -> None:
 
 def test_page_names_every_variable() -> None:
     """Everything in the code that begins like one of ours."""
-    read = {name for path in (ROOT / "zkrpc").rglob("*.py") for name in re.findall(r"ZKRPC_[A-Z_]+", path.read_text())}
+    found = (re.findall(r"ZKRPC_[A-Z_]*[A-Z]", path.read_text()) for path in (ROOT / "zkrpc").rglob("*.py"))
+    read = {name for names in found for name in names} | {str(one.envvar) for one in options_of(serve).values()}
     assert read and read == set(re.findall(r"`(ZKRPC_[A-Z_]+)`", SERVICES))
 
 

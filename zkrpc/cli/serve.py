@@ -19,6 +19,7 @@ import click
 from zkrpc import __version__
 from zkrpc.cli.logs import Verbosity, format_option, level_option, set_up_logs, verbose_option
 from zkrpc.cli.options import SECONDS, SECONDS_OR_NONE, SIZE, expand_address, with_limits
+from zkrpc.cli.settings import settings_options
 from zkrpc.config import ServerConfig
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
@@ -71,6 +72,7 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+@settings_options
 @click.command()
 @click.argument("target", metavar="MODULE:SERVICE")
 @click.option(
