@@ -19,23 +19,26 @@ def heard(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def test_failed_and_slow_calls_are_lines_of_both_sides(caplog: pytest.LogCaptureFixture) -> None:
     """With who and what, and for machines under fixed keys; answers that the IDL declares are no failures."""
-    calls = CallLog(0.05, lambda: 0.0)
+    calls = CallLog(60.0, lambda: 0.0)
     service = zkrpc.Service(idl.Echo, EchoHandler, name="echo", config=ServerConfig(linger=0, drain_timeout=1))
     with Loopback(service, observers=[calls]) as stub:
         stub.echo("x")
         with pytest.raises(idl.Oops):
             stub.fail("declared")
         assert heard(caplog) == []
-        stub.slow("x", 60)
         with pytest.raises(zkrpc.RemoteError):
             stub.fail("x")
+    for kind in (zkrpc.RequestFinished, zkrpc.CallFinished):
+        record = calls.recorder(kind, "echo", "Echo", "slow", "")
+        record(59.9)
+        record(60.0)
     assert heard(caplog) == [
-        "slow: request for Echo/slow",
-        "slow: call of Echo/slow",
         "failed: request for Echo/fail of memory:0",
         "failed: call of Echo/fail at memory:0",
+        "slow: request for Echo/slow",
+        "slow: call of Echo/slow",
     ]
-    told = vars([one for one in caplog.records if one.name == "zkrpc.calls"][-1])
+    told = vars([one for one in caplog.records if one.name == "zkrpc.calls"][1])
     assert (told["rpc.method"], told["error.type"], told["peer"]) == ("Echo/fail", "RemoteError", "memory:0")
 
 
