@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 from collections.abc import Iterator
 
 import gevent
@@ -101,6 +102,21 @@ def test_each_dial_begins_with_another_address(monkeypatch: pytest.MonkeyPatch) 
                 peers.append(sock.getpeername()[0])
                 sock.close()
     assert peers == ["127.0.0.1", "127.0.0.2"] * 2
+
+
+def test_server_that_has_hung_up_already_is_found_out_by_the_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its address was asked for: the dial succeeds, and nothing is left open."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()
+        with pytest.raises(ConnectionResetError):
+            ours.recv(1)
+    monkeypatch.setattr("zkrpc.zookeeper.handler.connect_first", lambda *_: ours)
+    handler = Handler(1.0, Diagnosis(()))
+    handler.create_connection(("127.0.0.1", 1), timeout=1.0).close()
+    assert handler.server == Endpoint("127.0.0.1", 1) and handler.address is None
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ its outcome.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import errno
 import time
 from collections import Counter
@@ -87,7 +88,9 @@ class Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untype
         self._diagnosis.begin(server, Trouble.SILENT, time.monotonic())
         sock = connect_first([*addresses[first:], *addresses[:first]], give_up_at - time.monotonic())
         self._diagnosis.begin(server, Trouble.MUTE, time.monotonic())
-        self.address = Endpoint(*sock.getpeername()[:2])
+        self.address = None
+        with contextlib.suppress(OSError):  # it has hung up already, which the handshake will find out
+            self.address = Endpoint(*sock.getpeername()[:2])
         return cooperative(sock)
 
     def receive_greeting_failed(self, error: BaseException, *, seen_anything: bool) -> None:
