@@ -25,6 +25,7 @@ _COMMANDS = {
     "watch": "zkrpc.cli.watch",
     "describe": "zkrpc.cli.describe",
     "tap": "zkrpc.cli.tap",
+    "doctor": "zkrpc.cli.doctor",
     "primary": "zkrpc.cli.primary",
     "config": "zkrpc.cli.config",
     "explain": "zkrpc.cli.explain",

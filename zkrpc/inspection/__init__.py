@@ -6,5 +6,6 @@ concluded from them is pure. Nothing here writes, and nothing here knows how a f
 ==================================  ====================================================================================
 ``overview``, ``survey``            one service at one moment: the value, and how it is read
 ``changes``                         what has happened between two overviews
+``checks``, ``gathering``           what is wrong, judged by facts, and how these are gathered
 ==================================  ====================================================================================
 """

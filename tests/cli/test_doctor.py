@@ -1,0 +1,38 @@
+"""``zkrpc doctor``: what is wrong, with its remedy and a status that scripts can go by."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import zkrpc
+from tests.support.command import Command
+from zkrpc.inspection.checks import CHECKS
+from zkrpc.registry.schema import Paths
+
+pytestmark = pytest.mark.zookeeper
+
+
+def test_doctor_finds_what_is_wrong_and_says_what_to_do(
+    command: Command, zookeeper: str, registry: zkrpc.Registry
+) -> None:
+    """One line for each finding, one for its remedy, and status 1; for programs every check with its status."""
+    paths = Paths("users")
+    registry.session.znodes.ensure_path(paths.members)
+    registry.session.znodes.create(paths.config, b'{"timeout": 1}')
+    status, output = command.run("doctor", "--zookeeper", zookeeper)
+    lines = output.splitlines()
+    assert status == 1 and "WRONG    service-empty: users has no instance that serves" in lines
+    assert any(line.startswith("         remedy: put it right, or take an old one") for line in lines)
+    assert lines[-1].startswith(f"{len(CHECKS)} checks of 1 service: ")
+    status, output = command.run("doctor", "users", "--json", "--zookeeper", zookeeper)
+    told = json.loads(output)
+    states = {one["name"]: one["status"] for one in told["checks"]}
+    assert status == 1 and states.keys() == {check.name for check in CHECKS} and told["service"] == "users"
+    assert (states["config-refused"], states["service-empty"], states["loopback"]) == ("wrong", "wrong", "good")
+    assert states["zookeeper-size"] == "wrong" and told["wrong"] >= 3
+    status, output = command.run("doctor", "usres", "--zookeeper", zookeeper)
+    assert status == 1 and output.startswith("zkrpc: there is no service 'usres' at ")
+    status, output = command.run("doctor", "--all", "--zookeeper", zookeeper)
+    assert "good     loopback: whether instances register addresses that others can reach" in output.splitlines()

@@ -1,0 +1,65 @@
+"""``zkrpc doctor``: looks for what is wrong with ZooKeeper and the services in it, and says what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from zkrpc.cli.completion import service_argument
+from zkrpc.cli.options import json_option, timeout_option, zookeeper_option
+from zkrpc.cli.output import counted, ending_with, tell, tell_json
+from zkrpc.cli.registry import connected, require_service, services_of
+from zkrpc.inspection.checks import Verdict, judge
+from zkrpc.inspection.gathering import gather
+
+
+@click.command()
+@service_argument(required=False)
+@click.option("--all", "every", is_flag=True, help="Name the checks that found nothing, too.")
+@zookeeper_option
+@timeout_option
+@json_option
+def doctor(service: str | None, every: bool, zookeeper: str, timeout: float, as_json: bool) -> None:
+    """Say what is wrong with ZooKeeper and the services, or with SERVICE, and what to do about it.
+
+    Exit status: 0 if nothing is wrong, 1 if something is. It reads only.
+    """
+    with connected(zookeeper, timeout) as registry:
+        if service is not None:
+            require_service(registry, service)
+        names = services_of(registry)[0] if service is None else [service]
+        verdicts = judge(gather(registry, names, timeout))
+    wrong = sum(len(verdict.findings) for verdict in verdicts)
+    with ending_with(1 if wrong else 0):
+        if as_json:
+            tell_json({"service": service, "wrong": wrong, "checks": [_plain(verdict) for verdict in verdicts]})
+            return
+        for verdict in verdicts:
+            _tell(verdict, every)
+        tell(f"{counted(len(verdicts), 'check')} of {counted(len(names), 'service')}: {counted(wrong, 'finding')}")
+
+
+def _tell(verdict: Verdict, every: bool) -> None:
+    check = verdict.check
+    for finding in verdict.findings:
+        tell(f"WRONG    {check.name}: {finding}")
+    if verdict.findings:
+        tell(f"         remedy: {check.remedy}")
+    elif verdict.unknown:
+        tell(f"unknown  {check.name}: {verdict.unknown}")
+    elif every:
+        tell(f"good     {check.name}: {check.looks_at}")
+
+
+def _plain(verdict: Verdict) -> dict[str, Any]:
+    check = verdict.check
+    status = "wrong" if verdict.findings else "unknown" if verdict.unknown else "good"
+    return {
+        "name": check.name,
+        "status": status,
+        "looks_at": check.looks_at,
+        "findings": list(verdict.findings),
+        "unknown": verdict.unknown,
+        "remedy": check.remedy,
+    }

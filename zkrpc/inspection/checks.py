@@ -1,0 +1,407 @@
+"""What may be wrong with a ZooKeeper and the services in it, and what to do about it.
+
+Each check is a value: its name, what it looks at, its remedy, and a pure function that judges facts. A check that lacks
+the facts says that it does not know, which is no finding.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+from collections.abc import Callable, Iterator, Sequence
+
+from zkrpc.config import MethodConfig, ServiceConfig
+from zkrpc.endpoint import Endpoint
+from zkrpc.inspection.overview import ServiceOverview
+
+OLDEST_ZOOKEEPER = (3, 5)
+"""Older ones have no dynamic reconfiguration, and get no fixes any more."""
+_CLOCK_TOLERANCE = 2.0
+_LONGEST_TIMEOUT = 60.0
+_LARGEST_NODE = 512 * 1024
+"""Bytes; half of ZooKeeper's default limit for a request or an answer, ``jute.maxbuffer``."""
+_BYTES_PER_NAME = 4
+"""What a list of children takes for each name besides the name."""
+
+
+class NotKnown(Exception):
+    """The facts that a check needs could not be had; the text says why."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """What one server of the ensemble says of itself."""
+
+    endpoint: Endpoint
+    reachable: bool = True
+    """Whether it accepts connections."""
+    version: str | None = None
+    """Such as ``3.9.2``; None if it does not answer four-letter words."""
+    mode: str | None = None
+    """``leader``, ``follower``, ``observer`` or ``standalone``; None if that is not known."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceFacts:
+    """What is known of one service."""
+
+    seen: ServiceOverview
+    config: ServiceConfig = ServiceConfig()
+    config_refusal: str = ""
+    """Why clients refuse the config; empty if they do not."""
+    candidates: tuple[str, ...] = ()
+    """The instances that stand for election in any group."""
+    sizes: tuple[tuple[str, int], ...] = ()
+    """Bytes of the nodes that grow, and of the lists of children, by path."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that the checks look at, as it was at one moment."""
+
+    servers: tuple[ServerFacts, ...] = ()
+    timeout_asked: float = 0.0
+    timeout_granted: float | None = None
+    """Seconds of a session's timeout."""
+    newest_write: float | None = None
+    """When the node that was written last was written, by ZooKeeper's clock: wall-clock seconds since 1970."""
+    wall_now: float = 0.0
+    services: tuple[ServiceFacts, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that may be wrong."""
+
+    name: str
+    looks_at: str
+    remedy: str
+    judge: Callable[[Facts], Iterator[str]]
+    """One line for each thing that is wrong; raises NotKnown."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a check found."""
+
+    check: Check
+    findings: tuple[str, ...] = ()
+    unknown: str = ""
+    """Why it does not know; empty if it does."""
+
+
+def judge(facts: Facts) -> list[Verdict]:
+    """The verdict of every check, in their order."""
+    return [_verdict(check, facts) for check in CHECKS]
+
+
+def _verdict(check: Check, facts: Facts) -> Verdict:
+    try:
+        return Verdict(check=check, findings=tuple(check.judge(facts)))
+    except NotKnown as error:
+        return Verdict(check=check, unknown=str(error))
+
+
+# The ensemble
+
+
+def _unreachable(facts: Facts) -> Iterator[str]:
+    for server in facts.servers:
+        if not server.reachable:
+            yield f"{server.endpoint} accepts no connections"
+
+
+def _ensemble_size(facts: Facts) -> Iterator[str]:
+    count = len(facts.servers)
+    if count == 1:
+        yield "the connect string names one server, without which nothing can register or be elected"
+    elif count % 2 == 0 and count:
+        yield f"{count} servers survive the loss of no more than {count - 1} would"
+
+
+def _telling(facts: Facts) -> list[ServerFacts]:
+    told = [server for server in facts.servers if server.version is not None]
+    if not told:
+        raise NotKnown("no server answers the four-letter word srvr")
+    return told
+
+
+def _version(facts: Facts) -> Iterator[str]:
+    for server in _telling(facts):
+        numbers = [int(part) for part in (server.version or "").split("-")[0].split(".") if part.isdigit()]
+        if tuple(numbers[:2]) < OLDEST_ZOOKEEPER:
+            yield f"{server.endpoint} is ZooKeeper {server.version}"
+
+
+def _mixed_versions(facts: Facts) -> Iterator[str]:
+    versions = sorted({server.version or "" for server in _telling(facts)})
+    if len(versions) > 1:
+        yield f"the servers are of different versions: {', '.join(versions)}"
+
+
+def _leader(facts: Facts) -> Iterator[str]:
+    told = _telling(facts)
+    modes = [server.mode for server in told]
+    leaders = modes.count("leader") + modes.count("standalone")
+    if leaders == 0 and len(told) == len(facts.servers):
+        yield "no server leads"
+    elif leaders > 1:
+        yield f"{leaders} servers lead: the connect string names servers of different ensembles"
+
+
+def _session_timeout(facts: Facts) -> Iterator[str]:
+    if facts.timeout_granted is None:
+        raise NotKnown("no session")
+    if facts.timeout_granted != facts.timeout_asked:
+        word = "minSessionTimeout" if facts.timeout_granted > facts.timeout_asked else "maxSessionTimeout"
+        yield f"sessions ask for {facts.timeout_asked:g} s and get {facts.timeout_granted:g} s, by {word}"
+
+
+def _clock(facts: Facts) -> Iterator[str]:
+    if facts.newest_write is None:
+        raise NotKnown("nothing was written yet")
+    ahead = facts.newest_write - facts.wall_now
+    if ahead > _CLOCK_TOLERANCE:
+        yield f"ZooKeeper's clock is at least {ahead:.0f} s ahead of this machine's"
+
+
+# Services
+
+
+def _empty(facts: Facts) -> Iterator[str]:
+    for one in facts.services:
+        if not one.seen.serving:
+            yield f"{one.seen.service} has no instance that serves"
+
+
+def _differing(facts: Facts, what: str, counted: Callable[[ServiceOverview], dict[str, int]]) -> Iterator[str]:
+    for one in facts.services:
+        found = counted(one.seen)
+        if len(found) > 1:
+            told = ", ".join(f"{text[:12]} x{count}" for text, count in found.items())
+            yield f"{one.seen.service} has instances of different {what}: {told}"
+
+
+def _loopback(facts: Facts) -> Iterator[str]:
+    if any(_is_loopback(server.endpoint.host) for server in facts.servers):
+        return
+    for one in facts.services:
+        names = [member.id for member in one.seen.instances if _is_loopback(member.endpoint.host)]
+        if names:
+            yield f"{one.seen.service} has instances that only their own machine can reach: {', '.join(names[:5])}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _unreadable(facts: Facts) -> Iterator[str]:
+    for one in facts.services:
+        if one.seen.skipped:
+            yield f"{one.seen.service} has {one.seen.skipped} records that clients leave out"
+
+
+def _unready(facts: Facts) -> Iterator[str]:
+    for one in facts.services:
+        for member in one.seen.serving:
+            if member.unready:
+                yield f"{member.id} of {one.seen.service} is not ready: {member.unready}"
+
+
+def _leaderless(facts: Facts) -> Iterator[str]:
+    for one in facts.services:
+        if one.seen.serving and one.seen.leaderless:
+            yield f"nobody leads {', '.join(one.seen.leaderless[:5])} of {one.seen.service}"
+
+
+def _stale_orders(facts: Facts) -> Iterator[str]:
+    for one in facts.services:
+        for name, _, running in one.seen.out_of_service:
+            if running is None:
+                yield f"{name} of {one.seen.service} is kept offline and does not run"
+
+
+def _orphans(facts: Facts) -> Iterator[str]:
+    for one in facts.services:
+        known = {member.id for member in (*one.seen.instances, *one.seen.resting)}
+        names = sorted(set(one.candidates) - known)
+        if names:
+            yield f"{one.seen.service} has candidates that are no instances: {', '.join(names[:5])}"
+
+
+def _refused_config(facts: Facts) -> Iterator[str]:
+    for one in facts.services:
+        if one.config_refusal:
+            yield f"clients of {one.seen.service} refuse its config: {one.config_refusal}"
+
+
+def _blanket_retries(facts: Facts) -> Iterator[str]:
+    for one in facts.services:
+        if one.config.idempotent:
+            yield f"the config of {one.seen.service} calls every method idempotent, writes included"
+
+
+def _idle_hedges(facts: Facts) -> Iterator[str]:
+    for one in facts.services:
+        for place, settings in _settings(one.config):
+            if settings.hedge not in (None, "off") and settings.idempotent is False:
+                yield f"{one.seen.service}{place} is hedged and said not to be idempotent, so it is not hedged"
+
+
+def _long_timeouts(facts: Facts) -> Iterator[str]:
+    for one in facts.services:
+        for place, settings in _settings(one.config):
+            if settings.timeout is not None and settings.timeout > _LONGEST_TIMEOUT:
+                yield f"{one.seen.service}{place} has a timeout of {settings.timeout:g} s"
+
+
+def _settings(config: ServiceConfig) -> Iterator[tuple[str, MethodConfig]]:
+    yield "", config
+    for name, method in config.methods.items():
+        yield f".{name}", method
+
+
+def _sizes(facts: Facts) -> Iterator[str]:
+    for one in facts.services:
+        for path, size in one.sizes:
+            if size > _LARGEST_NODE:
+                yield f"{path} takes {size // 1024} KiB of the 1024 that ZooKeeper allows by default"
+
+
+def size_of_names(names: Sequence[str]) -> int:
+    """Bytes of a list of children."""
+    return sum(len(name.encode()) + _BYTES_PER_NAME for name in names)
+
+
+CHECKS = (
+    Check(
+        name="zookeeper-reachable",
+        looks_at="whether every server of the connect string accepts connections",
+        remedy="start it, or take it out of the connect string",
+        judge=_unreachable,
+    ),
+    Check(
+        name="zookeeper-size",
+        looks_at="how many servers there are",
+        remedy="use 3 servers, or 5",
+        judge=_ensemble_size,
+    ),
+    Check(
+        name="zookeeper-version",
+        looks_at="how old the servers are",
+        remedy="upgrade to a ZooKeeper that still gets fixes",
+        judge=_version,
+    ),
+    Check(
+        name="zookeeper-versions-mixed",
+        looks_at="whether the servers are of one version",
+        remedy="finish the upgrade",
+        judge=_mixed_versions,
+    ),
+    Check(
+        name="zookeeper-leader",
+        looks_at="whether one server leads",
+        remedy="look at the servers' logs and at the network between them",
+        judge=_leader,
+    ),
+    Check(
+        name="session-timeout",
+        looks_at="whether sessions get the timeout that they ask for",
+        remedy="set minSessionTimeout and maxSessionTimeout of ZooKeeper accordingly; failovers take as long as it is",
+        judge=_session_timeout,
+    ),
+    Check(
+        name="clock",
+        looks_at="whether ZooKeeper's clock and this machine's agree",
+        remedy="synchronise the clocks (NTP); ages and first epochs are taken from them",
+        judge=_clock,
+    ),
+    Check(
+        name="service-empty",
+        looks_at="whether each service is served",
+        remedy="start an instance, bring one back (zkrpc online), or remove the service: zkrpc rm",
+        judge=_empty,
+    ),
+    Check(
+        name="instance-ready",
+        looks_at="whether instances say that they are ready",
+        remedy="ask the instance why: zkrpc health",
+        judge=_unready,
+    ),
+    Check(
+        name="records",
+        looks_at="whether the records of instances can be read",
+        remedy="find out who writes them: zkrpc ls -v; delete what is left over",
+        judge=_unreadable,
+    ),
+    Check(
+        name="idl-mixed",
+        looks_at="whether all instances of a service serve one IDL",
+        remedy="finish the rollout; compare: zkrpc idl check",
+        judge=lambda facts: _differing(facts, "IDLs", lambda seen: seen.idl_digests),
+    ),
+    Check(
+        name="versions-mixed",
+        looks_at="whether all instances of a service are of one version",
+        remedy="finish the rollout",
+        judge=lambda facts: _differing(facts, "versions", lambda seen: seen.versions),
+    ),
+    Check(
+        name="loopback",
+        looks_at="whether instances register addresses that others can reach",
+        remedy="give the address that callers use: zkrpc serve --advertise HOST",
+        judge=_loopback,
+    ),
+    Check(
+        name="primary",
+        looks_at="whether each group has a primary",
+        remedy="see why nobody can lead: zkrpc primary SERVICE",
+        judge=_leaderless,
+    ),
+    Check(
+        name="candidates",
+        looks_at="whether who stands for election is an instance",
+        remedy="wait for the end of its session; if it stays, restart the process",
+        judge=_orphans,
+    ),
+    Check(
+        name="offline",
+        looks_at="whether orders to be offline are for instances that run",
+        remedy="take the order back: zkrpc online INSTANCE",
+        judge=_stale_orders,
+    ),
+    Check(
+        name="config-refused",
+        looks_at="whether clients accept the configs",
+        remedy="put it right, or take an old one: zkrpc config set, zkrpc config rollback",
+        judge=_refused_config,
+    ),
+    Check(
+        name="config-retries",
+        looks_at="whether a config allows to send writes twice",
+        remedy="say idempotent of single methods, in the IDL or the config",
+        judge=_blanket_retries,
+    ),
+    Check(
+        name="config-hedges",
+        looks_at="whether a config hedges what may not be sent twice",
+        remedy="take the hedge away, or say that the method is idempotent if it is",
+        judge=_idle_hedges,
+    ),
+    Check(
+        name="config-timeouts",
+        looks_at="whether a config lets callers wait for more than a minute",
+        remedy="set a timeout that a caller has the patience for",
+        judge=_long_timeouts,
+    ),
+    Check(
+        name="node-sizes",
+        looks_at="whether nodes and lists come near ZooKeeper's limit for one answer",
+        remedy="raise jute.maxbuffer on servers and clients, or split the service",
+        judge=_sizes,
+    ),
+)
+"""All checks, ensemble first."""
