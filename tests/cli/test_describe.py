@@ -11,8 +11,9 @@ from tests.support.command import Command
 from tests.support.echo import EchoHandler, idl
 from tests.support.programs import ROOT
 from tests.support.waiting import eventually
-from zkrpc.cli.describe import signature
+from zkrpc.cli.describe import call_line, signature
 from zkrpc.election.tree import ElectionPaths, EpochRecord
+from zkrpc.idl import load_text
 from zkrpc.registry.formats import PrimaryRecord, dump_serverset
 from zkrpc.registry.schema import Paths
 
@@ -24,6 +25,17 @@ def test_method_is_told_as_an_idl_writes_it() -> None:
     methods = zkrpc.load(IDL).Users.methods
     assert signature(methods["get"]) == "User get(i64 id) throws (UserNotFound)"
     assert signature(methods["seen"]).startswith("oneway void seen(i64 id, ")
+
+
+def test_method_is_told_with_the_command_that_calls_it() -> None:
+    """To be filled in, or to show what to fill in; none for a method that Python cannot call."""
+    methods = zkrpc.load(IDL).Users.methods
+    assert call_line("users", methods["get"]) == """zkrpc call users.get '{"id": "<i64, required>"}'"""
+    assert call_line("users", methods["whoami"]) == "zkrpc call users.whoami"
+    fields = ", ".join(f"{number}: string a_rather_long_name_{number}" for number in range(1, 20))
+    text = f"service Odd {{ void many({fields}), void none(1: map<map<i32, i32>, i32> odd) }}"
+    odd = load_text(text, name="odd.thrift").Odd.methods
+    assert call_line("odd", odd["many"]) == "zkrpc call odd.many --template" and call_line("odd", odd["none"]) is None
 
 
 @pytest.mark.zookeeper
@@ -49,6 +61,7 @@ def test_describe_tells_all_on_one_page(command: Command, zookeeper: str, regist
     status, page = command.run("describe", "users", "--idl", IDL, "--zookeeper", zookeeper)
     lines = page.splitlines()
     place = lines.index("  User get(i64 id) throws (UserNotFound)")
+    assert lines[place + 2] == """      zkrpc call users.get '{"id": "<i64, required>"}'"""
     assert status == 0 and "timeout 0.25 s (service config), idempotent yes (IDL)" in lines[place + 1]
     assert (
         any(line.startswith("config: 0 changes, the last ") for line in lines) and '        "timeout_ms": 250' in lines

@@ -25,6 +25,7 @@ from zkrpc.errors import CoordinationError, IdlError, RemoteProtocolError
 from zkrpc.idl import Interface, Method
 from zkrpc.inspection.overview import ServiceOverview, plain_overview
 from zkrpc.inspection.survey import Survey
+from zkrpc.jsonform import command_line
 from zkrpc.registry.published import published_interface
 from zkrpc.registry.service_config import dump_service_config
 
@@ -32,6 +33,9 @@ _log = logging.getLogger(__name__)
 
 _TOLD = ("timeout", "idempotent", "primary", "hedge", "max_attempts")
 """What is said of each method; ``zkrpc explain`` has the rest, and where it comes from."""
+
+_LONGEST_CALL = 200
+"""Characters of a command that is shown beside a method."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,7 +115,10 @@ def plain(told: Description) -> dict[str, Any]:
         "service": told.seen.service,
         **plain_overview(told.seen),
         "interface": None if interface is None else {"name": interface.name, "digest": interface.digest},
-        "methods": {name: _plain_method(interface, name, settings) for name, settings in told.policies.items()},
+        "methods": {
+            name: _plain_method(told.seen.service, interface, name, settings)
+            for name, settings in told.policies.items()
+        },
         "candidates": {report.group: list(report.candidates) for report in told.elections},
         "config": json.loads(dump_service_config(told.config)),
         "configured_at": told.configured_at,
@@ -126,7 +133,16 @@ def signature(method: Method) -> str:
     return f"{'oneway ' if method.oneway else ''}{method.returns} {method.name}({parameters}){throws}"
 
 
-def _plain_method(interface: Interface | None, name: str, settings: list[Setting]) -> dict[str, Any]:
+def call_line(service: str, method: Method) -> str | None:
+    """The command that calls a method, to be filled in; if that is long, the one that prints what to fill in. None for
+    a method that Python cannot call."""
+    if method.refusal is not None:
+        return None
+    line = command_line(service, method)
+    return line if len(line) <= _LONGEST_CALL else f"zkrpc call {service}.{method.name} --template"
+
+
+def _plain_method(service: str, interface: Interface | None, name: str, settings: list[Setting]) -> dict[str, Any]:
     method = None if interface is None else interface.methods.get(name)
     said = {one.name: {"value": one.value, "source": one.source} for one in settings}
     if method is None:
@@ -137,6 +153,7 @@ def _plain_method(interface: Interface | None, name: str, settings: list[Setting
         "returns": method.returns,
         "throws": [kind.__name__ for kind in method.throws],
         "oneway": method.oneway,
+        "call": call_line(service, method),
         "settings": said,
     }
 
@@ -153,6 +170,8 @@ def _methods(told: Description) -> Iterator[str]:
         for name, settings in told.policies.items():
             yield f"  {signature(interface.methods[name])}"
             yield f"      {', '.join(f'{one.name} {shown(one)} ({one.source})' for one in settings)}"
+            if line := call_line(told.seen.service, interface.methods[name]):
+                yield f"      {line}"
 
 
 def _elections(told: Description) -> Iterator[str]:
