@@ -137,6 +137,7 @@ def test_page_on_testing_shows_a_test_that_passes(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     "package",
     [
+        "admin",
         "client",
         "election",
         "idl",

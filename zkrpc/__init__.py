@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zkrpc.admin.door import Admin as Admin
     from zkrpc.app import App as App
     from zkrpc.app import connect as connect
     from zkrpc.app import serve as serve
@@ -146,6 +147,7 @@ _HOMES = {
     "Server": "zkrpc.server.server",
     "uninterruptible": "zkrpc.server.dispatch",
     "Registry": "zkrpc.coordination",
+    "Admin": "zkrpc.admin.door",
     "App": "zkrpc.app",
     "connect": "zkrpc.app",
     "offload": "zkrpc.greenlets",

@@ -18,6 +18,8 @@ from typing import Any
 
 import gevent
 
+from zkrpc.admin.door import Admin
+from zkrpc.admin.guard import is_loopback
 from zkrpc.call import Call, Interceptor
 from zkrpc.client.client import Client
 from zkrpc.client.inquiry import usage_of
@@ -41,7 +43,7 @@ from zkrpc.server.server import Server
 from zkrpc.server.stopping import welcome_peers
 from zkrpc.service import Service
 from zkrpc.telemetry.observer import Observer, Observers, gather
-from zkrpc.telemetry.status import AppStatus, announce
+from zkrpc.telemetry.status import AppStatus, announce, withdraw
 
 _FORMATS: dict[str, Callable[[Instance, str], bytes]] = {"serverset": dump_serverset, "curator": dump_curator}
 """Format's name -> function that writes the record of an instance of a service."""
@@ -50,8 +52,10 @@ _FORMATS: dict[str, Callable[[Instance, str], bytes]] = {"serverset": dump_serve
 class App:
     """A service being served by this process; made by :func:`serve`, out of parts that are bound and registered."""
 
-    def __init__(self, service: Service, server: Server, enrollment: Enrollment) -> None:
+    def __init__(self, service: Service, server: Server, enrollment: Enrollment, admin: Admin | None = None) -> None:
         self.service = service
+        self.admin = admin
+        """The admin door that shows it; None if there is none."""
         self.server = server
         server.describe = self.status
         self.elections = enrollment.elections
@@ -59,6 +63,7 @@ class App:
         self.registry = enrollment.registry
         self.registrar = enrollment.registrar
         self.publisher = enrollment.publisher
+        announce(self)
 
     def __repr__(self) -> str:
         """The service's name and the server's state."""
@@ -133,6 +138,7 @@ def serve(
     record_format: str = "serverset",
     allow_breaking: bool = False,
     observers: Iterable[Observer] = (),
+    admin: str | Admin | None = None,
 ) -> App:
     """Serves in this process and returns at once, registered or about to be.
 
@@ -151,20 +157,26 @@ def serve(
         record_format: ``serverset`` (Finagle, Armeria) or ``curator`` (Spring Cloud).
         allow_breaking: serves an IDL that breaks callers of what is served now, instead of refusing to.
         observers: told what the service's own observers are told, see :class:`zkrpc.Service`.
+        admin: a :class:`zkrpc.Admin`, or the ``host:port`` of one on loopback, which ends with the app: probes,
+            metrics and states over HTTP. It is registered beside the instance, if who finds that can reach it.
 
     Raises ConfigError for bad settings, a port that is taken, a service that does not become ready, or an IDL that
     breaks running callers (:mod:`zkrpc.registry.gate`).
     """
     if record_format not in _FORMATS:
         raise ConfigError(f"record_format must be one of {', '.join(_FORMATS)}, got {record_format!r}")
-    handler = service.make_handler()
-    everybody = gather((*service.observers, *observers))
-    elections = Elections(service.interface, handler, service.groups, service.election, everybody)
-    enrollment = Enrollment(service.name, elections)
-    rotation = _Rotation(service, enrollment, _FORMATS[record_format])
-    check = _make_check(service, handler, rotation.receive)
-    server = _make_server(service, handler, enrollment, check, everybody)
+    ends: list[Callable[[], object]] = []
+    if isinstance(admin, str):
+        ends.append((admin := Admin(admin, serves=True)).close)
+    server: Server | None = None
     try:
+        handler = service.make_handler()
+        everybody = gather((*service.observers, *observers))
+        elections = Elections(service.interface, handler, service.groups, service.election, everybody)
+        enrollment = Enrollment(service.name, elections)
+        rotation = _Rotation(service, enrollment, _FORMATS[record_format])
+        check = _make_check(service, handler, rotation.receive)
+        server = _make_server(service, handler, enrollment, check, everybody, ends)
         registry = enrollment.open(zookeeper)
         if registry is not None:
             pass_gate(registry.session, service.name, service.interface, allow=allow_breaking, callers=usage_of)
@@ -174,18 +186,13 @@ def serve(
             server.start()
         else:
             launch_id = launch_id or secrets.token_hex(8)
-            instance = Instance(
+            endpoint = choose_endpoint(bound, advertise, registry.hosts)
+            instance = dataclasses.replace(
+                _describe(service, registry, endpoint, elections.methods, launch_id),
                 id=worker_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
-                endpoint=choose_endpoint(bound, advertise, registry.hosts),
                 weight=weight,
                 zone=zone,
-                protocols=("zkrpc", "theader", "framed"),
-                started_at=time.time(),
-                version=service.version,
-                idl_digest=service.interface.digest,
-                interface=service.interface.name,
-                primary_only=elections.methods,
-                metadata=_metadata(service, registry, launch_id),
+                admin=None if admin is None else _advertised(admin.endpoint, endpoint.host),
             )
             # Nothing waits from here on: a signal finds us without calls, or with an app that can be stopped.
             enrollment.publish(service.interface)
@@ -196,11 +203,44 @@ def serve(
         if check is not None:
             check.start()
     except BaseException:
-        server.kill()
+        _give_up(server, ends)
         raise
-    app = App(service, server, enrollment)
-    announce(app)
+    app = App(service, server, enrollment, admin)
+    ends.append(functools.partial(withdraw, app))
     return app
+
+
+def _give_up(server: Server | None, ends: Sequence[Callable[[], object]]) -> None:
+    """Ends what a start has come to."""
+    if server is not None:
+        server.kill()
+    for end in ends:
+        end()
+
+
+def _describe(
+    service: Service, registry: Registry, endpoint: Endpoint, primary_only: tuple[str, ...], launch_id: str
+) -> Instance:
+    """What this process says of the service in the registry; its id is the caller's to choose."""
+    return Instance(
+        id="",
+        endpoint=endpoint,
+        protocols=("zkrpc", "theader", "framed"),
+        started_at=time.time(),
+        version=service.version,
+        idl_digest=service.interface.digest,
+        interface=service.interface.name,
+        primary_only=primary_only,
+        metadata=_metadata(service, registry, launch_id),
+    )
+
+
+def _advertised(door: Endpoint, host: str) -> Endpoint | None:
+    """Where others find an admin door of an instance that they find at ``host``; None for a door on loopback that they
+    would look for on their own host."""
+    if door.host in ("0.0.0.0", "::"):
+        return Endpoint(host, door.port)
+    return None if is_loopback(door.host) and not is_loopback(host) else door
 
 
 class _Rotation:
@@ -244,10 +284,15 @@ def _make_check(service: Service, handler: object, on_change: Callable[[str], No
 
 
 def _make_server(
-    service: Service, handler: object, enrollment: Enrollment, check: HealthCheck | None, observers: Observers
+    service: Service,
+    handler: object,
+    enrollment: Enrollment,
+    check: HealthCheck | None,
+    observers: Observers,
+    ends: Sequence[Callable[[], object]],
 ) -> Server:
     """A server that ends the enrollment at the steps of its stop that are not its own, and knows what it takes to be
-    ready."""
+    ready. ``ends`` are called when it has stopped, in their order."""
     ends_check: dict[Step, Callable[[], None]] = {}
     if check is not None:
         ends_check = dict.fromkeys((Step.MARK_NOT_READY, Step.CLOSE_CLIENTS), check.stop)
@@ -262,7 +307,7 @@ def _make_server(
             **ends_check,
             Step.HAND_OVER: functools.partial(enrollment.hand_over, service.election.hand_over_timeout),
             Step.WITHDRAW: enrollment.withdraw,
-            Step.CLOSE_SESSION: enrollment.close,
+            Step.CLOSE_SESSION: functools.partial(_close, enrollment, ends),
         },
         observers=observers,
     )
@@ -270,6 +315,15 @@ def _make_server(
     if check is not None:
         server.health.require(lambda: check.reason or None)
     return server
+
+
+def _close(enrollment: Enrollment, ends: Sequence[Callable[[], object]]) -> None:
+    """Closes what is left in ZooKeeper, and then what has shown the stop so far."""
+    try:
+        enrollment.close()
+    finally:
+        for end in ends:
+            end()
 
 
 def _doubt(enrollment: Enrollment, presence: Presence) -> str | None:

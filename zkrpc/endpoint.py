@@ -111,6 +111,8 @@ class Instance:
     """Methods that only the elected primary runs."""
     unready: str = ""
     """Why it asks callers to prefer others, in a few words; empty if it does not. Untrusted text."""
+    admin: Endpoint | None = None
+    """Where its admin door is, which Prometheus scrapes; None if it has none that others can reach."""
     metadata: Mapping[str, str] = dataclasses.field(default_factory=lambda: _NO_METADATA, hash=False)
     """Whatever else the registration carried; untrusted text."""
 

@@ -109,6 +109,24 @@ def test_both_formats_are_read_back_as_the_instance(instance: Instance) -> None:
     assert parse_record("w1", dump_curator(instance, "users")) == instance
 
 
+def test_admin_door_is_where_prometheus_looks_for_it() -> None:
+    """An additional endpoint of a ServerSet; Curator has no such thing. One that cannot be read is none."""
+    instance = dataclasses.replace(PLAIN, admin=Endpoint("10.0.0.3", 9464))
+    record = dump_serverset(instance)
+    assert json.loads(record)["additionalEndpoints"] == {"admin": {"host": "10.0.0.3", "port": 9464}}
+    assert parse_record("member_w1", record) == instance
+    curator = dump_curator(dataclasses.replace(instance, admin=Endpoint("::1", 9464)), "users")
+    read = parse_record("member_w1", curator)
+    assert read is not None and read.admin == Endpoint("::1", 9464) and "zkrpc.admin" not in read.metadata
+    for bad in ('{"host":"h"}', "[]", "7", '{"host":"h","port":"9464"}', '{"host":"a b","port":1}'):
+        text = record.decode().replace('{"host":"10.0.0.3","port":9464}', bad)
+        found = parse_record("member_w1", text.encode())
+        assert found is not None and found.admin is None
+    for place in ("h:x", "h", ":1", "h:99999999999999999999", "h:\u0663"):
+        found = parse_record("member_w1", curator.decode().replace("[::1]:9464", place).encode())
+        assert found is not None and found.admin is None
+
+
 def test_a_twitter_record_is_read() -> None:
     """Finagle's own record, additional endpoints and all."""
     assert parse_record("member_0000000004", TWITTER) == Instance(
@@ -270,6 +288,7 @@ instances = st.builds(
     idl_digest=texts,
     interface=texts,
     primary_only=st.lists(names, max_size=3).map(tuple),
+    admin=st.none() | st.builds(Endpoint, hosts, st.integers(1, 65535)),
     metadata=st.dictionaries(texts, texts, max_size=4),
 )
 

@@ -7,9 +7,11 @@ import socket
 
 import pytest
 
+from zkrpc.endpoint import Endpoint
 from zkrpc.server.startup import StartFailure
 from zkrpc.server.supervisor_channel import (
     Accepted,
+    AdminDoor,
     Bound,
     Milestone,
     OpenedSession,
@@ -27,6 +29,7 @@ def test_channel_outlives_its_supervisor() -> None:
     channel.tell_bound(11)
     channel.tell_worn("it is old enough")
     channel.tell_beat()
+    channel.tell_admin(Endpoint("::1", 9464))
     channel.tell_ready()
     channel.tell_accepted("ab12")
     channel.tell_done()
@@ -37,6 +40,7 @@ def test_channel_outlives_its_supervisor() -> None:
         {"bound": 11.0},
         {"worn": "it is old enough"},
         {"beat": True},
+        {"admin": "[::1]:9464"},
         {"ready": True},
         {"accepted": "ab12"},
         {"done": True},
@@ -47,6 +51,7 @@ def test_channel_outlives_its_supervisor() -> None:
         Bound(11.0),
         Worn("it is old enough"),
         Milestone.BEAT,
+        AdminDoor(Endpoint("::1", 9464)),
         Milestone.READY,
         Accepted("ab12"),
         Milestone.DONE,

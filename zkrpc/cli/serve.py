@@ -3,6 +3,7 @@ client."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import logging
 import os
@@ -10,13 +11,15 @@ import platform
 import secrets
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from zkrpc import __version__
+from zkrpc.admin.guard import make_guard, names_of_host, read_token
+from zkrpc.admin.thread_door import ThreadDoor
 from zkrpc.cli.logs import Verbosity, format_option, level_option, set_up_logs, verbose_option
 from zkrpc.cli.options import SECONDS, SECONDS_OR_NONE, SIZE, expand_address, with_limits
 from zkrpc.cli.settings import settings_options
@@ -32,6 +35,9 @@ log = logging.getLogger(__name__)
 
 _EXPORT_TIMEOUT = 6.0
 """Seconds for the last traces: a little more than the exporting process takes at most."""
+
+_ADMIN = Endpoint("127.0.0.1", 0)
+"""Where doors are by default, those of workers, too."""
 
 _SHARED = (
     click.option(
@@ -83,6 +89,18 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--traces", metavar="URL", help="Send traces to otlp://HOST:PORT; else OTEL_EXPORTER_OTLP_ENDPOINT, if it is set."
 )
+@click.option(
+    "--admin",
+    default=str(_ADMIN),
+    show_default=True,
+    metavar="HOST:PORT|off",
+    help="Where to answer probes and Prometheus; each worker has a door of its own on that host.",
+)
+@click.option(
+    "--admin-token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Holds the token that the admin door wants; needed for any address but loopback.",
+)
 @click.option("--reload", is_flag=True, help="Replace the workers when files below the current folder change.")
 @shared_options
 @verbose_option
@@ -97,6 +115,8 @@ def serve(
     workers: int,
     identity: str | None,
     traces: str | None,
+    admin: str,
+    admin_token_file: Path | None,
     reload: bool,
     verbose: int,
     log_level: str | None,
@@ -125,6 +145,8 @@ def serve(
     handed_on += [f"--limit={text}" for text in limits]
     handed_on += ["--allow-breaking"] if allow_breaking else []
 
+    doors = _Doors(admin, admin_token_file, shared["advertise"])
+    handed_on += doors.handed_on
     spans = _launch_exporter(traces)
     if spans is not None:
         handed_on.append(f"--spans={spans}")
@@ -151,10 +173,47 @@ def serve(
         inherited=spans or (),
         manager=manager,
     )
+    with doors.open(supervisor), _exporting(spans):
+        status = supervisor.run()
+    sys.exit(status)
+
+
+class _Doors:
+    """Where the supervisor and its workers answer probes and Prometheus, or nowhere. Raises ConfigError if the address
+    needs a token and there is none."""
+
+    def __init__(self, admin: str, token_file: Path | None, advertise: str | None) -> None:
+        self._bind = None if admin == "off" else Endpoint.parse(admin)
+        self.handed_on: list[str] = []
+        """The options of the workers, which have doors unless they are told otherwise."""
+        if self._bind is None:
+            self.handed_on.append("--admin=off")
+            return
+        token = "" if token_file is None else read_token(token_file)
+        self._guard = make_guard(self._bind, token, names_of_host(advertise))
+        if self._bind.host != _ADMIN.host:
+            self.handed_on.append(f"--admin={Endpoint(self._bind.host, 0)}")
+        if token_file is not None:
+            self.handed_on.append(f"--admin-token-file={token_file.absolute()}")
+
+    @contextlib.contextmanager
+    def open(self, supervisor: Supervisor) -> Iterator[None]:
+        """Opens the supervisor's own."""
+        if self._bind is None:
+            yield
+            return
+        with contextlib.closing(ThreadDoor(self._bind, self._guard, lambda: supervisor.admin_doors())) as door:
+            door.start()
+            log.info("probes and metrics of all workers at http://%s", door.endpoint)
+            yield
+
+
+@contextlib.contextmanager
+def _exporting(spans: Descriptors | None) -> Iterator[None]:
+    """Waits a little for the last traces in the end: the container may end with us, and they with it."""
     try:
-        sys.exit(supervisor.run())
+        yield
     finally:
-        # The container may end with us, and the last spans with it.
         if spans is not None and not finish_export(spans, _EXPORT_TIMEOUT):
             log.warning("the last traces were not delivered in time")
 

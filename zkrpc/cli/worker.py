@@ -17,6 +17,8 @@ from typing import Any, NoReturn
 import click
 import gevent
 
+from zkrpc.admin.door import Admin
+from zkrpc.admin.guard import names_of_host
 from zkrpc.app import App
 from zkrpc.app import serve as serve_here
 from zkrpc.belonging import in_child
@@ -58,6 +60,8 @@ _REGISTRATION_PATIENCE = 15.0
 @click.option("--accepted", help="The digest of the IDL that an earlier worker of this launch was let in with.")
 @click.option("--beat", type=float, help="Seconds between signs of life.")
 @click.option("--spans", help="The descriptors of the way to the process that exports traces.")
+@click.option("--admin", default="127.0.0.1:0", help="Where its admin door is to listen, or off.")
+@click.option("--admin-token-file")
 @shared_options
 def worker(
     target: str,
@@ -65,6 +69,8 @@ def worker(
     listener: int | None,
     accepted: str | None,
     spans: str | None,
+    admin: str,
+    admin_token_file: str | None,
     zookeeper: str | None,
     allow_breaking: bool,
     session_timeout: float | None,
@@ -86,6 +92,8 @@ def worker(
         tracing = None if spans is None else _start_tracing(spans, options["worker_id"])
         if slow_call is not None:
             observe_everything(CallLog(slow_call, time.monotonic))
+        # Before the service's module is imported, so that all that this makes is measured.
+        door = _open_door(admin, admin_token_file, options["advertise"], channel)
         service = load_service(target)
         name_records(service.name, options["worker_id"])
         revive_loggers()
@@ -99,7 +107,7 @@ def worker(
         given = {name: value for name, value in options.items() if value is not None}
         # The callers of what was let in are those of its successor as well, whoever has come since.
         given["allow_breaking"] = allow_breaking or accepted == service.interface.digest
-        _serve(service, zookeeper, config, channel, endings, {"listener": listener, **given})
+        _serve(service, zookeeper, config, channel, endings, {"listener": listener, "admin": door, **given})
     except RpcError as error:
         final = isinstance(error, (ConfigError, IdlError, IdentityConflict))
         _end(channel, endings, StartFailure(str(error), final=final))
@@ -109,6 +117,15 @@ def worker(
 
 def _start_tracing(spans: str, instance: str) -> Tracing:
     return start_tracing(instance=instance, descriptors=Descriptors.parse(spans))
+
+
+def _open_door(bind: str, token_file: str | None, advertise: str | None, channel: SupervisorChannel) -> Admin | None:
+    """Opens the admin door, which answers for as long as the process lives, and says where it is."""
+    if bind == "off":
+        return None
+    door = Admin(bind, token_file=token_file, hosts=names_of_host(advertise), serves=True)
+    channel.tell_admin(door.endpoint)
+    return door
 
 
 def _serve(

@@ -44,9 +44,11 @@ _INTERFACE = "zkrpc.interface"
 _PRIMARY_ONLY = "zkrpc.primary_only"
 _SHARD = "zkrpc.shard"
 _UNREADY = "zkrpc.unready"
+_ADMIN = "zkrpc.admin"
 _SPRING_STATUS = "instance_status"
 _FACTS = frozenset(
     {_WEIGHT, _ZONE, _PROTOCOLS, _STARTED_AT, _VERSION, _IDL_DIGEST, _INTERFACE, _PRIMARY_ONLY, _SHARD, _UNREADY}
+    | {_ADMIN}
 )
 
 _UNREADY_STATUS, _UNREADY_IN_SPRING = "WARNING", "OUT_OF_SERVICE"
@@ -76,10 +78,11 @@ def dump_serverset(instance: Instance, service: str = "") -> bytes:
 
     ``additionalEndpoints`` is always there because scales, Armeria and twitter/commons refuse records without it. The
     format does not contain the service's name; the parameter exists so that both ``dump`` functions are called alike.
+    The admin door is the additional endpoint ``admin``, where Prometheus looks for it (``serverset_sd_configs``).
     """
     document: dict[str, Any] = {
-        "serviceEndpoint": {"host": instance.endpoint.host, "port": instance.endpoint.port},
-        "additionalEndpoints": {},
+        "serviceEndpoint": _place(instance.endpoint),
+        "additionalEndpoints": {} if instance.admin is None else {"admin": _place(instance.admin)},
         "status": _UNREADY_STATUS if instance.unready else "ALIVE",
     }
     if instance.shard is not None:
@@ -99,6 +102,8 @@ def dump_curator(instance: Instance, service: str) -> bytes:
     }
     if instance.shard is not None:
         metadata[_SHARD] = str(instance.shard)
+    if instance.admin is not None:
+        metadata[_ADMIN] = str(instance.admin)
     document = {
         "name": service,
         "id": instance.id,
@@ -270,7 +275,10 @@ def _read_serverset(worker_id: str, document: dict[str, Any]) -> Instance | None
     if not isinstance(place, dict):
         _refuse("serviceEndpoint is not an object")
     endpoint = _read_endpoint(place.get("host"), place.get("port"))
-    return _instance(worker_id, endpoint, metadata, document.get("shard"), 0.0)
+    doors = document.get("additionalEndpoints")
+    admin = doors.get("admin") if isinstance(doors, dict) else None
+    place = admin if isinstance(admin, dict) else {}
+    return _instance(worker_id, endpoint, metadata, document.get("shard"), 0.0, (place.get("host"), place.get("port")))
 
 
 def _read_curator(worker_id: str, document: dict[str, Any]) -> Instance | None:
@@ -284,7 +292,9 @@ def _read_curator(worker_id: str, document: dict[str, Any]) -> Instance | None:
     registered_at = document.get("registrationTimeUTC")
     milliseconds = registered_at if isinstance(registered_at, int) and 0 <= registered_at < 2**53 else 0
     endpoint = _read_endpoint(document["address"], document.get("port"))
-    return _instance(worker_id, endpoint, metadata, _integer(shard), milliseconds / 1000)
+    host, _, port = metadata.pop(_ADMIN, "").rpartition(":")
+    admin = (host.removeprefix("[").removesuffix("]"), int(port) if port.isascii() and port[:6].isdigit() else None)
+    return _instance(worker_id, endpoint, metadata, _integer(shard), milliseconds / 1000, admin)
 
 
 def _read_endpoint(host: object, port: object) -> Endpoint:
@@ -293,6 +303,18 @@ def _read_endpoint(host: object, port: object) -> Endpoint:
     if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
         _refuse(f"no usable port, but {port!r:.100}")
     return Endpoint(host, port)
+
+
+def _place(endpoint: Endpoint) -> dict[str, Any]:
+    return {"host": endpoint.host, "port": endpoint.port}
+
+
+def _read_door(host: object, port: object) -> Endpoint | None:
+    """The endpoint of a door; None if it cannot be read, which is no reason to do without the instance."""
+    try:
+        return _read_endpoint(host, port)
+    except RemoteProtocolError:
+        return None
 
 
 def _strings(metadata: object) -> dict[str, str]:
@@ -325,7 +347,12 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _instance(
-    worker_id: str, endpoint: Endpoint, metadata: Mapping[str, str], shard: object, registered_at: float
+    worker_id: str,
+    endpoint: Endpoint,
+    metadata: Mapping[str, str],
+    shard: object,
+    registered_at: float,
+    admin: tuple[object, object],
 ) -> Instance:
     if shard is not None and (not isinstance(shard, int) or isinstance(shard, bool) or not 0 <= shard <= _MAX_SHARD):
         _refuse("shard is not a small number")
@@ -344,5 +371,6 @@ def _instance(
         interface=facts(_INTERFACE, ""),
         primary_only=_names(facts(_PRIMARY_ONLY, "")),
         unready=facts(_UNREADY, ""),
+        admin=_read_door(*admin),
         metadata=MappingProxyType({key: text for key, text in metadata.items() if key not in _FACTS}),
     )

@@ -52,6 +52,7 @@ once.
 ``resources``                                            descriptors enough, and memory given back to the system
 ``complaints``                                           how often the log speaks of one address
 ``observing``                                            what observers are told of requests
+``watched_files``                                        the source files whose changes replace the workers
 ``watchdog``, ``blockage``                               a thread that sees when the hub is blocked, and what it makes
                                                          of that
 ``supervisor``, ``supervision``, ``supervisor_channel``  the parent of the workers, what it decides, and what a worker

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import os
 import selectors
 import signal
 import socket
@@ -41,15 +40,14 @@ from zkrpc.server.supervision import (
     SupervisionState,
     Terminate,
 )
-from zkrpc.server.supervisor_channel import Accepted, Bound, Milestone, OpenedSession, Worn, read_report
+from zkrpc.server.supervisor_channel import Accepted, AdminDoor, Bound, Milestone, OpenedSession, Worn, read_report
+from zkrpc.server.watched_files import WatchedFiles
 from zkrpc.server.worker_process import WorkerProcess, adopts_orphans, reap_orphans
 from zkrpc.zookeeper.closing import close_session
 
 log = logging.getLogger(__name__)
 
 _CLOSE_TIMEOUT = 2.0
-_WATCH_INTERVAL = 0.5
-"""Seconds between checks of the files that ``--reload`` watches."""
 _WHY = ": it is stopped, wedged, or waits for a thread that is no daemon"
 _REPEAT_INTERVAL = 5.0
 """Seconds between log lines about a stop that is asked for again."""
@@ -84,7 +82,7 @@ class Supervisor:
         self._slots = workers
         self._machine = Supervision(workers, awaits_changes=bool(watched), watch=self._manager.watch)
         self._zookeeper = zookeeper
-        self._watched = tuple(watched)
+        self._files = WatchedFiles(watched)
         self._ports = [Port(endpoint) for endpoint in binds]
         self._inherited = tuple(inherited)
         self._workers: dict[int, WorkerProcess] = {}
@@ -108,19 +106,15 @@ class Supervisor:
         with self._receiving_signals():
             self._machine.start(time.monotonic())
             self._carry_out()
-            fingerprint, look_at = self._fingerprint(), time.monotonic() + _WATCH_INTERVAL
             while self._status is None:
                 self._wait()
                 now = time.monotonic()
                 self._handle_signals(now)
                 self._reap(now)
-                if self._watched and now >= look_at:
-                    look_at = now + _WATCH_INTERVAL
-                    if (fresh := self._fingerprint()) != fingerprint:
-                        fingerprint = fresh
-                        log.info("files changed, replacing the workers")
-                        self._failures = StartFailures()  # what is wrong now is told anew
-                        self._machine.reload(now)
+                if changed := self._files.look(now):
+                    log.info("files changed, replacing the workers: %s", changed)
+                    self._failures = StartFailures()  # what is wrong now is told anew
+                    self._machine.reload(now)
                 self._machine.handle_timer(now)
                 self._carry_out()
                 self._show()
@@ -133,6 +127,14 @@ class Supervisor:
         if self._stopping_since is not None:
             log.info("stopped after %.1f s", time.monotonic() - self._stopping_since)
         return self._status
+
+    def admin_doors(self) -> dict[str, Endpoint | None]:
+        """Where the admin door of each slot's worker is, by the slot's number; None while there is none. While one
+        worker replaces another it is that of the new one as soon as that is ready. May be called by any thread."""
+        # The last one counts: the newest of those that are ready, or else of all.
+        workers = sorted(list(self._workers.values()), key=lambda worker: (worker.is_ready, worker.number))
+        none: dict[str, Endpoint | None] = {str(slot): None for slot in range(self._slots)}
+        return {**none, **{str(worker.slot): worker.admin for worker in workers}}
 
     # -- waiting ---------------------------------------------------------------------------------
 
@@ -160,7 +162,7 @@ class Supervisor:
     def _wait(self) -> None:
         due = self._machine.next_timer()
         moments = [at for at in (due, self._manager.next_feed()) if at is not None]
-        timeout = _WATCH_INTERVAL if self._watched else None
+        timeout = self._files.interval
         if moments:
             left = max(0.0, min(moments) - time.monotonic())
             timeout = left if timeout is None else min(left, timeout)
@@ -234,7 +236,7 @@ class Supervisor:
         if count == 1:
             then = "it is tried again, with growing pauses"
             if status == EXIT_CONFIG:
-                then = "it is tried again when a file changes" if self._watched else "what runs stays as it is"
+                then = "it is tried again when a file changes" if self._files.interval else "what runs stays as it is"
             log_with_detail(log, logging.ERROR, f"{worker}: {failure.summary}; {then}", failure.detail)
         elif count is not None:
             log.error("%s: %s, for the %dth time", worker, failure.summary, count)
@@ -262,6 +264,8 @@ class Supervisor:
                 self._machine.receive_bound(worker.number, seconds)
             case Accepted(digest):
                 self._accepted = ("--accepted", digest)
+            case AdminDoor(endpoint):
+                worker.admin = endpoint
             case StartFailure():
                 worker.failure = report
             case Worn(reason):
@@ -273,6 +277,7 @@ class Supervisor:
                 self._machine.receive_done(worker.number, time.monotonic())
             case Milestone.READY:
                 log.debug("%s is ready", worker)
+                worker.is_ready = True
                 self._machine.receive_ready(worker.number, time.monotonic())
 
     # -- acting ----------------------------------------------------------------------------------
@@ -354,24 +359,3 @@ class Supervisor:
         )
         closer.start()
         self._closers = [thread for thread in self._closers if thread.is_alive()] + [closer]
-
-    def _fingerprint(self) -> dict[str, int]:
-        return {path: stamp for folder in self._watched for path, stamp in _stamps(folder)}
-
-
-def _stamps(folder: Path) -> Iterator[tuple[str, int]]:
-    """The source files below a folder with their times of change; hidden folders and virtual environments are left
-    out."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not _is_foreign(os.path.join(place, name))]
-        for name in names:
-            if name.endswith((".py", ".thrift")):
-                path = os.path.join(place, name)
-                with contextlib.suppress(OSError):
-                    yield path, os.stat(path).st_mtime_ns
-
-
-def _is_foreign(folder: str) -> bool:
-    """True for a folder of installed files, which are not edited: checking thousands of them twice a second is not
-    free."""
-    return os.path.basename(folder).startswith((".", "__")) or os.path.exists(os.path.join(folder, "pyvenv.cfg"))

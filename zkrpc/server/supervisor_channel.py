@@ -13,6 +13,8 @@ import os
 import socket
 from typing import NamedTuple
 
+from zkrpc.endpoint import Endpoint
+from zkrpc.errors import ConfigError
 from zkrpc.server.startup import StartFailure
 
 
@@ -27,6 +29,12 @@ class Bound(NamedTuple):
     """How long finishing the worker's calls may take, once it is asked for."""
 
     seconds: float
+
+
+class AdminDoor(NamedTuple):
+    """Where the worker's admin door is."""
+
+    endpoint: Endpoint
 
 
 class Accepted(NamedTuple):
@@ -52,7 +60,7 @@ class Milestone(enum.Enum):
     """Nothing is left to do but to end."""
 
 
-Report = OpenedSession | Bound | Accepted | Worn | Milestone | StartFailure
+Report = OpenedSession | Bound | AdminDoor | Accepted | Worn | Milestone | StartFailure
 
 
 def read_report(line: bytes) -> Report:
@@ -70,11 +78,16 @@ def read_report(line: bytes) -> Report:
             return Worn(reason)
         case {"beat": True}:
             return Milestone.BEAT
+        case {"admin": str(place)}:
+            try:
+                return AdminDoor(Endpoint.parse(place))
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
         case {"done": True}:
             return Milestone.DONE
         case {"ready": True}:
             return Milestone.READY
-    raise ValueError("none of session, bound, accepted, ready, beat, worn, done, failed")
+    raise ValueError("none of session, bound, admin, accepted, ready, beat, worn, done, failed")
 
 
 class SupervisorChannel:
@@ -107,6 +120,10 @@ class SupervisorChannel:
     def tell_worn(self, reason: str) -> None:
         """Reports that this worker is to be replaced, which may be said again."""
         self._tell({"worn": reason})
+
+    def tell_admin(self, endpoint: Endpoint) -> None:
+        """Reports where the admin door is."""
+        self._tell({"admin": str(endpoint)})
 
     def tell_done(self) -> None:
         """Reports that nothing is left to do but to exit."""

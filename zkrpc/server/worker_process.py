@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Container, Sequence
 
+from zkrpc.endpoint import Endpoint
 from zkrpc.server.startup import StartFailure
 from zkrpc.server.supervisor_channel import OpenedSession
 
@@ -32,6 +33,9 @@ class WorkerProcess:
     asked_at: float | None = None
     failure: StartFailure | None = None
     """Why it ends, as the worker reported."""
+    admin: Endpoint | None = None
+    """Where its admin door is; None if it has none, or has not said."""
+    is_ready: bool = False
 
     def __str__(self) -> str:
         """The worker's name in the log."""
