@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import gevent
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry
 
 import zkrpc
 from tests.client.test_observing import echoes, refusing
-from tests.support.echo import idl
+from tests.support.echo import EchoHandler, idl
 from zkrpc.config import ClientConfig
 from zkrpc.errors import Draining
 from zkrpc.metrics.metrics import Metrics, borrow, give_back
 from zkrpc.metrics.table import TABLE
+from zkrpc.telemetry import tracer
 from zkrpc.testing.loopback import Loopback
 
 
@@ -79,6 +81,26 @@ def test_every_metric_is_there_before_anything_happens(metrics: Metrics) -> None
     assert content_type.startswith("text/plain")
     assert [family.name for family in TABLE if f"# TYPE {family.name} {family.kind.value}\n" not in text] == []
     assert value(metrics, "zkrpc_build_info", version=zkrpc.__version__) == 1
+
+
+def test_slow_call_names_its_trace(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That which is recorded where it was made, for whoever asks for OpenMetrics."""
+    monkeypatch.setattr(tracer, "find_trace", lambda: tracer.TraceIds("d" * 32, "e" * 16))
+
+    class Slow(EchoHandler):
+        def echo(self, text: str) -> str:
+            gevent.sleep(0.003)
+            return text
+
+    with Loopback(echoes(handler=Slow)) as stub:
+        stub.echo("x")
+    _, parts = metrics.write("application/openmetrics-text;version=1.0.0")
+    text = b"".join(parts).decode()
+    exemplars = [line for line in text.splitlines() if f'# {{trace_id="{"d" * 32}"}} ' in line]
+    assert {line.partition("{")[0] for line in exemplars} == {
+        "rpc_client_call_duration_seconds_bucket",
+        "rpc_server_call_duration_seconds_bucket",
+    }
 
 
 def test_nothing_is_observed_after_the_end(metrics: Metrics) -> None:

@@ -20,7 +20,7 @@ from zkrpc.metrics.table import TABLE, Family, Kind
 from zkrpc.telemetry.events import CallFinished, Event, RequestFinished
 from zkrpc.telemetry.observer import Observer, Recorder, observe_everything
 from zkrpc.telemetry.status import statuses
-from zkrpc.telemetry.tracer import find_trace, find_trace_id
+from zkrpc.telemetry.tracer import find_trace_id
 
 
 class Metrics(Observer):
@@ -95,12 +95,6 @@ class Metrics(Observer):
             for (method, where, *_rest), count in self._store.values(family).items():
                 found[method, where] += count
         return found
-
-
-def _current_trace() -> str:
-    """The id of the trace that is recorded here; empty if none is."""
-    ids = find_trace()
-    return "" if ids is None else ids.trace_id
 
 
 _shared: Metrics | None = None

@@ -1,0 +1,83 @@
+"""A real Prometheus and its promtool: the ones on ``PATH``, or Debian's, unpacked into ``.cache`` without installing
+them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.programs import ROOT, Program, Programs
+from tests.support.waiting import eventually
+
+_CACHE = ROOT / ".cache" / "prometheus"
+_FETCH_TIMEOUT = 300
+
+
+def find_tool(name: str) -> str:
+    """The path of ``prometheus`` or ``promtool``; skips the test if there is neither that nor an apt to get it with."""
+    found = shutil.which(name) or shutil.which(name, path=str(_CACHE / "unpacked" / "usr" / "bin"))
+    if found is None:
+        _fetch()
+        found = shutil.which(name, path=str(_CACHE / "unpacked" / "usr" / "bin"))
+    if found is None:
+        pytest.skip("there is no Prometheus, and no apt-get that has one")
+    return found
+
+
+def _fetch() -> None:
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        return
+    _CACHE.mkdir(parents=True, exist_ok=True)
+
+    def run(*command: str) -> bool:
+        return not subprocess.run(command, cwd=_CACHE, capture_output=True, timeout=_FETCH_TIMEOUT).returncode
+
+    if not run("apt-get", "download", "prometheus"):
+        run("apt-get", "update")
+        run("apt-get", "download", "prometheus")
+    for package in sorted(_CACHE.glob("prometheus_*.deb"))[-1:]:
+        run("dpkg-deb", "-x", str(package), "unpacked")
+
+
+def promtool(*arguments: str, given: str = "") -> str:
+    """What promtool writes; fails the test, with that, if it complains."""
+    command = [find_tool("promtool"), *arguments]
+    done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+class Prometheus:
+    """A Prometheus that scrapes as a config says."""
+
+    def __init__(self, programs: Programs, folder: Path, config: str) -> None:
+        file = folder / "prometheus.yml"
+        file.write_text(config)
+        self.program: Program = programs.start(
+            find_tool("prometheus"),
+            f"--config.file={file}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            "--web.listen-address=127.0.0.1:0",
+            "--enable-feature=exemplar-storage",
+        )
+
+    def _address(self) -> str:
+        eventually(lambda: re.search(r'msg="Listening on" address=\S+', self.program.output), 60)
+        found = re.search(r'msg="Listening on" address=(\S+)', self.program.output)
+        assert found is not None
+        return found[1]
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """The series of an instant query with their labels."""
+        text = urllib.parse.urlencode({"query": expression})
+        with urllib.request.urlopen(f"http://{self._address()}/api/v1/query?{text}", timeout=60) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return [(one["metric"], float(one["value"][1])) for one in found["data"]["result"]]
