@@ -13,6 +13,7 @@ from bench.plan import (
     GRPCIO,
     GRPCIO_AIO,
     LOADED,
+    MEASURED,
     PLAIN_CONNECTIONS,
     PLAIN_THRIFTPY2,
     PLAIN_ZKRPC,
@@ -48,6 +49,7 @@ _THROUGHPUT = (
 _LATENCY = ((_THRIFTPY2, 1.0), (_GRPCIO, 0.4))
 _STACK_SHARE = 0.25
 _TRACES_SHARE = 0.05
+_METRICS_SHARE = 0.05
 
 
 def check(figures: Figures, report: Report) -> None:
@@ -68,6 +70,9 @@ def check(figures: Figures, report: Report) -> None:
     traced = figures.ratio(TRACED, ZKRPC, _LOADED, "cpu us")
     name = f"echo, {LOADED} callers: CPU of tracing 1 % of the calls, as a share of that of "
     _hold(report, name, None if traced is None else (traced - 1, ZKRPC.title), _TRACES_SHARE, "<=")
+    measured = figures.ratio(MEASURED, ZKRPC, _LOADED, "cpu us")
+    name = f"echo, {LOADED} callers: CPU of metrics, as a share of that of "
+    _hold(report, name, None if measured is None else (measured - 1, ZKRPC.title), _METRICS_SHARE, "<=")
 
 
 def _ratios(figures: Figures, rivals: Sequence[Row], cell: Cell, measure: str) -> list[tuple[float, str]]:

@@ -35,6 +35,7 @@ PEERS = (ZKRPC, GRPCIO, GRPCIO_AIO, THRIFTPY2, APACHE, APACHE_THREADS)
 
 THRIFTPY2_ONE = Row("thriftpy2-one", "thriftpy2_one", "thriftpy2_peer", "thriftpy2 + gevent, one connection")
 APACHE_ONE = Row("apache-one", "apache_one", "apache", "Apache Thrift + gevent, one connection")
+MEASURED = Row("zkrpc-measured", "zkrpc_measured", "zkrpc_measured", "zkrpc with metrics")
 BARE = Row("zkrpc-bare", "zkrpc_bare", "zkrpc_stack", "zkrpc's bare connection")
 TRACED = Row("zkrpc-traced", "zkrpc_traced", "zkrpc_traced", "zkrpc, 1 % of its calls traced")
 PLAIN_ZKRPC = Row("plain-zkrpc", "plain", "zkrpc_stack", "plain Thrift clients of zkrpc")
@@ -43,7 +44,10 @@ GEVENT_FLOOR = Row("gevent-floor", "gevent_floor", "gevent_floor", "raw gevent")
 C_FLOOR = Row("c-floor", "c_floor", "c_floor", "raw epoll in C")
 ROWS = {
     row.name: row
-    for row in (*PEERS, THRIFTPY2_ONE, APACHE_ONE, BARE, TRACED, PLAIN_ZKRPC, PLAIN_THRIFTPY2, GEVENT_FLOOR, C_FLOOR)
+    for row in (
+        *(*PEERS, THRIFTPY2_ONE, APACHE_ONE, BARE, MEASURED, TRACED),
+        *(PLAIN_ZKRPC, PLAIN_THRIFTPY2, GEVENT_FLOOR, C_FLOOR),
+    )
 }
 
 
@@ -74,7 +78,7 @@ class Plan:
             return ()
         if row in (PLAIN_ZKRPC, PLAIN_THRIFTPY2):
             return (Cell("echo", PLAIN_CONNECTIONS),)
-        if row in (BARE, TRACED, THRIFTPY2_ONE, APACHE_ONE, GEVENT_FLOOR, C_FLOOR):
+        if row in (BARE, MEASURED, TRACED, THRIFTPY2_ONE, APACHE_ONE, GEVENT_FLOOR, C_FLOOR):
             return (Cell("echo", LOADED),)
         every = (Cell(workload, callers) for workload in self.workloads for callers in self.callers)
         return tuple(cell for cell in every if not self.quick or cell in _QUICK)

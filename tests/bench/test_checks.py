@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from bench.checks import check
 from bench.figures import Figures
-from bench.plan import BARE, GRPCIO, GRPCIO_AIO, PLAIN_THRIFTPY2, PLAIN_ZKRPC, THRIFTPY2, TRACED, ZKRPC, Cell, Row
+from bench.plan import (
+    BARE,
+    GRPCIO,
+    GRPCIO_AIO,
+    MEASURED,
+    PLAIN_THRIFTPY2,
+    PLAIN_ZKRPC,
+    THRIFTPY2,
+    TRACED,
+    ZKRPC,
+    Cell,
+    Row,
+)
 from scripts.report import Report
 from tests.bench.test_figures import sample
 
@@ -53,6 +65,14 @@ def test_checks_know_what_tracing_costs() -> None:
     """As a share of what a call costs without it."""
     found = judge((TRACED, LOADED, 96_000), (ZKRPC, LOADED, 100_000))
     assert [(value, ok) for _, value, ok in found] == [(0.042, True)]
+
+
+def test_checks_know_what_metrics_cost() -> None:
+    """As a share of what a call costs without them."""
+    found = judge((MEASURED, LOADED, 30_000), (ZKRPC, LOADED, 31_200))
+    assert [(name.partition(": ")[2], value, ok) for name, value, ok in found] == [
+        ("CPU of metrics, as a share of that of zkrpc", 0.04, True)
+    ]
 
 
 def test_checks_compare_servers_under_plain_clients() -> None:
