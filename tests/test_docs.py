@@ -14,10 +14,12 @@ import pytest
 
 import zkrpc
 from examples import ledger
+from tests.support.commands import all_commands
 from tests.support.echo import EchoHandler, idl
 from tests.support.programs import ROOT
 from zkrpc.cli.serve import serve
 from zkrpc.cli.settings import options_of
+from zkrpc.inspection.checks import CHECKS
 from zkrpc.server.supervision import EXIT_CONFIG, KILL_GRACE
 from zkrpc.telemetry import events
 from zkrpc.testing.loopback import Loopback
@@ -176,3 +178,20 @@ def test_page_on_observing_tells_of_every_event() -> None:
         words = re.sub(r":\w+:|[`~]|zkrpc\.\w+\.(?=[A-Z])", "", " ".join((kind.__doc__ or "").split()))
         assert base == kind.__bases__[0].__name__ and text.replace("`", "")[1:] == words[1:].rstrip(".")
         assert getattr(zkrpc, kind.__name__) is kind
+
+
+def test_page_on_the_command_line_has_a_row_for_every_command() -> None:
+    """With what it does and its exit statuses; and none for a command that is not there."""
+    page = (ROOT / "docs" / "cli.md").read_text()
+    names = {words for words, command in all_commands() if not command.hidden}
+    rows = re.findall(r"^\| `zkrpc ([^`]+)` \| .+ \| .+ \|$", page, re.MULTILINE)
+    told = [max((name for name in names if f"{row} ".startswith(f"{name} ")), key=len, default=row) for row in rows]
+    assert set(told) == names
+
+
+def test_page_on_the_command_line_has_a_row_for_every_check_of_doctor() -> None:
+    """In their order, with their remedies."""
+    section = (ROOT / "docs" / "cli.md").read_text().partition("\n## `zkrpc doctor`\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `([a-z-]+)` \| (.*) \| (.*) \|$", section, re.MULTILINE) == [
+        (check.name, check.looks_at, check.remedy) for check in CHECKS
+    ]
