@@ -16,6 +16,8 @@ UNTESTED: dict[str, str] = {
     "zkrpc.__main__": "tests/cli/test_main.py, as the command that it is",
     "zkrpc.app": "tests/live/test_app.py: it composes, and what it composes needs a real ZooKeeper",
     "zkrpc.coordination": "tests/live/test_app.py and test_processes.py: it owns what needs a real ZooKeeper",
+    "zkrpc.dashboard.actions": "tests/live/test_dashboard.py, by the buttons of a browser",
+    "zkrpc.dashboard.watcher": "tests/live/test_dashboard.py, on live services",
     "zkrpc.election.elections": "tests/live/test_primary.py: it composes, and its parts elect on a real server",
     "zkrpc.election.request_executor": "tests/live/test_campaign.py: every request is part of an election",
     "zkrpc.election.spread": "tests/live/test_primary.py, with sixteen groups on a real server",

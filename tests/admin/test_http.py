@@ -73,6 +73,24 @@ def test_what_can_be_read_in_two_ways_is_refused(head: str, status: int) -> None
     assert isinstance(found, Response) and found.status == status
 
 
+@given(some.lists(some.integers(0, 90), max_size=5))
+def test_body_is_read_where_it_is_allowed(cuts: list[int]) -> None:
+    """In whatever pieces it comes; what follows it is not read."""
+    text = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 7\r\n\r\na=1&b=2GET /"
+    reader, found = RequestReader(max_body=7), None
+    for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(text)], strict=True):
+        found = found or reader.receive(text[start:end])
+    assert isinstance(found, Request) and (found.method, found.body) == ("POST", b"a=1&b=2")
+
+
+@pytest.mark.parametrize("length", ["8", "-1", "1e3", "99999999999999", "\u0667", "0x7", "+7"])
+def test_body_that_is_too_long_or_of_no_known_length_is_refused(length: str) -> None:
+    """Before any of it is kept."""
+    head = f"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n"
+    found = RequestReader(max_body=7).receive(head.encode())
+    assert isinstance(found, Response) and found.status in (400, 413)
+
+
 def test_head_that_does_not_end_is_refused() -> None:
     """Before more than its share of memory is used."""
     reader = RequestReader()

@@ -70,8 +70,7 @@ class Prometheus:
         )
 
     def _address(self) -> str:
-        # It listens before it can answer.
-        eventually(lambda: "Server is ready to receive web requests" in self.program.output, 60)
+        eventually(lambda: re.search(r'msg="Listening on" address=\S+', self.program.output), 60)
         found = re.search(r'msg="Listening on" address=(\S+)', self.program.output)
         assert found is not None
         return found[1]

@@ -53,7 +53,7 @@ class Admin:
         self._home = Home(
             "an admin door", in_child="open one in the child", in_thread="leave it to the thread that opened it"
         )
-        listener = _listen(place)
+        listener = listen(place, "the admin door", MOST_CONNECTIONS)
         self.endpoint = Endpoint(place.host, listener.getsockname()[1])
         """Where it listens."""
         self._metrics = borrow()
@@ -121,16 +121,17 @@ class Admin:
         close_descriptor(self._server.socket)
 
 
-def _listen(place: Endpoint) -> socket:
+def listen(place: Endpoint, what: str, backlog: int) -> socket:
+    """A socket that listens. Raises ConfigError, which calls it ``what``, if the address cannot be used."""
     listener = socket(AF_INET6 if ":" in place.host else AF_INET)
     try:
         listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         listener.bind((place.host, place.port))
-        listener.listen(MOST_CONNECTIONS)
+        listener.listen(backlog)
     except OSError as error:
         listener.close()
         reason = error.strerror or error
-        raise ConfigError(f"the admin door cannot listen on {place}: {reason}; choose another address") from error
+        raise ConfigError(f"{what} cannot listen on {place}: {reason}; choose another address") from error
     return listener
 
 

@@ -39,7 +39,7 @@ class Guard:
         if request.method not in ("GET", "HEAD"):
             return refuse(405, "this door answers GET and HEAD", Allow="GET, HEAD")
         host = request.headers.get("host", "localhost")
-        if not self._is_known(host):
+        if not self.is_known(host):
             return refuse(403, "this door does not know the host that the request is for")
         origin = request.headers.get("origin")
         foreign = origin is not None and origin != f"http://{host}"
@@ -49,7 +49,7 @@ class Guard:
             return refuse(401, "this door wants a token: Authorization: Bearer TOKEN", WWW_Authenticate="Bearer")
         return None
 
-    def _is_known(self, text: str) -> bool:
+    def is_known(self, text: str) -> bool:
         """Whether this is an address, ``localhost``, or one of the names. A page from elsewhere can make a name of its
         own mean this host, but not an address."""
         host = text

@@ -1,4 +1,4 @@
-"""What little of HTTP the admin door speaks: one request without a body on each connection. Pure.
+"""What little of HTTP the admin door and the dashboard speak: one request on each connection. Pure.
 
 It reads HTTP/1.1 and 1.0 by RFC 9112, strictly: whatever can be read in two ways is refused. A client may pipeline or
 ask to keep the connection; it is told ``Connection: close`` and gets one answer.
@@ -25,6 +25,7 @@ _LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) (/[!-~]*) HTTP/1\.([01])
 _TEXT = "text/plain; charset=utf-8"
 _REASONS = {
     200: "OK",
+    303: "See Other",
     400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",
@@ -49,6 +50,7 @@ class Request:
     query: str = ""
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Names in lower case. Several lines of one name are joined by commas."""
+    body: bytes = b""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +76,14 @@ FAILED = refuse(500, "this page failed; the log says why")
 
 class RequestReader:
     """Reads one request. ``receive`` takes what came and returns the request, a refusal, or None while more is to
-    come."""
+    come. A request with a body beyond ``max_body`` bytes is refused before any of it is kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_body: int = 0) -> None:
         self._received = b""
+        self._max_body = max_body
+        self._request: Request | None = None
+        """The request, while its body is to come."""
+        self._length = 0
 
     def __repr__(self) -> str:
         """How much has come."""
@@ -85,11 +91,29 @@ class RequestReader:
 
     def receive(self, data: bytes) -> Request | Response | None:
         """Takes in some bytes, at most as many as are still of use."""
+        if self._request is not None:
+            return self._receive_body(data)
         self._received += data[: MAX_HEAD + 1]
-        head, end, _ = self._received.partition(b"\r\n\r\n")
+        head, end, rest = self._received.partition(b"\r\n\r\n")
         if len(head) > MAX_HEAD:
             return refuse(431, f"the request's head has more than {MAX_HEAD} bytes")
-        return _read(head) if end else None
+        if not end:
+            return None
+        found = _read(head)
+        if isinstance(found, Response):
+            return found
+        length = _length_of(found, self._max_body)
+        if isinstance(length, Response):
+            return length
+        self._request, self._length, self._received = found, length, b""
+        return self._receive_body(rest)
+
+    def _receive_body(self, data: bytes) -> Request | None:
+        assert self._request is not None
+        self._received += data[: self._length - len(self._received)]
+        if len(self._received) < self._length:
+            return None
+        return dataclasses.replace(self._request, body=self._received)
 
 
 def _read(head: bytes) -> Request | Response:
@@ -107,10 +131,18 @@ def _read(head: bytes) -> Request | Response:
         return headers
     if found[3] == "1" and "host" not in headers:
         return refuse(400, "the request has no Host header")
-    if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-        return refuse(413, "requests to this door have no body")
     path, _, query = found[2].partition("?")
     return Request(method=found[1], path=path, query=query, headers=headers)
+
+
+def _length_of(request: Request, most: int) -> int | Response:
+    """The bytes of a request's body; the refusal if that is too much, or cannot be known."""
+    text = request.headers.get("content-length", "0")
+    if "transfer-encoding" in request.headers or not (text.isascii() and text.isdigit() and len(text) < 12):
+        return refuse(413, "the length of the request's body is not said")
+    if int(text) > most:
+        return refuse(413, f"a request's body may have {most} bytes here" if most else "requests here have no body")
+    return int(text)
 
 
 def _read_headers(fields: list[str]) -> dict[str, str] | Response:
@@ -131,9 +163,16 @@ def _read_headers(fields: list[str]) -> dict[str, str] | Response:
 
 def write(response: Response, *, head_only: bool = False) -> bytes:
     """An answer's bytes; for HEAD without its body."""
+    length = {"Content-Length": str(len(response.body))}
+    return write_head(response, length) + (b"" if head_only else response.body)
+
+
+def write_head(response: Response, more: Mapping[str, str] | None = None) -> bytes:
+    """The bytes before an answer's body. Without a length among the headers, the body lasts as long as the
+    connection."""
     headers = {
         "Content-Type": response.content_type,
-        "Content-Length": str(len(response.body)),
+        **(more or {}),
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -144,7 +183,7 @@ def write(response: Response, *, head_only: bool = False) -> bytes:
         f"HTTP/1.1 {response.status} {_REASONS[response.status]}",
         *(f"{name}: {headers[name]}" for name in headers),
     ]
-    return "\r\n".join([*lines, "", ""]).encode() + (b"" if head_only else response.body)
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 def converse(receive: Callable[[], bytes], answer: Callable[[Request], Response]) -> bytes:

@@ -37,9 +37,10 @@ _COMMANDS = {
     "idl": "zkrpc.cli.idl",
     "offline": "zkrpc.cli.offline",
     "online": "zkrpc.cli.offline",
+    "dashboard": "zkrpc.cli.dashboard",
 }
 
-_LONG_RUNNING = ("serve", "worker")
+_LONG_RUNNING = ("serve", "worker", "dashboard")
 """Commands that log what they do. The others print a result, and log nothing unless something is wrong."""
 
 
