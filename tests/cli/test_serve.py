@@ -22,6 +22,7 @@ from tests.support.programs import ROOT, Program
 from tests.support.waiting import eventually
 from zkrpc.cli import serve as serve_module
 from zkrpc.cli.main import cli
+from zkrpc.server.service_manager import ServiceManager
 from zkrpc.server.supervision import EXIT_CONFIG
 
 ECHO = "import zkrpc\nfrom tests.support.echo import idl, EchoHandler\n"
@@ -50,6 +51,12 @@ class Recorder:
 
     made: Recorder
 
+    def told(self) -> dict[str, Any]:
+        """What it was given beside the workers and somebody to tell of them."""
+        options = dict(self.options)
+        assert isinstance(options.pop("manager"), ServiceManager)
+        return {**options, "watched": list(options["watched"])}
+
     def run(self) -> int:
         """Ends at once."""
         return 0
@@ -70,7 +77,7 @@ def test_serve_gives_each_worker_its_place_and_name(monkeypatch: pytest.MonkeyPa
     assert second[:6] == ["--verbose", "worker", "a.b:c", "--bind=[::1]:9001", "--id=me-1", launch]
     assert sorted(first[6:]) == sorted(second[6:]) == sorted(given)
     binds = [zkrpc.Endpoint("::1", 9000), zkrpc.Endpoint("::1", 9001)]
-    assert Recorder.made.options == {"zookeeper": "h:1/c", "watched": [], "binds": binds}
+    assert Recorder.made.told() == {"zookeeper": "h:1/c", "watched": [], "binds": binds, "inherited": ()}
 
 
 def test_serve_needs_no_options(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +92,8 @@ def test_serve_needs_no_options(monkeypatch: pytest.MonkeyPatch) -> None:
         assert first[:3] == ["worker", "a:b", "--bind=127.0.0.1:0"] == second[:3] and len(first) == 5
         assert first[3].startswith(f"--id={socket.gethostname()}-")
         names |= {first[3], second[3]}
-        assert Recorder.made.options == {"zookeeper": None, "watched": [Path.cwd()], "binds": []}
+        told = {"zookeeper": None, "watched": [Path.cwd()], "binds": [], "inherited": ()}
+        assert Recorder.made.told() == told
     assert len(names) == 4
 
 
