@@ -77,7 +77,7 @@ def test_client_without_a_target_is_named_by_its_service() -> None:
 def test_requests_are_counted_by_method_service_status_and_error() -> None:
     """A method that the interface does not have is ``_OTHER``; refusals are apart."""
     bench = Bench()
-    server: dict[str, Any] = {"service": "users", "interface": "Users", "peer": "h:3"}
+    server: dict[str, Any] = {"service": "users", "interface": "Users", "peer": "h:3", "caller": "shop"}
     bench.counting.of_requests("users", "Users", "get")(0.25)
     bench.tell(
         events.RequestFinished(method="get", queued=0.0, seconds=0.5, error="Missing", declared=True, **server),
