@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 
 import pytest
 
 from zkrpc import errors
 from zkrpc.endpoint import Endpoint
-from zkrpc.errors import CallError, Executed, IdlError, NotPrimary, Overloaded, StaleEpoch, Unavailable
+from zkrpc.errors import CallError, Executed, IdlError, JsonError, NotPrimary, Overloaded, StaleEpoch, Unavailable
 
 
 @pytest.mark.parametrize(
@@ -61,6 +63,30 @@ def test_idl_error_reads_like_a_compiler_message() -> None:
     """file:line: message, as editors and people know it."""
     assert str(IdlError("expected ';'", file="a.thrift", line=3)) == "a.thrift:3: expected ';'"
     assert str(IdlError("no such file")) == "no such file"
+
+
+def test_json_error_names_the_place_from_the_outermost_value_inwards() -> None:
+    """The reader of an inner value does not know where it is; each one around it puts its part in front."""
+    error = JsonError('expected i64, got "a"')
+    assert str(error) == '$: expected i64, got "a"'
+    assert error.inside(".id").inside("[2]").inside('["key"]') is error
+    assert error.path == '$["key"][2].id' and str(error) == '$["key"][2].id: expected i64, got "a"'
+
+
+def test_json_error_of_a_very_deep_place_shows_where_it_begins_and_ends() -> None:
+    """A text nested by an attacker makes no long line in a log; the attribute keeps the whole place."""
+    longest = JsonError("bad", "$" + ".abcd" * 39 + ".end")
+    assert len(longest.path) == 200 and str(longest) == f"{longest.path}: bad"
+    deep = JsonError("bad", "$.first" + "[0]" * 1000 + ".last")
+    assert str(deep).startswith("$.first[0]") and " ... " in str(deep) and str(deep).endswith("[0].last: bad")
+    assert len(str(deep)) == 100 + len(" ... ") + 100 + len(": bad") and len(deep.path) > 3000
+
+
+@pytest.mark.parametrize("again", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_json_error_keeps_its_place_in_another_process(again: Callable[[JsonError], JsonError]) -> None:
+    """The place that it was given after it was made, too."""
+    error = again(JsonError("bad").inside(".id"))
+    assert type(error) is JsonError and (error.problem, error.path) == ("bad", "$.id") and str(error) == "$.id: bad"
 
 
 def test_every_error_has_the_one_root() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from zkrpc.endpoint import Endpoint, Instance
-from zkrpc.inspection.overview import ServiceOverview, plain_overview, plain_primary
+from zkrpc.inspection.overview import ServiceOverview, plain_instance, plain_overview, plain_primary
 from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.offline import OfflineOrder
 
@@ -48,3 +50,33 @@ def test_instance_with_an_order_does_not_serve_wherever_it_is_listed() -> None:
     assert [one.id for one in seen.serving] == ["a"]
     told = [(name, said is order, running is not None) for name, said, running in seen.out_of_service]
     assert told == [("gone", True, False), ("rests", True, True), ("returns", False, True), ("slow", True, True)]
+
+
+def test_instance_is_told_to_programs_as_plain_values() -> None:
+    """Its endpoint as text, its metadata as an object, and what it leads beside what it registered with."""
+    one = Instance(id="a", endpoint=Endpoint("::1", 9), protocols=("zkrpc",), shard=2, metadata={"rack": "7"})
+    told = json.loads(json.dumps(plain_instance(one, ["east"])))
+    assert told["id"] == "a" and told["endpoint"] == "[::1]:9" and told["primary_of"] == ["east"]
+    assert told["protocols"] == ["zkrpc"] and told["shard"] == 2 and told["metadata"] == {"rack": "7"}
+    assert plain_instance(one)["primary_of"] == []
+
+
+def test_overview_for_programs_says_who_serves_leads_and_is_out_of_service() -> None:
+    """An order is told whether or not anybody obeys it, and who rests without one has nothing but an instance."""
+    seen = ServiceOverview(
+        service="users",
+        instances=(instance("a", version="2", idl_digest="x", protocols=("zkrpc",)), instance("b")),
+        skipped=1,
+        orders={"gone": OfflineOrder(reason="disk", by="ops@h", since=5.0)},
+        resting=(instance("returns"),),
+        primaries={"main": PrimaryRecord(epoch=3, instance="a", endpoint=Endpoint("h", 1))},
+        config_version=4,
+    )
+    told = json.loads(json.dumps(plain_overview(seen)))
+    assert [(one["id"], one["primary_of"]) for one in told["instances"]] == [("a", ["main"]), ("b", [])]
+    gone, returns = told["offline"]
+    assert gone == {"id": "gone", "reason": "disk", "by": "ops@h", "since": 5.0, "running": None}
+    assert set(returns) == {"id", "running"} and returns["id"] == returns["running"]["id"] == "returns"
+    assert told["primaries"] == {"main": {"epoch": 3, "instance": "a", "endpoint": "h:1"}}
+    assert (told["versions"], told["idl_digests"], told["protocols"]) == ({"2": 1}, {"x": 1}, ["zkrpc"])
+    assert told["config_version"] == 4 and told["unreadable"] == 1 and "service" not in told

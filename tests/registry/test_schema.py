@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zkrpc.errors import ConfigError
-from zkrpc.registry.schema import Paths, check_name, digest_of, mark_path, read_mark, worker_id_of
+from zkrpc.registry.schema import Paths, check_name, digest_of, idl_path, mark_path, read_mark, worker_id_of
 
 
 def test_paths_follow_the_documented_tree() -> None:
@@ -15,7 +15,19 @@ def test_paths_follow_the_documented_tree() -> None:
     assert paths.members == "/services/users/members"
     assert paths.member("host-1.a") == "/services/users/members/member_host-1.a"
     assert paths.config == "/services/users/config"
+    assert paths.publication == "/services/users/idl"
+    assert paths.config_history == "/services/users/config-history"
+    assert paths.vacancy == "/services/users/vacant"
     assert paths.primary("main") == "/services/users/election/main/primary"
+    assert idl_path("0" * 64) == "/idl/" + "0" * 64
+
+
+def test_order_has_the_plain_worker_id_and_who_obeys_it_a_members_name() -> None:
+    """An operator can make an order by hand, and a record keeps its name when it moves between the two parents."""
+    paths = Paths("users")
+    assert paths.offline_order("w-1") == f"{paths.offline}/w-1" == "/services/users/offline/w-1"
+    assert paths.rester("w-1") == f"{paths.resting}/member_w-1" == "/services/users/resting/member_w-1"
+    assert paths.rester("w-1").rpartition("/")[2] == paths.member("w-1").rpartition("/")[2]
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "ü", "x" * 129, "a\n"])
@@ -25,6 +37,10 @@ def test_check_name_refuses_what_cannot_be_one_znode(name: str) -> None:
         Paths(name)
     with pytest.raises(ConfigError, match="worker id"):
         Paths("users").member(name)
+    with pytest.raises(ConfigError, match="worker id"):
+        Paths("users").offline_order(name)
+    with pytest.raises(ConfigError, match="worker id"):
+        Paths("users").rester(name)
     with pytest.raises(ConfigError, match="group name"):
         Paths("users").primary(name)
 
