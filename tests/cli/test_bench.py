@@ -6,13 +6,13 @@ import json
 import os
 import pty
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import gevent
 import pytest
-from gevent import subprocess
 
 import zkrpc
 from tests.cli.test_call import ECHO, FAST, NOBODY, Ended
@@ -108,7 +108,7 @@ def test_an_interruption_prints_what_was_measured(number: signal.Signals, echo: 
     try:
         eventually(lambda: echo.status().server.running >= 10)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = zkrpc.offload(process.communicate, timeout=60)
     finally:
         process.kill()
         process.wait()
@@ -139,10 +139,11 @@ def test_a_terminal_shows_the_figures_as_they_come(echo: zkrpc.App, tmp_path: Pa
             if not part:
                 break
             shown += part
-        assert process.wait(60) == 0
+        assert zkrpc.offload(process.wait, 60) == 0
     finally:
         process.kill()
         process.wait()
+        assert process.stderr is not None
         process.stderr.close()
         os.close(leader)
     text = shown.decode()

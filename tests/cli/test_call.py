@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gevent import subprocess
 
 import zkrpc
 from tests.support.command import Command, await_registered
@@ -28,7 +28,10 @@ class Ended:
     """How a command ended."""
 
     def __init__(self, *arguments: str, folder: Path, stdin: str = "", **environment: str) -> None:
-        done = subprocess.run(
+        # In a thread, as the service that it calls is in this process. gevent's subprocess would take the signal of
+        # ended children away from everybody else.
+        done = zkrpc.offload(
+            subprocess.run,
             [sys.executable, "-m", "zkrpc", *arguments],
             cwd=folder,
             env={"PATH": "/bin:/usr/bin", "HOME": str(folder), **environment},
