@@ -26,7 +26,7 @@ from shape import module_name, modules_under
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOOR = 95.0
-OUTERMOST = ("zkrpc.__main__", "zkrpc.app", "zkrpc.cli", "zkrpc.dev", "zkrpc.testing")
+OUTERMOST = ("zkrpc.__main__", "zkrpc.app", "zkrpc.cli", "zkrpc.dashboard.actions", "zkrpc.dev", "zkrpc.testing")
 _MINUTES = 10 * 60
 
 

@@ -225,6 +225,47 @@ def test_nothing_can_be_done_without_actions(pages: Pages) -> None:
         assert re.search(r'<form method="post" action="/actions/ledger/[a-z-]+">', acting) and "p" * 64 in acting
 
 
+def test_what_an_action_has_brought_is_shown_once_as_text(pages: Pages) -> None:
+    """On any page above the rest; on a method's as its answer."""
+    of = board(users=ledger())
+    page = pages.make(Asked(path="/services/users", answer="<b>w1</b> is told to go offline"), of)
+    assert "· done <b>w1</b> is told to go offline" in text_of(page.body) and "<b>w1" not in page.body
+    page = pages.make(Asked(path="/services/users/methods/get", answer='{"id": 42}'), of)
+    assert 'Answer {"id": 42}' in text_of(page.body) and "· done" not in text_of(page.body)
+    assert repr(pages) == "<Pages routes=10>"
+
+
+def test_page_whose_source_does_not_answer_says_so(pages: Pages) -> None:
+    """As a page that is not there, with the reason."""
+
+    class Silent(Sources):
+        def config(self, service: str) -> Config | None:
+            raise CoordinationError("the session has been suspended")
+
+        def verdicts(self) -> Sequence[Verdict]:
+            raise CoordinationError("the session has been suspended")
+
+    away = Pages(HOSTS, Silent())
+    for path in ("/services/silent/config", "/lint", "/services/silent/methods/get"):
+        page = away.make(Asked(path=path), board(silent=ledger()))
+        assert page.status == 404
+        assert "suspended" in page.body or "has published no IDL" in page.body
+    assert pages.make(Asked(path="/services/nobody"), board()).status == 404
+
+
+def test_version_that_clients_refused_has_no_values(pages: Pages) -> None:
+    """Nor has one that removed the config; both are in the history."""
+
+    class Odd(Sources):
+        def config(self, service: str) -> Config | None:
+            gone = ConfigVersion(number=2, text=None, at=NOW - 9)
+            bad = ConfigVersion(number=1, text='{"timeout_ms": "soon"}', at=NOW - 99)
+            return Config(text="{}", version=3, modified_at=NOW, versions=(gone, bad))
+
+    text = text_of(Pages(HOSTS, Odd()).make(Asked(path="/services/users/config"), board(users=ledger())).body)
+    assert "Version 2" in text and "removed" in text and "Version 1" in text
+
+
 def test_page_that_may_be_out_of_date_says_so(pages: Pages) -> None:
     """And shows what was known last."""
     of = dataclasses.replace(board(ledger=ledger()), trouble="the session has been suspended for 3 s")
