@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import platform
+from pathlib import Path
+
 import pytest
 
-from zkrpc.admin.guard import Guard, is_loopback, make_guard
+from zkrpc.admin.guard import Guard, is_loopback, make_guard, names_of_host, read_token
 from zkrpc.admin.http import Request
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
@@ -110,3 +113,47 @@ def test_loopback_is_what_only_this_host_reaches() -> None:
     """Names but one are anybody's guess."""
     assert all(map(is_loopback, ("127.0.0.1", "127.9.9.9", "::1", "localhost")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "10.0.0.1", "localhost.localdomain")))
+
+
+def test_token_in_a_file_is_read_without_the_white_space_around_it(tmp_path: Path) -> None:
+    """As editors and ``echo`` write it; what is inside is left as it is, for the guard to judge."""
+    file = tmp_path / "token"
+    file.write_text(f" {TOKEN}\r\n\n")
+    assert read_token(file) == read_token(str(file)) == TOKEN
+    file.write_text(f"{TOKEN} x\n")
+    assert read_token(file) == f"{TOKEN} x"
+
+
+@pytest.mark.parametrize(
+    "written, said",
+    [
+        (None, "cannot read the admin token from .*token: .*No such file"),
+        (b"", "token holds no admin token$"),
+        (b" \n\t", "token holds no admin token$"),
+        (TOKEN.encode() + b"\xc3\xbc", "cannot read the admin token from .*token: "),
+    ],
+)
+def test_file_without_a_token_is_refused_by_its_name(tmp_path: Path, written: bytes | None, said: str) -> None:
+    """An empty token would open the door to everybody; what the file holds instead is not shown."""
+    file = tmp_path / "token"
+    if written is not None:
+        file.write_bytes(written)
+    with pytest.raises(ConfigError, match=said) as caught:
+        read_token(file)
+    assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize("advertise", ["Users-7.example", "users-7.example:9090"])
+def test_host_is_asked_for_by_its_own_name_and_the_advertised_one(advertise: str) -> None:
+    """With a port or without; no other name is known, and the port is no part of one."""
+    guard = make_guard(Endpoint("127.0.0.1", 0), hosts=names_of_host(advertise))
+    assert names_of_host(advertise)[0] == platform.node()
+    assert (status(guard, host="users-7.example:9464"), status(guard, host="users-8.example:9464")) == (200, 403)
+
+
+@pytest.mark.parametrize("advertise", [None, "", ":9090", "[::1]:9090"])
+def test_without_an_advertised_name_only_the_host_s_own_is_known(advertise: str | None) -> None:
+    """What is no name adds none, so that an empty one is not asked for; addresses are known anyway."""
+    plain = make_guard(Endpoint("127.0.0.1", 0), hosts=(platform.node(),))
+    guard = make_guard(Endpoint("127.0.0.1", 0), hosts=names_of_host(advertise))
+    assert guard == plain and (status(guard, host=""), status(guard, host="[::1]:9464")) == (403, 200)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.telemetry.test_status import make
 from zkrpc.admin.guard import Guard
 from zkrpc.admin.http import Request, Response
 from zkrpc.admin.pages import Pages, process_pages
-from zkrpc.telemetry.status import AppStatus, ClientStatus, SessionStatus, Status
+from zkrpc.telemetry.status import AppStatus, ClientStatus, ServerStatus, SessionStatus, Status
 
 TOKEN = "0123456789abcdef"
 
@@ -71,6 +72,25 @@ def test_status_is_everything_as_json() -> None:
     assert answer.content_type == "application/json" and found.pop("pid") > 0
     asdict = json.loads(json.dumps([dataclasses.asdict(one) for one in parts]))
     assert found == {"services": asdict[:1], "clients": [asdict[1], asdict[3]], "sessions": [asdict[2]]}
+
+
+def test_status_holds_what_json_has_no_form_for() -> None:
+    """A mapping that is no ``dict`` is an object all the same, and anything else its text: one odd value does not cost
+    an operator the page."""
+    odd: Any = ValueError("away")
+    server = dataclasses.replace(make(ServerStatus), calls=MappingProxyType({"get": 3}), state=odd)
+    (service,) = json.loads(ask("/status", dataclasses.replace(app(), server=server)).body)["services"]
+    assert (service["server"]["calls"], service["server"]["state"]) == ({"get": 3}, "away")
+
+
+def test_others_have_their_turn_between_the_pieces_of_a_long_page() -> None:
+    """After each part of the metrics, and after each state."""
+    turns: list[int] = []
+    pages = process_pages(lambda accept: ("text/x", [b"1", b"2", b"3"]), lambda: iter([app(), app()]))
+    for path, expected in (("/metrics", 3), ("/status", 2)):
+        turns.clear()
+        pages[path](Request(method="GET", path=path), lambda: turns.append(1))
+        assert len(turns) == expected
 
 
 def test_page_that_is_not_there_is_answered_with_those_that_are() -> None:
