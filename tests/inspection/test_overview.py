@@ -54,10 +54,18 @@ def test_instance_with_an_order_does_not_serve_wherever_it_is_listed() -> None:
 
 def test_instance_is_told_to_programs_as_plain_values() -> None:
     """Its endpoint as text, its metadata as an object, and what it leads beside what it registered with."""
-    one = Instance(id="a", endpoint=Endpoint("::1", 9), protocols=("zkrpc",), shard=2, metadata={"rack": "7"})
+    one = Instance(
+        id="a",
+        endpoint=Endpoint("::1", 9),
+        protocols=("zkrpc",),
+        shard=2,
+        metadata={"rack": "7"},
+        admin=Endpoint("h", 2),
+    )
     told = json.loads(json.dumps(plain_instance(one, ["east"])))
     assert told["id"] == "a" and told["endpoint"] == "[::1]:9" and told["primary_of"] == ["east"]
     assert told["protocols"] == ["zkrpc"] and told["shard"] == 2 and told["metadata"] == {"rack": "7"}
+    assert told["admin"] == "h:2"
     assert plain_instance(one)["primary_of"] == []
 
 

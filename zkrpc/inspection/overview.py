@@ -77,7 +77,8 @@ class ServiceOverview:
 def plain_instance(instance: Instance, led: Iterable[str] = ()) -> dict[str, Any]:
     """An instance as a JSON value; an endpoint is ``host:port`` wherever one is shown."""
     fields = {field.name: getattr(instance, field.name) for field in dataclasses.fields(instance)}
-    shown = {**fields, "endpoint": str(instance.endpoint), "metadata": dict(instance.metadata)}
+    admin = None if instance.admin is None else str(instance.admin)
+    shown = {**fields, "endpoint": str(instance.endpoint), "admin": admin, "metadata": dict(instance.metadata)}
     return {**shown, "primary_of": list(led)}
 
 
