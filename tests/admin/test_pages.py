@@ -6,7 +6,7 @@ import dataclasses
 import json
 import logging
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.telemetry.test_status import make
 from zkrpc.admin.guard import Guard
 from zkrpc.admin.http import Request, Response
 from zkrpc.admin.pages import Pages, process_pages
-from zkrpc.telemetry.status import AppStatus, ClientStatus, ServerStatus, SessionStatus, Status
+from zkrpc.telemetry.status import AppStatus, ClientStatus, ServerStatus, SessionStatus, Status, TracingStatus
 
 TOKEN = "0123456789abcdef"
 
@@ -65,13 +65,15 @@ def test_metrics_are_written_as_the_scraper_asks() -> None:
 
 
 def test_status_is_everything_as_json() -> None:
-    """Services, clients and sessions with all their fields, as ``dataclasses.asdict`` has them."""
-    parts: list[Any] = [app(), make(ClientStatus), make(SessionStatus), make(ClientStatus)]
+    """Every kind of state there is, with all its fields, as ``dataclasses.asdict`` has them."""
+    parts: list[Any] = [app(), make(ClientStatus), make(SessionStatus), make(ClientStatus), make(TracingStatus)]
+    assert {type(one) for one in parts} == set(get_args(Status))
     answer = ask("/status", *parts)
     found = json.loads(answer.body)
     assert answer.content_type == "application/json" and found.pop("pid") > 0
     asdict = json.loads(json.dumps([dataclasses.asdict(one) for one in parts]))
-    assert found == {"services": asdict[:1], "clients": [asdict[1], asdict[3]], "sessions": [asdict[2]]}
+    services, clients, sessions, tracing = asdict[:1], [asdict[1], asdict[3]], [asdict[2]], [asdict[4]]
+    assert found == {"services": services, "clients": clients, "sessions": sessions, "tracing": tracing}
 
 
 def test_status_holds_what_json_has_no_form_for() -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 from zkrpc.admin.guard import Guard
 from zkrpc.admin.http import FAILED, Request, Response, refuse
-from zkrpc.telemetry.status import AppStatus, ClientStatus, SessionStatus, Status, statuses
+from zkrpc.telemetry.status import AppStatus, ClientStatus, SessionStatus, Status, TracingStatus, statuses
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,13 @@ Page = Callable[[Request, Pause], Response]
 WriteMetrics = Callable[[str], tuple[str, Iterable[bytes]]]
 """Given an ``Accept`` header, returns the content type, and the page in parts."""
 
+_NAMES: dict[type[Status], str] = {
+    AppStatus: "services",
+    ClientStatus: "clients",
+    SessionStatus: "sessions",
+    TracingStatus: "tracing",
+}
+"""What each kind of state is called on the page of states."""
 OPEN = frozenset({"/livez", "/readyz"})
 """Paths that are answered without a token."""
 
@@ -95,18 +102,11 @@ def process_pages(
         return Response(status=200, body=b"".join(found), content_type=content_type)
 
     def status(request: Request, pause: Pause) -> Response:
-        found: dict[type[Any], list[Status]] = {AppStatus: [], ClientStatus: [], SessionStatus: []}
+        found: dict[str, list[Status]] = {name: [] for name in _NAMES.values()}
         for one in ask():
-            found[type(one)].append(one)
+            found[_NAMES[type(one)]].append(one)
             pause()
-        return as_json(
-            {
-                "pid": os.getpid(),
-                "services": found[AppStatus],
-                "clients": found[ClientStatus],
-                "sessions": found[SessionStatus],
-            }
-        )
+        return as_json({"pid": os.getpid(), **found})
 
     return {"/livez": livez, "/readyz": readyz, "/metrics": metrics, "/status": status}
 
