@@ -10,14 +10,18 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import gevent
 import pytest
 
 from tests.support.echo import idl
+from tests.support.listening import Listener
 from zkrpc.balancing.load import Load
 from zkrpc.call import Call, Proceed
+from zkrpc.client.hedging import Hedge
+from zkrpc.client.observing import CallObserver, observer_of
 from zkrpc.client.policy import PolicyTable
 from zkrpc.client.primary_router import PrimaryRouter
-from zkrpc.client.stack import Plan, build_stack
+from zkrpc.client.stack import Plan, build_stack, in_turn
 from zkrpc.codec import FailureKind, Payload, encode_failure
 from zkrpc.config import BreakerConfig, ClientConfig, MethodConfig, ServiceConfig, WireLimits
 from zkrpc.deadline import Deadline
@@ -34,6 +38,8 @@ from zkrpc.errors import (
 )
 from zkrpc.policies.backoff import Backoff
 from zkrpc.policies.breaker import Breaker
+from zkrpc.telemetry.events import CallFinished, Event
+from zkrpc.telemetry.observer import Observers
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Dialect, Reply
 
@@ -42,15 +48,16 @@ class NotFound(Exception):
     """What the IDL declares."""
 
 
-def answer(value: str) -> Reply:
+def answer(value: str, **headers: str) -> Reply:
     """A reply with this content."""
-    return Reply(MessageKind.REPLY, {}, value.encode(), 0, Dialect.HEADER_BINARY)
+    named = {f"zkrpc-{name}": told for name, told in headers.items()}
+    return Reply(MessageKind.REPLY, named, value.encode(), 0, Dialect.HEADER_BINARY)
 
 
-def refusal(error: str, executed: str = "no") -> Reply:
+def refusal(error: str, executed: str = "no", **more: str) -> Reply:
     """An EXCEPTION as a zkrpc server sends it."""
     body = encode_failure("because", FailureKind.INTERNAL_ERROR)
-    headers = {"zkrpc-error": error, "zkrpc-executed": executed}
+    headers = {f"zkrpc-{name}": told for name, told in {"error": error, "executed": executed, **more}.items()}
     return Reply(MessageKind.EXCEPTION, headers, body, 0, Dialect.HEADER_BINARY)
 
 
@@ -73,7 +80,12 @@ def encode_arguments(body: Any, payload: Payload) -> bytes:
 
 
 METHOD: Any = SimpleNamespace(
-    interface="Users", name="get", wire_name=b"get", read_result=read_result, encode_arguments=encode_arguments
+    interface="Users",
+    name="get",
+    wire_name=b"get",
+    throws=(NotFound,),
+    read_result=read_result,
+    encode_arguments=encode_arguments,
 )
 
 
@@ -107,6 +119,8 @@ class Subchannel:
         self.scene.sent.append((name, body, dict(headers or {}), oneway))
         self.scene.now += 0.01
         outcome = self.scene.outcomes.pop(0)
+        if callable(outcome):
+            outcome = outcome()
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome  # type: ignore[no-any-return]
@@ -163,11 +177,26 @@ class Scene:
     def abandon(self, member: Any, now: float) -> None:
         self.heard.append((member.endpoint.port, "abandoned"))
 
-    def run(self, *interceptors: Any, body: Any = b"b", **options: Any) -> Any:
+    def find(self, endpoint: Endpoint) -> Any:
+        return next((one for one in self.members if one.endpoint == endpoint), None)
+
+    def tell_news(self) -> None:
+        self.heard.append("news")
+
+    def router(self) -> PrimaryRouter:
         channel: Any = self
-        call = Call("get", body, Deadline(55.0), descriptor=METHOD, **options)
+        return PrimaryRouter(channel)
+
+    def call(self, body: Any = b"b", **options: Any) -> Call:
+        return Call("get", body, Deadline(55.0), descriptor=METHOD, **options)
+
+    def run(self, *interceptors: Any, body: Any = b"b", **options: Any) -> Any:
+        return self.make(self.call(body, **options), *interceptors)
+
+    def make(self, call: Call, *interceptors: Any, router: PrimaryRouter | None = None, **layers: Any) -> Any:
+        channel: Any = self
         try:
-            return build_stack(channel, PrimaryRouter(channel), interceptors)(call)
+            return build_stack(channel, router or self.router(), interceptors, **layers)(call)
         finally:
             assert [(one.load.pending, one.subchannel.taken) for one in self.members] == [(0, 0), (0, 0)]
 
@@ -301,6 +330,46 @@ def test_nobody_to_ask_is_asked_again_until_the_deadline() -> None:
     assert caught.value.attempts > 4
 
 
+def test_connection_that_is_ready_is_shared_and_not_taken() -> None:
+    """Neither a call that is answered nor one that fails takes it from the others or gives it back."""
+
+    def observe() -> Any:
+        taken.append((subchannel.taken, other.taken))
+        return outcomes.pop(0)
+
+    taken: list[Any] = []
+    outcomes = [answer("Ada"), ConnectionLost("gone"), answer("Bob")]
+    scene = Scene(*[observe] * 3)
+    subchannel, other = (one.subchannel for one in scene.members)
+    subchannel.ready = subchannel
+    assert scene.run() == "Ada"
+    assert scene.run(idempotent=True) == "Bob"
+    assert taken == [(0, 0), (0, 0), (0, 1)], "only the other member's was not ready"
+
+
+def test_call_for_a_primary_goes_where_the_call_before_found_it() -> None:
+    """A refusal redirects the first one; its answer's epoch is the call's own, and is remembered with the place."""
+    told = {"primary": "h:2", "epoch": "7", "group": "default"}
+    scene = Scene(refusal("NotPrimary", **told), answer("Ada", epoch="7"), answer("Bob", epoch="8"))
+    router = scene.router()
+    calls = [scene.call(), scene.call()]
+    for call, value in zip(calls, ("Ada", "Bob")):
+        router.lead(call)
+        assert scene.make(call, router=router) == value
+    assert [(call.attempt, call.endpoint, call.epoch) for call in calls] == [
+        (2, Endpoint("h", 2), 7),
+        (1, Endpoint("h", 2), 8),
+    ]
+
+
+def test_epoch_in_an_answer_is_nothing_to_a_call_that_any_instance_may_serve() -> None:
+    """It gets no route by it, and nobody who waits for a primary is told."""
+    scene = Scene(answer("Ada", epoch="7"))
+    call = scene.call()
+    assert scene.make(call) == "Ada"
+    assert (call.route, call.epoch, scene.heard) == (None, None, [])
+
+
 def test_interceptors_see_one_call_however_many_attempts_it_takes() -> None:
     """The first one given is the outermost."""
     order: list[str] = []
@@ -350,6 +419,122 @@ def test_only_what_may_be_sent_twice_leaves_a_silent_connection() -> None:
     scene.run(idempotent=True)
     scene.run()
     assert scene.movable == [True, False]
+
+
+# -- who watches
+
+
+class Telling(Listener):
+    """Says what it is told, and of which attempt, in a story that others tell as well."""
+
+    def __init__(self, story: list[str], *kinds: type[Event]) -> None:
+        super().__init__(*kinds)
+        self.story = story
+
+    def receive(self, event: Event) -> None:
+        super().receive(event)
+        attempt = getattr(event, "attempt", "")
+        self.story.append(f"{type(event).__name__} {attempt}".strip())
+
+
+class Spans:
+    """Plays the tracing of a client."""
+
+    def __init__(self, story: list[str]) -> None:
+        self.story = story
+
+    def around_attempt(self, call: Call, proceed: Proceed[Call]) -> Any:
+        self.story.append(f"span {call.attempt}")
+        try:
+            return proceed(call)
+        finally:
+            self.story.append(f"end {call.attempt}")
+
+    def hedged(self, call: Call) -> None:
+        self.story.append(f"hedged {call.attempt}")
+
+
+def observing(scene: Scene, *listeners: Listener) -> CallObserver | None:
+    """What the client makes of its observers."""
+    return observer_of(Observers(listeners), lambda: "users", scene.clock)
+
+
+def test_observers_see_what_the_caller_sees_and_each_attempt_within_its_span() -> None:
+    """From the outside in: the call's events, the application's interceptors, retries, the span, the attempt's."""
+    scene, story = Scene(refusal("Overloaded"), answer("Ada")), list[str]()
+
+    def own(call: Call, proceed: Proceed[Call]) -> Any:
+        story.append("own")
+        scene.now += 1.0
+        try:
+            return proceed(call)
+        finally:
+            story.append("own ends")
+
+    listener = Telling(story)
+    assert scene.make(scene.call(), own, observer=observing(scene, listener), tracing=Spans(story)) == "Ada"
+    assert story == [
+        *("CallStarted", "own"),
+        *("span 1", "AttemptStarted 1", "AttemptFinished 1", "end 1"),
+        "CallRetried 1",
+        *("span 2", "AttemptStarted 2", "AttemptFinished 2", "end 2"),
+        *("own ends", "CallFinished"),
+    ]
+    (finished,) = listener.of(CallFinished)
+    assert finished.seconds == pytest.approx(1.02), "with the time that the interceptor took, and both attempts"
+
+
+def test_observers_hear_that_the_budget_of_attempts_is_empty() -> None:
+    """Where the next attempt would have begun."""
+    scene, story = Scene(refusal("Overloaded")), list[str]()
+    scene.tokens = 0
+    with pytest.raises(Overloaded):
+        scene.make(scene.call(), observer=observing(scene, Telling(story)))
+    assert story == [
+        *("CallStarted", "AttemptStarted 1", "AttemptFinished 1"),
+        *("RetryBudgetExhausted", "CallFinished"),
+    ]
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("with_observer", [True, False])
+def test_second_copy_of_a_call_is_told_to_its_span_first_and_is_an_attempt_of_its_own(with_observer: bool) -> None:
+    """It draws on the budget that retries draw on, and goes to another member."""
+    scene, story = Scene(lambda: gevent.sleep(60), answer("Ada")), list[str]()
+    call = scene.call(idempotent=True)
+    call.plan = SimpleNamespace(hedge=Hedge(0.001), max_attempts=4)
+    observer = observing(scene, Telling(story)) if with_observer else None
+    assert scene.make(call, observer=observer, tracing=Spans(story)) == "Ada"
+    assert (call.endpoint, scene.tokens) == (Endpoint("h", 2), 99)
+    expected = [
+        *("CallStarted", "span 1", "AttemptStarted 1", "hedged 2", "CallHedged 2", "span 2", "AttemptStarted 2"),
+        *("AttemptFinished 2", "end 2", "AttemptFinished 1", "end 1", "CallFinished"),
+    ]
+    assert story == [one for one in expected if with_observer or one.startswith(("span", "hedged", "end"))]
+
+
+def test_stack_without_hedges_sends_no_second_copy() -> None:
+    """Not even if a plan asks for one: such a stack is for methods whose plans do not."""
+    scene = Scene(lambda: gevent.sleep(0.02) or answer("Ada"))
+    call = scene.call(idempotent=True)
+    call.plan = SimpleNamespace(hedge=Hedge(0.001), max_attempts=4)
+    assert scene.make(call, hedges=False) == "Ada"
+    assert (len(scene.sent), scene.tokens) == (1, 100)
+
+
+def test_in_turn_calls_both_and_costs_nothing_if_there_is_only_one() -> None:
+    """The first one first."""
+    story: list[str] = []
+
+    def first(call: Call) -> None:
+        story.append(f"first {call.method}")
+
+    def second(call: Call) -> None:
+        story.append(f"second {call.method}")
+
+    in_turn(first, second)(Scene().call())
+    assert story == ["first get", "second get"]
+    assert in_turn(first, None) is first
 
 
 # -- the plan of a method

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from zkrpc.errors import JsonError
 from zkrpc.jsonform.text import dump, parse
 from zkrpc.jsonform.writing import write, write_arguments, write_exception
 
+ONE, TWO = uuid.UUID(int=1), uuid.UUID(int=2)
+
 
 @pytest.mark.parametrize(
     ("name", "value", "text"),
@@ -18,18 +21,41 @@ from zkrpc.jsonform.writing import write, write_arguments, write_exception
         ("tags", {"b", "a", "ü", "Z"}, '["Z", "a", "b", "ü"]'),
         ("odd", {2.0, float("nan"), -1.5, float("inf")}, '[-1.5, 2.0, "Infinity", "NaN"]'),
         ("palette", {99, 7, 1}, '["RED", "BLUE", 99]'),
+        ("chunks", {b"\xff", b"\x00", b""}, '["", "AA==", "/w=="]'),
+        ("keys", {TWO, ONE}, f'["{ONE}", "{TWO}"]'),
         ("rows", {(2,), (1, 2), ()}, "[[1, 2], [2], []]"),
         ("by_real", {float("nan"): 1, -0.0: 2, 1e16: 3}, '{"NaN": 1, "-0.0": 2, "1e+16": 3}'),
+        ("by_blob", {b"\x01": 1, b"": 2}, '{"AQ==": 1, "": 2}'),
+        ("by_key", {TWO: 2, ONE: 1}, f'{{"{TWO}": 2, "{ONE}": 1}}'),
         ("by_truth", {True: 1, False: 0}, '{"true": 1, "false": 0}'),
         ("by_color", {7: "b", 98: "x"}, '{"BLUE": "b", "98": "x"}'),
         ("by_number", {5: True, -1: False}, '{"5": true, "-1": false}'),
         ("real", 1, "1.0"),
+        ("real", float("-inf"), '"-Infinity"'),
+        ("blob", b"\xfb\xff\x00\n", '"+/8ACg=="'),
+        ("blob", b"", '""'),
+        ("key", uuid.UUID("01234567-89AB-CDEF-0123-456789ABCDEF"), '"01234567-89ab-cdef-0123-456789abcdef"'),
         ("chosen", idl().Chosen(), '{"number": 3}'),
     ],
 )
 def test_values_are_written_in_one_way(name: str, value: Any, text: str) -> None:
     """Sets have an order that follows from their members, maps keep theirs, numbers of enums get their first names."""
     assert dump(write(field(name), value)) == text
+
+
+def test_a_map_whose_keys_are_no_words_is_written_as_pairs() -> None:
+    """In the order in which its entries came, keys and values as they are written anywhere else."""
+    point, shape = idl().Point, idl().Shape
+    assert write(field("by_point"), {point(x=2): "b", point(x=1, y=3): "a"}) == [
+        [{"x": 2}, "b"],
+        [{"x": 1, "y": 3}, "a"],
+    ]
+    assert write(field("by_row"), {(2, 1): shape(radius=0.5), (): shape(name="n")}) == [
+        [[2, 1], {"radius": 0.5}],
+        [[], {"name": "n"}],
+    ]
+    assert write(field("by_family"), {frozenset({3, 1}): [point(y=1)]}) == [[[1, 3], [{"y": 1}]]]
+    assert write(field("by_point"), {}) == []
 
 
 def test_what_is_not_set_is_left_out_unless_that_would_say_something_else() -> None:
