@@ -48,6 +48,27 @@ def test_users_is_an_interface_with_policies(users: Any) -> None:
     )
 
 
+def test_declaration_tells_a_caller_what_it_must_know(users: Any) -> None:
+    """The exceptions a method throws, whether it may be repeated, and whether it has an answer at all."""
+    get, seen = (users.Users.methods[name] for name in ("get", "seen"))
+    assert get.declaration == "``User get(i64 id) throws (UserNotFound)`` Idempotent."
+    assert seen.declaration == "``oneway void seen(i64 id, i64 at_ms)``"
+    methods = "void f() throws (1: A a, 2: B b), map<map<i32,i32>,i32> g(1: i32 x)"
+    f, g = load_text(f"exception A {{}} exception B {{}} service S {{ {methods} }}").S.methods.values()
+    assert f.declaration == "``void f() throws (A, B)``"
+    assert g.refusal is not None and g.declaration == "``map<map<i32, i32>, i32> g(i32 x)``"
+
+
+def test_renamed_method_differs_on_the_wire_alone(users: Any) -> None:
+    """And the one that it was made of stays as it was."""
+    get = users.Users.methods["get"]
+    renamed = get.renamed("Ünder:get")
+    assert renamed.wire_name == "Ünder:get".encode() and get.wire_name == b"get"
+    others = [name for name in type(get).__slots__ if name != "wire_name"]
+    assert [getattr(renamed, name) for name in others] == [getattr(get, name) for name in others]
+    assert repr(renamed) == repr(get) and renamed.declaration == get.declaration
+
+
 def test_users_calls_go_there_and_back(users: Any) -> None:
     """Arguments, a value, an exception; in both encodings."""
     get, user = users.Users.methods["get"], users.User(1, "Ada", tags=["first"])
