@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import zkrpc
@@ -42,8 +44,50 @@ def test_failed_and_slow_calls_are_lines_of_both_sides(caplog: pytest.LogCapture
     assert (told["rpc.method"], told["error.type"], told["peer"]) == ("Echo/fail", "RemoteError", "memory:0")
 
 
+def request_for(method: str, **outcome: Any) -> zkrpc.RequestFinished:
+    """A request of a peer."""
+    fixed: dict[str, Any] = {"service": "echo", "interface": "Echo", "caller": "shop", "queued": 0.0}
+    return zkrpc.RequestFinished(method=method, peer="10.0.0.1:5", **fixed, **outcome)
+
+
+def test_a_slow_answer_is_a_line_whether_or_not_it_is_a_declared_exception(caplog: pytest.LogCaptureFixture) -> None:
+    """From the bound on, and as slow, never as failed; it says who asked."""
+    calls = CallLog(2.0, lambda: 0.0)
+    for seconds in (1.9, 2.0):
+        calls.receive(request_for("fail", seconds=seconds, error="Oops", declared=True))
+        calls.receive(request_for("echo", seconds=seconds))
+    assert [one.getMessage() for one in caplog.records] == [
+        "slow: request for Echo/fail of 10.0.0.1:5 took 2 s",
+        "slow: request for Echo/echo of 10.0.0.1:5 took 2 s",
+    ]
+
+
+def test_a_call_that_reached_nobody_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """Where other lines have the instance, and that it was not executed."""
+    about: dict[str, Any] = {"service": "echo", "interface": "Echo", "method": "echo", "attempts": 1, "endpoint": ""}
+    event = zkrpc.CallFinished(seconds=0.5, error="NoInstances", executed="no", **about)
+    CallLog(2.0, lambda: 0.0).receive(event)
+    (line,) = [one.getMessage() for one in caplog.records]
+    assert line == "failed: call of Echo/echo at nobody after 0.5 s with NoInstances (executed: no)"
+
+
+def test_lines_beyond_the_budget_are_counted_in_the_next_one(caplog: pytest.LogCaptureFixture) -> None:
+    """A storm of failures costs the log ten lines a second, and none of it goes unmentioned."""
+    now = [5.0]
+    calls = CallLog(2.0, lambda: now[0])
+    failure = request_for("fail", seconds=0.1, error="ValueError", executed="maybe")
+    for _ in range(LINES_A_SECOND + 3):
+        calls.receive(failure)
+    assert len(caplog.records) == LINES_A_SECOND
+    assert not any("more before it" in one.getMessage() for one in caplog.records)
+    now[0] = 6.0
+    calls.receive(failure)
+    assert len(caplog.records) == LINES_A_SECOND + 1
+    assert caplog.records[-1].getMessage().endswith("with ValueError (executed: maybe); 3 more before it")
+
+
 def test_only_so_many_lines_are_written_in_a_second() -> None:
     """The next one that is written says how many were not."""
     budget = LineBudget(2)
     assert [budget.take(at) for at in (0.0, 0.1, 0.2, 0.3, 1.0, 1.1, 1.2, 2.0)] == [0, 0, None, None, 2, 0, None, 1]
-    assert LINES_A_SECOND == 10
+    assert LINES_A_SECOND == 10 and repr(budget) == "<LineBudget left=1 unsaid=0>"

@@ -16,7 +16,9 @@ from opentelemetry.trace import NonRecordingSpan
 import zkrpc
 from tests.support.echo import EchoHandler, idl
 from tests.support.listening import refusing_once
+from tests.support.requests import call_of
 from tests.support.tracing import CLIENT, INTERNAL, SERVER, tracing
+from zkrpc.caller import NOBODY
 from zkrpc.config import ServerConfig
 from zkrpc.idl import load_text
 from zkrpc.telemetry.status import TracingStatus
@@ -26,6 +28,7 @@ from zkrpc.tracing.calls import CallTracer, _find_context_getter
 from zkrpc.tracing.records import SpanRecord
 from zkrpc.tracing.settings import Sampler
 from zkrpc.tracing.spans import remote_context
+from zkrpc.wire.message import Dialect, Request
 
 FAST = ServerConfig(linger=0, drain_timeout=1)
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -294,3 +297,175 @@ def test_events_of_a_traced_call_are_told_within_its_span() -> None:
         (name, (span.trace_id.hex(), span.span_id.hex()))
         for name, span in (("RequestFinished", kinds[SERVER][0]), ("CallFinished", kinds[CLIENT][0]))
     ]
+
+
+TRACING_PEER, OTHER_PEER, PLAIN_PEER = {"zkrpc-traces": "1"}, {"zkrpc-caller": "shop"}, dict[str, str]()
+
+
+def way_of(request: Request, introduction: dict[str, str]) -> str:
+    """How a request of a peer that has introduced itself so is run by a server of this process."""
+    tracer = find_tracer()
+    assert tracer is not None
+
+    def plain(*_: Any) -> str:
+        return "unrecorded" + (f", baggage {dict(baggage.get_all())}" if baggage.get_all() else "")
+
+    def told(*_: Any) -> str:
+        return "recorded" + (f", baggage {dict(baggage.get_all())}" if baggage.get_all() else "")
+
+    run = tracer.trace_server("echo").choose(plain, told, introduction)
+    return str(run(request, "10.0.0.1:5", 0.0, NOBODY))
+
+
+@pytest.mark.parametrize(
+    ("introduction", "ways"),
+    [
+        (TRACING_PEER, ["unrecorded", "unrecorded"]),
+        (OTHER_PEER, ["recorded", "unrecorded"]),
+        (PLAIN_PEER, ["recorded", "unrecorded"]),
+    ],
+)
+def test_a_trace_begins_at_the_server_only_for_peers_that_do_not_trace(
+    introduction: dict[str, str], ways: list[str]
+) -> None:
+    """Then by the dice; a peer that traces has cast them already. A recorded parent counts whoever names it."""
+    casts = [0.4, 0.5]
+    with tracing(Sampler(0.5), dice=lambda: casts.pop(0) if casts else 0.9) as spans:
+        assert [way_of(call_of("echo"), introduction) for _ in ways] == ways
+        assert [span.parent_id for span in spans] == [b""] * ways.count("recorded")
+        spans.clear()
+        assert way_of(call_of("echo", headers={"traceparent": f"00-{TRACE}-{SPAN}-01"}), introduction) == "recorded"
+    (request,) = spans
+    assert request.parent_id.hex() == SPAN and request.attributes["zkrpc.service"] == "echo"
+
+
+@pytest.mark.parametrize("dialect", [Dialect.FRAMED_BINARY, Dialect.FRAMED_COMPACT])
+def test_a_plain_thrift_peer_names_its_parent_in_the_argument_field(dialect: Dialect) -> None:
+    """As the Java agent writes it, in either encoding; a field that names no parent is none."""
+    agent = load_text("service Echo { string echo(1: string text, 8888: map<string, string> context) }")
+    echoes = agent.Echo.methods["echo"]
+    with tracing(Sampler(0.0)) as spans:
+        for key in ("traceparent", "another"):
+            arguments = echoes.bind(("x", {key: f"00-{TRACE}-{SPAN}-01"}), {})
+            request = call_of("echo", echoes.encode_arguments(arguments, dialect.payload), dialect=dialect)
+            assert way_of(request, PLAIN_PEER) == ("recorded" if key == "traceparent" else "unrecorded")
+    assert [(span.trace_id.hex(), span.parent_id.hex()) for span in spans] == [(TRACE, SPAN)]
+
+
+@pytest.mark.parametrize("introduction", [TRACING_PEER, OTHER_PEER, PLAIN_PEER])
+def test_baggage_of_a_peer_counts_for_unrecorded_requests_too(introduction: dict[str, str]) -> None:
+    """If that is configured, and for that request alone."""
+    request = call_of("echo", headers={"baggage": "tenant=blue"})
+    for wanted, way in ((False, "unrecorded"), (True, "unrecorded, baggage {'tenant': 'blue'}")):
+        with tracing(Sampler(0.0), hands_baggage_on=wanted) as spans:
+            assert way_of(request, introduction) == way
+            assert way_of(call_of("echo"), introduction) == "unrecorded"
+        assert spans == []
+
+
+def test_a_sampler_that_heeds_no_parent_decides_for_each_span() -> None:
+    """A share of 0 records nothing below a recorded parent, and what travels on says that it is not recorded."""
+    heard: list[Any] = []
+
+    class Handler(EchoHandler):
+        def echo(self, text: str) -> str:
+            call = zkrpc.current_call()
+            assert call is not None
+            heard.append(call.headers["traceparent"].split("-"))
+            return text
+
+    with tracing(Sampler(0.0, follows_parent=False)) as spans, Loopback(echo(Handler)) as stub:
+        with trace.use_span(NonRecordingSpan(remote_context(int(TRACE, 16), int(SPAN, 16), 1, ""))):
+            assert stub.echo("x") == "x"
+    ((_, trace_id, span_id, flags),) = heard
+    assert spans == [] and trace_id == TRACE and span_id != SPAN and flags == "00"
+
+
+def test_a_call_with_many_headers_is_sent_without_ours() -> None:
+    """A server may take no more of them: the call matters more than its trace. The spans of its client remain."""
+    heard: list[Any] = []
+
+    class Handler(EchoHandler):
+        def echo(self, text: str) -> str:
+            call = zkrpc.current_call()
+            assert call is not None
+            heard.append({"traceparent", "baggage"} & call.headers.keys())
+            return text
+
+    token = context.attach(baggage.set_baggage("tenant", "blue"))
+    try:
+        for count in (31, 33):
+            with tracing(hands_baggage_on=True) as spans, Loopback(echo(Handler)) as stub:
+                stub.options(headers={f"key-{number}": "x" for number in range(count)}).echo("x")
+            assert [len(found) for found in by_kind(spans).values()] == [1, 1, 1 if count == 31 else 0]
+    finally:
+        context.detach(token)
+    assert heard == [{"traceparent", "baggage"}, set()]
+
+
+def test_baggage_that_is_too_long_stays_behind() -> None:
+    """It is nothing that a call may fail of."""
+    heard: list[Any] = []
+
+    class Handler(EchoHandler):
+        def echo(self, text: str) -> str:
+            heard.append(len(str(baggage.get_baggage("tenant") or "")))
+            return text
+
+    with tracing(hands_baggage_on=True), Loopback(echo(Handler)) as stub:
+        for size in (4000, 5000):
+            token = context.attach(baggage.set_baggage("tenant", "x" * size))
+            try:
+                assert stub.echo("x") == "x"
+            finally:
+                context.detach(token)
+    assert heard == [4000, 0]
+
+
+def test_a_call_that_reached_no_instance_has_no_peer() -> None:
+    """Its span and those of its attempts say why, and that it was not executed."""
+    with tracing() as spans, Loopback(echo(), replicas=0) as stub:
+        with pytest.raises(zkrpc.CallError) as caught:
+            stub.options(timeout=0.05).echo("x")
+    kinds = by_kind(spans)
+    assert len(kinds[CLIENT]) == 1 and kinds[SERVER] == []
+    for span in spans:
+        assert not {"network.peer.address", "network.peer.port"} & span.attributes.keys()
+        assert span.attributes["zkrpc.executed"] == "no" and span.status == 2
+    name = type(caught.value).__name__
+    assert kinds[CLIENT][0].attributes["error.type"] == name
+
+
+def test_the_span_of_a_primary_s_request_has_its_epoch() -> None:
+    """Spans of requests that any instance may serve have none."""
+    single = load_text('service Single { void write() (zkrpc.primary = "true"), void read() }')
+
+    class Handler:
+        def on_elected(self, leadership: Any) -> None:
+            """Ready at once."""
+
+        def on_deposed(self, leadership: Any) -> None:
+            """Nothing to put away."""
+
+        def write(self) -> None:
+            """Does nothing."""
+
+        def read(self) -> None:
+            """Does nothing."""
+
+    with tracing() as spans, Loopback(zkrpc.Service(single.Single, Handler, name="single", config=FAST)) as stub:
+        stub.write()
+        stub.read()
+    # The first attempts may have come before the election was over.
+    served = [span for span in by_kind(spans)[SERVER] if span.attributes["rpc.status_code"] == "OK"]
+    told = [(span.name, span.attributes.get("zkrpc.epoch")) for span in served]
+    assert told == [("Single/write", 1), ("Single/read", None)]
+
+
+def test_a_tracer_says_whose_share_it_takes() -> None:
+    """Of ours, the sampler's; of the program's own, all that it lets through."""
+    with tracing(Sampler(0.25)):
+        assert repr(find_tracer()) == "<CallTracer ratio=0.25>"
+    status = TracingStatus(exporting=False, spans=0, dropped=0, lost=0)
+    foreign = CallTracer(trace.NoOpTracer(), dice=lambda: 0.0, status=lambda: status)
+    assert repr(foreign) == "<CallTracer ratio=1 of the program>"

@@ -55,7 +55,7 @@ _MOST_HEADERS = 32
 _LONGEST_NAME = 200
 _BAGGAGE = W3CBaggagePropagator()
 
-_attempt: ContextVar[trace.Span | None] = ContextVar("zkrpc_attempt_span", default=None)
+_attempt: ContextVar[trace.Span] = ContextVar("zkrpc_attempt_span", default=trace.INVALID_SPAN)
 _is_hedge: ContextVar[bool] = ContextVar("zkrpc_is_hedge", default=False)
 
 
@@ -201,10 +201,7 @@ class CallsOfClient(Observer):
             span = trace.get_current_span()
             told: dict[str, Any] = {"zkrpc.attempts": event.attempts}
         else:
-            attempt = _attempt.get()
-            if attempt is None:
-                return
-            span, told = attempt, {}
+            span, told = _attempt.get(), {}
         if not span.is_recording():
             return
         _tell_outcome(span, told, event.error, event.declared, event.executed)
