@@ -112,6 +112,8 @@ def test_values_that_hold_for_all_calls_are_shown_with_their_units() -> None:
         "retry_reserve": "10 per s",
         "plain_connections": "8",
         "client_id": "random",
+        "name": "program's",
+        "version": "program's",
         "zone": "none",
         "collapse_floor": "0.5",
         "wire.max_frame": "4194304",

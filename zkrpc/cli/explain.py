@@ -120,7 +120,7 @@ _NOT_SECONDS = {
     "breaker.success_rate": "",
 }
 """What the numbers with a fraction count that are no seconds."""
-_NOTHING = {"hedge": "never", "subset_size": "all", "client_id": "random"}
+_NOTHING = {"hedge": "never", "subset_size": "all", "client_id": "random", "name": "program's", "version": "program's"}
 
 
 def _rows(settings: Sequence[Setting]) -> Iterator[str]:
