@@ -148,6 +148,20 @@ def test_announcement_is_made_once() -> None:
     assert machine.effects() == []
 
 
+def test_note_that_vanishes_is_written_again() -> None:
+    """Somebody removes what an earlier instance has left, just when this one has started."""
+    machine = settled()
+    machine.receive_change(5.0)
+    assert turn(machine, 5.0) == [LookUp()]
+    machine.receive_unannounced()
+    machine.receive_found(0, 5.0, 5.0)
+    assert machine.effects() == [Announce()]
+    machine.receive_announced(5.0)
+    assert turn(machine, 5.0) == [LookUp()]
+    machine.receive_found(0, 5.0, 5.0)
+    assert turn(machine, 5.0) == []
+
+
 def test_text_that_vanishes_is_written_again() -> None:
     """The watch tells."""
     machine = settled()

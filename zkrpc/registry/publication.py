@@ -210,6 +210,11 @@ class PublicationMachine:
         """The text was written, by us or by somebody faster; the next look shows what came of it."""
         self._look_at = now
 
+    def receive_unannounced(self) -> None:
+        """There is no note: not yet, or no longer, as when somebody removed what an earlier instance had left just when
+        this one started. Tell it before what the look has found of the text."""
+        self._announced = False
+
     def receive_announced(self, now: float) -> None:
         """The note says what it should; the next look shows whether the text is to be renewed."""
         self._announced = True

@@ -134,7 +134,10 @@ class Publisher:
     def _look_up(self) -> None:
         # All changes signalled so far are covered by this look.
         self._driver.changed.clear()
-        stat, now = self._session.znodes.exists(self._path, watch=self._driver.changed), self._clock()
+        znodes, changed = self._session.znodes, self._driver.changed
+        if znodes.exists(self._note, watch=changed) is None:
+            self._machine.receive_unannounced()
+        stat, now = znodes.exists(self._path, watch=changed), self._clock()
         if stat is None:
             self._machine.receive_missing(now)
             return
