@@ -7,9 +7,17 @@ from typing import Any
 import pytest
 
 from tests.support.echo import idl
+from tests.support.requests import call_of, oneway_of
 from zkrpc.caller import NOBODY, Caller
-from zkrpc.server.accounts import STRANGER, Account, Accounts, kind_of
+from zkrpc.codec import decode_failure
+from zkrpc.config import WireLimits
+from zkrpc.server.accounts import STRANGER, Account, Accounts, Meter, Tally, kind_of
+from zkrpc.server.dispatch import Answer
 from zkrpc.telemetry.status import CallerStatus
+from zkrpc.wire import headers as keys
+from zkrpc.wire.hello import caller_headers, hello_frame
+from zkrpc.wire.message import Request
+from zkrpc.wire.server import ServerProtocol
 
 HERE, THERE = "10.0.0.1", "10.0.0.2"
 
@@ -227,3 +235,118 @@ def test_caller_that_is_counted_among_others_keeps_its_quota() -> None:
 def test_stranger_has_no_name_and_no_counts() -> None:
     """A connection that makes no call is nobody's."""
     assert STRANGER.caller is NOBODY and not STRANGER.known
+
+
+# -- the calls of one connection
+
+
+class Line:
+    """A connection's meter, and what its peer is answered in place of calls that are not run."""
+
+    def __init__(self, accounts: Accounts, *, hello: Caller | None = None, address: str = HERE) -> None:
+        self.meter = Meter(accounts, address)
+        self.protocol = ServerProtocol(WireLimits(), 0.0)
+        if hello is not None:
+            self.protocol.receive_data(hello_frame(WireLimits(), hello), 0.0)
+        self.refused: list[Answer | None] = []
+
+    def meet(self, request: Request, now: float = 0.0) -> bool:
+        """One request, which the connection has not met before."""
+        return self.meter.meet(request, self.protocol, now, lambda request, answer: self.refused.append(answer))
+
+
+def said(name: str) -> dict[str, str]:
+    """The headers by which a first call says who calls."""
+    return caller_headers(Caller(name))
+
+
+def test_connection_is_its_caller_s_from_the_first_call_to_its_end() -> None:
+    """Before the first call nobody knows whose it is, so that it is counted nowhere, even when it ends."""
+    accounts = Accounts(idl.Echo)
+    line, silent = Line(accounts), Line(accounts)
+    assert line.meter.account is STRANGER and len(accounts) == 0
+    assert line.meet(call_of("echo", headers=said("billing")), 1.0)
+    silent.meter.close()
+    (status,) = accounts.status(1.0, 1.0)
+    assert (status.name, status.calls, status.connections) == ("billing", 1, 1)
+    assert repr(line.meter) == "<Meter <Account billing  methods=1>>"
+    line.meter.close()
+    assert accounts.status(1.0, 1.0)[0].connections == 0 and STRANGER.connections == 0
+
+
+def test_hello_says_who_calls_and_a_later_call_cannot_say_otherwise() -> None:
+    """Otherwise a peer could pass each call off as somebody else's, quota included."""
+    accounts = Accounts(idl.Echo)
+    greeted, plain = Line(accounts, hello=Caller("billing", "1.2")), Line(accounts)
+    assert greeted.meet(call_of("echo", headers=said("somebody-else")))
+    assert greeted.meet(call_of("slow", headers=said("somebody-else")))
+    assert plain.meet(call_of("echo", headers=said("nightly")))
+    assert plain.meet(call_of("slow", headers=said("somebody-else")))
+    told = {(one.name, one.version): one.calls for one in accounts.status(0.0, 0.0)}
+    assert told == {("billing", "1.2"): 2, ("nightly", ""): 2}
+
+
+def test_hosts_of_one_ipv6_network_are_one_address() -> None:
+    """Whoever has a network cannot make up names from each of its addresses."""
+    accounts = Accounts(idl.Echo)
+    for host in range(1, 4):
+        Line(accounts, address=f"2001:db8::{host}").meet(call_of("echo", headers=said(f"x{host}")))
+    assert {account.address for account in accounts._named.values()} == {"2001:db8::/64"}
+
+
+def test_call_beyond_the_quota_is_answered_with_when_to_come_back() -> None:
+    """And with which quota it was, so that the caller's own log says whom to ask for more."""
+    accounts = Accounts(idl.Echo)
+    accounts.limit({"billing": 4.0}, 0.0)
+    line = Line(accounts, hello=Caller("billing"))
+    assert all(line.meet(call_of("echo")) for _ in range(4)) and not line.refused
+    assert not line.meet(call_of("echo"))
+    (answer,) = line.refused
+    assert answer is not None and answer.headers is not None
+    assert (answer.headers[keys.ERROR], answer.headers[keys.EXECUTED]) == ("Overloaded", "no")
+    assert answer.headers[keys.RETRY_AFTER] == "250"
+    message, _ = decode_failure(answer.body, 0)
+    assert message == "the quota of billing is used up: 4 calls a second of this instance"
+    assert line.meet(call_of("echo"), 0.25)
+
+
+def test_oneway_call_beyond_the_quota_is_dropped() -> None:
+    """Nobody waits for its answer, but it is refused and counted as any other."""
+    accounts = Accounts(idl.Echo)
+    accounts.limit({"billing": 1.0}, 0.0)
+    line = Line(accounts, hello=Caller("billing"))
+    assert line.meet(oneway_of("note")) and not line.meet(oneway_of("note"))
+    assert line.refused == [None] and accounts.status(0.0, 0.0)[0].refused == 1
+
+
+def test_nobody_is_told_to_stay_away_for_long() -> None:
+    """Operators who raise a quota of a call in a minute see its effect within a second."""
+    accounts = Accounts(idl.Echo)
+    accounts.limit({"billing": 1 / 64}, 0.0)
+    line = Line(accounts, hello=Caller("billing"))
+    line.meet(call_of("echo"))
+    line.meet(call_of("echo"))
+    (answer,) = line.refused
+    assert answer is not None and answer.headers is not None and answer.headers[keys.RETRY_AFTER] == "1000"
+
+
+def test_errors_of_built_in_services_are_not_the_caller_s() -> None:
+    """Whoever asks for a server's health has not called its interface."""
+    accounts = Accounts(idl.Echo)
+    line = Line(accounts, hello=Caller("billing"))
+    for name in ("echo", "nothing", "zkrpc.health"):
+        line.meet(call_of("nothing"))
+        line.meet(call_of("echo"))
+        line.meter.count_error(call_of(name))
+    (status,) = accounts.status(0.0, 0.0)
+    assert [(one.method, one.calls, one.errors) for one in status.methods] == [("_OTHER", 3, 1), ("echo", 3, 1)]
+
+
+def test_tally_adds_up_and_keeps_the_later_time() -> None:
+    """One that has counted nothing changes nothing."""
+    one, other = Tally(), Tally()
+    one.calls, one.errors, one.called_at = 3, 1, 7.0
+    other.calls, other.called_at = 2, 5.0
+    one.add(other)
+    one.add(Tally())
+    assert (one.called_at, repr(one)) == (7.0, "<Tally calls=5 errors=1>")

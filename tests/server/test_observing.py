@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -16,12 +16,13 @@ from tests.support.listening import Listener
 from tests.support.requests import binary, call_of, oneway_of
 from tests.support.waiting import eventually
 from zkrpc.call import ServerCall
-from zkrpc.caller import Caller
+from zkrpc.caller import NOBODY, Caller
 from zkrpc.config import ServerConfig
 from zkrpc.errors import Draining, Executed, NotPrimary
-from zkrpc.server.dispatch import refuse, uninterruptible
+from zkrpc.server.accounts import Account, Accounts, Meter
+from zkrpc.server.dispatch import Answer, Dispatcher, refuse, uninterruptible
 from zkrpc.server.lifecycle import Step
-from zkrpc.server.observing import ObservedDispatcher, RequestObserver
+from zkrpc.server.observing import ObservedDispatcher, RequestObserver, TracedDispatcher, make_dispatcher
 from zkrpc.telemetry.events import (
     OTHER,
     DrainStarted,
@@ -34,7 +35,8 @@ from zkrpc.telemetry.events import (
     ServerStarted,
     ServerStopped,
 )
-from zkrpc.telemetry.observer import Observers
+from zkrpc.telemetry.observer import Observer, Observers
+from zkrpc.wire.message import Request
 from zkrpc.wire.status import OVERLOADED
 
 BILLING = Caller("billing", "1.2")
@@ -199,6 +201,117 @@ def test_observer_hears_of_a_request_that_was_refused() -> None:
         RequestRefused(method="echo", queued=0.25, error="Overloaded", **about),
         RequestRefused(method=OTHER, queued=0.0, error="", **about),
     ]
+
+
+def test_observer_hears_of_a_refusal_after_the_peer_has_its_answer() -> None:
+    """And by the name that the connection's caller has by then."""
+    bench, answered = Bench(), []
+    meter = Meter(Accounts(idl.Echo), "10.0.0.1")
+
+    def answer(request: Request, refusal: Answer | None) -> None:
+        answered.append((request, refusal, list(bench.listener.events)))
+
+    answer_and_tell = bench.observer.observe_refusals(answer, PEER, meter)
+    meter.account = Account(BILLING)
+    request = call_of("echo")
+    refusal = refuse(request, "full", OVERLOADED)
+    answer_and_tell(request, refusal)
+    assert answered == [(request, refusal, [])]
+    (event,) = bench.listener.of(RequestRefused)
+    assert (event.peer, event.caller, event.error) == (PEER, "billing", "Overloaded")
+
+
+# -- which dispatcher a server has
+
+
+class Tracing:
+    """Traces the requests that have a ``traceparent``, and those of every peer whose hello has one."""
+
+    def __init__(self) -> None:
+        self.observer: Observer = Listener(RequestFinished)
+        self.services: list[str] = []
+
+    def trace_server(self, service: str) -> Tracing:
+        """It traces all servers."""
+        self.services.append(service)
+        return self
+
+    def choose(self, plain: Any, told: Any, introduction: Mapping[str, str]) -> Any:
+        """See the class."""
+
+        def run(request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Any:
+            traced = "traceparent" in request.headers or "traceparent" in introduction
+            return (told if traced else plain)(request, peer, now, caller)
+
+        return run
+
+
+class Made:
+    """What a server with these observers, and perhaps a tracing, has for its requests."""
+
+    def __init__(self, *observers: Observer, tracing: Any = None) -> None:
+        self.handler = Handler()
+        self.failures: list[str] = []
+        self.dispatcher, self.observer = make_dispatcher(
+            Observers(observers),
+            tracing,
+            "echoes",
+            idl.Echo,
+            self.handler,
+            clock=lambda: 10.5,
+            on_failure=lambda failure: self.failures.append(failure.method),
+        )
+
+
+def test_unobserved_server_has_the_plain_dispatcher() -> None:
+    """And so has one whose observers want other events: none of this code runs for its requests."""
+    for made in (Made(), Made(Listener(PeerConnected))):
+        assert type(made.dispatcher) is Dispatcher and made.observer is None
+
+
+@pytest.mark.parametrize("kind", [RequestFinished, RequestRefused])
+def test_server_whose_requests_are_wanted_has_the_observed_one(kind: Any) -> None:
+    """Whether it is those that ended or those that were refused."""
+    made = Made(Listener(kind))
+    assert type(made.dispatcher) is ObservedDispatcher and made.observer is not None
+
+
+def test_tracing_hears_of_the_requests_that_it_chose() -> None:
+    """The observers hear of all of them, each once."""
+    listener, tracing = Listener(RequestFinished), Tracing()
+    dispatcher = Made(listener, tracing=tracing).dispatcher
+    assert tracing.services == ["echoes"]
+    traced = call_of("echo", binary(ECHO, "x"), headers={"traceparent": "00-1"}, received_at=9.75)
+    untraced = call_of("echo", binary(ECHO, "x"), received_at=9.5)
+    first, second = (dispatcher.dispatch(request, PEER, 10.0, BILLING) for request in (traced, untraced))
+    assert first is not None and first == second
+    assert isinstance(tracing.observer, Listener)
+    assert [event.queued for event in tracing.observer.of(RequestFinished)] == [0.25]
+    assert [(event.queued, event.caller) for event in listener.of(RequestFinished)] == [
+        (0.25, "billing"),
+        (0.5, "billing"),
+    ]
+
+
+def test_tracing_chooses_by_what_the_peer_has_said_of_itself() -> None:
+    """For all its requests at once, when it says its hello."""
+    tracing = Tracing()
+    made = Made(tracing=tracing)
+    assert type(made.dispatcher) is TracedDispatcher and made.observer is None
+    request = call_of("echo", binary(ECHO, "x"))
+    made.dispatcher.dispatch_for({})(request, PEER, 10.0, BILLING)
+    assert isinstance(tracing.observer, Listener) and not tracing.observer.events
+    made.dispatcher.dispatch_for({"traceparent": "00-1"})(request, PEER, 10.0, BILLING)
+    assert tracing.observer.names == ["RequestFinished"]
+
+
+def test_traced_server_ends_handlers_as_any_other() -> None:
+    """Which of them may be ended, and what their callers and the log are told then."""
+    made, plain = Made(tracing=Tracing()), Made()
+    for request in (call_of("echo"), oneway_of("note"), call_of("nothing")):
+        assert made.dispatcher.may_interrupt(request) is plain.dispatcher.may_interrupt(request)
+        assert made.dispatcher.failed(request, PEER, Strongest()) == plain.dispatcher.failed(request, PEER, Strongest())
+    assert made.failures == plain.failures == ["echo", "note", "nothing"]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from zkrpc.server.shares import Shares, host_of, network_of
+from zkrpc.telemetry.status import PeerStatus
 
 
 @dataclasses.dataclass(eq=False)
@@ -100,3 +101,18 @@ def test_busy_ones_do_not_keep_everybody_out() -> None:
     shares = Shares()
     busy = connect(shares, "10.0.0.1", 10, is_quiet=False)
     assert shares.occupant_to_close("10.0.0.2", 10) is busy[0]
+
+
+def test_status_begins_with_the_address_that_has_most() -> None:
+    """With all that each of them uses, so that an operator sees at once who takes the server's room."""
+    shares = Shares()
+    connect(shares, "10.0.0.1", 1)
+    connect(shares, "2001:db8::1", 3)
+    by_address = {share.address: share for share in shares}
+    assert list(by_address) == ["10.0.0.1", "2001:db8::/64"]
+    by_address["10.0.0.1"].holding, by_address["10.0.0.1"].queued = 4, 5
+    assert shares.status() == (
+        PeerStatus(address="2001:db8::/64", connections=3, holding=0, queued=0),
+        PeerStatus(address="10.0.0.1", connections=1, holding=4, queued=5),
+    )
+    assert repr(by_address["10.0.0.1"]) == "<Share 10.0.0.1 connections=1 holding=4 queued=5>"
