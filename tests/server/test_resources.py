@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import platform
 import resource
@@ -13,7 +14,16 @@ from collections.abc import Iterator
 import pytest
 
 from faults import memory
-from zkrpc.server.resources import RESERVE, DescriptorPlan, _trimmer, give_back, plan_limit, provide_descriptors
+from zkrpc.server import resources
+from zkrpc.server.resources import (
+    RESERVE,
+    DescriptorPlan,
+    _trimmer,
+    give_back,
+    occupied_memory,
+    plan_limit,
+    provide_descriptors,
+)
 
 NONE = resource.RLIM_INFINITY
 FEW = 256
@@ -93,6 +103,48 @@ def test_limit_that_a_system_does_not_grant_is_a_warning(
 
 
 # Memory
+
+
+def _statm(monkeypatch: pytest.MonkeyPatch, content: bytes | OSError) -> None:
+    """The system tells this of the process's memory, or fails to."""
+
+    def told(path: str, mode: str) -> io.BytesIO:
+        assert (path, mode) == ("/proc/self/statm", "rb")
+        if isinstance(content, OSError):
+            raise content
+        return io.BytesIO(content)
+
+    monkeypatch.setattr(resources, "open", told, raising=False)
+
+
+def test_memory_that_is_occupied_is_the_resident_part_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system counts in pages, and tells first what is mapped, which is much more than what is used."""
+    _statm(monkeypatch, b"90000 1234 560 1 0 7800 0\n")
+    monkeypatch.setattr(resource, "getpagesize", lambda: 16384)
+    assert occupied_memory() == 1234 * 16384
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="this system does not tell")
+def test_memory_that_is_taken_into_use_counts_as_occupied() -> None:
+    """Measured in this process: what is written to is there, and gone once it is freed."""
+    before = occupied_memory()
+    block = bytearray(b"x") * 64_000_000
+    during = occupied_memory()
+    del block
+    after = occupied_memory()
+    assert before is not None and during is not None and after is not None
+    assert during - before > 50_000_000 and during - after > 50_000_000
+
+
+@pytest.mark.parametrize(
+    "content", [FileNotFoundError(2, "no /proc"), PermissionError(13, "hidden"), b"", b"1", b"1 ?"]
+)
+def test_memory_is_unknown_where_the_system_does_not_tell(
+    content: bytes | OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other systems have no such file, and a sandbox may hide or empty it: nobody fails for want of a number."""
+    _statm(monkeypatch, content)
+    assert occupied_memory() is None
 
 
 @pytest.fixture
