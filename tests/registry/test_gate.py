@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from kazoo.security import make_acl
 
 from tests.idl.compatibility.cases import Case, all_cases
 from zkrpc.endpoint import Endpoint, Instance
-from zkrpc.errors import NodeMissing
+from zkrpc.errors import ConfigError, NodeMissing
 from zkrpc.idl import Interface, interfaces_of, load, load_text
 from zkrpc.idl.compatibility import RULES, Level
-from zkrpc.registry.gate import describe, judge
-from zkrpc.registry.publication import Publication
+from zkrpc.registry import gate
+from zkrpc.registry.formats import dump_serverset
+from zkrpc.registry.gate import Usage, describe, judge, pass_gate
+from zkrpc.registry.publication import Publication, pack
 from zkrpc.registry.published import Publications
+from zkrpc.registry.schema import Paths, idl_path
+from zkrpc.zookeeper.session import Session
 
 OLD = "struct User {\n  1: i64 id\n}\nservice Users {\n  User get(1: i64 id)\n  void put(1: User user)\n}\n"
 BREAKING = "struct User {\n  1: i64 id\n}\nservice Users {\n  User get(1: i64 id)\n}\n"
@@ -126,3 +132,130 @@ def test_start_is_refused_for_what_breaks_running_programs_and_for_nothing_else(
         assert refused <= counted and remarks == []
         if name == "S":
             assert refused == counted
+
+
+PATHS = Paths("users")
+
+
+@pytest.fixture
+def session(zookeeper: str) -> Iterator[Session]:
+    """A session in whose chroot the service has nothing yet."""
+    session = Session(zookeeper)
+    session.start()
+    try:
+        assert session.wait_connected(60)
+        for path in (PATHS.members, "/idl"):
+            session.znodes.ensure_path(path)
+        yield session
+    finally:
+        session.close()
+
+
+def publish(session: Session, text: str) -> None:
+    """Leaves a text there as the one that was published last."""
+    said = published(interface(text))
+    session.znodes.create(idl_path(said.digest), pack(text))
+    session.znodes.create(PATHS.publication, said.dump())
+
+
+def register(session: Session, name: str, text: str) -> None:
+    """Makes an instance that serves a text a member."""
+    said = published(interface(text))
+    one = Instance(id=name, endpoint=Endpoint("10.0.0.1", 9090), interface=said.interface, idl_digest=said.digest)
+    session.znodes.create(PATHS.member(name), dump_serverset(one), ephemeral=True)
+
+
+class Asked:
+    """Knows one caller of each method, and notes who was asked for what."""
+
+    def __init__(self) -> None:
+        self.questions: list[tuple[list[str], list[str]]] = []
+
+    def __call__(self, whom: Sequence[Instance], methods: Sequence[str]) -> Usage:
+        """A :data:`zkrpc.registry.gate.Callers`."""
+        self.questions.append((sorted(one.id for one in whom), list(methods)))
+        return {method: {"billing": 3} for method in methods}
+
+
+@pytest.mark.zookeeper
+def test_gate_refuses_what_breaks_members_and_says_who_calls_it(session: Session) -> None:
+    """Each member that serves it is asked, once; an interface that breaks nothing costs nobody a question."""
+    publish(session, OLD)
+    register(session, "u-0", OLD)
+    register(session, "u-1", OLD)
+    asked = Asked()
+    pass_gate(session, "users", interface("// compatible\n" + OLD), callers=asked)
+    assert asked.questions == []
+    with pytest.raises(ConfigError) as caught:
+        pass_gate(session, "users", interface(BREAKING), callers=asked)
+    assert asked.questions == [(["u-0", "u-1"], ["put"])]
+    first, *_, called, last = str(caught.value).splitlines()
+    assert first.endswith("of what u-0, u-1 serve") and called == "    Users.put is called by billing (3 calls)"
+    assert last == "change the IDL, serve it under another name, or say --allow-breaking"
+
+
+@pytest.mark.zookeeper
+def test_gate_lets_in_what_is_allowed_and_logs_it(session: Session, caplog: pytest.LogCaptureFixture) -> None:
+    """With the same words."""
+    publish(session, OLD)
+    register(session, "u-0", OLD)
+    pass_gate(session, "users", interface(BREAKING), allow=True)
+    (told,) = caplog.messages
+    assert told.startswith("the IDL of users breaks 1 thing of what u-0 serves\n") and told.endswith(
+        "; that is allowed"
+    )
+
+
+@pytest.mark.zookeeper
+def test_gate_protects_a_service_that_is_down(session: Session) -> None:
+    """By what was published last; there is nobody who could be asked for callers."""
+    pass_gate(session, "users", interface(BREAKING))
+    publish(session, OLD)
+    asked = Asked()
+    with pytest.raises(ConfigError, match="of what was published last"):
+        pass_gate(session, "users", interface(BREAKING), callers=asked)
+    assert asked.questions == []
+
+
+@pytest.mark.zookeeper
+def test_gate_lets_in_what_was_published_last_whoever_serves_something_else(session: Session) -> None:
+    """A rollout that has begun can go on."""
+    register(session, "u-0", OLD)
+    publish(session, BREAKING)
+    pass_gate(session, "users", interface(BREAKING))
+
+
+@pytest.mark.zookeeper
+def test_gate_tells_which_text_it_could_not_compare(session: Session, caplog: pytest.LogCaptureFixture) -> None:
+    """One that is not there; those of other members count all the same."""
+    publish(session, OLD)
+    gone = "// gone\n" + OLD
+    register(session, "u-0", gone)
+    pass_gate(session, "users", interface(BREAKING))
+    (told,) = caplog.messages
+    assert told.startswith(f"users: cannot compare with {published(interface(gone))}: ") and "not published" in told
+    register(session, "u-1", OLD)
+    with pytest.raises(ConfigError, match="of what u-1 serves"):
+        pass_gate(session, "users", interface(BREAKING))
+
+
+@pytest.mark.zookeeper
+def test_gate_stops_nobody_if_zookeeper_refuses_to_tell(session: Session, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged that nothing was compared."""
+    publish(session, OLD)
+    unreadable = [make_acl("world", "anyone", delete=True, admin=True)]
+    session._send("set rights", lambda kazoo: kazoo.set_acls_async(PATHS.publication, unreadable), None)
+    pass_gate(session, "users", interface(BREAKING))
+    (told,) = caplog.messages
+    assert told.startswith("the IDL of users is not compared with what is served: ") and PATHS.publication in told
+
+
+def test_gate_does_not_wait_for_zookeeper_for_long(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A start goes on without having asked, and says so."""
+    assert gate.PATIENCE <= 2
+    monkeypatch.setattr(gate, "PATIENCE", 0.01)
+    session = Session("127.0.0.1:1")
+    pass_gate(session, "users", interface(BREAKING))
+    assert caplog.messages == [f"the IDL of users is not compared with what is served: {session.explain()}"]

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
+
 import pytest
 
 from zkrpc.endpoint import Endpoint, Instance
-from zkrpc.errors import IdlError
+from zkrpc.errors import CoordinationError, IdlError, NodeMissing, RemoteProtocolError
+from zkrpc.registry import published
 from zkrpc.registry.formats import dump_curator, dump_serverset
-from zkrpc.registry.publication import Publication
-from zkrpc.registry.published import interface_in, read_publications
+from zkrpc.registry.publication import Publication, pack
+from zkrpc.registry.published import (
+    interface_in,
+    last_publication,
+    load_published,
+    newest_publication,
+    publications_of,
+    published_interface,
+    read_publications,
+    text_of_publication,
+)
+from zkrpc.registry.schema import Paths, idl_path
+from zkrpc.zookeeper.session import Session
 
 OLD, NEW = (Publication(interface="Users", digest=digit * 64) for digit in "ab")
 
@@ -58,3 +73,93 @@ def test_include_of_a_published_text_does_not_reach_the_disk(path: str) -> None:
     """Whatever it names."""
     with pytest.raises(IdlError, match="among those of this text"):
         interface_in(f'include "{path}"\nservice Users {{}}\n', OLD)
+
+
+PATHS = Paths("users")
+TEXT = "service Users { void f() }\n"
+SAID = Publication(interface="Users", digest=hashlib.sha256(TEXT.encode()).hexdigest())
+
+
+@pytest.fixture
+def session(zookeeper: str) -> Iterator[Session]:
+    """A session in whose chroot a text is published, for whichever service."""
+    session = Session(zookeeper)
+    session.start()
+    try:
+        assert session.wait_connected(60)
+        session.znodes.ensure_path(PATHS.members)
+        session.znodes.ensure_path("/idl")
+        session.znodes.create(idl_path(SAID.digest), pack(TEXT))
+        yield session
+    finally:
+        session.close()
+
+
+def register(session: Session, one: Instance) -> None:
+    """Makes an instance a member."""
+    session.znodes.create(PATHS.member(one.id), dump_serverset(one), ephemeral=True)
+
+
+@pytest.mark.zookeeper
+def test_members_and_the_note_are_read_together(session: Session) -> None:
+    """Of this service alone."""
+    register(session, instance("w1", SAID))
+    session.znodes.create(PATHS.publication, OLD.dump())
+    found = publications_of(session, "users")
+    assert [(some, [one.id for one in ones]) for some, ones in found.living.items()] == [(SAID, ["w1"])]
+    assert found.last == last_publication(session, "users") == OLD and found.newest == SAID
+    nobody = publications_of(session, "nobody")
+    assert not nobody.living and nobody.last is None and last_publication(session, "nobody") is None
+
+
+@pytest.mark.zookeeper
+def test_members_are_read_up_to_a_bound(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than any service has cost no more time."""
+    monkeypatch.setattr(published, "_MOST_READ", 2)
+    for name in ("w3", "w1", "w2"):
+        register(session, instance(name, SAID))
+    assert {one.id for one in publications_of(session, "users").living[SAID]} == {"w1", "w2"}
+
+
+@pytest.mark.zookeeper
+def test_note_that_is_scribble_says_nothing(session: Session) -> None:
+    """It keeps nobody from asking the members."""
+    session.znodes.create(PATHS.publication, b"graffiti")
+    assert last_publication(session, "users") is None
+
+
+@pytest.mark.zookeeper
+def test_text_is_the_one_of_its_digest_or_an_error(session: Session) -> None:
+    """One that is gone is told apart from one that somebody has exchanged, as only the first may come back."""
+    assert text_of_publication(session, SAID) == TEXT
+    with pytest.raises(NodeMissing, match=f"{OLD.digest} does not exist: the IDL of Users aaaaaaaaaaaa is not publish"):
+        text_of_publication(session, OLD)
+    session.znodes.create(idl_path(OLD.digest), pack(TEXT))
+    with pytest.raises(RemoteProtocolError, match=f"{OLD.digest} holds no IDL: other contents than its name says"):
+        text_of_publication(session, OLD)
+
+
+@pytest.mark.zookeeper
+def test_interface_is_that_of_the_instance_that_was_started_last(session: Session) -> None:
+    """Without instances it is the one that was published last."""
+    session.znodes.create(PATHS.publication, SAID.dump())
+    assert list(published_interface(session, "users").methods) == ["f"]
+    register(session, instance("w1", SAID, 2.0))
+    register(session, instance("w2", OLD, 1.0))
+    assert newest_publication(session, "users") == SAID
+    assert published_interface(session, "users").digest == load_published(session, SAID).digest == SAID.digest
+    register(session, instance("w3", OLD, 3.0))
+    assert newest_publication(session, "users") == OLD
+    with pytest.raises(NodeMissing, match="is not published"):
+        published_interface(session, "users")
+
+
+@pytest.mark.zookeeper
+def test_service_without_a_publication_says_why_and_what_to_do(session: Session) -> None:
+    """Whether there is nobody, or there are programs that do not name their IDL."""
+    with pytest.raises(CoordinationError, match="users has no published IDL: it has no instances, and .*; give the fi"):
+        newest_publication(session, "users")
+    for name in ("w1", "w2", "w3", "w4"):
+        register(session, instance(name, None))
+    with pytest.raises(CoordinationError, match=": w1, w2, w3 registered without naming one; give the file instead"):
+        published_interface(session, "users")
