@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import gevent
 from gevent.pool import Pool
@@ -23,7 +24,71 @@ MOST_CONNECTIONS = 16
 """Connections at once; further ones wait in the kernel's backlog until one of these is answered or too slow."""
 
 
-class Admin:
+class Door:
+    """A port that speaks HTTP, with connections of its own: what the admin door and the dashboard have in common.
+
+    ``_serve`` answers one connection in a greenlet of its own, and ``_shut`` frees what a door has beside its port.
+    Raises ConfigError if the address is taken.
+    """
+
+    def __init__(self, place: Endpoint, home: Home, *, what: str, most: int) -> None:
+        """``most`` connections are answered at once; further ones wait in the kernel's backlog."""
+        self._home = home
+        listener = listen(place, what, most)
+        self.endpoint = Endpoint(place.host, listener.getsockname()[1])
+        """Where it listens."""
+        self._server = StreamServer(listener, self._serve, spawn=Pool(most))
+        self._closed = False
+
+    def __repr__(self) -> str:
+        """The address."""
+        return f"<{type(self).__name__} {self.endpoint}{' closed' if self._closed else ''}>"
+
+    def __enter__(self) -> Self:
+        """The door itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes."""
+        if self._home.in_process:
+            self.close()
+
+    def close(self) -> None:
+        """Closes the door and its connections. Again does no harm."""
+        if self._closed:
+            return
+        self._home.require()
+        self._closed = True
+        self._server.stop(timeout=0)
+        self._shut()
+        release(self)
+
+    def _open(self) -> None:
+        """Answers from now on."""
+        self._server.start()
+        keep(self, self._home.hub)
+
+    def _serve(self, sock: socket, address: object) -> None:
+        raise NotImplementedError
+
+    def _shut(self) -> None:
+        raise NotImplementedError
+
+    # -- forks, and the end of the program
+
+    def forked(self) -> None:
+        """In a forked child: closes what is shared with the parent."""
+        self._closed = True
+        self.cut()
+
+    def cut(self) -> None:
+        """At the end of the interpreter: closes the descriptor."""
+        close_descriptor(self._server.socket)
+
+
+class Admin(Door):
     """The admin door of this process, and what it shows measured from now on: make it before what is to be measured.
 
     ``with zkrpc.Admin("127.0.0.1:9464"): ...`` in a program that only calls; ``zkrpc.serve(..., admin=...)`` for one
@@ -50,44 +115,16 @@ class Admin:
     ) -> None:
         place = Endpoint.parse(bind)
         guard = make_guard(place, read_token(token_file) if token_file is not None else token, hosts)
-        self._home = Home(
+        home = Home(
             "an admin door", in_child="open one in the child", in_thread="leave it to the thread that opened it"
         )
-        listener = listen(place, "the admin door", MOST_CONNECTIONS)
-        self.endpoint = Endpoint(place.host, listener.getsockname()[1])
-        """Where it listens."""
-        self._metrics = borrow()
-        self._pages = Pages(guard, process_pages(self._metrics.write, serves=serves))
-        self._connections = Pool(MOST_CONNECTIONS)
-        self._server = StreamServer(listener, self._serve, spawn=self._connections)
-        self._server.start()
-        self._closed = False
-        keep(self, self._home.hub)
+        super().__init__(place, home, what="the admin door", most=MOST_CONNECTIONS)
+        self._pages = Pages(guard, process_pages(borrow().write, serves=serves))
+        self._open()
 
-    def __repr__(self) -> str:
-        """The address."""
-        return f"<Admin {self.endpoint}{' closed' if self._closed else ''}>"
-
-    def __enter__(self) -> Admin:
-        """The door itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Closes."""
-        if self._home.in_process:
-            self.close()
-
-    def close(self) -> None:
-        """Closes the door and its connections; what is made later is not measured. Again does no harm."""
-        if self._closed:
-            return
-        self._home.require()
-        self._closed = True
-        self._server.stop(timeout=0)
+    def _shut(self) -> None:
+        """What is made later is not measured."""
         give_back()
-        release(self)
 
     def _serve(self, sock: socket, address: object) -> None:
         """In a greenlet of its own: answers one connection."""
@@ -108,17 +145,6 @@ class Admin:
                 finally:
                     reading.close()
                 sock.sendall(talk)
-
-    # -- forks, and the end of the program
-
-    def forked(self) -> None:
-        """In a forked child: closes what is shared with the parent."""
-        self._closed = True
-        self.cut()
-
-    def cut(self) -> None:
-        """At the end of the interpreter: closes the descriptor."""
-        close_descriptor(self._server.socket)
 
 
 def listen(place: Endpoint, what: str, backlog: int) -> socket:

@@ -19,15 +19,12 @@ import time
 import urllib.parse
 from collections.abc import Iterator
 from importlib import resources
-from types import TracebackType
 
 import gevent
 from gevent.event import Event
-from gevent.pool import Pool
-from gevent.server import StreamServer
 from gevent.socket import socket
 
-from zkrpc.admin.door import listen
+from zkrpc.admin.door import Door
 from zkrpc.admin.guard import Guard, make_guard
 from zkrpc.admin.http import (
     ANSWER_TIMEOUT,
@@ -41,7 +38,7 @@ from zkrpc.admin.http import (
     write,
     write_head,
 )
-from zkrpc.belonging import Home, close_descriptor, keep, release
+from zkrpc.belonging import Home
 from zkrpc.coordination import Registry
 from zkrpc.dashboard.actions import Actions
 from zkrpc.dashboard.pages import Asked, Page, Pages
@@ -128,7 +125,7 @@ class Gate:
         return self._guard.knows(request)
 
 
-class Dashboard:
+class Dashboard(Door):
     """The dashboard of one registry, until it is closed. The registry stays open.
 
     Args:
@@ -154,55 +151,19 @@ class Dashboard:
         if operator is not None and not token:
             raise ConfigError("actions need a token, as any page that a browser shows can reach this host")
         self._gate = Gate(make_guard(place, token, hosts), acting=operator is not None)
-        self._home = Home("a dashboard", in_child="open one in the child", in_thread="leave it to its own thread")
-        listener = listen(place, "the dashboard", MOST_CONNECTIONS)
-        self.endpoint = Endpoint(place.host, listener.getsockname()[1])
-        """Where it listens."""
+        home = Home("a dashboard", in_child="open one in the child", in_thread="leave it to its own thread")
+        super().__init__(place, home, what="the dashboard", most=MOST_CONNECTIONS)
         self._watcher = Watcher(registry)
         self._actions = None if operator is None else Actions(registry, operator)
         self._pages = Pages(registry.hosts, self._watcher)
-        self._connections = Pool(MOST_CONNECTIONS)
-        self._server = StreamServer(listener, self._serve, spawn=self._connections)
-        self._watcher.start()
-        self._server.start()
         self._said: dict[str, str] = {}
         """What actions have brought, until their pages are shown; the oldest are forgotten."""
-        self._closed = False
-        keep(self, self._home.hub)
+        self._watcher.start()
+        self._open()
 
-    def __repr__(self) -> str:
-        """The address."""
-        return f"<Dashboard {self.endpoint}{' closed' if self._closed else ''}>"
-
-    def __enter__(self) -> Dashboard:
-        """The dashboard itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Closes."""
-        if self._home.in_process:
-            self.close()
-
-    def close(self) -> None:
-        """Ends all streams and the watching. Again does no harm."""
-        if self._closed:
-            return
-        self._home.require()
-        self._closed = True
-        self._server.stop(timeout=0)
+    def _shut(self) -> None:
+        """Ends the watching, and with it all streams."""
         self._watcher.close()
-        release(self)
-
-    def forked(self) -> None:
-        """In a forked child: closes what is shared with the parent."""
-        self._closed = True
-        self.cut()
-
-    def cut(self) -> None:
-        """At the end of the interpreter: closes the descriptor."""
-        close_descriptor(self._server.socket)
 
     # -- one connection, in a greenlet of its own
 
