@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zkrpc.endpoint import MAX_EPOCH, Endpoint, is_host, read_epoch
+from zkrpc.endpoint import MAX_EPOCH, Endpoint, is_host, is_loopback, read_epoch
 from zkrpc.errors import ConfigError
 
 
@@ -70,3 +70,9 @@ def test_what_may_be_a_host_is_left_to_the_resolver(text: str) -> None:
 def test_epoch_is_read_from_digits_only(text: str, epoch: int | None) -> None:
     """A header is untrusted: signs, other scripts' digits and endless numbers are no epochs."""
     assert read_epoch(text) == epoch
+
+
+def test_loopback_is_what_only_this_host_reaches() -> None:
+    """Names but one are anybody's guess."""
+    assert all(map(is_loopback, ("127.0.0.1", "127.9.9.9", "::1", "localhost")))
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "10.0.0.1", "localhost.localdomain")))

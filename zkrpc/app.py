@@ -19,7 +19,6 @@ from typing import Any
 import gevent
 
 from zkrpc.admin.door import Admin
-from zkrpc.admin.guard import is_loopback
 from zkrpc.call import Call, Interceptor
 from zkrpc.client.client import Client
 from zkrpc.client.inquiry import usage_of
@@ -29,7 +28,7 @@ from zkrpc.client.stub import make_stub
 from zkrpc.config import ClientConfig
 from zkrpc.coordination import Enrollment, Registry, open_registry
 from zkrpc.election.elections import Elections
-from zkrpc.endpoint import Endpoint, Instance
+from zkrpc.endpoint import Endpoint, Instance, is_loopback
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface
 from zkrpc.idl.model import ClientT

@@ -54,6 +54,16 @@ def is_host(text: str) -> bool:
     return 0 < len(name) <= _LONGEST_HOST and all(_LABEL.fullmatch(label) for label in name.split("."))
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this host can reach an address: a loopback address, or ``localhost``."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _is_ipv6(text: str) -> bool:
     try:
         ipaddress.IPv6Address(text)

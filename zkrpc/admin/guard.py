@@ -9,21 +9,11 @@ import platform
 from pathlib import Path
 
 from zkrpc.admin.http import Request, Response, refuse
-from zkrpc.endpoint import Endpoint, is_host
+from zkrpc.endpoint import Endpoint, is_host, is_loopback
 from zkrpc.errors import ConfigError
 
 SHORTEST_TOKEN = 16
 """Characters of a token; shorter ones can be guessed."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this host can reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,10 @@ the facts says that it does not know, which is no finding.
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 from collections.abc import Callable, Iterator, Sequence
 
 from zkrpc.config import MethodConfig, ServiceConfig
-from zkrpc.endpoint import Endpoint
+from zkrpc.endpoint import Endpoint, is_loopback
 from zkrpc.inspection.overview import ServiceOverview
 
 OLDEST_ZOOKEEPER = (3, 5)
@@ -183,19 +182,12 @@ def _differing(facts: Facts, what: str, counted: Callable[[ServiceOverview], dic
 
 
 def _loopback(facts: Facts) -> Iterator[str]:
-    if any(_is_loopback(server.endpoint.host) for server in facts.servers):
+    if any(is_loopback(server.endpoint.host) for server in facts.servers):
         return
     for one in facts.services:
-        names = [member.id for member in one.seen.instances if _is_loopback(member.endpoint.host)]
+        names = [member.id for member in one.seen.instances if is_loopback(member.endpoint.host)]
         if names:
             yield f"{one.seen.service} has instances that only their own machine can reach: {', '.join(names[:5])}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _unreadable(facts: Facts) -> Iterator[str]:
