@@ -16,6 +16,7 @@ from tests.support.waiting import eventually
 from zkrpc.cli import config as module
 from zkrpc.config import MethodConfig, ServiceConfig
 from zkrpc.registry.schema import Paths
+from zkrpc.zookeeper.session import Session
 from zkrpc.zookeeper.znodes import Znodes
 
 pytestmark = pytest.mark.zookeeper
@@ -153,15 +154,15 @@ def test_change_by_somebody_else_is_not_overwritten(
     registry.session.znodes.ensure_path(Paths("users").members)
     if action != "first":
         registry.session.znodes.create(PATH, b"{}")
-    look = module._look
+    look = module.look_at_config
 
-    def look_and_lose(theirs: zkrpc.Registry, paths: Paths) -> Any:
+    def look_and_lose(theirs: Session, paths: Paths) -> Any:
         stored = look(theirs, paths)
         registry.session.znodes.ensure_path(PATH)
         registry.session.znodes.set(PATH, b'{"timeout_ms": 1}')
         return stored
 
-    monkeypatch.setattr(module, "_look", look_and_lose)
+    monkeypatch.setattr(module, "look_at_config", look_and_lose)
     file = tmp_path / "mine.json"
     file.write_text('{"timeout_ms": 2}')
     arguments = ["clear", "users"] if action == "clear" else ["set", "users", str(file)]

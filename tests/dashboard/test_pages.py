@@ -44,7 +44,7 @@ class Sources:
             return None
         old = ConfigVersion(number=2, text='{"timeout_ms": 1000}', by="ann@desk", reason="slower disks", at=NOW - 99)
         new = ConfigVersion(number=3, text='{"timeout_ms": 2000}', by="bob@desk", at=NOW)
-        return Config(text='{"timeout_ms": 2000}', version=3, modified_at=NOW, versions=(new, old))
+        return Config(text='{"timeout_ms": 2000}', modified_at=NOW, versions=(new, old))
 
     def verdicts(self) -> Sequence[Verdict]:
         return judge(Facts())
@@ -260,7 +260,7 @@ def test_version_that_clients_refused_has_no_values(pages: Pages) -> None:
         def config(self, service: str) -> Config | None:
             gone = ConfigVersion(number=2, text=None, at=NOW - 9)
             bad = ConfigVersion(number=1, text='{"timeout_ms": "soon"}', at=NOW - 99)
-            return Config(text="{}", version=3, modified_at=NOW, versions=(gone, bad))
+            return Config(text="{}", modified_at=NOW, versions=(gone, bad))
 
     text = text_of(Pages(HOSTS, Odd()).make(Asked(path="/services/users/config"), board(users=ledger())).body)
     assert "Version 2" in text and "removed" in text and "Version 1" in text

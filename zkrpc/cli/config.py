@@ -20,23 +20,9 @@ from zkrpc.cli.output import counted, tell, tell_json, tell_table
 from zkrpc.cli.registry import NoSuchName, connected, no_service, operator, require_service
 from zkrpc.config import ServiceConfig
 from zkrpc.coordination import Registry
-from zkrpc.errors import (
-    ConfigError,
-    CoordinationError,
-    NodeExists,
-    NodeMissing,
-    OutcomeUnknown,
-    VersionConflict,
-)
-from zkrpc.registry.config_history import (
-    ConfigChange,
-    ConfigVersion,
-    Present,
-    changes_between,
-    numbers_of,
-    path_of,
-    plan_change,
-)
+from zkrpc.errors import ConfigError, VersionConflict
+from zkrpc.registry.config_history import ConfigChange, ConfigVersion, Present, changes_between
+from zkrpc.registry.config_store import look_at_config, read_versions, text_of_version, write_config
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.service_config import dump_service_config, flatten, parse_service_config
 
@@ -61,7 +47,7 @@ def show(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
     """The config of SERVICE, as ``set`` reads it."""
     with connected(zookeeper, timeout) as registry:
         paths = require_service(registry, service)
-        present = _look(registry, paths)
+        present = look_at_config(registry.session, paths)
         node = registry.session.znodes.exists(paths.config)
     stored, refusal = _parsed(registry, present)
     if refusal:
@@ -109,7 +95,7 @@ def set_(
     with connected(zookeeper, timeout) as registry:
         wanted = _read(file, registry.config.max_record)
         known = registry.session.znodes.exists(paths.members) is not None
-        present = _look(registry, paths)
+        present = look_at_config(registry.session, paths)
         if not known and present.value is None and not force and not dry_run:
             unknown = no_service(registry, service)
             raise NoSuchName(f"{unknown}; say --force if it is going to be served", unknown.alike)
@@ -122,7 +108,7 @@ def set_(
         changes = changes_between(flatten(stored), flatten(wanted))
         needed = bool(changes or refusal)
         if needed and not dry_run:
-            _write(registry, paths, present, dump_service_config(wanted), reason)
+            write_config(registry.session, paths, present, dump_service_config(wanted), by=operator(), reason=reason)
     if as_json:
         _tell_changes(
             service, changes, written=needed and not dry_run, number=present.number + (needed and not dry_run)
@@ -146,10 +132,10 @@ def clear(service: str, reason: str, zookeeper: str, timeout: float, as_json: bo
     """Leave the clients of SERVICE to the IDL and their own code."""
     with connected(zookeeper, timeout) as registry:
         paths = require_service(registry, service)
-        present = _look(registry, paths)
+        present = look_at_config(registry.session, paths)
         there = present.value is not None
         if there:
-            _write(registry, paths, present, None, reason)
+            write_config(registry.session, paths, present, None, by=operator(), reason=reason)
     changes = changes_between(flatten(_parsed(registry, present)[0]), {})
     if as_json:
         _tell_changes(service, changes, written=there, number=present.number + there)
@@ -179,7 +165,7 @@ def history(service: str, zookeeper: str, timeout: float, as_json: bool) -> None
     """The versions of SERVICE's config, the newest first."""
     with connected(zookeeper, timeout) as registry:
         paths = require_service(registry, service)
-        versions = _versions(registry, paths)
+        versions = read_versions(registry.session, paths, look_at_config(registry.session, paths))
     if as_json:
         tell_json({"service": service, "versions": [_plain(one) for one in versions]})
     elif versions:
@@ -202,7 +188,7 @@ def diff(service: str, old: int | None, new: int | None, zookeeper: str, timeout
     """
     with connected(zookeeper, timeout) as registry:
         paths = require_service(registry, service)
-        present = _look(registry, paths)
+        present = look_at_config(registry.session, paths)
         after_number = present.number if new is None else new
         before_number = max(0, after_number - 1) if old is None else old
         before, after = (_values(registry, paths, present, number) for number in (before_number, after_number))
@@ -233,14 +219,21 @@ def rollback(
     """
     with connected(zookeeper, timeout) as registry:
         paths = require_service(registry, service)
-        present = _look(registry, paths)
+        present = look_at_config(registry.session, paths)
         number = max(0, present.number - 1) if version is None else version
-        text = _text(registry, paths, present, number)
+        text = text_of_version(registry.session, paths, present, number)
         wanted = None if text is None else dump_service_config(_parse(text.encode(), registry.config.max_record))
         changes = changes_between(flatten(_parsed(registry, present)[0]), _values(registry, paths, present, number))
         needed = present.value != wanted
         if needed and not dry_run:
-            _write(registry, paths, present, wanted, reason or f"rolled back to version {number}")
+            write_config(
+                registry.session,
+                paths,
+                present,
+                wanted,
+                by=operator(),
+                reason=reason or f"rolled back to version {number}",
+            )
     if as_json:
         _tell_changes(
             service, changes, written=needed and not dry_run, number=present.number + (needed and not dry_run)
@@ -266,20 +259,6 @@ def _parse(payload: bytes, max_size: int) -> ServiceConfig:
     return parse_service_config(payload, max_size=max_size)
 
 
-def _look(registry: Registry, paths: Paths) -> Present:
-    """What there is now. The config is read first: a change between the two reads makes a write fail."""
-    znodes = registry.session.znodes
-    found = znodes.get(paths.config)
-    numbers = numbers_of(znodes.children(paths.config_history) or ())
-    newest = _version(registry, paths, numbers[-1]) if numbers else None
-    return Present(
-        value=None if found is None else found[0],
-        version=-1 if found is None else found[1].version,
-        numbers=tuple(numbers),
-        newest=newest,
-    )
-
-
 def _parsed(registry: Registry, present: Present) -> tuple[ServiceConfig, str]:
     """The config that is there, and why clients refuse it; an empty one if there is none, or if they do."""
     if present.value is None:
@@ -290,53 +269,13 @@ def _parsed(registry: Registry, present: Present) -> tuple[ServiceConfig, str]:
         return ServiceConfig(), str(error)
 
 
-def _version(registry: Registry, paths: Paths, number: int) -> ConfigVersion | None:
-    found = registry.session.znodes.get(path_of(paths, number))
-    return None if found is None else ConfigVersion.parse(number, found[0], found[1].modified_at)
-
-
-def _versions(registry: Registry, paths: Paths) -> list[ConfigVersion]:
-    """The newest first; and before them what is there, if it is no version."""
-    present = _look(registry, paths)
-    found = [_version(registry, paths, number) for number in reversed(present.numbers)]
-    unrecorded = [] if present.is_recorded else [ConfigVersion(number=present.number, text=present.text)]
-    return [*unrecorded, *(one for one in found if one is not None)]
-
-
-def _text(registry: Registry, paths: Paths, present: Present, number: int) -> str | None:
-    """The config of that version; None for none. Raises CoordinationError for a version that is not there."""
-    if number == 0:
-        return None
-    if number == present.number:
-        return present.text
-    version = _version(registry, paths, number)
-    if version is None:
-        kept = f"there are {present.numbers[0]} to {present.number}" if present.numbers else "there are none"
-        raise CoordinationError(f"the config of {paths.service} has no version {number}; {kept}")
-    return version.text
-
-
 def _values(registry: Registry, paths: Paths, present: Present, number: int) -> dict[str, Any]:
     """The values of that version. Raises ConfigError for one that clients refused."""
-    text = _text(registry, paths, present, number)
+    text = text_of_version(registry.session, paths, present, number)
     try:
         return {} if text is None else flatten(_parse(text.encode(), registry.config.max_record))
     except ConfigError as error:
         raise ConfigError(f"version {number} is one that clients refuse: {error}") from error
-
-
-def _write(registry: Registry, paths: Paths, present: Present, payload: bytes | None, reason: str) -> None:
-    """Makes the config and its version, in one transaction. VersionConflict if somebody else was faster."""
-    session, look = registry.session, f"zkrpc config show {paths.service}"
-    operations = plan_change(paths, present, payload, by=operator(), reason=reason)
-    try:
-        session.znodes.ensure_path(paths.config_history)
-        session.znodes.multi(operations)
-    except (NodeExists, NodeMissing, VersionConflict) as error:
-        message = f"somebody else changed the config of {paths.service} meanwhile; look at it and try again: {look}"
-        raise VersionConflict(message) from error
-    except OutcomeUnknown as error:
-        raise OutcomeUnknown(f"{error}; see what came of it: {look}") from error
 
 
 def _headline(service: str, changes: Sequence[ConfigChange], needed: bool, dry_run: bool) -> str:

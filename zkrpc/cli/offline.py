@@ -18,8 +18,9 @@ from zkrpc.cli.options import SECONDS_OR_NONE, json_option, timeout_option, zook
 from zkrpc.cli.output import several, tell, tell_json
 from zkrpc.cli.registry import connected, missing, operator, require_service, services_of
 from zkrpc.coordination import Registry
-from zkrpc.errors import CoordinationError, NodeExists, NodeMissing, OutcomeUnknown, VersionConflict
+from zkrpc.errors import CoordinationError
 from zkrpc.registry.offline import OfflineOrder
+from zkrpc.registry.orders import give_order, is_listed, remove_entry, require_others, withdraw_order
 from zkrpc.registry.schema import Paths, check_name, worker_id_of
 
 _service_option = click.option(
@@ -74,15 +75,17 @@ def offline(
     has. ``zkrpc online`` undoes it.
     """
     order = OfflineOrder(reason=reason, by=operator())
-    payload = order.dump()
+    order.dump()  # refuses too long a reason before ZooKeeper is asked for anything
     with connected(zookeeper, timeout) as registry:
         place = _find(registry, instance, service)
         if place.listed and not place.ordered and not force:
-            _require_others(registry, place)
-        changed = _give_order(registry, place, payload)
-        obeyed = not place.listed or _await(registry, lambda changes: not _is_listed(registry, place, changes), wait)
+            require_others(registry.session, place.paths, place.instance, "say --force if nobody shall")
+        changed = give_order(registry.session, place.paths, place.instance, order)
+        obeyed = not place.listed or _await(
+            registry, lambda changes: not is_listed(registry.session, place.paths, place.instance, changes), wait
+        )
         if not obeyed:
-            _remove_entry(registry, place)
+            remove_entry(registry.session, place.paths, place.instance)
     if as_json:
         tell_json({**_plain(place), "offline": True, "changed": changed, "obeyed": obeyed, "reason": order.reason})
         return
@@ -110,9 +113,12 @@ def online(instance: str, service: str | None, wait: float, zookeeper: str, time
     with connected(zookeeper, timeout) as registry:
         place = _find(registry, instance, service)
         if place.ordered:
-            _withdraw_order(registry, place)
+            withdraw_order(registry.session, place.paths, place.instance)
         back = place.listed or (
-            place.resting and _await(registry, lambda changes: _is_listed(registry, place, changes), wait)
+            place.resting
+            and _await(
+                registry, lambda changes: is_listed(registry.session, place.paths, place.instance, changes), wait
+            )
         )
     if as_json:
         tell_json({**_plain(place), "offline": False, "changed": place.ordered, "serves": back})
@@ -154,45 +160,6 @@ def _find(registry: Registry, instance: str, service: str | None) -> _Place:
     return found[0]
 
 
-def _require_others(registry: Registry, place: _Place) -> None:
-    znodes, paths = registry.session.znodes, place.paths
-    listed = {worker_id_of(name) for name in znodes.children(paths.members) or ()}
-    if not listed - set(znodes.children(paths.offline) or ()) - {place.instance}:
-        raise CoordinationError(
-            f"{place.instance} is the only instance of {paths.service} that serves; say --force if nobody shall"
-        )
-
-
-def _give_order(registry: Registry, place: _Place, payload: bytes) -> bool:
-    """Writes the order; False if there is the same already, so that giving it again changes nothing."""
-    znodes, path = registry.session.znodes, place.order_path
-    try:
-        found = znodes.get(path)
-        if found is None:
-            znodes.ensure_path(place.paths.offline)
-            znodes.create(path, payload)
-            return True
-        if OfflineOrder.parse(found[0]).reason == OfflineOrder.parse(payload).reason:
-            return False
-        znodes.set(path, payload, found[1].version)
-    except (NodeExists, NodeMissing, VersionConflict) as error:
-        raise VersionConflict(
-            f"somebody else has changed the order for {place.instance} meanwhile; look: zkrpc ls {place.paths.service}"
-        ) from error
-    except OutcomeUnknown as error:
-        raise OutcomeUnknown(f"{error}; see what came of it: zkrpc ls {place.paths.service}") from error
-    return True
-
-
-def _withdraw_order(registry: Registry, place: _Place) -> None:
-    try:
-        registry.session.znodes.delete(place.order_path)
-    except NodeMissing:
-        pass  # somebody else has
-    except OutcomeUnknown as error:
-        raise OutcomeUnknown(f"{error}; see what came of it: zkrpc ls {place.paths.service}") from error
-
-
 def _await(registry: Registry, met: Callable[[Event], bool], timeout: float) -> bool:
     """Waits until ``met`` holds, which is asked again whenever its event is set; False if the time ran out before."""
     changed, give_up_at = Event(), time.monotonic() + timeout
@@ -203,17 +170,6 @@ def _await(registry: Registry, met: Callable[[Event], bool], timeout: float) -> 
         changed.wait(left)
         changed.clear()
     return True
-
-
-def _is_listed(registry: Registry, place: _Place, changes: Event) -> bool:
-    return registry.session.znodes.exists(place.paths.member(place.instance), changes) is not None
-
-
-def _remove_entry(registry: Registry, place: _Place) -> None:
-    try:
-        registry.session.znodes.delete(place.paths.member(place.instance))
-    except NodeMissing:
-        pass  # it has obeyed at the last moment
 
 
 def _plain(place: _Place) -> dict[str, object]:

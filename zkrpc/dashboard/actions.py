@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 
 from zkrpc.app import connect
 from zkrpc.coordination import Registry
 from zkrpc.election.inspection import ask_to_step_down
 from zkrpc.election.tree import ElectionPaths
-from zkrpc.errors import CallError, ConfigError, CoordinationError, IdlError, JsonError, NodeExists, NodeMissing
+from zkrpc.errors import CallError, ConfigError, CoordinationError, IdlError, JsonError
 from zkrpc.jsonform import dump, parse, read_arguments, write, write_exception
-from zkrpc.registry.config_history import ConfigVersion, Present, numbers_of, path_of, plan_change
+from zkrpc.registry.config_store import look_at_config, text_of_version, write_config
 from zkrpc.registry.offline import OfflineOrder
+from zkrpc.registry.orders import give_order, is_listed, require_others, withdraw_order
 from zkrpc.registry.published import published_interface
 from zkrpc.registry.schema import Paths
-from zkrpc.registry.service_config import parse_service_config
+from zkrpc.registry.service_config import dump_service_config, parse_service_config
 
 _TIMEOUT = 10.0
 """Seconds that an action may take."""
+_MOST_DIGITS = 10
 
 
 class Actions:
@@ -49,20 +50,15 @@ class Actions:
             return f"{type(error).__name__}: {error}"
 
     def _offline(self, service: str, subject: str, detail: str, reason: str) -> str:
-        znodes, paths = self._registry.session.znodes, Paths(service)
-        if znodes.exists(paths.member(subject)) is None:
+        session, paths = self._registry.session, Paths(service)
+        if not is_listed(session, paths, subject):
             raise ConfigError(f"{service} has no instance {subject}")
-        order = OfflineOrder(reason=reason, by=self._operator).dump()
-        znodes.ensure_path(paths.offline)
-        try:
-            znodes.create(paths.offline_order(subject), order)
-        except NodeExists:
-            znodes.set(paths.offline_order(subject), order)
+        require_others(session, paths, subject, f"if nobody shall: zkrpc offline {subject} --service {service} --force")
+        give_order(session, paths, subject, OfflineOrder(reason=reason, by=self._operator))
         return f"{subject} is told to go offline"
 
     def _online(self, service: str, subject: str, detail: str, reason: str) -> str:
-        with contextlib.suppress(NodeMissing):  # somebody else was quicker
-            self._registry.session.znodes.delete(Paths(service).offline_order(subject))
+        withdraw_order(self._registry.session, Paths(service), subject)
         return f"{subject} is told to go online"
 
     def _step_down(self, service: str, subject: str, detail: str, reason: str) -> str:
@@ -70,28 +66,19 @@ class Actions:
         return f"{new.instance} leads {subject} since epoch {new.epoch}"
 
     def _rollback(self, service: str, subject: str, detail: str, reason: str) -> str:
-        znodes, paths = self._registry.session.znodes, Paths(service)
-        found = znodes.get(paths.config)
-        numbers = numbers_of(znodes.children(paths.config_history) or ())
-        versions = {number: znodes.get(path_of(paths, number)) for number in numbers}
-        wanted = versions.get(int(subject)) if subject.isascii() and subject.isdigit() else None
-        newest = versions[numbers[-1]] if numbers else None
-        if wanted is None or newest is None:
-            raise ConfigError(f"the config of {service} has no version {subject}")
-        present = Present(
-            value=None if found is None else found[0],
-            version=-1 if found is None else found[1].version,
-            numbers=tuple(numbers),
-            newest=ConfigVersion.parse(numbers[-1], newest[0], newest[1].modified_at),
-        )
-        text = ConfigVersion.parse(int(subject), wanted[0], 0.0).text
-        payload = None if text is None else text.encode()
-        if payload is not None:
-            parse_service_config(payload, max_size=self._registry.config.max_record)
+        if not (subject.isascii() and subject.isdigit() and len(subject) <= _MOST_DIGITS):
+            raise ConfigError(f"{subject!r} is no version's number")
+        session, paths = self._registry.session, Paths(service)
+        present = look_at_config(session, paths)
+        text = text_of_version(session, paths, present, int(subject))
+        payload = None
+        if text is not None:
+            read = parse_service_config(text.encode(), max_size=self._registry.config.max_record)
+            payload = dump_service_config(read)
         if payload == present.value:
             return f"the config of {service} is what version {subject} says already"
         why = reason or f"rolled back to version {subject}"
-        znodes.multi(plan_change(paths, present, payload, by=self._operator, reason=why))
+        write_config(session, paths, present, payload, by=self._operator, reason=why)
         return f"the config of {service} is that of version {subject} again"
 
     def _call(self, service: str, subject: str, detail: str, reason: str) -> str:

@@ -53,7 +53,6 @@ class Config:
     """A service's config as it lies in ZooKeeper."""
 
     text: str
-    version: int
     modified_at: float
     """Wall-clock seconds since 1970."""
     versions: tuple[ConfigVersion, ...] = ()
@@ -333,7 +332,7 @@ class Pages:
             found = self._sources.config(name)
         except CoordinationError as error:
             raise Missing(str(error)) from error
-        values: Mapping[str, Any] = dict(text=None, version=None, modified_at=None, versions=())
+        values: Mapping[str, Any] = dict(text=None, modified_at=None, versions=())
         return self._render(
             "config.html",
             asked,
@@ -368,7 +367,7 @@ def _values_of(config: Config) -> dict[str, Any]:
         (version, changes_between(old, _flat(version.text)))
         for version, old in zip(config.versions, olds, strict=False)
     ]
-    return dict(text=config.text, version=config.version, modified_at=config.modified_at, versions=versions)
+    return dict(text=config.text, modified_at=config.modified_at, versions=versions)
 
 
 def _flat(text: str | None) -> dict[str, Any]:

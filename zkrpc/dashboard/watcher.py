@@ -26,7 +26,7 @@ from zkrpc.inspection.checks import Verdict, judge
 from zkrpc.inspection.gathering import gather
 from zkrpc.inspection.overview import ServiceOverview
 from zkrpc.inspection.survey import Survey
-from zkrpc.registry.config_history import ConfigVersion, numbers_of, path_of
+from zkrpc.registry.config_store import look_at_config, read_versions
 from zkrpc.registry.published import published_interface
 from zkrpc.registry.schema import Paths
 from zkrpc.telemetry.callers import CallersReport
@@ -46,8 +46,6 @@ _VERSIONS = 12
 _PROBE_TIMEOUT = 1.0
 _ATTENTION = 10.0
 """Seconds for which a service is probed after somebody has looked at it last."""
-_FIRST_PROBE = 0.4
-"""Seconds that a page waits for the first probe of its service."""
 
 
 class Watcher:
@@ -69,7 +67,6 @@ class Watcher:
         self._survey = Survey(registry, self._changed)
         self._followers: set[Event] = set()
         self._attended: dict[str, float] = {}
-        self._probed = Event()
         self._views: dict[str, dict[str, InstanceView]] = {}
         self._counts: dict[str, tuple[float, dict[str, int]]] = {}
         """Service -> when its instances were asked last, and how many calls each had served."""
@@ -108,10 +105,9 @@ class Watcher:
             self._followers.discard(event)
 
     def attend(self, service: str) -> None:
-        """Somebody looks at a service: it is probed for a while. The first time this waits a moment for a result."""
+        """Somebody looks at a service: it is probed for a while, the first time before this returns."""
         self._attended[service] = self._clock()
         if service in self.board.services and service not in self._views:
-            self._probed.clear()
             with contextlib.suppress(KeyError):
                 self._probe(service)
 
@@ -123,20 +119,12 @@ class Watcher:
 
     def config(self, service: str) -> Config | None:
         """As :class:`~zkrpc.dashboard.pages.Sources` has it."""
-        znodes, paths = self._registry.session.znodes, Paths(service)
-        found = znodes.get(paths.config)
-        if found is None:
+        session, paths = self._registry.session, Paths(service)
+        present, node = look_at_config(session, paths), session.znodes.exists(paths.config)
+        if present.text is None or node is None:
             return None
-        value, stat = found
-        numbers = numbers_of(znodes.children(paths.config_history) or ())[-_VERSIONS:]
-        nodes = [(number, znodes.get(path_of(paths, number))) for number in reversed(numbers)]
-        versions = [ConfigVersion.parse(number, node[0], node[1].modified_at) for number, node in nodes if node]
-        return Config(
-            text=value.decode("utf-8", "replace"),
-            version=stat.version,
-            modified_at=stat.modified_at,
-            versions=tuple(versions),
-        )
+        versions = read_versions(session, paths, present, _VERSIONS)
+        return Config(text=present.text, modified_at=node.modified_at, versions=tuple(versions))
 
     def verdicts(self) -> Sequence[Verdict]:
         """As :class:`~zkrpc.dashboard.pages.Sources` has it."""

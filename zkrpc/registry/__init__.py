@@ -39,9 +39,9 @@ whose IDL breaks what is served.
                                                      between two lists, the greenlet
 ``snapshot_file``, ``keeper``                        the list on disk, and what is done while the disk fails
 ``primaries``, ``config_watch``, ``service_config``  following single nodes: a group's primary, and the service config
-``config_history``                                   the versions of a service config
-``offline``, ``rotation``, ``rotator``               being taken out of service by operators: the order, the state
-                                                     machine, the shell around it and two registrars
+``config_history``, ``config_store``                 the versions of a service config, and how they are read and written
+``offline``, ``orders``, ``rotation``, ``rotator``   being taken out of service by operators: the order, how it is
+                                                     given, the state machine, the shell around it and two registrars
 ``publication``, ``publisher``, ``published``        the texts of IDLs: the state machine, the greenlet, and reading
                                                      them
 ``quotas``                                           what a service's callers may do, as the part of one instance

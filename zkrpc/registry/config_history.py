@@ -5,7 +5,7 @@ transaction with the config itself: either both change, or neither. Numbers only
 and made again, and the last fifty versions are kept. A config that was changed without zkrpc, which leaves no version,
 becomes one when it is next replaced, so that it can be had back.
 
-Pure values and the plan of a transaction; :mod:`zkrpc.cli.config` carries it out.
+Pure values and the plan of a transaction; :mod:`zkrpc.registry.config_store` carries it out.
 """
 
 from __future__ import annotations
