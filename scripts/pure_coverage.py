@@ -86,9 +86,15 @@ def measure(source: Path, tests: Path) -> Measured:
                 python + step, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_MINUTES
             )
             if done.returncode:
-                return Measured(None, f"{step[1]} failed: {(done.stdout + done.stderr).strip().splitlines()[-1]}")
+                return Measured(None, f"{step[1]} failed: {why_failed(done.stdout + done.stderr)}")
         figures = json.loads(Path(scratch, "figures").read_text("utf-8"))
     return read_figures(figures["files"][str(source.relative_to(ROOT))])
+
+
+def why_failed(output: str) -> str:
+    """The tests that pytest says failed, each with its reason, else the last line: what a log that is all one has."""
+    lines = output.strip().splitlines() or ["it printed nothing"]
+    return "; ".join(line for line in lines if line.startswith(("FAILED ", "ERROR "))) or lines[-1]
 
 
 def read_figures(figures: dict[str, Any]) -> Measured:

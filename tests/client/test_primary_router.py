@@ -77,6 +77,10 @@ class Cluster:
         handler: Ledger = self.loopback.handlers[number]
         return handler
 
+    def questions(self) -> int:
+        """How often they were asked in all for what only a primary does, since ``asked`` was last called."""
+        return sum(len(handler.asked) for handler in self.loopback.handlers.values())
+
     def asked(self) -> list[int]:
         """How often each replica was asked for what only a primary does, since the last look."""
         counts = [len(handler.asked) for handler in self.loopback.handlers.values()]
@@ -199,14 +203,15 @@ def test_servers_without_epochs_are_followed_too(make: Make) -> None:
 
 def test_call_waits_through_an_election(make: Make) -> None:
     """Within its deadline, with many fewer questions than there would be time for; more than max_attempts of them."""
-    cluster = make(config=zkrpc.ClientConfig(timeout=5, max_attempts=2, max_backoff=0.05))
+    cluster = make(config=zkrpc.ClientConfig(timeout=60, max_attempts=2, max_backoff=0.05))
     cluster.stub.transfer("a")
     cluster.asked()
     del cluster.leaders["main"]
     waiting = [gevent.spawn(cluster.stub.transfer, str(number)) for number in range(5)]
     gevent.sleep(0.3)
+    assert cluster.questions() < 5 * 60
+    eventually(lambda: cluster.questions() >= 5 * 3)
     assert not any(one.ready() for one in waiting)
-    assert 5 * 3 <= sum(cluster.asked()) < 5 * 60
     cluster.leaders["main"] = (1, 2)
     assert [one.get(timeout=60) for one in waiting] == [f"transferred {number}" for number in range(5)]
     assert cluster.replica(1).served == sorted(cluster.replica(1).served, key=cluster.replica(1).served.index)
@@ -235,7 +240,7 @@ def test_redirect_of_one_call_wakes_all_that_wait(make: Make) -> None:
     cluster = make(config=zkrpc.ClientConfig(timeout=60, backoff=20, max_backoff=20))
     del cluster.leaders["main"]
     waiting = [gevent.spawn(cluster.stub.transfer, str(number)) for number in range(5)]
-    eventually(lambda: sum(len(handler.asked) for handler in cluster.loopback.handlers.values()) == 5)
+    eventually(lambda: cluster.questions() == 5)
     cluster.leaders["main"] = (1, 2)
     began = time.monotonic()
     assert cluster.stub.transfer("x") == "transferred x"
@@ -245,19 +250,19 @@ def test_redirect_of_one_call_wakes_all_that_wait(make: Make) -> None:
 
 def test_election_that_does_not_end_is_told_as_such_and_uses_the_time(make: Make) -> None:
     """The error says that nothing was done, and comes at the deadline, not long before it."""
-    cluster = make(config=zkrpc.ClientConfig(timeout=0.5))
+    cluster = make(config=zkrpc.ClientConfig(timeout=2))
     del cluster.leaders["main"]
     began = time.monotonic()
     with pytest.raises(NotPrimary) as caught:
         cluster.stub.transfer("a")
-    assert 0.4 < time.monotonic() - began < 0.6
+    assert 1.9 < time.monotonic() - began < 10
     assert caught.value.executed is zkrpc.Executed.NO and caught.value.attempts > 4
     assert (caught.value.group, caught.value.primary) == ("main", None)
 
 
 def test_primary_that_refuses_while_others_still_name_it_is_not_hammered(make: Make) -> None:
     """Its lease has ended and its node stands: each hint is followed, but with pauses that grow."""
-    cluster = make(config=zkrpc.ClientConfig(timeout=0.6))
+    cluster = make(config=zkrpc.ClientConfig(timeout=2))
     cluster.stub.transfer("a")
     cluster.asked()
 
@@ -311,7 +316,7 @@ def test_loss_of_the_primary_leaves_maybe(make: Make) -> None:
 
 def test_idempotent_call_survives_the_loss_of_its_primary(make: Make) -> None:
     """It is sent again, to the successor; what it finds out about the first attempt stays MAYBE until it succeeds."""
-    cluster = make(config=zkrpc.ClientConfig(timeout=0.6))
+    cluster = make(config=zkrpc.ClientConfig(timeout=2))
     cluster.stub.again("a")
 
     def die(number: int) -> None:
@@ -447,13 +452,13 @@ def test_primary_is_found_behind_an_address_that_is_not_the_lists(make: Make) ->
 
 def test_epoch_demanded_is_waited_for(make: Make) -> None:
     """A lower primary answers StaleEpoch; its successor serves, or the deadline ends the wait."""
-    cluster = make(config=zkrpc.ClientConfig(timeout=0.4))
+    cluster = make()
     assert cluster.stub.options(min_epoch=1).transfer("a") == "transferred a"
-    demanding = cluster.stub.options(min_epoch=5, headers={"tenant": "x"})
+    demanding = cluster.stub.options(min_epoch=5, timeout=1, headers={"tenant": "x"})
     with pytest.raises(StaleEpoch) as caught:
         demanding.transfer("b")
     assert (caught.value.seen, caught.value.current, caught.value.executed) == (5, 1, zkrpc.Executed.NO)
-    waiting = gevent.spawn(demanding.options(timeout=3).transfer, "c")
+    waiting = gevent.spawn(demanding.options(timeout=60).transfer, "c")
     gevent.sleep(0.05)
     cluster.leaders["main"] = (1, 6)
     assert waiting.get(timeout=60) == "transferred c"

@@ -87,3 +87,23 @@ def test_full_coverage_needs_no_note() -> None:
     """Nothing missing, nothing said."""
     figures = {"summary": {"percent_covered": 100.0}, "missing_lines": [], "missing_branches": []}
     assert pure_coverage.read_figures(figures) == (100.0, "")
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        (
+            "..F\nE  no\nFAILED tests/a.py::b - assert 3 < 2\n1 failed, 2 passed in 1s\n",
+            "FAILED tests/a.py::b - assert 3 < 2",
+        ),
+        (
+            "ERROR tests/a.py - ImportError\nFAILED tests/b.py::c\n",
+            "ERROR tests/a.py - ImportError; FAILED tests/b.py::c",
+        ),
+        ("No source for code.\nAborting.\n", "Aborting."),
+        ("", "it printed nothing"),
+    ],
+)
+def test_failure_names_the_tests_that_failed(output: str, why: str) -> None:
+    """A count alone sends whoever reads the log back to run it all again."""
+    assert pure_coverage.why_failed(output) == why
