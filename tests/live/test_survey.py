@@ -70,6 +70,7 @@ def test_survey_notices_every_kind_of_change(registry: zkrpc.Registry) -> None:
         lambda: znodes.create(PATHS.config, b"{}"),
         lambda: znodes.set(PATHS.config, b"{ }"),
         lambda: znodes.ensure_path(PATHS.offline_order("w")),
+        lambda: znodes.set(PATHS.offline_order("w"), OfflineOrder(reason="s").dump()),
         lambda: znodes.delete(PATHS.offline_order("w")),
         lambda: znodes.ensure_path(PATHS.resting),
         lambda: znodes.delete(PATHS.member("w")),
@@ -81,3 +82,42 @@ def test_survey_notices_every_kind_of_change(registry: zkrpc.Registry) -> None:
         eventually(lambda: not changed.is_set() or changed.clear())
         happen()
         eventually(changed.is_set)
+
+
+def test_only_what_changed_is_read_again(registry: zkrpc.Registry) -> None:
+    """Of many services, a change costs the reads of one; all are read on demand, and after a look that failed."""
+    znodes = registry.session.znodes
+    names = [f"s{number}" for number in range(20)]
+    for name in names:
+        znodes.ensure_path(Paths(name).members)
+        znodes.create(Paths(name).config, b"{}")
+    changed = Event()
+    survey = Survey(registry, changed)
+    seen = survey.look(names, 60)
+
+    def settled() -> bool:
+        """Whether the first lists of members, told after they were looked at, are old news."""
+        nonlocal seen
+        before, seen = seen, survey.look(names, 60)
+        return all(seen[name] is before[name] for name in names)
+
+    eventually(settled)
+    changed.clear()
+    znodes.set(Paths("s7").config, b"{ }")
+    eventually(changed.is_set)
+    again = survey.look(names, 60)
+    assert [name for name in names if again[name] is not seen[name]] == ["s7"]
+    assert again["s7"].config_version == 1
+    assert not any(one is again[name] for name, one in survey.look(names, 60, again=True).items())
+    kept = survey.look(["s1"], 60)
+    assert survey.look(["s1", "s2"], 60)["s1"] is kept["s1"]
+
+
+def test_look_that_failed_is_made_up_for(registry: zkrpc.Registry) -> None:
+    """What could not be read is read the next time, though nothing has changed since."""
+    znodes = registry.session.znodes
+    znodes.ensure_path(PATHS.members)
+    survey = Survey(registry, Event())
+    with pytest.raises(zkrpc.CoordinationError):
+        survey.look(["users"], 0.0)
+    assert survey.look(["users"], 60)["users"].service == "users"

@@ -98,20 +98,20 @@ class _Looks:
         """The changes since the last look, again and again, also when there are none; until the time is over."""
         give_up_at = float("inf") if duration is None else time.monotonic() + duration
         while not self._ended and (left := give_up_at - time.monotonic()) > 0:
-            self._changed.wait(min(left, longest_pause if not self.trouble else _PAUSE_AFTER_FAILURE))
+            heard = self._changed.wait(min(left, longest_pause if not self.trouble else _PAUSE_AFTER_FAILURE))
             self._changed.clear()
             before = self.seen
             try:
-                self.seen, self.trouble = self._look(), ""
+                self.seen, self.trouble = self._look(again=not heard), ""
             except CoordinationError as error:
                 self.trouble = str(error)
             yield changes_between(before, self.seen)
 
-    def _look(self) -> Seen:
+    def _look(self, *, again: bool = False) -> Seen:
         if self.registry.session.state is not SessionState.CONNECTED:
             raise CoordinationError(f"no connection to ZooKeeper: {self.registry.session.explain()}")
         names = self._survey.services()[0] if self._service is None else [self._service]
-        return self._survey.look(names, self._timeout)
+        return self._survey.look(names, self._timeout, again=again)
 
 
 def _tell_objects(looks: _Looks, duration: float | None) -> None:

@@ -36,7 +36,8 @@ _log = logging.getLogger(__name__)
 _DEBOUNCE = 0.1
 """Seconds in which further changes are waited for: an election changes several nodes."""
 _REFRESH = 10.0
-"""Seconds after which everything is looked at again, even if no watch has fired."""
+"""Seconds after which everything is looked at again, also what no watch has fired for: elections have more nodes than
+are watched."""
 _RETRY = 1.0
 _LOOK_TIMEOUT = 5.0
 _PROBE_INTERVAL = 2.0
@@ -74,6 +75,7 @@ class Watcher:
         self._verdicts: tuple[float, list[Verdict]] = (0.0, [])
         """What was found wrong, and when."""
         self._callers: dict[str, tuple[float, CallersReport]] = {}
+        self._all_read_at = -_REFRESH
         self._happenings: collections.deque[Happening] = collections.deque(maxlen=MOST_HAPPENINGS)
         self._greenlets: list[gevent.Greenlet[..., None]] = []
 
@@ -164,8 +166,14 @@ class Watcher:
 
     def _look(self) -> None:
         names, strange = self._survey.services()
-        seen = self._survey.look(names, _LOOK_TIMEOUT)
-        elections = {name: self._elections(one) for name, one in seen.items()}
+        now, known = self._clock(), self.board.services
+        again = now >= self._all_read_at + _REFRESH
+        seen = self._survey.look(names, _LOOK_TIMEOUT, again=again)
+        self._all_read_at = now if again else self._all_read_at
+        elections = {
+            name: known[name].elections if name in known and known[name].overview is one else self._elections(one)
+            for name, one in seen.items()
+        }
         if not self.board.trouble or self.board.services:
             before = {name: one.overview for name, one in self.board.services.items()}
             at = self._wall_clock()
