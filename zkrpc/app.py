@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
-import gevent
-
 from zkrpc.admin.door import Admin
 from zkrpc.call import Call, Interceptor
 from zkrpc.client.client import Client
@@ -36,7 +34,7 @@ from zkrpc.registry.advertising import choose_endpoint
 from zkrpc.registry.formats import LAUNCH, PID, SESSION_TIMEOUT, dump_curator, dump_serverset
 from zkrpc.registry.gate import pass_gate
 from zkrpc.server.health import Presence
-from zkrpc.server.health_check import HealthCheck
+from zkrpc.server.health_check import HealthCheck, await_readiness, make_check
 from zkrpc.server.lifecycle import LifecycleState, Step
 from zkrpc.server.server import Server
 from zkrpc.server.stopping import welcome_peers
@@ -174,13 +172,13 @@ def serve(
         elections = Elections(service.interface, handler, service.groups, service.election, everybody)
         enrollment = Enrollment(service.name, elections)
         rotation = _Rotation(service, enrollment, _FORMATS[record_format])
-        check = _make_check(service, handler, rotation.receive)
+        check = make_check(service.name, service.health_hook(handler), service.config, rotation.receive, time.monotonic)
         server = _make_server(service, handler, enrollment, check, everybody, ends)
         registry = enrollment.open(zookeeper)
         if registry is not None:
             pass_gate(registry.session, service.name, service.interface, allow=allow_breaking, callers=usage_of)
         bound = server.bind(Endpoint.parse(bind), listener)
-        _await_readiness(service, check)
+        await_readiness(service.name, service.is_ready, check, service.ready_timeout, time.monotonic)
         if registry is None:
             server.start()
         else:
@@ -271,17 +269,6 @@ class _Rotation:
             self._enrollment.elections.step_down()
 
 
-def _make_check(service: Service, handler: object, on_change: Callable[[str], None]) -> HealthCheck | None:
-    """What asks the service's ``is_healthy``; None if it has none."""
-    hook, config = service.health_hook(handler), service.config
-    if hook is None:
-        return None
-    interval, timeout = config.health_interval, config.health_timeout
-    return HealthCheck(
-        service.name, hook, interval=interval, timeout=timeout, on_change=on_change, clock=time.monotonic
-    )
-
-
 def _make_server(
     service: Service,
     handler: object,
@@ -332,22 +319,6 @@ def _doubt(enrollment: Enrollment, presence: Presence) -> str | None:
         return None
     status = None if registrar is None else registrar.status()
     return presence.doubt(status, registry.status(), time.monotonic())
-
-
-def _await_readiness(service: Service, check: HealthCheck | None) -> None:
-    """Returns when the service says it is ready, and healthy. Raises ConfigError after its ``ready_timeout``."""
-    is_ready, give_up_at = service.is_ready, time.monotonic() + service.ready_timeout
-    while reason := _unready(is_ready, check):
-        if time.monotonic() >= give_up_at:
-            raise ConfigError(f"{service.name} was not ready within {service.ready_timeout} s: {reason}")
-        gevent.sleep(0.1)
-
-
-def _unready(is_ready: Callable[[], bool] | None, check: HealthCheck | None) -> str:
-    """Why the service cannot be registered yet; empty if it can."""
-    if is_ready is not None and not is_ready():
-        return "is_ready did not return True"
-    return "" if check is None else check.ask()
 
 
 def _metadata(service: Service, registry: Registry, launch_id: str) -> dict[str, str]:

@@ -12,7 +12,9 @@ import pytest
 from gevent.event import Event
 
 from tests.support.waiting import eventually
-from zkrpc.server.health_check import HealthCheck
+from zkrpc.config import ServerConfig
+from zkrpc.errors import ConfigError
+from zkrpc.server.health_check import HealthCheck, await_readiness, make_check
 
 Start = Callable[..., HealthCheck]
 
@@ -123,3 +125,45 @@ def test_check_that_was_stopped_asks_no_more(make: Start) -> None:
     check.stop()
     eventually(lambda: check._asking is not None and check._asking.dead)
     eventually(lambda: check._question is not None and check._question.dead)
+
+
+def make_from(hook: Any) -> HealthCheck | None:
+    """A check as an app makes it."""
+    config = ServerConfig(health_interval=0.01, health_timeout=5.0)
+    return make_check("users", hook, config, lambda reason: None, time.monotonic)
+
+
+def test_service_without_is_healthy_has_no_check() -> None:
+    """And is ready as soon as it says so, or at once if it does not say."""
+    assert make_from(None) is None
+    await_readiness("users", None, None, 0.0, time.monotonic)
+
+
+def test_service_that_starts_is_waited_for_until_it_is_ready_and_healthy() -> None:
+    """Health is not asked before it is ready, as it may need what is not there yet."""
+    asked: list[str] = []
+
+    def is_ready() -> bool:
+        asked.append("ready")
+        return len(asked) > 1
+
+    def is_healthy() -> bool:
+        asked.append("healthy")
+        return len(asked) > 3
+
+    await_readiness("users", is_ready, make_from(is_healthy), 60.0, time.monotonic)
+    assert asked == ["ready", "ready", "healthy", "ready", "healthy"]
+
+
+@pytest.mark.parametrize(
+    ("is_ready", "is_healthy", "reason"),
+    [
+        (lambda: False, None, "is_ready did not return True"),
+        (None, lambda: False, "is_healthy returned False"),
+        (lambda: True, raising(ValueError("a secret detail")), "is_healthy raised ValueError"),
+    ],
+)
+def test_service_that_does_not_become_ready_is_given_up(is_ready: Any, is_healthy: Any, reason: str) -> None:
+    """The error says what the last look found."""
+    with pytest.raises(ConfigError, match=rf"^users was not ready within 0\.05 s: {reason}$"):
+        await_readiness("users", is_ready, make_from(is_healthy), 0.05, time.monotonic)

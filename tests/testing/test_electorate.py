@@ -10,6 +10,7 @@ import gevent
 import pytest
 
 import zkrpc
+from tests.support.waiting import eventually
 from zkrpc.testing.loopback import Loopback
 
 idl = zkrpc.load(Path(__file__).with_name("counting.thrift"))
@@ -112,6 +113,24 @@ def test_primary_that_drains_hands_over_first(story: list[str]) -> None:
         calling.get(timeout=60)
         assert epochs == sorted(epochs) and {1, 2} == set(epochs)
         assert story == ["elected 1", "deposed 1", "elected 2"]
+
+
+def test_primary_that_is_not_healthy_hands_over(story: list[str]) -> None:
+    """It is told that its term ends, and stays a candidate."""
+    ill: set[int] = set()
+    config = zkrpc.ServerConfig(linger=0, drain_timeout=2, health_interval=0.02)
+    counting = zkrpc.Service(
+        idl.Counting, Counter, name="counting", config=config, is_healthy=lambda handler: id(handler) not in ill
+    )
+    loopback = Loopback(counting, replicas=2)
+    with loopback as stub:
+        assert stub.add(1) == 1
+        first = loopback.primary()
+        ill.add(id(loopback.handlers[first]))
+        eventually(lambda: loopback.primary() != first)
+        assert stub.add(1) == 2 and story == ["elected 1", "deposed 1", "elected 2"]
+        loopback.kill(loopback.primary())
+        assert loopback.primary() == first and stub.add(1) == 3
 
 
 def test_step_down_moves_the_primary_where_it_is_wanted(story: list[str]) -> None:

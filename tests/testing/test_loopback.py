@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gevent
 import pytest
 
 import zkrpc
 from tests.support.echo import EchoHandler, idl
+from tests.support.waiting import eventually
 from zkrpc.testing.loopback import Loopback
 
 SERVICE = zkrpc.Service(idl.Echo, EchoHandler, name="echo", config=zkrpc.ServerConfig(linger=0.05, drain_timeout=2))
@@ -86,3 +89,75 @@ def test_loopback_says_when_a_call_may_have_run() -> None:
         with pytest.raises(zkrpc.ConnectionLost) as caught:
             call.get(timeout=5)
         assert caught.value.executed is zkrpc.Executed.MAYBE and caught.value.attempts == 1
+
+
+class Patient(EchoHandler):
+    """Counts what it answers, and is as well as it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.well = True
+        self.answered = 0
+
+    def echo(self, text: str) -> str:
+        self.answered += 1
+        return text
+
+    def is_healthy(self) -> bool:
+        return self.well
+
+
+def patient(**options: Any) -> zkrpc.Service:
+    """A service that says whether it is healthy, and is asked often."""
+    config = zkrpc.ServerConfig(linger=0, drain_timeout=2, health_interval=0.02)
+    return zkrpc.Service(idl.Echo, Patient, config=config, is_healthy=Patient.is_healthy, **options)
+
+
+def test_loopback_calls_a_replica_that_is_not_healthy_last() -> None:
+    """It stays listed and says why; calls go elsewhere until it is well again, and to all where none is well."""
+    loopback = Loopback(patient(), replicas=3, config=zkrpc.ClientConfig(balancing="round_robin", warm_up=0))
+
+    def unready() -> list[str]:
+        return [one.unready for one in zkrpc.status(echo).members]
+
+    def called() -> set[int]:
+        before = {number: handler.answered for number, handler in loopback.handlers.items()}
+        for _ in range(30):
+            echo.echo("x")
+        return {number for number, handler in loopback.handlers.items() if handler.answered > before[number]}
+
+    with loopback as echo:
+        assert called() == {0, 1, 2}
+        loopback.handlers[1].well = False
+        eventually(lambda: unready() == ["", "is_healthy returned False", ""])
+        assert called() == {0, 2}
+        loopback.handlers[1].well = True
+        eventually(lambda: not any(unready()))
+        eventually(lambda: called() == {0, 1, 2})
+        for handler in loopback.handlers.values():
+            handler.well = False
+        eventually(lambda: all(unready()))
+        eventually(lambda: called() == {0, 1, 2})
+
+
+def test_loopback_does_not_list_again_what_left_the_list() -> None:
+    """A replica that a test has unlisted, or drained, is not brought back by what it says of its health."""
+    loopback = Loopback(patient(), replicas=2)
+    with loopback as echo:
+        loopback.unlist(0)
+        loopback.handlers[0].well = False
+        eventually(lambda: not loopback._servers[0].health.status().ready)
+        assert [one.instance for one in zkrpc.status(echo).members] == ["replica-1"]
+        loopback.drain(0)
+        assert [one.instance for one in zkrpc.status(echo).members] == ["replica-1"]
+
+
+def test_loopback_begins_replicas_that_are_ready_and_healthy_only() -> None:
+    """What is not so in time is refused with the reason, and nothing of the Loopback stays."""
+    waits = iter([False, True, True])
+    with Loopback(patient(is_ready=lambda: next(waits)), replicas=2) as echo:
+        assert echo.echo("x") == "x" and next(waits, None) is None
+    well = iter([True, False, False, False, False, False])
+    service = zkrpc.Service(idl.Echo, Patient, is_healthy=lambda: next(well, False), ready_timeout=0.05)
+    with pytest.raises(zkrpc.ConfigError, match=r"^echo was not ready within 0\.05 s: is_healthy returned False$"):
+        Loopback(service, replicas=2)

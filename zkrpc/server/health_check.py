@@ -11,12 +11,17 @@ from collections.abc import Callable
 
 import gevent
 
+from zkrpc.config import ServerConfig
+from zkrpc.errors import ConfigError
 from zkrpc.server.health import Readiness
 
 log = logging.getLogger(__name__)
 
 Hook = Callable[[], object]
 """True if all is well. Anything else, or an exception, means that it is not."""
+
+_READY_INTERVAL = 0.1
+"""Seconds between two looks at whether a service that starts is ready."""
 
 
 class HealthCheck:
@@ -103,3 +108,42 @@ class HealthCheck:
                     log.info("%s is ready again", self._service)
                 self._on_change(answer)
             gevent.sleep(self._interval)
+
+
+def make_check(
+    service: str,
+    hook: Hook | None,
+    config: ServerConfig,
+    on_change: Callable[[str], None],
+    clock: Callable[[], float],
+) -> HealthCheck | None:
+    """The check of a service whose ``is_healthy`` is ``hook``, with the times of its config; None if it has none."""
+    if hook is None:
+        return None
+    interval, timeout = config.health_interval, config.health_timeout
+    return HealthCheck(service, hook, interval=interval, timeout=timeout, on_change=on_change, clock=clock)
+
+
+def await_readiness(
+    service: str,
+    is_ready: Callable[[], bool] | None,
+    check: HealthCheck | None,
+    timeout: float,
+    clock: Callable[[], float],
+) -> None:
+    """Returns once a service may be listed: ``is_ready`` has returned True, and the check's answer is good.
+
+    Raises ConfigError if that is not so after ``timeout`` seconds.
+    """
+    give_up_at = clock() + timeout
+    while reason := _unready(is_ready, check):
+        if clock() >= give_up_at:
+            raise ConfigError(f"{service} was not ready within {timeout} s: {reason}")
+        gevent.sleep(_READY_INTERVAL)
+
+
+def _unready(is_ready: Callable[[], bool] | None, check: HealthCheck | None) -> str:
+    """Why a service cannot be listed yet; empty if it can."""
+    if is_ready is not None and not is_ready():
+        return "is_ready did not return True"
+    return "" if check is None else check.ask()

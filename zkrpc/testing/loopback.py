@@ -3,15 +3,19 @@
 Stub, retries, picking, wire machines, server, admission and handler all run; only the kernel's part is left out.
 Replicas can be added, drained and killed, so that a test of an application can see how it behaves when an instance
 goes. If the service has primary-only methods, its replicas elect a primary as they do in production, but with a referee
-in memory in the place of ZooKeeper (:mod:`zkrpc.testing.electorate`). Rules of :class:`~zkrpc.testing.faults.Faults`
-know the replicas as
-``replica-0``, ``replica-1`` and so on at the server, and as ``memory:0``, ``memory:1`` and so on at the client.
+in memory in the place of ZooKeeper (:mod:`zkrpc.testing.electorate`). A service that says whether it is ready and
+healthy is asked as in production: before it is listed, and again and again from then on. Rules of
+:class:`~zkrpc.testing.faults.Faults` know the replicas as ``replica-0``, ``replica-1`` and so on at the server, and as
+``memory:0``, ``memory:1`` and so on at the client.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import errno
+import functools
 import random
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, Generic
 
@@ -27,6 +31,7 @@ from zkrpc.election.elections import Elections
 from zkrpc.endpoint import DEFAULT_GROUP, Endpoint, Instance, Primary, Snapshot
 from zkrpc.errors import ConfigError
 from zkrpc.idl.model import ClientT
+from zkrpc.server.health_check import await_readiness, make_check
 from zkrpc.server.lifecycle import Step
 from zkrpc.server.server import Server
 from zkrpc.service import Service
@@ -110,6 +115,9 @@ class Loopback(Generic[ClientT]):
         elect: whether replicas elect a primary, if the service has methods for one. With False, interceptors of the
             service may say who leads, in tests of what callers do then.
         observers: told of everything at the client and, beside the service's own, at every replica.
+
+    Raises ConfigError if a replica is not ready and healthy within the service's ``ready_timeout``, as ``zkrpc.serve``
+    does.
     """
 
     def __init__(
@@ -140,8 +148,12 @@ class Loopback(Generic[ClientT]):
             self._electorate = electing.electorate
         else:
             self._members = LoopbackMembers(service.name)
-        for _ in range(replicas):
-            self.add()
+        try:
+            for _ in range(replicas):
+                self.add()
+        except BaseException:
+            self._end_all()
+            raise
         rng = random.Random(seed).random
         client = Client(
             self._members,
@@ -168,11 +180,17 @@ class Loopback(Generic[ClientT]):
         return f"<Loopback {self.service.name!r} replicas={sorted(self._servers)}>"
 
     def add(self) -> int:
-        """Starts one more replica, lists it and has it stand for election; returns its number."""
+        """Starts one more replica, lists it once it is ready and healthy, and has it stand for election; returns its
+        number.
+
+        Raises ConfigError if it is not ready within the service's ``ready_timeout``.
+        """
         number, self._next = self._next, self._next + 1
         service, handler, name = self.service, self.service.make_handler(), _name(number)
         elections = Elections(service.interface, handler, service.groups, service.election, self._observers)
         guards, methods = (elections.interceptors, elections.methods) if self._electorate is not None else ((), ())
+        hook, on_change = service.health_hook(handler), functools.partial(self._turn, number)
+        check = make_check(service.name, hook, service.config, on_change, time.monotonic)
         server = Server(
             service.interface,
             handler,
@@ -180,18 +198,24 @@ class Loopback(Generic[ClientT]):
             config=service.config,
             interceptors=[*(place(one, name) for one in service.interceptors), *guards],
             steps={
+                **({} if check is None else dict.fromkeys((Step.MARK_NOT_READY, Step.CLOSE_CLIENTS), check.stop)),
                 Step.HAND_OVER: lambda: self._hand_over(number),
                 Step.WITHDRAW: lambda: self._list(number, None),
                 Step.CLOSE_SESSION: lambda: self._end_session(number),
             },
             observers=self._observers,
         )
+        if check is not None:
+            server.health.require(lambda: check.reason or None)
+        await_readiness(service.name, service.is_ready, check, service.ready_timeout, time.monotonic)
         server.begin()
         self.handlers[number], self._servers[number], self._candidacies[number] = handler, server, elections
         instance = Instance(id=name, endpoint=Endpoint(_HOST, number), protocols=("zkrpc",), primary_only=methods)
         self._list(number, instance)
         if self._electorate is not None:
             self._electorate.stand(elections, instance, service.election, lambda: self._end(number))
+        if check is not None:
+            check.start()
         return number
 
     def drain(self, number: int) -> None:
@@ -235,6 +259,9 @@ class Loopback(Generic[ClientT]):
     def close(self) -> None:
         """Ends the client and every replica."""
         self._client.close()
+        self._end_all()
+
+    def _end_all(self) -> None:
         for number in list(self._servers):
             self._end(number)
 
@@ -255,6 +282,14 @@ class Loopback(Generic[ClientT]):
             self._servers[number].kill()
             self._drop(number)
 
+    def _turn(self, number: int, unready: str) -> None:
+        """A replica is not ready any more, or with "" it is again: says so in the list, and hands over what it
+        leads."""
+        if number in self._listed:
+            self._list(number, dataclasses.replace(self._listed[number], unready=unready))
+        if unready:
+            self._candidacies[number].step_down()
+
     def _hand_over(self, number: int) -> None:
         self._candidacies[number].withdraw(self.service.election.hand_over_timeout)
 
@@ -268,8 +303,9 @@ class Loopback(Generic[ClientT]):
             kept.pop(number, None)
 
     def _list(self, number: int, instance: Instance | None) -> None:
-        self._listed.pop(number, None)
-        if instance is not None:
+        if instance is None:
+            self._listed.pop(number, None)
+        else:
             self._listed[number] = instance
         self._members.become(list(self._listed.values()))
 
