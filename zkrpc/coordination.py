@@ -18,7 +18,7 @@ from zkrpc.belonging import keep, release
 from zkrpc.config import RegistryConfig
 from zkrpc.election.elections import Elections
 from zkrpc.election.lease_keeper import LeaseKeeper
-from zkrpc.endpoint import Instance
+from zkrpc.endpoint import Instance, Snapshot
 from zkrpc.errors import ConfigError
 from zkrpc.forking import leave_behind
 from zkrpc.idl import Interface
@@ -271,16 +271,21 @@ class Enrollment:
         registry = self.registry
         assert registry is not None
         self._config_watch = ConfigWatch(registry.session, self.service, registry.config, rng=random.random)
-        self._quotas = QuotaWatch(
-            self._config_watch.follow, lambda callback: registry.resolver(self.service).subscribe(callback), apply
-        )
+        self._quotas = QuotaWatch(self._config_watch.follow, self._follow_members, apply)
 
     def stand(self, instance: Instance) -> None:
         """Stands for election in each of the service's groups once it is registered, if it has primary-only methods."""
-        assert self.registry is not None and self.registrar is not None
+        registry, registrar = self.registry, self.registrar
+        assert registry is not None and registrar is not None
         if self.elections.methods:
-            lease_keeper = self.registry.lease_keeper(self.service, instance.id)
-            self.elections.stand(self.registry.session, lease_keeper, self.service, instance, self.registrar)
+            lease_keeper = registry.lease_keeper(self.service, instance.id)
+            self.elections.stand(
+                registry.session, lease_keeper, self.service, instance, registrar, self._follow_members
+            )
+
+    def _follow_members(self, callback: Callable[[Snapshot], None]) -> Callable[[], None]:
+        assert self.registry is not None
+        return self.registry.resolver(self.service).subscribe(callback)
 
     def revise(self, record: bytes) -> None:
         """Registers another record of the instance in place of the present one. Does not wait."""

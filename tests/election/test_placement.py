@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zkrpc.election.placement import HandOver, PlacementMachine, next_move
+from zkrpc.election.placement import HandOver, PlacementMachine, heirs_of, next_move
 
 GROUPS = [f"g{number}" for number in range(16)]
 
@@ -136,3 +136,56 @@ def test_placement_gives_a_fit_replica_what_an_unfit_one_cannot_have() -> None:
     machine.receive_holder(group, "b", at + 1.0)
     machine.receive_holder(group, None, at + 61.0)
     assert machine.unfit == set()
+
+
+def test_placement_hands_nothing_to_a_replica_that_is_not_ready() -> None:
+    """Until it says that it is; then one settling time passes, as after any change."""
+    machine = machine_that_leads_four()
+    machine.receive_unready(["b"], 1.0)
+    machine.receive_unready(["b"], 2.0)
+    assert machine.next_timer() == 3.0 and "unready=['b']" in repr(machine)
+    machine.handle_timer(3.0)
+    assert machine.effects() == [] and machine.next_timer() is None
+    machine.receive_unready([], 10.0)
+    machine.handle_timer(12.0)
+    (move,) = machine.effects()
+    assert move.heir == "b"
+
+
+def test_placement_shares_out_what_a_replica_gives_away() -> None:
+    """To those that are fit, so that they lead about as many each; what others lead stays where it is."""
+    holders: dict[str, str | None] = {**dict.fromkeys(GROUPS[:5], "a"), "other": "b", "nobody's": None, "lost": "gone"}
+    heirs = heirs_of(holders, ["a", "b", "c", "d"], "a", {"d"})
+    assert sorted(heirs) == sorted(GROUPS[:5]) and Counter(heirs.values()) == {"b": 2, "c": 3}
+    assert heirs_of(holders, ["a", "b"], "a", {"b"}) == {} and heirs_of(holders, ["a"], "a") == {}
+
+
+def test_placement_names_heirs_that_are_ready_and_have_not_failed() -> None:
+    """A replica that could not lead lately is no better than one that says it is not ready."""
+    machine = machine_that_leads_four()
+    machine.receive_replicas(["a", "b", "c"], 0.0)
+    assert Counter(machine.heirs().values()) == {"b": 2, "c": 2}
+    machine.receive_unready(["c"], 0.0)
+    group, at = hand_over(machine)
+    assert set(machine.heirs()) == set(GROUPS[:4]) - {group}
+    machine.receive_holder(group, "a", at + 1.0)
+    assert machine.unfit == {"b"} and machine.heirs() == {}
+    machine.receive_unready([], at + 2.0)
+    assert set(machine.heirs().values()) == {"c"}
+
+
+@pytest.mark.parametrize("told_first", [True, False])
+def test_placement_holds_nothing_against_a_replica_that_was_not_ready(told_first: bool) -> None:
+    """It gave back what it was handed because it was not ready, whichever of the two is heard of first; so it is handed
+    something as soon as it is ready, and not only after it has been passed over for a while."""
+    machine = machine_that_leads_four()
+    group, at = hand_over(machine)
+    machine.receive_holder(group, "b", at + 1.0)
+    if told_first:
+        machine.receive_unready(["b"], at + 2.0)
+    machine.receive_holder(group, "a", at + 3.0)
+    assert machine.unfit == (set() if told_first else {"b"})
+    machine.receive_unready(["b"], at + 4.0)
+    assert machine.unfit == set()
+    machine.receive_unready([], at + 5.0)
+    assert hand_over(machine)[1] == at + 7.0

@@ -329,6 +329,33 @@ def test_groups_spread_evenly_and_again_when_a_replica_leaves(cluster: Cluster) 
     eventually(lambda: counts() == [8, 8], 60)
 
 
+def test_groups_are_handed_to_replicas_that_are_ready_only(cluster: Cluster) -> None:
+    """One that is not ready gives its groups to those that are, in shares, and gets none until it is well."""
+    groups = ["main", *(f"g{number}" for number in range(5))]
+    ill: set[str] = set()
+    config = zkrpc.ServerConfig(linger=0.0, drain_timeout=2.0, health_interval=0.02)
+
+    def serve(name: str) -> None:
+        cluster.serve(name, groups=groups, config=config, is_healthy=lambda board: board.name not in ill)
+
+    def counts() -> list[int]:
+        return [sum(leads(app, group) for group in groups) for app in cluster.apps]
+
+    serve("w1")
+    serve("w2")
+    eventually(lambda: counts() == [3, 3])
+    ill.add("w2")
+    eventually(lambda: counts() == [6, 0])
+    gevent.sleep(10 * SWIFT.settle)
+    assert counts() == [6, 0]
+    serve("w3")
+    eventually(lambda: counts() == [3, 0, 3])
+    ill.discard("w2")
+    eventually(lambda: counts() == [2, 2, 2])
+    ill.add("w1")
+    eventually(lambda: counts() == [0, 3, 3])
+
+
 def test_unknown_group_is_refused(cluster: Cluster) -> None:
     """Nobody stands for it, so nobody will ever serve it; it says which."""
     first, _ = cluster.serve("w1")

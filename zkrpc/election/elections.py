@@ -19,7 +19,7 @@ from zkrpc.election.candidate_state import Participant
 from zkrpc.election.hooks import HandlerHooks
 from zkrpc.election.lease_keeper import LeaseKeeper
 from zkrpc.election.primary import Primacy, find_marks, groups_of
-from zkrpc.election.spread import Spreader
+from zkrpc.election.spread import FollowMembers, Spreader
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import Instance
 from zkrpc.idl import Interface
@@ -78,9 +78,11 @@ class Elections:
         service: str,
         instance: Instance,
         membership: WatchedMembership,
+        follow_members: FollowMembers,
     ) -> None:
         """Takes part in all elections while the instance is registered, which may begin later and may end: callers find
-        a primary through its registration, so one that is not registered would get no calls.
+        a primary through its registration, so one that is not registered would get no calls. With several groups the
+        members are followed, as groups are handed to those only that are ready.
 
         Raises ConfigError for a service that cannot be a node's name.
         """
@@ -104,7 +106,13 @@ class Elections:
             # Every replica is a candidate for every group, so the queue of one group lists all replicas.
             some = ElectionPaths(service, self.groups[0]).candidates
             self._spreader = Spreader(
-                session, some, instance.id, self._move, settle=config.settle, probation=2 * config.elected_timeout
+                session,
+                some,
+                instance.id,
+                self._move,
+                follow_members=follow_members,
+                settle=config.settle,
+                probation=2 * config.elected_timeout,
             )
             for group in self.groups:
                 self._spreader.receive_holder(group, None)
@@ -117,10 +125,12 @@ class Elections:
         return tuple(campaign.status() for campaign in self.campaigns.values())
 
     def step_down(self) -> None:
-        """Begins to hand over the groups that this instance leads, to whoever is next, and stays a candidate."""
-        for campaign in self.campaigns.values():
+        """Begins to hand over the groups that this instance leads, and stays a candidate. Of several groups each goes
+        to an instance that is ready, if there is one; otherwise, and with one group, to whoever is next."""
+        heirs = {} if self._spreader is None else self._spreader.heirs()
+        for group, campaign in self.campaigns.items():
             if campaign.leadership is not None:
-                gevent.spawn(campaign.step_down)
+                gevent.spawn(campaign.step_down, heirs.get(group, ""))
 
     def withdraw(self, timeout: float) -> bool:
         """Hands over all groups and stops taking part; True once that is done, False if the time ran out.

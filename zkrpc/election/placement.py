@@ -5,7 +5,9 @@ that it does not know. Every replica decides by itself, from its own view, wheth
 that differ for a moment cost a needless hand-over at worst, never two primaries.
 
 An heir that does not become primary, or does not stay it, cannot lead now, and every hand-over to it makes callers wait
-in vain. So it is passed over for a while, longer each time, until it has held a group.
+in vain. So it is passed over for a while, longer each time, until it has held a group. A replica that says of itself
+that it is not ready is handed nothing either, until it says that it is; one that leads when it turns so gives its
+groups away, in shares to those that are ready (:func:`heirs_of`).
 
 The rule: only the replica that leads most groups hands one over, only to the one that leads fewest, and only if their
 numbers differ by at least two. So the difference shrinks with every move, nothing moves once all are within one of each
@@ -53,6 +55,22 @@ def next_move(
     return HandOver(group=min(own, key=lambda group: (_affinity(group, heir), group)), heir=heir)
 
 
+def heirs_of(
+    holders: Mapping[str, str | None], replicas: Collection[str], me: str, unfit: Collection[str] = ()
+) -> dict[str, str]:
+    """To whom ``me`` should hand each of the groups that it leads if it is to lead none: to those that lead fewest.
+    Empty if nobody else is fit."""
+    counts = Counter({replica: 0 for replica in replicas if replica != me and replica not in unfit})
+    if not counts:
+        return {}
+    counts.update(holder for holder in holders.values() if holder is not None and holder in counts)
+    heirs = {}
+    for group in sorted(group for group, holder in holders.items() if holder == me):
+        heirs[group] = min(counts, key=lambda replica: (counts[replica], replica))
+        counts[heirs[group]] += 1
+    return heirs
+
+
 def _affinity(group: str, replica: str) -> int:
     """A sort key that orders the groups differently for each replica, so that it is not always the same groups that
     move."""
@@ -76,6 +94,7 @@ class PlacementMachine:
         self._unfit: dict[str, float] = {}
         self._holders: dict[str, str | None] = {}
         self._replicas: frozenset[str] = frozenset()
+        self._unready: frozenset[str] = frozenset()
         self._due: float | None = None
         self._effects: list[HandOver] = []
 
@@ -83,7 +102,10 @@ class PlacementMachine:
         """How many groups each replica leads, and which replicas are passed over for now."""
         led = Counter(holder for holder in self._holders.values() if holder is not None)
         unfit = f" unfit={sorted(self._unfit)}" if self._unfit else ""
-        return f"<PlacementMachine {self._me} groups={len(self._holders)} led={dict(sorted(led.items()))}{unfit}>"
+        unready = f" unready={sorted(self._unready)}" if self._unready else ""
+        return (
+            f"<PlacementMachine {self._me} groups={len(self._holders)} led={dict(sorted(led.items()))}{unfit}{unready}>"
+        )
 
     @property
     def unfit(self) -> Set[str]:
@@ -109,6 +131,22 @@ class PlacementMachine:
             self._replicas = frozenset(replicas)
             self._due = now + self._settle
 
+    def receive_unready(self, unready: Collection[str], now: float) -> None:
+        """Takes in the replicas that say of themselves that they are not ready.
+
+        That is why they could not keep what they were handed, so none of them has to prove itself once it is ready.
+        """
+        if frozenset(unready) != self._unready:
+            self._unready = frozenset(unready)
+            for replica in self._unready:
+                self._unfit.pop(replica, None)
+                self._failures.pop(replica, None)
+            self._due = now + self._settle
+
+    def heirs(self) -> dict[str, str]:
+        """To whom to hand each of the groups that we lead if we are to lead none; empty if nobody else is fit."""
+        return heirs_of(self._holders, self._replicas, self._me, self._unready | self._unfit.keys())
+
     def next_timer(self) -> float | None:
         """When to call ``handle_timer``."""
         return self._due
@@ -119,7 +157,7 @@ class PlacementMachine:
             return
         self._due = None
         self._unfit = {heir: until for heir, until in self._unfit.items() if now < until}
-        move = next_move(self._holders, self._replicas, self._me, self._unfit)
+        move = next_move(self._holders, self._replicas, self._me, self._unready | self._unfit.keys())
         if move is not None:
             self._handed[move.group] = (move.heir, now)
             self._effects.append(move)
@@ -133,6 +171,8 @@ class PlacementMachine:
         if not heir or holder == heir or (holder is None and before != heir):
             return
         del self._handed[group]
+        if heir in self._unready:
+            return
         if before == heir and now - at >= self._probation:
             del self._failures[heir]
             return
