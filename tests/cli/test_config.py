@@ -67,6 +67,7 @@ def test_config_is_set_changed_and_cleared_and_clients_hear(operator: Operator, 
     assert (status, output.splitlines()) == (
         0,
         [
+            "note: the names in it were not compared with an IDL: it has no instances, and had none that published it",
             "users: 2 values changed",
             "  timeout_ms: not set -> 500",
             '  methods.get.hedge_ms: not set -> "p95"',
@@ -115,15 +116,16 @@ def test_config_comes_from_standard_input_and_is_told_to_programs(
         "written": True,
         "version": 1,
         "changes": [{"path": "subset_size", "old": None, "new": 20}],
+        "notes": [],
     }
     done = subprocess.run(set_, input=b'{"subset_size": 30}', capture_output=True, timeout=60)
     assert done.stderr == b"no instance of users has registered so far; is the name right?\n"
     assert done.stdout.splitlines() == [b"users: 1 value changed", b"  subset_size: 20 -> 30"]
     assert registry.session.znodes.get(PATH) is not None
     changes = [{"path": "subset_size", "old": 30, "new": None}]
-    cleared = {"service": "users", "written": True, "version": 3, "changes": changes}
+    cleared = {"service": "users", "written": True, "version": 3, "changes": changes, "notes": []}
     assert operator.json("clear", "users") == cleared
-    assert operator.json("clear", "users") == {"service": "users", "written": False, "version": 3, "changes": []}
+    assert operator.json("clear", "users") == {**cleared, "written": False, "changes": []}
 
 
 def test_bad_config_is_not_written_and_a_bad_one_is_replaced(operator: Operator, registry: zkrpc.Registry) -> None:
@@ -265,6 +267,8 @@ def test_check_judges_a_file_without_zookeeper(operator: Operator, tmp_path: Pat
         "file": str(operator.file),
         "good": True,
         "values": {"timeout_ms": 500, "methods.get.hedge_ms": "p95"},
+        "interfaces": [],
+        "notes": [],
     }
     operator.file.write_text('{"timeout_ms": 0}')
     status, output = operator.run("check", str(operator.file))

@@ -15,10 +15,12 @@ import click
 import pytest
 
 from tests.support.commands import LONG_RUNNING, all_commands, takes
+from tests.support.programs import ROOT
 
 EXAMPLES: dict[str, list[str]] = {
     "bench": ["users.get", "{}"],
     "call": ["users.get", "{}"],
+    "config check": [str(ROOT / "tests" / "support" / "service_config.json"), "--service", "users"],
     "health": ["users"],
     "idl check": ["registry:users", "registry:users"],
     "stubs": ["--from", "users"],

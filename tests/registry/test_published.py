@@ -20,6 +20,7 @@ from zkrpc.registry.published import (
     publications_of,
     published_interface,
     read_publications,
+    served_interfaces,
     text_of_publication,
 )
 from zkrpc.registry.schema import Paths, idl_path
@@ -152,6 +153,23 @@ def test_interface_is_that_of_the_instance_that_was_started_last(session: Sessio
     assert newest_publication(session, "users") == OLD
     with pytest.raises(NodeMissing, match="is not published"):
         published_interface(session, "users")
+
+
+@pytest.mark.zookeeper
+def test_every_version_that_is_registered_is_served(session: Session) -> None:
+    """Without instances the last one is; what cannot be read, or was not said, is told in words."""
+    nothing = served_interfaces(session, "users")
+    assert nothing.interfaces == () and nothing.unknown == ("it has no instances, and had none that published it",)
+    session.znodes.create(PATHS.publication, SAID.dump())
+    found = served_interfaces(session, "users")
+    assert [one.digest for one in found.interfaces] == [SAID.digest] and found.unknown == ()
+    register(session, instance("w1", SAID))
+    register(session, instance("w2", OLD))
+    register(session, instance("w3", None))
+    found = served_interfaces(session, "users")
+    assert [one.digest for one in found.interfaces] == [SAID.digest]
+    gone, silent = found.unknown
+    assert gone.startswith("the published IDL of Users aaaaaaaaaaaa cannot be read: /idl/") and "w3 regist" in silent
 
 
 @pytest.mark.zookeeper

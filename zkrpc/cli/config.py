@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 
 import click
 
-from zkrpc.cli.completion import service_argument
+from zkrpc.cli.completion import complete_services, service_argument
+from zkrpc.cli.config_names import OVERRIDE, check_against, check_for_set, described, interfaces_for_check, named
 from zkrpc.cli.options import json_option, timeout_option, zookeeper_option
 from zkrpc.cli.output import counted, tell, tell_json, tell_table
 from zkrpc.cli.registry import NoSuchName, connected, no_service, operator, require_service
@@ -75,6 +76,7 @@ def show(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
 @click.option(
     "--expect", type=click.IntRange(0), help="Only if the config is still at this version, which FILE is from."
 )
+@click.option(OVERRIDE, "unknown_names", is_flag=True, help="Also if it names methods that no instance's IDL has.")
 @_reason_option
 @zookeeper_option
 @timeout_option
@@ -85,6 +87,7 @@ def set_(
     dry_run: bool,
     force: bool,
     expect: int | None,
+    unknown_names: bool,
     reason: str,
     zookeeper: str,
     timeout: float,
@@ -104,16 +107,18 @@ def set_(
                 f"the config of {service} is at version {present.number}, not {expect}; see what has changed: "
                 f"zkrpc config diff {service} {expect}"
             )
+        notes = check_for_set(wanted, registry, service, _named(file), allowed=unknown_names) if known else ()
         stored, refusal = _parsed(registry, present)
         changes = changes_between(flatten(stored), flatten(wanted))
         needed = bool(changes or refusal)
-        if needed and not dry_run:
+        write = needed and not dry_run
+        if write:
             write_config(registry.session, paths, present, dump_service_config(wanted), by=operator(), reason=reason)
     if as_json:
-        _tell_changes(
-            service, changes, written=needed and not dry_run, number=present.number + (needed and not dry_run)
-        )
+        _tell_changes(service, changes, written=write, number=present.number + write, notes=notes)
         return
+    for note in notes:
+        tell(f"note: {note}", err=True)
     if refusal:
         tell(f"what was there is refused by clients: {refusal}", err=True)
     if not known:
@@ -146,14 +151,35 @@ def clear(service: str, reason: str, zookeeper: str, timeout: float, as_json: bo
 
 @config.command()
 @click.argument("file", type=click.File("rb"))
+@click.option(
+    "--service", shell_complete=complete_services, help="Also compare the names in it with the IDL it publishes."
+)
+@click.option("--idl", metavar="FILE[:SERVICE]", help="Also compare the names in it with this IDL.")
+@click.option("--zookeeper", envvar="ZKRPC_ZOOKEEPER", metavar="HOSTS", help="host:port,…[/chroot], for --service.")
+@timeout_option
 @json_option
-def check(file: BinaryIO, as_json: bool) -> None:
-    """Say whether clients would accept FILE (- for standard input); needs no ZooKeeper and writes nothing."""
-    values = flatten(_read(file, _LARGEST))
+def check(
+    file: BinaryIO, service: str | None, idl: str | None, zookeeper: str | None, timeout: float, as_json: bool
+) -> None:
+    """Say whether clients would accept FILE (- for standard input); writes nothing.
+
+    With --service or --idl a method that is not there is an error, too. Only --service needs ZooKeeper.
+    """
+    wanted = _read(file, _LARGEST)
+    values = flatten(wanted)
+    served = interfaces_for_check(service, idl, zookeeper, timeout)
+    notes = () if served is None else check_against(wanted, served, _named(file))
     if as_json:
-        tell_json({"file": file.name, "good": True, "values": values})
-    else:
-        tell(f"{file.name}: clients accept it, {counted(len(values), 'value')}")
+        told = {"file": _named(file), "good": True, "values": values}
+        tell_json({**told, "interfaces": described(served), "notes": list(notes)})
+        return
+    for note in notes:
+        tell(f"note: {note}", err=True)
+    compared = named(served) if served is not None else ""
+    tell(
+        f"{_named(file)}: clients accept it, {counted(len(values), 'value')}"
+        + (f"; compared with {compared}" if compared else "")
+    )
 
 
 @config.command()
@@ -252,7 +278,11 @@ def _read(file: BinaryIO, max_size: int) -> ServiceConfig:
     try:
         return _parse(file.read(max_size + 1), max_size)
     except ConfigError as error:
-        raise ConfigError(f"{getattr(file, 'name', '-')}: {error}") from error
+        raise ConfigError(f"{_named(file)}: {error}") from error
+
+
+def _named(file: BinaryIO) -> str:
+    return str(getattr(file, "name", "-"))
 
 
 def _parse(payload: bytes, max_size: int) -> ServiceConfig:
@@ -295,9 +325,11 @@ def _shown(value: Any) -> str:
     return _NOT_SET if value is None else json.dumps(value)
 
 
-def _tell_changes(service: str, changes: Sequence[ConfigChange], *, written: bool, number: int) -> None:
+def _tell_changes(
+    service: str, changes: Sequence[ConfigChange], *, written: bool, number: int, notes: Sequence[str] = ()
+) -> None:
     told = [dataclasses.asdict(one) for one in changes]
-    tell_json({"service": service, "written": written, "version": number, "changes": told})
+    tell_json({"service": service, "written": written, "version": number, "changes": told, "notes": list(notes)})
 
 
 def _plain(one: ConfigVersion) -> dict[str, Any]:

@@ -6,6 +6,7 @@ concluded from them is pure. Nothing here writes, and nothing here knows how a f
 ==================================  ====================================================================================
 ``overview``, ``survey``            one service at one moment: the value, and how it is read
 ``changes``                         what has happened between two overviews
+``config_names``                    whether the names in a config are those of the IDL that is served
 ``checks``, ``gathering``           what is wrong, judged by facts, and how these are gathered
 ==================================  ====================================================================================
 """

@@ -21,6 +21,7 @@ from zkrpc.registry.schema import Paths, idl_path
 from zkrpc.zookeeper.session import Session
 
 _MOST_READ = 1000
+_MOST_SILENT = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,16 @@ class Publications:
         if not self.living:
             return self.last
         return max(self.living, key=lambda some: self.living[some][0].started_at)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ServedInterfaces:
+    """The interfaces that a service is served with."""
+
+    interfaces: tuple[Interface, ...] = ()
+    """One for each version that is registered; without instances, the one that was published last."""
+    unknown: tuple[str, ...] = ()
+    """Why others may be served that are not known, in words."""
 
 
 def publications_of(session: Session, service: str) -> Publications:
@@ -119,6 +130,21 @@ def published_interface(session: Session, service: str) -> Interface:
     return load_published(session, newest_publication(session, service))
 
 
+def served_interfaces(session: Session, service: str) -> ServedInterfaces:
+    """All interfaces that a service is served with, as far as they can be read. CoordinationError if ZooKeeper does not
+    answer."""
+    said = publications_of(session, service)
+    found, unknown = [], []
+    for publication in said.living or ([said.last] if said.last is not None else []):
+        try:
+            found.append(load_published(session, publication))
+        except (NodeMissing, RemoteProtocolError, IdlError) as error:
+            unknown.append(f"the published IDL of {publication} cannot be read: {legible(error, 200)}")
+    if said.silent or not (found or unknown):
+        unknown.append(_why_not(said))
+    return ServedInterfaces(interfaces=tuple(found), unknown=tuple(unknown))
+
+
 def newest_publication(session: Session, service: str) -> Publication:
     """What the instance serves that was started last, or else what was published last. CoordinationError, which says
     what to do, if there is neither."""
@@ -130,5 +156,5 @@ def newest_publication(session: Session, service: str) -> Publication:
 
 def _why_not(publications: Publications) -> str:
     if publications.silent:
-        return f"{legible(', '.join(publications.silent[:3]), 200)} registered without naming one"
+        return f"{legible(', '.join(publications.silent[:_MOST_SILENT]), 200)} registered without naming one"
     return "it has no instances, and had none that published it"
