@@ -17,11 +17,13 @@ import gevent
 import zkrpc
 from faults.cluster import Replica, members, wait_until
 from faults.load import Load, failures, percentile
+from scripts.report import Style, paint, wants_colour
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.election.inspection import look
 from zkrpc.registry.formats import PrimaryRecord
 
 _CLEAR = "\x1b[H\x1b[J"
+_MAYBE = zkrpc.Executed.MAYBE
 _BAR = 24
 
 
@@ -38,6 +40,7 @@ class Stage:
         """What is called all the time, by service."""
         self._quiet = quiet
         self._live = sys.stdout.isatty() and not quiet
+        self._coloured = wants_colour(sys.stdout)
         self._leader: PrimaryRecord | None = None
         self._shown: collections.Counter[str] = collections.Counter()
         self._shown_at = time.monotonic()
@@ -83,7 +86,7 @@ class Stage:
         while time.monotonic() < end:
             gevent.sleep(min(0.5, max(0.0, end - time.monotonic())))
             if self._live:
-                print(f"{_CLEAR}  {title}\n\n{self._table()}", flush=True)
+                print(f"{_CLEAR}  {self._painted(title, 'bold')}\n\n{self._table()}", flush=True)
         if not self._live and not self._quiet:
             print(self._table(), flush=True)
 
@@ -101,13 +104,15 @@ class Stage:
         elapsed = max(0.001, now - self._shown_at)
         rates = {place: (total - self._shown[place]) / elapsed for place, total in self.answered.items()}
         self._shown, self._shown_at = collections.Counter(self.answered), now
-        modes = ", ".join(mode or "down" for mode in self.zookeeper.modes())
-        rows = [f"    zookeeper   {modes}"]
+        modes = [self._painted(mode or "down", "green" if mode else "red") for mode in self.zookeeper.modes()]
+        rows = [f"    zookeeper   {', '.join(modes)}"]
         for service, load in self.loads.items():
             recent = load.between(now - 1.0, now)
+            doubtful = [one for one in failures(load.outcomes, idempotent=False) if one.executed is _MAYBE]
+            failed = len(failures(load.outcomes)) - len(doubtful)
             rows += [
-                f"    {service:10}  {len(recent):5} calls/s   p99 {percentile(recent, 0.99)} ms   "
-                f"{len(load.outcomes)} calls, {len(failures(load.outcomes))} failed so far",
+                f"    {service:10}  {len(recent):5} calls/s   p99 {percentile(recent, 0.99)} ms   so far "
+                f"{len(load.outcomes)} calls, {failed} failed, {len(doubtful)} executed=MAYBE",
                 *self._rows(service, rates),
             ]
         return "\n".join(rows)
@@ -118,9 +123,13 @@ class Stage:
         for instance in self.members(service).values():
             rate = rates.get(str(instance.endpoint), 0.0)
             leads = leader is not None and leader.instance == instance.id
-            note = f"primary, epoch {leader.epoch}" if leader is not None and leads else ""
+            note = f" primary, epoch {leader.epoch}" if leader is not None and leads else ""
+            bar = f"{'█' * min(_BAR, round(rate / 20)):{_BAR}}"
             rows.append(
                 f"      {instance.id:8}  {str(instance.endpoint):16}  pid {instance.metadata['pid']:>7}"
-                f" {rate:5.0f}/s {'█' * min(_BAR, round(rate / 20)):{_BAR}} {note}".rstrip()
+                f" {rate:5.0f}/s {self._painted(bar, 'blue')}{self._painted(note, 'yellow')}".rstrip()
             )
         return rows
+
+    def _painted(self, text: str, style: Style) -> str:
+        return paint(text, style) if self._coloured and text else text

@@ -19,6 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / ".cache" / "site" / "pages"
 _MOVED = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+_PICTURE = re.compile(r'\b(src|srcset)="(?!https?:)([^"]+)"')
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -35,7 +36,12 @@ def turned(text: str, of: Path) -> str:
             return name
         return f"{image}[{name}]({_relative(page, here)}{anchor})"
 
-    return _LINK.sub(turn, text)
+    def turn_picture(attribute: re.Match[str]) -> str:
+        page, here = _place((of.parent / attribute[2]).resolve()), _place(of)
+        assert page is not None and here is not None, f"{of}: there is no {attribute[2]} on the site"
+        return f'{attribute[1]}="{_relative(page, here)}"'
+
+    return _PICTURE.sub(turn_picture, _LINK.sub(turn, text))
 
 
 def _place(file: Path) -> Path | None:

@@ -11,9 +11,10 @@ import contextlib
 import dataclasses
 import json
 import operator
+import os
 import sys
 import time
-from typing import Any, Callable, Iterator, TextIO
+from typing import Any, Callable, Iterator, Literal, TextIO
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -22,6 +23,18 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
     ">": operator.gt,
 }
+Style = Literal["bold", "red", "green", "yellow", "blue"]
+_CODES: dict[Style, int] = {"bold": 1, "red": 31, "green": 32, "yellow": 33, "blue": 34}
+
+
+def wants_colour(out: TextIO) -> bool:
+    """Whether somebody looks at it who has not said that he wants none."""
+    return out.isatty() and not os.environ.get("NO_COLOR")
+
+
+def paint(text: str, style: Style) -> str:
+    """The text as a terminal shows it in that style."""
+    return f"\x1b[{_CODES[style]}m{text}\x1b[0m"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +102,14 @@ class Report:
             "checks": [{key: getattr(check, key) for key in keys} for check in self.checks],
         }
 
-    def table(self) -> str:
+    def table(self, *, coloured: bool = False) -> str:
         """What people read: a row for each check and a closing line."""
         rows = [check.as_row() for check in self.checks]
         widths = [max(map(len, column)) for column in zip(*rows)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+        if coloured:
+            marks = [paint(row[0], "green" if check.ok else "red") for check, row in zip(self.checks, rows)]
+            lines = [mark + line[len(row[0]) :] for mark, row, line in zip(marks, rows, lines)]
         failed = sum(not check.ok for check in self.checks)
         seed = "" if self.seed is None else f", seed {self.seed}"
         verdict = "nothing was checked" if not rows else f"{failed} failed" if failed else "all ok"
@@ -102,7 +118,9 @@ class Report:
 
     def finish(self, *, as_json: bool = False, out: TextIO | None = None) -> int:
         """Prints the report and returns the process's exit status: 0 only if everything passed."""
-        print(json.dumps(self.as_object()) if as_json else self.table(), file=out or sys.stdout, flush=True)
+        out = out or sys.stdout
+        told = json.dumps(self.as_object()) if as_json else self.table(coloured=wants_colour(out))
+        print(told, file=out, flush=True)
         return 0 if self.ok else 1
 
 

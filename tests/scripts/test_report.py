@@ -91,6 +91,27 @@ def test_report_prints_an_aligned_table() -> None:
     ]
 
 
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_report_is_coloured_on_a_terminal_unless_unwanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdicts, by which nothing is told that the words do not tell."""
+    report, bright, plain = _report(), _Terminal(), _Terminal()
+    report.check("calls", 2, 1, comparison=">=")
+    report.check("failed calls", 1, 0)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    report.finish(out=bright)
+    assert bright.getvalue().splitlines()[:2] == [
+        "\x1b[32mok\x1b[0m      calls         2  >= 1",
+        "\x1b[31mFAILED\x1b[0m  failed calls  1  <= 0",
+    ]
+    monkeypatch.setenv("NO_COLOR", "1")
+    report.finish(out=plain)
+    assert "\x1b" not in plain.getvalue()
+
+
 def test_json_flag_is_off_unless_given() -> None:
     """Every script spells the flag alike."""
     parser = argparse.ArgumentParser()
