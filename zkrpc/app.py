@@ -300,6 +300,8 @@ def _make_server(
     server.health.require(functools.partial(_doubt, enrollment, Presence()))
     if check is not None:
         server.health.require(lambda: check.reason or None)
+    for group in enrollment.elections.groups:
+        server.health.require_to_lead(group, functools.partial(enrollment.elections.doubt, group))
     return server
 
 

@@ -29,6 +29,9 @@ def test_health_asks_all_instances_of_a_service(command: Command, zookeeper: str
     # Not as plain as a container's probe, and the same.
     status, output = command.run("-v", "health", *addresses, "--timeout=30")
     assert (status, output.splitlines()) == (0, [f"{one}: users is ready" for one in found])
+    for flags in ([], ["-v"]):
+        status, output = command.run(*flags, "health", addresses[0], "--group=main", "--timeout=30")
+        assert (status, output) == (3, f"{found[0]}: users has no group 'main' that elects a primary\n")
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,11 @@ def test_health_asks_all_instances_of_a_service(command: Command, zookeeper: str
         ([], 2, "give either a SERVICE or --address HOST:PORT"),
         (["users", "--address=h:1"], 2, "give either a SERVICE or --address HOST:PORT"),
         (["--address=nowhere"], 78, "'nowhere' is not an endpoint"),
+        (
+            ["users", "--zookeeper=h:1", "--group=main"],
+            2,
+            "give --address HOST:PORT; zkrpc primary users says who leads",
+        ),
         (["--address=h:1", "--timeout=0"], 2, "0.0 is not in the range"),
     ],
 )

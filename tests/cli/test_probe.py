@@ -56,6 +56,23 @@ def test_probe_asks_a_server(server: Server) -> None:
     assert asked(f":{port}", "x" * 20_000).error.startswith("it refused: ")
 
 
+def test_probe_asks_about_a_group(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whether its primary is there; a service that elects none says so."""
+    port = server.endpoint.port if server.endpoint else 0
+    line = ["--address", f":{port}", "--group=main", "--timeout", "20"]
+
+    def run() -> tuple[int | None, str]:
+        status: int | None = gevent.get_hub().threadpool.apply(main, (line,))
+        return status, capsys.readouterr().out
+
+    assert run() == (UNANSWERED, f":{port}: echo has no group 'main' that elects a primary\n")
+    doubts: list[str | None] = ["it does not lead main; w2 at h:2 does"]
+    server.health.require_to_lead("main", lambda: doubts[0])
+    assert run() == (1, f":{port}: echo/main is not ready: it does not lead main; w2 at h:2 does\n")
+    doubts[0] = None
+    assert run() == (0, f":{port}: echo/main is ready\n")
+
+
 def reply(sent: bytes) -> Answer:
     """What is made of a peer that sends this and closes."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -155,6 +172,8 @@ def test_lines_are_for_people() -> None:
         "--address h:1 --timeout soon",
         "--address h:1 --zookeeper h:2",
         "--address h:1 users",
+        "--address h:1 --group",
+        "--group main",
     ],
 )
 def test_probe_leaves_what_is_not_plain_to_the_command(line: str) -> None:

@@ -24,7 +24,8 @@ from zkrpc.election.effects import (
     Serve,
     StartHeartbeats,
 )
-from zkrpc.election.observing import event_of
+from zkrpc.election.observing import doubt_of, event_of, status_of
+from zkrpc.election.states import ElectionState
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import Endpoint
 from zkrpc.idl import load_text
@@ -108,3 +109,26 @@ def test_observers_hear_of_a_hand_over_and_status_agrees() -> None:
     assert elected[0].epoch == leading.epoch == deposed[0].epoch < elected[1].epoch
     assert (deposed[0].reason, deposed[0].voluntary) == ("handed over", True)
     assert {event.primary for event in listener.of(PrimaryChanged)} >= {mine, other}
+
+
+@pytest.mark.parametrize(
+    ("state", "epoch", "primary", "doubt"),
+    [
+        ("primary", 7, RECORD, None),
+        ("primary", None, RECORD, "its lease for main has ended"),
+        ("synchronising", 7, None, "it is about to lead main"),
+        ("confirming", None, None, "it is about to lead main"),
+        ("claiming", None, RECORD, "it is about to lead main"),
+        ("deposing", 7, RECORD, "it is giving main up"),
+        ("resigning", None, None, "it is giving main up"),
+        ("exiting", None, None, "it is giving main up"),
+        ("waiting", None, RECORD, "it does not lead main; w2 at h:2 does"),
+        ("enrolling", None, None, "it does not lead main, and knows of nobody who does"),
+        ("idle", None, None, "it does not lead main, and knows of nobody who does"),
+    ],
+)
+def test_doubt_says_why_an_instance_is_not_the_primary(
+    state: str, epoch: int | None, primary: PrimaryRecord | None, doubt: str | None
+) -> None:
+    """None only while calls for the primary are served; otherwise who does, if that is known."""
+    assert doubt_of(status_of(OURS.paths, ElectionState(state), epoch, None, 0.0, primary, 0)) == doubt

@@ -171,9 +171,17 @@ def test_primary_that_is_not_ready_hands_over(zookeeper: str) -> None:
             eventually(lambda: leader_of(apps) is not None)
         first = leader_of(apps)
         assert first is apps[0]
+        stub = zkrpc.connect(zkrpc.built_in("Health"), [apps[0].endpoint])
+        assert stub.check("board/main").ready
+        with zkrpc.connect(zkrpc.built_in("Health"), [apps[1].endpoint]) as other:
+            eventually(lambda: not other.check("/main").ready and " does" in other.check("/main").reasons[0])
+            assert other.check("board").ready
         boards[0].well = False
         eventually(lambda: leader_of(apps) is apps[1])
         assert not first.status().health.ready and apps[1].status().health.ready
+        told = stub.check("board/main")
+        assert not told.ready and told.reasons[0] == "is_healthy returned False" and len(told.reasons) == 2
+        stub.close()
         boards[1].well = False
         eventually(lambda: not apps[1].status().health.ready)
         eventually(lambda: leader_of(apps) is not None)

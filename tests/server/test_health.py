@@ -93,7 +93,7 @@ def test_check_answers_for_the_service_that_is_served(name: str) -> None:
     assert handler.check(name).reasons == ["it is draining"]
 
 
-@pytest.mark.parametrize("name", ["ledger", "Users", "users/"])
+@pytest.mark.parametrize("name", ["ledger", "Users", "ledger/main", "users/main/x"])
 def test_check_of_another_service_is_refused(name: str) -> None:
     """Whoever asks has the wrong address, which is worth knowing; so does a watch."""
     _, _, handler, _ = make()
@@ -102,6 +102,48 @@ def test_check_of_another_service_is_refused(name: str) -> None:
     assert caught.value.message == f"users is served here, not {name}"
     with pytest.raises(NotServed):
         handler.watch(name, 0, 1000)
+
+
+def test_check_of_a_group_says_whether_its_primary_is_here() -> None:
+    """By the service's name or by none: who does not lead is not ready for the group, but is for the rest, and lives;
+    who is not ready as a whole is not ready for the group either."""
+    _, health, handler, _ = make()
+    doubts: dict[str, str | None] = {"main": None, "g1": "it does not lead g1"}
+    for group in doubts:
+        health.require_to_lead(group, lambda group=group: doubts[group])
+    assert list(health.groups) == ["main", "g1"] and health.status("main").ready
+    for name in ("users/g1", "/g1"):
+        told = handler.check(name)
+        assert (told.service, told.ready, told.live) == ("users/g1", False, True)
+        assert told.reasons == ["it does not lead g1"]
+    assert handler.check("users").ready and handler.check("/main").ready
+    health.require(lambda: "no database")
+    assert handler.check("/main").reasons == ["no database"]
+    assert handler.check("/g1").reasons == ["no database", "it does not lead g1"]
+
+
+@pytest.mark.parametrize("name", ["users/", "/", "users/other", "/other"])
+def test_check_of_an_unknown_group_is_refused(name: str) -> None:
+    """As no instance will ever lead it; a service that elects nobody has no group at all."""
+    _, health, handler, _ = make()
+    for groups in ((), ("main",)):
+        for group in groups:
+            health.require_to_lead(group, lambda: None)
+        with pytest.raises(NotServed) as caught:
+            handler.check(name)
+        assert caught.value.message == f"users has no group {name.rpartition('/')[2]!r} that elects a primary"
+
+
+def test_watch_of_a_group_waits_for_its_primary() -> None:
+    """So a script learns at once that this instance leads from now on."""
+    _, health, handler, moments = make()
+    doubts: list[str | None] = ["it does not lead main"]
+    health.require_to_lead("main", lambda: doubts[0])
+    seen = handler.check("/main").version
+    assert seen != handler.check("").version
+    moments.events[2.0] = lambda: doubts.__setitem__(0, None)
+    told = handler.watch("users/main", seen, 30_000)
+    assert told.ready and told.service == "users/main" and 2.0 <= moments.now < 2.2
 
 
 def test_watch_answers_at_once_if_the_caller_has_seen_something_else() -> None:

@@ -126,6 +126,7 @@ def test_primary_that_is_not_healthy_hands_over(story: list[str]) -> None:
     with loopback as stub:
         assert stub.add(1) == 1
         first = loopback.primary()
+        assert [loopback._servers[number].health.status("main").ready for number in (first, 1 - first)] == [True, False]
         ill.add(id(loopback.handlers[first]))
         eventually(lambda: loopback.primary() != first)
         assert stub.add(1) == 2 and story == ["elected 1", "deposed 1", "elected 2"]

@@ -21,6 +21,7 @@ _AT_ONCE = 32
 @click.argument("service", required=False)
 @click.option("--address", "addresses", multiple=True, metavar="HOST:PORT", help="A port to ask; may be repeated.")
 @click.option("--zookeeper", envvar="ZKRPC_ZOOKEEPER", metavar="HOSTS", help="host:port,…[/chroot], for SERVICE.")
+@click.option("--group", metavar="GROUP", help="Whether it serves as this group's primary; with --address.")
 @click.option("--readiness", "what", flag_value="readiness", default="readiness", help="The default.")
 @click.option(
     "--liveness", "what", flag_value="liveness", help="Whether it shall go on, instead of whether it is ready."
@@ -31,6 +32,7 @@ def health(
     service: str | None,
     addresses: tuple[str, ...],
     zookeeper: str | None,
+    group: str | None,
     what: str,
     timeout: float | None,
     as_json: bool,
@@ -41,6 +43,8 @@ def health(
     """
     if bool(service) is bool(addresses):
         raise click.UsageError("give either a SERVICE or --address HOST:PORT")
+    if group is not None and service is not None:
+        raise click.UsageError(f"--group asks a port: give --address HOST:PORT; zkrpc primary {service} says who leads")
     if service is not None:
         if not zookeeper:
             raise click.UsageError("a SERVICE is found in ZooKeeper: give --zookeeper HOSTS")
@@ -49,9 +53,8 @@ def health(
         for address in addresses:
             Endpoint.parse(f"127.0.0.1{address}" if address.startswith(":") else address)
     patience = timeout or 1.0
-    answers: list[Answer] = gevent.pool.Pool(_AT_ONCE).map(
-        lambda address: ask(address, service or "", patience), addresses
-    )
+    asked = service or ("" if group is None else f"/{group}")
+    answers: list[Answer] = gevent.pool.Pool(_AT_ONCE).map(lambda address: ask(address, asked, patience), addresses)
     liveness = what == "liveness"
     if as_json:
         tell_json(plain(answers, liveness=liveness))

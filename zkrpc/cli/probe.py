@@ -164,14 +164,17 @@ def main(arguments: list[str]) -> int | None:
     """Runs ``zkrpc health --address …``; the exit status. None if the command line is not as plain as that: then it is
     for the command itself, which explains what is wrong with it."""
     addresses: list[str] = []
+    group = ""
     liveness, as_json, timeout = False, False, 1.0
     rest = iter(arguments)
     for argument in rest:
         option, equals, value = argument.partition("=")
-        if option in ("--address", "--timeout"):
+        if option in ("--address", "--group", "--timeout"):
             value = value if equals else next(rest, "")
             if option == "--address" and _is_address(value):
                 addresses.append(value)
+            elif option == "--group" and value:
+                group = f"/{value}"
             elif option == "--timeout" and value.replace(".", "", 1).isdigit() and float(value):
                 timeout = float(value)
             else:
@@ -184,7 +187,7 @@ def main(arguments: list[str]) -> int | None:
             return None
     if not addresses:
         return None
-    answers = [ask(address, "", timeout) for address in addresses]
+    answers = [ask(address, group, timeout) for address in addresses]
     text = json.dumps(plain(answers, liveness=liveness)) if as_json else "\n".join(lines_of(answers, liveness=liveness))
     sys.stdout.write(text.encode("ascii", "backslashreplace").decode() + "\n")
     return status_of(answers, liveness=liveness)

@@ -18,6 +18,7 @@ from zkrpc.election.campaign import Campaign, WatchedMembership
 from zkrpc.election.candidate_state import Participant
 from zkrpc.election.hooks import HandlerHooks
 from zkrpc.election.lease_keeper import LeaseKeeper
+from zkrpc.election.observing import doubt_of
 from zkrpc.election.primary import Primacy, find_marks, groups_of
 from zkrpc.election.spread import FollowMembers, Spreader
 from zkrpc.election.tree import ElectionPaths
@@ -123,6 +124,11 @@ class Elections:
     def status(self) -> tuple[ElectionStatus, ...]:
         """The state of each group's election at this moment, in the order of the groups; empty before ``stand``."""
         return tuple(campaign.status() for campaign in self.campaigns.values())
+
+    def doubt(self, group: str) -> str | None:
+        """Why this instance does not serve as the group's primary at this moment; None if it does."""
+        campaign = self.campaigns.get(group)
+        return "it does not stand for election yet" if campaign is None else doubt_of(campaign.status())
 
     def step_down(self) -> None:
         """Begins to hand over the groups that this instance leads, and stays a candidate. Of several groups each goes

@@ -1,4 +1,5 @@
-"""The events and the status of a campaign, from its machine's effects and state. Pure."""
+"""The events and the status of a campaign, from its machine's effects and state, and what follows from the status.
+Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from zkrpc.election.lease import Lease
 from zkrpc.election.states import ElectionState
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import Epoch
+from zkrpc.legible import legible
 from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.telemetry.events import (
     CandidacyEnded,
@@ -73,3 +75,19 @@ def status_of(
         primary_endpoint=None if primary is None else str(primary.endpoint),
         primary_epoch=None if primary is None else primary.epoch,
     )
+
+
+def doubt_of(status: ElectionStatus) -> str | None:
+    """Why this instance does not serve as the group's primary; None if it does. The text stays the same for as long as
+    who leads does."""
+    group, state = legible(status.group), ElectionState(status.state)
+    match state:
+        case ElectionState.PRIMARY:
+            return None if status.epoch is not None else f"its lease for {group} has ended"
+        case ElectionState.CLAIMING | ElectionState.CONFIRMING | ElectionState.SYNCHRONISING:
+            return f"it is about to lead {group}"
+        case ElectionState.DEPOSING | ElectionState.RESIGNING | ElectionState.EXITING:
+            return f"it is giving {group} up"
+    if status.primary is None:
+        return f"it does not lead {group}, and knows of nobody who does"
+    return f"it does not lead {group}; {legible(status.primary)} at {legible(status.primary_endpoint)} does"

@@ -5,7 +5,7 @@
 namespace * zkrpc
 
 struct HealthStatus {
-  /** The service that is served here, by its name in the registry. */
+  /** The service that is served here, by its name in the registry; with "/group" if a group was asked about. */
   1: required string service,
   /** Whether callers shall send their calls here. */
   2: required bool ready,
@@ -24,7 +24,11 @@ exception NotServed {
 }
 
 service Health {
-  /** The health of the service: of the only one that is served there, or NotServed if it does not have this name. */
+  /**
+   * The health of the service: of the only one that is served there, or NotServed if it does not have this name. With
+   * "service/group", or "/group": whether this instance is ready and serves as the primary of that group; NotServed if
+   * the service elects none for it.
+   */
   HealthStatus check(1: string service = "") throws (1: NotServed unknown)
     (zkrpc.idempotent = "true", zkrpc.timeout_ms = "1000"),
 

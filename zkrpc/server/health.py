@@ -8,13 +8,16 @@ ZooKeeper that is away, or a database that is, is no reason to kill every instan
 A stop that takes longer than a stop may is such a case. So is a blocked hub, which answers nobody; but the value can be
 had from another thread, too.
 
+A service that elects primaries can be asked about one of its groups, too: an instance is ready for a group while it is
+ready and serves as the group's primary.
+
 Everything is looked at when somebody asks; nothing runs meanwhile.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from zkrpc.call import current_call
@@ -66,6 +69,7 @@ class Health:
         self._clock = clock
         self._of_readiness: list[Condition] = []
         self._of_life: list[Condition] = [self._overrun]
+        self._of_groups: dict[str, Condition] = {}
 
     def __repr__(self) -> str:
         """Ready and live, or why not."""
@@ -76,15 +80,27 @@ class Health:
         """Adds a condition of being ready or, ``to_live``, of being live, without which it is not ready either."""
         (self._of_life if to_live else self._of_readiness).append(condition)
 
-    def status(self) -> HealthStatus:
-        """The health at this moment."""
+    def require_to_lead(self, group: str, condition: Condition) -> None:
+        """Makes the group of primaries known: it can be asked about, and ``condition`` says why this server does not
+        serve as its primary."""
+        self._of_groups[group] = condition
+
+    @property
+    def groups(self) -> Collection[str]:
+        """The groups that can be asked about."""
+        return self._of_groups.keys()
+
+    def status(self, group: str = "") -> HealthStatus:
+        """The health at this moment; with a group, which must be known, whether calls for its primary should come
+        here."""
         state = self._lifecycle.state
         deadly = [reason for condition in self._of_life if (reason := condition())]
         reasons = [_REASONS[state]] if state in _REASONS else []
-        reasons += [*deadly, *(reason for condition in self._of_readiness if (reason := condition()))]
-        return HealthStatus(
-            service=self.service, ready=not reasons, live=not deadly, reasons=tuple(reasons), state=state.value
-        )
+        of_group = [self._of_groups[group]] if group else []
+        conditions = [*self._of_readiness, *of_group]
+        reasons += [*deadly, *(reason for condition in conditions if (reason := condition()))]
+        name = f"{self.service}/{group}" if group else self.service
+        return HealthStatus(service=name, ready=not reasons, live=not deadly, reasons=tuple(reasons), state=state.value)
 
     def _overrun(self) -> str | None:
         since, bound = self._lifecycle.draining_since, self._lifecycle.bound + OVERRUN
@@ -199,14 +215,13 @@ class HealthHandler:
         self._watches = 0
 
     def check(self, service: str) -> Any:
-        """The health at this moment."""
-        if service not in ("", self._health.service):
-            raise self._idl.NotServed(message=f"{self._health.service} is served here, not {service}")
-        return self._tell()
+        """The health at this moment, of the service or, asked for ``service/group``, of one of its groups."""
+        return self._tell(self._group_of(service))
 
     def watch(self, service: str, seen: int, timeout_ms: int) -> Any:
         """The health, once it is not the one of the version ``seen``, or the time is over."""
-        told, now = self.check(service), self._clock()
+        group = self._group_of(service)
+        told, now = self._tell(group), self._clock()
         ends = now + min(max(timeout_ms, 0) / 1000, LONGEST_WATCH)
         call = current_call()
         if call is not None and call.deadline is not None:
@@ -217,13 +232,25 @@ class HealthHandler:
         try:
             while told.version == seen and now < ends:
                 self._sleep(min(_LOOK_INTERVAL, ends - now))
-                told, now = self._tell(), self._clock()
+                told, now = self._tell(group), self._clock()
         finally:
             self._watches -= 1
         return told
 
-    def _tell(self) -> Any:
-        status = self._health.status()
+    def _group_of(self, asked: str) -> str:
+        """The group that is asked about; empty if it is the service as a whole."""
+        health = self._health
+        if asked in ("", health.service):
+            return ""
+        service, slash, group = asked.rpartition("/")
+        if not slash or service not in ("", health.service):
+            raise self._idl.NotServed(message=f"{health.service} is served here, not {asked}")
+        if group not in health.groups:
+            raise self._idl.NotServed(message=f"{health.service} has no group {group!r} that elects a primary")
+        return group
+
+    def _tell(self, group: str) -> Any:
+        status = self._health.status(group)
         reasons = list(status.reasons)
         return self._idl.HealthStatus(
             service=status.service,

@@ -207,6 +207,8 @@ class Loopback(Generic[ClientT]):
         )
         if check is not None:
             server.health.require(lambda: check.reason or None)
+        for group in elections.groups:
+            server.health.require_to_lead(group, functools.partial(elections.doubt, group))
         await_readiness(service.name, service.is_ready, check, service.ready_timeout, time.monotonic)
         server.begin()
         self.handlers[number], self._servers[number], self._candidacies[number] = handler, server, elections
