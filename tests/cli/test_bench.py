@@ -149,3 +149,12 @@ def test_a_terminal_shows_the_figures_as_they_come(echo: zkrpc.App, tmp_path: Pa
     text = shown.decode()
     assert "echo.echo for 2 s by one connection: warming up" in text and " of 2 s" in text
     assert text.count("\x1b[") > 3 and text.rstrip().splitlines()[-1].split()[-1].isdigit()
+
+
+def test_what_every_port_answers_is_measured_as_any_method(echo: zkrpc.App, tmp_path: Path) -> None:
+    """Within the bounds that it has."""
+    place = ("--rate=20", "--seconds=0.5", "--warm-up=0", f"--address={echo.endpoint}", "--json")
+    told = Ended("bench", "echo/zkrpc.Health.check", *place, folder=tmp_path).told
+    assert (told["service"], told["method"], told["calls"], told["ok"]) == ("echo/zkrpc.Health", "check", 10, 10)
+    done = Ended("bench", "echo/zkrpc.Introspection.tap", *place, folder=tmp_path)
+    assert done.status == 2 and "Introspection.tap is not idempotent" in done.told["error"]["message"]

@@ -192,7 +192,8 @@ def test_an_address_is_called_without_zookeeper(echo: zkrpc.App, tmp_path: Path)
         (["echo.echo", "[]"], 2, "$.text: expected string, but it is missing"),
         (["echo.echo", "{"], 2, "$: not JSON: expecting property name enclosed in double quotes at line 1, column 2"),
         (["echo.echo", '{"text": 5}'], 2, "$.text: expected string, got 5; what belongs there shows: zkrpc call "),
-        (["a/b.echo", "[]"], 78, "service name 'a/b' must be"),
+        (["a b.echo", "[]"], 78, "service name 'a b' must be"),
+        (["a/b.echo", "[]"], 1, "there is no built-in service 'b'"),
         (["echo.echo", "[]", "--idl=nowhere.thrift"], 78, "nowhere.thrift: cannot be read"),
         (["echo.echo", '[""]', "--header=zkrpc-epoch=1"], 78, "header 'zkrpc-epoch' is zkrpc's own"),
         (["echo.echo", '[""]', f"--address={NOBODY}x"], 78, "is not an endpoint"),
@@ -254,3 +255,54 @@ def test_a_primary_answers_with_its_epoch(zookeeper: str, tmp_path: Path) -> Non
             done = Ended("call", "counter.next", "--json", f"--zookeeper={zookeeper}", "--timeout=30", folder=tmp_path)
             assert done.status == 0, done
             assert done.told["result"] == 1 and done.told["epoch"] > 0 and done.told["instance"] == "c-0"
+
+
+@pytest.mark.zookeeper
+def test_what_every_port_answers_is_called_by_its_name(echo: zkrpc.App, zookeeper: str, tmp_path: Path) -> None:
+    """Behind a slash; answers, declared exceptions and errors are told as those of any other method."""
+    place = {"folder": tmp_path, "ZKRPC_ZOOKEEPER": zookeeper}
+    done = Ended("call", "echo/zkrpc.Health.check", **place)
+    assert (done.status, done.err) == (0, ""), done
+    assert done.told["service"] == "echo" and done.told["live"] is True
+    named = Ended("call", "echo/zkrpc.Health.check", '{"service": "other"}', **place)
+    assert named.status == 3 and named.told["exception"]["type"] == "NotServed"
+    told = Ended("call", "echo/zkrpc.Introspection.callers", "--json", "--instance=e-0", **place).told
+    assert (told["result"]["service"], told["instance"], told["attempts"]) == ("echo", "e-0", 1)
+    assert Ended("call", "echo/zkrpc.Introspection.callers", "--json", **place).told["instance"] == "e-0"
+    template = Ended("call", "echo/zkrpc.Health.watch", "--template", **place)
+    assert template.status == 0 and [*template.told] == ["service", "seen", "timeout_ms"]
+    # An address says whose it is, and then nothing asks ZooKeeper.
+    alone = Ended("call", "zkrpc.Health.check", f"--address={echo.endpoint}", folder=tmp_path)
+    assert alone.status == 0 and alone.told["service"] == "echo", alone
+
+
+@pytest.mark.zookeeper
+def test_config_of_a_service_does_not_speak_of_what_is_built_in(
+    echo: zkrpc.App, zookeeper: str, registry: zkrpc.Registry, tmp_path: Path
+) -> None:
+    """Also where the names are the same, or the config holds for all methods."""
+    config = b'{"timeout_ms": 1, "balancing": "consistent_hash", "hash_key": "service"}'
+    registry.session.znodes.create("/services/echo/config", config)
+    done = Ended("call", "echo/zkrpc.Health.watch", '{"timeout_ms": 300}', folder=tmp_path, ZKRPC_ZOOKEEPER=zookeeper)
+    assert done.status == 0 and done.told["service"] == "echo", done
+
+
+@pytest.mark.zookeeper
+def test_built_in_service_that_is_not_there_is_told_with_those_that_are(
+    echo: zkrpc.App, zookeeper: str, tmp_path: Path
+) -> None:
+    """As are misspelt methods; one that is switched off was not executed."""
+    place = {"folder": tmp_path, "ZKRPC_ZOOKEEPER": zookeeper}
+    done = Ended("call", "echo/Health.check", **place)
+    assert done.status == 1 and done.err.startswith("zkrpc: there is no built-in service 'Health' that every port")
+    assert "did you mean zkrpc.Health?" in done.err and done.err.count("\n") == 1
+    told = Ended("call", "echo/zkrpc.Health.chek", "--json", **place).told
+    assert told["error"]["kind"] == "NoSuchName" and told["error"]["alike"] == ["check"]
+    done = Ended("call", "echo/zkrpc.Health.check", f"--idl={ECHO}", **place)
+    assert done.status == 2 and "whose interface is known: leave --idl out" in done.err
+    done = Ended("call", "ehco/zkrpc.Health.check", **place)
+    assert done.status == 1 and "there is no service 'ehco'" in done.err
+    closed = zkrpc.Service(idl.Echo, EchoHandler, config=zkrpc.ServerConfig(linger=0, introspection=False))
+    with zkrpc.serve(closed) as app:
+        done = Ended("call", "zkrpc.Introspection.status", f"--address={app.endpoint}", folder=tmp_path)
+    assert done.status == 4 and "UnknownMethod" in done.err

@@ -100,6 +100,9 @@ def test_describe_reads_the_methods_that_the_service_publishes(
         publisher = app.publisher
         eventually(lambda: publisher.status().published)
         status, page = command.run("describe", "echo", "--zookeeper", zookeeper)
+        told = json.loads(command.run("describe", "echo", "--json", "--zookeeper", zookeeper)[1])
+    assert "beside them: zkrpc.Health, zkrpc.Introspection; zkrpc describe echo/zkrpc.Health" in page
+    assert told["built_in"] == ["zkrpc.Health", "zkrpc.Introspection"]
     assert (
         status == 0 and f"methods of Echo, IDL {idl.Echo.digest[:12]}" in page and "  string echo(string text)" in page
     )
@@ -111,3 +114,28 @@ def test_describe_of_nothing_says_what_there_is(command: Command, zookeeper: str
     registry.session.znodes.ensure_path("/services/users/members")
     status, output = command.run("describe", "usres", "--zookeeper", zookeeper)
     assert status == 1 and output.startswith("zkrpc: there is no service 'usres' at ") and "mean users?" in output
+
+
+@pytest.mark.zookeeper
+def test_describe_tells_what_every_port_answers(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
+    """Its methods, by the IDL that comes with zkrpc; for people, for programs, and when it is not there."""
+    registry.session.znodes.ensure_path("/services/users/members")
+    status, page = command.run("describe", "users/zkrpc.Health", "--zookeeper", zookeeper)
+    lines = page.splitlines()
+    assert (status, lines[0]) == (0, "zkrpc.Health, which each of the 0 instances of users answers beside its own")
+    place = lines.index("  HealthStatus check(string service) throws (NotServed)")
+    assert "timeout 1 s (IDL), idempotent yes (IDL)" in lines[place + 1]
+    assert lines[place + 2].startswith("      zkrpc call users/zkrpc.Health.check '{")
+    status, output = command.run("describe", "users/zkrpc.Health", "--json", "--zookeeper", zookeeper)
+    told = json.loads(output)
+    assert (status, told["service"], told["built_in"], told["interface"]["name"]) == (
+        0,
+        "users",
+        "zkrpc.Health",
+        "Health",
+    )
+    assert [*told["methods"]] == ["check", "watch"] and told["methods"]["check"]["returns"] == "HealthStatus"
+    status, output = command.run("describe", "users/zkrpc.Helth", "--zookeeper", zookeeper)
+    assert status == 1 and "no built-in service 'zkrpc.Helth'" in output and "did you mean zkrpc.Health?" in output
+    status, output = command.run("describe", "users/zkrpc.Health", "--idl", IDL, "--zookeeper", zookeeper)
+    assert status == 2 and "leave --idl out" in output

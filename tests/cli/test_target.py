@@ -79,5 +79,9 @@ def test_methods_are_completed_by_the_published_idl(zookeeper: str) -> None:
         with zkrpc.serve(zkrpc.Service(idl.Echo, EchoHandler, name="echo", config=FAST), zookeeper=registry):
             eventually(lambda: offered("echo.") != [])
             assert offered("echo.") == offered("ec") == [f"echo.{name}" for name in sorted(idl.Echo.methods)]
+            assert "echo/zkrpc.Health.check" in offered("echo/") and offered("ehco/") == []
+            assert offered("echo/zkrpc.I") == [
+                f"echo/zkrpc.Introspection.{name}" for name in ("callers", "status", "tap")
+            ]
             assert offered("echo.p") == ["echo.pair"] and offered("x") == offered("x.y") == []
     assert offered("echo.", "127.0.0.1:1") == []

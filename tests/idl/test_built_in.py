@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from zkrpc.errors import IdlError
-from zkrpc.idl import SCOPE, built_in, built_in_idl, load_text
+from zkrpc.idl import BUILT_INS, SCOPE, built_in, built_in_idl, file_of, load_text
 from zkrpc.wire.message import BUILT_IN_PREFIX
 
 
@@ -15,7 +17,13 @@ def test_built_in_service_is_loaded_once() -> None:
     assert built_in_idl("Health") is built_in_idl("Health")
 
 
-@pytest.mark.parametrize("name", ["Health"])
+def test_every_file_of_ours_is_a_built_in_service() -> None:
+    """Commands offer them by this list."""
+    files = {path.stem for path in Path(file_of(built_in_idl("Health"))).parent.glob("*.thrift")}
+    assert files == {name.lower() for name in BUILT_INS} and list(BUILT_INS) == sorted(BUILT_INS)
+
+
+@pytest.mark.parametrize("name", BUILT_INS)
 def test_methods_of_a_built_in_service_are_known_by_their_names_on_the_wire(name: str) -> None:
     """The wire machine and the files agree; the stub has the bare names."""
     methods = built_in(name).methods

@@ -128,6 +128,9 @@ def call(
     zkrpc call users.get '[42]'
     zkrpc call users.create -d @user.json
     zkrpc call users.create --template
+    zkrpc call users/zkrpc.Health.check
+
+    Behind a slash stands a service that every port answers: zkrpc.Health or zkrpc.Introspection.
 
     Exit status: 0 answered; 3 answered with an exception that the IDL declares; without an answer: 4 not executed, 5
     perhaps, 6 executed. 1 if the service, the method or ZooKeeper is not there, 2 for wrong arguments, 78 for a wrong

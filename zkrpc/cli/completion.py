@@ -88,7 +88,8 @@ def offer(context: click.Context, begun: str, find: Callable[[Registry], Iterabl
 def _is_plain(name: str) -> bool:
     """Whether a shell takes the name as it is: anybody may have written it, and it must not run there."""
     try:
-        check_name("name", name)
+        for part in name.split("/"):
+            check_name("name", part)
     except ConfigError:
         return False
     return True

@@ -11,13 +11,14 @@ from typing import Any
 
 import click
 
-from zkrpc.cli.completion import service_argument
+from zkrpc.cli.completion import complete_services
 from zkrpc.cli.explain import config_of, interface_of, methods_of, shown
 from zkrpc.cli.ls import INSTANCE_COLUMNS, headline, instance_rows
 from zkrpc.cli.options import json_option, timeout_option, zookeeper_option
 from zkrpc.cli.output import counted, lasting, several, tell, tell_json, tell_table
 from zkrpc.cli.registry import connected, require_service
-from zkrpc.client.policy import PolicyTable, Setting
+from zkrpc.cli.target import built_in_interface, built_in_names
+from zkrpc.client.policy import Described, PolicyTable, Setting
 from zkrpc.config import ClientConfig, ServiceConfig
 from zkrpc.coordination import Registry
 from zkrpc.election.inspection import GroupReport, look
@@ -56,13 +57,20 @@ class Description:
 
 
 @click.command()
-@service_argument()
+@click.argument("service", metavar="SERVICE[/zkrpc.BUILT_IN]", shell_complete=complete_services)
 @click.option("--idl", metavar="FILE[:SERVICE]", help="What the methods are; else what the service publishes.")
 @zookeeper_option
 @timeout_option
 @json_option
 def describe(service: str, idl: str | None, zookeeper: str, timeout: float, as_json: bool) -> None:
-    """Show SERVICE on one page: its methods, instances, primaries and config."""
+    """Show SERVICE on one page: its methods, instances, primaries and config.
+
+    With a slash, as in users/zkrpc.Health: the methods of a service that each port of users answers beside its own.
+    """
+    service, slash, built_in_name = service.partition("/")
+    if slash:
+        _describe_built_in(service, built_in_name, idl, zookeeper, timeout, as_json)
+        return
     interface = interface_of(idl, None) if idl else None
     with connected(zookeeper, timeout) as registry:
         paths = require_service(registry, service)
@@ -78,7 +86,7 @@ def describe(service: str, idl: str | None, zookeeper: str, timeout: float, as_j
     told = Description(
         seen=seen,
         interface=interface,
-        policies={one.name: [said for said in policies.explain(one) if said.name in _TOLD] for one in known},
+        policies={one.name: _told(policies, one) for one in known},
         elections=elections,
         config=config,
         configured_at=None if stat is None else stat.modified_at,
@@ -99,6 +107,33 @@ def describe(service: str, idl: str | None, zookeeper: str, timeout: float, as_j
         tell(f"note: {note}")
 
 
+def _describe_built_in(service: str, name: str, idl: str | None, zookeeper: str, timeout: float, as_json: bool) -> None:
+    """Tells of a built-in service, whose methods are the same everywhere, for a service that exists."""
+    interface = built_in_interface(name)
+    if idl is not None:
+        raise click.UsageError(f"{name} is a built-in service, whose interface is known: leave --idl out")
+    with connected(zookeeper, timeout) as registry:
+        require_service(registry, service)
+        seen = Survey(registry).look([service], timeout)[service]
+    policies, scope = PolicyTable(ClientConfig()), f"{service}/{name}"
+    told = {one.name: _told(policies, one) for one in interface.methods.values()}
+    if as_json:
+        methods = {each: _plain_method(scope, interface, each, settings) for each, settings in told.items()}
+        tell_json({"service": service, "built_in": name, **_plain_interface(interface), "methods": methods})
+        return
+    tell(f"{name}, which each of the {counted(len(seen.serving), 'instance')} of {service} answers beside its own")
+    for line in _method_lines(scope, interface, told):
+        tell(line)
+
+
+def _told(policies: PolicyTable, method: Described) -> list[Setting]:
+    return [one for one in policies.explain(method) if one.name in _TOLD]
+
+
+def _plain_interface(interface: Interface | None) -> dict[str, Any]:
+    return {"interface": None if interface is None else {"name": interface.name, "digest": interface.digest}}
+
+
 def _published(registry: Registry, service: str) -> Interface | None:
     """What the service's instances have published; None if nothing that can be read."""
     try:
@@ -114,7 +149,8 @@ def plain(told: Description) -> dict[str, Any]:
     return {
         "service": told.seen.service,
         **plain_overview(told.seen),
-        "interface": None if interface is None else {"name": interface.name, "digest": interface.digest},
+        **_plain_interface(interface),
+        "built_in": _built_ins_of(told.seen),
         "methods": {
             name: _plain_method(told.seen.service, interface, name, settings)
             for name, settings in told.policies.items()
@@ -166,12 +202,23 @@ def _methods(told: Description) -> Iterator[str]:
         if led:
             yield f"  served by a primary only: {', '.join(led)}"
     else:
-        yield f"methods of {interface.name}, IDL {interface.digest[:12]}"
-        for name, settings in told.policies.items():
-            yield f"  {signature(interface.methods[name])}"
-            yield f"      {', '.join(f'{one.name} {shown(one)} ({one.source})' for one in settings)}"
-            if line := call_line(told.seen.service, interface.methods[name]):
-                yield f"      {line}"
+        yield from _method_lines(told.seen.service, interface, told.policies)
+    if names := _built_ins_of(told.seen):
+        yield f"beside them: {', '.join(names)}; zkrpc describe {told.seen.service}/{names[0]}"
+
+
+def _built_ins_of(seen: ServiceOverview) -> list[str]:
+    """The built-in services that its instances answer, unless that is switched off there."""
+    return built_in_names() if any("zkrpc" in one.protocols for one in seen.instances) else []
+
+
+def _method_lines(scope: str, interface: Interface, policies: Mapping[str, list[Setting]]) -> Iterator[str]:
+    yield f"methods of {interface.name}, IDL {interface.digest[:12]}"
+    for name, settings in policies.items():
+        yield f"  {signature(interface.methods[name])}"
+        yield f"      {', '.join(f'{one.name} {shown(one)} ({one.source})' for one in settings)}"
+        if line := call_line(scope, interface.methods[name]):
+            yield f"      {line}"
 
 
 def _elections(told: Description) -> Iterator[str]:

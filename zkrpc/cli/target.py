@@ -3,6 +3,9 @@ what, as the command line says it.
 
 The interface comes from the registry, where each service publishes its IDL, or from a file; the instances come from the
 registry, or are one address. Without the registry nothing asks ZooKeeper.
+
+A built-in service, which the instances of every service answer, is named behind a slash, as in
+``users/zkrpc.Health.check``. Its interface is known, and the config of ``users`` does not speak of it.
 """
 
 from __future__ import annotations
@@ -27,9 +30,9 @@ from zkrpc.client.client import Client
 from zkrpc.client.resolver import DIALECTS, Resolver, StaticResolver
 from zkrpc.config import ClientConfig
 from zkrpc.coordination import Registry
-from zkrpc.endpoint import Endpoint, Instance
+from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import ConfigError, JsonError, RpcError
-from zkrpc.idl import Interface, Method, interfaces_of, load
+from zkrpc.idl import BUILT_INS, SCOPE, Interface, Method, built_in, interfaces_of, load
 from zkrpc.jsonform import MAX_SIZE, parse, read_arguments
 from zkrpc.registry.published import published_interface
 from zkrpc.registry.schema import SERVICES, check_name
@@ -42,7 +45,7 @@ class Asked(NamedTuple):
     """What the options say of where a call goes."""
 
     name: str
-    """``SERVICE.METHOD``."""
+    """``SERVICE.METHOD``, or ``SERVICE/BUILT_IN.METHOD``."""
     zookeeper: str | None
     idl: str | None
     instance: str | None
@@ -51,9 +54,24 @@ class Asked(NamedTuple):
     connect_timeout: float
 
     @property
-    def service(self) -> str:
-        """The service's name in the registry."""
+    def scope(self) -> str:
+        """All but the method."""
         return self.name.rpartition(".")[0]
+
+    @property
+    def service(self) -> str:
+        """The service's name in the registry; empty if only an address says whose built-in service is meant."""
+        if self.built_in:
+            return self.scope.rpartition("/")[0]
+        return self.scope
+
+    @property
+    def built_in(self) -> str:
+        """The built-in service that is meant, such as ``zkrpc.Health``; empty for a service's own interface."""
+        _, slash, behind = self.scope.partition("/")
+        if slash:
+            return behind
+        return self.scope if self.address is not None and self.idl is None and self.scope in built_in_names() else ""
 
     @property
     def method(self) -> str:
@@ -65,6 +83,7 @@ class Target(NamedTuple):
     """A method, and the instances that it can be called at."""
 
     service: str
+    """With the built-in one, if that is called."""
     method: Method
     interface: Interface
     resolver: Resolver | None
@@ -98,7 +117,7 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         (
             click.argument(
-                "name", metavar="SERVICE.METHOD", callback=_check_target
+                "name", metavar="SERVICE[/zkrpc.BUILT_IN].METHOD", callback=_check_target
             ),
             click.option(
                 "--zookeeper",
@@ -128,11 +147,16 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def complete_methods(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """The methods that begin so, by the IDLs that services have published: of the service that is written out, or of
     the first few whose names begin so."""
-    service = begun.rpartition(".")[0]
+    service, slash, _ = begun.partition("/")
+    service = service if slash else begun.rpartition(".")[0]
 
     def find(registry: Registry) -> Iterator[str]:
         session = registry.session
         known = sorted(session.znodes.children(SERVICES) or ())
+        if slash and service in known:
+            yield from (f"{service}/{SCOPE}{one}.{method}" for one in BUILT_INS for method in built_in(one).methods)
+        if slash:
+            return
         for name in [service] if service else [one for one in known if one.startswith(begun)][:_MOST_COMPLETED]:
             with contextlib.suppress(RpcError):
                 yield from (f"{name}.{method}" for method in published_interface(session, name).methods)
@@ -144,6 +168,19 @@ def _check_target(context: click.Context, parameter: click.Parameter, name: str)
     if not all(name.rpartition(".")[::2]):
         raise click.BadParameter(f"{name!r} is not SERVICE.METHOD, as in users.get")
     return name
+
+
+def built_in_names() -> list[str]:
+    """What the built-in services are called."""
+    return [f"{SCOPE}{one}" for one in BUILT_INS]
+
+
+def built_in_interface(name: str) -> Interface:
+    """The built-in service of this name. Raises NoSuchName if there is none."""
+    if name not in built_in_names():
+        where = f"that every port answers, such as {SCOPE}{BUILT_INS[0]}"
+        raise missing("built-in service", name, built_in_names(), where=where, nothing="")
+    return built_in(name.removeprefix(SCOPE))
 
 
 @contextlib.contextmanager
@@ -172,8 +209,7 @@ def find_target(asked: Asked, *, to_call: bool = True) -> Iterator[Target]:
     """
     if asked.instance is not None and asked.address is not None:
         raise click.UsageError("--instance and --address exclude each other")
-    check_name("service name", asked.service)
-    interface = None if asked.idl is None else load_interface(asked.idl, asked.method)
+    interface = _known_interface(asked)
     method = None if interface is None else _method(interface, asked.method)
     address = None if asked.address is None else Endpoint.parse(asked.address)
     with contextlib.ExitStack() as stack:
@@ -193,10 +229,38 @@ def find_target(asked: Asked, *, to_call: bool = True) -> Iterator[Target]:
                 resolver = _members(registry, asked)
         if address is not None:
             resolver = StaticResolver([address], dialect=asked.dialect, service=asked.service)
+        elif asked.built_in and resolver is not None:
+            resolver = _Members(resolver)
         one = asked.instance is not None or address is not None
         yield Target(
-            asked.service, method or _method(interface, asked.method), interface, resolver, one, asked.instance or ""
+            asked.scope, method or _method(interface, asked.method), interface, resolver, one, asked.instance or ""
         )
+
+
+def _known_interface(asked: Asked) -> Interface | None:
+    """The interface that the command line itself tells; None if the registry has to."""
+    if asked.service or not asked.built_in:
+        check_name("service name", asked.service)
+    if not asked.built_in:
+        return None if asked.idl is None else load_interface(asked.idl, asked.method)
+    if asked.idl is not None:
+        raise click.UsageError(f"{asked.built_in} is a built-in service, whose interface is known: leave --idl out")
+    return built_in_interface(asked.built_in)
+
+
+class _Members:
+    """The members of a service without its config and its primaries: both speak of the service's own methods."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self.subscribe = resolver.subscribe
+        self.wait_ready = resolver.wait_ready
+        self.close = resolver.close
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The last known list."""
+        return self._resolver.snapshot
 
 
 def _members(registry: Registry, asked: Asked) -> Resolver:

@@ -53,6 +53,7 @@ from zkrpc.idl.source import Bundle, Disk, Files, Source, bundle, digest, read, 
 from zkrpc.idl.stubs import module_text, stub_text
 
 __all__ = [
+    "BUILT_INS",
     "Idl",
     "Interface",
     "Method",
@@ -74,6 +75,9 @@ __all__ = [
 
 SCOPE = "zkrpc."
 """What the names of built-in services begin with."""
+
+BUILT_INS = ("Health", "Introspection")
+"""The built-in services, without ``zkrpc.``."""
 
 _loaded: dict[ModuleType, Idl] = {}
 """The Idl of each module of classes, so that loading a file twice gives the same Idl."""
