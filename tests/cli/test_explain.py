@@ -69,7 +69,7 @@ def test_rows_are_shown_for_people() -> None:
         "  hedge         never        service config (p95 is ignored)",
         "  max_attempts  4            built-in default",
         "instances: 2, of which 1 would be picked",
-        "  10.0.0.1:9090          w-0                      weight 2.5, zone a, age 3 s, zkrpc/framed, "
+        "  10.0.0.1:9090          w-0                      weight 2.5, zone a, age 3.2 s, zkrpc/framed, "
         "connected in 0.4 ms, ping answered in 12.3 ms",
         "    picked less: it warms up",
         "  10.0.0.2:9090          w-1                      weight 0, unknown protocol",

@@ -14,7 +14,6 @@ from zkrpc.cli.output import (
     LegibleFormatter,
     counted,
     ending_with,
-    lasting,
     several,
     tell,
     tell_error,
@@ -95,14 +94,6 @@ def test_table_on_a_terminal_is_drawn_and_its_cells_are_no_markup(
     lines = click.unstyle(capsys.readouterr().out).splitlines()
     assert "[bold]a" in lines[2] and max(map(len, lines)) <= 30 and len(lines) > 4
     assert any("b\\x1b" in line for line in lines)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"), [(-3, "0 s"), (0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (1e6, "12 d")]
-)
-def test_durations_have_one_unit(seconds: float, told: str) -> None:
-    """The largest of which there are two."""
-    assert lasting(seconds) == told
 
 
 def test_many_names_are_the_first_and_a_number() -> None:

@@ -122,7 +122,7 @@ def test_primary_is_shown_with_its_epoch_and_why_the_last_one_ended(pages: Pages
     report = dataclasses.replace(REPORT, complaints=(COMPLAINT,))
     text = read(pages, "/services/ledger/primaries", board(ledger=ledger(elections=(report,))))
     assert "✓ primary w1 at 10.0.0.1:7001, epoch 7" in text
-    assert "w2 , epoch 5, for 1 d 0 h; ended: lease ended" in text
+    assert "w2 , epoch 5, for 25 h; ended: lease ended" in text
     assert "! cannot lead w3: on_elected raised OSError (4 in a row)" in text
     assert text.index("epoch 7, leads") < text.index("epoch 5")
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from zkrpc.endpoint import Endpoint
-from zkrpc.zookeeper.diagnosis import Complain, Diagnosis, DiagnosisState, Recovered, Trouble, lasting
+from zkrpc.zookeeper.diagnosis import Complain, Diagnosis, DiagnosisState, Recovered, Trouble
 
 ONE, TWO = Endpoint("10.0.0.1", 2181), Endpoint("10.0.0.2", 2181)
 
@@ -32,7 +30,7 @@ def test_a_short_trouble_makes_no_noise() -> None:
     assert diagnosis.next_timer() is None and diagnosis.describe(0.0) == ""
     diagnosis.receive_lost(10.0)
     refused(diagnosis, ONE, now=10.1)
-    assert diagnosis.describe(11.0) == "for 1.0 s: 10.0.0.1:2181: connection refused: nothing listens there"
+    assert diagnosis.describe(11.0) == "for 1 s: 10.0.0.1:2181: connection refused: nothing listens there"
     diagnosis.receive_connected(11.4)
     assert said(diagnosis, 100.0) == [] and diagnosis.state is DiagnosisState.WELL and diagnosis.describe(100.0) == ""
 
@@ -82,7 +80,7 @@ def test_servers_are_told_together_by_what_is_wrong_with_them() -> None:
     refused(diagnosis, ONE, TWO)
     diagnosis.receive_failure(Endpoint("zk3", 2181), Trouble.UNKNOWN_NAME, 0.0, "Name or service not known")
     assert diagnosis.describe(1.0) == (
-        "for 1.0 s: 10.0.0.1:2181, 10.0.0.2:2181: connection refused: nothing listens there; "
+        "for 1 s: 10.0.0.1:2181, 10.0.0.2:2181: connection refused: nothing listens there; "
         "zk3:2181: its name is not known (Name or service not known)"
     )
     many = [Endpoint("zk", port) for port in range(1, 10)]
@@ -101,7 +99,7 @@ def test_a_session_that_is_taken_and_dropped_is_one_trouble() -> None:
         lines += said(diagnosis, half / 2 + 0.25)
     assert len(lines) == 2 and all("authentication failed" in line for _, line in lines)
     assert not any("again" in line for _, line in lines)
-    assert "for 49." in diagnosis.describe(49.75)
+    assert "for 50 s" in diagnosis.describe(49.75)
 
 
 def test_effects_are_told_apart() -> None:
@@ -115,9 +113,3 @@ def test_effects_are_told_apart() -> None:
     diagnosis.handle_timer(4.0)
     assert [type(effect) for effect in diagnosis.effects()] == [Complain, Recovered]
     assert repr(diagnosis) == "<Diagnosis well 1 of 1 servers failed>"
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(1.24, "1.2 s"), (600, "10 min"), (9000, "2.5 h")])
-def test_durations_are_for_people(seconds: float, text: str) -> None:
-    """In the unit that one would say."""
-    assert lasting(seconds) == text

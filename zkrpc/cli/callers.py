@@ -11,6 +11,7 @@ from zkrpc.cli.output import tell, tell_json
 from zkrpc.client.inquiry import ask_callers
 from zkrpc.endpoint import Instance
 from zkrpc.errors import CoordinationError
+from zkrpc.legible import ago
 from zkrpc.telemetry.callers import CallersReport, CallerSum
 
 _COLUMNS = ("CALLER", "VERSION", "CALLS", "ERRORS", "REFUSED", "LAST CALL", "CONNECTIONS", "INSTANCES")
@@ -35,7 +36,7 @@ def _plain(report: CallersReport) -> dict[str, Any]:
 
 def _lines(report: CallersReport, now: float) -> Iterator[str]:
     asked = len(report.answered) + len(report.silent)
-    since = "" if report.since is None else f", since {_ago(report.since, now)}"
+    since = "" if report.since is None else f", since {ago(report.since, now)}"
     yield f"{report.service}: {len(report.answered)} of {asked} instance{'s' if asked != 1 else ''} tell{since}"
     for name, reason in report.silent.items():
         yield f"  {name} does not: {reason}"
@@ -49,16 +50,8 @@ def _lines(report: CallersReport, now: float) -> Iterator[str]:
 
 
 def _rows(one: CallerSum, now: float) -> Iterator[tuple[str, ...]]:
-    last = "" if one.called_at is None else _ago(one.called_at, now)
+    last = "" if one.called_at is None else ago(one.called_at, now)
     counts = (str(one.calls), str(one.errors), str(one.refused))
     yield one.name, one.version or "-", *counts, last, str(one.connections), str(one.instances)
     for some in one.methods:
-        yield f"  {some.method}", "", str(some.calls), str(some.errors), "", _ago(some.called_at, now), "", ""
-
-
-def _ago(moment: float, now: float) -> str:
-    seconds = max(0.0, now - moment)
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return f"{seconds:.0f} s ago"
+        yield f"  {some.method}", "", str(some.calls), str(some.errors), "", ago(some.called_at, now), "", ""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
@@ -22,6 +21,7 @@ from zkrpc.cli.registry import NoSuchName, connected, no_service, operator, requ
 from zkrpc.config import ServiceConfig
 from zkrpc.coordination import Registry
 from zkrpc.errors import ConfigError, VersionConflict
+from zkrpc.legible import moment
 from zkrpc.registry.config_history import ConfigChange, ConfigVersion, Present, changes_between
 from zkrpc.registry.config_store import look_at_config, read_versions, text_of_version, write_config
 from zkrpc.registry.schema import Paths
@@ -337,7 +337,7 @@ def _plain(one: ConfigVersion) -> dict[str, Any]:
 
 
 def _row(one: ConfigVersion) -> tuple[str, ...]:
-    written = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.at)) if one.at else "-"
+    written = moment(one.at) if one.at else "-"
     return str(one.number), written, one.by or "-", _count(one), one.reason or "-"
 
 

@@ -15,7 +15,7 @@ from zkrpc.cli.completion import complete_services
 from zkrpc.cli.explain import config_of, interface_of, methods_of, shown
 from zkrpc.cli.ls import INSTANCE_COLUMNS, headline, instance_rows
 from zkrpc.cli.options import json_option, timeout_option, zookeeper_option
-from zkrpc.cli.output import counted, lasting, several, tell, tell_json, tell_table
+from zkrpc.cli.output import counted, several, tell, tell_json, tell_table
 from zkrpc.cli.registry import connected, require_service
 from zkrpc.cli.target import built_in_interface, built_in_names
 from zkrpc.client.policy import Described, PolicyTable, Setting
@@ -27,6 +27,7 @@ from zkrpc.idl import Interface, Method
 from zkrpc.inspection.overview import ServiceOverview, plain_overview
 from zkrpc.inspection.survey import Survey
 from zkrpc.jsonform import command_line
+from zkrpc.legible import ago, lasting
 from zkrpc.registry.published import published_interface
 from zkrpc.registry.service_config import dump_service_config
 
@@ -244,6 +245,6 @@ def _config(told: Description) -> Iterator[str]:
         yield "config: none; clients do what the IDL and their own code say"
         return
     version = counted(told.seen.config_version or 0, "change")
-    yield f"config: {version}, the last {lasting(told.wall_now - told.configured_at)} ago"
+    yield f"config: {version}, the last {ago(told.configured_at, told.wall_now)}"
     for line in json.dumps(json.loads(dump_service_config(told.config)), indent=2).split("\n"):
         yield f"  {line}"

@@ -31,6 +31,7 @@ from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface, MethodPolicy
 from zkrpc.inspection.overview import ServiceOverview
 from zkrpc.inspection.survey import Survey
+from zkrpc.legible import lasting
 from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.service_config import parse_service_config
@@ -145,7 +146,7 @@ def _facts(view: InstanceView) -> Iterator[str]:
     if view.zone:
         yield f"zone {view.zone}"
     if view.age is not None:
-        yield f"age {view.age:.0f} s"
+        yield f"age {lasting(view.age)}"
     yield "/".join(view.protocols) or "unknown protocol"
     if view.connected_in is not None:
         yield f"connected in {view.connected_in * 1000:.1f} ms"

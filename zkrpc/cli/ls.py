@@ -9,11 +9,12 @@ import click
 
 from zkrpc.cli.completion import service_argument
 from zkrpc.cli.options import json_option, timeout_option, zookeeper_option
-from zkrpc.cli.output import counted, lasting, several, tell, tell_json, tell_table
+from zkrpc.cli.output import counted, several, tell, tell_json, tell_table
 from zkrpc.cli.registry import connected, require_service
 from zkrpc.endpoint import Instance
 from zkrpc.inspection.overview import ServiceOverview, plain_overview
 from zkrpc.inspection.survey import Survey
+from zkrpc.legible import lasting
 from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.offline import OfflineOrder
 

@@ -136,14 +136,6 @@ def tell_error(error: Exception, status: int, *, as_json: bool) -> None:
         click.echo(f"zkrpc: {legible_lines(message)}", err=True)
 
 
-def lasting(seconds: float) -> str:
-    """A duration for people, in its largest unit that fits: ``12 s``, ``5 min``, ``3 h``, ``2 d``."""
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"
-
-
 def several(names: Sequence[str], most: int = 3) -> str:
     """The first of the names, and how many more there are; ``-`` if there are none."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

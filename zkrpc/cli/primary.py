@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from typing import Any
 
 import click
@@ -21,6 +20,7 @@ from zkrpc.election.tree import ElectionPaths
 from zkrpc.endpoint import DEFAULT_GROUP
 from zkrpc.errors import CoordinationError
 from zkrpc.inspection.overview import plain_primary
+from zkrpc.legible import lasting, moment
 from zkrpc.registry.formats import SESSION_TIMEOUT, read_session_timeout
 from zkrpc.zookeeper.operations import granted_to
 from zkrpc.zookeeper.session import Session
@@ -149,22 +149,15 @@ def _print(report: GroupReport, lease_left: float | None) -> None:
     if report.problem:
         tell(f"  {report.problem}")
     for one in report.complaints:
-        tell(f"  {one.instance} could not lead, {one.times} times in a row, last {one.age:.0f} s ago: {one.why}")
+        tell(f"  {one.instance} could not lead, {one.times} times in a row, last {lasting(one.age)} ago: {one.why}")
     for term in reversed(report.history[-_HISTORY_SHOWN:]):
         tell(f"  {_describe(term)}")
 
 
 def _describe(term: Term) -> str:
-    until = "now" if term.ended_at is None else _moment(term.ended_at)
+    until = "now" if term.ended_at is None else moment(term.ended_at)
     why = f"  {term.reason}" if term.reason else ""
-    return f"epoch {term.epoch:<6} {_moment(term.began_at)} to {until:19}  {term.instance}{why}"
-
-
-def _moment(at: float) -> str:
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-    except (OverflowError, ValueError, OSError):
-        return f"{at:g} s"
+    return f"epoch {term.epoch:<6} {moment(term.began_at)} to {until:19}  {term.instance}{why}"
 
 
 def _plain(report: GroupReport, lease_left: float | None) -> dict[str, Any]:

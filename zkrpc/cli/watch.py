@@ -27,6 +27,7 @@ from zkrpc.errors import CoordinationError
 from zkrpc.inspection.changes import Change, changes_between
 from zkrpc.inspection.overview import ServiceOverview, plain_overview
 from zkrpc.inspection.survey import Survey
+from zkrpc.legible import moment
 from zkrpc.zookeeper.operations import SessionState
 
 _LONGEST_PAUSE = 5.0
@@ -130,7 +131,7 @@ def _tell_lines(looks: _Looks, duration: float | None) -> None:
     instances = counted(sum(len(one.instances) for one in looks.seen.values()), "instance")
     tell(f"watching {counted(len(looks.seen), 'service')} with {instances}; Ctrl-C ends it", err=True)
     for at, kind, change in _news(looks, duration):
-        tell(f"{_moment(at)} {change if isinstance(change, Change) else f'{kind}: {change}'}")
+        tell(f"{moment(at)} {change if isinstance(change, Change) else f'{kind}: {change}'}")
 
 
 def _news(looks: _Looks, duration: float | None) -> Iterator[tuple[float, str, Change | str]]:
@@ -172,7 +173,7 @@ def _picture(looks: _Looks, news: collections.deque[tuple[float, Change]]) -> Pi
             SERVICE_COLUMNS, [service_row(one) for one in looks.seen.values()], {one.service for one in fresh}
         )
     for at, change in reversed(news):
-        picture.add_line(f"{_moment(at)} {change}", striking=now - at < _FRESH)
+        picture.add_line(f"{moment(at)} {change}", striking=now - at < _FRESH)
     return picture
 
 
@@ -184,7 +185,3 @@ def _subjects(fresh: list[Change], seen: Mapping[str, ServiceOverview]) -> set[s
         if change.kind == "primary" and record is not None:
             named.add(record.instance)
     return named
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

@@ -9,25 +9,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from zkrpc.legible import legible
+from zkrpc.legible import lasting, legible, moment
 
 
-def moment(seconds: float | None) -> str:
-    """A wall-clock time as ISO 8601 writes it, in UTC and to the second."""
-    if seconds is None:
-        return ""
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def lasting(seconds: float) -> str:
-    """A duration for people: the two largest units."""
-    whole = max(0, int(seconds))
-    days, hours, minutes = whole // 86_400, whole // 3600 % 24, whole // 60 % 60
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
+def universal(seconds: float | None) -> str:
+    """A moment in UTC, whatever the time of this machine is; empty for none."""
+    return "" if seconds is None else moment(seconds, datetime.UTC)
 
 
 def milliseconds(seconds: float | None) -> str:
@@ -50,7 +37,7 @@ def make_environment() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.filters.update(moment=moment, lasting=lasting, milliseconds=milliseconds)
+    environment.filters.update(moment=universal, lasting=lasting, milliseconds=milliseconds)
     return environment
 
 

@@ -26,6 +26,7 @@ import enum
 from collections.abc import Sequence
 
 from zkrpc.endpoint import Endpoint
+from zkrpc.legible import lasting
 
 _FIRST_AFTER = 1.5
 """Seconds without a connection before that is logged: longer than an election of ZooKeeper's leader on a quiet
@@ -222,10 +223,3 @@ class Diagnosis:
 def _listed(servers: Sequence[Endpoint]) -> str:
     shown = ", ".join(str(server) for server in servers[:_MOST_SERVERS])
     return shown if len(servers) <= _MOST_SERVERS else f"{shown} and {len(servers) - _MOST_SERVERS} more"
-
-
-def lasting(seconds: float) -> str:
-    """A duration as text for people."""
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
