@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gevent
+import gevent.event
 import gevent.socket
 import pytest
 
@@ -68,14 +69,28 @@ FAST = zkrpc.ServerConfig(linger=0, drain_timeout=2)
 
 def test_app_with_a_door_is_ready_until_it_drains() -> None:
     """The door answers no before anything else of the stop, and ends with the app."""
-    config = zkrpc.ServerConfig(linger=0.5, drain_timeout=2)
-    app = zkrpc.serve(zkrpc.Service(idl.Echo, EchoHandler, config=config), admin="127.0.0.1:0")
+    begun, go_on = gevent.event.Event(), gevent.event.Event()
+
+    class Handler(EchoHandler):
+        """Serves a call until it is told to go on."""
+
+        def slow(self, text: str, milliseconds: int) -> str:
+            begun.set()
+            go_on.wait(60)
+            return text
+
+    config = zkrpc.ServerConfig(linger=0, drain_timeout=60)
+    app = zkrpc.serve(zkrpc.Service(idl.Echo, Handler, config=config), admin="127.0.0.1:0")
     door = app.admin
-    assert door is not None and get(door.endpoint, "/readyz") == (200, "ok\n")
-    app.begin_stop()
-    assert get(door.endpoint, "/readyz") == (503, "echo: it is draining\n")
-    assert get(door.endpoint, "/livez")[0] == 200
-    assert app.wait_stopped(60)
+    with zkrpc.connect(idl.Echo, [str(app.endpoint)]) as stub:
+        in_flight = gevent.spawn(stub.options(timeout=60).slow, "x", 0)
+        assert begun.wait(60)
+        assert door is not None and get(door.endpoint, "/readyz") == (200, "ok\n")
+        app.begin_stop()
+        assert get(door.endpoint, "/readyz") == (503, "echo: it is draining\n")
+        assert get(door.endpoint, "/livez")[0] == 200
+        go_on.set()
+        assert app.wait_stopped(60) and in_flight.get(timeout=60) == "x"
     with pytest.raises(ConnectionRefusedError):
         get(door.endpoint, "/readyz")
 

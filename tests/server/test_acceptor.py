@@ -40,7 +40,7 @@ def test_acceptor_pauses_without_descriptors_and_goes_on_by_itself(
     try:
         # One more descriptor, for the client's side of a connection that the server then has none for.
         resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
-        waiting.append(socket.create_connection((running.endpoint.host, running.endpoint.port), timeout=5))
+        waiting.append(socket.create_connection((running.endpoint.host, running.endpoint.port), timeout=60))
         eventually(lambda: "cannot accept connections" in caplog.text, 60)
         began, busy = time.monotonic(), time.process_time()
         while time.monotonic() - began < 1.0:
@@ -59,7 +59,7 @@ def test_acceptor_pauses_without_descriptors_and_goes_on_by_itself(
 
 def test_acceptor_gives_each_connection_its_turn(running: Running) -> None:
     """Many who connect at once are all served."""
-    socks = [socket.create_connection((running.endpoint.host, running.endpoint.port), timeout=5) for _ in range(250)]
+    socks = [socket.create_connection((running.endpoint.host, running.endpoint.port), timeout=60) for _ in range(250)]
     eventually(lambda: len(running.server.connections) == 250, 60)
     for sock in socks:
         sock.close()
@@ -81,7 +81,7 @@ def test_acceptor_takes_a_crowd_in_slices() -> None:
     acceptor = Acceptor(listener, take, lambda: now[0])
     check = gevent.get_hub().loop.check()
     check.start(lambda: rounds.__setitem__(0, rounds[0] + 1))
-    crowd = [socket.create_connection(listener.getsockname(), timeout=5) for _ in range(10)]
+    crowd = [socket.create_connection(listener.getsockname(), timeout=60) for _ in range(10)]
     acceptor.start()
     eventually(lambda: len(taken) == 10)
     check.stop()

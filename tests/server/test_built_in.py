@@ -168,7 +168,8 @@ def test_watch_ends_with_its_connection(running: Running) -> None:
 
 def test_watch_that_is_cancelled_ends(running: Running) -> None:
     """A caller that gives up says so, and its place is free at once."""
-    with zkrpc.connect(built_in("Health"), [str(running.endpoint)]) as health:
+    config = zkrpc.ClientConfig(timeout=60)
+    with zkrpc.connect(built_in("Health"), [str(running.endpoint)], config=config) as health:
         seen = health.check().version
         waiting = gevent.spawn(health.watch, "", seen, 30_000)
         eventually(lambda: running.server.built_ins._running)

@@ -42,7 +42,7 @@ class Handler(EchoHandler):
 
     def slow(self, text: str, milliseconds: int) -> str:
         self.inside.append(text)
-        self.go_on.wait(10)
+        self.go_on.wait(60)
         return text
 
     def note(self, text: str) -> None:
@@ -83,7 +83,7 @@ class Running:
     def socket(self, address: str = "127.0.0.1") -> Any:
         """A peer that is only a socket, at that loopback address."""
         place = self.endpoint.host, self.endpoint.port
-        self.peers.append(cooperative.create_connection(place, timeout=5, source_address=(address, 0)))
+        self.peers.append(cooperative.create_connection(place, timeout=60, source_address=(address, 0)))
         return self.peers[-1]
 
     def connection(self) -> ServerConnection:
@@ -256,7 +256,7 @@ def test_connection_answers_the_call_that_began_the_stop(start: Any) -> None:
     peer = running.peer()
     assert peer.call(METHODS["fail"], "stop") is None
     peer.wait_closed()
-    assert running.server.wait_stopped(5)
+    assert running.server.wait_stopped(60)
 
 
 # -- peers that leave
@@ -391,7 +391,7 @@ def test_connection_of_a_slow_sender_is_cut(start: Any) -> None:
     peer.socket.sendall(message()[:-3])
     began = time.monotonic()
     peer.wait_closed()
-    assert 0.2 < time.monotonic() - began < 3
+    assert 0.2 < time.monotonic() - began < 30
     eventually(lambda: not running.server._connections)
 
 
@@ -441,7 +441,7 @@ def test_connection_that_is_asked_to_end_serves_what_it_had_no_turn_for(
     eventually(lambda: connection.asked_to_end_at is not None)
     for number in range(40, 60):
         peer.send(METHODS["echo"], "more", token=number)
-    assert len(peer.read(60, timeout=60)) == 60
+    assert len(peer.read(60)) == 60
     peer.wait_closed()
 
 
@@ -460,7 +460,7 @@ def test_connection_that_waits_for_room_goes_on_when_there_is_some(start: Any) -
     running = start(wire=WireLimits(max_unsent=64 * 1024))
     peer, connection = flooded(running)
     peer.send(METHODS["echo"], "behind it", token="last")
-    assert len(peer.read(61, timeout=10)) == 61
+    assert len(peer.read(61)) == 61
     assert connection.is_quiet and not connection.closed
 
 
@@ -551,7 +551,7 @@ def test_connection_is_freed_without_a_collection_when_it_closes(start: Any) -> 
     gc.disable()
     try:
         connection = running.connection()
-        protocol, outbox, queue = connection.protocol, connection._outbox, connection._queue
+        protocol, outbox, queue = (connection.protocol, connection._outbox, connection._queue)
         peer.close()
         eventually(lambda: not running.server.connections)
         assert (protocol.held_bytes, list(protocol.ready), protocol.data_to_send(), len(outbox)) == (0, [], b"", 0)
@@ -579,9 +579,9 @@ def test_connection_sends_its_last_replies_to_a_slow_reader_before_it_closes(sta
     eventually(lambda: running.connection()._outbox)
     running.server.begin_stop()
     gevent.sleep(0.05)
-    assert len(peer.read(20, timeout=10)) == 20
+    assert len(peer.read(20)) == 20
     peer.wait_closed()
-    assert running.server.wait_stopped(5)
+    assert running.server.wait_stopped(60)
 
 
 # -- calls that wait, and calls that nobody waits for
@@ -687,7 +687,7 @@ def test_handler_is_ended_after_its_deadline_even_if_the_caller_says_nothing(sta
     sock = running.socket()
     slow, echo = METHODS["slow"], METHODS["echo"]
     sock.sendall(
-        message(b"slow", 1, slow.encode_arguments(slow.bind(("x", 0), {})), headers={"Deadline-Budget": "50"})
+        message(b"slow", 1, slow.encode_arguments(slow.bind(("x", 0), {})), headers={"Deadline-Budget": "500"})
         + message(b"echo", 1, echo.encode_arguments(echo.bind(("held back",), {})))
     )
     received = b""
@@ -702,10 +702,10 @@ def test_handler_that_ran_for_one_held_back_is_ended_after_its_deadline_too(star
     running = start()
     sock = running.socket()
     slow = METHODS["slow"]
-    for text, budget in (("first", "50"), ("second", "900")):
+    for text, budget in (("first", "500"), ("second", "1500")):
         body = slow.encode_arguments(slow.bind((text, 0), {}))
         sock.sendall(message(b"slow", 1, body, headers={"Deadline-Budget": budget}))
-    eventually(lambda: running.handler.inside == ["first"])
+    eventually(lambda: running.handler.inside[:1] == ["first"])
     eventually(lambda: running.handler.inside == ["first", "second"])
     eventually(lambda: running.server.admission.running == 0)
 
@@ -755,13 +755,13 @@ def test_idle_connection_is_drained(start: Any) -> None:
 
 def test_dead_peer_is_asked_and_then_closed(start: Any) -> None:
     """It has sent nothing for a while, and answers no ping; one that answers is left alone."""
-    running = start(keepalive_time=0.1, keepalive_timeout=0.4)
+    running = start(keepalive_time=0.1, keepalive_timeout=1.0)
     dead, alive = running.peer(), running.peer()
     for peer in (dead, alive):
         assert peer.call(METHODS["echo"], "x") == "x"
     answering = gevent.spawn(alive.read, 1, 30)
     eventually(lambda: len(running.server._connections) == 1, 60)
-    gevent.sleep(0.6)
+    gevent.sleep(1.5)
     assert len(running.server._connections) == 1
     answering.kill()
     assert alive.call(METHODS["echo"], "still here") == "still here"

@@ -47,7 +47,7 @@ def test_work_that_blocks_gives_the_hub_back_and_goes_on_apart(greenlets: Greenl
     go_on, done = Event(), []
 
     def blocking(worker: Worker) -> None:
-        go_on.wait(5)
+        go_on.wait(60)
         done.append((worker, worker.in_front))
 
     def quick(worker: Worker) -> None:
@@ -68,7 +68,7 @@ def test_worker_that_was_killed_is_not_used_again(greenlets: GreenletPool) -> No
 
     def blocking(worker: Worker) -> None:
         blocked.append(worker)
-        gevent.sleep(5)
+        gevent.sleep(60)
 
     assert in_hub(lambda: greenlets.begin(blocking)) is False
     blocked[0].kill()
@@ -105,7 +105,7 @@ def test_only_so_many_are_kept(greenlets: GreenletPool, monkeypatch: pytest.Monk
     """What had to block beyond that ends when it is done."""
     monkeypatch.setattr(module, "_MOST_FREE", 2)
     go_on = Event()
-    assert in_hub(lambda: [greenlets.begin(lambda worker: go_on.wait(5)) for _ in range(5)]) == [False] * 5
+    assert in_hub(lambda: [greenlets.begin(lambda worker: go_on.wait(60)) for _ in range(5)]) == [False] * 5
     go_on.set()
     gevent.sleep(0.01)
     assert repr(greenlets) == "<GreenletPool free=2>"
@@ -119,7 +119,7 @@ def test_dismissed_crew_ends_who_is_free_now_and_who_is_done_later() -> None:
 
     def blocking(worker: Worker) -> None:
         busy.append(worker)
-        go_on.wait(5)
+        go_on.wait(60)
 
     in_hub(lambda: (greenlets.begin(blocking), greenlets.begin(free.append)))
     greenlets.dismiss()

@@ -27,10 +27,10 @@ def test_port_is_held_but_refuses_until_somebody_listens(host: str) -> None:
         other.bind((host, port.endpoint.port))
     assert caught.value.errno == errno.EADDRINUSE
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((host, port.endpoint.port), timeout=5)
+        socket.create_connection((host, port.endpoint.port), timeout=60)
     with socket.socket(fileno=socket.dup(port.descriptor)) as listener:
         listener.listen()
-        socket.create_connection((host, port.endpoint.port), timeout=5).close()
+        socket.create_connection((host, port.endpoint.port), timeout=60).close()
         descriptor = port.descriptor
         port.open()
         assert port.descriptor == descriptor, "it has it already"
@@ -45,7 +45,7 @@ def test_port_that_somebody_has_can_be_had_later() -> None:
         with pytest.raises(OSError) as caught:
             port.open()
         assert caught.value.errno == errno.EADDRINUSE
-        client = socket.create_connection(("127.0.0.1", port.endpoint.port), timeout=5)
+        client = socket.create_connection(("127.0.0.1", port.endpoint.port), timeout=60)
         accepted, _ = other.accept()
     with client, accepted:
         port.open()

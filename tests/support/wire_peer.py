@@ -29,10 +29,10 @@ class Peer:
         caller: Caller = NOBODY,
     ) -> None:
         self.protocol = ClientProtocol(dialect, limits or WireLimits(), time.monotonic(), zkrpc=zkrpc, caller=caller)
-        self.socket = socket.create_connection((endpoint.host, endpoint.port), timeout=5)
+        self.socket = socket.create_connection((endpoint.host, endpoint.port), timeout=60)
         self.replies: dict[Any, Reply] = {}
 
-    def send(self, method: Any, *args: Any, token: Any = None, timeout: float = 5.0, **options: Any) -> None:
+    def send(self, method: Any, *args: Any, token: Any = None, timeout: float = 60.0, **options: Any) -> None:
         """Sends one call; its reply will be filed under ``token``."""
         body = method.encode_arguments(method.bind(args, {}), self.protocol.dialect.payload)
         now = time.monotonic()
@@ -42,7 +42,7 @@ class Peer:
         )
         self.socket.sendall(self.protocol.data_to_send())
 
-    def read(self, count: int = 1, timeout: float = 5.0) -> list[Any]:
+    def read(self, count: int = 1, timeout: float = 60.0) -> list[Any]:
         """Reads until that many more replies came; their tokens in the order of arrival. Raises on end of file."""
         tokens: list[Any] = []
         with gevent.Timeout(timeout):
