@@ -77,7 +77,16 @@ class Prometheus:
 
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """The series of an instant query with their labels."""
+        return [(one["metric"], float(one["value"][1])) for one in self._ask(expression)]
+
+    def samples(self, selector: str, window: str) -> list[tuple[float, float]]:
+        """What was scraped of the one series that a selector names, during the last ``window``: when, in seconds since
+        1970, and the value."""
+        (series,) = self._ask(f"{selector}[{window}]")
+        return [(float(at), float(value)) for at, value in series["values"]]
+
+    def _ask(self, expression: str) -> list[dict[str, Any]]:
         text = urllib.parse.urlencode({"query": expression})
         with urllib.request.urlopen(f"http://{self._address()}/api/v1/query?{text}", timeout=60) as answer:
-            found: dict[str, Any] = json.load(answer)
-        return [(one["metric"], float(one["value"][1])) for one in found["data"]["result"]]
+            found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+        return found
