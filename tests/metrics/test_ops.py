@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+import yaml
+
 from tests.support.programs import ROOT
 from tests.support.prometheus import promtool
 from zkrpc.metrics.table import TABLE
@@ -32,6 +34,16 @@ def test_rules_fire_when_they_should_and_not_otherwise() -> None:
     """By promtool: the rules can be read, and their own tests hold."""
     promtool("check", "rules", str(OPS / "alerts.yml"))
     promtool("test", "rules", str(OPS / "alerts_test.yml"))
+
+
+def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    """So a rule that can never fire, or that always does, is noticed."""
+    alerts = re.findall(r"- alert: (\w+)", (OPS / "alerts.yml").read_text())
+    tests = yaml.safe_load((OPS / "alerts_test.yml").read_text())["tests"]
+    cases = [case for test in tests for case in test["alert_rule_test"]]
+    for fires in (True, False):
+        named = {case["alertname"] for case in cases if bool(case["exp_alerts"]) is fires}
+        assert sorted(named) == sorted(alerts), "fires" if fires else "does not fire"
 
 
 def test_dashboard_asks_what_prometheus_understands(tmp_path: Path) -> None:
