@@ -70,7 +70,8 @@ class Prometheus:
         )
 
     def _address(self) -> str:
-        eventually(lambda: re.search(r'msg="Listening on" address=\S+', self.program.output), 60)
+        # It listens before it has opened its storage, and answers 503 until then.
+        eventually(lambda: "Server is ready to receive web requests" in self.program.output, 60)
         found = re.search(r'msg="Listening on" address=(\S+)', self.program.output)
         assert found is not None
         return found[1]
