@@ -130,3 +130,11 @@ def test_service_refuses_functions_that_would_do_nothing() -> None:
         Service(idl.Echo, EchoHandler, interceptors=3)  # type: ignore[arg-type]  # the mistake
     with pytest.raises(ConfigError, match=r"the interceptor .* must take \(call, proceed\)"):
         Service(idl.Echo, EchoHandler, interceptors=[lambda call: None])  # type: ignore[list-item, misc]  # the mistake
+
+
+def test_service_says_what_taps_may_show_by_names_of_its_idl() -> None:
+    """A misspelt one is refused when the service is made."""
+    service = Service(idl.Echo, EchoHandler, tap_bodies=["echo"], tap_masked=["Oops.why"])
+    assert service.make_bodies().allows("echo") and not service.make_bodies().allows("slow")
+    with pytest.raises(ConfigError, match="tap_bodies has 'ehco', which is not in the IDL; did you mean echo?"):
+        Service(idl.Echo, EchoHandler, tap_bodies=["ehco"])

@@ -195,7 +195,7 @@ def serve(
             enrollment.publish(service.interface)
             rotation.enter(instance, launch_id, functools.partial(welcome_peers, server))
             server.start()
-            enrollment.follow_quotas(lambda rates: server.accounts.limit(rates, server.clock()))
+            _heed_config(server, enrollment)
             enrollment.stand(instance)
         if check is not None:
             check.start()
@@ -296,6 +296,7 @@ def _make_server(
             Step.CLOSE_SESSION: functools.partial(_close, enrollment, ends),
         },
         observers=observers,
+        bodies=service.make_bodies(),
     )
     server.health.require(functools.partial(_doubt, enrollment, Presence()))
     if check is not None:
@@ -303,6 +304,13 @@ def _make_server(
     for group in enrollment.elections.groups:
         server.health.require_to_lead(group, functools.partial(enrollment.elections.doubt, group))
     return server
+
+
+def _heed_config(server: Server, enrollment: Enrollment) -> None:
+    """Has the server do what operators say in the service's config; until that is known, taps show no bodies."""
+    server.taps.bodies.withhold("the service's config in ZooKeeper is not known yet")
+    enrollment.follow_quotas(lambda rates: server.accounts.limit(rates, server.clock()))
+    enrollment.follow_config(lambda config: server.taps.narrow(config.tap_bodies is not False, config.tap_masked or ()))
 
 
 def _close(enrollment: Enrollment, ends: Sequence[Callable[[], object]]) -> None:

@@ -93,6 +93,15 @@ def is_quota_name(name: object) -> bool:
     return is_name(name) or name == OTHER_CALLERS
 
 
+_MASKABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?", re.ASCII)
+MASKED_RULE = "at most 100 names such as password, User.email or login.result"
+
+
+def is_maskable(name: object) -> bool:
+    """Whether a config may mask what has this name."""
+    return isinstance(name, str) and len(name) <= 200 and _MASKABLE.fullmatch(name) is not None
+
+
 def _is_hedge(value: object) -> bool:
     if isinstance(value, str):
         return value == HEDGE_OFF or percentile(value) is not None
@@ -300,11 +309,19 @@ class ServiceConfig(MethodConfig):
     callers: Mapping[str, CallerConfig] = dataclasses.field(default_factory=lambda: _NO_CALLERS, hash=False)
     """What single callers may do, by the names that they say; ``unnamed`` for all that say none, ``_OTHER`` for all
     that say one that is not here. Servers keep them to it, not clients."""
+    tap_bodies: bool | None = None
+    """False if taps shall show neither arguments nor results, whatever the service allows. It cannot be True, as only
+    the service's code allows it."""
+    tap_masked: tuple[str, ...] | None = None
+    """What taps mask besides what the IDL and the service mask: ``password``, ``User.email``, ``login.result``."""
 
     def __post_init__(self) -> None:
         """Checks every field, and that consistent hashing has a key."""
         MethodConfig.__post_init__(self)
         _check_picking(self)
+        _accept(self, "tap_bodies", self.tap_bodies is False, "False")
+        masked = self.tap_masked
+        _accept(self, "tap_masked", isinstance(masked, tuple) and all(map(is_maskable, masked)), MASKED_RULE)
         for name, caller in self.callers.items():
             if not is_quota_name(name) or type(caller) is not CallerConfig:
                 raise ConfigError(

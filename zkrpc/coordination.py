@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from zkrpc.belonging import keep, release
-from zkrpc.config import RegistryConfig
+from zkrpc.config import RegistryConfig, ServiceConfig
 from zkrpc.election.elections import Elections
 from zkrpc.election.lease_keeper import LeaseKeeper
 from zkrpc.endpoint import Instance, Snapshot
@@ -272,6 +272,12 @@ class Enrollment:
         assert registry is not None
         self._config_watch = ConfigWatch(registry.session, self.service, registry.config, rng=random.random)
         self._quotas = QuotaWatch(self._config_watch.follow, self._follow_members, apply)
+
+    def follow_config(self, callback: Callable[[ServiceConfig], None]) -> None:
+        """Calls back with the service's config, now if it is known and at every change, from a greenlet of the hub,
+        until ``close``. The callback must not wait. It comes after ``follow_quotas``."""
+        assert self._config_watch is not None
+        self._config_watch.follow(callback)
 
     def stand(self, instance: Instance) -> None:
         """Stands for election in each of the service's groups once it is registered, if it has primary-only methods."""

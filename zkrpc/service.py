@@ -7,7 +7,7 @@ the handler is made as late as possible.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Generic
 
 from zkrpc.call import Interceptor, ServerCall
@@ -16,6 +16,7 @@ from zkrpc.config import ElectionConfig, ServerConfig
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface
 from zkrpc.idl.model import ClientT, HandlerT
+from zkrpc.server.bodies import Bodies
 from zkrpc.telemetry.observer import Observer, gather
 
 _MISSING = object()
@@ -42,6 +43,11 @@ class Service(Generic[ClientT]):
         groups: the groups of which each elects a primary of its own; by default those that ``primary_only`` names.
         election: limits and times of elections.
         observers: told of the server's life, peers and requests, of its registration and its elections.
+        tap_bodies: the names of methods whose arguments and results ``zkrpc tap --bodies`` may show, to whoever can
+            call the service; none by default. Operators can switch it off, and not on.
+        tap_masked: what is masked there, besides what the IDL marks with ``zkrpc.masked``: ``password`` for every field
+            and parameter of the name, ``User.email`` for a struct's field, ``login.code`` for a method's parameter,
+            ``login.result`` for what it returns.
     """
 
     def __init__(
@@ -60,6 +66,8 @@ class Service(Generic[ClientT]):
         groups: Sequence[str] = (),
         election: ElectionConfig | None = None,
         observers: Iterable[Observer] = (),
+        tap_bodies: Collection[str] = (),
+        tap_masked: Collection[str] = (),
     ) -> None:
         if not isinstance(interface, Interface):
             raise ConfigError(
@@ -82,10 +90,16 @@ class Service(Generic[ClientT]):
         self.groups = tuple(groups)
         self.election = election or ElectionConfig()
         self.observers = gather(observers)
+        self.tap_bodies, self.tap_masked = tap_bodies, tap_masked
+        self.make_bodies()
 
     def __repr__(self) -> str:
         """Name and interface."""
         return f"<Service {self.name!r} {self.interface.name}>"
+
+    def make_bodies(self) -> Bodies:
+        """What those who tap a server of it may see. Raises ConfigError for names that stand for nothing."""
+        return Bodies(self.interface, self.tap_bodies, self.tap_masked)
 
     def health_hook(self, handler: object) -> Callable[[], object] | None:
         """What to ask whether this handler is healthy; None if the service does not say."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -11,7 +13,12 @@ import pytest
 
 import zkrpc
 from examples.users import idl
+from tests.cli.test_call import Ended
 from tests.support.command import Command, await_registered
+from tests.support.echo import EchoHandler
+from tests.support.echo import idl as echo
+from tests.support.waiting import eventually
+from zkrpc.registry.schema import Paths
 
 pytestmark = pytest.mark.zookeeper
 
@@ -72,3 +79,71 @@ def test_tap_fails_in_one_line(what: str, command: Command, zookeeper: str, regi
     status, output = command.run("tap", *arguments)
     lines = [line for line in output.splitlines() if line.startswith("zkrpc: ")]
     assert status == 1 and len(lines) == 1 and complaint in lines[0] and "Traceback" not in output
+
+
+@pytest.fixture
+def bank(registry: zkrpc.Registry) -> Iterator[zkrpc.App]:
+    """A service that lets two of its methods be looked at, and a caller that goes on calling both."""
+    service = zkrpc.Service(
+        echo.Echo,
+        EchoHandler,
+        name="bank",
+        config=zkrpc.ServerConfig(linger=0, drain_timeout=2),
+        tap_bodies=["echo", "fail"],
+        tap_masked=["Oops.why"],
+    )
+
+    def go_on(stub: Any) -> None:
+        while True:
+            stub.echo("9007199254740993")
+            with contextlib.suppress(echo.Oops):
+                stub.fail("declared")
+            gevent.sleep(0.02)
+
+    with zkrpc.serve(service, zookeeper=registry, worker_id="b-0") as app:
+        assert app.registrar is not None
+        app.registrar.wait_registered(60)
+        with zkrpc.connect(echo.Echo, [str(app.endpoint)]) as stub:
+            calling = gevent.spawn(go_on, stub)
+            yield app
+            calling.kill()
+
+
+def tap(*arguments: str, zookeeper: str, folder: Path) -> Ended:
+    """``zkrpc tap``, beside this process, which serves."""
+    return Ended("tap", *arguments, "--zookeeper", zookeeper, folder=folder)
+
+
+def test_tap_shows_what_was_asked_and_answered(bank: zkrpc.App, zookeeper: str, tmp_path: Path) -> None:
+    """For people below the call, for programs as values; what is masked is shown as such."""
+    done = tap("bank", "--bodies", "--limit=4", "--for=60", zookeeper=zookeeper, folder=tmp_path)
+    lines = done.out.splitlines()
+    assert done.status == 0 and '  asked    {"text": "9007199254740993"}' in lines, done
+    assert '  answered "9007199254740993"' in lines
+    assert '  raised   {"type": "Oops", "value": {"why": "<masked>"}}' in lines
+    done = tap("bank.fail", "--bodies", "--limit=1", "--for=60", "--json", zookeeper=zookeeper, folder=tmp_path)
+    told = json.loads(done.out)
+    assert (told["arguments"], told["result"], told["cut"]) == ({"how": "declared"}, None, False)
+    assert told["exception"] == {"type": "Oops", "value": {"why": "<masked>"}}
+    done = tap("bank.fail", "--limit=1", "--for=60", "--json", zookeeper=zookeeper, folder=tmp_path)
+    assert not {"arguments", "result", "exception", "cut"} & set(json.loads(done.out))
+
+
+def test_operators_narrow_what_is_shown_while_it_runs(
+    bank: zkrpc.App, zookeeper: str, registry: zkrpc.Registry, tmp_path: Path
+) -> None:
+    """By the service's config; the refusal says who has said so."""
+    config = Paths("bank").config
+    registry.session.znodes.create(config, b'{"tap": {"masked": ["text", "echo.result"]}}')
+    eventually(lambda: bank.server.taps.bodies.arguments("echo", ("x",)).text == '{"text": "<masked>"}')
+    done = tap("bank.echo", "--bodies", "--limit=1", "--for=60", "--json", zookeeper=zookeeper, folder=tmp_path)
+    assert (json.loads(done.out)["arguments"], json.loads(done.out)["result"]) == ({"text": "<masked>"}, "<masked>")
+    registry.session.znodes.set(config, b'{"tap": {"bodies": false}}')
+    eventually(lambda: not bank.server.taps.bodies.allows("echo"))
+    done = tap("bank.echo", "--bodies", "--for=60", zookeeper=zookeeper, folder=tmp_path)
+    assert done.status == 1 and "bodies are not shown: the service's config in ZooKeeper switches it off" in done.err
+    assert done.err.splitlines()[-1].startswith("zkrpc: no instance lets itself be tapped: ")
+    done = tap("bank.slow", "--bodies", "--for=60", "--json", zookeeper=zookeeper, folder=tmp_path)
+    assert done.status == 1 and "does not allow bodies of slow to be shown" in done.told["error"]["message"]
+    registry.session.znodes.set(config, b"{}")
+    eventually(lambda: bank.server.taps.bodies.allows("echo"))

@@ -1,12 +1,13 @@
-"""Annotations of functions."""
+"""Annotations of functions, and of fields."""
 
 from __future__ import annotations
 
 import pytest
 
 from zkrpc.errors import IdlError
+from zkrpc.idl import load_text
 from zkrpc.idl.outline import Annotation
-from zkrpc.idl.policy import MethodPolicy, policy_of
+from zkrpc.idl.policy import MethodPolicy, is_masked, masked_fields, policy_of
 
 
 def annotations(**values: str | None) -> list[Annotation]:
@@ -75,3 +76,36 @@ def test_policy_given_twice_is_an_error() -> None:
     """thriftpy2 would take the last."""
     with pytest.raises(IdlError, match="f:1: zkrpc.primary is given twice"):
         policy_of(annotations(primary="true") * 2, "f")
+
+
+def test_field_is_masked_if_it_says_so() -> None:
+    """What other tools say of it is none of our business."""
+    other = Annotation(name="java.final", value="x", line=1)
+    assert is_masked([other, *annotations(masked="true")], "f") is True
+    assert is_masked([other], "f") is is_masked(annotations(masked="false"), "f") is False
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (annotations(masked="yes"), 'f:1: zkrpc.masked must be "true" or "false", got \'yes\''),
+        (annotations(masked=None), 'zkrpc.masked must be "true" or "false", got None'),
+        (annotations(masked="true") * 2, "f:1: zkrpc.masked is given twice"),
+        (
+            annotations(mask="true"),
+            "f:1: zkrpc.mask belongs behind a function; behind a field there may be zkrpc.masked",
+        ),
+    ],
+)
+def test_bad_mark_of_a_field_is_an_error_with_its_line(found: list[Annotation], message: str) -> None:
+    """As what it was to hide would be seen."""
+    with pytest.raises(IdlError, match=message):
+        is_masked(found, "f")
+
+
+def test_masked_fields_are_known_of_a_class() -> None:
+    """Also of an exception; a class of somebody else's masks nothing."""
+    loaded = load_text(
+        'exception E { 1: string a (zkrpc.masked = "true"), 2: string b (zkrpc.masked = "false"), 3: i32 c }'
+    )
+    assert masked_fields(loaded.E) == {"a"} and masked_fields(object) == frozenset()

@@ -45,6 +45,14 @@ def test_parameter_to_hash_by_is_one_of_some_method() -> None:
     assert str(wrong) == "hash_key: no method of Users has a parameter 'idd'; did you mean id?"
 
 
+def test_what_is_masked_is_a_field_or_a_parameter() -> None:
+    """Else it would be seen."""
+    good = ServiceConfig(tap_masked=("id", "get.id"))
+    assert judge_names(good, [interface("get")]).wrong == ()
+    (wrong,) = judge_names(ServiceConfig(tap_masked=("get.idd",)), [interface("get")]).wrong
+    assert str(wrong) == "tap.masked: no field or parameter of Users is 'get.idd'; did you mean get.id?"
+
+
 def test_name_of_any_version_is_right() -> None:
     """During a rollout some instances have what others have not."""
     versions = [interface("get", "find"), interface("get", "search")]

@@ -26,6 +26,8 @@ FULL = ServiceConfig(
     retry_reserve=10,
     methods={"get": MethodConfig(timeout=0.2, idempotent=True, hedge=0.02, max_attempts=5), "put": MethodConfig()},
     callers={"app.jobs": CallerConfig(max_rate=100.0), "_OTHER": CallerConfig(max_rate=0.5), "idle": CallerConfig()},
+    tap_bodies=False,
+    tap_masked=("email", "User.name"),
 )
 WRITTEN = """{
   "timeout_ms": 500,
@@ -56,6 +58,13 @@ WRITTEN = """{
       "max_rate": 0.5
     },
     "idle": {}
+  },
+  "tap": {
+    "bodies": false,
+    "masked": [
+      "email",
+      "User.name"
+    ]
   }
 }
 """
@@ -89,6 +98,13 @@ def test_hedge_may_be_switched_off() -> None:
         ({"callers": {"b\n": {"max_rate": 1}}}, r"callers has no place for 'b\\n': a caller's name has 1 to 64"),
         ({"callers": ["b"]}, "callers must be an object of callers by their names"),
         ({"callers": {"b": 5}}, "callers.b must be an object of max_rate, got 5"),
+        (
+            {"tap": {"bodies": True}},
+            "tap.bodies must be false, or left out: only the service's code can allow it, got T",
+        ),
+        ({"tap": {"masked": "email"}}, "tap.masked must be at most 100 names such as password, User.email or login.r"),
+        ({"tap": {"masked": ["a.b.c"]}}, "tap.masked must be at most 100 names"),
+        ({"tap": {"masked": ["a"] * 101}}, "tap.masked must be at most 100 names"),
         ({"retry": {"budget": 1}}, "unknown key 'retry.budget'; there are ratio, reserve_per_s"),
         ({"a\n": 1}, r"unknown key 'a\\n'"),
         ({"timeout_ms": 0}, "timeout_ms must be a whole number of milliseconds from 1 to 86400000, got 0"),
@@ -196,6 +212,8 @@ configs = st.builds(
         st.builds(CallerConfig, max_rate=st.none() | st.floats(0.001, 1e9)),
         max_size=3,
     ),
+    tap_bodies=st.none() | st.just(False),
+    tap_masked=st.none() | st.lists(st.sampled_from(["a", "A.b", "get.result"]), max_size=3).map(tuple),
 )
 
 

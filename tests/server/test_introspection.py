@@ -100,6 +100,39 @@ def test_tap_shows_calls_while_they_are_served(app: zkrpc.App) -> None:
         assert [one.method for one in waiting.get(timeout=60).calls] == ["echo"]
 
 
+def test_tap_shows_bodies_where_the_service_allows_it() -> None:
+    """Of calls of both payloads, over the wire; nothing of others, and nothing while nobody wants them."""
+    service = zkrpc.Service(
+        idl.Echo, EchoHandler, config=zkrpc.ServerConfig(linger=0), tap_bodies=["echo", "fail"], tap_masked=["fail.how"]
+    )
+    with zkrpc.serve(service) as app:
+        place = [str(app.endpoint)]
+        with (
+            zkrpc.connect(idl.Echo, place) as stub,
+            zkrpc.connect(zkrpc.built_in("Introspection"), place) as asking,
+        ):
+            plain, whole = asking.tap(timeout_ms=0).tap, asking.tap(timeout_ms=0, bodies=True).tap
+            assert stub.echo("a" * 5000) == "a" * 5000
+            with pytest.raises(idl.Oops):
+                stub.fail("declared")
+            stub.slow("secret", 0)
+            told = [(one.arguments, one.result, one.exception_value, one.cut) for one in asking.tap(whole).calls]
+            large, *others = told
+            assert large[3] is True and "<cut: " in large[0] and "<cut: " in large[1] and len(large[0]) < 1100
+            assert others == [
+                ('{"how": "<masked>"}', None, '{"type": "Oops", "value": {"why": "as declared"}}', False),
+                (None, None, None, None),
+            ]
+            assert {one.arguments for one in asking.tap(plain).calls} == {None}
+            with pytest.raises(Exception, match="does not allow bodies of slow to be shown: Service"):
+                asking.tap(method="slow", bodies=True)
+            app.server.taps.narrow(False, ())
+            with pytest.raises(Exception, match="the service's config in ZooKeeper switches it off"):
+                asking.tap(method="echo", bodies=True)
+            stub.echo("x")
+            assert [one.arguments for one in asking.tap(whole).calls] == [None]
+
+
 def test_tap_ends_with_the_connection_of_whoever_waits(app: zkrpc.App) -> None:
     """At once, not when it would have run out."""
     untapped = type(app.server.dispatcher)

@@ -18,6 +18,7 @@ from zkrpc.client.inquiry import open_introspection
 from zkrpc.coordination import Registry
 from zkrpc.endpoint import Instance
 from zkrpc.errors import CoordinationError, RpcError, UnknownMethod
+from zkrpc.jsonform import parse
 from zkrpc.legible import legible
 from zkrpc.registry.schema import Paths
 
@@ -42,6 +43,7 @@ class _Counts:
 @click.option("--sample", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Share of the calls to show.")
 @click.option("--for", "seconds", type=SECONDS, help="Seconds after which to end.")
 @click.option("--limit", type=click.IntRange(1), help="Calls after which to end.")
+@click.option("--bodies", is_flag=True, help="Also what was asked and answered, as far as the service allows it.")
 @zookeeper_option
 @timeout_option
 @json_option
@@ -50,6 +52,7 @@ def tap(
     sample: float,
     seconds: float | None,
     limit: int | None,
+    bodies: bool,
     zookeeper: str,
     timeout: float,
     as_json: bool,
@@ -57,8 +60,9 @@ def tap(
     """Show who calls SERVICE, or one METHOD of it, and how each call ends, until Ctrl-C, --for or --limit.
 
     Of each call: when it ended, who made it from where, the method, how long it ran and waited, what it ended with, and
-    the epoch of the primary that served it; never what was asked or answered. With --json each call is one object on a
-    line of its own. At the end the number of calls seen, shown and dropped is written to standard error.
+    the epoch of the primary that served it. With --bodies also the beginning of what was asked and answered, if the
+    service allows that for the method. With --json each call is one object on a line of its own. At the end the number
+    of calls seen, shown and dropped is written to standard error.
 
     Exit status: 0; 1 if no instance lets itself be tapped, or ZooKeeper is away.
     """
@@ -67,7 +71,7 @@ def tap(
         instances = registry.resolver(service).wait_ready(timeout).instances
     if not instances:
         raise CoordinationError(f"{service} has no instances to be tapped")
-    _Watch(instances, method, sample).show(seconds, limit, as_json)
+    _Watch(instances, method, sample, bodies).show(seconds, limit, as_json)
 
 
 def _split(registry: Registry, name: str) -> tuple[str, str]:
@@ -84,10 +88,11 @@ def _split(registry: Registry, name: str) -> tuple[str, str]:
 class _Watch:
     """Taps on all instances, and what comes out of them."""
 
-    def __init__(self, instances: Sequence[Instance], method: str, sample: float) -> None:
+    def __init__(self, instances: Sequence[Instance], method: str, sample: float, bodies: bool) -> None:
         self._instances = instances
         self._method = method
         self._sample = sample
+        self._bodies = bodies
         self._calls: Queue[tuple[str, Any]] = Queue(_HELD)
         self._counts: dict[str, _Counts] = {}
         self._failures: dict[str, str] = {}
@@ -101,9 +106,11 @@ class _Watch:
             for name, call in self._until(None if seconds is None else time.monotonic() + seconds, group):
                 shown += 1
                 if as_json:
-                    tell_json({"instance": name, **_plain(call)})
+                    tell_json({"instance": name, **_plain(call), **(_plain_body(call) if self._bodies else {})})
                 else:
                     tell(_line(name, call))
+                    for line in _body_lines(call):
+                        tell(line)
                 if limit is not None and shown >= limit:
                     break
         finally:
@@ -136,7 +143,7 @@ class _Watch:
             with open_introspection(instance, _LONGEST_CALL) as stub:
                 name = ""
                 while True:
-                    batch = stub.tap(name, self._method, self._sample, int(_FETCH * 1000))
+                    batch = stub.tap(name, self._method, self._sample, int(_FETCH * 1000), self._bodies)
                     name = batch.tap
                     self._counts[instance.id] = _Counts(batch.seen, batch.dropped)
                     for call in batch.calls:
@@ -154,6 +161,23 @@ def _plain(call: Any) -> dict[str, Any]:
     """The fields of a tapped call."""
     names = ("at", "caller", "peer", "method", "queued", "seconds", "error", "declared", "executed", "epoch")
     return {name: getattr(call, name) for name in names}
+
+
+_BODY = {"arguments": "arguments", "result": "result", "exception": "exception_value"}
+"""What ``--bodies`` adds, and the fields that have it."""
+
+
+def _plain_body(call: Any) -> dict[str, Any]:
+    """What was asked and answered, as JSON values; null for what is not shown."""
+    texts = {name: getattr(call, field) for name, field in _BODY.items()}
+    return {**{name: None if text is None else parse(text) for name, text in texts.items()}, "cut": bool(call.cut)}
+
+
+def _body_lines(call: Any) -> Iterator[str]:
+    """The same for people."""
+    for word, field in (("asked", "arguments"), ("answered", "result"), ("raised", "exception_value")):
+        if (text := getattr(call, field)) is not None:
+            yield f"  {word:8} {text}"
 
 
 def _line(instance: str, call: Any) -> str:

@@ -48,7 +48,7 @@ from zkrpc.idl.modules import fill, module_stem
 from zkrpc.idl.names import functions_of
 from zkrpc.idl.outline import Definition
 from zkrpc.idl.pickles import remember
-from zkrpc.idl.policy import MethodPolicy, policy_of
+from zkrpc.idl.policy import MethodPolicy, masked_fields, policy_of
 from zkrpc.idl.source import Bundle, Disk, Files, Source, bundle, digest, read, tree
 from zkrpc.idl.stubs import module_text, stub_text
 
@@ -68,6 +68,7 @@ __all__ = [
     "load",
     "load_into",
     "load_text",
+    "masked_fields",
     "module_of",
     "stubs_of",
     "text_of",

@@ -53,6 +53,17 @@ struct TappedCall {
   9: required string executed,
   /** The epoch of the primary that served it. */
   10: optional i64 epoch,
+  /**
+   * The arguments as JSON by zkrpc's mapping, if they were asked for and the service allows it: their beginning, with
+   * "<masked>" in the place of what is masked and "<cut: ...>" in that of what is too large.
+   */
+  11: optional string arguments,
+  /** The result, the same way. */
+  12: optional string result,
+  /** The exception, if the IDL declares it, the same way: {"type": ..., "value": ...}. */
+  13: optional string exception_value,
+  /** Whether anything of these is cut. */
+  14: optional bool cut,
 }
 
 struct TapBatch {
@@ -77,11 +88,12 @@ service Introspection {
   Callers callers() (zkrpc.idempotent = "true", zkrpc.timeout_ms = "2000"),
 
   /**
-   * A sample of the calls that are served from now on, without arguments and results. The first question, without a
-   * `tap`, says which method (all, if it is empty) and what share of its calls, up to 1; the next ones name the tap of
-   * the answer. It answers as soon as there is a call, or after `timeout_ms`, of which ten seconds is the most. A tap
+   * A sample of the calls that are served from now on. The first question, without a `tap`, says which method (all, if
+   * it is empty), what share of its calls, up to 1, and whether arguments and results are wanted, as far as the service
+   * allows to show them; the next ones name the tap of the answer. It answers as soon as there is a call, or after `timeout_ms`, of which ten seconds is the most. A tap
    * ends ten seconds after the last answer, and with the connection of a question that waits.
    */
-  TapBatch tap(1: string tap = "", 2: string method = "", 3: double sample = 1.0, 4: i32 timeout_ms = 5000)
+  TapBatch tap(1: string tap = "", 2: string method = "", 3: double sample = 1.0, 4: i32 timeout_ms = 5000,
+    5: bool bodies = false)
     throws (1: TapRefused refused) (zkrpc.timeout_ms = "15000"),
 }

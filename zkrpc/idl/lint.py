@@ -25,7 +25,7 @@ from zkrpc.idl.outline import (
     Reference,
     TypeName,
 )
-from zkrpc.idl.policy import PREFIX, policy_of
+from zkrpc.idl.policy import PREFIX, is_masked, policy_of
 from zkrpc.idl.source import Source
 
 _LARGEST_ID = 0x7FFF
@@ -45,7 +45,8 @@ def check(source: Source) -> None:
             lint.fail(f"nothing can be called {definition.name!r}; expected another name", definition.line)
         _CHECKS[definition.kind](lint, definition)
         if definition.kind != "service":
-            lint.no_policy(definition.annotations, *(field.annotations for field in definition.fields))
+            lint.no_policy(definition.annotations)
+            lint.marks(definition.fields)
 
 
 class _Lint:
@@ -73,6 +74,11 @@ class _Lint:
             for annotation in some:
                 if annotation.name.startswith(PREFIX):
                     self.fail(f"{annotation.name} belongs behind a function", annotation.line)
+
+    def marks(self, fields: Sequence[FieldOutline]) -> None:
+        """Fields may be masked, and have no policy."""
+        for field in fields:
+            is_masked(field.annotations, self._source.name)
 
     def typed(self, definition: Definition) -> None:
         """The type of a constant or typedef exists."""
@@ -137,7 +143,8 @@ class _Lint:
             found = resolve(self._source, thrown.type)
             if found is None or not isinstance(found[1], Definition) or found[1].kind != "exception":
                 self.fail(f"{name}() throws {thrown.type}, which is no exception", thrown.line)
-        self.no_policy(*(field.annotations for field in (*function.parameters, *function.throws)))
+        self.marks(function.parameters)
+        self.no_policy(*(field.annotations for field in function.throws))
         policy_of(function.annotations, self._source.name)
 
     def fields(self, fields: Sequence[FieldOutline], what: str) -> None:

@@ -16,7 +16,7 @@ from zkrpc.codec import ArgumentsCodec, ResultCodec
 from zkrpc.codec.shape import Field, FieldType, fields_of
 from zkrpc.errors import IdlError
 from zkrpc.idl.outline import FunctionOutline
-from zkrpc.idl.policy import MethodPolicy
+from zkrpc.idl.policy import MethodPolicy, is_masked
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -50,6 +50,7 @@ class Method:
     Attributes:
         place: ``file:line`` of its declaration.
         arguments: its parameters with their types, in the order of the IDL.
+        masked: the names of the parameters that the IDL masks.
         result: the type of its value; None for void.
         bind: ``bind(args, kwargs)`` gives the checked arguments. TypeError if they do not fit.
         encode_arguments: ``(bound, payload=BINARY)`` gives their bytes. TypeError if a number inside does not fit.
@@ -71,6 +72,7 @@ class Method:
         "encode_exception",
         "encode_result",
         "interface",
+        "masked",
         "name",
         "oneway",
         "parameters",
@@ -93,6 +95,7 @@ class Method:
         self.interface = interface
         self.place = f"{file}:{function.line}"
         self.oneway = function.oneway
+        self.masked = frozenset(one.name for one in function.parameters if is_masked(one.annotations, file))
         self.void = function.returns is None
         self.policy = policy
         self.refusal: IdlError | None = None

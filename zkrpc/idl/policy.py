@@ -1,4 +1,5 @@
-"""What an IDL says about how to call a method: the annotations ``zkrpc.*`` behind a function.
+"""What an IDL says about how to call a method: the annotations ``zkrpc.*`` behind a function; and which of its fields
+are to be masked wherever values are shown.
 
 Both sides of a call read them. What they mean, and what overrides them, is decided in the client and the server.
 """
@@ -14,6 +15,8 @@ from zkrpc.idl.outline import Annotation
 
 PREFIX = "zkrpc."
 _KEYS = ("zkrpc.idempotent", "zkrpc.timeout_ms", "zkrpc.primary", "zkrpc.hedge_ms")
+MASKED = "zkrpc.masked"
+"""Behind a field or a parameter: its value is not for people who look at calls."""
 _LONGEST = int(LONGEST_TIMEOUT * 1000)
 
 
@@ -49,6 +52,28 @@ def policy_of(annotations: Iterable[Annotation], file: str) -> MethodPolicy:
         message = 'zkrpc.hedge_ms sends a call twice, so it needs zkrpc.idempotent="true" beside it'
         raise IdlError(message, file=file, line=found["zkrpc.hedge_ms"].line)
     return policy
+
+
+def is_masked(annotations: Iterable[Annotation], file: str) -> bool:
+    """Whether a field or parameter with these annotations is masked. IdlError for another ``zkrpc.`` key or a bad
+    value."""
+    found: Annotation | None = None
+    for annotation in annotations:
+        if not annotation.name.startswith(PREFIX):
+            continue
+        if annotation.name != MASKED:
+            message = f"{annotation.name} belongs behind a function; behind a field there may be {MASKED}"
+            raise IdlError(message, file=file, line=annotation.line)
+        if found is not None:
+            raise IdlError(f"{MASKED} is given twice", file=file, line=annotation.line)
+        found = annotation
+    return _truth(found, file)
+
+
+def masked_fields(struct: type) -> frozenset[str]:
+    """The fields of a struct's, union's or exception's class that its IDL masks."""
+    said = getattr(struct, "__thrift_field_annotations__", {})
+    return frozenset(name for name, annotations in said.items() if annotations.get(MASKED) == "true")
 
 
 def _check_key(annotation: Annotation, found: dict[str, Annotation], file: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from zkrpc.config import ServiceConfig
 from zkrpc.idl import Interface
 from zkrpc.legible import legible
+from zkrpc.server.bodies import maskable
 
 _MOST_SHOWN = 8
 
@@ -46,11 +47,11 @@ class NameJudgement:
 
 def has_names(config: ServiceConfig) -> bool:
     """Whether there is anything to be compared."""
-    return bool(config.methods) or config.hash_key is not None
+    return bool(config.methods or config.tap_masked) or config.hash_key is not None
 
 
 def judge_names(config: ServiceConfig, interfaces: Sequence[Interface], unknown: Iterable[str] = ()) -> NameJudgement:
-    """Compares the names of methods and of the parameter to hash by with those of the interfaces.
+    """Compares the names of methods, of the parameter to hash by and of what is masked with those of the interfaces.
 
     ``unknown`` says in words why there may be other interfaces. A name that no known one has is then a note.
     """
@@ -59,7 +60,11 @@ def judge_names(config: ServiceConfig, interfaces: Sequence[Interface], unknown:
     reasons = "; ".join(unknown)
     if not interfaces:
         return NameJudgement(notes=(f"the names in it were not compared with an IDL: {reasons}",))
-    found = (*_unknown_methods(config, interfaces), *_unknown_parameters(config, interfaces))
+    found = (
+        *_unknown_methods(config, interfaces),
+        *_unknown_parameters(config, interfaces),
+        *_unknown_masked(config, interfaces),
+    )
     if not reasons:
         return NameJudgement(wrong=found)
     return NameJudgement(notes=tuple(f"{one}; it may be right nevertheless: {reasons}" for one in found))
@@ -78,6 +83,13 @@ def _unknown_parameters(config: ServiceConfig, interfaces: Sequence[Interface]) 
     name = config.hash_key
     if name is not None and name not in known:
         yield _unknown("hash_key", f"no method of {_named(interfaces)} has a parameter {name!r}", name, known)
+
+
+def _unknown_masked(config: ServiceConfig, interfaces: Sequence[Interface]) -> Iterable[UnknownName]:
+    known = {name for one in interfaces for name in maskable(one)}
+    for name in config.tap_masked or ():
+        if name not in known:
+            yield _unknown("tap.masked", f"no field or parameter of {_named(interfaces)} is {name!r}", name, known)
 
 
 def _named(interfaces: Sequence[Interface]) -> str:

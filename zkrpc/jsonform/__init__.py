@@ -9,21 +9,27 @@ values, which are what ``json`` of Python's library takes and gives.
   :class:`~zkrpc.errors.JsonError` that names the place and what was expected there.
 - :mod:`~zkrpc.jsonform.writing` turns values of the IDL's types into plain ones. What is inside a value is taken from
   the IDL and not from the object, so finding that a value does not fit its type is left to the codec.
+- :mod:`~zkrpc.jsonform.excerpt` does the same within a bound of size, and masks what the IDL or the service masks.
 - :mod:`~zkrpc.jsonform.template` makes a plain value to fill in, and the command that sends it.
 
 All of it is pure. Commands and pages use it to show and to take values; the wire never carries JSON.
 """
 
+from zkrpc.jsonform.excerpt import Excerpt, excerpt, excerpt_arguments, excerpt_exception
 from zkrpc.jsonform.reading import read, read_arguments
 from zkrpc.jsonform.template import command_line, template, template_of
 from zkrpc.jsonform.text import MAX_DEPTH, MAX_SIZE, dump, parse
 from zkrpc.jsonform.writing import write, write_arguments, write_exception
 
 __all__ = [
+    "Excerpt",
     "MAX_DEPTH",
     "MAX_SIZE",
     "command_line",
     "dump",
+    "excerpt",
+    "excerpt_arguments",
+    "excerpt_exception",
     "parse",
     "read",
     "read_arguments",

@@ -7,7 +7,8 @@
       "balancing": "consistent_hash", "hash_key": "id", "subset_size": 20,
       "retry": {"ratio": 0.2, "reserve_per_s": 10},
       "methods": {"get": {"timeout_ms": 200, "idempotent": true, "hedge_ms": 20}},
-      "callers": {"billing": {"max_rate": 100}}
+      "callers": {"billing": {"max_rate": 100}},
+      "tap": {"bodies": false, "masked": ["email"]}
     }
 
 Every key may be left out. Unlike in a record, an unknown key is refused: it is a typing error, and a config that is
@@ -30,10 +31,12 @@ from zkrpc.config import (
     LARGEST_SUBSET,
     LEAST_RATE,
     LONGEST_TIMEOUT,
+    MASKED_RULE,
     MOST_ATTEMPTS,
     CallerConfig,
     MethodConfig,
     ServiceConfig,
+    is_maskable,
     is_quota_name,
     is_rate,
     percentile,
@@ -43,6 +46,7 @@ from zkrpc.legible import legible
 from zkrpc.registry.formats import load_object
 
 _LONGEST = int(LONGEST_TIMEOUT * 1000)
+_MOST_MASKED = 100
 
 
 def parse_service_config(payload: bytes, *, max_size: int) -> ServiceConfig:
@@ -177,6 +181,18 @@ def _is_name(text: str) -> bool:
     return text.isascii() and text.isidentifier()
 
 
+def _never(path: str, value: Any) -> bool:
+    if value is not False:
+        _refuse(path, "false, or left out: only the service's code can allow it", value)
+    return False
+
+
+def _masked(path: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > _MOST_MASKED or not all(map(is_maskable, value)):
+        _refuse(path, MASKED_RULE, value)
+    return tuple(value)
+
+
 def _methods(path: str, value: Any) -> dict[str, MethodConfig]:
     if not isinstance(value, dict):
         _refuse(path, "an object of methods by their names", value)
@@ -231,6 +247,10 @@ _SERVICE: _Keys = {
     },
     "methods": _Key("methods", _methods, _written_methods),
     "callers": _Key("callers", _callers, _written_callers),
+    "tap": {
+        "bodies": _Key("tap_bodies", _never, _same),
+        "masked": _Key("tap_masked", _masked, list),
+    },
 }
 
 

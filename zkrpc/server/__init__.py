@@ -48,6 +48,7 @@ once.
 ``health_check``                                         asking the service's ``is_healthy``
 ``introspection``, ``tap``                               how ``zkrpc.Introspection`` tells the state and the callers,
                                                          and a sample of the requests
+``bodies``                                               what such a sample may show of arguments and results
 ``connection_age``, ``buffers``                          connections' age and silence, and what all of them hold
 ``resources``                                            descriptors enough, and memory given back to the system
 ``complaints``                                           how often the log speaks of one address

@@ -1,6 +1,7 @@
 """The handler of ``zkrpc.Introspection``: what a server tells of itself to whoever operates it. Pure.
 
-Nothing of what is called or answered is told, as whoever can call the service can ask.
+Whoever can call the service can ask. So nothing of what is called or answered is told, but for the calls of those
+methods for which the service allows it (:mod:`~zkrpc.server.bodies`), to whoever taps them.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 
 from zkrpc.idl import built_in_idl
 from zkrpc.legible import legible
-from zkrpc.server.tap import LEASE, MOST_TAPS, Tap, Taps
-from zkrpc.telemetry.events import RequestFinished, RequestRefused
+from zkrpc.server.tap import LEASE, MOST_TAPS, Tap, Tapped, Taps
+from zkrpc.telemetry.events import RequestFinished
 from zkrpc.telemetry.status import CallerStatus, ServerStatus
 
 LONGEST_FETCH = 10.0
@@ -65,9 +66,9 @@ class IntrospectionHandler:
         callers = [self._caller(one) for one in status.callers]
         return self._idl.Callers(service=status.service, started_at=status.started_at or 0.0, callers=callers)
 
-    def tap(self, tap: str, method: str, sample: float, timeout_ms: int) -> Any:
+    def tap(self, tap: str, method: str, sample: float, timeout_ms: int, bodies: bool) -> Any:
         """The sampled calls that wait to be fetched; waits for one if there is none."""
-        found = self._taps.find(tap) if tap else self._open(method, sample)
+        found = self._taps.find(tap) if tap else self._open(method, sample, bodies)
         if found is None:
             raise self._idl.TapRefused(message=f"the tap has ended: it was not asked for {LEASE:g} s")
         ends = self._clock() + min(max(timeout_ms, 0) / 1000, LONGEST_FETCH)
@@ -79,23 +80,26 @@ class IntrospectionHandler:
             self._taps.close(found)
             raise
         self._taps.end_fetch(found)
-        calls = [self._tapped(*one) for one in found.fetch(MOST_FETCHED)]
+        calls = [self._tapped(one) for one in found.fetch(MOST_FETCHED)]
         return self._idl.TapBatch(tap=found.name, calls=calls, seen=found.seen, dropped=found.dropped)
 
-    def _open(self, method: str, sample: float) -> Tap:
+    def _open(self, method: str, sample: float, bodies: bool) -> Tap:
         if method and method not in self._methods:
             raise self._idl.TapRefused(message=f"there is no method {legible(method, 80)}")
         if not 0 < sample <= 1:
             raise self._idl.TapRefused(message=f"a sample is a share of the calls, more than 0 and at most 1: {sample}")
-        tap = self._taps.open(secrets.token_hex(8), method, sample)
+        if bodies and (refusal := self._taps.bodies.refusal(method)):
+            raise self._idl.TapRefused(message=refusal)
+        tap = self._taps.open(secrets.token_hex(8), method, sample, bodies)
         if tap is None:
             raise self._idl.TapRefused(message=f"{MOST_TAPS} others tap this instance already")
         return tap
 
-    def _tapped(self, at: float, event: RequestFinished | RequestRefused) -> Any:
+    def _tapped(self, tapped: Tapped) -> Any:
+        event, body = tapped.event, tapped.body
         finished = event if isinstance(event, RequestFinished) else None
         return self._idl.TappedCall(
-            at=at,
+            at=tapped.at,
             caller=event.caller,
             peer=event.peer,
             method=event.method,
@@ -105,6 +109,10 @@ class IntrospectionHandler:
             declared=finished is not None and finished.declared,
             executed="no" if finished is None else finished.executed,
             epoch=None if finished is None else finished.epoch,
+            arguments=None if body is None else body.arguments,
+            result=None if body is None else body.result,
+            exception_value=None if body is None else body.exception,
+            cut=None if body is None else body.cut,
         )
 
     def _caller(self, one: CallerStatus) -> Any:

@@ -28,6 +28,7 @@ from zkrpc.legible import legible
 from zkrpc.server.acceptor import Acceptor, listen
 from zkrpc.server.accounts import Accounts, Meter
 from zkrpc.server.admission import make_admission
+from zkrpc.server.bodies import Bodies
 from zkrpc.server.buffers import Buffers
 from zkrpc.server.built_in import BuiltIns
 from zkrpc.server.call_queue import AnswerCall
@@ -69,7 +70,8 @@ class Server:
     ``name`` is the service's, for the log and for observers; the interface's if not given. ``steps`` maps lifecycle
     steps that the server does not own (HAND_OVER, MARK_NOT_READY, WITHDRAW, CLOSE_CLIENTS, CLOSE_SESSION) to actions,
     each of which must be bounded in time. ``clock`` gives monotonic seconds. ``observers`` are told of the server's
-    life, of its peers and of their requests.
+    life, of its peers and of their requests. ``bodies`` says what those who tap it may see of its calls; by default
+    neither arguments nor results.
 
     Raises ConfigError if the handler does not fit the interface.
     """
@@ -86,10 +88,10 @@ class Server:
         clock: Callable[[], float] = time.monotonic,
         rng: Callable[[], float] = random.random,
         observers: Iterable[Observer] = (),
+        bodies: Bodies | None = None,
     ) -> None:
         self.name = name or interface.name
-        self.observers = gather(observers)
-        self.config = config or ServerConfig()
+        self.observers, self.config = gather(observers), config or ServerConfig()
         self.home = Home(
             "a server",
             in_child="leave it to the process that serves, and leave the child with os._exit or sys.exit",
@@ -107,17 +109,17 @@ class Server:
             service=self.name,
             interface=interface,
             handler=handler,
-            interceptors=interceptors,
+            interceptors=tuple(interceptors),
             on_failure=on_failure,
             max_elements=self.config.wire.max_elements,
             clock=clock,
         )
         self.dispatcher, self.request_observer = self._make_dispatcher(self.observers)
-        self.taps = Taps(self._attend_taps, clock, time.time)
+        self._interceptors = tuple(interceptors)
+        self.taps = Taps(self._attend_taps, clock, time.time, bodies or Bodies(interface))
         """Those who look at requests right now."""
         self._interface = interface.name
-        self.clock = clock
-        self.rng = rng
+        self.clock, self.rng = clock, rng
         self.is_draining = False
         """True once connected peers were asked to send their calls elsewhere."""
         self.endpoint: Endpoint | None = None
@@ -178,10 +180,13 @@ class Server:
             callers=self.accounts.status(now, wall_now),
         )
 
-    def _attend_taps(self, attends: bool) -> None:
-        """Has requests told to the taps, too, from now on; or only to the server's own observers again."""
+    def _attend_taps(self, attends: bool, with_bodies: bool) -> None:
+        """Has requests told to the taps, too, from now on, and calls come by them if one wants their bodies; or only to
+        the server's own observers again."""
         observers = gather((*self.observers, self.taps)) if attends else self.observers
-        self.dispatcher, self.request_observer = self._make_dispatcher(observers)
+        # Outermost, so that nothing waits between its end and the event; see there.
+        interceptors = (self.taps.intercept, *self._interceptors) if with_bodies else self._interceptors
+        self.dispatcher, self.request_observer = self._make_dispatcher(observers, interceptors=interceptors)
         for connection in self._connections:
             connection.renew_dispatch()
 
