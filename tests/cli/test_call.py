@@ -17,7 +17,7 @@ from tests.support.echo import EchoHandler, idl
 from tests.support.programs import ROOT
 from zkrpc.cli.call import Outcome
 from zkrpc.errors import DeadlineExceeded, Executed, RemoteError, Unavailable
-from zkrpc.idl import load_text
+from zkrpc.idl import load_text, text_of
 
 ECHO = str(ROOT / "tests" / "support" / "echo.thrift")
 FAST = zkrpc.ServerConfig(linger=0, drain_timeout=2)
@@ -306,3 +306,37 @@ def test_built_in_service_that_is_not_there_is_told_with_those_that_are(
     with zkrpc.serve(closed) as app:
         done = Ended("call", "zkrpc.Introspection.status", f"--address={app.endpoint}", folder=tmp_path)
     assert done.status == 4 and "UnknownMethod" in done.err
+
+
+class Large:
+    """Answers with what a double cannot hold."""
+
+    def get(self, id: int) -> Any:
+        """The id, in a list, or in an exception."""
+        if id < 0:
+            raise LARGE.Negative(id=id)
+        return [id, 1]
+
+
+LARGE = load_text("exception Negative { 1: i64 id } service Large { list<i64> get(1: i64 id) throws (1: Negative no) }")
+
+
+def test_i64_is_written_as_a_reader_wants_it(tmp_path: Path) -> None:
+    """As a number, or as text; in answers and exceptions, for people and programs; and taken as either."""
+    (tmp_path / "large.thrift").write_text(text_of(LARGE))
+    with zkrpc.serve(zkrpc.Service(LARGE.Large, Large, config=FAST)) as app:
+
+        def call(arguments: str, *options: str) -> Ended:
+            place = ("--idl=large.thrift", f"--address={app.endpoint}")
+            return Ended("call", "large.get", arguments, *options, *place, folder=tmp_path)
+
+        for taken in ('{"id": 9007199254740993}', '{"id": "9007199254740993"}'):
+            assert json.loads(call(taken).out) == [9007199254740993, 1]
+        assert json.loads(call("[9007199254740993]", "--int64=text").out) == ["9007199254740993", "1"]
+        assert call("[1]", "--int64=text", "--json").told["result"] == ["1", "1"]
+        negative = call('["-5"]', "--int64=text")
+        assert negative.status == 3 and negative.told["exception"]["value"] == {"id": "-5"}
+        wrong = call("[1]", "--int64=double")
+        assert wrong.status == 2 and "'--int64': 'double' is not one of 'number', 'text'" in wrong.err
+        beyond = call('["9223372036854775808"]')
+        assert beyond.status == 2 and "$[0]: expected i64 from -922" in beyond.err

@@ -116,3 +116,21 @@ def test_the_page_on_json_does_what_it_says() -> None:
 
     exec(code, {"idl": users, "users": Stub()})
     assert created == [users.User(id=42, name="Ada")]
+
+
+@settings(max_examples=200, deadline=None)
+@given(everything())
+def test_i64_as_text_is_the_same_value_to_whoever_reads_it(value: Any) -> None:
+    """Wherever it is, also beyond what a double holds; no other number is written otherwise."""
+    assert dump(write(EVERY, read(EVERY, parse(dump(write(EVERY, value, int64_as_text=True)))))) == dump(
+        write(EVERY, value)
+    )
+
+
+def test_i64_is_written_as_text_if_that_is_said() -> None:
+    """In lists and fields; as a key of a map it is text anyway."""
+    made = idl().Every(large=-(2**63), normal=5, longs=[2**53 + 1], by_number={7: True}, index={"i": [1]})
+    assert dump(write(EVERY, made, int64_as_text=True)).startswith('{"normal": 5, "large": "-9223372036854775808", ')
+    plain = write(EVERY, made, int64_as_text=True)
+    assert (plain["longs"], plain["by_number"], plain["index"]) == (["9007199254740993"], {"7": True}, {"i": ["1"]})
+    assert plain["with_default"] == 9 and write(EVERY, made)["longs"] == [9007199254740993]

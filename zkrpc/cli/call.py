@@ -102,6 +102,13 @@ class Outcome:
 @data_options
 @click.option("--template", "wants_template", is_flag=True, help="Print JSON to fill in, and call nothing.")
 @click.option("--emit-defaults", is_flag=True, help="Print fields that are not set, too, as null.")
+@click.option(
+    "--int64",
+    type=click.Choice(["number", "text"]),
+    default="number",
+    show_default=True,
+    help="How each i64 of the answer is written; text is for readers such as JavaScript's, which make doubles of all.",
+)
 @click.option("--repeat", type=click.IntRange(1, _MOST_REPEATS), default=1, help="Call so often, one after another.")
 @click.option("--rate", type=click.FloatRange(0, 1000, min_open=True), help="Calls per second of --repeat, at most.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell who answered, how fast, and the primary's epoch.")
@@ -115,6 +122,7 @@ def call(
     allow_unknown_fields: bool,
     wants_template: bool,
     emit_defaults: bool,
+    int64: str,
     repeat: int,
     rate: float | None,
     verbose: bool,
@@ -143,7 +151,7 @@ def call(
             return
         arguments = arguments_for(target, name, json_text, data, allow_unknown=allow_unknown_fields)
         options = CallOptions(timeout=timeout, headers=headers_of(headers) or None)
-        with Caller(target, options, emit_defaults) as caller, interruptible():
+        with Caller(target, options, emit_defaults, int64_as_text=int64 == "text") as caller, interruptible():
             if repeat == 1:
                 status = _once(caller, arguments, verbose, as_json)
             else:
@@ -209,10 +217,10 @@ def _often(
 class Caller:
     """Makes calls of one target, and notes how each went."""
 
-    def __init__(self, target: Target, options: CallOptions, emit_unset: bool) -> None:
+    def __init__(self, target: Target, options: CallOptions, emit_unset: bool, *, int64_as_text: bool = False) -> None:
         self._target = target
         self._options = options
-        self._emit_unset = emit_unset
+        self._form = {"unset": emit_unset, "int64_as_text": int64_as_text}
         self._last: Call | None = None
         self._client: Client = target.client(interceptors=[self._note])
 
@@ -235,8 +243,8 @@ class Caller:
         except TypeError as error:
             raise BadArguments(str(error)) from None
         except method.throws as error:  # type: ignore[misc]  # the classes are made at run time
-            return self._outcome(began, exception=write_exception(error, unset=self._emit_unset))
-        result = None if value is None or method.result is None else write(method.result, value, unset=self._emit_unset)
+            return self._outcome(began, exception=write_exception(error, **self._form))
+        result = None if value is None or method.result is None else write(method.result, value, **self._form)
         return self._outcome(began, result=result)
 
     def tell(self, outcome: Outcome, indent: int | None = None) -> None:

@@ -13,13 +13,14 @@ from zkrpc.jsonform.reading import NESTED, WORDS
 from zkrpc.jsonform.text import MAX_DEPTH, dump, too_deep
 
 
-def write(of: FieldType, value: Any, *, unset: bool = False) -> Any:
+def write(of: FieldType, value: Any, *, unset: bool = False, int64_as_text: bool = False) -> Any:
     """The plain value for a value of this type, as the codec accepts and returns it.
 
     With ``unset`` fields that are not set are null; without it they are left out, except where reading would put the
-    field's default there. Raises JsonError for what is nested too deeply.
+    field's default there. With ``int64_as_text`` each i64 is a text of digits, for readers that know no numbers but
+    doubles; reading takes both. Raises JsonError for what is nested too deeply.
     """
-    return _Writing(unset).value(of, value, 0)
+    return _Writing(unset, int64_as_text).value(of, value, 0)
 
 
 def write_arguments(method: Method, values: Sequence[Any], *, unset: bool = False) -> dict[str, Any]:
@@ -29,18 +30,20 @@ def write_arguments(method: Method, values: Sequence[Any], *, unset: bool = Fals
     return _Writing(unset).fields(method.arguments, dict(zip(names, values, strict=True)), with_null, 1)
 
 
-def write_exception(error: Exception, *, unset: bool = False) -> dict[str, Any]:
+def write_exception(error: Exception, *, unset: bool = False, int64_as_text: bool = False) -> dict[str, Any]:
     """The plain object of an exception that an IDL declares, with its class beside its fields:
     ``{"type": "UserNotFound", "value": {"id": 7}}``."""
     cls = next(cls for cls in type(error).__mro__ if "thrift_spec" in vars(cls))
-    return {"type": cls.__name__, "value": write(FieldType(kind=Kind.STRUCT, cls=cls), error, unset=unset)}
+    of = FieldType(kind=Kind.STRUCT, cls=cls)
+    return {"type": cls.__name__, "value": write(of, error, unset=unset, int64_as_text=int64_as_text)}
 
 
 class _Writing:
     """Writes values."""
 
-    def __init__(self, unset: bool) -> None:
+    def __init__(self, unset: bool, int64_as_text: bool = False) -> None:
         self._unset = unset
+        self._int64_as_text = int64_as_text
         self._known: dict[type, tuple[tuple[Field, ...], set[str]]] = {}
 
     def value(self, of: FieldType, value: Any, depth: int) -> Any:
@@ -53,6 +56,8 @@ class _Writing:
             case Kind.DOUBLE:
                 number = float(value)
                 return number if math.isfinite(number) else _special(number)
+            case Kind.I64 if self._int64_as_text:
+                return str(int(value))
             case Kind.BINARY:
                 return base64.b64encode(value).decode()
             case Kind.UUID:
