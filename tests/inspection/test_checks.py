@@ -106,6 +106,11 @@ def test_nothing_is_wrong_with_what_is_well() -> None:
             "config-refused",
             "clients of users refuse its config: unknown key",
         ),
+        (
+            dataclasses.replace(GOOD, services=(dataclasses.replace(service(A), unknown_names=("methods.gte: no",)),)),
+            "config-names",
+            "the config of users has methods.gte: no",
+        ),
         (with_config(idempotent=True), "config-retries", "calls every method idempotent"),
         (
             with_config(methods={"put": MethodConfig(hedge=0.1, idempotent=False)}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import socket
 import time
 
@@ -11,7 +13,8 @@ import zkrpc
 from zkrpc.endpoint import Endpoint
 from zkrpc.inspection.gathering import ask_server, gather, read_answer
 from zkrpc.registry.formats import dump_serverset
-from zkrpc.registry.schema import Paths
+from zkrpc.registry.publication import Publication, pack
+from zkrpc.registry.schema import Paths, idl_path
 
 PLACE = Endpoint("10.0.0.1", 2181)
 PATHS = Paths("users")
@@ -49,6 +52,19 @@ def test_facts_of_a_real_ensemble_and_its_services(zookeeper: str) -> None:
         znodes.create(f"{PATHS.election('main')}/candidates/w.u-0000000001", ephemeral=True)
         znodes.create(PATHS.config, b'{"timeout": 1}')
         facts = gather(registry, ["users"], 60)
+        znodes.set(PATHS.config, b'{"methods": {"gte": {"timeout_ms": 1}}}')
+        unjudged = gather(registry, ["users"], 60)
+        text = "service Users { void get() }"
+        said = Publication(interface="Users", digest=hashlib.sha256(text.encode()).hexdigest())
+        znodes.ensure_path("/idl")
+        znodes.create(idl_path(said.digest), pack(text))
+        znodes.set(
+            PATHS.member("w"),
+            dump_serverset(dataclasses.replace(one, interface=said.interface, idl_digest=said.digest)),
+        )
+        judged = gather(registry, ["users"], 60)
+    assert unjudged.services[0].unknown_names == ()
+    assert judged.services[0].unknown_names == ("methods.gte: Users has no method 'gte'; did you mean get?",)
     (server,) = facts.servers
     assert server.mode == "standalone" and server.version is not None and server.version.startswith("3.")
     assert facts.timeout_granted and facts.newest_write is not None and abs(facts.newest_write - time.time()) < 3600

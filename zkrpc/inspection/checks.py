@@ -48,6 +48,8 @@ class ServiceFacts:
     config: ServiceConfig = ServiceConfig()
     config_refusal: str = ""
     """Why clients refuse the config; empty if they do not."""
+    unknown_names: tuple[str, ...] = ()
+    """Names in the config that no IDL has which it is served with, each with its place and what was expected there."""
     candidates: tuple[str, ...] = ()
     """The instances that stand for election in any group."""
     sizes: tuple[tuple[str, int], ...] = ()
@@ -225,15 +227,17 @@ def _orphans(facts: Facts) -> Iterator[str]:
 
 
 def _refused_config(facts: Facts) -> Iterator[str]:
-    for one in facts.services:
-        if one.config_refusal:
-            yield f"clients of {one.seen.service} refuse its config: {one.config_refusal}"
+    refused = (one for one in facts.services if one.config_refusal)
+    return (f"clients of {one.seen.service} refuse its config: {one.config_refusal}" for one in refused)
+
+
+def _unknown_names(facts: Facts) -> Iterator[str]:
+    return (f"the config of {one.seen.service} has {name}" for one in facts.services for name in one.unknown_names)
 
 
 def _blanket_retries(facts: Facts) -> Iterator[str]:
-    for one in facts.services:
-        if one.config.idempotent:
-            yield f"the config of {one.seen.service} calls every method idempotent, writes included"
+    blanket = (one.seen.service for one in facts.services if one.config.idempotent)
+    return (f"the config of {service} calls every method idempotent, writes included" for service in blanket)
 
 
 def _idle_hedges(facts: Facts) -> Iterator[str]:
@@ -370,6 +374,12 @@ CHECKS = (
         looks_at="whether clients accept the configs",
         remedy="put it right, or take an old one: zkrpc config set, zkrpc config rollback",
         judge=_refused_config,
+    ),
+    Check(
+        name="config-names",
+        looks_at="whether a config speaks of methods, parameters and fields that are served",
+        remedy="spell them as the published IDL does, or take them out: zkrpc config check --service",
+        judge=_unknown_names,
     ),
     Check(
         name="config-retries",

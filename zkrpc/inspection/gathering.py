@@ -14,13 +14,16 @@ from collections.abc import Iterable
 
 import gevent
 
+from zkrpc.config import ServiceConfig
 from zkrpc.coordination import Registry
 from zkrpc.election.tree import instance_of, queue
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
 from zkrpc.inspection.checks import Facts, ServerFacts, ServiceFacts, size_of_names
+from zkrpc.inspection.config_names import has_names, judge_names
 from zkrpc.inspection.overview import ServiceOverview
 from zkrpc.inspection.survey import Survey
+from zkrpc.registry.published import served_interfaces
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.service_config import parse_service_config
 from zkrpc.zookeeper.operations import ConnectString
@@ -100,5 +103,18 @@ def _service(registry: Registry, seen: ServiceOverview, written: list[float]) ->
     except ConfigError as error:
         refusal = str(error)
     return ServiceFacts(
-        seen=seen, config=parsed, config_refusal=refusal, candidates=tuple(candidates), sizes=tuple(sizes)
+        seen=seen,
+        config=parsed,
+        config_refusal=refusal,
+        unknown_names=_unknown_names(registry, seen.service, parsed),
+        candidates=tuple(candidates),
+        sizes=tuple(sizes),
     )
+
+
+def _unknown_names(registry: Registry, service: str, config: ServiceConfig) -> tuple[str, ...]:
+    """The names in a config that certainly stand for nothing, in words."""
+    if not has_names(config):
+        return ()
+    served = served_interfaces(registry.session, service)
+    return tuple(map(str, judge_names(config, served.interfaces, served.unknown).wrong))
