@@ -106,6 +106,39 @@ def test_errors_are_told_by_their_names_and_answers_are_no_errors() -> None:
     assert "secret" not in repr([*failed.values(), *spans])
 
 
+def test_the_span_of_the_first_call_covers_the_wait_for_members() -> None:
+    """Which comes before its first attempt, as its caller waits for that as well; later calls wait for nothing."""
+
+    def wait_ready(timeout: float, /) -> zkrpc.endpoint.Snapshot:
+        gevent.sleep(0.05)
+        return loopback._members.snapshot
+
+    with tracing() as spans, (loopback := Loopback(echo())):
+        loopback._members.wait_ready = wait_ready  # type: ignore[method-assign]
+        loopback.stub.echo("x")
+        kinds = by_kind(spans)
+        (call,), (attempt,) = kinds[CLIENT], kinds[INTERNAL]
+        assert attempt.start - call.start >= 50_000_000 and call.attributes["rpc.status_code"] == "OK"
+        loopback._members.wait_ready = None  # type: ignore[assignment,method-assign]
+        loopback.stub.echo("x")
+        assert len(by_kind(spans)[CLIENT]) == 2
+
+
+def test_a_call_that_learns_of_no_members_has_a_span_of_its_own() -> None:
+    """With its error; it made no attempt, so there is none below it."""
+
+    def wait_ready(timeout: float, /) -> zkrpc.endpoint.Snapshot:
+        raise zkrpc.CoordinationError("nobody answers")
+
+    with tracing() as spans, (loopback := Loopback(echo())):
+        loopback._members.wait_ready = wait_ready  # type: ignore[method-assign]
+        with pytest.raises(zkrpc.Unavailable, match="the instances of the service are not known yet: nobody answers"):
+            loopback.stub.echo("x")
+    (call,) = spans
+    assert (call.kind, call.name, call.status) == (CLIENT, "Echo/echo", 2)
+    assert call.attributes["error.type"] == "Unavailable" and call.attributes["zkrpc.executed"] == "no"
+
+
 def test_each_attempt_has_a_span() -> None:
     """The call has one, with the last instance; each server's is below the attempt that reached it."""
     with tracing() as spans, Loopback(echo(interceptors=[refusing_once()]), replicas=2) as stub:

@@ -27,7 +27,7 @@ from zkrpc.client.policy import PolicyTable
 from zkrpc.client.primary_router import GroupOf, PrimaryRouter
 from zkrpc.client.replies import misfit
 from zkrpc.client.resolver import ConfigSource, PrimarySource, Resolver, TargetSource
-from zkrpc.client.stack import Plan, build_stack
+from zkrpc.client.stack import Plan, build_stack, waiting_first
 from zkrpc.client.subchannel import Dialler
 from zkrpc.config import LONGEST_TIMEOUT, ClientConfig, MethodConfig, ServiceConfig, is_timeout
 from zkrpc.deadline import Deadline, make_deadline
@@ -256,9 +256,7 @@ class Client:
             self._inherit(call, serving)
         if plan.primary or call.method in self._learnt:
             self._router.lead(call)
-        if not self._has_members:
-            self._await_members(call)
-        return plan.proceed(call)
+        return plan.proceed(call) if self._has_members else plan.first(call)
 
     def expect_primary(self) -> None:
         """Begins to follow the primary before the first call, if the service has one group only and the registry knows
@@ -338,13 +336,23 @@ class Client:
         former = self._former_hedges.pop(method, None)
         if plan.hedge is not None and former is not None:
             plan.hedge.inherit(former)
-        plan.proceed = self._build_stack(method, plan, self._observer)
-        if (tracing := self._tracing) is not None:
+        observer, tracing = self._observer, self._tracing
+        stacks = [(observer, self._build_stack(method, plan, observer))]
+        if tracing is not None:
             told = self._observer_of(gather((*self._observers, tracing.observer)))
-            # Around all else: what observers do at the end of a call, they do within its span.
-            traced = compose((tracing.around_call,), self._build_stack(method, plan, told, tracing))
-            plan.proceed = tracing.choose(plan.proceed, traced)
+            stacks.append((told, self._build_stack(method, plan, told, tracing)))
+        plan.proceed = self._choose(*(stack for _, stack in stacks))
+        wait, clock = self._await_members, self._clock
+        plan.first = self._choose(*(waiting_first(wait, stack, told, clock) for told, stack in stacks))
         return plan
+
+    def _choose(self, plain: Proceed[Call], traced: Proceed[Call] | None = None) -> Proceed[Call]:
+        """What makes each call in one of these ways."""
+        tracing = self._tracing
+        if tracing is None or traced is None:
+            return plain
+        # Around all else: what observers do at the end of a call, they do within its span.
+        return tracing.choose(plain, compose((tracing.around_call,), traced))
 
     def _build_stack(
         self, method: Method, plan: Plan, observer: CallObserver | None, tracing: ClientTracing | None = None
@@ -376,22 +384,12 @@ class Client:
         return "" if snapshot is None else snapshot.service
 
     def _await_members(self, call: Call) -> None:
-        """Waits for the first list of members, once per client. A call that fails here never reaches the stack, so
-        observers are told of its end here."""
-        began = self._clock()
-        try:
-            self._receive_first_members(call.deadline.remaining(began))
-        except BaseException as error:
-            if self._observer is not None:
-                self._observer.failed(call, began, error)
-            raise
-
-    def _receive_first_members(self, timeout: float) -> None:
+        """Waits for the first list of members, once per client."""
         resolver = self._resolver
         if self.closed:
             raise Unavailable("the client is closed; make a new one")
         try:
-            snapshot = resolver.wait_ready(max(0.0, timeout))
+            snapshot = resolver.wait_ready(max(0.0, call.deadline.remaining(self._clock())))
         except CoordinationError as error:
             text = f"the instances of the service are not known yet: {error}"
             raise Unavailable(text, executed=Executed.NO) from error

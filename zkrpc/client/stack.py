@@ -37,7 +37,7 @@ class Plan:
     """How calls of one method are made, until the service's config changes: settled before the first of them, so that
     each costs one look-up."""
 
-    __slots__ = ("hash_key", "hedge", "idempotent", "max_attempts", "primary", "proceed", "timeout")
+    __slots__ = ("first", "hash_key", "hedge", "idempotent", "max_attempts", "primary", "proceed", "timeout")
 
     def __init__(self, method: Method, policies: PolicyTable) -> None:
         resolved = policies.resolve(method)
@@ -51,6 +51,8 @@ class Plan:
         """When a second copy is sent; None for never."""
         self.proceed: Proceed[Call]
         """The layers that its calls go through; set by the client that makes the plan."""
+        self.first: Proceed[Call]
+        """The same with a wait before them, while no members are known."""
         self.primary = method.policy.primary
         """Whether only the primary serves it."""
         key = policies.client.hash_key
@@ -130,6 +132,25 @@ def in_turn(first: Callable[[Call], object], second: Callable[[Call], object] | 
         second(call)
 
     return both
+
+
+def waiting_first(
+    wait: Callable[[Call], object], proceed: Proceed[Call], observer: CallObserver | None, clock: Callable[[], float]
+) -> Proceed[Call]:
+    """What makes a call after ``wait``. A call that fails there never reaches the layers, so ``observer`` is told of
+    its end here."""
+
+    def wait_and_proceed(call: Call) -> Any:
+        began = clock()
+        try:
+            wait(call)
+        except BaseException as error:
+            if observer is not None:
+                observer.failed(call, began, error)
+            raise
+        return proceed(call)
+
+    return wait_and_proceed
 
 
 class _Attempt:
