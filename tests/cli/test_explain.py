@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 import zkrpc
+from examples.users import UsersHandler
 from tests.support.command import Command, await_registered
+from tests.support.waiting import eventually
 from zkrpc.cli.explain import Explanation, plain, render
 from zkrpc.client.explanation import InstanceView
 from zkrpc.client.policy import Setting, resolve_client
@@ -190,6 +192,29 @@ def test_explain_tells_who_said_what_and_who_answers(
 
 
 @pytest.mark.zookeeper
+def test_explain_reads_the_idl_that_the_service_publishes(
+    command: Command, zookeeper: str, registry: zkrpc.Registry
+) -> None:
+    """No file is needed where an instance serves; who serves another IDL than the newest is named, and a method that
+    there is not is no method with defaults."""
+    service = zkrpc.Service(zkrpc.load(IDL).Users, UsersHandler, name="users", config=zkrpc.ServerConfig(linger=0))
+    with zkrpc.serve(service, zookeeper=registry) as app:
+        assert app.registrar is not None and app.publisher is not None
+        app.registrar.wait_registered(60)
+        publisher = app.publisher
+        eventually(lambda: publisher.status().published)
+        older = Instance(id="older", endpoint=Endpoint("127.0.0.1", 1), idl_digest="0" * 64, interface="Users")
+        registry.session.znodes.create(Paths("users").member("older"), dump_serverset(older), ephemeral=True)
+        told = explain(command, zookeeper, "users", "get", "--ping-timeout=0.1")
+        ended, output = command.run("explain", "users", "gett", ZKRPC_ZOOKEEPER=zookeeper)
+    assert {one["name"]: one["source"] for one in told["methods"]["get"]}["timeout"] == "IDL"
+    assert not any("not counted in" in note for note in told["notes"])
+    (note,) = [note for note in told["notes"] if "another IDL" in note]
+    assert note.startswith("older registered with another IDL than the newest, which is explained here: theirs has")
+    assert (ended, output) == (1, "zkrpc: there is no method 'gett' in Users; did you mean get?\n")
+
+
+@pytest.mark.zookeeper
 def test_explain_does_without_an_idl_and_without_instances(
     command: Command, zookeeper: str, registry: zkrpc.Registry
 ) -> None:
@@ -201,7 +226,7 @@ def test_explain_does_without_an_idl_and_without_instances(
     assert "instances: 0, of which 0 would be picked" in lines
     assert lines[-3:] == [
         "note: the service has no config",
-        "note: what the IDL says is not counted in; give it with --idl FILE",
+        "note: what the IDL says is not counted in, as none is published; give it with --idl FILE",
         "note: client code may say otherwise, with ClientConfig or with the options of a call",
     ]
     path = Paths("users").config

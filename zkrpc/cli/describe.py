@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import click
 
 from zkrpc.cli.completion import complete_services
-from zkrpc.cli.explain import config_of, interface_of, methods_of, shown
+from zkrpc.cli.explain import config_of, interface_of, methods_of, published, shown
 from zkrpc.cli.ls import INSTANCE_COLUMNS, headline, instance_rows
 from zkrpc.cli.options import json_option, timeout_option, zookeeper_option
 from zkrpc.cli.output import counted, several, tell, tell_json, tell_table
@@ -20,18 +19,13 @@ from zkrpc.cli.registry import connected, require_service
 from zkrpc.cli.target import built_in_interface, built_in_names
 from zkrpc.client.policy import Described, PolicyTable, Setting
 from zkrpc.config import ClientConfig, ServiceConfig
-from zkrpc.coordination import Registry
 from zkrpc.election.inspection import GroupReport, look
-from zkrpc.errors import CoordinationError, IdlError, RemoteProtocolError
 from zkrpc.idl import Interface, Method
 from zkrpc.inspection.overview import ServiceOverview, plain_overview
 from zkrpc.inspection.survey import Survey
 from zkrpc.jsonform import command_line
 from zkrpc.legible import ago, lasting
-from zkrpc.registry.published import published_interface
 from zkrpc.registry.service_config import dump_service_config
-
-_log = logging.getLogger(__name__)
 
 _TOLD = ("timeout", "idempotent", "primary", "hedge", "max_attempts")
 """What is said of each method; ``zkrpc explain`` has the rest, and where it comes from."""
@@ -80,7 +74,7 @@ def describe(service: str, idl: str | None, zookeeper: str, timeout: float, as_j
         stat = registry.session.znodes.exists(paths.config)
         elections = tuple(look(registry.session, service))
         if interface is None:
-            interface = _published(registry, service)
+            interface = published(registry, service)
     policies = PolicyTable(ClientConfig())
     policies.receive_service_config(config)
     known = methods_of(interface, config, None)
@@ -133,15 +127,6 @@ def _told(policies: PolicyTable, method: Described) -> list[Setting]:
 
 def _plain_interface(interface: Interface | None) -> dict[str, Any]:
     return {"interface": None if interface is None else {"name": interface.name, "digest": interface.digest}}
-
-
-def _published(registry: Registry, service: str) -> Interface | None:
-    """What the service's instances have published; None if nothing that can be read."""
-    try:
-        return published_interface(registry.session, service)
-    except (CoordinationError, RemoteProtocolError, IdlError) as error:
-        _log.info("the methods are not known: %s", error)
-        return None
 
 
 def plain(told: Description) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,21 +21,24 @@ from zkrpc.cli.completion import service_argument
 from zkrpc.cli.options import SECONDS, json_option, timeout_option, zookeeper_option
 from zkrpc.cli.output import tell, tell_json
 from zkrpc.cli.registry import connected, hint, require_service
-from zkrpc.cli.target import load_interface
+from zkrpc.cli.target import load_interface, no_method
 from zkrpc.client.explanation import Explanation, InstanceView, Probe, view_of, with_obstacle
 from zkrpc.client.policy import Described, PolicyTable, Setting
 from zkrpc.client.probe import probe_all
 from zkrpc.config import ClientConfig, ServiceConfig
 from zkrpc.coordination import Registry
 from zkrpc.endpoint import Instance
-from zkrpc.errors import ConfigError
+from zkrpc.errors import ConfigError, CoordinationError, IdlError, RemoteProtocolError
 from zkrpc.idl import Interface, MethodPolicy
 from zkrpc.inspection.overview import ServiceOverview
 from zkrpc.inspection.survey import Survey
 from zkrpc.legible import lasting
 from zkrpc.registry.formats import PrimaryRecord
+from zkrpc.registry.published import published_interface
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.service_config import parse_service_config
+
+_log = logging.getLogger(__name__)
 
 _ANY_METHOD = "(any method)"
 
@@ -42,7 +46,7 @@ _ANY_METHOD = "(any method)"
 @click.command()
 @service_argument()
 @click.argument("method", required=False)
-@click.option("--idl", metavar="FILE[:SERVICE]", help="What the methods are, and what their author says of them.")
+@click.option("--idl", metavar="FILE[:SERVICE]", help="What the methods are; else what the service publishes.")
 @click.option("--zone", default="", help="Where the caller is.")
 @click.option("--ping-timeout", type=SECONDS, default=1.0, show_default=True, help="Seconds to wait for each instance.")
 @zookeeper_option
@@ -62,6 +66,10 @@ def explain(
     interface = interface_of(idl, method) if idl else None
     with connected(zookeeper, timeout) as registry:
         paths = require_service(registry, service)
+        if interface is None:
+            interface = published(registry, service)
+            if interface is not None and method is not None and method not in interface.methods:
+                raise no_method(interface, method)
         config, notes = config_of(registry, paths)
         methods = methods_of(interface, config, method)
         led_only = [one.name for one in methods if one.policy.primary]
@@ -74,7 +82,7 @@ def explain(
             notes.append(f"only a primary serves {', '.join(led_only)}; see who leads: zkrpc primary {service}")
         instances = [*instances, *_offline_views(seen, zone)]
     notes += _doubts(interface, config)
-    notes += _other_idls(interface, found)
+    notes += _other_idls(interface, found, idl)
     policies = PolicyTable(ClientConfig(zone=zone))
     policies.receive_service_config(config)
     explained = {one.name: policies.explain(one) for one in methods}
@@ -172,6 +180,15 @@ def interface_of(text: str, method: str | None) -> Interface:
     return interface
 
 
+def published(registry: Registry, service: str) -> Interface | None:
+    """The interface that the service's instances have published; None if nothing that can be read."""
+    try:
+        return published_interface(registry.session, service)
+    except (CoordinationError, RemoteProtocolError, IdlError) as error:
+        _log.info("the methods are not known: %s", error)
+        return None
+
+
 def config_of(registry: Registry, paths: Paths) -> tuple[ServiceConfig, list[str]]:
     """The service's config, and warnings about it."""
     found = registry.session.znodes.get(paths.config)
@@ -194,7 +211,7 @@ def methods_of(interface: Interface | None, config: ServiceConfig, method: str |
 
 def _doubts(interface: Interface | None, config: ServiceConfig) -> Iterator[str]:
     if interface is None:
-        yield "what the IDL says is not counted in; give it with --idl FILE"
+        yield "what the IDL says is not counted in, as none is published; give it with --idl FILE"
     else:
         unknown = [name for name in config.methods if name not in interface.methods]
         if unknown:
@@ -202,11 +219,12 @@ def _doubts(interface: Interface | None, config: ServiceConfig) -> Iterator[str]
     yield "client code may say otherwise, with ClientConfig or with the options of a call"
 
 
-def _other_idls(interface: Interface | None, found: Sequence[Instance]) -> Iterator[str]:
-    """A warning for each instance that serves another IDL than the one given: it may serve other methods, with other
-    policies."""
+def _other_idls(interface: Interface | None, found: Sequence[Instance], file: str | None) -> Iterator[str]:
+    """A warning for each IDL but the one that is explained, that of the ``file`` or the newest: who serves it may serve
+    other methods, with other policies."""
     if interface is None:
         return
+    told = f"than {interface.file}" if file else "than the newest, which is explained here"
     others = collections.defaultdict(list)
     for one in found:
         if one.idl_digest and one.idl_digest != interface.digest:
@@ -214,7 +232,7 @@ def _other_idls(interface: Interface | None, found: Sequence[Instance]) -> Itera
     for digest, names in others.items():
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         yield (
-            f"{', '.join(names[:3])}{more} registered with another IDL than {interface.file}: theirs has the digest "
+            f"{', '.join(names[:3])}{more} registered with another IDL {told}: theirs has the digest "
             f"{digest:.12}, this one {interface.digest:.12}"
         )
 
