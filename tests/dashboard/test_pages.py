@@ -15,7 +15,7 @@ import zkrpc
 from tests.dashboard.boards import COMPLAINT, HOSTS, NOW, REPORT, board, instance, ledger, offline, view
 from zkrpc.dashboard.board import Board, ServiceBoard
 from zkrpc.dashboard.pages import ROWS, Asked, Config, Pages
-from zkrpc.errors import CoordinationError
+from zkrpc.errors import CoordinationError, RemoteProtocolError
 from zkrpc.idl import Interface, load_text
 from zkrpc.inspection.checks import Facts, Verdict, judge
 from zkrpc.inspection.overview import ServiceOverview
@@ -251,6 +251,26 @@ def test_page_whose_source_does_not_answer_says_so(pages: Pages) -> None:
         assert page.status == 404
         assert "suspended" in page.body or "has published no IDL" in page.body
     assert pages.make(Asked(path="/services/nobody"), board()).status == 404
+
+
+def test_page_of_what_makes_no_sense_says_so(pages: Pages) -> None:
+    """What lies in ZooKeeper may be anything; that is no failure of the page."""
+
+    class Scribbled(Sources):
+        def interface(self, service: str) -> Interface:
+            raise RemoteProtocolError("/idl/abc holds no IDL")
+
+    made = Pages(HOSTS, Scribbled())
+    for path, status in (("/services/users/methods", 200), ("/services/users/methods/get", 404)):
+        page = made.make(Asked(path=path), board(users=ledger()))
+        assert page.status == status and "holds no IDL" in page.body
+
+
+def test_percent_signs_in_a_path_mean_the_same(pages: Pages) -> None:
+    """Also for the forms on the page, which name the service."""
+    for path in ("/services%2Fusers/primaries", "/services/%75sers/primaries"):
+        page = pages.make(Asked(path=path, proof="proof"), board(users=ledger()))
+        assert page.status == 200 and 'action="/actions/users/step-down"' in page.body
 
 
 def test_version_that_clients_refused_has_no_values(pages: Pages) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from zkrpc.admin.guard import make_guard
 from zkrpc.admin.http import Request
-from zkrpc.dashboard.server import Gate
+from zkrpc.dashboard.server import _PATH, MOST_FIELDS, Gate
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
 
@@ -72,3 +72,25 @@ def test_other_addresses_want_a_token() -> None:
     """Before anything is opened."""
     with pytest.raises(ConfigError, match="needs a token"):
         make_guard(Endpoint("0.0.0.0", 8500))
+
+
+def test_requests_that_no_page_of_ours_makes_are_refused() -> None:
+    """More fields than a form has, and streams by another method, before anything is made for them."""
+    of, fields = gate(TOKEN, acting=True), "&".join("a=1" for _ in range(MOST_FIELDS + 1))
+    headers = {"host": HOST, "authorization": f"Bearer {TOKEN}"}
+    for query, body, expected in (
+        (fields, b"", 400),
+        ("", fields.encode(), 400),
+        (fields[4:], fields[4:].encode(), 200),
+    ):
+        refusal = of.refusal(Request(method="POST", path="/enter", headers=headers, query=query, body=body))
+        assert (200 if refusal is None else refusal.status) == expected
+    assert [status(gate(), method, "/stream/") for method in ("GET", "HEAD", "POST")] == [200, 405, 405]
+
+
+def test_page_to_go_back_to_is_one_of_ours() -> None:
+    """No other host's, and found out at once however long the text is."""
+    for path in ("/", "/services/a", "/services/a@b:1/methods/", "/services/%41"):
+        assert _PATH.fullmatch(path)
+    for path in ("//evil.example", "/a//b", "/\\evil", "http://evil.example/", "/a\r\nX: y", "/" + "a" * 5000 + "~"):
+        assert not _PATH.fullmatch(path)

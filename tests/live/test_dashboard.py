@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ import zkrpc
 from tests.support.browser import browser
 from tests.support.programs import Programs
 from tests.support.waiting import eventually
+from zkrpc.dashboard.server import MOST_STREAMS
 
 pytestmark = pytest.mark.zookeeper
 
@@ -179,6 +181,54 @@ def test_nothing_is_fetched_from_elsewhere(address: str) -> None:
             page.goto(f"{address}{path}")
         assert asked and all(one.startswith((address, "data:")) for one in asked)
         assert complaints == []
+
+
+def test_page_that_nobody_looks_at_keeps_no_connection(address: str) -> None:
+    """A browser has six for all its tabs: a hidden page lets go of its own, and is live again when it is shown."""
+    with browser() as chromium:
+        page = chromium.new_page()
+        page.goto(f"{address}/")
+        for hidden, said in ((False, "Live"), (True, "Not live while nobody looks"), (False, "Live")):
+            page.evaluate(
+                f"""Object.defineProperty(document, "hidden", {{ value: {str(hidden).lower()}, configurable: true }});
+                document.dispatchEvent(new Event("visibilitychange"))"""
+            )
+            eventually(lambda said=said: page.inner_text("#live") == said)
+
+
+def test_open_pages_do_not_keep_a_new_one_away(address: str) -> None:
+    """Streams have a bound of their own, below that of connections; one more is refused, and pages are answered."""
+    with contextlib.ExitStack() as streams:
+        for _ in range(MOST_STREAMS):
+            # Those of the browsers before may not have ended yet.
+            stream = eventually_open(f"{address}/stream/")
+            streams.enter_context(contextlib.closing(stream))
+        assert refusal(urllib.request.Request(f"{address}/stream/")) == 503
+        assert "ledger" in fetch(f"{address}/")
+    eventually_open(f"{address}/stream/").close()
+
+
+def eventually_open(url: str) -> Any:
+    """A stream, as soon as there may be one more."""
+    opened: list[Any] = []
+
+    def is_open() -> bool:
+        try:
+            opened.append(urllib.request.urlopen(url, timeout=60))
+        except urllib.error.HTTPError as error:
+            error.close()
+        return bool(opened)
+
+    eventually(is_open)
+    return opened[0]
+
+
+def test_odd_addresses_are_answered(address: str) -> None:
+    """Percent signs where none are needed mean the same; nonsense is not found or refused, and no page fails."""
+    for path in ("/services/l%65dger", "/services%2Fledger", "/services/ledger/primaries?from=%ff"):
+        assert "ledger" in fetch(f"{address}{path}")
+    for path, status in (("/services/%00", 404), ("/static/../x", 404), ("/stream", 404), (f"/?{'a=1&' * 99}", 400)):
+        assert refusal(urllib.request.Request(f"{address}{path}")) == status
 
 
 def test_foreign_hosts_and_bad_requests_are_refused(address: str) -> None:

@@ -8,7 +8,7 @@ from zkrpc.app import connect
 from zkrpc.coordination import Registry
 from zkrpc.election.inspection import ask_to_step_down
 from zkrpc.election.tree import ElectionPaths
-from zkrpc.errors import CallError, ConfigError, CoordinationError, IdlError, JsonError
+from zkrpc.errors import ConfigError, RpcError
 from zkrpc.jsonform import dump, parse, read_arguments, write, write_exception
 from zkrpc.registry.config_store import look_at_config, text_of_version, write_config
 from zkrpc.registry.offline import OfflineOrder
@@ -46,7 +46,7 @@ class Actions:
         act = self._kinds[kind]
         try:
             return act(service, subject, detail, reason)
-        except (CallError, ConfigError, CoordinationError, IdlError, JsonError) as error:
+        except RpcError as error:
             return f"{type(error).__name__}: {error}"
 
     def _offline(self, service: str, subject: str, detail: str, reason: str) -> str:

@@ -31,7 +31,7 @@ from markupsafe import Markup
 
 from zkrpc.dashboard.board import Board, ServiceBoard, share_of, state_of_service, worst_first
 from zkrpc.dashboard.templates import form_maker, make_environment
-from zkrpc.errors import ConfigError, CoordinationError, IdlError, JsonError
+from zkrpc.errors import ConfigError, CoordinationError, IdlError, JsonError, RemoteProtocolError
 from zkrpc.idl import Interface, Method
 from zkrpc.inspection.checks import Verdict
 from zkrpc.jsonform import dump, parse, read_arguments, template
@@ -45,6 +45,8 @@ MOST_TERMS = 12
 _LONGEST_ARGUMENTS = 4096
 _MAX_CONFIG = 64 * 1024
 _LINKS = (("/", "Services"), ("/primaries", "Primaries"), ("/events", "Events"), ("/lint", "Lint"))
+_UNKNOWN = (CoordinationError, RemoteProtocolError, IdlError)
+"""What sources raise if they cannot say, or if what is in ZooKeeper makes no sense."""
 _NAME = r"([A-Za-z0-9_.:@-]{1,128})"
 
 
@@ -60,7 +62,8 @@ class Config:
 
 
 class Sources(Protocol):
-    """What pages ask for beside the board. Each may wait, and raises CoordinationError if there is no answer."""
+    """What pages ask for beside the board. Each may wait, and raises CoordinationError if there is no answer, and
+    RemoteProtocolError for an answer that makes no sense."""
 
     def interface(self, service: str) -> Interface:
         """The published interface of a service. Raises IdlError if it cannot be read."""
@@ -88,7 +91,7 @@ class Asked:
 
     def field(self, name: str) -> str:
         """A field of the query; empty if it is not there."""
-        return urllib.parse.parse_qs(self.query, max_num_fields=16).get(name, [""])[0]
+        return urllib.parse.parse_qs(self.query).get(name, [""])[0]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +141,9 @@ class Pages:
 
     def make(self, asked: Asked, board: Board) -> Page:
         """The page at a path; one that says so if there is none."""
+        asked = dataclasses.replace(asked, path=urllib.parse.unquote(asked.path))
         for pattern, page in self._routes:
-            found = pattern.fullmatch(urllib.parse.unquote(asked.path))
+            found = pattern.fullmatch(asked.path)
             if found is not None:
                 try:
                     return page(asked, board, *found.groups())
@@ -269,7 +273,7 @@ class Pages:
         problem, methods = "", list[Method]()
         try:
             methods = list(self._sources.interface(name).methods.values())
-        except (CoordinationError, IdlError) as error:
+        except _UNKNOWN as error:
             problem = str(error)
         return self._render(
             "methods.html",
@@ -286,7 +290,7 @@ class Pages:
         _service_of(board, name)
         try:
             method = self._sources.interface(name).methods.get(wanted)
-        except (CoordinationError, IdlError) as error:
+        except _UNKNOWN as error:
             raise Missing(str(error)) from error
         if method is None:
             raise Missing(f"{name} has no method {wanted}")
@@ -330,7 +334,7 @@ class Pages:
         _service_of(board, name)
         try:
             found = self._sources.config(name)
-        except CoordinationError as error:
+        except _UNKNOWN as error:
             raise Missing(str(error)) from error
         values: Mapping[str, Any] = dict(text=None, modified_at=None, versions=())
         return self._render(
@@ -346,7 +350,7 @@ class Pages:
     def _lint(self, asked: Asked, board: Board) -> Page:
         try:
             verdicts = list(self._sources.verdicts())
-        except CoordinationError as error:
+        except _UNKNOWN as error:
             raise Missing(str(error)) from error
         return self._render(
             "lint.html",

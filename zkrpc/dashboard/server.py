@@ -22,6 +22,7 @@ from importlib import resources
 
 import gevent
 from gevent.event import Event
+from gevent.select import select
 from gevent.socket import socket
 
 from zkrpc.admin.door import Door
@@ -49,14 +50,19 @@ from zkrpc.errors import ConfigError
 _log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 64
-"""Connections at once, most of them streams: one for each open page."""
+"""Connections at once, most of them streams: one for each page that somebody looks at."""
+MOST_STREAMS = 48
+"""Streams at once: the other connections are left for pages, so that many open ones do not keep a new one away."""
+MOST_FIELDS = 16
+"""Fields of a query or a form."""
 MAX_FORM = 16 * 1024
 _TICK = 2.0
 """Seconds after which a stream looks whether its page has changed, without having been told."""
 _HEARTBEAT = 15.0
-"""Seconds of silence after which a stream sends an empty comment, by which it notices a browser that has gone."""
+"""Seconds of silence after which a stream sends an empty comment, by which it notices a browser whose machine has
+gone; one that closes the stream is noticed within a tick."""
 _MOST_SAID = 64
-_PATH = re.compile(r"/(?:[A-Za-z0-9_.:@%-]+/?)*")
+_PATH = re.compile(r"(?:/[A-Za-z0-9_.:@%-]+)*/?")
 _COOKIE = "zkrpc-dashboard"
 _HTML = "text/html; charset=utf-8"
 _HEADERS = {
@@ -93,6 +99,10 @@ class Gate:
         """Why a request is not answered; None if it is."""
         if request.method not in ("GET", "HEAD", "POST"):
             return refuse(405, "the dashboard answers GET, HEAD and POST", Allow="GET, HEAD, POST")
+        if request.path.startswith("/stream/") and request.method != "GET":
+            return refuse(405, "a stream is asked for by GET", Allow="GET")
+        if max(request.query.count("&"), request.body.count(b"&")) >= MOST_FIELDS:
+            return refuse(400, f"the request has more than {MOST_FIELDS} fields")
         host = request.headers.get("host", "localhost")
         if not self._guard.is_known(host):
             return refuse(403, "the dashboard does not know the host that the request is for; see --host")
@@ -156,6 +166,7 @@ class Dashboard(Door):
         self._watcher = Watcher(registry)
         self._actions = None if operator is None else Actions(registry, operator)
         self._pages = Pages(registry.hosts, self._watcher)
+        self._streams = 0
         self._said: dict[str, str] = {}
         """What actions have brought, until their pages are shown; the oldest are forgotten."""
         self._watcher.start()
@@ -189,7 +200,8 @@ class Dashboard(Door):
             if request.path == "/enter":
                 return self._enter(request)
             if request.path.startswith("/static/"):
-                return _static(request.path.removeprefix("/static/"))
+                name = request.path.removeprefix("/static/")
+                return _static(name) if name in _STATIC else refuse(404, "there is no such file")
             page = self._make(request.path, request.query)
             body = self._pages.whole(page).encode()
             return Response(status=page.status, body=body, content_type=_HTML, headers=_HEADERS)
@@ -198,7 +210,7 @@ class Dashboard(Door):
             return refuse(500, "this page failed; the dashboard's log says why")
 
     def _make(self, path: str, query: str) -> Page:
-        _, _, rest = path.partition("/services/")
+        _, _, rest = urllib.parse.unquote(path).partition("/services/")
         if rest:
             self._watcher.attend(rest.partition("/")[0])
         asked = Asked(path=path, query=query, proof=self._gate.proof)
@@ -206,14 +218,14 @@ class Dashboard(Door):
         return self._pages.make(asked, self._watcher.board)
 
     def _enter(self, request: Request) -> Response:
-        token = urllib.parse.parse_qs(request.query, max_num_fields=4).get("token", [""])[0]
+        token = urllib.parse.parse_qs(request.query).get("token", [""])[0]
         if not self._gate.admits(token):
             return refuse(401, "this is not the dashboard's token")
         cookie = f"{_COOKIE}={self._gate.cookie}; HttpOnly; SameSite=Lax; Path=/"
         return Response(status=303, headers={"Location": "/", "Set-Cookie": cookie})
 
     def _act(self, request: Request) -> Response:
-        fields = urllib.parse.parse_qs(request.body.decode("utf-8", "replace"), max_num_fields=16)
+        fields = urllib.parse.parse_qs(request.body.decode("utf-8", "replace"))
         form = {name: values[0] for name, values in fields.items()}
         if self._actions is None or not self._gate.may_act(request, form.get("proof", "")):
             return refuse(403, "nothing may be done here: the dashboard was started without --allow-actions")
@@ -237,16 +249,27 @@ class Dashboard(Door):
     # -- streams
 
     def _stream(self, sock: socket, request: Request) -> None:
-        sock.sendall(write_head(Response(status=200, content_type="text/event-stream", headers=_HEADERS)))
-        path = f"/{request.path.removeprefix('/stream/')}"
-        with self._watcher.following() as changed:
-            for event in self._events(path, request.query, changed):
-                sock.sendall(event)
+        if self._streams >= MOST_STREAMS:
+            sock.sendall(write(refuse(503, f"{MOST_STREAMS} pages are open and live; close one, or reload this one")))
+            return
+        self._streams += 1
+        try:
+            sock.sendall(write_head(Response(status=200, content_type="text/event-stream", headers=_HEADERS)))
+            path = f"/{request.path.removeprefix('/stream/')}"
+            with self._watcher.following() as changed:
+                for event in self._events(sock, path, request.query, changed):
+                    sock.sendall(event)
+        finally:
+            self._streams -= 1
 
-    def _events(self, path: str, query: str, changed: Event) -> Iterator[bytes]:
+    def _events(self, sock: socket, path: str, query: str, changed: Event) -> Iterator[bytes]:
         last, said_at = "", time.monotonic()
-        while not self._closed:
-            page = self._make(path, query)
+        while not self._closed and not _has_gone(sock):
+            try:
+                page = self._make(path, query)
+            except Exception:
+                _log.exception("a page of the dashboard failed: %s", path)
+                return
             if page.body != last:
                 last, said_at = page.body, time.monotonic()
                 yield f"event: page\ndata: {json.dumps(page.body)}\n\n".encode()
@@ -255,6 +278,11 @@ class Dashboard(Door):
                 yield b":\n\n"
             changed.wait(_TICK)
             changed.clear()
+
+
+def _has_gone(sock: socket) -> bool:
+    """Whether the browser has closed its end: it sends nothing else behind a request for a stream."""
+    return bool(select([sock], [], [], 0)[0])
 
 
 def _receive(sock: socket) -> Request | Response | None:
@@ -275,7 +303,5 @@ def _receive(sock: socket) -> Request | Response | None:
 
 @functools.cache
 def _static(name: str) -> Response:
-    if name not in _STATIC:
-        return refuse(404, "there is no such file")
     body = resources.files("zkrpc.dashboard").joinpath("static", name).read_bytes()
     return Response(status=200, body=body, content_type=_STATIC[name], headers=_HEADERS)

@@ -55,11 +55,33 @@
   });
 
   if (!main.hasAttribute("data-live")) return;
-  const source = new EventSource("/stream" + location.pathname + location.search);
-  source.addEventListener("page", (event) => {
-    const text = JSON.parse(event.data);
-    if (busy()) waiting = text; else show(text);
-  });
-  source.onopen = () => { live.textContent = "Live"; };
-  source.onerror = () => { live.textContent = "Not live: the dashboard does not answer. Trying again."; };
+  // A browser has six connections to one host, for all of its tabs: only a page that is looked at keeps one.
+  let source = null;
+
+  const follow = () => {
+    source = new EventSource("/stream" + location.pathname + location.search);
+    source.addEventListener("page", (event) => {
+      const text = JSON.parse(event.data);
+      if (busy()) waiting = text; else show(text);
+    });
+    source.onopen = () => { live.textContent = "Live"; };
+    source.onerror = () => {
+      live.textContent = source.readyState === EventSource.CLOSED
+        ? "Not live: the dashboard refuses. Reload the page to try again."
+        : "Not live: the dashboard does not answer. Trying again.";
+    };
+  };
+
+  const turn = () => {
+    if (document.hidden && source !== null) {
+      source.close();
+      source = null;
+      live.textContent = "Not live while nobody looks";
+    } else if (!document.hidden && source === null) {
+      follow();
+    }
+  };
+
+  document.addEventListener("visibilitychange", turn);
+  turn();
 })();
