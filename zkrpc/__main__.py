@@ -11,11 +11,13 @@ from __future__ import annotations
 import sys
 
 _UNPATCHED = ("serve", "dev")
+_WITH_VALUES = ("--log-level", "--log-format")
+"""The options before a command that are followed by a value."""
 
 
 def main() -> None:
     """Runs the command line."""
-    command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "")
+    command = _command(sys.argv[1:])
     if command == "health" and sys.argv[1] == "health":
         from zkrpc.cli.probe import main as probe
 
@@ -29,6 +31,16 @@ def main() -> None:
     from zkrpc.cli.main import main as run
 
     run()
+
+
+def _command(arguments: list[str]) -> str:
+    """The command's name, behind the options that may stand before it; empty if there is none."""
+    before = ""
+    for argument in arguments:
+        if not argument.startswith("-") and before not in _WITH_VALUES:
+            return argument
+        before = argument
+    return ""
 
 
 if __name__ == "__main__":

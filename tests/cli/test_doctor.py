@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 import zkrpc
 from tests.support.command import Command
+from tests.support.commands import all_commands, takes
 from zkrpc.inspection.checks import CHECKS
 from zkrpc.registry.schema import Paths
 
 pytestmark = pytest.mark.zookeeper
+
+
+def test_remedies_name_commands_that_there_are() -> None:
+    """With options that they take."""
+    known = {words.split()[0]: command for words, command in all_commands()} | dict(all_commands())
+    named = {found for check in CHECKS for found in re.findall(r"zkrpc ([a-z-]+(?: [a-z-]+)*)", check.remedy)}
+    assert len(named) >= 5
+    for line in named:
+        words = [word for word in line.split() if not word.startswith("-")]
+        assert all(takes(known[" ".join(words)], option) for option in line.split()[len(words) :]), line
 
 
 def test_doctor_finds_what_is_wrong_and_says_what_to_do(

@@ -44,7 +44,7 @@ def test_zkrpc_tells_its_version_and_its_commands(command: Command) -> None:
         (["serve", "a:b", "--linger=-1"], "-1.0 is not in the range x>=0"),
         (["serve", "a:b", "--drain-timeout=inf"], "'inf' is not a number of seconds"),
         (["serve", "a:b", "--session-timeout=0"], "0.0 is not in the range x>0"),
-        (["ls"], "Missing option '--zookeeper'"),
+        (["ls"], "Missing option '--zookeeper' (env var: 'ZKRPC_ZOOKEEPER')"),
         (["serve"], "Missing argument 'MODULE:SERVICE'"),
         (["serve", "a:b", "--workers", "0"], "0 is not in the range"),
         (["serve", "a:b", "--record-format", "xml"], "'xml' is not one of"),
@@ -154,6 +154,17 @@ def test_reader_that_has_seen_enough_is_no_failure(name: str, status: int) -> No
     assert (done.returncode, done.stdout, done.stderr) == (status, "line 0\n", "")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is full")
+@pytest.mark.parametrize("arguments", [["--version"], ["config", "check", "-", "--json"]])
+def test_full_disk_is_told_in_one_line(arguments: list[str]) -> None:
+    """And ends with 1, as it may be another time."""
+    with open("/dev/full", "w") as full:
+        words = [sys.executable, "-m", "zkrpc", *arguments]
+        done = subprocess.run(words, input="{}", stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("zkrpc: the output cannot be written: No space left on device; ")
+
+
 def test_zkrpc_leaves_unexpected_errors_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mistake of the programmer's keeps its traceback."""
 
@@ -165,12 +176,22 @@ def test_zkrpc_leaves_unexpected_errors_alone(monkeypatch: pytest.MonkeyPatch) -
         main()
 
 
-@pytest.mark.parametrize(("name", "patched"), [("ls", True), ("worker", True), ("serve", False), ("dev", False)])
-def test_zkrpc_patches_where_services_run(name: str, patched: bool, command: Command) -> None:
-    """Services and clients find a patched standard library; supervisors fork from an unpatched one."""
-    look = (
-        f"import sys; sys.argv = ['zkrpc', '-v', '{name}', '--help']; import zkrpc.__main__ as m, zkrpc.cli.main as c"
-    )
+@pytest.mark.parametrize(
+    ("words", "patched"),
+    [
+        ("-v ls", True),
+        ("worker", True),
+        ("-v serve", False),
+        ("--log-format json -v --log-level debug serve", False),
+        ("--log-format=json dev", False),
+        ("--log-level serve ls", True),
+    ],
+)
+def test_zkrpc_patches_where_services_run(words: str, patched: bool, command: Command) -> None:
+    """Services and clients find a patched standard library; supervisors fork from an unpatched one, whatever options
+    stand before the command."""
+    arguments = ["zkrpc", *words.split(), "--help"]
+    look = f"import sys; sys.argv = {arguments}; import zkrpc.__main__ as m, zkrpc.cli.main as c"
     look += "; c.main = lambda: print('gevent.monkey' in sys.modules); m.main()"
     program = command.python("-c", look)
     assert program.wait() == 0 and program.output.strip() == str(patched)

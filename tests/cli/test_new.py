@@ -101,5 +101,5 @@ def test_project_is_written_as_a_whole_or_not_at_all(
 
     monkeypatch.setattr(new_module, "stubs_of", fail)
     assert new("shop") == 1
-    assert capsys.readouterr().err == "Error: shop cannot be written: No space left on device\n"
+    assert capsys.readouterr().err == "zkrpc: shop cannot be written: No space left on device\n"
     assert list(folder.iterdir()) == []

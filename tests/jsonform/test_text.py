@@ -22,6 +22,7 @@ from zkrpc.jsonform.text import MAX_DEPTH, MinusZero, Repetitive, dump, expected
         ('{"id": 42', "$: not JSON: expecting ',' delimiter at line 1, column 10"),
         ("{'id': 42}", "$: not JSON: expecting property name enclosed in double quotes at line 1, column 2"),
         ("[1]\n x", "$: not JSON: extra data at line 2, column 2"),
+        ('"half', "$: not JSON: unterminated string starting at line 1, column 1"),
         ("NaN", '$: NaN is no JSON; as a double it is written as text, "NaN"'),
         ("[-Infinity]", '$: -Infinity is no JSON; as a double it is written as text, "-Infinity"'),
         ("[" * 100_000, f"$: nested too deeply; at most {MAX_DEPTH} arrays and objects may be inside each other"),

@@ -41,12 +41,15 @@ def test_projects_cannot_have_others(name: str, fault: str) -> None:
 
 
 def test_service_has_a_name_of_its_own() -> None:
-    """In the IDL, where it may not be that of a struct."""
-    assert [service_of(name) for name in ("order_book", "x", "item", "not_found")] == [
+    """In the IDL, where it may not be that of a struct, and in Python, which has names of its own."""
+    names = ("order_book", "x", "item", "not_found", "none", "exception")
+    assert [service_of(name) for name in names] == [
         "OrderBook",
         "X",
         "ItemService",
         "NotFoundService",
+        "NoneService",
+        "ExceptionService",
     ]
 
 
@@ -64,6 +67,15 @@ def test_service_has_a_name_of_its_own() -> None:
 def test_project_asks_for_the_zkrpc_that_made_it(origin: dict[str, object] | None, line: str) -> None:
     """From where that one came."""
     assert requirement_of("1.2", origin) == line
+
+
+@pytest.mark.parametrize("name", ["none", "true", "false", "exception", "x"])
+def test_python_is_python_whatever_the_name(name: str) -> None:
+    """Also where the name with a capital is a word of Python's own."""
+    assert fault_of(name) is None
+    for path, text in project_files(name, "zkrpc==1").items():
+        if path.endswith(".py"):
+            ast.parse(text)
 
 
 def test_files_are_whole() -> None:

@@ -32,10 +32,6 @@ class CannotCompare(click.ClickException):
 
     exit_code = 2
 
-    def show(self, file: Any = None) -> None:
-        """One line, without the command's usage."""
-        tell(f"zkrpc: {self.message}", err=True)
-
 
 class _Version(NamedTuple):
     """One side of the comparison."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import logging
@@ -42,6 +43,10 @@ _COMMANDS = {
 
 _LONG_RUNNING = ("serve", "worker", "dashboard")
 """Commands that log what they do. The others print a result, and log nothing unless something is wrong."""
+
+
+_UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What writing to a full disk brings."""
 
 
 class _LazyGroup(click.Group):
@@ -90,6 +95,14 @@ def main() -> None:
         sys.exit(status)
     except click.Abort:
         sys.exit(130)
+    except OSError as error:
+        if error.errno not in _UNWRITTEN:
+            raise
+        forget_output()
+        click.echo(
+            f"zkrpc: the output cannot be written: {error.strerror}; make room for it, or send it elsewhere", err=True
+        )
+        sys.exit(1)
     except SystemExit:
         if sys.stdout is stdout:
             raise

@@ -56,7 +56,12 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # its class cannot be s
 
 SIZE = _Size()
 zookeeper_option = click.option(
-    "--zookeeper", envvar="ZKRPC_ZOOKEEPER", required=True, metavar="HOSTS", help="host:port,…[/chroot]."
+    "--zookeeper",
+    envvar="ZKRPC_ZOOKEEPER",
+    show_envvar=True,
+    required=True,
+    metavar="HOSTS",
+    help="host:port,…[/chroot].",
 )
 timeout_option = click.option(
     "--timeout", type=SECONDS, default=CONNECT_TIMEOUT, show_default=True, help="Seconds to wait for ZooKeeper."

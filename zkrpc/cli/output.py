@@ -129,8 +129,8 @@ def tell_error(error: Exception, status: int, *, as_json: bool) -> None:
         told: dict[str, Any] = {"kind": type(error).__name__, "message": message, "exit_status": status}
         alike = getattr(error, "alike", None)
         tell_json({"error": told if alike is None else {**told, "alike": list(alike)}})
-    elif isinstance(error, click.ClickException):
-        error.show()
+    elif isinstance(error, click.UsageError):
+        error.show()  # with the command's usage
     else:
         # An error of ours may have several lines; foreign text in it was made legible where it came in.
         click.echo(f"zkrpc: {legible_lines(message)}", err=True)

@@ -327,13 +327,9 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class BadArguments(click.ClickException):
-    """The arguments on the command line are wrong."""
+    """The arguments on the command line are wrong. The command's usage is not shown: the JSON is wrong."""
 
     exit_code = 2
-
-    def show(self, file: Any = None) -> None:
-        """One line, without the command's usage: the JSON is wrong and not the command."""
-        click.echo(f"zkrpc: {self.message}", err=True)
 
 
 def arguments_for(target: Target, name: str, json_text: str | None, data: str | None, *, allow_unknown: bool) -> Any:

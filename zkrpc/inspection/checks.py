@@ -330,7 +330,7 @@ CHECKS = (
     Check(
         name="records",
         looks_at="whether the records of instances can be read",
-        remedy="find out who writes them: zkrpc ls -v; delete what is left over",
+        remedy="find out who writes them: zkrpc ls SERVICE; delete what is left over",
         judge=_unreadable,
     ),
     Check(

@@ -40,7 +40,9 @@ def parse(text: str, *, max_size: int = MAX_SIZE) -> Any:
         return _decoder.decode(text)
     except json.JSONDecodeError as exc:
         at = f"line {exc.lineno}, column {exc.colno}"
-        raise JsonError(f"not JSON: {exc.msg[:1].lower()}{exc.msg[1:]} at {at}") from None
+        # Some of Python's messages end where the place begins: "Unterminated string starting at".
+        what = exc.msg.removesuffix(" at")
+        raise JsonError(f"not JSON: {what[:1].lower()}{what[1:]} at {at}") from None
     except RecursionError:
         raise too_deep() from None
 

@@ -11,6 +11,7 @@ It is the first code that somebody new to zkrpc sees: every line of it says some
 
 from __future__ import annotations
 
+import builtins
 import importlib.resources
 import keyword
 import re
@@ -61,9 +62,10 @@ def fault_of(name: str, installed: Collection[str] = ()) -> str | None:
 
 
 def service_of(name: str) -> str:
-    """The name of the service in the IDL: ``OrderBook`` for ``order_book``."""
+    """The name of the service in the IDL, and of a class: ``OrderBook`` for ``order_book``, and ``NoneService`` for
+    ``none``, as Python has a None of its own."""
     camel = "".join(word.capitalize() for word in name.split("_"))
-    return f"{camel}Service" if camel in _OURS else camel
+    return f"{camel}Service" if camel in _OURS or hasattr(builtins, camel) else camel
 
 
 def requirement_of(version: str, origin: Mapping[str, Any] | None) -> str:
