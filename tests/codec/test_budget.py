@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.codec.rich import idl, riches
 from zkrpc.codec import Payload, StructCodec
-from zkrpc.codec.budget import MAX_ELEMENTS, check_binary, check_compact
+from zkrpc.codec.budget import MAX_ELEMENTS, Walk, check_binary, check_compact
 from zkrpc.errors import RemoteProtocolError
 
 CHECKS: dict[Payload, Callable[[bytes, int], None]] = {Payload.BINARY: check_binary, Payload.COMPACT: check_compact}
@@ -229,3 +230,51 @@ def test_walk_may_begin_deep_in_the_stack() -> None:
             check_binary(b"\x0c\0\1" * 120 + bytes(121), 0)
 
     deep(sys.getrecursionlimit() - len(inspect.stack(0)) - 60)
+
+
+@pytest.mark.parametrize("payload", Payload)
+@given(value=riches(), sizes=st.lists(st.integers(1, 50), max_size=40))
+@settings(deadline=None)
+def test_walk_goes_on_where_it_stood(payload: Payload, value: Any, sizes: list[int]) -> None:
+    """The end of a struct is found as soon as it has come, in any pieces, and what is behind it is not looked at."""
+    body = StructCodec(idl().Rich).encode(value, payload)
+    buffer, walk, end = bytearray(b"before"), Walk(6, MAX_ELEMENTS), 0
+    for size in [*sizes, len(body)]:
+        piece = body[end : end + size]
+        buffer += piece
+        end += len(piece)
+        is_whole = walk.goes_through(buffer, compact=payload is Payload.COMPACT)
+        assert is_whole is (end == len(body))
+        if is_whole:
+            break
+    assert walk.position == 6 + len(body)
+    ahead = Walk(0, MAX_ELEMENTS)
+    assert ahead.goes_through(body + b"\xff" * 20, compact=payload is Payload.COMPACT)
+    assert ahead.position == len(body) and repr(ahead).startswith(f"<Walk position={len(body)} depth=0 left=")
+
+
+@pytest.mark.parametrize("count", [10, 1000, 300_000])
+def test_walk_counts_numbers_together_though_they_come_in_pieces(count: int) -> None:
+    """Numbers of variable length, byte by byte or nearly so: no more than twice what they cost at once."""
+    body = b"\x19\xf5" + many(count) + b"\x81\x01" * count + b"\0"
+    whole = Walk(0, MAX_ELEMENTS)
+    assert whole.goes_through(body, compact=True)
+    buffer, walk = bytearray(), Walk(0, MAX_ELEMENTS)
+    step = max(1, count // 500) * 2 + 1
+    for start in range(0, len(body), step):
+        buffer += body[start : start + step]
+        is_whole = walk.goes_through(buffer, compact=True)
+    assert is_whole and walk.position == len(body)
+    spent, at_once = 4 * MAX_ELEMENTS - walk.left, 4 * MAX_ELEMENTS - whole.left
+    assert spent <= 2 * at_once + 1000
+
+
+def test_walk_that_is_over_the_budget_says_so_before_all_has_come() -> None:
+    """And lengths that cannot be are noticed at once."""
+    with pytest.raises(RemoteProtocolError, match="more elements in one body than are taken"):
+        Walk(0, 100).goes_through(b"\x0f\0\1\x0c\0\0\3\xe8", compact=False)
+    with pytest.raises(RemoteProtocolError, match="a length is negative"):
+        Walk(0, 100).goes_through(b"\x0b\0\1\xff\xff\xff\xff", compact=False)
+    far = Walk(0, 100)
+    assert not far.goes_through(b"\x0b\0\1\x7f\xff\xff\xff", compact=False)
+    assert far.position == 7 + 0x7FFFFFFF

@@ -29,12 +29,19 @@ def apache() -> dict[str, Callable[[int], dict[str, Any]]]:
     from thrift.Thrift import TApplicationException
     from thrift.transport.THeaderTransport import THeaderClientType, THeaderSubprotocolID, THeaderTransformID
     from thrift.transport.TSocket import TSocket
-    from thrift.transport.TTransport import TFramedTransport
+    from thrift.transport.TTransport import TBufferedTransport, TFramedTransport
+    from thrift.transport.TZlibTransport import TZlibTransport
 
     from tests.interop.apache import Client, types
 
     def framed(protocol: Any) -> Callable[[Any], Any]:
         return lambda sock: protocol(TFramedTransport(sock))
+
+    def unframed(protocol: Any, **options: Any) -> Callable[[Any], Any]:
+        return lambda sock: protocol(TBufferedTransport(sock), **options)
+
+    def zlib(protocol: Any, between: Any) -> Callable[[Any], Any]:
+        return lambda sock: protocol(between(TZlibTransport(sock)))
 
     def multiplexed(sock: Any) -> Any:
         return TMultiplexedProtocol(TBinaryProtocol(TFramedTransport(sock)), "Foreign")
@@ -55,6 +62,15 @@ def apache() -> dict[str, Callable[[int], dict[str, Any]]]:
         "framed compact": framed(TCompactProtocol),
         "framed compact, accelerated": framed(TCompactProtocolAccelerated),
         "framed binary, multiplexed": multiplexed,
+        "framed binary, old": lambda sock: TBinaryProtocol(TFramedTransport(sock), strictRead=False, strictWrite=False),
+        "binary": unframed(TBinaryProtocol),
+        "binary, accelerated": unframed(TBinaryProtocolAccelerated),
+        "binary, old": unframed(TBinaryProtocol, strictRead=False, strictWrite=False),
+        "compact": unframed(TCompactProtocol),
+        "compact, accelerated": unframed(TCompactProtocolAccelerated),
+        "binary in zlib": zlib(TBinaryProtocol, TBufferedTransport),
+        "compact in zlib": zlib(TCompactProtocol, TBufferedTransport),
+        "framed binary in zlib": zlib(TBinaryProtocol, TFramedTransport),
         "THeader binary": header(THeaderSubprotocolID.BINARY),
         "THeader binary, deflated": header(THeaderSubprotocolID.BINARY, deflated=True),
         "THeader compact": header(THeaderSubprotocolID.COMPACT),
@@ -83,7 +99,12 @@ def thriftpy2() -> dict[str, Callable[[int], dict[str, Any]]]:
     from thriftpy2.protocol.compact import TCompactProtocolFactory
     from thriftpy2.rpc import make_client
     from thriftpy2.thrift import TApplicationException
-    from thriftpy2.transport import TCyFramedTransportFactory, TFramedTransportFactory
+    from thriftpy2.transport import (
+        TBufferedTransportFactory,
+        TCyBufferedTransportFactory,
+        TCyFramedTransportFactory,
+        TFramedTransportFactory,
+    )
 
     types = library.load(str(IDL), module_name="foreign_thrift")
     cython, python = TCyFramedTransportFactory(), TFramedTransportFactory()
@@ -92,6 +113,14 @@ def thriftpy2() -> dict[str, Callable[[int], dict[str, Any]]]:
         "framed binary, pure Python": (TBinaryProtocolFactory(), python),
         "framed compact": (TCompactProtocolFactory(), python),
         "framed binary, multiplexed": (TMultiplexedProtocolFactory(TCyBinaryProtocolFactory(), "Foreign"), cython),
+        "binary": (TCyBinaryProtocolFactory(), TCyBufferedTransportFactory()),
+        "binary, pure Python": (TBinaryProtocolFactory(), TBufferedTransportFactory()),
+        "binary, old": (TBinaryProtocolFactory(strict_read=False, strict_write=False), TBufferedTransportFactory()),
+        "binary, multiplexed": (
+            TMultiplexedProtocolFactory(TCyBinaryProtocolFactory(), "Foreign"),
+            TCyBufferedTransportFactory(),
+        ),
+        "compact": (TCompactProtocolFactory(), TBufferedTransportFactory()),
     }
 
     def run(protocol: Any, transport: Any, note: str, port: int) -> dict[str, Any]:

@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.wire_frames import cut, framed, message, split_frames, theader
+from tests.support.wire_frames import FRAMED, UNFRAMED, cut, framed, message, split_messages, theader
 from zkrpc.codec import FailureKind, Payload, decode_failure
 from zkrpc.config import WireLimits
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.idl import load_text
 from zkrpc.server.dispatch import Dispatcher
+from zkrpc.wire.detection import BAD_REQUEST, check_dialect, check_length
 from zkrpc.wire.envelope import EnvelopeError, read_envelope
-from zkrpc.wire.frames import check_dialect, check_length
-from zkrpc.wire.message import Dialect, MessageKind, open_frame
+from zkrpc.wire.message import Dialect, MessageKind, Opening, open_frame
 from zkrpc.wire.server import ServerProtocol
 
 HOSTILE = json.loads((Path(__file__).parent.parent / "vectors" / "hostile_frames.json").read_text("utf-8"))
@@ -82,19 +82,21 @@ class Link:
             sent += protocol.data_to_send()
         assert time.monotonic() - began < SECONDS
         assert protocol.in_flight == 0 and "\n" not in (protocol.failure or "")
-        return [self._read(frame) for frame in split_frames(sent)]
+        dialect = protocol._inflow.dialect or Dialect.HEADER_BINARY
+        return [self._read(one) for one in split_messages(sent.removesuffix(BAD_REQUEST), dialect, self.limits)]
 
-    def _read(self, frame: bytes) -> tuple[int, bytes, int, bytes]:
-        opening = open_frame(frame[4:], self.limits)
-        kind, name, seqid, offset = read_envelope(opening.dialect.payload, opening.frame, opening.offset)
+    def _read(self, opening: Opening) -> tuple[int, bytes, int, bytes]:
+        dialect = opening.dialect
+        kind, name, seqid, offset = read_envelope(dialect.payload, opening.frame, opening.offset, old=dialect.is_old)
         body = opening.frame[offset:]
         if kind == MessageKind.EXCEPTION:
-            decode_failure(body, 0, opening.dialect.payload)
+            decode_failure(body, 0, dialect.payload)
         return kind, name, seqid, body
 
     def works(self) -> bool:
-        """True if good calls of every dialect are answered as they should be."""
-        calls = [message(b"ping", number, b"\0", dialect=dialect) for number, dialect in enumerate(Dialect, start=90)]
+        """True if good calls of every dialect that may come are answered as they should be."""
+        spoken = FRAMED if self.protocol._inflow.dialect is None else [self.protocol._inflow.dialect]
+        calls = [message(b"ping", number, b"\0", dialect=dialect) for number, dialect in enumerate(spoken, start=90)]
         return self.feed(b"".join(calls)) == [(MessageKind.REPLY, b"ping", 90 + n, b"\0") for n in range(len(calls))]
 
 
@@ -148,7 +150,14 @@ def peak_of(link: Link, *chunks: bytes) -> tuple[int, list[tuple[int, bytes, int
 
 @pytest.mark.parametrize(
     ("dialect", "deflated"),
-    [*((dialect, False) for dialect in Dialect), *((dialect, True) for dialect in Dialect if dialect.has_header)],
+    [
+        (Dialect.HEADER_BINARY, False),
+        (Dialect.HEADER_COMPACT, False),
+        (Dialect.FRAMED_BINARY, False),
+        (Dialect.FRAMED_COMPACT, False),
+        (Dialect.HEADER_BINARY, True),
+        (Dialect.HEADER_COMPACT, True),
+    ],
 )
 def test_hostile_messages_are_answered_or_end_their_connection(dialect: Dialect, deflated: bool, traced: None) -> None:
     """Each costs little, is answered where it says whom to answer, and leaves everybody else alone."""
@@ -156,6 +165,7 @@ def test_hostile_messages_are_answered_or_end_their_connection(dialect: Dialect,
     cut_off, served = set(), set()
     for name, contents in messages(dialect.payload).items():
         link = Link()
+        assert link.works()  # so that the connection is one of frames
         peak, replies = peak_of(link, enveloped(contents, dialect, deflated=deflated))
         assert peak < 3 * LIMITS.max_frame + OVERHEAD, name
         if link.protocol.failure is not None:
@@ -170,6 +180,29 @@ def test_hostile_messages_are_answered_or_end_their_connection(dialect: Dialect,
         assert neighbour.works(), name
     assert served == (READABLE if dialect.payload is Payload.BINARY else set())
     assert cut_off == (CUT_OFF if dialect.payload is Payload.BINARY else {"c_seqid_big"})
+
+
+@pytest.mark.parametrize("dialect", [Dialect.BINARY, Dialect.COMPACT])
+@pytest.mark.parametrize("size", [None, 1, 50])
+def test_hostile_messages_without_frames_cost_as_little(dialect: Dialect, size: int | None, traced: None) -> None:
+    """What is whole is answered as in a frame; what has no end is answered and ends its connection, or waits for more
+    until its time is over. In pieces as small as can be, if it is not too long for a test."""
+    for name, contents in messages(dialect.payload).items():
+        if size == 1 and len(contents) > 20_000:
+            continue
+        link = Link()
+        chunks = [contents] if size is None else list(cut(contents, [size] * (len(contents) // size)))
+        peak, replies = peak_of(link, *chunks)
+        assert peak < 3 * LIMITS.max_frame + OVERHEAD, name
+        if link.protocol.failure is None and not replies:
+            assert link.protocol.next_timer() is not None and link.protocol.held_bytes <= len(contents), name
+            link.protocol.handle_timer(LIMITS.first_frame_timeout)
+            assert link.protocol.wants_close, name
+        elif link.protocol.failure is None:
+            assert link.protocol.held_bytes or link.works(), name  # what is behind the body begins the next message
+        else:
+            assert len(replies) <= 1 and link.protocol.wants_close, name
+    assert Link().works()
 
 
 def test_hostile_message_learns_why_and_for_which_call() -> None:
@@ -224,7 +257,7 @@ def test_hostile_deflated_message_is_not_inflated_past_the_limit(traced: None) -
         assert peak < 3 * LIMITS.max_frame + OVERHEAD
 
 
-@pytest.mark.parametrize("dialect", list(Dialect))
+@pytest.mark.parametrize("dialect", FRAMED)
 def test_hostile_oneway_call_of_a_method_that_answers_ends_quietly(dialect: Dialect) -> None:
     """Nobody reads an answer: none is made, whatever becomes of the call."""
     link = Link()
@@ -247,7 +280,7 @@ def _calls() -> list[tuple[bytes, bytes, Dialect, int]]:
     calls = []
     for name, values in arguments.items():
         method = METHODS[name]
-        for dialect in Dialect:
+        for dialect in FRAMED:
             kind = MessageKind.ONEWAY if method.oneway else MessageKind.CALL
             body = method.encode_arguments(method.bind(values, {}), dialect.payload)
             calls.append((name.encode(), body, dialect, kind))
@@ -295,7 +328,8 @@ def replies_due(contents: bytes) -> int | None:
         check_length(framed(contents), 0, LIMITS.max_frame)
         check_dialect(contents, 0)
         opening = open_frame(contents, LIMITS)
-        kind, name, *_ = read_envelope(opening.dialect.payload, opening.frame, opening.offset)
+        dialect = opening.dialect
+        kind, name, *_ = read_envelope(dialect.payload, opening.frame, opening.offset, old=dialect.is_old)
     except EnvelopeError as error:
         return None if error.seqid is None else 1
     except RemoteProtocolError:
@@ -308,6 +342,7 @@ def replies_due(contents: bytes) -> int | None:
 def test_hostile_mutants_are_answered_once_or_end_their_connection(contents: bytes) -> None:
     """Good messages with some bytes changed, well framed: the connection goes on, unless nobody can be named."""
     link = Link()
+    assert link.works()  # so that the connection is one of frames
     replies = link.feed(framed(contents))
     due = replies_due(contents)
     assert (link.protocol.failure is None) is (due is not None)
@@ -338,6 +373,21 @@ def test_hostile_streams_are_survived(stream: bytes, sizes: list[int]) -> None:
     link.protocol.receive_eof(0.0)
     assert link.protocol.wants_close
     assert Link().works()
+
+
+@pytest.mark.parametrize("dialect", UNFRAMED)
+@settings(max_examples=150, deadline=None)
+@given(changes=edits, sizes=st.lists(st.integers(1, 80), max_size=8), number=st.integers(0, 3))
+def test_hostile_mutants_without_frames_are_survived(
+    dialect: Dialect, changes: Any, sizes: list[int], number: int
+) -> None:
+    """Three good calls with some bytes changed anywhere: what is sent can be read, and is no more than was asked."""
+    name, body, _, kind = [one for one in _calls() if one[2].payload is dialect.payload][number]
+    stream = b"".join(message(name, seqid, body, dialect=dialect, kind=kind) for seqid in (1, 2, 3))
+    link = Link()
+    link.feed(*cut(edited(stream, changes), sizes))
+    link.protocol.receive_eof(0.0)
+    assert link.protocol.wants_close
 
 
 @settings(max_examples=60, deadline=None)

@@ -244,14 +244,16 @@ def test_server_lets_interceptors_refuse(start: Any) -> None:
 
 
 def test_server_names_what_is_no_thrift(start: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """HTTP on the port gets one clear line in the log and a closed connection; others are not touched."""
+    """HTTP on the port is told so, and gets one clear line in the log and a closed connection; others are not
+    touched."""
     running = start()
     peer = running.peer()
     assert peer.call(METHODS["echo"], "a") == "a"
     stranger = socket.create_connection((running.endpoint.host, running.endpoint.port), timeout=60)
     with caplog.at_level(logging.WARNING):
         stranger.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert stranger.recv(100) == b""
+        with stranger.makefile("rb") as answer:
+            assert answer.read().startswith(b"HTTP/1.1 400 Bad Request")
         gevent.sleep(0)
     assert "HTTP" in caplog.text
     stranger.close()
@@ -416,9 +418,9 @@ def test_server_says_once_what_many_connections_of_an_address_did(start: Any, ca
     running = start()
     for _ in range(30):
         with socket.create_connection(("127.0.0.1", running.endpoint.port)) as sock:
-            sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            sock.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
             assert sock.recv(100) == b""
-    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == ["HTTP, not Thrift"]
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == ["SSH, not Thrift"]
     peer = running.peer()
     for _ in range(30):
         peer.call(METHODS["fail"], "with a secret")

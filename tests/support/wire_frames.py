@@ -5,12 +5,21 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 
+from zkrpc.codec import Payload
+from zkrpc.config import WireLimits
 from zkrpc.wire.envelope import MessageKind
-from zkrpc.wire.message import Dialect, write_head
+from zkrpc.wire.message import Dialect, Opening, open_frame, write_head
 from zkrpc.wire.theader import write_block
+from zkrpc.wire.unframed import MessageBuffer
 
 BODY = b"\x0b\x00\x01\x00\x00\x00\x02hi\x00"
 """A struct with one string: the machines never look inside."""
+
+
+BODIES = {Payload.BINARY: BODY, Payload.COMPACT: b"\x18\x02hi\x00"}
+"""The same struct in each encoding: without frames the machines look for its end."""
+FRAMED = [dialect for dialect in Dialect if dialect.is_framed]
+UNFRAMED = [dialect for dialect in Dialect if not dialect.is_framed]
 
 
 def message(
@@ -24,7 +33,9 @@ def message(
     flags: int = 0,
     header_seqid: int | None = None,
 ) -> bytes:
-    """A whole frame, its length in front."""
+    """A whole message, its length in front if there are frames."""
+    if body is BODY and not dialect.is_framed:
+        body = BODIES[dialect.payload]
     block = write_block(dialect.payload, headers) if headers else None
     head = write_head(dialect, kind, name, seqid, len(body), block=block, flags=flags, header_seqid=header_seqid)
     return head + body
@@ -50,6 +61,20 @@ def split_frames(stream: bytes) -> list[bytes]:
         frames.append(stream[:stop])
         stream = stream[stop:]
     return frames
+
+
+def split_messages(stream: bytes, dialect: Dialect, limits: WireLimits = WireLimits()) -> list[Opening]:
+    """The messages of what a machine sent to a peer of this dialect."""
+    if dialect.is_framed:
+        return [open_frame(frame[4:], limits) for frame in split_frames(stream)]
+    found, start = [], 0
+    buffer = MessageBuffer(dialect, limits.max_frame, limits.max_elements)
+    while start != len(stream):
+        stop = buffer.end_of_frame(stream, start)
+        assert stop > start, "a message that is cut short"
+        found.append(Opening(dialect, stream[start:stop], 0))
+        start = stop
+    return found
 
 
 def cut(stream: bytes, sizes: list[int]) -> Iterator[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.wire_frames import BODY, message
+from tests.support.wire_frames import BODIES, BODY, message, split_messages
 from zkrpc.codec import FailureKind, decode_failure
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError
@@ -29,9 +29,10 @@ def request(dialect: Dialect = Dialect.HEADER_BINARY, **options: object) -> Requ
 @pytest.mark.parametrize("dialect", Dialect)
 def test_reply_repeats_what_the_caller_chose(dialect: Dialect) -> None:
     """Dialect, id and the bare name; headers where the dialect has some."""
-    head = write_reply_head(request(dialect), LIMITS, MessageKind.REPLY, {"zkrpc-epoch": "4"}, len(BODY))
-    opening = open_frame((head + BODY)[4:], LIMITS)
-    kind, name, seqid, _ = read_envelope(opening.dialect.payload, opening.frame, opening.offset)
+    body = BODIES[dialect.payload]
+    head = write_reply_head(request(dialect), LIMITS, MessageKind.REPLY, {"zkrpc-epoch": "4"}, len(body))
+    [opening] = split_messages(head + body, dialect)
+    kind, name, seqid, _ = read_envelope(dialect.payload, opening.frame, opening.offset, old=dialect.is_old)
     assert (opening.dialect, kind, name, seqid) == (dialect, MessageKind.REPLY, b"echo", 3)
     assert opening.headers == ({"zkrpc-epoch": "4"} if dialect.has_header else {})
 
@@ -48,10 +49,10 @@ def test_reply_without_headers_is_bare_and_one_to_a_oneway_call_is_a_mistake() -
 @pytest.mark.parametrize("headers", [{}, {"zkrpc-error": "Overloaded"}])
 def test_refusal_is_an_exception_in_the_callers_dialect(dialect: Dialect, headers: dict[str, str]) -> None:
     """With the reason, and with headers where there are any to write."""
-    opening = open_frame(message(b"svc:echo", 3, dialect=dialect)[4:], LIMITS)
+    [opening] = split_messages(message(b"svc:echo", 3, dialect=dialect), dialect)
     refused = b"".join(write_refusal(opening, b"svc:echo", 3, "no", Status(FailureKind.INTERNAL_ERROR, headers)))
-    answer = open_frame(refused[4:], LIMITS)
-    kind, name, seqid, offset = read_envelope(answer.dialect.payload, answer.frame, answer.offset)
+    [answer] = split_messages(refused, dialect)
+    kind, name, seqid, offset = read_envelope(dialect.payload, answer.frame, answer.offset, old=dialect.is_old)
     assert (answer.dialect, kind, name, seqid) == (dialect, MessageKind.EXCEPTION, b"echo", 3)
     assert decode_failure(answer.frame, offset, dialect.payload) == ("no", FailureKind.INTERNAL_ERROR)
     assert answer.headers == (headers if dialect.has_header else {})

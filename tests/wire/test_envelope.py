@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zkrpc.codec import Payload
-from zkrpc.wire.envelope import EnvelopeError, MessageKind, read_envelope, write_envelope
+from zkrpc.wire.envelope import (
+    EnvelopeError,
+    MessageKind,
+    envelope_end,
+    read_envelope,
+    write_envelope,
+    write_old_envelope,
+)
 
 seqids = st.integers(-(2**31), 2**31 - 1)
 
@@ -55,3 +62,40 @@ def test_envelope_that_is_wrong_tells_whom_to_answer(
     with pytest.raises(EnvelopeError, match=complaint) as caught:
         read_envelope(payload, bytes.fromhex(frame), 0)
     assert caught.value.seqid == seqid
+
+
+@given(st.sampled_from(MessageKind), st.binary(max_size=300), seqids)
+@settings(deadline=None, max_examples=100)
+def test_old_envelope_is_read_as_it_was_written(kind: MessageKind, name: bytes, seqid: int) -> None:
+    """It has no version, and its parts in another order."""
+    written = write_old_envelope(kind, name, seqid)
+    assert read_envelope(Payload.BINARY, b"xy" + written + b"\0", 2, old=True) == (kind, name, seqid, 2 + len(written))
+    with pytest.raises(EnvelopeError, match="runs past"):
+        read_envelope(Payload.BINARY, written[:-1], 0, old=True)
+
+
+@pytest.mark.parametrize("old", [False, True])
+@given(st.sampled_from(Payload), st.binary(max_size=300), seqids)
+@settings(deadline=None, max_examples=100)
+def test_end_of_an_envelope_is_known_before_it_has_come(old: bool, payload: Payload, name: bytes, seqid: int) -> None:
+    """As soon as the name's size has, and never wrongly."""
+    old = old and payload is Payload.BINARY
+    written = write_old_envelope(1, name, seqid) if old else write_envelope(payload, 1, name, seqid)
+    stream = b"xy" + written + b"\0"
+    found = [envelope_end(payload, stream[:size], 2, old=old) for size in range(2, len(stream) + 1)]
+    assert found[-1] == 2 + len(written)
+    assert set(found) <= {-1, found[-1]} and found.count(-1) <= 12
+
+
+@pytest.mark.parametrize(
+    ("payload", "frame", "complaint"),
+    [
+        (Payload.BINARY, "0000000470696e67", "starts with 00000004 instead"),
+        (Payload.COMPACT, "8222", "does not start with its version"),
+        (Payload.COMPACT, "8221" + "ff" * 11, "longer than 5 bytes"),
+    ],
+)
+def test_beginning_of_no_envelope_is_refused(payload: Payload, frame: str, complaint: str) -> None:
+    """No more of it is waited for."""
+    with pytest.raises(EnvelopeError, match=complaint):
+        envelope_end(payload, bytes.fromhex(frame), 0)

@@ -137,6 +137,14 @@ def _arguments(dialect: Dialect) -> bytes:
     return encoded
 
 
+def _too_large(dialect: Dialect) -> bytes:
+    """Over a limit of 1024 bytes; without frames it has to be a struct, as its end is looked for."""
+    if dialect.is_framed:
+        return bytes(2000)
+    encoded: bytes = ECHO.encode_arguments(ECHO.bind(("x" * 2000,), {}), dialect.payload)
+    return encoded
+
+
 def refused_by_the_machine(dialect: Dialect) -> dict[str, bytes]:
     """What never becomes a request."""
     sent = {
@@ -146,7 +154,7 @@ def refused_by_the_machine(dialect: Dialect) -> dict[str, bytes]:
         ),
         "request too large": (
             WireLimits(max_frame=1024),
-            [message(body=bytes(2000), seqid=9, dialect=dialect)],
+            [message(body=_too_large(dialect), seqid=9, dialect=dialect)],
         ),
         "no call": (WireLimits(), [message(kind=MessageKind.REPLY, seqid=9, dialect=dialect)]),
         "name too long": (WireLimits(), [message(b"x" * 300, seqid=9, dialect=dialect)]),

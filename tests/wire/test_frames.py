@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.wire_frames import BODY, framed, message
 from zkrpc.errors import RemoteProtocolError
-from zkrpc.wire.frames import FrameBuffer, check_dialect, check_length
+from zkrpc.wire.detection import check_dialect, check_length
+from zkrpc.wire.frames import FrameBuffer
 
 
 @pytest.mark.parametrize(
@@ -20,8 +21,8 @@ from zkrpc.wire.frames import FrameBuffer, check_dialect, check_length
         (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH, not Thrift"),
         (b"\x16\x03\x01\x00\xc8\x01", "TLS on a plain"),
         (b"\x15\x03\x01\x00\x02\x02", "TLS on a plain"),
-        (b"\x80\x01\x00\x01\x00\x00", "unframed binary Thrift"),
-        (b"\x82\x21\x07\x04echo", "unframed compact Thrift"),
+        (b"\x80\x01\x00\x01\x00\x00", "binary Thrift without a frame"),
+        (b"\x82\x21\x07\x04echo", "compact Thrift without a frame"),
         (b"\x7f\xff\xff\xff", "frame of 2147483647 bytes is over max_frame 1000"),
         (b"\x00\x00\x3e\x81", "frame of 16001 bytes is over max_frame 1000"),
         (b"\x00\x00\x00\x00", "frame of 0 bytes is shorter than any message"),
@@ -64,7 +65,7 @@ def test_buffer_complains_before_a_bad_frame_is_complete() -> None:
     """A peer cannot make us collect 4 MiB of a frame whose first bytes are wrong already."""
     buffer = FrameBuffer(1000, 8192)
     with pytest.raises(RemoteProtocolError, match="unknown dialect"):
-        buffer.end_of_frame(framed(b"\x00" * 900)[:6], 0)
+        buffer.end_of_frame(framed(b"\x01" * 900)[:6], 0)
     with pytest.raises(RemoteProtocolError, match="max_frame"):
         buffer.end_of_frame(framed(BODY * 2000)[:4], 0)
     assert len(buffer) == 0

@@ -21,12 +21,14 @@ numbers in a list, a set or a map, looked at together  1 for each 16
 A number that takes several bytes of the compact encoding costs a quarter more for each two, and so does a field's id
 that does not fit in its header.
 
-The walk is one loop with a stack of its own: nesting costs neither depth of Python's stack nor a function call.
+The walk is one loop with a stack of its own: nesting costs neither depth of Python's stack nor a function call. Where
+it stands is kept in a :class:`Walk`, so that it also finds the end of a struct of which only the beginning has come.
 """
 
 from __future__ import annotations
 
 import struct
+import sys
 
 from zkrpc.config import WireLimits
 from zkrpc.errors import RemoteProtocolError
@@ -68,71 +70,111 @@ or a list's element twice."""
 _NO_KINDS: Kinds = (_STOP, _STOP)
 
 
+class Walk:
+    """Where a walk over one struct stands: nothing behind ``position`` has been looked at."""
+
+    __slots__ = ("around", "kinds", "left", "position", "values")
+
+    def __init__(self, position: int, max_elements: int) -> None:
+        self.position = position
+        self.left = _ELEMENT * max_elements
+        """What is left of the budget; below 0 once it is used up."""
+        self.values = _IN_STRUCT
+        self.kinds = _NO_KINDS
+        self.around: list[tuple[int, Kinds]] = []
+
+    def __repr__(self) -> str:
+        """Where it stands, and how deep."""
+        return f"<Walk position={self.position} depth={len(self.around)} left={self.left}>"
+
+    def goes_through(self, buffer: bytes | bytearray, *, compact: bool) -> bool:
+        """Whether the struct ends within ``buffer``, of which more may come; ``position`` is its end then. Call it
+        again with the same bytes and those that followed, and never after it has returned True.
+
+        ``position`` is at most where the struct can end, also while it is behind the end of the buffer. Raises
+        RemoteProtocolError if the budget is used up, or if the bytes cannot be walked.
+        """
+        if compact and self.values > _FEW and self.kinds[0] == self.kinds[1] and self.kinds[0] in _COMPACT_VARINTS:
+            before = self.values
+            self.values, self.position = _past_many_varints(buffer, sys.maxsize, self.position, before)
+            self.left -= before - self.values >> _BULK
+        within = (_walk_compact if compact else _walk_binary)(buffer, sys.maxsize, self)
+        if within is False:
+            raise RemoteProtocolError("more elements in one body than are taken")
+        return bool(within)
+
+
 def check_binary(buffer: bytes, offset: int, max_elements: int = MAX_ELEMENTS) -> None:
     """Raises RemoteProtocolError if the struct at ``offset``, in binary, is over the budget or cannot be walked."""
-    try:
-        within = _walk_binary(buffer, offset, _ELEMENT * max_elements)
-    except (IndexError, struct.error) as exc:
-        raise RemoteProtocolError("the body ends too early") from exc
-    if not within:
-        raise RemoteProtocolError(f"more than {max_elements} elements in one body")
+    _check(_walk_binary(buffer, len(buffer), Walk(offset, max_elements)), max_elements)
 
 
 def check_compact(buffer: bytes, offset: int, max_elements: int = MAX_ELEMENTS) -> None:
     """The same for the compact encoding."""
-    try:
-        within = _walk_compact(buffer, offset, _ELEMENT * max_elements)
-    except IndexError as exc:
-        raise RemoteProtocolError("the body ends too early") from exc
+    _check(_walk_compact(buffer, len(buffer), Walk(offset, max_elements)), max_elements)
+
+
+def _check(within: bool | None, max_elements: int) -> None:
+    if within is None:
+        raise RemoteProtocolError("the body ends too early")
     if not within:
         raise RemoteProtocolError(f"more than {max_elements} elements in one body")
 
 
-def _walk_binary(buffer: bytes, position: int, left: int) -> bool:
-    """Whether the struct at ``position`` costs no more than what is left."""
-    end, widths = len(buffer), _WIDTH
-    values, kinds = _IN_STRUCT, _NO_KINDS
-    around: list[tuple[int, Kinds]] = []
-    while left >= 0:
-        if values < 0:
-            kind = buffer[position]
-            if kind == _STOP:
-                position += 1
-                if not around:
-                    return True
+def _walk_binary(buffer: bytes | bytearray, end: int, walk: Walk) -> bool | None:
+    """Whether the struct costs no more than what is left; None if the buffer ends before it. Nothing may reach beyond
+    ``end``."""
+    widths, around = _WIDTH, walk.around
+    position, left, values, kinds = walk.position, walk.left, walk.values, walk.kinds
+    at, had, were = position, left, values  # before the value that is looked at, which may have come in part
+    try:
+        while left >= 0:
+            at, had, were = position, left, values
+            if values < 0:
+                kind = buffer[position]
+                if kind == _STOP:
+                    position += 1
+                    if not around:
+                        walk.position, walk.left = position, left
+                        return True
+                    values, kinds = around.pop()
+                    continue
+                position += 3  # one byte of type, two of id
+            elif values:
+                values -= 1
+                kind = kinds[values & 1]
+            else:
                 values, kinds = around.pop()
                 continue
-            position += 3  # one byte of type, two of id
-        elif values:
-            values -= 1
-            kind = kinds[values & 1]
-        else:
-            values, kinds = around.pop()
-            continue
-        width = widths.get(kind)
-        if width is not None:
-            left -= 1
-            position += width
-            continue
-        left -= _ELEMENT
-        if kind == _STRING:
-            position = _past(end, position + 4, _read_length(buffer, position)[0])
-            continue
-        if len(around) >= MAX_DEPTH:
-            raise RemoteProtocolError("nested too deeply")
-        around.append((values, kinds))
-        if kind == _STRUCT:
-            values = _IN_STRUCT
-        else:
-            values, kinds, position, bulk = _open_binary(buffer, position, kind)
-            # What is to come costs at least this much; numbers that were looked at together are behind us.
-            left -= _ELEMENT + (bulk >> _BULK)
-            if values > left:
-                return False
+            width = widths.get(kind)
+            if width is not None:
+                left -= 1
+                position += width
+                continue
+            left -= _ELEMENT
+            if kind == _STRING:
+                position = _past(end, position + 4, _read_length(buffer, position)[0])
+                continue
+            if len(around) >= MAX_DEPTH:
+                raise RemoteProtocolError("nested too deeply")
+            if kind == _STRUCT:
+                around.append((values, kinds))
+                values = _IN_STRUCT
+            else:
+                inner, inner_kinds, position, bulk = _open_binary(buffer, end, position, kind)
+                around.append((values, kinds))
+                values, kinds = inner, inner_kinds
+                # What is to come costs at least this much; numbers that were looked at together are behind us.
+                left -= _ELEMENT + (bulk >> _BULK)
+                if values > left:
+                    return False
+    except (IndexError, struct.error):
+        walk.position, walk.left, walk.values, walk.kinds = at, had, were, kinds
+        return None
     return False
 
 
-def _open_binary(buffer: bytes, position: int, kind: int) -> tuple[int, Kinds, int, int]:
+def _open_binary(buffer: bytes | bytearray, end: int, position: int, kind: int) -> tuple[int, Kinds, int, int]:
     """The values to come of the container that begins here, their types, where they begin, and how many were numbers.
 
     Plain numbers are passed over at once: the position is the one behind them, and no values are to come.
@@ -145,100 +187,109 @@ def _open_binary(buffer: bytes, position: int, kind: int) -> tuple[int, Kinds, i
         raise RemoteProtocolError(f"unknown wire type {kind}")
     count = _read_length(buffer, position + parts)[0]
     position += parts + 4
-    _past(len(buffer), position, count)
+    _past(end, position, count)
     first, second = _WIDTH.get(kinds[0]), _WIDTH.get(kinds[1])
     if count and first and second:
-        return 0, kinds, _past(len(buffer), position, count * (first + second) * parts // 2), count * parts
+        return 0, kinds, _past(end, position, count * (first + second) * parts // 2), count * parts
     return count * parts, kinds, position, 0
 
 
-def _walk_compact(buffer: bytes, position: int, left: int) -> bool:
+def _walk_compact(buffer: bytes | bytearray, end: int, walk: Walk) -> bool | None:
     """The same for the compact encoding, whose lengths are varints and whose booleans sit in the field header."""
-    end, widths = len(buffer), _COMPACT_WIDTH
-    values, kinds = _IN_STRUCT, _NO_KINDS
-    around: list[tuple[int, Kinds]] = []
-    while left >= 0:
-        if values < 0:
-            header = buffer[position]
-            position += 1
-            if header == _STOP:
-                if not around:
-                    return True
+    widths, around = _COMPACT_WIDTH, walk.around
+    position, left, values, kinds = walk.position, walk.left, walk.values, walk.kinds
+    at, had, were = position, left, values
+    try:
+        while left >= 0:
+            at, had, were = position, left, values
+            if values < 0:
+                header = buffer[position]
+                position += 1
+                if header == _STOP:
+                    if not around:
+                        walk.position, walk.left = position, left
+                        return True
+                    values, kinds = around.pop()
+                    continue
+                if header < 0x10:  # the id did not fit in a difference and follows
+                    left -= 1
+                    position = _past_varint(buffer, position)
+                kind = header & 0x0F
+                if kind <= _COMPACT_LAST_BOOL and kind:
+                    left -= 1
+                    continue
+            elif values:
+                values -= 1
+                kind = kinds[values & 1]
+            else:
                 values, kinds = around.pop()
                 continue
-            if header < 0x10:  # the id did not fit in a difference and follows
+            if kind in _COMPACT_VARINTS:
+                began, position = position, position + 1
+                if buffer[began] >= 0x80:
+                    position = _past_varint(buffer, began)
+                left -= 1 + (position - began >> 1)
+            elif kind in widths:
                 left -= 1
-                position = _past_varint(buffer, position)
-            kind = header & 0x0F
-            if kind <= _COMPACT_LAST_BOOL and kind:
-                left -= 1
-                continue
-        elif values:
-            values -= 1
-            kind = kinds[values & 1]
-        else:
-            values, kinds = around.pop()
-            continue
-        if kind in _COMPACT_VARINTS:
-            began, position = position, position + 1
-            if buffer[began] >= 0x80:
-                position = _past_varint(buffer, began)
-            left -= 1 + (position - began >> 1)
-        elif kind in widths:
-            left -= 1
-            position += widths[kind]
-        else:
-            left -= _ELEMENT
-            if kind == _COMPACT_BINARY:
-                length, position = _varint(buffer, position)
-                position = _past(end, position, length)
-                continue
-            if len(around) >= MAX_DEPTH:
-                raise RemoteProtocolError("nested too deeply")
-            around.append((values, kinds))
-            if kind == _COMPACT_STRUCT:
-                values = _IN_STRUCT
+                position += widths[kind]
             else:
-                values, kinds, position, bulk = _open_compact(buffer, position, kind)
-                left -= _ELEMENT + (bulk >> _BULK)
-                if values > left:
-                    return False
+                left -= _ELEMENT
+                if kind == _COMPACT_BINARY:
+                    length, position = _varint(buffer, position)
+                    position = _past(end, position, length)
+                    continue
+                if len(around) >= MAX_DEPTH:
+                    raise RemoteProtocolError("nested too deeply")
+                if kind == _COMPACT_STRUCT:
+                    around.append((values, kinds))
+                    values = _IN_STRUCT
+                else:
+                    inner, inner_kinds, position, bulk = _open_compact(buffer, end, position, kind)
+                    around.append((values, kinds))
+                    values, kinds = inner, inner_kinds
+                    left -= _ELEMENT + (bulk >> _BULK)
+                    if values > left:
+                        return False
+    except IndexError:
+        walk.position, walk.left, walk.values, walk.kinds = at, had, were, kinds
+        return None
     return False
 
 
-def _open_compact(buffer: bytes, position: int, kind: int) -> tuple[int, Kinds, int, int]:
+def _open_compact(buffer: bytes | bytearray, end: int, position: int, kind: int) -> tuple[int, Kinds, int, int]:
     """The same as ``_open_binary``, for the compact encoding."""
     if kind == _COMPACT_MAP:
         count, position = _varint(buffer, position)
         if not count:
             return 0, _NO_KINDS, position, 0
-        _past(len(buffer), position, count)
+        _past(end, position, count)
         return 2 * count, (buffer[position] & 0x0F, buffer[position] >> 4), position + 1, 0
     if kind not in (_COMPACT_LIST, _COMPACT_SET):
         raise RemoteProtocolError(f"unknown wire type {kind}")
     header = buffer[position]
     count, position = _varint(buffer, position + 1) if header >= 0xF0 else (header >> 4, position + 1)
-    _past(len(buffer), position, count)
+    _past(end, position, count)
     kind = header & 0x0F
     width = _COMPACT_WIDTH.get(kind)
     if width:
-        return 0, _NO_KINDS, _past(len(buffer), position, count * width), count
+        return 0, _NO_KINDS, _past(end, position, count * width), count
     left = count
     if kind in _COMPACT_VARINTS:
-        left, position = _past_many_varints(buffer, position, count)
+        left, position = _past_many_varints(buffer, end, position, count)
     return left, (kind, kind), position, count - left
 
 
-def _past_many_varints(buffer: bytes, position: int, count: int) -> tuple[int, int]:
-    """How many of the numbers are left to be looked at one by one, and the position of the first of these."""
+def _past_many_varints(buffer: bytes | bytearray, end: int, position: int, count: int) -> tuple[int, int]:
+    """How many of the numbers are left to be looked at one by one, or have not come yet, and the position of the first
+    of these."""
     last = position + count * _LONGEST_VARINT
-    while count > _FEW:
+    while count > _FEW and position < len(buffer):
         # So many numbers take at least so many bytes, and each number ends in a byte below 0x80.
-        end = _past(len(buffer), position, count)
-        if end > last:
+        if _past(end, position, count) > last:
             raise RemoteProtocolError("a number of more than ten bytes")
-        count -= len(buffer[position:end].translate(None, _CONTINUED))
-        position = end
+        piece = buffer[position : position + count]
+        count -= len(piece.translate(None, _CONTINUED))
+        position += len(piece)
     return count, position
 
 
@@ -249,7 +300,7 @@ def _past(end: int, position: int, length: int) -> int:
     return position + length
 
 
-def _varint(buffer: bytes, position: int) -> tuple[int, int]:
+def _varint(buffer: bytes | bytearray, position: int) -> tuple[int, int]:
     """The number that begins here, and the position after it."""
     number = shift = 0
     while (byte := buffer[position]) & 0x80:
@@ -261,7 +312,7 @@ def _varint(buffer: bytes, position: int) -> tuple[int, int]:
     return number | byte << shift, position + 1
 
 
-def _past_varint(buffer: bytes, position: int) -> int:
+def _past_varint(buffer: bytes | bytearray, position: int) -> int:
     """The position after the number that begins here."""
     last = position + _LONGEST_VARINT
     while buffer[position] & 0x80:

@@ -1,8 +1,9 @@
 """The wire: byte machines that turn a stream into calls and replies, and back. No sockets, no clock, no structs.
 
-A frame is a length and a message. One port serves four *dialects*, and the first bytes of each frame tell which one it
-is in: THeader with binary or compact inside, and plain framed binary or compact; a reply repeats its request's dialect,
-flags and ids. The connection is closed if unframed Thrift, HTTP, TLS or the like arrives, and ``failure`` names it.
+One port serves every *dialect*: THeader with binary or compact inside, plain frames (a length and a message), and
+messages without frames, in binary (with a version or without) and compact, all of them in a zlib stream too. The first
+bytes tell; a reply repeats its request's dialect, flags and ids. The connection is closed if HTTP, TLS or the like
+arrives, and ``failure`` names it.
 
 Replies are matched to calls by the *message* sequence id; some clients always send 0 as THeader's own. Between zkrpc
 peers ids are unique, so replies leave in the order of completion. A foreign client may use one id for all its calls and
@@ -23,10 +24,15 @@ close::
 
 What a peer may cost is bounded by :class:`~zkrpc.config.WireLimits`: memory is allocated for bytes that came, never for
 a length that was claimed; one frame may be incomplete, for a bounded time; calls in flight are counted. An error inside
-a well-framed message is answered and the connection goes on; bytes that cannot be framed end it.
+a well-framed message is answered and the connection goes on; bytes that cannot be framed, and messages without frames
+whose end is not found, end it.
 
 ========================  =====================================================================================
-``frames``                where frames begin and end; what a stream that has none may be instead
+``detection``             what a connection speaks, told from its first bytes; what is not spoken, by its name
+``prelude``               the beginning of a connection, and its zlib stream if it is in one
+``inflow``                what comes, up to its messages: the incomplete one, and how long it may take
+``frames``                where frames begin and end
+``unframed``              where messages without frames begin and end
 ``varint``                integers of variable length
 ``theader``, ``headers``  header blocks and transforms, and the metadata keys both sides agree on
 ``envelope``              kind, name and id, in binary and compact

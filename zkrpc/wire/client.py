@@ -24,10 +24,10 @@ from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError, RemoteProtocolError
 from zkrpc.wire.answers import reply_in_place_of
 from zkrpc.wire.calls import learn_template, templates, write_call_head
+from zkrpc.wire.detection import LENGTH_SIZE
 from zkrpc.wire.early import EarlyDeadlines
-from zkrpc.wire.envelope import MessageKind, read_envelope
+from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.fast_path import KnownReplies
-from zkrpc.wire.frames import LENGTH_SIZE, FrameBuffer
 from zkrpc.wire.hello import Introduction, caller_headers, hello_frame
 from zkrpc.wire.leaving import frames_in, last_that_left
 from zkrpc.wire.message import (
@@ -39,6 +39,7 @@ from zkrpc.wire.message import (
     PLAIN_MAGIC,
     PONG,
     Dialect,
+    Opening,
     PendingCall,
     ProtocolState,
     Reply,
@@ -47,6 +48,7 @@ from zkrpc.wire.message import (
     control_frame,
     open_frame,
 )
+from zkrpc.wire.unframed import buffer_of
 
 _ONEWAY, _REPLY = MessageKind.ONEWAY, MessageKind.REPLY
 _HEADER_BINARY = Dialect.HEADER_BINARY
@@ -116,7 +118,7 @@ class ClientProtocol:
         self._control_credit, self._credited_at = _MOST_CONTROLS, now
         self._server = Introduction(limits, awaited=self.is_zkrpc)
         self._max_frame = self._server.max_frame
-        self._buffer, self._known = FrameBuffer(limits.max_frame, limits.max_header), KnownReplies(limits)
+        self._buffer, self._known = buffer_of(dialect, limits), KnownReplies(limits)
         # Counts every id taken; the id is its lower 31 bits. What is at most ``_flushed`` has left; what is over
         # ``_before`` went with the last chunk. The backlog is of that chunk, if the socket did not take it at once.
         self._serial = self._flushed = self._before = 0
@@ -164,7 +166,7 @@ class ClientProtocol:
             head = write_call_head(
                 self.dialect, self._server.takes, name, call_id, size, deadline_at, now, headers, oneway
             )
-            length = len(head) - LENGTH_SIZE + size
+            length = len(head) + size - (LENGTH_SIZE if self.dialect.is_framed else 0)
             if self._said and length <= self._max_frame:
                 self._said, self._has_templates = {}, self.dialect is _HEADER_BINARY
         else:
@@ -283,16 +285,16 @@ class ClientProtocol:
             stop = self._buffer.end_of_frame(data, start)
             if stop < 0:
                 break
-            self._take_any(data[start + 4 : stop], replies)
+            self._take_any(data[start + self._buffer.lead : stop], replies)
             start = stop
 
     def _take_any(self, frame: bytes, replies: list[tuple[Any, Reply]]) -> None:
         """One frame of any kind. Raises RemoteProtocolError if the connection cannot go on after it."""
-        opening = open_frame(frame, self.limits)
+        opening = open_frame(frame, self.limits) if self.dialect.is_framed else Opening(self.dialect, frame, 0)
         dialect = opening.dialect
         if dialect.has_header is not self.dialect.has_header:
             raise RemoteProtocolError(f"the server answers in {dialect.name} to {self.dialect.name}")
-        kind, name, call_id, offset = read_envelope(dialect.payload, opening.frame, opening.offset)
+        kind, name, call_id, offset = opening.envelope()
         if kind == _ONEWAY and self.is_zkrpc and name.startswith(CONTROL_PREFIX):
             self._receive_control(name, call_id, opening.headers)
             return

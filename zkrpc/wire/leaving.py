@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import struct
 
+from zkrpc.wire.detection import LENGTH_SIZE
 from zkrpc.wire.envelope import read_envelope
-from zkrpc.wire.frames import LENGTH_SIZE
 from zkrpc.wire.message import Dialect
+from zkrpc.wire.unframed import MessageBuffer
 
 _read_length = struct.Struct("!I").unpack_from
 _read_header_seqid = struct.Struct("!IIi").unpack_from
@@ -21,12 +22,14 @@ def frames_in(chunk: bytes, dialect: Dialect) -> list[tuple[int, int]]:
     """Where each frame of a chunk ends, and its sequence id."""
     frames: list[tuple[int, int]] = []
     at, end = 0, len(chunk)
+    whole = None if dialect.is_framed else MessageBuffer(dialect, end, end)
     while at < end:
         if dialect.has_header:
             seqid = _read_header_seqid(chunk, at)[2]
         else:
-            seqid = read_envelope(dialect.payload, chunk, at + LENGTH_SIZE)[2]
-        at += LENGTH_SIZE + _read_length(chunk, at)[0]
+            begins = at + LENGTH_SIZE if dialect.is_framed else at
+            seqid = read_envelope(dialect.payload, chunk, begins, old=dialect.is_old)[2]
+        at = at + LENGTH_SIZE + _read_length(chunk, at)[0] if whole is None else whole.end_of_frame(chunk, at)
         frames.append((at, seqid))
     return frames
 

@@ -27,8 +27,8 @@ from typing import Any, NamedTuple, TypeVar
 from zkrpc.codec import Payload
 from zkrpc.config import WireLimits
 from zkrpc.errors import RemoteProtocolError
-from zkrpc.wire.envelope import MessageKind, open_binary, write_envelope
-from zkrpc.wire.frames import LENGTH_SIZE, is_compact, is_theader
+from zkrpc.wire.detection import LENGTH_SIZE, Stream, is_compact, is_old_binary, is_theader
+from zkrpc.wire.envelope import MessageKind, open_binary, read_envelope, write_envelope, write_old_envelope
 from zkrpc.wire.headers import TRACEPARENT
 from zkrpc.wire.theader import FIXED_SIZE, MAGIC, NO_HEADERS, Block, inflate, read_block, write_block
 
@@ -74,13 +74,24 @@ class Dialect(enum.Enum):
     HEADER_COMPACT = (Payload.COMPACT, True)
     FRAMED_BINARY = (Payload.BINARY, False)
     FRAMED_COMPACT = (Payload.COMPACT, False)
+    FRAMED_OLD_BINARY = (Payload.BINARY, False, True, True)
+    BINARY = (Payload.BINARY, False, False)
+    COMPACT = (Payload.COMPACT, False, False)
+    OLD_BINARY = (Payload.BINARY, False, False, True)
 
-    def __init__(self, payload: Payload, has_header: bool) -> None:
+    def __init__(self, payload: Payload, has_header: bool, is_framed: bool = True, is_old: bool = False) -> None:
         self.payload = payload
         """The encoding of envelope and struct."""
         self.has_header = has_header
         """True if metadata travels and replies are matched by id, so that many calls may be in flight."""
+        self.is_framed = is_framed
+        """True if each message is preceded by its length."""
+        self.is_old = is_old
+        """True if the envelope has no version."""
 
+
+UNFRAMED = {Stream.BINARY: Dialect.BINARY, Stream.COMPACT: Dialect.COMPACT, Stream.OLD_BINARY: Dialect.OLD_BINARY}
+"""The dialect of all messages on a connection without frames."""
 
 Layout = tuple[Callable[..., tuple[int, int, int, bytes, int]], Callable[..., bytes], int]
 """For one size of shape: a function that cuts a frame in place, one that writes what precedes a body, and the offset of
@@ -198,11 +209,17 @@ class Opening(NamedTuple):
         """Whether it is a THeader binary message of the most common kind."""
         return self.dialect is Dialect.HEADER_BINARY and not self.flags and not self.transformed
 
+    def envelope(self) -> tuple[int, bytes, int, int]:
+        """The kind's number, the name, the seqid, and where the struct starts. Raises EnvelopeError."""
+        return read_envelope(self.dialect.payload, self.frame, self.offset, old=self.dialect.is_old)
+
     def shape(self, body_offset: int) -> bytes | None:
         """The frame's shape, if it is one worth remembering."""
         begins = 8 if self.dialect is Dialect.HEADER_BINARY else 0
         size = body_offset - 4 - begins
-        if self.dialect.payload is not Payload.BINARY or self.flags or self.transformed or size > _MAX_SHAPE:
+        if self.dialect.payload is not Payload.BINARY or self.dialect.is_old or not self.dialect.is_framed:
+            return None
+        if self.flags or self.transformed or size > _MAX_SHAPE:
             return None
         return self.frame[begins : body_offset - 4]
 
@@ -211,7 +228,9 @@ def open_frame(frame: bytes, limits: WireLimits) -> Opening:
     """Reads a frame's dialect and metadata; the first two bytes have been checked. Raises RemoteProtocolError."""
     if is_theader(frame, 0):
         return _open_theader(frame, limits)
-    return Opening(Dialect.FRAMED_COMPACT if is_compact(frame, 0) else Dialect.FRAMED_BINARY, frame, 0)
+    if is_compact(frame, 0):
+        return Opening(Dialect.FRAMED_COMPACT, frame, 0)
+    return Opening(Dialect.FRAMED_OLD_BINARY if is_old_binary(frame, 0) else Dialect.FRAMED_BINARY, frame, 0)
 
 
 _read_fixed = struct.Struct("!HHiH").unpack_from
@@ -263,9 +282,9 @@ def write_head(
     message's seqid unless the peer that is answered used another.
     """
     payload = dialect.payload
-    envelope = write_envelope(payload, kind, name, seqid)
+    envelope = write_old_envelope(kind, name, seqid) if dialect.is_old else write_envelope(payload, kind, name, seqid)
     if not dialect.has_header:
-        return _write_length(len(envelope) + size) + envelope
+        return _write_length(len(envelope) + size) + envelope if dialect.is_framed else envelope
     if block is None:
         block = EMPTY_BLOCKS[payload]
     length = FIXED_SIZE + len(block) + len(envelope) + size

@@ -6,7 +6,8 @@ DRAINING   the peer was asked to send no more (``send_draining``); what is in fl
 CLOSED     the peer left, or sent what cannot be framed (``failure``), or was too slow: nothing more is read or sent
 =========  =====================================================================================================
 
-Requests for built-in services (``zkrpc.Health:check``) are set aside: they are no part of the load.
+The first bytes tell what the peer speaks (:mod:`zkrpc.wire.detection`), and it is answered in kind. Requests for
+built-in services (``zkrpc.Health:check``) are set aside: they are no part of the load.
 
 It answers by itself what handlers should not see: pings, calls over ``max_in_flight``, and well-framed messages that
 are not calls. It does not know methods, structs or deadlines, reads no clock, and never raises for bytes that a peer
@@ -15,6 +16,7 @@ sent.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections import deque
 from collections.abc import Mapping
@@ -23,11 +25,12 @@ from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError, RemoteProtocolError
 from zkrpc.wire import status
 from zkrpc.wire.answers import is_too_heavy, write_refusal, write_reply_head
-from zkrpc.wire.envelope import EnvelopeError, MessageKind, read_envelope
+from zkrpc.wire.detection import LENGTH_SIZE, Stranger
+from zkrpc.wire.envelope import EnvelopeError, MessageKind
 from zkrpc.wire.fast_path import KnownRequests
-from zkrpc.wire.frames import LENGTH_SIZE, FrameBuffer
 from zkrpc.wire.held import HeldRequests
 from zkrpc.wire.hello import hello_frame, narrowed
+from zkrpc.wire.inflow import Inflow
 from zkrpc.wire.message import (
     BUILT_IN_PREFIX,
     CANCEL,
@@ -42,10 +45,10 @@ from zkrpc.wire.message import (
     ProtocolState,
     Request,
     control_frame,
-    open_frame,
 )
 from zkrpc.wire.status import Status
 from zkrpc.wire.theader import NO_HEADERS
+from zkrpc.wire.unframed import Endless
 
 MAX_NAME = 256
 """The most bytes in a method's name."""
@@ -60,10 +63,9 @@ class ServerProtocol:
 
     __slots__ = (
         "_active",
-        "_buffer",
         "_cancelled",
-        "_first_frame_by",
         "_held",
+        "_inflow",
         "_known",
         "_max_frame",
         "_out",
@@ -74,7 +76,6 @@ class ServerProtocol:
         "has_news",
         "last_heard_at",
         "limits",
-        "partial_since",
         "peer_headers",
         "peer_is_zkrpc",
         "ready",
@@ -98,10 +99,7 @@ class ServerProtocol:
         """When bytes were last received."""
         self._takes = limits  # what the peer takes: what we do, until it says less
         self._max_frame = limits.max_frame
-        self._buffer = FrameBuffer(limits.max_frame, limits.max_header)
-        self._first_frame_by: float | None = now + limits.first_frame_timeout
-        self.partial_since: float | None = None
-        """When the incomplete frame's first bytes came; None if no frame is incomplete."""
+        self._inflow = Inflow(limits, now)
         self._known = KnownRequests(limits)
         self.ready: deque[Request] = deque()
         """Requests for ``next_request``."""
@@ -122,10 +120,15 @@ class ServerProtocol:
         return len(self._active) + self._held.count
 
     @property
+    def partial_since(self) -> float | None:
+        """When the incomplete message's first bytes came; None if none is incomplete."""
+        return self._inflow.partial_since
+
+    @property
     def held_bytes(self) -> int:
         """Bytes of frames that are incomplete or in flight; takes time in proportion to their number."""
         waiting = itertools.chain(self._active.values(), self._held)
-        return len(self._buffer) + sum(len(request.frame) for request in waiting)
+        return len(self._inflow.buffer) + sum(len(request.frame) for request in waiting)
 
     @property
     def wants_close(self) -> bool:
@@ -147,49 +150,62 @@ class ServerProtocol:
         if self.state is _CLOSED:
             return
         self.last_heard_at = now
-        if self.partial_since is None:
-            self._take(data, 0, now)
-        else:
-            joined, start = self._buffer.join(data)
-            if joined:
-                self._take(joined, 0, now)
-            start = self._buffer.skip(data, start)
-            if not self._buffer:
-                self.partial_since = None
-            if start != len(data) and self.state is not _CLOSED:
-                self._take(data, start, now)
+        inflow = self._inflow
+        try:
+            if inflow.prelude is not None:
+                data = inflow.unwrap(inflow.prelude, data, now)
+            if inflow.partial_since is None:
+                self._take(data, 0, now)
+            elif data:
+                joined, start = inflow.buffer.join(data)
+                if joined:
+                    self._take(joined, 0, now)
+                start = inflow.buffer.skip(data, start)
+                if not inflow.buffer:
+                    inflow.partial_since = None
+                if start != len(data):
+                    self._take(data, start, now)
+        except Stranger as exc:
+            self._out.append(exc.answer)
+            self._become_closed(str(exc))
+        except Endless as exc:
+            with contextlib.suppress(RemoteProtocolError):  # it cannot be answered
+                kind, name, seqid, _ = exc.opening.envelope()
+                self._refuse(exc.opening, name[:MAX_NAME], seqid, str(exc), exc.told, kind)
+            self._become_closed(str(exc))
+        except RemoteProtocolError as exc:
+            self._become_closed(str(exc))
         if self._cancelled:
             self._withdraw_cancelled()
 
     def _take(self, data: bytes, start: int, now: float) -> None:
-        """Takes the frames from ``start`` on; the last one is kept if it is incomplete."""
-        active, add = self._active, self.ready.append
+        """Takes the messages from ``start`` on; the last one is kept if it is incomplete. Raises RemoteProtocolError if
+        the connection cannot go on."""
+        active, add, inflow = self._active, self.ready.append, self._inflow
         room = self.limits.max_in_flight - self._held.count
+        buffer, is_framed = inflow.buffer, inflow.dialect is None
         end, began = len(data), start
-        try:
-            while True:
+        while start != end:
+            if is_framed:
                 start = self._known.take(data, start, now, active, room, add)
                 if start == end:
                     break
-                stop = self._buffer.end_of_frame(data, start)
-                if stop < 0:
-                    break
-                self._take_any(data[start + 4 : stop], now)
-                start = stop
-        except RemoteProtocolError as exc:
-            self._become_closed(str(exc))
-            return
+            stop = buffer.end_of_frame(data, start)
+            if stop < 0:
+                break
+            self._take_any(data[start + buffer.lead : stop], now)
+            start = stop
         if start != began:
-            self._first_frame_by = None
-            self.partial_since = None if start == end and not self._buffer.skipping else now
-        elif self.partial_since is None and start != end:
-            self.partial_since = now
+            inflow.first_message_by = None
+            inflow.partial_since = None if start == end and not buffer.skipping else now
+        elif inflow.partial_since is None and start != end:
+            inflow.partial_since = now
 
     def _take_any(self, frame: bytes, now: float) -> None:
         """One frame of any kind. Raises RemoteProtocolError if the connection cannot go on after it."""
-        opening = open_frame(frame, self.limits)
+        opening, buffer = self._inflow.open(frame), self._inflow.buffer
         try:
-            kind, name, seqid, offset = read_envelope(opening.dialect.payload, opening.frame, opening.offset)
+            kind, name, seqid, offset = opening.envelope()
         except EnvelopeError as exc:
             if exc.seqid is None:
                 raise
@@ -202,10 +218,8 @@ class ServerProtocol:
         elif len(name) > MAX_NAME:
             message = f"method name of {len(name)} bytes is over {MAX_NAME}"
             self._refuse(opening, b"", seqid, message, status.MALFORMED, kind)
-        elif self._buffer.is_oversized:
-            message = (
-                f"request of {self._buffer.claimed} bytes is over this server's max_frame {self._buffer.max_frame}"
-            )
+        elif buffer.is_oversized:
+            message = f"request of {buffer.claimed} bytes is over this server's max_frame {buffer.max_frame}"
             self._refuse(opening, name, seqid, message, status.TOO_LARGE, kind)
         elif self.in_flight >= self.limits.max_in_flight or is_too_heavy(
             opening.frame, itertools.chain(self._active.values(), self._held), self.limits
@@ -216,7 +230,7 @@ class ServerProtocol:
 
     def _admit(self, opening: Opening, kind: MessageKind, name: bytes, seqid: int, offset: int, now: float) -> None:
         dialect, frame, _, headers, flags, header_seqid, _ = opening
-        template = self._known.learn(opening, offset, name, kind, headers)
+        template = None if self._inflow.dialect else self._known.learn(opening, offset, name, kind, headers)
         request = Request(name, seqid, kind, headers, frame, offset, dialect, now, header_seqid, flags, template)
         if seqid in self._active:
             self._held.add(request)
@@ -270,7 +284,7 @@ class ServerProtocol:
     def receive_eof(self, now: float) -> None:
         """The peer has closed the connection: calls in flight may finish, and their replies are dropped."""
         if self.state is not _CLOSED:
-            partial = self.partial_since is not None
+            partial = self._inflow.partial_since is not None
             self._become_closed("the peer closed in the middle of a frame" if partial else None)
 
     # -- from the application
@@ -320,7 +334,7 @@ class ServerProtocol:
                 head = pack(length, shape, seqid)
         else:
             head = write_reply_head(request, self._takes, kind, headers, size)
-            length = len(head) - LENGTH_SIZE + size
+            length = len(head) + size - (LENGTH_SIZE if request.dialect.is_framed else 0)
         if length > self._max_frame:
             whose = "max_frame" if self._max_frame == self.limits.max_frame else "the caller's max_frame"
             raise LocalProtocolError(f"reply of {length} bytes is over {whose} {self._max_frame}")
@@ -362,33 +376,23 @@ class ServerProtocol:
             return b""
         joined = b"".join(out)
         out.clear()
-        return joined
+        return joined if self._inflow.prelude is None else self._inflow.outward(joined)
 
     # -- time
 
     def next_timer(self) -> float | None:
         """When to call ``handle_timer``, or None."""
-        if self.state is _CLOSED:
-            return None
-        partial = None if self.partial_since is None else self.partial_since + self.limits.partial_frame_timeout
-        if partial is None or (self._first_frame_by is not None and self._first_frame_by < partial):
-            return self._first_frame_by
-        return partial
+        return None if self.state is _CLOSED else self._inflow.next_timer()
 
     def handle_timer(self, now: float) -> None:
         """Ends the connection of a peer that is too slow; does nothing if it is called early."""
-        if self.state is _CLOSED:
-            return
-        if self._first_frame_by is not None and now >= self._first_frame_by:
-            self._become_closed(f"no complete frame within {self.limits.first_frame_timeout:g} s of connecting")
-        elif self.partial_since is not None and now >= self.partial_since + self.limits.partial_frame_timeout:
-            self._become_closed(f"a frame stayed incomplete for {self.limits.partial_frame_timeout:g} s")
+        if self.state is not _CLOSED and (failure := self._inflow.overdue(now)) is not None:
+            self._become_closed(failure)
 
     def _become_closed(self, failure: str | None) -> None:
         self.state = _CLOSED
         self.failure = failure
-        self._buffer.clear()
-        self.partial_since = None
+        self._inflow.clear()
 
     def abandon(self, failure: str | None = None) -> None:
         """The connection is closed, or to be closed because of ``failure``: forgets all requests that are not

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from zkrpc.errors import RemoteProtocolError
 
-_LONGEST = 5
+LONGEST = 5
+"""Bytes of the longest one."""
 _SMALL = tuple(bytes((value,)) for value in range(128))
 
 
-def read_varint(buffer: bytes, offset: int, end: int) -> tuple[int, int]:
+def read_varint(buffer: bytes | bytearray, offset: int, end: int) -> tuple[int, int]:
     """The integer at ``offset`` and the offset after it. Raises RemoteProtocolError if it is cut short or too long."""
     value = 0
-    for shift in range(0, 7 * _LONGEST, 7):
+    for shift in range(0, 7 * LONGEST, 7):
         if offset >= end:
             raise RemoteProtocolError("a variable-length integer is cut short")
         byte = buffer[offset]
@@ -20,7 +21,7 @@ def read_varint(buffer: bytes, offset: int, end: int) -> tuple[int, int]:
         if byte < 0x80:
             break
     else:
-        raise RemoteProtocolError(f"a variable-length integer is longer than {_LONGEST} bytes")
+        raise RemoteProtocolError(f"a variable-length integer is longer than {LONGEST} bytes")
     if value > 0xFFFFFFFF:
         raise RemoteProtocolError("a variable-length integer is over 32 bits")
     return value, offset

@@ -1,0 +1,76 @@
+"""What comes on an accepted connection, up to its messages: what it speaks, the message that is incomplete, and how
+long the peer may take for it."""
+
+from __future__ import annotations
+
+from zkrpc.config import WireLimits
+from zkrpc.wire.detection import Stream
+from zkrpc.wire.message import UNFRAMED, Dialect, Opening, open_frame
+from zkrpc.wire.prelude import Prelude
+from zkrpc.wire.unframed import buffer_of
+
+
+class Inflow:
+    """The inward half of one connection, accepted at ``now``."""
+
+    __slots__ = ("_limits", "buffer", "dialect", "first_message_by", "partial_since", "prelude")
+
+    def __init__(self, limits: WireLimits, now: float) -> None:
+        self._limits = limits
+        self.prelude: Prelude | None = Prelude(limits)
+        """None once the messages come as they are."""
+        self.dialect: Dialect | None = None
+        """The dialect of all messages, if they come without frames."""
+        self.buffer = buffer_of(None, limits)
+        """The message that is incomplete."""
+        self.first_message_by: float | None = now + limits.first_frame_timeout
+        """When the first message must have come; None once it has."""
+        self.partial_since: float | None = None
+        """When the incomplete message's first bytes came; None if none is incomplete."""
+
+    def __repr__(self) -> str:
+        """What it speaks, and since when something is incomplete."""
+        return f"<Inflow {self.dialect} prelude={self.prelude} partial_since={self.partial_since}>"
+
+    def unwrap(self, prelude: Prelude, data: bytes, now: float) -> bytes:
+        """The bytes of messages in ``data``. Raises RemoteProtocolError for what is not spoken."""
+        was_known = prelude.stream is not None
+        data = prelude.take(data)
+        stream = prelude.stream
+        if stream is None:
+            self.partial_since = now if self.partial_since is None else self.partial_since
+        elif not was_known:
+            self.prelude = prelude if prelude.is_deflated else None
+            if stream is not Stream.FRAMED:
+                self.dialect = UNFRAMED[stream]
+                self.buffer = buffer_of(self.dialect, self._limits)
+        return data
+
+    def open(self, message: bytes) -> Opening:
+        """A message up to its envelope, without the length in front of it. Raises RemoteProtocolError."""
+        return open_frame(message, self._limits) if self.dialect is None else Opening(self.dialect, message, 0)
+
+    def outward(self, data: bytes) -> bytes:
+        """What to send for ``data``: deflated, if the peer's bytes are."""
+        return data if self.prelude is None else self.prelude.deflated(data)
+
+    def next_timer(self) -> float | None:
+        """When ``overdue`` may say something, or None."""
+        partial = None if self.partial_since is None else self.partial_since + self._limits.partial_frame_timeout
+        if partial is None or (self.first_message_by is not None and self.first_message_by < partial):
+            return self.first_message_by
+        return partial
+
+    def overdue(self, now: float) -> str | None:
+        """Why the peer is too slow; None if it is not."""
+        limits = self._limits
+        if self.first_message_by is not None and now >= self.first_message_by:
+            return f"no complete frame within {limits.first_frame_timeout:g} s of connecting"
+        if self.partial_since is not None and now >= self.partial_since + limits.partial_frame_timeout:
+            return f"a frame stayed incomplete for {limits.partial_frame_timeout:g} s"
+        return None
+
+    def clear(self) -> None:
+        """Drops what is incomplete."""
+        self.buffer.clear()
+        self.partial_since = None
