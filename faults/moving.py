@@ -23,6 +23,7 @@ _POLL = 0.05
 _SETTINGS = """tickTime=500
 initLimit=20
 syncLimit=8
+maxSessionTimeout=120000
 maxClientCnxns=0
 admin.enableServer=false
 standaloneEnabled=false
@@ -47,6 +48,11 @@ class MovingEnsemble:
     def hosts(self) -> str:
         """The connect string of the servers that are members now."""
         return ",".join(f"127.0.0.1:{line.rpartition(':')[2]}" for line in self._lines.values())
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the members of now."""
+        return tuple(self._lines)
 
     def number_of(self, endpoint: str) -> int:
         """The number of the member that clients find at an endpoint."""

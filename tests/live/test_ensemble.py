@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from kazoo.client import KazooClient
@@ -11,6 +14,8 @@ from kazoo.security import make_digest_acl
 import zkrpc
 from faults.moving import MovingEnsemble
 from tests.live.conftest import SessionOpener
+from tests.support.command import Command, await_registered, registered
+from tests.support.programs import Programs
 from tests.support.waiting import eventually
 from zkrpc.telemetry.events import EnsembleChanged, Event
 
@@ -35,6 +40,14 @@ def ensemble() -> Iterator[MovingEnsemble]:
     """One for all tests, as starting it takes seconds; it is never the same afterwards."""
     with MovingEnsemble() as moving:
         yield moving
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Command]:
+    """Starts commands, and ends them."""
+    programs = Programs(tmp_path)
+    yield Command(programs, tmp_path)
+    programs.close()
 
 
 def test_session_outlives_every_server_that_it_began_with(ensemble: MovingEnsemble) -> None:
@@ -73,6 +86,32 @@ def test_server_that_is_no_member_any_more_is_left(ensemble: MovingEnsemble) -> 
         eventually(lambda: registry.status().server not in (server, None))
         assert registry.session.wait_connected(60)
         assert registry.session.session_id == session_id
+
+
+def test_dead_workers_session_ends_at_the_ensemble_of_now(ensemble: MovingEnsemble, command: Command) -> None:
+    """The servers that the supervisor was given are all gone when a worker is killed: its entry vanishes long before
+    the session timeout of a minute, and a successor registers with the servers of now."""
+    command.serve(f"{ensemble.hosts}/moved", "--id=m", "--session-timeout=60")
+    with zkrpc.Registry(f"{ensemble.hosts}/moved") as registry:
+        assert registry.session.wait_connected(60)
+        (before,) = await_registered(registry, 1).values()
+        for number in ensemble.numbers:
+            zkrpc.offload(ensemble.add)
+            zkrpc.offload(ensemble.remove, number)
+        eventually(lambda: registry.status().server in ensemble.hosts.split(","))
+        pid = int(before.metadata["pid"])
+        eventually(lambda: [one.metadata["pid"] for one in registered(registry).values()] == [str(pid)])
+        os.kill(pid, signal.SIGKILL)
+        assert eventually(lambda: gone(registry, pid)) < 30
+        eventually(lambda: [one.id for one in registered(registry).values()] == ["m-0"])
+
+
+def gone(registry: zkrpc.Registry, pid: int) -> bool:
+    """Whether ZooKeeper answers that there is no entry of this process."""
+    try:
+        return str(pid) not in [one.metadata["pid"] for one in registered(registry).values()]
+    except zkrpc.CoordinationError:
+        return False
 
 
 def test_configuration_that_may_not_be_read_is_no_failure(zookeeper: str, session_opener: SessionOpener) -> None:

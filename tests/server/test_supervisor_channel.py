@@ -14,6 +14,7 @@ from zkrpc.server.supervisor_channel import (
     AdminDoor,
     Bound,
     Milestone,
+    Moved,
     OpenedSession,
     SupervisorChannel,
     Worn,
@@ -26,6 +27,7 @@ def test_channel_outlives_its_supervisor() -> None:
     ours, theirs = socket.socketpair()
     channel = SupervisorChannel(theirs.detach())
     channel.tell_session(7, b"\x01")
+    channel.tell_servers("zk4:2181,[::1]:2182")
     channel.tell_bound(11)
     channel.tell_worn("it is old enough")
     channel.tell_beat()
@@ -37,6 +39,7 @@ def test_channel_outlives_its_supervisor() -> None:
     lines = ours.recv(1000).splitlines()
     assert [json.loads(line) for line in lines] == [
         {"session": [7, "01"]},
+        {"servers": "zk4:2181,[::1]:2182"},
         {"bound": 11.0},
         {"worn": "it is old enough"},
         {"beat": True},
@@ -48,6 +51,7 @@ def test_channel_outlives_its_supervisor() -> None:
     ]
     assert [read_report(line) for line in lines] == [
         OpenedSession(7, b"\x01"),
+        Moved((Endpoint("zk4", 2181), Endpoint("::1", 2182))),
         Bound(11.0),
         Worn("it is old enough"),
         Milestone.BEAT,
@@ -72,6 +76,9 @@ def test_channel_outlives_its_supervisor() -> None:
         b"{}",
         b'{"session": [7]}',
         b'{"session": [7, "zz"]}',
+        b'{"servers": ""}',
+        b'{"servers": "zk4:2181,/chroot"}',
+        b'{"servers": ["zk4:2181"]}',
         b'{"bound": -1.0}',
         b'{"ready": false}',
         b'{"accepted": "--bind=0"}',

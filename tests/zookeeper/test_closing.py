@@ -14,7 +14,8 @@ from contextlib import ExitStack
 import pytest
 from gevent.event import Event
 
-from zkrpc.zookeeper.closing import close_session
+from zkrpc.endpoint import Endpoint
+from zkrpc.zookeeper.closing import SessionCloser, close_session
 from zkrpc.zookeeper.session import Session
 
 PASSWORD = b"\1" * 16
@@ -137,6 +138,21 @@ def test_closing_is_bounded_when_nobody_answers(scripts: ExitStack) -> None:
     assert not close_session(",".join(silent), 7, PASSWORD, 0.3)
     assert time.monotonic() - started_at < 1.0
     assert not close_session(silent[0], 7, PASSWORD, 0.0)
+
+
+def test_closer_asks_the_servers_that_it_was_told_of(scripts: ExitStack) -> None:
+    """Those that it was given first stay the last resort, and the chroot what it is; few servers are remembered."""
+    server = scripted(scripts, RESUMED, CLOSED)
+    closer = SessionCloser("127.0.0.1:1/chroot", 5.0)
+    assert (closer.hosts, closer.moved) == ("127.0.0.1:1/chroot", False)
+    closer.follow([Endpoint.parse(server.hosts), Endpoint("127.0.0.1", 1)])
+    assert (closer.hosts, closer.moved) == (f"{server.hosts},127.0.0.1:1/chroot", True)
+    closer.close(7, PASSWORD)
+    closer.wait()
+    assert server.received[1] == frame(struct.pack("!ii", 1, -11))
+    closer.follow([Endpoint("10.0.0.1", port) for port in range(1, 1000)])
+    assert closer.hosts.count(":") == 65 and closer.hosts.endswith(",127.0.0.1:1/chroot")
+    assert repr(closer).startswith("<SessionCloser 10.0.0.1:1,")
 
 
 def test_closing_needs_neither_gevent_nor_a_client() -> None:

@@ -37,8 +37,9 @@ from zkrpc.server.watchdog import Watchdog
 from zkrpc.server.wear import CallCounter, Wear, WearLimits
 from zkrpc.service import Service
 from zkrpc.telemetry.call_log import CallLog
+from zkrpc.telemetry.events import EnsembleChanged, Event
 from zkrpc.telemetry.log_records import PERIOD
-from zkrpc.telemetry.observer import observe_everything
+from zkrpc.telemetry.observer import Observer, observe_everything
 from zkrpc.tracing.channel import Descriptors
 from zkrpc.tracing.start import Tracing, start_tracing
 
@@ -146,7 +147,12 @@ def _serve(
     channel.tell_bound(bound)
     registry: Registry | None = None
     if zookeeper:
-        registry = Registry(zookeeper, config=config, on_new_session=channel.tell_session, observers=service.observers)
+        registry = Registry(
+            zookeeper,
+            config=config,
+            on_new_session=channel.tell_session,
+            observers=[*service.observers, _ServersReport(channel)],
+        )
     watchdog = Watchdog(service.observers)
     settling = gevent.spawn(_settle_repeats)
     gc.collect()
@@ -177,6 +183,20 @@ def _serve(
         channel.tell_done()
     if endings.conflict is not None:
         raise endings.conflict
+
+
+class _ServersReport(Observer):
+    """Tells the supervisor which servers ZooKeeper has now, as they may have nothing in common with those that it was
+    given: it ends our session there if we die, and a successor begins with them."""
+
+    kinds = (EnsembleChanged,)
+
+    def __init__(self, channel: SupervisorChannel) -> None:
+        self._channel = channel
+
+    def receive(self, event: Event) -> None:
+        assert isinstance(event, EnsembleChanged)
+        self._channel.tell_servers(event.servers)
 
 
 def _settle_repeats() -> None:

@@ -2,8 +2,9 @@
 
 It is a plain process without gevent and without a ZooKeeper client of its own, so what goes wrong in a worker does not
 affect it. Each worker holds one end of a socket pair. Over it the worker reports, as JSON lines, its session's id and
-password, how long finishing its calls may take, and when it is ready; it reads end-of-file from it when the supervisor
-has ended, and drains then. :class:`~zkrpc.server.supervision.Supervision` decides what to do.
+password, which servers ZooKeeper has when they are no longer those of the connect string, how long finishing its calls
+may take, and when it is ready; it reads end-of-file from it when the supervisor has ended, and drains then.
+:class:`~zkrpc.server.supervision.Supervision` decides what to do.
 
 The supervisor binds a fixed port, and the workers inherit the socket and listen on it: so a worker and its successor
 share it for a while, together with the connections that wait to be accepted. While a slot has no worker its port
@@ -18,7 +19,6 @@ import logging
 import selectors
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -40,10 +40,19 @@ from zkrpc.server.supervision import (
     SupervisionState,
     Terminate,
 )
-from zkrpc.server.supervisor_channel import Accepted, AdminDoor, Bound, Milestone, OpenedSession, Worn, read_report
+from zkrpc.server.supervisor_channel import (
+    Accepted,
+    AdminDoor,
+    Bound,
+    Milestone,
+    Moved,
+    OpenedSession,
+    Worn,
+    read_report,
+)
 from zkrpc.server.watched_files import WatchedFiles
 from zkrpc.server.worker_process import WorkerProcess, adopts_orphans, reap_orphans
-from zkrpc.zookeeper.closing import close_session
+from zkrpc.zookeeper.closing import SessionCloser
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +68,8 @@ class Supervisor:
     Args:
         command: gives the argument list for a slot; ``--channel FD`` is appended to it.
         workers: how many slots.
-        zookeeper: connect string for closing dead workers' sessions; None if they have none.
+        zookeeper: connect string for closing dead workers' sessions; None if they have none. When a worker tells of
+            other servers, these are used, and a new worker gets them by ``--zookeeper``, appended to its command.
         watched: folders whose ``.py`` and ``.thrift`` files cause a reload when they change.
         binds: the address of each slot that has a port of its own; ``--listener FD`` is appended to its command.
         inherited: descriptors that every worker gets.
@@ -81,14 +91,13 @@ class Supervisor:
         self._manager, self._adopts = manager or ServiceManager(), adopts_orphans()
         self._slots = workers
         self._machine = Supervision(workers, awaits_changes=bool(watched), watch=self._manager.watch)
-        self._zookeeper = zookeeper
+        self._sessions = None if zookeeper is None else SessionCloser(zookeeper, _CLOSE_TIMEOUT)
         self._files = WatchedFiles(watched)
         self._ports = [Port(endpoint) for endpoint in binds]
         self._inherited = tuple(inherited)
         self._workers: dict[int, WorkerProcess] = {}
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
-        self._closers: list[threading.Thread] = []
         self._status: int | None = None
         self._refusal: str | None = None
         self._accepted: tuple[str, ...] = ()
@@ -118,8 +127,8 @@ class Supervisor:
                 self._machine.handle_timer(now)
                 self._carry_out()
                 self._show()
-        for closer in self._closers:
-            closer.join(_CLOSE_TIMEOUT)
+        if self._sessions is not None:
+            self._sessions.wait()
         for port in self._ports:
             port.close()
         if self._status == EXIT_CONFIG and self._refusal is not None:
@@ -260,6 +269,9 @@ class Supervisor:
         match report:
             case OpenedSession():
                 worker.session = report
+            case Moved(servers):
+                if self._sessions is not None:
+                    self._sessions.follow(servers)
             case Bound(seconds):
                 self._machine.receive_bound(worker.number, seconds)
             case Accepted(digest):
@@ -314,6 +326,8 @@ class Supervisor:
         if port is not None and not self._bind(port, number):
             return
         arguments, inherited = [*self._command(slot), *self._accepted], [*self._inherited]
+        if self._sessions is not None and self._sessions.moved:
+            arguments += ["--zookeeper", self._sessions.hosts]
         if port is not None:
             arguments += ["--listener", str(port.descriptor)]
             inherited.append(port.descriptor)
@@ -351,11 +365,5 @@ class Supervisor:
         if self._ports and not any(other.slot == worker.slot for other in self._workers.values()):
             # Nobody accepts: whoever calls shall be refused, and not wait for the next one.
             self._ports[worker.slot].close()
-        if worker.session is None or self._zookeeper is None or worker.process.returncode == 0:
-            return
-        # In a thread: an unreachable ZooKeeper must not hold up the restart of this worker or the care of others.
-        closer = threading.Thread(
-            target=close_session, args=(self._zookeeper, *worker.session, _CLOSE_TIMEOUT), daemon=True
-        )
-        closer.start()
-        self._closers = [thread for thread in self._closers if thread.is_alive()] + [closer]
+        if worker.session is not None and self._sessions is not None and worker.process.returncode != 0:
+            self._sessions.close(*worker.session)

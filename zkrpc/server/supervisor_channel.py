@@ -25,6 +25,13 @@ class OpenedSession(NamedTuple):
     password: bytes
 
 
+class Moved(NamedTuple):
+    """The ZooKeeper servers are no longer those of the connect string alone."""
+
+    servers: tuple[Endpoint, ...]
+    """All that are dialled, those of the ensemble as it is now first."""
+
+
 class Bound(NamedTuple):
     """How long finishing the worker's calls may take, once it is asked for."""
 
@@ -60,7 +67,7 @@ class Milestone(enum.Enum):
     """Nothing is left to do but to end."""
 
 
-Report = OpenedSession | Bound | AdminDoor | Accepted | Worn | Milestone | StartFailure
+Report = OpenedSession | Moved | Bound | AdminDoor | Accepted | Worn | Milestone | StartFailure
 
 
 def read_report(line: bytes) -> Report:
@@ -68,6 +75,8 @@ def read_report(line: bytes) -> Report:
     match json.loads(line):
         case {"session": [int(number), str(password)]}:
             return OpenedSession(number, bytes.fromhex(password))
+        case {"servers": str(servers)}:
+            return Moved(tuple(map(_read_endpoint, servers.split(","))))
         case {"bound": float(seconds)} if seconds >= 0:
             return Bound(seconds)
         case {"accepted": str(digest)} if digest.isalnum():
@@ -79,15 +88,19 @@ def read_report(line: bytes) -> Report:
         case {"beat": True}:
             return Milestone.BEAT
         case {"admin": str(place)}:
-            try:
-                return AdminDoor(Endpoint.parse(place))
-            except ConfigError as error:
-                raise ValueError(str(error)) from None
+            return AdminDoor(_read_endpoint(place))
         case {"done": True}:
             return Milestone.DONE
         case {"ready": True}:
             return Milestone.READY
-    raise ValueError("none of session, bound, admin, accepted, ready, beat, worn, done, failed")
+    raise ValueError("none of session, servers, bound, admin, accepted, ready, beat, worn, done, failed")
+
+
+def _read_endpoint(text: str) -> Endpoint:
+    try:
+        return Endpoint.parse(text)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
 
 
 class SupervisorChannel:
@@ -104,6 +117,10 @@ class SupervisorChannel:
     def tell_session(self, number: int, password: bytes) -> None:
         """Reports a new ZooKeeper session; it is no error if the supervisor has ended."""
         self._tell({"session": [number, password.hex()]})
+
+    def tell_servers(self, servers: str) -> None:
+        """Reports which ZooKeeper servers are dialled from now on: ``host:port,host:port``."""
+        self._tell({"servers": servers})
 
     def tell_bound(self, seconds: float) -> None:
         """Reports how long finishing the calls of a drain may take; to be called before any call is served."""

@@ -25,6 +25,55 @@ _HEAD_START = 0.1
 """Seconds that a server has for an answer before the next one is asked, too; a healthy one answers in 10 ms."""
 
 
+_MOST_SERVERS = 64
+"""Servers that are remembered of what was told: more than any ensemble has."""
+
+
+class SessionCloser:
+    """Ends the sessions of dead processes, each in a thread of its own and within ``timeout`` seconds: a ZooKeeper that
+    cannot be reached holds up nobody. It asks the servers of the connect string, or those of the ensemble as it is
+    now, if it is told that they are others."""
+
+    def __init__(self, hosts: str, timeout: float) -> None:
+        """Raises ConfigError if ``hosts`` is no connect string."""
+        self._given = self._target = ConnectString.parse(hosts)
+        self._timeout = timeout
+        self._closing: list[threading.Thread] = []
+
+    def __repr__(self) -> str:
+        """The servers, and how many sessions are being closed."""
+        return f"<SessionCloser {self._target} closing={len(self._closing)}>"
+
+    @property
+    def hosts(self) -> str:
+        """The connect string of the servers that are asked."""
+        return str(self._target)
+
+    @property
+    def moved(self) -> bool:
+        """Whether they are others than those that were given first."""
+        return self._target != self._given
+
+    def follow(self, servers: Sequence[Endpoint]) -> None:
+        """From now on these are asked first. Those that were given first stay the last resort, and those of earlier
+        ensembles are forgotten once there are many."""
+        known = dict.fromkeys((*servers[:_MOST_SERVERS], *self._given.servers))
+        self._target = ConnectString(tuple(known), self._given.chroot)
+
+    def close(self, session_id: int, password: bytes) -> None:
+        """Begins to end a session; see :func:`close_session`."""
+        thread = threading.Thread(
+            target=close_session, args=(self.hosts, session_id, password, self._timeout), daemon=True
+        )
+        thread.start()
+        self._closing = [*(one for one in self._closing if one.is_alive()), thread]
+
+    def wait(self) -> None:
+        """Waits until all of them have ended, or the time of each is over."""
+        for thread in self._closing:
+            thread.join(self._timeout)
+
+
 class _Fate(enum.Enum):
     """The outcome of asking one server."""
 
