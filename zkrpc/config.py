@@ -479,6 +479,10 @@ class RegistryConfig:
     """Seconds between full re-reads of a membership list, as a safety net."""
     audit_interval: float = 30.0
     """Seconds between checks of this process's own registration, as a safety net."""
+    persistent_watches: bool = True
+    """Whether members are followed by a watch that stays and names who has changed, where the ZooKeeper server knows
+    such watches (since 3.6). A server that does not know them hangs up when it is asked, which costs one reconnect;
+    False asks none."""
     username: str | None = None
     """With ``password``: digest credentials; nodes are then created for their creator, readable by all."""
     password: str | None = dataclasses.field(default=None, repr=False)

@@ -32,8 +32,15 @@ def session_opener(zookeeper: str) -> Iterator[SessionOpener]:
     """Opens sessions with short timeouts, and closes them at the end."""
     sessions: list[Session] = []
 
-    def open_session(hosts: str = zookeeper, *, connected: bool = True, kind: type[Session] = Session) -> Session:
-        session = kind(hosts, RegistryConfig(session_timeout=2.0, request_timeout=1.5))
+    def open_session(
+        hosts: str = zookeeper,
+        *,
+        connected: bool = True,
+        kind: type[Session] = Session,
+        persistent_watches: bool = True,
+    ) -> Session:
+        config = RegistryConfig(session_timeout=2.0, request_timeout=1.5, persistent_watches=persistent_watches)
+        session = kind(hosts, config)
         sessions.append(session)
         session.start()
         assert not connected or session.wait_connected(10)

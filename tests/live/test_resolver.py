@@ -1,8 +1,10 @@
-"""The resolver on a real server: members come, go and are replaced, and ZooKeeper itself comes and goes."""
+"""The resolver on a real server: members come, go and are replaced, and ZooKeeper itself comes and goes. All of it by
+watches that stay and by one-shot watches."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,8 +14,10 @@ import gevent
 import pytest
 
 from tests.live.conftest import SessionOpener
+from tests.support.older_zookeeper import OlderServer
 from tests.support.waiting import eventually
 from zkrpc.config import RegistryConfig
+from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import CoordinationError
 from zkrpc.registry.formats import dump_curator, dump_serverset
@@ -29,6 +33,18 @@ pytestmark = pytest.mark.zookeeper
 
 MEMBERS = Paths("users").members
 Maker = Callable[..., ZooKeeperResolver]
+
+
+@pytest.fixture(params=[True, False], ids=["persistent", "one-shot"])
+def persistent(request: pytest.FixtureRequest) -> bool:
+    """Whether watches that stay are asked for."""
+    return bool(request.param)
+
+
+@pytest.fixture
+def session_opener(session_opener: SessionOpener, persistent: bool) -> SessionOpener:
+    """Opens sessions that ask for watches that stay, or do not."""
+    return functools.partial(session_opener, persistent_watches=persistent)
 
 
 @pytest.fixture
@@ -116,6 +132,7 @@ class CountingSession(Session):
 
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
+        self.requests: list[str] = []
         self.listings = 0
         self.reads = 0
         self.reading = 0
@@ -123,6 +140,7 @@ class CountingSession(Session):
 
     def _send(self, action: str, *given: Any) -> Any:
         """Counts listings of the members and reads, and how many reads there are at a time."""
+        self.requests.append(action.partition(" ")[0])
         self.listings += action == f"list {Paths('users').members}"
         reads = action.startswith("get ")
         self.reads += reads
@@ -150,8 +168,7 @@ def test_resolver_reads_little_and_few_at_a_time(
     eventually(lambda: len(ports(resolver) or ()) == 150)
     assert session.reads == 150 and session.listings < 40
     listings = session.listings
-    assert session._link is not None
-    session._link.drop()
+    session.drop()
     eventually(lambda: session.listings > listings and not resolver.is_stale)
     gevent.sleep(0.1)
     assert session.reads == 150
@@ -176,6 +193,54 @@ def test_resolver_reads_only_the_member_that_was_replaced(
     operator.znodes.multi([Delete(path=path), replacement, mark])
     eventually(lambda: 5000 in (ports(resolver) or ()))
     assert session.reads == 101
+
+
+def test_change_costs_small_requests_where_the_watch_stays(
+    session_opener: SessionOpener, resolver_maker: Maker, operator: Session, persistent: bool
+) -> None:
+    """One, or two for who is replaced, however long the list is; elsewhere it is listed at every change."""
+    for number in range(50):
+        join(operator, f"w{number}", number + 1)
+    session = session_opener(kind=CountingSession)
+    assert isinstance(session, CountingSession)
+    resolver = resolver_maker(session)
+    resolver.wait_ready(60)
+    assert session.requests == ["watch", "list"][not persistent :] + ["get"] * 50
+    session.requests.clear()
+    join(operator, "new", 1000)
+    eventually(lambda: 1000 in (ports(resolver) or ()))
+    path = Paths("users").member("w17")
+    operator.znodes.multi([Delete(path=path), Create(path=path, value=record(2000), ephemeral=True)])
+    eventually(lambda: 2000 in (ports(resolver) or ()))
+    leave(operator, "new")
+    eventually(lambda: 1000 not in (ports(resolver) or ()))
+    if persistent:
+        assert set(session.requests) == {"get"} and 3 <= len(session.requests) <= 4
+    else:
+        assert session.requests.count("list") >= 3
+
+
+def test_resolver_sees_every_change_while_connections_break(
+    session_opener: SessionOpener, resolver_maker: Maker, operator: Session, network: Proxy, behind_network: str
+) -> None:
+    """Wherever a change falls: before the loss, while there is no watch, or between the watch and the listing."""
+    resolver = resolver_maker(session_opener(behind_network))
+    resolver.wait_ready(60)
+    path = Paths("users").member("same")
+    join(operator, "same", 1)
+    for number in range(100, 130):
+        join(operator, f"w{number}", number)
+        operator.znodes.multi([Delete(path=path), Create(path=path, value=record(number - 90), ephemeral=True)])
+        if number % 3 == 0:
+            leave(operator, f"w{number - 1}" if number % 2 else f"w{number}")
+        if number % 6 == 0:
+            network.cut()
+        gevent.sleep(0.01)
+    left = {number if number % 2 == 0 else number - 1 for number in range(102, 130, 3)}
+    eventually(lambda: ports(resolver) == [39, *sorted(set(range(100, 130)) - left)])
+    gevent.sleep(0.2)
+    join(operator, "last", 9)
+    eventually(lambda: 9 in (ports(resolver) or ()))
 
 
 def test_resolver_waits_for_a_parent_that_is_not_there(session_opener: SessionOpener, resolver_maker: Maker) -> None:
@@ -367,7 +432,7 @@ def test_resolver_without_any_list_says_so(resolver_maker: Maker) -> None:
     started_at = time.monotonic()
     with pytest.raises(
         CoordinationError,
-        match="users known after 0.3 s: the session has been connecting for 0.3 s: 127.0.0.1:1: connection refused",
+        match=r"users known after 0.3 s: the session has been connecting for [\d.]+ s: 127.0.0.1:1: connection refused",
     ):
         resolver.wait_ready(0.299991)  # what is left of a call, for example
     resolver.close()
@@ -395,3 +460,58 @@ def test_closing_ends_the_greenlets_in_the_middle_of_a_request(
     assert resolver._driver._greenlet is not None and resolver._driver._greenlet.dead and not len(resolver._readers)
     assert ports(resolver) == [1] and len(heard) == 1
     resolver.start()
+
+
+@pytest.fixture
+def older(zookeeper_server: DevZooKeeper) -> Iterator[OlderServer]:
+    """A server that does not know watches that stay."""
+    with OlderServer(("127.0.0.1", zookeeper_server.ports[0])) as server:
+        yield server
+
+
+def test_resolver_follows_a_server_that_is_older(
+    session_opener: SessionOpener,
+    resolver_maker: Maker,
+    operator: Session,
+    older: OlderServer,
+    zookeeper: str,
+    persistent: bool,
+) -> None:
+    """It is asked once, hangs up, and is followed by one-shot watches; the session goes on."""
+    join(operator, "a", 1)
+    session = session_opener(f"{older.hosts}/{zookeeper.partition('/')[2]}")
+    before = session.session_id
+    resolver = resolver_maker(session)
+    eventually(lambda: ports(resolver) == [1] and not resolver.is_stale)
+    for port in (2, 3, 4):
+        join(operator, f"w{port}", port)
+        eventually(lambda: port in (ports(resolver) or ()))
+        leave(operator, f"w{port}")
+        eventually(lambda: ports(resolver) == [1])
+    assert older.asked == persistent and session.session_id == before
+
+
+def test_resolver_decides_anew_at_each_connection(
+    session_opener: SessionOpener,
+    resolver_maker: Maker,
+    operator: Session,
+    older: OlderServer,
+    network: Proxy,
+    zookeeper: str,
+) -> None:
+    """An ensemble under a rolling upgrade, back and forth."""
+    join(operator, "a", 1)
+    network.mode = ProxyMode.REFUSE
+    session = session_opener(f"{older.hosts},{network.hosts}/{zookeeper.partition('/')[2]}", kind=CountingSession)
+    assert isinstance(session, CountingSession)
+    resolver = resolver_maker(session)
+    expected = [1]
+    for port in range(2, 6):
+        eventually(lambda: not resolver.is_stale)
+        join(operator, f"w{port}", port)
+        expected.append(port)
+        eventually(lambda: ports(resolver) == expected)
+        left, other = (older, network) if port % 2 == 0 else (network, older)
+        other.mode, left.mode = ProxyMode.FORWARD, ProxyMode.REFUSE
+        eventually(lambda: session.status().server == other.hosts)
+    assert older.asked <= 1

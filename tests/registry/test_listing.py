@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from zkrpc.registry.listing import Listing, find_replaced, hidden_changes, precedes
+from zkrpc.registry.listing import Listing, advance, find_replaced, hidden_changes, precedes
+from zkrpc.zookeeper.subtrees import Change, ChangeKind
 
 NAMES = ("member_a", "member_b", "member_c")
 
@@ -27,6 +28,15 @@ def listing(*names: str, changes: int, parent: int = 1, marks: str | None = None
 
 FIRST = listing(*NAMES, changes=5)
 HELD = {name: Known("1") for name in NAMES}
+
+
+def test_listing_is_advanced_by_what_a_watch_tells() -> None:
+    """Each creation and deletion counts, also of one name; another value does not, and the counter wraps."""
+    came, went = Change(ChangeKind.CREATED, "member_d"), Change(ChangeKind.DELETED, "member_a")
+    replaced = [Change(ChangeKind.DELETED, "member_b"), Change(ChangeKind.CREATED, "member_b")]
+    changed = Change(ChangeKind.CHANGED, "member_c")
+    assert advance(FIRST, [came, went, *replaced, changed]) == listing(*NAMES[1:], "member_d", changes=9)
+    assert advance(listing(changes=2**32 - 1), [came]) == listing("member_d", changes=0)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from zkrpc.registry.view import (
     ServiceView,
     ViewState,
 )
+from zkrpc.zookeeper.subtrees import Change, ChangeKind
 
 CONFIG = RegistryConfig(debounce=0.1, refresh_interval=60.0)
 
@@ -471,6 +472,150 @@ def test_view_offline_keeps_its_list_and_ignores_late_answers() -> None:
     assert published(view.effects()) == [] and ports(view) == [1, 2] and view.state is ViewState.OFFLINE
 
 
+def created(name: str) -> Change:
+    """What a watch tells of a member that came."""
+    return Change(ChangeKind.CREATED, f"member_{name}")
+
+
+def deleted(name: str) -> Change:
+    """What a watch tells of a member that went."""
+    return Change(ChangeKind.DELETED, f"member_{name}")
+
+
+def followed(*names: str) -> ServiceView:
+    """A view at time 10 that knows these members, with ports from 1 on, and is told of changes by name."""
+    view = online()
+    view.receive_listing(listing(*names, changes=len(names)), 0.0, followed=True)
+    view.receive_records({f"member_{name}": record(1 + n) for n, name in enumerate(names)}, 0.0)
+    view.handle_timer(10.0)
+    view.effects()
+    return view
+
+
+def test_view_that_is_told_names_reads_only_these() -> None:
+    """No listing: a new record is read, and a member that went is looked at once more."""
+    view = followed("a", "b")
+    view.receive_events([created("c")], 10.0)
+    assert view.effects() == [ReadRecords(("member_c",))]
+    view.receive_records({"member_c": record(3, 20)}, 10.0)
+    assert [len(told.instances) for told in published(view.effects())] == [3]
+    view.receive_events([deleted("a")], 20.0)
+    assert view.effects() == [ReadRecords(("member_a",))]
+    view.receive_records({"member_a": None}, 20.0)
+    assert ports(view) == [2, 3] and view.state is ViewState.IDLE
+
+
+def test_view_that_is_told_names_collects_a_burst() -> None:
+    """The first is read at once, the others together; who came and went in the meantime is not read at all."""
+    view = followed("a", "b")
+    view.receive_events([created("c")], 10.0)
+    view.effects()
+    view.receive_records({"member_c": record(3)}, 10.0)
+    view.receive_events([created("d"), created("e")], 10.02)
+    view.receive_events([deleted("e"), Change(ChangeKind.CHANGED, "member_a")], 10.04)
+    assert published(view.effects()) and view.next_timer() == 10.1
+    view.handle_timer(10.1)
+    assert view.effects() == [ReadRecords(("member_a", "member_d"))]
+    view.receive_records({"member_a": record(9), "member_d": record(4)}, 10.1)
+    assert ports(view) == [9, 2, 3, 4]
+
+
+def test_view_never_misses_a_member_that_is_replaced_in_one_transaction() -> None:
+    """Told in two messages, it is never missing from the list: the look after the first finds the new node."""
+    view = followed("a", "b")
+    view.receive_events([deleted("a")], 10.0)
+    assert view.effects() == [ReadRecords(("member_a",))]
+    view.receive_records({"member_a": record(9, 20)}, 10.0)
+    (told,) = published(view.effects())
+    assert [member.endpoint.port for member in told.instances] == [9, 2]
+    view.receive_events([created("a")], 10.2)
+    assert view.effects() == [ReadRecords(("member_a",))]
+    view.receive_records({"member_a": record(9, 20)}, 10.2)
+    assert published(view.effects()) == []
+
+
+def test_view_lists_when_many_are_told_to_have_gone() -> None:
+    """One request instead of one for each; those that came are read all the same, and nothing else."""
+    names = [f"w{number:02}" for number in range(40)]
+    view = followed(*names)
+    view.receive_events([deleted(name) for name in names[:30]] + [created("x")], 10.0)
+    assert view.effects() == [ListMembers()]
+    view.receive_listing(listing(*names[30:], "x", changes=71), 10.0, followed=True)
+    assert view.effects() == [ReadRecords(("member_x",))]
+
+
+def test_view_finds_out_that_it_was_told_too_little() -> None:
+    """What is told is counted, so that the refresh shows what was not: the marks are wanted, and only then."""
+    view = followed("a", "b")
+    view.receive_events([deleted("a"), created("a")], 10.0)
+    view.receive_records({"member_a": record(9, 20)}, 10.0)
+    assert not view.wants_marks(listing("a", "b", changes=4)) and view.wants_marks(listing("a", "b", changes=6))
+    view.receive_change(70.0)
+    view.effects()
+    # Nobody has another mark, and the record that was read because it was told does not explain what was hidden.
+    view.receive_listing(with_marks(listing("a", "b", changes=6), "a~9", "b~2"), 70.0, followed=True)
+    assert view.effects() == [ReadRecords(("member_a", "member_b"))]
+
+
+def test_view_leaves_out_what_is_told_of_finagles_weights() -> None:
+    """They are counted as the parent's children, and not read."""
+    view = followed("a")
+    view.receive_events([Change(ChangeKind.CREATED, "vector_1")], 10.0)
+    assert view.effects() == [] and view.state is ViewState.IDLE
+    assert not view.wants_marks(Listing(names=frozenset({"member_a", "vector_1"}), created_zxid=1, changes=2))
+
+
+def test_view_lists_again_under_a_parent_that_was_created_again() -> None:
+    """Its counter has begun anew; and what is told of a parent that is missing leads to a listing, too."""
+    view = followed("a")
+    view.receive_events([deleted("a"), Change(ChangeKind.DELETED, "")], 10.0)
+    assert view.effects() == [ListMembers()]
+    view.receive_listing(None, 10.0, followed=True)
+    assert published(view.effects())[0].instances == ()
+    view.receive_events([Change(ChangeKind.CREATED, "")], 20.0)
+    assert view.effects() == [ListMembers()]
+    view.receive_listing(listing("a", changes=1, parent=20), 20.0, followed=True)
+    assert view.effects() == [ReadRecords(("member_a",))]
+
+
+def test_view_refreshes_although_changes_are_told_all_the_time() -> None:
+    """The safety net does not wait for a quiet minute."""
+    view = followed("a", "b")
+    now = 10.0
+    while ListMembers() not in view.effects():
+        assert now < 75.0
+        now += 1.0
+        view.receive_events([Change(ChangeKind.CHANGED, "member_a")], now)
+        view.receive_records({"member_a": record(1)}, now)
+        view.handle_timer(now)
+    assert now > 50.0
+
+
+def test_view_counts_nothing_on_from_a_listing_that_it_did_not_accept() -> None:
+    """A server that lags tells of changes which are known: they only lead to another listing."""
+    view = followed("a", "b")
+    view.receive_session(False, 20.0)
+    view.receive_session(True, 21.0)
+    assert view.effects() == [ListMembers()]
+    view.receive_listing(listing("a", changes=1), 21.0, followed=True)
+    view.receive_events([created("b")], 21.5)
+    assert view.effects() == [ListMembers()]
+    view.receive_listing(listing("a", "b", changes=2), 21.5, followed=True)
+    assert published(view.effects()) == [] and view.state is ViewState.IDLE and ports(view) == [1, 2]
+
+
+def test_view_that_could_not_read_what_was_told_lists() -> None:
+    """As after any failure."""
+    view = followed("a")
+    view.receive_events([created("b")], 10.0)
+    view.effects()
+    view.receive_records({}, 10.0)
+    timer = view.next_timer()
+    assert timer is not None and timer < 10.2
+    view.handle_timer(timer)
+    assert view.effects() == [ListMembers()]
+
+
 class Directory:
     """A model of the members' parent, a session with one watch, and the shell's obedience, with faults."""
 
@@ -484,6 +629,10 @@ class Directory:
         self.changes = self.changed = 0
         self.connected = False
         self.watched = False
+        self.names_changes = False
+        """Whether the server knows watches that stay."""
+        self.told: list[Change] | None = None
+        """What such a watch has told; None while there is none."""
         self.fail = 0
         self.between: list[tuple[str, int]] = []
         self.now = 0.0
@@ -492,6 +641,7 @@ class Directory:
         """One transaction at the server."""
         self.zxid += 1
         name, before = f"member_{which % 4}", self.changes
+        existed = None if self.nodes is None else dict(self.nodes)
         if kind == "drop":
             self.nodes = None
         elif self.nodes is None:
@@ -511,6 +661,8 @@ class Directory:
             self.marks = {one for member, one in newest.items() if member in self.nodes}
         if self.changes != before:
             self.changed = self.zxid
+        if self.told is not None and self.connected:
+            self.told += tell_apart(existed, self.nodes)
         if self.watched and self.connected:
             self.watched = False
             self.view.receive_change(self.now)
@@ -544,8 +696,8 @@ class Directory:
             if failing or not self.connected:
                 self.view.receive_failure(self.now)
                 return
-            self.watched = True
-            self.view.receive_listing(self.listing(), self.now)
+            self.watched, self.told = not self.names_changes, [] if self.names_changes else None
+            self.view.receive_listing(self.listing(), self.now, followed=self.names_changes)
         elif isinstance(effect, ReadRecords):
             between, self.between = self.between, []
             for kind, which in between:
@@ -556,19 +708,27 @@ class Directory:
             self.view.receive_records(records, self.now)
 
     def run(self) -> None:
-        """Executes what the view asks for, in bounded steps."""
+        """Executes what the view asks for, and tells it what its watch has told, one by one, in bounded steps."""
         for _ in range(30):
             for effect in self.view.effects():
                 self.execute(effect)
+            if self.told:
+                self.view.receive_events([self.told.pop(0)], self.now)
 
     def act(self, action: str, which: int) -> None:
         """One step of the outside world."""
         if action == "connect":
+            self.names_changes = self.names_changes if self.connected else which % 2 == 0
             self.connected = True
             self.view.receive_session(True, self.now)
         elif action == "suspend":
             self.connected = self.watched = False
+            self.told = None
             self.view.receive_session(False, self.now)
+        elif action == "flip":
+            # Lost and found again before the view has heard of it, perhaps at another server.
+            self.watched, self.told, self.names_changes = False, None, which % 2 == 0
+            self.view.receive_change(self.now)
         elif action == "fail":
             self.fail = which % 3
         elif action == "wait":
@@ -583,8 +743,18 @@ class Directory:
         self.run()
 
 
+def tell_apart(before: dict[str, Record] | None, after: dict[str, Record] | None) -> list[Change]:
+    """What ZooKeeper tells of one transaction to a watch that stays."""
+    old, new = before or {}, after or {}
+    gone = [name for name in old if new.get(name) != old[name]]
+    told = [Change(ChangeKind.DELETED, name) for name in gone]
+    if (before is None) != (after is None):
+        told.append(Change(ChangeKind.DELETED if after is None else ChangeKind.CREATED, ""))
+    return told + [Change(ChangeKind.CREATED, name) for name in new if new[name] != old.get(name)]
+
+
 STEPS = [
-    *("connect", "suspend", "fail", "wait", "drop", "join", "join", "leave", "replace"),
+    *("connect", "suspend", "flip", "fail", "wait", "drop", "join", "join", "leave", "replace"),
     *("then join", "then leave", "then replace", "then drop"),
     *("first join", "first leave", "first replace", "first drop", "replace", "sweep"),
 ]

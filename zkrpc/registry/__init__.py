@@ -18,11 +18,11 @@ any other is reported and left alone. With each node a mark with a unique name i
 node from an earlier one of the same name.
 
 *Following the members* gives a list that never goes back to an older one. ``view`` is the state machine, ``resolver``
-the greenlet, ``listing`` finds out what has changed. A watch only says that the list is to be read again; the first
-change is read at once, a burst is collected, and the list is read again after every reconnect and once a minute,
-because ZooKeeper watches are one-shot and are lost with the connection. Of a thousand members only those are read that
-are new or have another mark. While ZooKeeper cannot be reached the last list stays, and ``snapshot_file`` keeps it on
-disk for a start while ZooKeeper is down.
+the greenlet, ``listing`` finds out what has changed. Where the server knows watches that stay, they say which members
+are to be read again; a one-shot watch only says that the list is. The first change is read at once, a burst is
+collected, and the list is read again after every reconnect and once a minute, because all of ZooKeeper's watches are
+lost with the connection. Of a thousand members only those are read that are new or have another mark. While ZooKeeper
+cannot be reached the last list stays, and ``snapshot_file`` keeps it on disk for a start while ZooKeeper is down.
 
 ``primaries`` follows which instance is a group's primary. Safety does not depend on it: it saves callers a redirect,
 while the election and the instances themselves decide which one serves. ``config_watch`` follows the service config in

@@ -11,6 +11,9 @@ read: it may have the mark of another record, two marks as an old session has no
 library registered it. The marks are listed after the members, so a member that is replaced between the two is suspected
 either now or at the next listing; one whose new record was read in the meantime is not suspected.
 
+Where a watch names what has changed, each change is counted into the last listing, with the names. Then the next
+listing shows no change that is not known, and a hidden one means that the watch has missed something.
+
 If the suspected members explain fewer changes than the counter shows, a node was replaced without a new mark. Then the
 marks are not relied on, and all records are to be read.
 """
@@ -23,6 +26,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from zkrpc.registry.schema import read_mark
+from zkrpc.zookeeper.subtrees import Change, ChangeKind
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,18 @@ def precedes(listing: Listing, known: Listing) -> bool:
     if listing.created_zxid != known.created_zxid:
         return listing.created_zxid < known.created_zxid
     return 0 < (known.changes - listing.changes) % 2**32 < 2**31
+
+
+def advance(listing: Listing, changes: Iterable[Change]) -> Listing:
+    """What a listing would show after these changes of children, except for the last transaction."""
+    names, count = set(listing.names), listing.changes
+    for change in changes:
+        if change.kind is ChangeKind.CREATED:
+            names.add(change.name)
+        elif change.kind is ChangeKind.DELETED:
+            names.discard(change.name)
+        count += change.kind is not ChangeKind.CHANGED
+    return dataclasses.replace(listing, names=frozenset(names), changes=count % 2**32)
 
 
 def hidden_changes(known: Listing, listing: Listing) -> int | None:

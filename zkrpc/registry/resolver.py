@@ -1,7 +1,8 @@
 """Follows the members of one service in ZooKeeper, and passes each new list to its subscribers.
 
 A shell: one :class:`~zkrpc.driver.Driver` carries out what :class:`~zkrpc.registry.view.ServiceView` decides, woken by
-one watch on the members, by the session's changes and by the view's timers. A few more greenlets read records, for as
+one watch on the members, by the session's changes and by the view's timers. The watch stays and names who has changed,
+if the server knows such watches, and else is set again with each listing. A few more greenlets read records, for as
 long as that takes. The resolver decides nothing itself.
 """
 
@@ -41,7 +42,7 @@ from zkrpc.registry.view import (
     Save,
     ServiceView,
 )
-from zkrpc.zookeeper.operations import SessionState
+from zkrpc.zookeeper.operations import SessionState, Stat
 from zkrpc.zookeeper.session import Session
 
 _log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class ZooKeeperResolver:
         self._driver: Driver[Effect] = Driver(
             self._view, self._obey, clock=clock, observe=self._observe, finish=self._view.finish
         )
+        self._subtree = session.subtrees.subtree(self._members_path, self._driver.nudged.set)
         self._ready = Event()
         self._readers = Pool(_READERS)
         self._remarked = ""
@@ -164,12 +166,16 @@ class ZooKeeperResolver:
         self._primaries.close()
         self._service_config.close()
         self._driver.close()
+        self._session.subtrees.unwatch(self._subtree)
         self._readers.kill(timeout=_KILL_TIMEOUT)
 
     def _observe(self, changed: bool) -> None:
         self._note_session()
-        if changed:
+        events = self._subtree.take()
+        if changed or events is None:
             self._view.receive_change(self._clock())
+        elif events:
+            self._view.receive_events(events, self._clock())
 
     def _note_session(self) -> None:
         connected = self._session.state is SessionState.CONNECTED
@@ -201,7 +207,8 @@ class ZooKeeperResolver:
         # All changes signalled so far are covered by this listing.
         self._driver.changed.clear()
         try:
-            listing = self._listing()
+            followed = self._session.subtrees.watch(self._subtree)
+            listing = self._listing(followed)
             remark = self._session.znodes.explain_missing_chroot(self._driver.changed) if listing is None else ""
         except Exception as error:
             self._complain("list", error)
@@ -210,32 +217,36 @@ class ZooKeeperResolver:
             return
         self._note_session()
         self._remark(remark)
-        self._view.receive_listing(listing, self._clock(), remark=remark)
+        self._view.receive_listing(listing, self._clock(), remark=remark, followed=followed)
 
     def _remark(self, remark: str) -> None:
         if remark and remark != self._remarked:
             _log.warning("no members of %s are found: %s; looking again until there are", self._service, remark)
         self._remarked = remark
 
-    def _listing(self) -> Listing | None:
+    def _listing(self, followed: bool) -> Listing | None:
+        if followed:
+            # The watch also tells of the creation of a parent that is missing.
+            found = self._session.subtrees.listing(self._subtree)
+            return None if found is None else self._with_marks(*found)
         for _ in range(_LISTINGS):
             found = self._session.znodes.listing(self._members_path, watch=self._driver.changed)
             if found is not None:
-                names, stat = found
-                listing = Listing(
-                    names=frozenset(names),
-                    created_zxid=stat.created_zxid,
-                    changes=stat.changes,
-                    changed_zxid=stat.children_zxid,
-                )
-                return self._with_marks(listing) if self._view.wants_marks(listing) else listing
+                return self._with_marks(*found)
             # A missing node has no children to watch; only exists sets a watch for its creation.
             if self._session.znodes.exists(self._members_path, watch=self._driver.changed) is None:
                 return None
         raise SessionSuspended(f"{self._members_path} comes and goes")
 
-    def _with_marks(self, listing: Listing) -> Listing:
-        if self._marks_path is None:
+    def _with_marks(self, names: list[str], stat: Stat) -> Listing:
+        """The listing, with the marks if the view wants them."""
+        listing = Listing(
+            names=frozenset(names),
+            created_zxid=stat.created_zxid,
+            changes=stat.changes,
+            changed_zxid=stat.children_zxid,
+        )
+        if self._marks_path is None or not self._view.wants_marks(listing):
             return listing
         return dataclasses.replace(listing, marks=frozenset(self._session.znodes.children(self._marks_path) or ()))
 

@@ -18,6 +18,12 @@ where the list is so long that this would cost more than half a percent of a pro
 after every reconnect and every ``refresh_interval``, since one-shot watches are lost with the connection without
 notice.
 
+**Followed by name.** Where ZooKeeper sets a watch that stays and names what has changed, a listing is *followed*: later
+changes are counted into it, and only the named records are read, however long the list is. A deletion is not believed
+but read, too: a node that is replaced in one transaction is told as deleted and created, perhaps in two messages, and
+would be missing in between. Many deletions are one listing instead. Anything else (a lost watch, a failure, a deleted
+parent, the refresh) leads to a listing, and until that is answered the changes that are told are not counted.
+
 **What to read.** A record is immutable, so a name is read once, when it is first seen. But a worker that restarts
 replaces its node by one of the *same name* in one transaction, which the names do not show. A data watch on each member
 would notice, at the price of members x clients watches in the server and of re-reading every member of every service
@@ -39,19 +45,22 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.registry.formats import parse_record
-from zkrpc.registry.listing import Listing, find_replaced, hidden_changes, precedes
+from zkrpc.registry.listing import Listing, advance, find_replaced, hidden_changes, precedes
 from zkrpc.registry.schema import digest_of
+from zkrpc.zookeeper.subtrees import Change, ChangeKind
 
 _SAVED_GRACE = 0.5
 """Seconds for ZooKeeper to answer before the saved list is used; a reachable one answers in milliseconds."""
 _SAVE_DELAY = 1.0
 """Seconds to collect changes before the list is saved."""
+_MOST_VANISHED = 16
+"""Deletions that are read one by one; more of them are found out by one listing."""
 _REFRESH_READS = 16
 """Records read again with each refresh."""
 _OLDER_TOLERANCE = 10.0
@@ -87,7 +96,7 @@ class Record:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ListMembers:
-    """List the members and watch them, or the parent's creation; answer ``receive_listing`` or ``receive_failure``."""
+    """Watch the members, or the parent's creation, and list them; answer ``receive_listing`` or ``receive_failure``."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -179,6 +188,8 @@ class ServiceView:
         self._older_since: float | None = None
         self._refreshing = False
         self._changed = False
+        self._followed = False
+        """Whether every change since the last listing is told by name, and counted into ``_parent``."""
         self._complaints = _Complaints()
         self._remark = ""
         self._histories = 0
@@ -210,14 +221,33 @@ class ServiceView:
             self._become_idle(now)
 
     def receive_change(self, now: float) -> None:
-        """A watch has fired, or the client has reconnected: the list may be out of date."""
+        """A watch has fired or was lost, or the client has reconnected: the list may be out of date."""
         self._changed = True
+        self._followed = False
         if self.state is ViewState.IDLE:
             self._schedule(now)
 
-    def receive_listing(self, listing: Listing | None, now: float, *, remark: str = "") -> None:
+    def receive_events(self, events: Sequence[Change], now: float) -> None:
+        """A watch that stays has told of these changes, in their order; an empty name is the parent's. They must have
+        come after the answer to the last listing."""
+        if not self._followed or self._parent is None or self.state is not ViewState.IDLE:
+            self.receive_change(now)
+        elif not all(event.name for event in events):
+            # The parent was deleted, or created again: its counter has begun anew.
+            self.receive_change(now)
+        else:
+            self._parent = advance(self._parent, events)
+            for event in events:
+                if event.kind is not ChangeKind.DELETED or event.name in self._members:
+                    self._unread.add(event.name)
+                else:
+                    self._unread.discard(event.name)
+            self._unread = {name for name in self._unread if not name.startswith(_NOT_MEMBERS)}
+            self._schedule(now)
+
+    def receive_listing(self, listing: Listing | None, now: float, *, remark: str = "", followed: bool = False) -> None:
         """Takes in the names, or None if the parent does not exist: then there are no members, and ``remark`` may say
-        why."""
+        why. If it is ``followed``, every later change will be told to ``receive_events``."""
         if self.state is not ViewState.LISTING:
             return
         self._remark = "" if listing is not None else remark
@@ -230,10 +260,8 @@ class ServiceView:
             return
         else:
             self._adopt(listing)
-        if self._unread:
-            self._become_reading()
-        else:
-            self._complete(now)
+        self._followed = followed
+        self._read_or_complete(now)
 
     def wants_marks(self, listing: Listing) -> bool:
         """Whether the marks are needed to find out what has changed since the last listing."""
@@ -252,6 +280,8 @@ class ServiceView:
             self._members.pop(name, None)
             if record is not None:
                 self._members[name] = self._parse(name, record)
+                if self._followed and self._parent is not None and record.created_zxid > self._parent.changed_zxid:
+                    self._parent = dataclasses.replace(self._parent, changed_zxid=record.created_zxid)
         if self.state is ViewState.READING and not self._unread:
             self._complete(now)
             return
@@ -289,7 +319,7 @@ class ServiceView:
             self._refreshing = True
             self._become_listing(now)
         elif self._list_due is not None and now >= self._list_due:
-            self._become_listing(now)
+            self._proceed(now)
 
     def effects(self) -> list[Effect]:
         """The effects to carry out, in this order, each returned once."""
@@ -334,7 +364,8 @@ class ServiceView:
         self._failures = 0
         self._refreshing = False
         self._publish(now)
-        self._refresh_due = now + self._config.refresh_interval * (0.8 + 0.4 * self._rng())
+        if self._refresh_due is None:
+            self._refresh_due = now + self._config.refresh_interval * (0.8 + 0.4 * self._rng())
         self._become_idle(now)
 
     def _publish(self, now: float) -> None:
@@ -361,23 +392,42 @@ class ServiceView:
             self._effects.append(Publish(self.snapshot))
 
     def _schedule(self, now: float) -> None:
-        """Schedules the next listing: at once after a quiet time, otherwise when the current burst has been
-        collected."""
+        """Schedules the next listing, or the reading of what was named: at once after a quiet time, otherwise when the
+        current burst has been collected."""
         pause = max(self._config.debounce, _PAUSE_PER_MEMBER * len(self._members))
         due = self._listed_at + pause * (0.5 + self._rng())
         if now >= due:
-            self._become_listing(now)
+            self._proceed(now)
         elif self._list_due is None:
             self._list_due = due
+
+    def _proceed(self, now: float) -> None:
+        """Lists the members, or reads only those that were named if that is less."""
+        vanished = 0 if self._parent is None else len(self._unread - self._parent.names)
+        if not self._followed or self._changed or vanished > _MOST_VANISHED:
+            self._become_listing(now)
+            return
+        self._listed_at = now
+        self._list_due = None
+        self._read_or_complete(now)
+
+    def _read_or_complete(self, now: float) -> None:
+        if self._unread:
+            self.state = ViewState.READING
+            self._effects.append(ReadRecords(tuple(sorted(self._unread))))
+        else:
+            self._complete(now)
 
     def _fail(self, now: float) -> None:
         ceiling = min(_MAX_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(self._failures, 10))
         self._failures += 1
+        self._followed = False
         self.state = ViewState.IDLE
         self._list_due = now + ceiling * (0.5 + 0.5 * self._rng())
 
     def _become_offline(self) -> None:
         self.state = ViewState.OFFLINE
+        self._followed = False
         self._list_due = self._refresh_due = None
 
     def _become_idle(self, now: float) -> None:
@@ -391,10 +441,6 @@ class ServiceView:
         self._list_due = self._refresh_due = None
         self._changed = False
         self._effects.append(ListMembers())
-
-    def _become_reading(self) -> None:
-        self.state = ViewState.READING
-        self._effects.append(ReadRecords(tuple(sorted(self._unread))))
 
 
 def _distinct(members: Iterable[tuple[Instance | None, int]]) -> tuple[Instance, ...]:

@@ -45,7 +45,7 @@ from kazoo.exceptions import (
     SessionExpiredError,
     SessionMovedError,
 )
-from kazoo.protocol.serialization import Create, Exists, GetData
+from kazoo.protocol.serialization import Create, Exists, GetData, Watch
 from kazoo.protocol.states import KazooState, KeeperState
 from kazoo.retry import KazooRetry
 from kazoo.security import CREATOR_ALL_ACL, OPEN_ACL_UNSAFE, READ_ACL_UNSAFE
@@ -151,6 +151,19 @@ def create_anywhere(kazoo: Any, path: str) -> Any:
     return result
 
 
+def tap_events(connection: Any, hear: Callable[[int, str], None]) -> None:
+    """Has a connection of kazoo's that has not been started tell ``hear`` of each watch event, before kazoo looks for a
+    watch of its own: ZooKeeper's type of event, and the path from the root."""
+    read_watch_event = connection._read_watch_event
+
+    def on_watch_event(buffer: bytes, offset: int) -> None:
+        event, _ = Watch.deserialize(buffer, offset)
+        hear(event.type, event.path)
+        read_watch_event(buffer, offset)
+
+    connection._read_watch_event = on_watch_event
+
+
 class Acknowledgements:
     """Records when the server last acknowledged a message, and the timeout that it granted.
 
@@ -226,14 +239,16 @@ class Link:
         diagnosis: Diagnosis,
         on_change: Callable[[], None],
         on_hang_up: Callable[[Endpoint], None] = lambda _: None,
+        on_event: Callable[[int, str], None] = lambda kind, path: None,
         granted: float | None = None,
     ) -> None:
         """Prepares a client that continues the session ``identity``, or makes a new one. ``servers`` are asked for
         anew in each round of attempts.
 
         ``on_change`` is called at every change of the connection, ``on_hang_up`` when a server closes the connection
-        during a handshake that names a last seen transaction. Both are called from inside kazoo: they must neither wait
-        nor send requests. ``granted`` is the session's timeout in seconds, if it is known already.
+        during a handshake that names a last seen transaction, ``on_event`` with each watch event (see
+        :func:`tap_events`). All are called from inside kazoo: they must neither wait nor send requests. ``granted`` is
+        the session's timeout in seconds, if it is known already.
         """
         self._on_change = on_change
         self._slots = BoundedSemaphore(config.max_in_flight)
@@ -246,6 +261,7 @@ class Link:
         self._client._connection._expand_client_hosts = self._shuffle_servers
         self._client.add_listener(self._hear)
         self.acknowledgements = Acknowledgements(self._client._connection, self._handler, on_hang_up)
+        tap_events(self._client._connection, on_event)
 
     def start(self) -> None:
         """Starts connecting, and goes on until :meth:`stop` or death."""

@@ -19,7 +19,8 @@ A session that ZooKeeper neither continues nor ends, because this is another ens
 given up. ``histories`` counts that, so that followers accept data that is older than what they have seen.
 
 Watches are one-shot events: set when the node changes, and when the connection is lost, because then the server no
-longer has the watch. A set event means that the node is to be read again, nothing more.
+longer has the watch. A set event means that the node is to be read again, nothing more. ``subtrees`` has watches that
+stay and name the child that has changed, for as long as the connection lasts.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ from zkrpc.zookeeper.ensemble import ServerList
 from zkrpc.zookeeper.health import SessionHealth
 from zkrpc.zookeeper.link import Link
 from zkrpc.zookeeper.operations import ConnectString, SessionState
+from zkrpc.zookeeper.subtree_watching import SubtreeWatching
+from zkrpc.zookeeper.subtrees import WatchOffers
 from zkrpc.zookeeper.znodes import Sender, Znodes
 
 _log = logging.getLogger(__name__)
@@ -78,6 +81,9 @@ class Session:
             send = _telling(send, self._observers, str(self._target))
         self.znodes = Znodes(send, self._target, config.max_payload)
         """Reads, writes and transactions."""
+        self._offers = WatchOffers(config.persistent_watches)
+        self.subtrees = SubtreeWatching(send, self._target.chroot, self._offers)
+        """Watches that stay, where the server knows them."""
         # Programs that use a registry's session call these on the session itself: the same methods under both names.
         self.exists, self.get, self.children = self.znodes.exists, self.znodes.get, self.znodes.children
         self.create, self.set, self.delete = self.znodes.create, self.znodes.set, self.znodes.delete
@@ -247,6 +253,7 @@ class Session:
         """Called inside kazoo at every change: stops requests at once, and leaves the rest to the control greenlet."""
         if self._link is not None and not self._link.connected:
             self._health.receive_lost(self._link.expired)
+            self._offers.receive_lost()
             if self._state is not SessionState.CONNECTING:
                 self._become(SessionState.LOST if self._link.expired else SessionState.SUSPENDED)
         self._wake.set()
@@ -263,6 +270,7 @@ class Session:
             diagnosis=self._health.diagnosis,
             on_change=self._hear,
             on_hang_up=self._health.receive_hang_up,
+            on_event=self._offers.receive_event,
             granted=self._health.granted,
         )
         keep(self._link, self.home.hub)
@@ -330,6 +338,7 @@ class Session:
         if link.identity == identity:
             link.admit()
             self._servers.receive_connected(*link.names)
+            self._offers.receive_connected(link.names, time.monotonic())
             self._health.receive_connected(link.acknowledgements.timeout)
             _log.info("ZooKeeper session %#x connected, timeout %s s (%s)", identity[0], self.timeout, self._target)
             self._become(SessionState.CONNECTED)

@@ -65,7 +65,7 @@ class SystemNodes:
         found = self._send(
             f"exists {path}", lambda kazoo: exists_anywhere(kazoo, path, watcher=_watcher(watch)), timeout=None
         )
-        return None if found is None else _stat(found)
+        return None if found is None else stat_of(found)
 
     def get(self, path: str, watch: Event | None = None) -> tuple[bytes, Stat] | None:
         """As :meth:`Znodes.get`; ``path`` starts at the root. The value is empty, and there is no watch, if we may not
@@ -80,7 +80,7 @@ class SystemNodes:
             if is_denied(error):
                 return b"", NO_STAT
             raise
-        return bytes(value or b""), _stat(stat)
+        return bytes(value or b""), stat_of(stat)
 
 
 class Znodes:
@@ -109,7 +109,7 @@ class Znodes:
         found = self._send(
             f"exists {legible(path)}", lambda kazoo: kazoo.exists_async(path, watch=_watcher(watch)), timeout
         )
-        return None if found is None else _stat(found)
+        return None if found is None else stat_of(found)
 
     def get(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> tuple[bytes, Stat] | None:
         """The node's value and stat; None, and no watch, if there is no such node."""
@@ -119,7 +119,7 @@ class Znodes:
             )
         except NodeMissing:
             return None
-        return bytes(value or b""), _stat(stat)
+        return bytes(value or b""), stat_of(stat)
 
     def children(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> list[str] | None:
         """The names of the node's children, in no particular order; None, and no watch, if there is no such node."""
@@ -143,7 +143,7 @@ class Znodes:
             )
         except NodeMissing:
             return None
-        return names, _stat(stat)
+        return names, stat_of(stat)
 
     def create(
         self,
@@ -192,7 +192,7 @@ class Znodes:
     def set(self, path: str, value: bytes, version: int = -1, *, timeout: float | None = None) -> Stat:
         """Changes the node's value if it is at ``version`` (-1: at any)."""
         self._check_size(path, value)
-        return _stat(self._send(f"set {legible(path)}", lambda kazoo: kazoo.set_async(path, value, version), timeout))
+        return stat_of(self._send(f"set {legible(path)}", lambda kazoo: kazoo.set_async(path, value, version), timeout))
 
     def delete(self, path: str, version: int = -1, *, timeout: float | None = None) -> None:
         """Deletes the node if it is at ``version`` (-1: at any) and has no children."""
@@ -245,7 +245,8 @@ def _watcher(event: Event | None) -> _Wake | None:
     return None if event is None else _Wake(event)
 
 
-def _stat(theirs: Any) -> Stat:
+def stat_of(theirs: Any) -> Stat:
+    """The metadata in one of kazoo's stats."""
     return Stat(
         version=theirs.version,
         owner=theirs.ephemeralOwner,
@@ -275,4 +276,4 @@ def _add(transaction: Any, operation: Operation) -> None:
 def _result(theirs: Any) -> str | Stat | None:
     if isinstance(theirs, str):
         return theirs
-    return None if theirs is True else _stat(theirs)
+    return None if theirs is True else stat_of(theirs)
