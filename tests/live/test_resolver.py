@@ -26,7 +26,7 @@ from zkrpc.registry.schema import Paths, mark_path
 from zkrpc.registry.snapshot_file import load_snapshot, save_snapshot
 from zkrpc.testing.proxy import Proxy, ProxyMode
 from zkrpc.zookeeper.closing import close_session
-from zkrpc.zookeeper.operations import Create, Delete
+from zkrpc.zookeeper.operations import Create, Delete, SessionState
 from zkrpc.zookeeper.session import Session
 
 pytestmark = pytest.mark.zookeeper
@@ -132,11 +132,17 @@ class CountingSession(Session):
 
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
+        self.connections = 0
         self.requests: list[str] = []
         self.listings = 0
         self.reads = 0
         self.reading = 0
         self.most_reading = 0
+
+    def _become(self, state: SessionState) -> None:
+        """Counts connections."""
+        self.connections += state is SessionState.CONNECTED
+        super()._become(state)
 
     def _send(self, action: str, *given: Any) -> Any:
         """Counts listings of the members and reads, and how many reads there are at a time."""
@@ -167,11 +173,11 @@ def test_resolver_reads_little_and_few_at_a_time(
         join(operator, f"w{number}", number + 1)
     eventually(lambda: len(ports(resolver) or ()) == 150)
     assert session.reads == 150 and session.listings < 40
-    listings = session.listings
+    listings, connections = session.listings, session.connections
     session.drop()
     eventually(lambda: session.listings > listings and not resolver.is_stale)
-    gevent.sleep(0.1)
-    assert session.reads == 150
+    gevent.sleep(0.3)
+    assert session.reads == 150 and session.listings - listings == session.connections - connections
 
 
 def test_resolver_reads_only_the_member_that_was_replaced(

@@ -170,12 +170,15 @@ class ZooKeeperResolver:
         self._readers.kill(timeout=_KILL_TIMEOUT)
 
     def _observe(self, changed: bool) -> None:
-        self._note_session()
+        if self._session.state is not SessionState.CONNECTED:
+            self._note_session()
         events = self._subtree.take()
         if changed or events is None:
             self._view.receive_change(self._clock())
         elif events:
             self._view.receive_events(events, self._clock())
+        # After a reconnect the change is known before the connection is, so that one listing serves both.
+        self._note_session()
 
     def _note_session(self) -> None:
         connected = self._session.state is SessionState.CONNECTED
