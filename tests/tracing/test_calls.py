@@ -271,6 +271,63 @@ def test_an_unknown_method_is_other() -> None:
     assert request.attributes["error.type"] == "UnknownMethod"
 
 
+def test_a_request_that_is_not_run_has_a_span_with_the_reason() -> None:
+    """An interceptor refuses it, as that of a primary does, or its arguments cannot be read; nothing was executed."""
+
+    def refuse(call: Any, proceed: Any) -> Any:
+        raise zkrpc.NotPrimary("another leads", primary=None, epoch=None, group="main")
+
+    class Handler:
+        def get(self, id: int) -> int:
+            return id
+
+    wanting = load_text("service Box { i32 get(1: required i32 id) }").Box
+    lacking = load_text("service Box { i32 get() }").Box
+    for interceptors, interface, arguments, error in (
+        ([refuse], wanting, (7,), "NotPrimary"),
+        ([], lacking, (), "ProtocolError"),
+    ):
+        service = zkrpc.Service(wanting, Handler, config=FAST, interceptors=interceptors)
+        with tracing() as spans, (loopback := Loopback(service, config=zkrpc.ClientConfig(timeout=0.5))):
+            with pytest.raises(zkrpc.CallError):
+                loopback._client.invoke(interface.methods["get"], arguments)
+        assert by_kind(spans)[SERVER]  # several where callers ask on for the primary
+        for request in by_kind(spans)[SERVER]:
+            told = request.attributes
+            assert (request.name, told["rpc.method"], request.status) == ("Box/get", "Box/get", 2)
+            assert (told["error.type"], told["zkrpc.executed"]) == (error, "no")
+
+
+@pytest.mark.parametrize(("ratio", "recorded"), [(1.0, 1), (0.0, 0)])
+def test_a_request_that_finds_no_place_has_a_span_with_the_reason(ratio: float, recorded: int) -> None:
+    """Below the attempt that brought it, if that is recorded; it was never dispatched."""
+    free = gevent.event.Event()
+
+    class Handler(EchoHandler):
+        def slow(self, text: str, milliseconds: int) -> str:
+            free.wait(60)
+            return text
+
+    config = ServerConfig(linger=0, drain_timeout=1, max_concurrent=1, max_queue=0)
+    service = zkrpc.Service(idl.Echo, Handler, name="echo", config=config)
+    once = zkrpc.ClientConfig(max_attempts=1, timeout=60)
+    with tracing(Sampler(ratio)) as spans, Loopback(service, config=once) as stub:
+        first = gevent.spawn(stub.slow, "x", 1)
+        gevent.sleep(0.01)
+        with pytest.raises(zkrpc.Overloaded):
+            stub.echo("x")
+        kinds = by_kind(spans)
+        assert [len(kinds[kind]) for kind in (CLIENT, INTERNAL, SERVER)] == [recorded] * 3
+        if recorded:
+            (attempt,), (request,) = kinds[INTERNAL], kinds[SERVER]
+            assert (request.name, request.parent_id, request.status) == ("Echo/echo", attempt.span_id, 2)
+            told = request.attributes
+            assert (told["error.type"], told["rpc.status_code"]) == ("Overloaded", "Overloaded")
+            assert (told["zkrpc.executed"], told["network.peer.address"]) == ("no", "memory")
+        free.set()
+        assert first.get(timeout=60) == "x"
+
+
 def test_baggage_travels_only_if_that_is_configured() -> None:
     """With recorded calls and with others."""
     heard: list[Any] = []

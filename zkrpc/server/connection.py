@@ -82,9 +82,8 @@ class ServerConnection:
             pace=max(1, host.config.min_read_rate * host.config.max_write_stall),
         )
         self._serving: dict[Worker, Request] = {}
-        self._queue = CallQueue(
-            host.admission, self.share, host.refuser(self._answer, peer, self.meter), self._work_soon
-        )
+        refuse_call = host.refuser(self._answer, peer, self.meter, self.protocol)
+        self._queue = CallQueue(host.admission, self.share, refuse_call, self._work_soon)
         self.used_at = self._flushed_at = self.opened_at = host.clock()
         """``used_at`` is when a call of its was last run; monotonic seconds."""
         self._dispatch: Any = host.dispatcher.dispatch

@@ -14,6 +14,7 @@ from zkrpc.server.dispatch import Dispatcher
 from zkrpc.server.greenlet_pool import GreenletPool
 from zkrpc.server.shares import Shares
 from zkrpc.server.turns import Turns
+from zkrpc.wire.server import ServerProtocol
 
 
 class ConnectionHost(Protocol):
@@ -40,8 +41,9 @@ class ConnectionHost(Protocol):
     def clock(self) -> float:
         """Monotonic seconds."""
 
-    def refuser(self, answer: AnswerCall, peer: str, meter: Meter) -> AnswerCall:
-        """What answers the requests of ``peer`` that are not run."""
+    def refuser(self, answer: AnswerCall, peer: str, meter: Meter, protocol: ServerProtocol) -> AnswerCall:
+        """What answers the requests of ``peer`` that are not run; ``protocol`` knows how the peer has introduced
+        itself."""
 
     def forget(self, connection: Any) -> None:
         """The connection is closed."""

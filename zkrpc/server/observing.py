@@ -24,6 +24,7 @@ from zkrpc.wire import headers as keys
 from zkrpc.wire import status
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Request
+from zkrpc.wire.server import ServerProtocol
 from zkrpc.wire.status import Status
 
 Met: TypeAlias = tuple[str, str]
@@ -217,16 +218,18 @@ def make_dispatcher(
     tracing = tracer.trace_server(service)
     everybody = gather((*observers, tracing.observer))
     told = told_to(RequestObserver(everybody, service, interface, clock))
-    return TracedDispatcher(plain, told, tracing), observer
+    refusals = RequestObserver(gather((tracing.observer,)), service, interface, clock)
+    return TracedDispatcher(plain, told, tracing, refusals), observer
 
 
 class TracedDispatcher(Dispatcher):
     """Two dispatchers for the same requests, ``plain`` as it would be without tracing, and ``told``, which tells the
-    tracing how each request ended; the tracing chooses for each request."""
+    tracing how each request ended; the tracing chooses for each request. ``refusals`` tells the tracing of requests
+    that are not dispatched."""
 
-    def __init__(self, plain: Dispatcher, told: Dispatcher, tracing: ServerTracing) -> None:
+    def __init__(self, plain: Dispatcher, told: Dispatcher, tracing: ServerTracing, refusals: RequestObserver) -> None:
         # Not the base's: everything is left to these two.
-        self._plain, self._told, self._tracing = plain, told, tracing
+        self._plain, self._told, self._tracing, self._refusals = plain, told, tracing, refusals
         self._dispatch = tracing.choose(plain.dispatch, told.dispatch, {})
 
     def dispatch(self, request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Answer | None:
@@ -238,6 +241,19 @@ class TracedDispatcher(Dispatcher):
         """See :meth:`Dispatcher.dispatch_for`."""
         return self._tracing.choose(self._plain.dispatch, self._told.dispatch, introduction)
 
+    def trace_refusals(self, answer: AnswerCall, peer: str, protocol: ServerProtocol) -> AnswerCall:
+        """What answers the requests of ``peer`` that are not run, and makes a span of each whose trace is recorded."""
+
+        def answer_and_trace(request: Request, refusal: Answer | None) -> None:
+            answer(request, refusal)
+
+            def tell(request: Request, peer: str, now: float, caller: Caller) -> None:
+                self._refusals.refused(request, peer, caller, refusal)
+
+            self._tracing.choose(_tell_nobody, tell, protocol.peer_headers)(request, peer, request.received_at, NOBODY)
+
+        return answer_and_trace
+
     def may_interrupt(self, request: Request) -> bool:
         """See :meth:`Dispatcher.may_interrupt`."""
         return self._plain.may_interrupt(request)
@@ -245,3 +261,7 @@ class TracedDispatcher(Dispatcher):
     def failed(self, request: Request, peer: str, error: BaseException) -> Answer | None:
         """See :meth:`Dispatcher.failed`."""
         return self._plain.failed(request, peer, error)
+
+
+def _tell_nobody(request: Request, peer: str, now: float, caller: Caller) -> None:
+    """A request that is refused and not traced."""

@@ -40,7 +40,7 @@ from zkrpc.server.greenlet_pool import GreenletPool
 from zkrpc.server.health import Health, HealthHandler
 from zkrpc.server.introspection import IntrospectionHandler
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
-from zkrpc.server.observing import make_dispatcher
+from zkrpc.server.observing import TracedDispatcher, make_dispatcher
 from zkrpc.server.resources import give_back
 from zkrpc.server.shares import Shares, host_of
 from zkrpc.server.stopping import StepAction, walk_down
@@ -55,6 +55,7 @@ from zkrpc.telemetry.events import (
 from zkrpc.telemetry.observer import Observer, gather
 from zkrpc.telemetry.status import ServerStatus
 from zkrpc.telemetry.tracer import find_tracer
+from zkrpc.wire.server import ServerProtocol
 
 log = logging.getLogger(__name__)
 
@@ -261,10 +262,13 @@ class Server:
         self.home.require()
         return bool(self._stopped.wait(timeout))
 
-    def refuser(self, answer: AnswerCall, peer: str, meter: Meter) -> AnswerCall:
-        """What answers the requests of ``peer`` that are not run: ``answer``, and whoever observes is told."""
-        observer = self.request_observer
-        return answer if observer is None else observer.observe_refusals(answer, peer, meter)
+    def refuser(self, answer: AnswerCall, peer: str, meter: Meter, protocol: ServerProtocol) -> AnswerCall:
+        """What answers the requests of ``peer`` that are not run: ``answer``, and whoever observes or traces is
+        told."""
+        observer, dispatcher = self.request_observer, self.dispatcher
+        if observer is not None:
+            answer = observer.observe_refusals(answer, peer, meter)
+        return dispatcher.trace_refusals(answer, peer, protocol) if isinstance(dispatcher, TracedDispatcher) else answer
 
     def forget(self, connection: ServerConnection) -> None:
         """Removes a connection that is closed."""

@@ -3,7 +3,8 @@
 =====================  ===============================================================================================
 a call of a client     a CLIENT span, which is current while the call runs, however many attempts that takes
 each of its attempts   an INTERNAL span below it; its ids go to the server in ``traceparent``
-a request of a server  a SERVER span below what the request names as its parent; current while the handler runs
+a request of a server  a SERVER span below what the request names as its parent; current while the handler runs. One
+                       that is refused before that has a span without a duration
 =====================  ===============================================================================================
 
 What the spans say of an outcome comes from the events of :mod:`zkrpc.telemetry.events`, as everybody else sees them.
@@ -27,7 +28,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusC
 from zkrpc.call import Call, Proceed, find_current_call
 from zkrpc.caller import NOBODY, Caller
 from zkrpc.legible import legible
-from zkrpc.telemetry.events import OTHER, AttemptFinished, CallFinished, RequestFinished
+from zkrpc.telemetry.events import OTHER, AttemptFinished, CallFinished, RequestFinished, RequestRefused
 from zkrpc.telemetry.observer import Observer
 from zkrpc.telemetry.status import TracingStatus
 from zkrpc.telemetry.tracer import Dispatch, TraceIds
@@ -49,6 +50,7 @@ from zkrpc.wire.message import Request
 SYSTEM = "apache_thrift"
 """``rpc.system.name``, as OpenTelemetry's Java agent has it for Thrift."""
 _OK = "OK"
+_REJECTED = "Rejected"
 _UNWANTED = ("Cancelled", "GreenletExit")
 _MOST_HEADERS = 32
 """A call with more headers of its own than this is sent without ``traceparent``: a server may take no more."""
@@ -212,7 +214,7 @@ class CallsOfClient(Observer):
 class RequestsOfServer(Observer):
     """The tracing of one server's requests."""
 
-    kinds = (RequestFinished,)
+    kinds = (RequestFinished, RequestRefused)
 
     def __init__(self, tracer: CallTracer, service: str) -> None:
         self._tracer = tracer
@@ -253,14 +255,18 @@ class RequestsOfServer(Observer):
         return run_of_tracing if TRACES in introduction else run_of_zkrpc
 
     def receive(self, event: Any) -> None:
-        """A traced request has ended."""
+        """A traced request has ended, or was refused."""
         span = trace.get_current_span()
         if not span.is_recording():
             return
         told: dict[str, Any] = {"zkrpc.queued": event.queued}
-        if event.epoch is not None:
-            told["zkrpc.epoch"] = event.epoch
-        _tell_outcome(span, told, event.error, event.declared, event.executed)
+        if type(event) is RequestRefused:
+            # What nobody waits for is refused without a word.
+            _tell_outcome(span, told, event.error or _REJECTED, False, "no")
+        else:
+            if event.epoch is not None:
+                told["zkrpc.epoch"] = event.epoch
+            _tell_outcome(span, told, event.error, event.declared, event.executed)
         if event.method != OTHER:
             told["rpc.method"] = name = f"{event.interface}/{event.method}"
             span.update_name(name)
