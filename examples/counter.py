@@ -3,11 +3,8 @@
 zkrpc serve examples.counter:service --zookeeper HOSTS --workers 1
 """
 
-from pathlib import Path
-
 import zkrpc
-
-idl = zkrpc.load(Path(__file__).parent.parent / "idl" / "counter.thrift")
+from idl import counter_thrift as idl
 
 
 class CounterHandler:

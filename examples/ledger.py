@@ -11,8 +11,8 @@ import sqlite3
 from pathlib import Path
 
 import zkrpc
+from idl import ledger_thrift as idl
 
-idl = zkrpc.load(Path(__file__).parent.parent / "idl" / "ledger.thrift")
 DATABASE = os.environ.get("LEDGER_DATABASE") or Path.home() / ".zkrpc-example-ledger.sqlite"
 TABLES = """
 CREATE TABLE IF NOT EXISTS accounts (account TEXT PRIMARY KEY, balance INTEGER NOT NULL CHECK (balance >= 0));

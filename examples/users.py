@@ -9,8 +9,8 @@ import sqlite3
 from pathlib import Path
 
 import zkrpc
+from idl import users_thrift as idl
 
-idl = zkrpc.load(Path(__file__).parent.parent / "idl" / "users.thrift")
 DATABASE = os.environ.get("USERS_DATABASE") or Path.home() / ".zkrpc-example-users.sqlite"
 
 

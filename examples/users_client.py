@@ -9,7 +9,7 @@ import sys
 import gevent
 
 import zkrpc
-from examples.users import idl
+from idl import users_thrift as idl
 
 
 def main():

@@ -53,6 +53,15 @@ def test_readme_shows_the_service() -> None:
     assert blocks("python")[0] == (ROOT / "examples" / "users.py").read_text()
 
 
+def test_examples_have_the_types_of_their_interfaces(programs: Programs) -> None:
+    """Each imports the module of its IDL, whose stub says what the IDL does."""
+    files = sorted((ROOT / "idl").glob("*.thrift"))
+    for name in (file.stem for file in files):
+        assert f"from idl import {name}_thrift as idl\n" in (ROOT / "examples" / f"{name}.py").read_text()
+    checking = programs.python("-m", "zkrpc", "stubs", "--check", *map(str, files))
+    assert checking.wait() == 0, checking.output
+
+
 @pytest.mark.parametrize("name", ["users", "ledger"])
 def test_examples_keep_their_data_where_nobody_else_writes(name: str, programs: Programs, tmp_path: Path) -> None:
     """In the folder for everybody's temporary files anybody could have put a database of that name before."""
