@@ -78,8 +78,8 @@ def test_calls_made_the_short_way_are_like_all_others() -> None:
     """No field is forgotten."""
     method, deadline, plan = object(), Deadline(5.0), Any
     usual = Call("get", "body", deadline, headers={"k": "v"}, idempotent=True, oneway=True, descriptor=method)
-    usual.plan = plan  # type: ignore[assignment]  # anything
-    short = make_call("get", "body", deadline, {"k": "v"}, True, True, method, plan)  # type: ignore[arg-type]
+    usual.plan, usual.began = plan, 4.0  # type: ignore[assignment]  # anything
+    short = make_call("get", "body", deadline, {"k": "v"}, True, True, method, plan, 4.0)  # type: ignore[arg-type]
     assert [getattr(short, name) for name in Call.__slots__] == [getattr(usual, name) for name in Call.__slots__]
     usual_served = server_call(k="v")
     served = make_server_call("add", usual_served.handler, (1, 2), {"k": "v"}, "127.0.0.1:5", 100.0)

@@ -28,6 +28,7 @@ from zkrpc.telemetry.events import (
     ServerEvent,
 )
 from zkrpc.telemetry.observer import Observers
+from zkrpc.telemetry.recording import settle
 from zkrpc.testing.loopback import Loopback
 
 OF_CALLS = (CallStarted, CallFinished, AttemptStarted, AttemptFinished, CallRetried, CallHedged, RetryBudgetExhausted)
@@ -186,7 +187,7 @@ def test_what_nobody_wants_to_hear_is_not_in_the_stack() -> None:
     assert attempts.around_attempts and not attempts.around_calls
     assert budget.withdrawing(withdraw) is not withdraw and budget.withdrawing(withdraw)(0.0)
     call = Call("echo", None, Deadline(at=5.0), descriptor=idl.Echo.methods["echo"])
-    attempts.failed(call, 0.0, Unavailable("away"))
+    attempts.failed(call, Unavailable("away"))
     assert all(made(ClientEvent).around_calls)
 
 
@@ -207,7 +208,7 @@ def test_outcome_of_a_call(error: BaseException | None, expected: tuple[str, boo
     assert outcome_of(call, error) == expected
 
 
-class Recording(Listener):
+class Counter(Listener):
     """Records the durations of calls that go well."""
 
     recorded = (CallFinished,)
@@ -219,35 +220,69 @@ class Recording(Listener):
 
     def recorder(self, kind: Any, *names: str) -> Any:
         self.names_of = names
-        return self.durations.append
+        return self.durations.extend
+
+
+def passing(call: Call, proceed: Any) -> Any:
+    """An interceptor that changes nothing."""
+    return proceed(call)
+
+
+WAYS: list[dict[str, Any]] = [{}, {"interceptors": [passing]}, {"config": ClientConfig(hedge=5.0)}]
+"""Clients in which a call is timed by its attempt, around an interceptor, and around the layer of hedges."""
 
 
 @pytest.mark.parametrize("others", [[], [Listener(CallFinished)]])
-def test_recorder_gets_the_duration_of_each_call_that_goes_well(others: list[Listener]) -> None:
-    """And an event of each that does not, once, whoever else listens."""
-    recording = Recording(*OF_CALLS[1:2])
-    loopback = Loopback(echoes(), observers=[recording, *others], config=ClientConfig(patience=0))
+@pytest.mark.parametrize("way", range(len(WAYS)))
+def test_recorder_gets_the_duration_of_each_call_that_goes_well(way: int, others: list[Listener]) -> None:
+    """And an event of each that does not, once, whoever else listens, and whatever is around the call."""
+    for other in others:
+        other.events.clear()
+    counter = Counter(*OF_CALLS[1:2])
+    loopback = Loopback(echoes(), observers=[counter, *others], **{"config": ClientConfig(patience=0), **WAYS[way]})
     with loopback as stub:
         for _ in range(3):
             assert stub.echo("x") == "x"
+        stub.note("x")
         for how in ("declared", "undeclared"):
             with pytest.raises((idl.Oops, zkrpc.RemoteError)):
                 stub.fail(how)
         loopback.kill(0)
         loopback.unlist(0)
         with pytest.raises(zkrpc.Unavailable):
-            stub.echo("x")
-    assert len(recording.durations) == 3 and all(0 < seconds < 5 for seconds in recording.durations)
-    assert recording.names_of == ("echoes", "Echo", "echo", "")
-    assert [event.error for event in recording.of(CallFinished)] == ["Oops", "RemoteError", "Unavailable"]
+            zkrpc.options(stub, timeout=1.0).echo("x")
+        settle()
+        assert len(counter.durations) == 4 and all(0 < seconds < 5 for seconds in counter.durations)
+    assert counter.names_of[:2] == ("echoes", "Echo") and counter.names_of[2] in ("echo", "note")
+    assert [event.error for event in counter.of(CallFinished)] == ["Oops", "RemoteError", "Unavailable"]
     for other in others:
-        assert [event.error for event in other.of(CallFinished)] == ["", "", "", "Oops", "RemoteError", "Unavailable"]
+        errors = ["", "", "", "", "Oops", "RemoteError", "Unavailable"]
+        assert [event.error for event in other.of(CallFinished)] == errors
+
+
+def test_recorder_gets_one_duration_of_a_call_that_is_sent_again() -> None:
+    """With both attempts in it; the first one is no failure of the call."""
+    counter = Counter(CallFinished)
+    slow_then_refusing = [0.05]
+
+    def refuse(call: ServerCall, proceed: Any) -> Any:
+        if slow_then_refusing:
+            gevent.sleep(slow_then_refusing.pop())
+            raise Draining("soon")
+        return proceed(call)
+
+    with Loopback(echoes(refuse), replicas=2, observers=[counter]) as stub:
+        assert stub.echo("x") == "x"
+        settle()
+    assert len(counter.durations) == 1 and counter.durations[0] >= 0.05 and not counter.events
 
 
 def test_recorder_that_fails_costs_no_call(caplog: pytest.LogCaptureFixture) -> None:
     """It is logged once."""
 
-    class Broken(Recording):
+    class Broken(Counter):
+        urgent = 0.0
+
         def recorder(self, kind: Any, *names: str) -> Any:
             return lambda seconds: 1 / 0
 

@@ -188,7 +188,7 @@ class Scene:
         return PrimaryRouter(channel)
 
     def call(self, body: Any = b"b", **options: Any) -> Call:
-        return Call("get", body, Deadline(55.0), descriptor=METHOD, **options)
+        return Call("get", body, Deadline(55.0), descriptor=METHOD, began=self.now, **options)
 
     def run(self, *interceptors: Any, body: Any = b"b", **options: Any) -> Any:
         return self.make(self.call(body, **options), *interceptors)

@@ -50,7 +50,7 @@ def test_calls_are_counted_by_method_target_status_and_error() -> None:
     """One that went well by its recorder; a declared exception is a status and no error; a failure says whether the
     handler ran."""
     bench = Bench()
-    bench.counting.of_calls("users", "Users", "get", WHERE)(0.25)
+    bench.counting.of_calls("users", "Users", "get", WHERE)([0.25])
     bench.tell(
         events.CallFinished(seconds=0.5, attempts=1, endpoint="h:2", error="Missing", declared=True, **CALL),
         events.CallFinished(seconds=1.0, attempts=2, endpoint="", error="Unavailable", executed="no", **CALL),
@@ -68,7 +68,7 @@ def test_calls_are_counted_by_method_target_status_and_error() -> None:
 def test_client_without_a_target_is_named_by_its_service() -> None:
     """Its resolver does not say where it looks."""
     bench = Bench()
-    bench.counting.of_calls("users", "Users", "get", "")(0.25)
+    bench.counting.of_calls("users", "Users", "get", "")([0.25])
     bench.tell(events.MemberJoined(service="users", instance="w1", endpoint="h:2"))
     assert list(bench.sums(table.CLIENT_CALLS)) == [(SYSTEM, METHOD, "users", "OK", "")]
     assert bench.values(table.MEMBERS_JOINED) == {("users",): 1.0}
@@ -78,7 +78,7 @@ def test_requests_are_counted_by_method_service_status_and_error() -> None:
     """A method that the interface does not have is ``_OTHER``; refusals are apart."""
     bench = Bench()
     server: dict[str, Any] = {"service": "users", "interface": "Users", "peer": "h:3", "caller": "shop"}
-    bench.counting.of_requests("users", "Users", "get")(0.25)
+    bench.counting.of_requests("users", "Users", "get")([0.25])
     bench.tell(
         events.RequestFinished(method="get", queued=0.0, seconds=0.5, error="Missing", declared=True, **server),
         events.RequestFinished(method=OTHER, queued=0.0, seconds=0.0, error="UnknownMethod", **server),

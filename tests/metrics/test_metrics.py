@@ -11,11 +11,11 @@ from prometheus_client import REGISTRY, CollectorRegistry
 import zkrpc
 from tests.client.test_observing import echoes, refusing
 from tests.support.echo import EchoHandler, idl
+from tests.support.tracing import tracing
 from zkrpc.config import ClientConfig
 from zkrpc.errors import Draining
 from zkrpc.metrics.metrics import Metrics, borrow, give_back
 from zkrpc.metrics.table import TABLE
-from zkrpc.telemetry import tracer
 from zkrpc.testing.loopback import Loopback
 
 
@@ -83,20 +83,20 @@ def test_every_metric_is_there_before_anything_happens(metrics: Metrics) -> None
     assert value(metrics, "zkrpc_build_info", version=zkrpc.__version__) == 1
 
 
-def test_slow_call_names_its_trace(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_call_names_its_trace(metrics: Metrics) -> None:
     """That which is recorded where it was made, for whoever asks for OpenMetrics."""
-    monkeypatch.setattr(tracer, "find_trace", lambda: tracer.TraceIds("d" * 32, "e" * 16))
 
     class Slow(EchoHandler):
         def echo(self, text: str) -> str:
             gevent.sleep(0.003)
             return text
 
-    with Loopback(echoes(handler=Slow)) as stub:
+    with tracing() as spans, Loopback(echoes(handler=Slow)) as stub:
         stub.echo("x")
     _, parts = metrics.write("application/openmetrics-text;version=1.0.0")
     text = b"".join(parts).decode()
-    exemplars = [line for line in text.splitlines() if f'# {{trace_id="{"d" * 32}"}} ' in line]
+    (trace,) = {span.trace_id.hex() for span in spans}
+    exemplars = [line for line in text.splitlines() if f'# {{trace_id="{trace}"}} ' in line]
     assert {line.partition("{")[0] for line in exemplars} == {
         "rpc_client_call_duration_seconds_bucket",
         "rpc_server_call_duration_seconds_bucket",

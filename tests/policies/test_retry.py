@@ -45,6 +45,7 @@ class Scene:
         self.call = Call("get", None, Deadline.after(timeout, self.now), idempotent=idempotent)
         self.policy = RetryPolicy(max_attempts=4, backoff=Backoff(first=0.1, longest=1.0))
         self.tokens = 100
+        self.failures: list[BaseException] = []
 
     def run(self) -> object:
         """Makes the call."""
@@ -55,6 +56,7 @@ class Scene:
             rng=lambda: 0.5,
             is_worth_asking=self.is_worth_asking,
             may_repeat_now=self.withdraw,
+            on_failure=lambda call, error: self.failures.append(error),
         )
         return stack(self.call, self.attempt)
 
@@ -78,7 +80,7 @@ class Scene:
         outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
         if isinstance(outcome, type) and issubclass(outcome, Exception):
             raise outcome("scripted")
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, BaseException):
             raise outcome
         return outcome
 
@@ -88,6 +90,17 @@ def test_success_is_returned_and_counted_as_first_attempt() -> None:
     scene = Scene(42)
     assert scene.run() == 42
     assert (scene.call.attempt, scene.pauses) == (1, [])
+
+
+def test_each_call_that_fails_is_told_once() -> None:
+    """When it is not sent again, however it ends, a declared exception or a timeout of its caller too."""
+    scene = Scene(Overloaded, "ok", instances=1)
+    assert scene.run() == "ok" and scene.failures == []
+    for error in (Overloaded("full"), KeyError("declared"), KeyboardInterrupt()):
+        scene = Scene(error, instances=1, timeout=0.2)
+        with pytest.raises(type(error)):
+            scene.run()
+        assert [type(one) for one in scene.failures] == [type(error)]
 
 
 def test_not_executed_goes_to_another_instance_at_once() -> None:

@@ -36,6 +36,7 @@ from zkrpc.telemetry.events import (
     ServerStopped,
 )
 from zkrpc.telemetry.observer import Observer, Observers
+from zkrpc.telemetry.recording import settle
 from zkrpc.wire.message import Request
 from zkrpc.wire.status import OVERLOADED
 
@@ -85,47 +86,68 @@ def test_observer_hears_of_a_request_when_how_long_and_whose() -> None:
     assert bench.listener.events == [finished, finished]
 
 
-def test_recorder_gets_the_duration_of_each_request_that_goes_well() -> None:
-    """And no event of it is made; of what failed, was declared, revoked or unknown there is one."""
+class Counter(Listener):
+    """Records how long requests take that go well."""
 
-    class Recording(Listener):
-        recorded = (RequestFinished,)
+    recorded = (RequestFinished,)
 
-        def recorder(self, kind: Any, service: str, interface: str, method: str, target: str) -> Any:
-            return lambda seconds: recorded.append((service, interface, method, target, seconds))
+    def __init__(self) -> None:
+        super().__init__(RequestFinished)
+        self.recorded_of: list[Any] = []
+
+    def recorder(self, kind: Any, service: str, interface: str, method: str, target: str) -> Any:
+        return lambda seconds: self.recorded_of.extend((service, interface, method, target, one) for one in seconds)
+
+
+def test_duration_of_each_request_that_goes_well_is_noted() -> None:
+    """And no event of it is made. Of what failed, was declared, revoked or unknown there is one."""
 
     def revoke(call: ServerCall, proceed: Any) -> Any:
         if call.arguments == ("revoked",):
             call.revoked = NotPrimary("no longer")
         return proceed(call)
 
-    recorded: list[Any] = []
-    bench = Bench(revoke, listener=Recording(RequestFinished))
+    counter = Counter()
+    bench = Bench(revoke, listener=counter)
     bench.dispatcher.dispatch(call_of("echo", binary(ECHO, "x")), PEER, 10.0)
     bench.dispatcher.dispatch(call_of("Echo:echo", binary(ECHO, "x")), PEER, 10.25)
     bench.dispatcher.dispatch(oneway_of("note", binary(NOTE, "x")), PEER, 10.0)
+    settle()
     names = ("echoes", "Echo")
-    assert recorded == [(*names, "echo", "", 0.5), (*names, "echo", "", 0.25), (*names, "note", "", 0.5)]
+    assert counter.recorded_of == [(*names, "echo", "", 0.5), (*names, "echo", "", 0.25), (*names, "note", "", 0.5)]
     assert bench.listener.events == []
     assert bench.met(call_of("echo", binary(ECHO, "revoked"))) == ("NotPrimary", False, "no")
     assert bench.met(call_of("nothing", b"")) == ("UnknownMethod", False, "no")
     bench.handler.raises(idl.Oops(why="so"))
     assert bench.met(call_of("fail", binary(FAIL, "x"))) == ("Oops", True, "yes")
-    assert len(recorded) == 3
+    settle()
+    assert len(counter.recorded_of) == 3
 
 
-def test_recorder_that_fails_costs_no_request(caplog: pytest.LogCaptureFixture) -> None:
-    """It is logged once, and the request has its answer."""
+def test_recorders_and_others_hear_of_the_same_requests(start: Any) -> None:
+    """Over a connection: those that went well, also of handlers that blocked."""
+    counter, listener = Counter(), Listener(RequestFinished)
+    peer = start(counter, listener, max_concurrent=1).peer()
+    for name, arguments in (("slow", ("x", 20)), ("echo", ("x",)), ("fail", ("x",)), ("slow", ("x", 20))):
+        peer.call(METHODS[name], *arguments)
+    assert eventually(lambda: len(listener.events) == 4)
+    settle()
+    assert sorted(one[2] for one in counter.recorded_of) == ["echo", "slow", "slow"]
+    assert all((one[2] == "echo" or 0.01 < one[4]) and one[4] < 10 for one in counter.recorded_of)
+    assert [event.error for event in counter.of(RequestFinished)] == ["ValueError"]
 
-    class Broken(Listener):
-        recorded = (RequestFinished,)
+
+def test_recorder_that_fails_costs_no_request(caplog: pytest.LogCaptureFixture, start: Any) -> None:
+    """It is logged once, and the requests have their answers."""
+
+    class Broken(Counter):
+        urgent = 0.0
 
         def recorder(self, *names: Any) -> Any:
             return lambda seconds: 1 / 0
 
-    bench = Bench(listener=Broken(RequestFinished))
-    for _ in range(2):
-        assert bench.dispatcher.dispatch(call_of("echo", binary(ECHO, "x")), PEER, 10.0) is not None
+    peer = start(Broken()).peer()
+    assert [peer.call(METHODS["echo"], text) for text in ("x", "y")] == ["x", "y"]
     assert len([one for one in caplog.records if "RequestFinished" in one.getMessage()]) == 1
 
 

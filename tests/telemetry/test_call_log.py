@@ -19,6 +19,11 @@ def heard(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [line.partition(" after ")[0].partition(" took ")[0] for line in found]
 
 
+def test_slow_calls_are_told_of_at_once() -> None:
+    """And not with many others after a while."""
+    assert CallLog(60.0, lambda: 0.0).urgent == 60.0
+
+
 def test_failed_and_slow_calls_are_lines_of_both_sides(caplog: pytest.LogCaptureFixture) -> None:
     """With who and what, and for machines under fixed keys; answers that the IDL declares are no failures."""
     calls = CallLog(60.0, lambda: 0.0)
@@ -32,8 +37,8 @@ def test_failed_and_slow_calls_are_lines_of_both_sides(caplog: pytest.LogCapture
             stub.fail("x")
     for kind in (zkrpc.RequestFinished, zkrpc.CallFinished):
         record = calls.recorder(kind, "echo", "Echo", "slow", "")
-        record(59.9)
-        record(60.0)
+        record([59.9, 0.1])
+        record([60.0])
     assert heard(caplog) == [
         "failed: request for Echo/fail of memory:0",
         "failed: call of Echo/fail at memory:0",

@@ -18,7 +18,8 @@ from zkrpc.telemetry.events import (
     ServerEvent,
     ServerStarted,
 )
-from zkrpc.telemetry.observer import NOBODY, Observer, Observers, Recorder, gather, observe_everything
+from zkrpc.telemetry.observer import NOBODY, Observer, Observers, gather, observe_everything
+from zkrpc.telemetry.recording import Recorder, Recording
 
 STARTED = ServerStarted(service="users", endpoint="127.0.0.1:9090")
 BLOCKED = HubBlocked(seconds=0.3, place="somewhere")
@@ -94,7 +95,7 @@ def test_kinds_that_are_no_events_are_refused(wrong: object) -> None:
 FINISHED = CallFinished(service="users", interface="Users", method="get", seconds=0.1, attempts=1, endpoint="h:1")
 
 
-class Recording(Listener):
+class Counter(Listener):
     """Records the durations of calls that go well, and hears of the others."""
 
     recorded = (CallFinished,)
@@ -106,57 +107,76 @@ class Recording(Listener):
     def recorder(self, kind: type[Event], service: str, interface: str, method: str, target: str) -> Recorder:
         """Notes whose recorder it is."""
         self.durations.append((kind.__name__, service, interface, method, target))
-        return self.durations.append
+        return self.durations.extend
 
 
-def recorder_of(observers: Observers) -> Recorder:
+def recording_of(observers: Observers) -> Recording:
     """The one for calls of users.get."""
-    return observers.recorder(CallFinished, service="users", interface="Users", method="get", target="t")
+    return observers.recording(CallFinished, lambda: ("users", "Users", "get", "t"))
 
 
 def test_recorder_gets_durations_in_place_of_events() -> None:
     """Of what went well; an observer without one is told by an event, and what failed is told to both."""
-    recording, listening = Recording(), Listener()
-    observers = Observers([recording, listening])
+    counter, listening = Counter(), Listener()
+    observers = Observers([counter, listening])
     assert observers.records(CallFinished) and not observers.records(RequestFinished)
     assert observers.want(CallFinished) and observers.want_each(CallFinished)
-    recorder_of(observers)(0.1)
+    recording = recording_of(observers)
+    assert counter.durations == [], "what it is called may not be known yet"
+    for _ in range(2):
+        recording.note(0.1)
+        recording.settle()
     observers.tell_well(FINISHED)
-    assert recording.durations == [("CallFinished", "users", "Users", "get", "t"), 0.1]
-    assert (recording.events, listening.events) == ([], [FINISHED])
+    assert counter.durations == [("CallFinished", "users", "Users", "get", "t"), 0.1, 0.1]
+    assert (counter.events, listening.events) == ([], [FINISHED])
     observers.tell(FINISHED)
-    assert recording.events == [FINISHED]
-    alone = Observers([recording])
+    assert counter.events == [FINISHED]
+    alone = Observers([counter])
     assert alone.want(CallFinished) and not alone.want_each(CallFinished) and alone.want_each(RequestFinished)
-    assert not Observers([Recording(ServerEvent)]).records(CallFinished)
+    assert not Observers([Counter(ServerEvent)]).records(CallFinished)
 
 
-def test_recorders_of_several_observers_are_one(caplog: pytest.LogCaptureFixture) -> None:
-    """One that fails is logged once and takes nothing from the others; a single one is given as it is."""
+def test_recorder_can_be_passed_over() -> None:
+    """Where an event is made of each call anyway, as of a traced one, that is told in place of its duration."""
+    counter = Counter()
+    observers = Observers([counter], records=False)
+    assert observers.want_each(CallFinished) and not observers.records(CallFinished)
+    observers.tell_well(FINISHED)
+    assert counter.events == [FINISHED]
 
-    class Broken(Recording):
+
+def test_durations_are_handed_over_to_the_recorders_of_several_observers(caplog: pytest.LogCaptureFixture) -> None:
+    """As soon as one of them wants it. One that fails, or cannot even be made, is logged once and takes nothing from
+    the others."""
+
+    class Broken(Counter):
+        urgent = 0.5
+
         def recorder(self, kind: type[Event], service: str, interface: str, method: str, target: str) -> Recorder:
             return lambda seconds: 1 / 0
 
-    broken, good = Broken(), Recording()
-    record = recorder_of(Observers([broken, good]))
+    class Unmade(Counter):
+        def recorder(self, kind: type[Event], service: str, interface: str, method: str, target: str) -> Recorder:
+            raise KeyError(method)
+
+    good = Counter()
+    recording = recording_of(Observers([Broken(), Unmade(), good]))
     with caplog.at_level(logging.ERROR):
-        record(0.1)
-        record(0.2)
-    assert good.durations[1:] == [0.1, 0.2] and len(caplog.records) == 1
-    observers = Observers([broken])
-    with caplog.at_level(logging.ERROR):
-        try:
-            recorder_of(observers)(0.1)
-        except ZeroDivisionError:
-            observers.excuse(recorder_of(observers), CallFinished)
+        for seconds in (0.1, 0.5, 0.6):
+            recording.note(seconds)
+    assert good.durations[1:] == [0.1, 0.5, 0.6]
+    assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
+        "an observer failed at CallFinished"
+    ] * 2
+    silent = recording_of(Observers([type("Silent", (Counter,), {"recorder": Observer.recorder})()]))
+    silent.note(0.1)
+    silent.settle()
     assert len(caplog.records) == 2
-    recorder_of(Observers([type("Silent", (Recording,), {"recorder": Observer.recorder})()]))(0.1)
 
 
 def test_only_calls_and_requests_can_be_recorded() -> None:
     """An observer that says otherwise is refused."""
-    broken = Recording()
+    broken = Counter()
     broken.recorded = (HubBlocked,)  # type: ignore[assignment]
     with pytest.raises(ConfigError, match="recorded can name CallFinished and RequestFinished, got"):
         Observers([broken])

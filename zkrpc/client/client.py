@@ -239,15 +239,17 @@ class Client:
         except TypeError as error:
             raise misfit(method, error) from None
         self._channel.budget.calls += 1
+        began = self._clock()
         call = make_call(
             method.name,
             bound,
-            make_deadline(Deadline, (self._clock() + (options.timeout or plan.timeout),)),
+            make_deadline(Deadline, (began + (options.timeout or plan.timeout),)),
             options.sent,
             plan.idempotent if options.idempotent is None else options.idempotent,
             method.oneway,
             method,
             plan,
+            began,
         )
         if plan.hash_key is not None:
             call.key = str(getattr(call.body, plan.hash_key))
@@ -339,11 +341,11 @@ class Client:
         observer, tracing = self._observer, self._tracing
         stacks = [(observer, self._build_stack(method, plan, observer))]
         if tracing is not None:
-            told = self._observer_of(gather((*self._observers, tracing.observer)))
+            # Of a traced call events are made anyway, and what observers note of it, they note within its span.
+            told = self._observer_of(Observers((*self._observers, tracing.observer), records=False))
             stacks.append((told, self._build_stack(method, plan, told, tracing)))
         plan.proceed = self._choose(*(stack for _, stack in stacks))
-        wait, clock = self._await_members, self._clock
-        plan.first = self._choose(*(waiting_first(wait, stack, told, clock) for told, stack in stacks))
+        plan.first = self._choose(*(waiting_first(self._await_members, stack, told) for told, stack in stacks))
         return plan
 
     def _choose(self, plain: Proceed[Call], traced: Proceed[Call] | None = None) -> Proceed[Call]:
@@ -357,15 +359,15 @@ class Client:
     def _build_stack(
         self, method: Method, plan: Plan, observer: CallObserver | None, tracing: ClientTracing | None = None
     ) -> Proceed[Call]:
-        stack = build_stack(
+        return build_stack(
             self._channel,
             self._router,
             self._interceptors,
             hedges=plan.hedge is not None,
             observer=observer,
+            recording=None if observer is None else observer.recording_of(method),
             tracing=tracing,
         )
-        return stack if observer is None else observer.around_method(method, stack)
 
     def _receive_service_config(self, service: ServiceConfig) -> None:
         self._policies.receive_service_config(service)

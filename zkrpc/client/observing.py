@@ -21,7 +21,8 @@ from zkrpc.telemetry.events import (
     CallStarted,
     RetryBudgetExhausted,
 )
-from zkrpc.telemetry.observer import Observers, Recorder
+from zkrpc.telemetry.observer import Observers
+from zkrpc.telemetry.recording import Recording
 
 _CANCELLED = "Cancelled"
 _CALL_KINDS = (
@@ -77,53 +78,45 @@ class CallObserver:
         """The interceptors around a whole call, for events that are emitted at every call."""
         return (self._observe_call,) if self._tells_start or self._tells_each else ()
 
-    def around_method(self, method: Method, proceed: Proceed[Call]) -> Proceed[Call]:
-        """Wraps what makes the calls of one method, so that the observers' recorders get their durations."""
+    def recording_of(self, method: Method) -> Recording | None:
+        """Where the durations of a method's calls that go well are noted; None if nobody records them."""
         if not self._observers.records(CallFinished):
-            return proceed
-        clock, observers, finish, told = self._clock, self._observers, self._finish, bool(self.around_calls)
-        record: Recorder | None = None
+            return None
+        return self._observers.recording(
+            CallFinished, lambda: (self._service(), method.interface, method.name, self._target())
+        )
 
-        # One function of its own, and not an interceptor, as that would be two: this is on the path of every call.
+    @property
+    def on_failure(self) -> Callable[[Call, BaseException], object] | None:
+        """To be told of each call that does not go well; None if the interceptors of ``around_calls`` see that."""
+        return None if self.around_calls or not self._observers.want(CallFinished) else self._finish
+
+    def around_recording(self, recording: Recording, proceed: Proceed[Call]) -> Proceed[Call]:
+        """Wraps what makes the calls of one method, so that it notes their durations and tells of their failures."""
+        clock, on_failure = self._clock, self.on_failure
+
         def recorded(call: Call) -> Any:
-            nonlocal record
-            began = clock()
             try:
                 value = proceed(call)
             except BaseException as error:
-                if not told:
-                    finish(call, began, error)
+                if on_failure is not None:
+                    on_failure(call, error)
                 raise
-            seconds = clock() - began
-            if record is None:  # not earlier, as the service's name may not have been known
-                record = self._make_recorder(method)
-            try:
-                record(seconds)
-            except Exception:
-                observers.excuse(record, CallFinished)
+            recording.note(clock() - call.began)
             return value
 
         return recorded
-
-    def _make_recorder(self, method: Method) -> Recorder:
-        return self._observers.recorder(
-            CallFinished,
-            service=self._service(),
-            interface=method.interface,
-            method=method.name,
-            target=self._target(),
-        )
 
     @property
     def around_attempts(self) -> tuple[Interceptor[Call], ...]:
         """The interceptors around each attempt."""
         return (self._observe_attempt,) if self._observers.want(AttemptStarted, AttemptFinished) else ()
 
-    def failed(self, call: Call, began: float, error: BaseException) -> None:
-        """A call that began at ``began`` has failed before it reached the layers of the stack."""
-        self._start(call, began)
+    def failed(self, call: Call, error: BaseException) -> None:
+        """A call has failed before it reached the layers of the stack."""
+        self._start(call)
         if self._observers.want(CallFinished):
-            self._finish(call, began, error)
+            self._finish(call, error)
 
     def retried(self, call: Call, error: CallError, pause: float) -> None:
         """A call is about to be sent again."""
@@ -164,17 +157,16 @@ class CallObserver:
         return withdraw_and_tell if self._observers.want(RetryBudgetExhausted) else withdraw
 
     def _observe_call(self, call: Call, proceed: Proceed[Call]) -> Any:
-        began = self._clock()
-        self._start(call, began)
+        self._start(call)
         try:
             value = proceed(call)
         except BaseException as error:
-            self._finish(call, began, error)
+            self._finish(call, error)
             raise
-        self._finish(call, began)
+        self._finish(call)
         return value
 
-    def _start(self, call: Call, began: float) -> None:
+    def _start(self, call: Call) -> None:
         if self._tells_start:
             self._observers.tell(
                 CallStarted(
@@ -182,11 +174,11 @@ class CallObserver:
                     target=self._target(),
                     interface=call.descriptor.interface,
                     method=call.method,
-                    timeout=call.deadline.at - began,
+                    timeout=call.deadline.at - call.began,
                 )
             )
 
-    def _finish(self, call: Call, began: float, error: BaseException | None = None) -> None:
+    def _finish(self, call: Call, error: BaseException | None = None) -> None:
         # A failed call no longer has an endpoint, but its error has.
         endpoint = error.endpoint if isinstance(error, CallError) else call.endpoint
         name, declared, executed = outcome_of(call, error)
@@ -197,7 +189,7 @@ class CallObserver:
                 target=self._target(),
                 interface=call.descriptor.interface,
                 method=call.method,
-                seconds=self._clock() - began,
+                seconds=self._clock() - call.began,
                 attempts=call.attempt,
                 endpoint=_text(endpoint),
                 error=name,

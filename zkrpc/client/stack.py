@@ -24,6 +24,7 @@ from zkrpc.client.subchannel import Subchannel
 from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError, TooLarge
 from zkrpc.idl import Method
 from zkrpc.policies.retry import RetryPolicy, retrying
+from zkrpc.telemetry.recording import MOST, Recording
 from zkrpc.telemetry.tracer import ClientTracing
 from zkrpc.wire import headers as keys
 from zkrpc.wire.envelope import MessageKind
@@ -71,12 +72,14 @@ def build_stack(
     *,
     hedges: bool = True,
     observer: CallObserver | None = None,
+    recording: Recording | None = None,
     tracing: ClientTracing | None = None,
 ) -> Proceed[Call]:
     """Builds the function that makes a call and returns or raises its outcome.
 
     Without ``hedges`` the stack lacks that layer, for methods without hedging. Without ``observer`` it lacks those that
-    emit events of calls and attempts, without ``tracing`` that which makes spans of attempts.
+    emit events of calls and attempts, without ``tracing`` that which makes spans of attempts. ``recording`` is the
+    observer's, for how long the calls take that go well.
     """
     config = channel.config
     policy = RetryPolicy(backoff=channel.backoff, patience=config.patience)
@@ -88,7 +91,11 @@ def build_stack(
         may_repeat_now = observer.withdrawing(may_repeat_now)
     if tracing is not None:
         on_hedge = in_turn(tracing.hedged, on_hedge)
-    return compose(
+    interceptors = tuple(interceptors)
+    # An attempt that goes well is a call that goes well, if there is nothing around it that could think otherwise. Then
+    # it notes how long the call took, for it has looked at the clock anyway: that costs half of noting it further out.
+    in_attempt = recording is not None and not interceptors and not hedges
+    stack = compose(
         (
             # Outermost, so that observers see the same outcome and duration of a call as its caller.
             *(observer.around_calls if observer is not None else ()),
@@ -105,6 +112,7 @@ def build_stack(
                 is_worth_asking=router.is_worth_asking,
                 may_repeat_now=may_repeat_now,
                 on_retry=on_retry,
+                on_failure=observer.on_failure if in_attempt and observer is not None else None,
             ),
             # Hedges: inside retries, because each copy is an attempt and draws on the same budget, and the failure of
             # both copies is one failure to the retry; outside the layer that picks an instance, because the second copy
@@ -118,8 +126,11 @@ def build_stack(
         # Pick, connect, send, wait. A breaker belongs to the picked member and must see the attempt's timeout, so it is
         # updated in there, beside the load. So is what an attempt tells of primaries, because only there it is known
         # which member said it, and the next pick needs it.
-        _Attempt(channel, router).run,
+        _Attempt(channel, router, recording if in_attempt else None).run,
     )
+    if observer is None or recording is None or in_attempt:
+        return stack
+    return observer.around_recording(recording, stack)
 
 
 def in_turn(first: Callable[[Call], object], second: Callable[[Call], object] | None) -> Callable[[Call], object]:
@@ -135,18 +146,17 @@ def in_turn(first: Callable[[Call], object], second: Callable[[Call], object] | 
 
 
 def waiting_first(
-    wait: Callable[[Call], object], proceed: Proceed[Call], observer: CallObserver | None, clock: Callable[[], float]
+    wait: Callable[[Call], object], proceed: Proceed[Call], observer: CallObserver | None
 ) -> Proceed[Call]:
     """What makes a call after ``wait``. A call that fails there never reaches the layers, so ``observer`` is told of
     its end here."""
 
     def wait_and_proceed(call: Call) -> Any:
-        began = clock()
         try:
             wait(call)
         except BaseException as error:
             if observer is not None:
-                observer.failed(call, began, error)
+                observer.failed(call, error)
             raise
         return proceed(call)
 
@@ -156,10 +166,11 @@ def waiting_first(
 class _Attempt:
     """One attempt: the innermost layer of the stack."""
 
-    __slots__ = ("_clock", "_max_elements", "_channel", "_router")
+    __slots__ = ("_clock", "_max_elements", "_channel", "_recording", "_router")
 
-    def __init__(self, channel: Channel, router: PrimaryRouter) -> None:
+    def __init__(self, channel: Channel, router: PrimaryRouter, recording: Recording | None = None) -> None:
         self._channel = channel
+        self._recording = recording
         self._max_elements = channel.config.wire.max_elements
         self._router = router
         self._clock = channel.clock
@@ -199,36 +210,57 @@ class _Attempt:
             load.abandon(now - began, now)
             self._channel.abandon(member, now)
             raise
-        now = self._clock()
         if reply is not None and reply.kind is _EXCEPTION:
-            raise self._failure(call, member, reply, now - began, now)
+            raise self._failure(call, member, reply, began)
+        value = None
+        if reply is not None:
+            if call.route is not None:
+                self._router.receive_reply(call, epoch_of(reply.headers))
+            try:
+                value = method.read_result(reply.frame, reply.offset, reply.dialect.payload, self._max_elements)
+            except RemoteProtocolError as error:
+                raise self._unreadable(call, member, error, began) from error
+            except BaseException:  # what the IDL declares
+                self._receive_success(member, began)
+                raise
+        # As in ``_receive_success``.
+        now = self._clock()
         load.finish(now - began, now)
         breaker = member.breaker
         breaker.successes += 1
         if breaker.troubled:
             self._channel.receive_success(member, now)
-        if reply is None:
-            return None
-        if call.route is not None:
-            self._router.receive_reply(call, epoch_of(reply.headers))
-        try:
-            return method.read_result(reply.frame, reply.offset, reply.dialect.payload, self._max_elements)
-        except RemoteProtocolError as error:
-            breaker.successes -= 1  # it was an answer, but not a good one
-            raise self._unreadable(call, member, error) from error
+        recording = self._recording
+        if recording is not None:
+            # As in ``Recording.note``.
+            seconds, took = recording.seconds, now - call.began
+            seconds.append(took)
+            if took >= recording.urgent or len(seconds) >= MOST:
+                recording.settle()
+        return value
+
+    def _receive_success(self, member: Member[Subchannel], began: float) -> None:
+        now = self._clock()
+        member.load.finish(now - began, now)
+        member.breaker.successes += 1
+        if member.breaker.troubled:
+            self._channel.receive_success(member, now)
 
     # An error knows the frame that raised it; if that frame knew the error, both would stay until the garbage collector
     # comes, and with them the reply, which may be large. So errors are made in frames that have ended by then.
 
-    def _failure(self, call: Call, member: Member[Subchannel], reply: Reply, elapsed: float, now: float) -> CallError:
-        failure = failure_of(call.descriptor, reply)
-        (member.load.fail if is_refusal(failure) else member.load.finish)(elapsed, now)
+    def _failure(self, call: Call, member: Member[Subchannel], reply: Reply, began: float) -> CallError:
+        failure, now = failure_of(call.descriptor, reply), self._clock()
+        (member.load.fail if is_refusal(failure) else member.load.finish)(now - began, now)
         self._receive_failure(call, member, failure, now)
         return failure
 
-    def _unreadable(self, call: Call, member: Member[Subchannel], error: RemoteProtocolError) -> CallError:
-        failure = unreadable(call.descriptor, error)
-        self._receive_failure(call, member, failure, self._clock())
+    def _unreadable(
+        self, call: Call, member: Member[Subchannel], error: RemoteProtocolError, began: float
+    ) -> CallError:
+        failure, now = unreadable(call.descriptor, error), self._clock()
+        member.load.finish(now - began, now)
+        self._receive_failure(call, member, failure, now)
         return failure
 
     def _receive_failure(self, call: Call, member: Member[Subchannel], error: CallError, now: float) -> None:

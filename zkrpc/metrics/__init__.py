@@ -2,7 +2,7 @@
 
 ==============  ========================================================================================================
 ``table``       every metric: its name, its kind, its labels, and what it says
-``durations``   a histogram of durations that costs a call next to nothing
+``durations``   a histogram of durations, which takes them one by one or many at a time
 ``store``       counters and histograms by their labels, of which there are never more than a fixed number
 ``counting``    from events to counters and histograms
 ``states``      from states, as they are when somebody asks, to gauges
@@ -19,6 +19,7 @@ to ever new addresses; each label has a number of values after which ``_OTHER`` 
 metric a number of series. So a peer that makes up names costs one series, and a scrape has a largest size.
 
 *What is counted at every call is counted by hand.* prometheus_client's histograms take a lock and some microseconds for
-an observation; two of them would cost a small call half of its time again. These take a fifth of a microsecond, and
-prometheus_client only writes them down.
+an observation; two of them would cost a small call half of its time again. So a call only notes how long it took
+(:mod:`zkrpc.telemetry.recording`); what was noted is put into buckets many at a time, and prometheus_client only writes
+them down.
 """

@@ -10,7 +10,7 @@ from zkrpc.metrics.store import Store
 from zkrpc.metrics.table import SYSTEM, Family
 from zkrpc.telemetry import events
 from zkrpc.telemetry.events import Event
-from zkrpc.telemetry.observer import Recorder
+from zkrpc.telemetry.recording import Recorder
 
 OK = "OK"
 """The status of a call that went well. Other statuses are the names of exceptions: Thrift has no codes."""
@@ -64,12 +64,12 @@ class Counting:
     def of_calls(self, service: str, interface: str, method: str, target: str) -> Recorder:
         """The recorder of a method's calls that go well."""
         labels = (SYSTEM, f"{interface}/{method}", target or service, OK, "")
-        return self._store.durations(table.CLIENT_CALLS, *labels).record
+        return self._store.durations(table.CLIENT_CALLS, *labels).record_all
 
     def of_requests(self, service: str, interface: str, method: str) -> Recorder:
         """The recorder of a method's requests that go well."""
         labels = (SYSTEM, f"{interface}/{method}", service, OK, "")
-        return self._store.durations(table.SERVER_CALLS, *labels).record
+        return self._store.durations(table.SERVER_CALLS, *labels).record_all
 
     def _call_finished(self, event: events.CallFinished) -> None:
         where, method = event.target or event.service, f"{event.interface}/{event.method}"

@@ -18,7 +18,8 @@ from zkrpc.metrics.states import Gauges
 from zkrpc.metrics.store import Labels, Store
 from zkrpc.metrics.table import TABLE, Family, Kind
 from zkrpc.telemetry.events import CallFinished, Event, RequestFinished
-from zkrpc.telemetry.observer import Observer, Recorder, observe_everything
+from zkrpc.telemetry.observer import Observer, observe_everything
+from zkrpc.telemetry.recording import Recorder, settle
 from zkrpc.telemetry.status import statuses
 from zkrpc.telemetry.tracer import find_trace_id
 
@@ -74,6 +75,7 @@ class Metrics(Observer):
 
     def families(self) -> Iterator[tuple[Family, Series]]:
         """Every metric with its series at this moment, also those that have none yet."""
+        settle()
         gauges = Gauges(self._store.bound)
         gauges.put(table.BUILD, importlib.metadata.version("zkrpc"), value=1.0)
         gauges.receive(statuses())

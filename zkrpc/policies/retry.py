@@ -187,6 +187,7 @@ def retrying(
     is_worth_asking: Callable[[Call, CallError], bool],
     may_repeat_now: Callable[[float], bool] = lambda now: True,
     on_retry: Callable[[Call, CallError, float], object] | None = None,
+    on_failure: Callable[[Call, BaseException], object] | None = None,
 ) -> Interceptor[Call]:
     """The interceptor that applies ``policy``: numbers the attempts, and notes on the call which instances not to ask
     again.
@@ -200,6 +201,7 @@ def retrying(
         is_worth_asking: whether, after this error of the last attempt, there is an instance worth asking at once.
         may_repeat_now: whether the budget allows one more attempt at this time; if so, a token is taken.
         on_retry: told of each repetition before it is made: the call, how the last attempt ended, and the pause.
+        on_failure: told of each call that is not sent again and ends with an exception, a declared one, too.
     """
 
     def retry(call: Call, proceed: Proceed[Call]) -> Any:
@@ -221,6 +223,10 @@ def retrying(
                     if on_retry is not None:
                         on_retry(call, error, pause)
                     last = error
+        except BaseException as error:
+            if on_failure is not None:
+                on_failure(call, error)
+            raise
         finally:
             # An error knows this frame; keeping it here would leave both to the garbage collector.
             last = None

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from zkrpc.call import Interceptor, ServerCall, compose, enter_call, leave_call, make_server_call, run_handler
@@ -37,6 +38,7 @@ from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolEr
 from zkrpc.idl import Interface, Method
 from zkrpc.server.failures import Failure, forget
 from zkrpc.server.signatures import check_handler
+from zkrpc.telemetry.recording import MOST, Recording
 from zkrpc.wire import status
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Request, make_tuple, remember
@@ -73,9 +75,21 @@ def uninterruptible(method: MethodT) -> MethodT:
     return method
 
 
+class Arrival(NamedTuple):
+    """A request that is dispatched."""
+
+    request: Request
+    peer: str
+    caller: Caller
+    at: float
+    """When it was dispatched, in monotonic seconds."""
+
+
 class _Entry(NamedTuple):
     method: Method
     handler: Callable[..., Any]
+    recording: Recording | None
+    """Where to note how long requests that go well take; None if nobody wants to know."""
     interruptible: bool
 
 
@@ -83,7 +97,12 @@ class Dispatcher:
     """Runs the methods of one interface on one handler object.
 
     Raises ConfigError at construction if the handler does not fit the interface; see :mod:`zkrpc.server.signatures`.
+
+    ``recordings`` are where it notes how long the requests take that go well, by methods.
     """
+
+    _tells_each = False
+    """Whether ``_tell`` is called for each request, and not only for those that did not go well."""
 
     def __init__(
         self,
@@ -94,8 +113,9 @@ class Dispatcher:
         on_failure: FailureObserver,
         max_elements: int = MAX_ELEMENTS,
         clock: Callable[[], float] = lambda: 0.0,
+        recordings: Mapping[str, Recording] = MappingProxyType({}),
     ) -> None:
-        self._table = _table(interface, handler)
+        self._table = _table(interface, handler, recordings)
         self._max_elements = max_elements
         self._run = compose(interceptors, run_handler)
         self._on_failure = on_failure
@@ -106,37 +126,50 @@ class Dispatcher:
         oneway, or the caller sent it as one."""
         entry = self._table.get(request.name)
         if entry is None:
-            return self._unknown(request)
-        method = entry.method
+            return self._unknown(Arrival(request, peer, caller, now))
+        method, handler, recording, _ = entry
         if request.headers and now >= expires_at(request):
-            return self._not_run(request, method, "the deadline passed before the handler ran", status.TOO_LATE)
+            message = "the deadline passed before the handler ran"
+            return self._not_run(Arrival(request, peer, caller, now), method, message, status.TOO_LATE)
         try:
             arguments = method.decode_arguments(
                 request.frame, request.offset, request.dialect.payload, self._max_elements
             )
         except RemoteProtocolError as error:
-            return self._not_run(request, method, f"{method.name}: {error}", status.UNREADABLE)
-        call = make_server_call(
-            method.name, entry.handler, arguments, request.headers, peer, request.received_at, caller
-        )
+            return self._not_run(
+                Arrival(request, peer, caller, now), method, f"{method.name}: {error}", status.UNREADABLE
+            )
+        call = make_server_call(method.name, handler, arguments, request.headers, peer, request.received_at, caller)
         token = enter_call(call)
         try:
             value = self._run(call)
         except Exception as error:
-            return self._raised(request, entry, call, error)
+            return self._raised(Arrival(request, peer, caller, now), entry, call, error)
+        except BaseException as error:
+            self._ended(Arrival(request, peer, caller, now), error)
+            raise
         finally:
             leave_call(token)
+        answer: Answer | None = None
         if method.oneway or request.kind is _ONEWAY:
-            if value is not None and method.oneway:
-                self._drop(request, peer, entry, value)
-            return None
-        if call.revoked is not None:
-            return _refused(request, call.revoked, call.revoked.executed)
-        try:
-            body = method.encode_result(value, request.dialect.payload)
-        except TypeError as error:
-            return self._refuse_result(request, peer, entry, value, error)
-        answer: Answer = make_tuple(Answer, (_REPLY, body, None if call.epoch is None else epoch_headers(call.epoch)))
+            if value is not None and method.oneway and (misfit := _misfit(method, value)) is not None:
+                return self._refuse_result(Arrival(request, peer, caller, now), entry, value, misfit)
+        elif call.revoked is not None:
+            return self._revoked(Arrival(request, peer, caller, now), call.revoked)
+        else:
+            try:
+                body = method.encode_result(value, request.dialect.payload)
+            except TypeError as error:
+                return self._refuse_result(Arrival(request, peer, caller, now), entry, value, error)
+            answer = make_tuple(Answer, (_REPLY, body, None if call.epoch is None else epoch_headers(call.epoch)))
+        if recording is not None:
+            # As in ``Recording.note``.
+            seconds, took = recording.seconds, self._clock() - now
+            seconds.append(took)
+            if took >= recording.urgent or len(seconds) >= MOST:
+                recording.settle()
+        if self._tells_each:
+            self._tell(Arrival(request, peer, caller, now), answer)
         return answer
 
     def dispatch_for(self, introduction: Mapping[str, str]) -> Callable[..., Answer | None]:
@@ -157,22 +190,32 @@ class Dispatcher:
         self._on_failure(Failure(name, request, peer, handler, error))
         return None if entry is not None and entry.method.oneway else _internal(request)
 
-    def _refuse_result(
-        self, request: Request, peer: str, entry: _Entry, value: Any, misfit: TypeError
-    ) -> Answer | None:
+    # -- how a request ended that did not go well
+
+    def _tell(self, arrival: Arrival, answer: Answer | None, error: str = "", executed: str = "yes") -> Answer | None:
+        """A request has ended: with this answer, which is returned; the name of an exception's class, if it was one;
+        and whether the handler had run. For a request that went well it is called if ``_tells_each``."""
+        return answer
+
+    def _ended(self, arrival: Arrival, error: BaseException) -> None:
+        """A handler was ended by a BaseException that is not an Exception."""
+
+    def _refuse_result(self, arrival: Arrival, entry: _Entry, value: Any, misfit: TypeError) -> Answer | None:
+        request, peer = arrival.request, arrival.peer
         self._on_failure(Failure(entry.method.name, request, peer, entry.handler, misfit, returned=True))
         forget(value)
-        return None if entry.method.oneway else _internal(request)
+        return self._tell(arrival, None if entry.method.oneway else _internal(request), type(misfit).__name__)
 
-    def _drop(self, request: Request, peer: str, entry: _Entry, value: Any) -> None:
-        """Drops the result of a oneway method; if it is a coroutine or generator, the method has not run, which is
-        reported here."""
-        try:
-            entry.method.encode_result(value)
-        except TypeError as error:
-            self._refuse_result(request, peer, entry, value, error)
+    def _revoked(self, arrival: Arrival, revoked: CallError) -> Answer | None:
+        answer = _refused(arrival.request, revoked, revoked.executed)
+        return self._tell(arrival, answer, type(revoked).__name__, revoked.executed.value)
 
-    def _raised(self, request: Request, entry: _Entry, call: ServerCall, error: Exception) -> Answer | None:
+    def _raised(self, arrival: Arrival, entry: _Entry, call: ServerCall, error: Exception) -> Answer | None:
+        refused = isinstance(error, CallError) and not call.entered
+        answer = self._answer_to_error(arrival.request, entry, call, error)
+        return self._tell(arrival, answer, type(error).__name__, "no" if refused else "yes")
+
+    def _answer_to_error(self, request: Request, entry: _Entry, call: ServerCall, error: Exception) -> Answer | None:
         method = entry.method
         if isinstance(error, CallError) and not call.entered:
             return None if method.oneway else _refused(request, error)
@@ -193,13 +236,15 @@ class Dispatcher:
         self._on_failure(failure)
         return None if method.oneway else _internal(request)
 
-    def _not_run(self, request: Request, method: Method, message: str, told: Status) -> Answer | None:
+    def _not_run(self, arrival: Arrival, method: Method, message: str, told: Status) -> Answer | None:
         # A client of a oneway method reads no answer, even if it sent a CALL: it would take this for its next call's.
-        return None if method.oneway else refuse(request, message, told)
+        answer = None if method.oneway else refuse(arrival.request, message, told)
+        return self._tell(arrival, answer, told.error, told.executed)
 
-    def _unknown(self, request: Request) -> Answer | None:
-        name = request.name.decode("utf-8", "replace")
-        return refuse(request, f"unknown method {name!r}", status.UNKNOWN_METHOD)
+    def _unknown(self, arrival: Arrival) -> Answer | None:
+        name, told = arrival.request.name.decode("utf-8", "replace"), status.UNKNOWN_METHOD
+        answer = refuse(arrival.request, f"unknown method {name!r}", told)
+        return self._tell(arrival, answer, told.error, told.executed)
 
 
 def expires_at(request: Request) -> float:
@@ -230,14 +275,25 @@ def _internal(request: Request) -> Answer | None:
     return refuse(request, "internal error; the server's log has the details", status.FAILED)
 
 
-def _table(interface: Interface, handler: object) -> dict[bytes, _Entry]:
+def _misfit(method: Method, value: Any) -> TypeError | None:
+    """Why a oneway method has not run, though it returned: its result is a coroutine or a generator. Any other result
+    is dropped."""
+    try:
+        method.encode_result(value)
+    except TypeError as error:
+        return error
+    return None
+
+
+def _table(interface: Interface, handler: object, recordings: Mapping[str, Recording]) -> dict[bytes, _Entry]:
     check_handler(interface, handler)
     table = {}
     for method in interface.methods.values():
         if method.refusal:
             continue  # as a method that nobody knows
         function = getattr(handler, method.name)
-        entry = _Entry(method, function, not (method.oneway or getattr(function, _UNINTERRUPTIBLE, False)))
+        interruptible = not (method.oneway or getattr(function, _UNINTERRUPTIBLE, False))
+        entry = _Entry(method, function, recordings.get(method.name), interruptible)
         table[method.wire_name] = entry
         # A multiplexing Thrift client prefixes the service's name and expects the bare name back.
         table[f"{interface.name}:{method.name}".encode()] = entry

@@ -8,27 +8,22 @@ well is wanted by recorders only, no event is made of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
-from zkrpc.call import ServerCall
 from zkrpc.caller import NOBODY, Caller
-from zkrpc.errors import CallError
-from zkrpc.idl import Interface, Method
+from zkrpc.idl import Interface
 from zkrpc.server.accounts import Meter
 from zkrpc.server.call_queue import AnswerCall
-from zkrpc.server.dispatch import Answer, Dispatcher
+from zkrpc.server.dispatch import Answer, Arrival, Dispatcher
 from zkrpc.telemetry.events import OTHER, RequestFinished, RequestRefused
-from zkrpc.telemetry.observer import Observers, Recorder, gather
+from zkrpc.telemetry.observer import Observers
+from zkrpc.telemetry.recording import Recording
 from zkrpc.telemetry.tracer import ServerTracing, Tracer
 from zkrpc.wire import headers as keys
 from zkrpc.wire import status
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Request
 from zkrpc.wire.server import ServerProtocol
-from zkrpc.wire.status import Status
-
-Met: TypeAlias = tuple[str, str]
-"""How a request ended without a value: the name of the exception's class, and whether the handler had run."""
 
 
 class RequestObserver:
@@ -50,26 +45,18 @@ class RequestObserver:
         self._clock = clock
         self.tells_each = observers.want_each(RequestFinished)
         """Whether an event is made also of a request that went well."""
-        self.recorders: Mapping[bytes, Recorder] = {}
-        """By the names that a request may give the method."""
+        self.recordings: dict[str, Recording] = {}
+        """By method, where the durations of requests are noted that went well."""
         if observers.records(RequestFinished):
-            made = {name: self._make_recorder(name) for name in dict.fromkeys(self._names.values())}
-            self.recorders = {wire_name: made[name] for wire_name, name in self._names.items()}
+            self.recordings = {name: self._make_recording(name) for name in interface.methods}
 
-    def _make_recorder(self, method: str) -> Recorder:
-        return self._observers.recorder(
-            RequestFinished, service=self._service, interface=self._interface, method=method
-        )
+    def _make_recording(self, method: str) -> Recording:
+        names = (self._service, self._interface, method, "")
+        return self._observers.recording(RequestFinished, lambda: names)
 
-    def excuse(self, record: Recorder) -> None:
-        """A recorder has failed; to be called from an ``except`` clause."""
-        self._observers.excuse(record, RequestFinished)
-
-    def finished(
-        self, request: Request, peer: str, caller: Caller, began: float, answer: Answer | None, met: Met | None
-    ) -> None:
-        """A request was dispatched at ``began`` and got this answer; ``met`` is the exception, if it ended with one."""
-        error, executed = met or ("", "yes")
+    def finished(self, arrival: Arrival, answer: Answer | None, error: str, executed: str) -> None:
+        """A request got this answer; ``error`` is the exception's class if it ended with one, and ``executed`` tells
+        whether the handler had run."""
         declared, epoch = False, None
         headers = None if answer is None else answer.headers
         if answer is not None and answer.kind is MessageKind.EXCEPTION:
@@ -80,11 +67,11 @@ class RequestObserver:
         elif answer is not None:
             declared = bool(error)
             epoch = int(headers[keys.EPOCH]) if headers else None
-        self._tell(request, peer, caller, began, error, declared, executed, epoch)
+        self._finished(arrival, error, declared, executed, epoch)
 
-    def ended(self, request: Request, peer: str, caller: Caller, began: float, error: BaseException) -> None:
+    def ended(self, arrival: Arrival, error: BaseException) -> None:
         """A handler was ended by a BaseException that is not an Exception."""
-        self._tell(request, peer, caller, began, type(error).__name__, False, "maybe", None)
+        self._finished(arrival, type(error).__name__, False, "maybe", None)
 
     def refused(self, request: Request, peer: str, caller: Caller, answer: Answer | None) -> None:
         """A request was answered without having been run."""
@@ -110,17 +97,8 @@ class RequestObserver:
 
         return answer_and_tell
 
-    def _tell(
-        self,
-        request: Request,
-        peer: str,
-        caller: Caller,
-        began: float,
-        error: str,
-        declared: bool,
-        executed: str,
-        epoch: int | None,
-    ) -> None:
+    def _finished(self, arrival: Arrival, error: str, declared: bool, executed: str, epoch: int | None) -> None:
+        request, peer, caller, began = arrival
         tell = self._observers.tell if error else self._observers.tell_well
         tell(
             RequestFinished(
@@ -139,58 +117,21 @@ class RequestObserver:
         )
 
 
-_REPLY = MessageKind.REPLY
-_dispatch = Dispatcher.dispatch
-"""Called by its name: ``super()`` takes as long as all else that is done here for a request that went well."""
-
-
 class ObservedDispatcher(Dispatcher):
-    """A dispatcher that tells how each request ended."""
+    """A dispatcher that tells how requests ended: each of them if its observers want that, else those that did not go
+    well."""
 
     def __init__(self, observer: RequestObserver, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+        super().__init__(*args, recordings=observer.recordings, **options)
         self._observer = observer
-        self._recorders = observer.recorders
-        self._met: dict[Request, Met] = {}
+        self._tells_each = observer.tells_each
 
-    def dispatch(self, request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Answer | None:
-        """The same as :meth:`Dispatcher.dispatch`."""
-        observer, met = self._observer, self._met
-        try:
-            answer = _dispatch(self, request, peer, now, caller)
-        except BaseException as error:
-            met.pop(request, None)
-            observer.ended(request, peer, caller, now, error)
-            raise
-        # What was met is kept from the failure to here, and nothing waits in between: it is empty unless this one
-        # failed. An answer that is an exception without one was put there by an interceptor.
-        if self._recorders and not met and (answer is None or answer.kind is _REPLY):
-            record = self._recorders[request.name]
-            try:
-                record(self._clock() - now)
-            except Exception:
-                observer.excuse(record)
-            if not observer.tells_each:
-                return answer
-        observer.finished(request, peer, caller, now, answer, met.pop(request, None))
+    def _tell(self, arrival: Arrival, answer: Answer | None, error: str = "", executed: str = "yes") -> Answer | None:
+        self._observer.finished(arrival, answer, error, executed)
         return answer
 
-    def _raised(self, request: Request, entry: Any, call: ServerCall, error: Exception) -> Answer | None:
-        refused = isinstance(error, CallError) and not call.entered
-        self._met[request] = (type(error).__name__, "no" if refused else "yes")
-        return super()._raised(request, entry, call, error)
-
-    def _refuse_result(self, request: Request, peer: str, entry: Any, value: Any, misfit: TypeError) -> Answer | None:
-        self._met[request] = (type(misfit).__name__, "yes")
-        return super()._refuse_result(request, peer, entry, value, misfit)
-
-    def _not_run(self, request: Request, method: Method, message: str, told: Status) -> Answer | None:
-        self._met[request] = (told.error, told.executed)
-        return super()._not_run(request, method, message, told)
-
-    def _unknown(self, request: Request) -> Answer | None:
-        self._met[request] = (status.UNKNOWN_METHOD.error, status.UNKNOWN_METHOD.executed)
-        return super()._unknown(request)
+    def _ended(self, arrival: Arrival, error: BaseException) -> None:
+        self._observer.ended(arrival, error)
 
 
 def make_dispatcher(
@@ -216,9 +157,11 @@ def make_dispatcher(
     if tracer is None:
         return plain, observer
     tracing = tracer.trace_server(service)
-    everybody = gather((*observers, tracing.observer))
+    # Of a traced request an event is made anyway, and what its observers note of it, they note within its span.
+    everybody = Observers((*observers, tracing.observer), records=False)
     told = told_to(RequestObserver(everybody, service, interface, clock))
-    refusals = RequestObserver(gather((tracing.observer,)), service, interface, clock)
+    # None but the tracing: those who observe everything are told by whoever refuses.
+    refusals = RequestObserver(Observers((tracing.observer,)), service, interface, clock)
     return TracedDispatcher(plain, told, tracing, refusals), observer
 
 

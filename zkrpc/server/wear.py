@@ -8,10 +8,11 @@ most, for each worker anew, as workers that were started together would be worn 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from zkrpc.telemetry.events import RequestFinished
-from zkrpc.telemetry.observer import Observer, Recorder
+from zkrpc.telemetry.observer import Observer
+from zkrpc.telemetry.recording import Recorder, settle
 
 _JITTER = 0.1
 _REPEAT_INTERVAL = 60.0
@@ -40,18 +41,24 @@ class CallCounter(Observer):
     kinds = recorded = (RequestFinished,)
 
     def __init__(self) -> None:
-        self.count = 0
+        self._count = 0
+
+    @property
+    def count(self) -> int:
+        """How many so far."""
+        settle()
+        return self._count
 
     def receive(self, event: object) -> None:
-        """A call that did not go well."""
-        self.count += 1
+        """A call that did not go well, or is traced."""
+        self._count += 1
 
     def recorder(self, *names: object) -> Recorder:
         """Counts those that went well."""
-        return self._count
+        return self._add
 
-    def _count(self, seconds: float) -> None:
-        self.count += 1
+    def _add(self, seconds: Sequence[float]) -> None:
+        self._count += len(seconds)
 
 
 class Wear:

@@ -3,6 +3,7 @@
 ===============  =======================================================================================================
 ``events``       what can be observed: one class for each kind of event
 ``observer``     the base class of observers, and how events are passed to them
+``recording``    durations of calls that went well, which are passed on many at a time
 ``status``       the state of clients, servers, sessions and elections as values, and who can be asked for it
 ``log_records``  records of a log for machines, and the counting of records that repeat
 ``call_log``     lines in the log about calls that were slow or failed

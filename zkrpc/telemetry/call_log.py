@@ -7,12 +7,13 @@ many lines a second are written and the others counted, so that a service in tro
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from zkrpc.telemetry.events import CallFinished, Event, RequestFinished
 from zkrpc.telemetry.log_records import CALLS, fields
-from zkrpc.telemetry.observer import Observer, Recorder
+from zkrpc.telemetry.observer import Observer
+from zkrpc.telemetry.recording import Recorder
 
 log = logging.getLogger(CALLS)
 
@@ -53,7 +54,7 @@ class CallLog(Observer):
     kinds = recorded = (CallFinished, RequestFinished)
 
     def __init__(self, slow: float, clock: Callable[[], float]) -> None:
-        self._slow = slow
+        self._slow = self.urgent = slow
         self._clock = clock
         self._budget = LineBudget()
 
@@ -62,9 +63,11 @@ class CallLog(Observer):
         slow, whose = self._slow, "call of" if kind is CallFinished else "request for"
         name = f"{interface}/{method}"
 
-        def record(seconds: float) -> None:
-            if seconds >= slow:
-                self._write("slow: %s %s took %.4g s", whose, name, seconds, about=fields(method=name, service=service))
+        def record(durations: Sequence[float]) -> None:
+            for seconds in durations:
+                if seconds >= slow:
+                    about = fields(method=name, service=service)
+                    self._write("slow: %s %s took %.4g s", whose, name, seconds, about=about)
 
         return record
 

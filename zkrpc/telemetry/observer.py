@@ -5,24 +5,26 @@ whether a kind of event is wanted. If no observer wants that kind, the object ru
 Only rare events, such as the opening of a connection, are passed on without asking first.
 
 *Events and recorders.* To make an event takes about a microsecond, which is a tenth of a small call. So an observer may
-say that of calls and requests that went well it needs the duration and nothing else: it then gives a *recorder*, a
-function of the seconds, once for each method, and is told by an event only of those that did not go well.
+say that of calls and requests that went well it needs the durations and nothing else: it then gives a *recorder*, a
+function of many seconds, once for each method, and is told by an event only of those that did not go well.
+:mod:`zkrpc.telemetry.recording` says when a recorder is called.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from zkrpc.errors import ConfigError
 from zkrpc.telemetry.events import CallFinished, Event, RequestFinished
+from zkrpc.telemetry.recording import Recorder, Recording
 
 log = logging.getLogger(__name__)
 
 RECORDABLE: tuple[type[Event], ...] = (CallFinished, RequestFinished)
 """The kinds of events for which an observer may give a recorder."""
-Recorder = Callable[[float], object]
-"""Called with the seconds of one call or request that went well. What holds for ``Observer.receive`` holds for it."""
 
 
 class Observer:
@@ -40,7 +42,11 @@ class Observer:
     once, when the observer is handed in."""
     recorded: Iterable[type[Event]] = ()
     """Of these kinds, ``CallFinished`` and ``RequestFinished``, those that went well (no error, not even a declared
-    one) are told to the observer's recorder and not to ``receive``. Read once, when the observer is handed in."""
+    one) are told to the observer's recorder and not to ``receive``, unless they are traced: then there is an event
+    anyway. Read once, when the observer is handed in."""
+    urgent: float = math.inf
+    """Seconds from which a duration is handed to a recorder at once, and not with many others after a while. Read when
+    a client or a server begins to call or to serve a method."""
 
     def receive(self, event: Event) -> None:
         """Called with each event. Does nothing here."""
@@ -51,8 +57,12 @@ class Observer:
         return _forget
 
 
-def _forget(seconds: float) -> None:
+def _forget(seconds: Sequence[float]) -> None:
     """Does nothing: the recorder of an observer that says it has one and does not."""
+
+
+def _make_recorder(observer: Observer, kind: type[Event], names: Callable[[], tuple[str, str, str, str]]) -> Recorder:
+    return observer.recorder(kind, *names())
 
 
 _Receive = Callable[[Event], object]
@@ -61,12 +71,13 @@ _Receive = Callable[[Event], object]
 class Observers:
     """The observers of one object. Raises ConfigError for an object that is not an Observer.
 
-    An Observers is iterable, so that it can be passed on wherever observers are accepted.
+    Without ``records`` they are told of everything by events, as if none of them had a recorder. An Observers is
+    iterable, so that it can be passed on wherever observers are accepted.
     """
 
     __slots__ = ("_complained", "_found", "_observers", "_recorded")
 
-    def __init__(self, observers: Iterable[Observer] = ()) -> None:
+    def __init__(self, observers: Iterable[Observer] = (), *, records: bool = True) -> None:
         self._observers: list[tuple[Observer, tuple[type[Event], ...]]] = []
         self._recorded: dict[type[Event], tuple[Observer, ...]] = {}
         for observer in observers:
@@ -80,7 +91,7 @@ class Observers:
                 if kind not in RECORDABLE:
                     names = " and ".join(one.__name__ for one in RECORDABLE)
                     raise ConfigError(f"{type(observer).__name__}.recorded can name {names}, got {kind!r}")
-                if issubclass(kind, kinds):
+                if records and issubclass(kind, kinds):
                     self._recorded[kind] = (*self._recorded.get(kind, ()), observer)
             self._observers.append((observer, kinds))
         self._found: dict[type[Event], tuple[_Receive, ...]] = {}
@@ -111,30 +122,21 @@ class Observers:
         """Whether an observer has recorders for this kind."""
         return kind in self._recorded
 
-    def recorder(self, kind: type[Event], *, service: str, interface: str, method: str, target: str = "") -> Recorder:
-        """One function for the recorders of all observers that have one. What it raises is to be passed to ``excuse``:
-        so a call pays for no function around the recorder."""
-        recorders = [one.recorder(kind, service, interface, method, target) for one in self._recorded.get(kind, ())]
-        if len(recorders) == 1:
-            return recorders[0]
-
-        def record_all(seconds: float) -> None:
-            for record in recorders:
-                try:
-                    record(seconds)
-                except Exception:
-                    self.excuse(record, kind)
-
-        return record_all
+    def recording(self, kind: type[Event], names: Callable[[], tuple[str, str, str, str]]) -> Recording:
+        """Where the durations of one method are gathered for the recorders of all observers that have one. ``names``
+        gives service, interface, method and target, and is called when there are some: a client does not know its
+        service's name before."""
+        observers = self._recorded[kind]
+        return Recording(
+            [functools.partial(_make_recorder, one, kind, names) for one in observers],
+            min(one.urgent for one in observers),
+            lambda number: self._complain(observers[number], kind),
+        )
 
     def tell_well(self, event: Event) -> None:
         """The same as ``tell``, for a call or request that went well: passes over those who have a recorder."""
         for receive in self._without_recorder(type(event)):
             self._pass_on(receive, event)
-
-    def excuse(self, record: Recorder, kind: type[Event]) -> None:
-        """To be called from an ``except`` clause: a recorder has failed, which is logged once."""
-        self._complain(record, kind)
 
     def _without_recorder(self, kind: type[Event]) -> tuple[_Receive, ...]:
         recorded = self._recorded.get(kind)
@@ -155,10 +157,10 @@ class Observers:
             self._found[kind] = found
         return found
 
-    def _complain(self, receive: Callable[..., object], kind: type[Event]) -> None:
-        if (id(receive), kind) not in self._complained:
-            self._complained.add((id(receive), kind))
-            log.exception("an observer failed at %s, which is logged once for this kind: %r", kind.__name__, receive)
+    def _complain(self, who: object, kind: type[Event]) -> None:
+        if (id(who), kind) not in self._complained:
+            self._complained.add((id(who), kind))
+            log.exception("an observer failed at %s, which is logged once for this kind: %r", kind.__name__, who)
 
 
 NOBODY = Observers()
