@@ -465,6 +465,19 @@ def test_withdrawal_of_a_primary_leaves_nothing() -> None:
     assert table.history[-1] == (3, "withdrawn")
 
 
+def test_withdrawal_of_a_primary_may_name_an_heir() -> None:
+    """In the tombstone, as a hand-over does."""
+    table = leading()
+    table.machine.withdraw(5.0, heir="w2")
+    table.orders()
+    table.machine.receive_deposed(3, 5.1)
+    table.orders()
+    (release,) = [effect for effect in table.asked if isinstance(effect, ReleaseEpoch)]
+    expected = EpochRecord(epoch=3, instance="w1", handed_over=True, heir="w2")
+    assert EpochRecord.parse(release.epoch_value) == expected
+    assert table.machine.state is ElectionState.IDLE
+
+
 def test_withdrawal_of_who_owns_nothing_is_reported_at_once() -> None:
     """Never campaigned, or never connected."""
     table = Table()

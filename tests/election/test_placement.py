@@ -152,6 +152,15 @@ def test_placement_hands_nothing_to_a_replica_that_is_not_ready() -> None:
     assert move.heir == "b"
 
 
+def test_placement_takes_groups_from_a_replica_that_is_not_ready() -> None:
+    """Even if others lead more: one that was elected as nobody was ready hands over, once somebody is."""
+    holders: dict[str, str | None] = {"g1": "a", "g2": "b", "g3": "b"}
+    assert next_move(holders, ["a", "b"], "a", unready=["a"]) == HandOver(group="g1", heir="b")
+    assert next_move(holders, ["a", "b"], "b", unready=["a"]) is None
+    assert next_move(holders, ["a", "b"], "a", unready=["a", "b"]) is None
+    assert next_move({"g1": "b"}, ["a", "b"], "a", unready=["a"]) is None
+
+
 def test_placement_shares_out_what_a_replica_gives_away() -> None:
     """To those that are fit, so that they lead about as many each; what others lead stays where it is."""
     holders: dict[str, str | None] = {**dict.fromkeys(GROUPS[:5], "a"), "other": "b", "nobody's": None, "lost": "gone"}

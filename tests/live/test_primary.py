@@ -330,7 +330,8 @@ def test_groups_spread_evenly_and_again_when_a_replica_leaves(cluster: Cluster) 
 
 
 def test_groups_are_handed_to_replicas_that_are_ready_only(cluster: Cluster) -> None:
-    """One that is not ready gives its groups to those that are, in shares, and gets none until it is well."""
+    """One that is not ready gives its groups to those that are, in shares, and gets none until it is well; neither
+    does it when another stops."""
     groups = ["main", *(f"g{number}" for number in range(5))]
     ill: set[str] = set()
     config = zkrpc.ServerConfig(linger=0.0, drain_timeout=2.0, health_interval=0.02)
@@ -354,6 +355,8 @@ def test_groups_are_handed_to_replicas_that_are_ready_only(cluster: Cluster) -> 
     eventually(lambda: counts() == [2, 2, 2])
     ill.add("w1")
     eventually(lambda: counts() == [0, 3, 3])
+    cluster.apps[1].begin_stop()
+    eventually(lambda: counts() == [0, 0, 6])
 
 
 def test_unknown_group_is_refused(cluster: Cluster) -> None:

@@ -192,16 +192,16 @@ class Campaign:
             self.gate.resume()
         self._driver.carry_out()
 
-    def step_aside(self, finish_timeout: float) -> None:
-        """Hands over and stops taking part until ``come_back``; returns when that has begun. Calls that run have
-        ``finish_timeout`` seconds to end; those that come meanwhile wait, and are sent on."""
+    def step_aside(self, finish_timeout: float, heir: str = "") -> None:
+        """Hands over, as ``step_down`` does, and stops taking part until ``come_back``; returns when that has begun.
+        Calls that run have ``finish_timeout`` seconds to end; those that come meanwhile wait, and are sent on."""
         self._aside = True
         leadership = self.leadership
         try:
             if leadership is not None:
                 self.gate.pause(leadership.epoch, finish_timeout)
             if self._aside and self._wanted:
-                self._machine.withdraw(self._clock())
+                self._machine.withdraw(self._clock(), heir=heir)
         finally:
             self.gate.resume()
         self._driver.carry_out()
@@ -212,13 +212,13 @@ class Campaign:
             self._aside, self._eligibility = False, Eligibility()
             self._driver.nudged.set()
 
-    def begin_withdrawal(self, finish_timeout: float = 0.0) -> None:
-        """Hands over and stops taking part; returns when that has begun. Before that, the calls that run have
-        ``finish_timeout`` seconds to end, or the config's if that is longer."""
+    def begin_withdrawal(self, finish_timeout: float = 0.0, heir: str = "") -> None:
+        """Hands over, as ``step_down`` does, and stops taking part; returns when that has begun. Before that, the calls
+        that run have ``finish_timeout`` seconds to end, or the config's if that is longer."""
         self._wanted = False
         self.gate.close()
         self.gate.wait_until(lambda: not self.gate.running, max(finish_timeout, self._finish_timeout))
-        self._machine.withdraw(self._clock())
+        self._machine.withdraw(self._clock(), heir=heir)
         self._driver.carry_out()
 
     def wait_withdrawn(self, timeout: float) -> bool:

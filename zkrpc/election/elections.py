@@ -133,13 +133,14 @@ class Elections:
     def step_down(self) -> None:
         """Begins to hand over the groups that this instance leads, and stays a candidate. Of several groups each goes
         to an instance that is ready, if there is one; otherwise, and with one group, to whoever is next."""
-        heirs = {} if self._spreader is None else self._spreader.heirs()
+        heirs = self._heirs()
         for group, campaign in self.campaigns.items():
             if campaign.leadership is not None:
                 gevent.spawn(campaign.step_down, heirs.get(group, ""))
 
     def withdraw(self, timeout: float) -> bool:
-        """Hands over all groups and stops taking part; True once that is done, False if the time ran out.
+        """Hands over all groups, as ``step_down`` does, and stops taking part; True once that is done, False if the
+        time ran out.
 
         Most of the time may be spent on waiting for the calls that run here, as only the primary can finish them.
 
@@ -154,13 +155,15 @@ class Elections:
         return all(wait(max(0.0, give_up_at - time.monotonic())) for wait in waits)
 
     def step_aside(self, timeout: float) -> bool:
-        """Hands over all groups and takes no part until ``come_back``; True once that is done, False if the time ran
-        out before. The calls that run here may take most of it."""
-        give_up_at = time.monotonic() + timeout
-        campaigns = list(self.campaigns.values())
+        """Hands over all groups, as ``step_down`` does, and takes no part until ``come_back``; True once that is done,
+        False if the time ran out before. The calls that run here may take most of it."""
+        give_up_at, finish_timeout, heirs = time.monotonic() + timeout, timeout * _FINISH_SHARE, self._heirs()
+        campaigns = self.campaigns
         # Concurrently, as each campaign waits for its own calls.
-        gevent.joinall([gevent.spawn(one.step_aside, timeout * _FINISH_SHARE) for one in campaigns])
-        return all(one.wait_withdrawn(max(0.0, give_up_at - time.monotonic())) for one in campaigns)
+        gevent.joinall(
+            [gevent.spawn(one.step_aside, finish_timeout, heirs.get(group, "")) for group, one in campaigns.items()]
+        )
+        return all(one.wait_withdrawn(max(0.0, give_up_at - time.monotonic())) for one in campaigns.values())
 
     def come_back(self) -> None:
         """Takes part again, once the instance is registered."""
@@ -177,10 +180,18 @@ class Elections:
             campaign.close()
 
     def _begin_withdrawal(self, finish_timeout: float) -> None:
+        heirs, campaigns = self._heirs(), self.campaigns
         # Concurrently, as each campaign waits for its own calls.
         gevent.joinall(
-            [gevent.spawn(campaign.begin_withdrawal, finish_timeout) for campaign in self.campaigns.values()]
+            [
+                gevent.spawn(one.begin_withdrawal, finish_timeout, heirs.get(group, ""))
+                for group, one in campaigns.items()
+            ]
         )
+
+    def _heirs(self) -> dict[str, str]:
+        """To whom each group goes that this instance gives up; empty for whoever is next."""
+        return {} if self._spreader is None else self._spreader.heirs()
 
     def _leaving_begun(self, timeout: float) -> bool:
         assert self._leaving is not None

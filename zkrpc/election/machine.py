@@ -143,10 +143,12 @@ class ElectionMachine:
             self._move(Trigger.WANTED)
         self._continue(now)
 
-    def withdraw(self, now: float, reason: Reason = Reason.WITHDRAWN) -> None:
-        """Stop taking part, and hand over; ``ReportCandidacyEnded`` follows, at once if nothing has to be deleted."""
+    def withdraw(self, now: float, reason: Reason = Reason.WITHDRAWN, heir: str = "") -> None:
+        """Stop taking part, and hand over, to the instance ``heir`` if it is in the queue; ``ReportCandidacyEnded``
+        follows, at once if nothing has to be deleted."""
         self._wanted = False
         if self.state in (*STANDING, *HOLDING):
+            self._heir = heir
             self._depose(reason, now)
         if self.state is ElectionState.IDLE or (
             self.state is ElectionState.RESIGNING and not self.candidacy.session_id

@@ -7,7 +7,7 @@ that differ for a moment cost a needless hand-over at worst, never two primaries
 An heir that does not become primary, or does not stay it, cannot lead now, and every hand-over to it makes callers wait
 in vain. So it is passed over for a while, longer each time, until it has held a group. A replica that says of itself
 that it is not ready is handed nothing either, until it says that it is; one that leads when it turns so gives its
-groups away, in shares to those that are ready (:func:`heirs_of`).
+groups away, in shares to those that are ready (:func:`heirs_of`), and so does one that came to lead nevertheless.
 
 The rule: only the replica that leads most groups hands one over, only to the one that leads fewest, and only if their
 numbers differ by at least two. So the difference shrinks with every move, nothing moves once all are within one of each
@@ -35,23 +35,30 @@ class HandOver:
 
 
 def next_move(
-    holders: Mapping[str, str | None], replicas: Collection[str], me: str, unfit: Collection[str] = ()
+    holders: Mapping[str, str | None],
+    replicas: Collection[str],
+    me: str,
+    unfit: Collection[str] = (),
+    unready: Collection[str] = (),
 ) -> HandOver | None:
     """The hand-over that ``me`` should do now, if any.
 
     ``holders`` has the worker id of each group's primary, None while it has none; ``replicas`` has those that could
-    lead, of which the ``unfit`` are handed nothing. While a group has no primary nothing is moved, as its election may
-    be part of a move.
+    lead, of which the ``unfit`` and the ``unready`` are handed nothing. While a group has no primary nothing is moved,
+    as its election may be part of a move.
     """
     if me not in replicas or None in holders.values():
         return None
     counts = Counter({replica: 0 for replica in replicas})
     counts.update(holder for holder in holders.values() if holder is not None and holder in counts)
-    heir = min(counts, key=lambda replica: (replica in unfit, counts[replica], replica))
+    passed_over = {*unfit, *unready}
+    heir = min(counts, key=lambda replica: (replica in passed_over, counts[replica], replica))
     mover = max(counts, key=lambda replica: (counts[replica], replica))
-    if mover != me or heir in unfit or counts[mover] - counts[heir] < 2:
-        return None
     own = [group for group, holder in holders.items() if holder == me]
+    if not own or heir in passed_over:
+        return None
+    if me not in unready and (mover != me or counts[mover] - counts[heir] < 2):
+        return None
     return HandOver(group=min(own, key=lambda group: (_affinity(group, heir), group)), heir=heir)
 
 
@@ -157,7 +164,7 @@ class PlacementMachine:
             return
         self._due = None
         self._unfit = {heir: until for heir, until in self._unfit.items() if now < until}
-        move = next_move(self._holders, self._replicas, self._me, self._unready | self._unfit.keys())
+        move = next_move(self._holders, self._replicas, self._me, self._unfit.keys(), self._unready)
         if move is not None:
             self._handed[move.group] = (move.heir, now)
             self._effects.append(move)

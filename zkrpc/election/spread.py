@@ -94,7 +94,9 @@ class Spreader:
         self._driver.nudged.set()
 
     def _obey(self, move: HandOver) -> None:
-        log.info("handing %s over to %s, which leads fewer groups", move.group, legible(move.heir))
+        log.info(
+            "handing %s over to %s, as groups are spread over those that are ready", move.group, legible(move.heir)
+        )
         self._move(move.group, move.heir)
 
     def _observe(self, changed: bool) -> None:
