@@ -25,9 +25,11 @@ def main() -> None:
         if status is not None:
             sys.exit(status)
     if command not in _UNPATCHED:
-        from gevent import monkey
+        from gevent import get_hub, monkey
 
         monkey.patch_all()
+        # Ctrl-C while a command waits ends it; gevent would print that as an error, too.
+        get_hub().NOT_ERROR += (KeyboardInterrupt,)
     from zkrpc.cli.main import main as run
 
     run()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 
@@ -123,6 +125,19 @@ def test_zkrpc_writes_what_a_terminal_can_show(command: Command) -> None:
     program = "import zkrpc.cli.main as m; m.cli = lambda **_: m.tell_error(ValueError('\u2026'), 1, as_json=False)"
     shown = command.python("-c", f"{program}; m.main()", PYTHONIOENCODING="latin-1")
     assert shown.wait() == 0 and shown.output == "zkrpc: \\u2026\n"
+
+
+@pytest.mark.parametrize("arguments", [["ls"], ["health", "users"], ["call", "users.get", "{}"], ["bench", "a.b"]])
+def test_ctrl_c_ends_a_command_without_a_word(arguments: list[str], command: Command) -> None:
+    """While it waits for a ZooKeeper that says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        option = "--timeout" if arguments[0] in ("ls", "health") else "--connect-timeout"
+        program = command.start(*arguments, option, "60", "--zookeeper", f"127.0.0.1:{port}")
+        connection, _ = silent.accept()
+        with connection:
+            program.tell(signal.SIGINT)
+            assert (program.wait(), program.output.strip()) == (130, "")
 
 
 READ_IN_PART = """

@@ -14,6 +14,7 @@ from zkrpc.cli.output import (
     LegibleFormatter,
     counted,
     ending_with,
+    fit,
     several,
     tell,
     tell_error,
@@ -94,6 +95,35 @@ def test_table_on_a_terminal_is_drawn_and_its_cells_are_no_markup(
     lines = click.unstyle(capsys.readouterr().out).splitlines()
     assert "[bold]a" in lines[2] and max(map(len, lines)) <= 30 and len(lines) > 4
     assert any("b\\x1b" in line for line in lines)
+
+
+INSTANCES = ("INSTANCE", "ENDPOINT", "STATE", "VERSION", "PROTOCOLS")
+ROWS = [["web1-0", "10.0.0.4:9000", "serves", "-", "zkrpc theader framed"], ["w2", "10.0.0.5:9", "serves", "-", "-"]]
+
+
+@pytest.mark.parametrize(
+    ("width", "columns", "fits"),
+    [(80, 5, True), (62, 4, True), (46, 4, True), (45, 4, False), (1, 4, False)],
+)
+def test_narrow_terminal_shows_what_is_told(width: int, columns: int, fits: bool) -> None:
+    """First the columns go that say nothing, and then long cells are folded; where even that is too wide, it is for the
+    terminal to fold lines."""
+    found = fit(INSTANCES, ROWS, width)
+    assert (len(found.columns), found.fits, found.whole) == (columns, fits, 2)
+    assert ("VERSION" in found.columns) == (columns == 5) and len(found.cells[0]) == columns
+
+
+@pytest.mark.parametrize("width", [20, 48, 80])
+def test_names_and_addresses_are_whole_on_any_terminal(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that they can be copied; and nothing is missing."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(width))
+    tell_table(INSTANCES, ROWS)
+    out = click.unstyle(capsys.readouterr().out)
+    shown = out if width > 20 else out.replace("\n", "")
+    assert all(text in shown for row in ROWS for text in row[:3]) and "theader" in shown
 
 
 def test_many_names_are_the_first_and_a_number() -> None:

@@ -17,13 +17,17 @@ import math
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from zkrpc.legible import legible, legible_lines
 
 _LONGEST_LINE = 100_000
+_FOLDED = 10
+"""Characters to which columns may be folded."""
+_GAP = 3
+"""Characters between two columns."""
 
 
 def tell(line: str, *, err: bool = False) -> None:
@@ -37,10 +41,15 @@ def tell_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, indent:
     if sys.stdout.isatty():
         click.echo(_drawn(columns, cells, indent))
         return
+    for line in _plain_table(columns, cells):
+        click.echo(f"{indent}{line}")
+
+
+def _plain_table(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> Iterator[str]:
     table = [list(columns), *cells]
     widths = [max(len(row[place]) for row in table) for place in range(len(columns))]
     for row in table:
-        click.echo((indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths))).rstrip())
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
 
 
 def _drawn(columns: Sequence[str], cells: Sequence[Sequence[str]], indent: str) -> str:
@@ -49,19 +58,53 @@ def _drawn(columns: Sequence[str], cells: Sequence[Sequence[str]], indent: str) 
 
     console = Console()
     with console.capture() as captured:
-        console.print(Padding(_rich_table(columns, cells), (0, 0, 0, len(indent))))
+        console.print(Padding(_rich_table(columns, cells, console.width - len(indent)), (0, 0, 0, len(indent))))
     return captured.get().rstrip("\n")
 
 
-def _rich_table(columns: Sequence[str], cells: Sequence[Sequence[str]], striking: Collection[str] = ()) -> Any:
+class Fitting(NamedTuple):
+    """A table as a terminal can show it."""
+
+    columns: list[str]
+    cells: list[list[str]]
+    whole: int
+    """How many columns are not to be folded."""
+    fits: bool
+    """Whether there is room for the columns, the others folded."""
+
+
+def fit(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> Fitting:
+    """What a terminal of so many characters shows of a table: all columns, or only those that say something if there is
+    no room for all. The first two, mostly a name and an address, are whole, as they are to be copied; the others may be
+    folded."""
+    places = list(range(len(columns)))
+    whole = min(2, len(columns) - 1)
+    longest = [max(len(row[place]) for row in (columns, *cells)) for place in places]
+    if sum(longest) + _GAP * (len(places) - 1) > width:
+        places = [place for place in places if place < whole or any(row[place] not in ("", "-") for row in cells)]
+    needed = sum(longest[place] if place < whole else min(longest[place], _FOLDED) for place in places)
+    return Fitting(
+        columns=[columns[place] for place in places],
+        cells=[[row[place] for place in places] for row in cells],
+        whole=whole,
+        fits=needed + _GAP * (len(places) - 1) <= width,
+    )
+
+
+def _rich_table(
+    columns: Sequence[str], cells: Sequence[Sequence[str]], width: int, striking: Collection[str] = ()
+) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
+    shown = fit(columns, cells, width)
+    if not shown.fits:  # lines that go on below are easier to read than columns of a few letters
+        return Text("\n".join(_plain_table(shown.columns, shown.cells)), overflow="fold")
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(Text(column), overflow="fold")
-    for row in cells:
+    for place, column in enumerate(shown.columns):
+        table.add_column(Text(column), overflow="fold", no_wrap=place < shown.whole)
+    for row in shown.cells:
         # As Text, since a cell's own brackets are no markup.
         table.add_row(*map(Text, row), style="bold reverse" if row[0] in striking else "")
     return table
@@ -86,8 +129,10 @@ class Picture:
 
     def add_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], striking: Collection[str] = ()) -> None:
         """One more table; its rows whose first cells are ``striking`` are shown so."""
+        from rich.console import Console
+
         cells = [[legible(cell) for cell in row] for row in rows]
-        self.parts.append(_rich_table(columns, cells, {legible(cell) for cell in striking}))
+        self.parts.append(_rich_table(columns, cells, Console().width, {legible(cell) for cell in striking}))
 
 
 @contextlib.contextmanager
