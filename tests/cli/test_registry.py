@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from zkrpc.cli.registry import find_alike, hint, missing
+from tests.support.waiting import eventually
+from zkrpc.cli.registry import connected, find_alike, hint, missing
+from zkrpc.errors import OutcomeUnknown, SessionSuspended
+from zkrpc.testing.proxy import Proxy, ProxyMode
+from zkrpc.zookeeper.session import SessionState
 
 MANY = [f"service-{number}" for number in range(20)]
 
@@ -39,3 +45,20 @@ def test_missing_names_are_an_error_for_people_and_programs() -> None:
         == "there is no group '\\n' of x; none so far"
     )
     assert find_alike("service-1", MANY)[0] == "service-1"
+
+
+@pytest.mark.zookeeper
+def test_request_without_an_answer_says_why_and_what_to_do(zookeeper_server: Any) -> None:
+    """In the middle of a command, too: nobody knows what ConnectionLoss is, nor whether it has happened."""
+    with Proxy(("127.0.0.1", zookeeper_server.ports[0])) as between:
+        with pytest.raises(OutcomeUnknown, match="; if it was to change something, see first whether it has"):
+            with connected(between.hosts, 60.0) as registry:
+                between.mode = ProxyMode.HOLE
+                registry.session.znodes.exists("/", timeout=0.2)
+        between.mode = ProxyMode.FORWARD
+        with pytest.raises(SessionSuspended, match=r"not sent.*: the session (has been|is) .*; try again when"):
+            with connected(between.hosts, 60.0) as registry:
+                between.mode = ProxyMode.REFUSE
+                between.cut()
+                eventually(lambda: registry.session.state is not SessionState.CONNECTED)
+                registry.session.znodes.exists("/")

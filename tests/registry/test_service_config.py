@@ -149,6 +149,8 @@ def test_mistake_is_named_with_its_place_and_what_is_accepted(document: dict[str
         (b"\xff", "a config that is not JSON"),
         (b"[]", "a config that is not a JSON object"),
         (b'{"timeout_ms": NaN}', "NaN is not JSON"),
+        (b'{"timeout_ms": 1, "timeout_ms": 2}', "'timeout_ms' stands twice in one object"),
+        (b'{"methods": {"get": {}, "put": {}, "get": {}}}', "'get' stands twice in one object"),
         (b'{"methods":' * 50_000, "a config that is not JSON|is over"),
         (b'{"x":' + b"[" * 50_000, "a config that is not JSON"),
         (b'{"timeout_ms": ' + b"1" * 5_000 + b"}", "a config that is not JSON"),

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from zkrpc.cli.options import CONNECT_TIMEOUT
 from zkrpc.config import RegistryConfig
 from zkrpc.coordination import Registry
-from zkrpc.errors import CoordinationError
+from zkrpc.errors import CoordinationError, OutcomeUnknown, SessionSuspended
 from zkrpc.inspection.survey import Survey
 from zkrpc.legible import legible
 from zkrpc.registry.schema import Paths
@@ -30,14 +30,20 @@ def connected(
     zookeeper: str, timeout: float = CONNECT_TIMEOUT, config: RegistryConfig | None = None
 ) -> Iterator[Registry]:
     """Gives a registry that is connected and whose chroot exists. Raises CoordinationError, which says what to try, if
-    that is not so within ``timeout`` seconds."""
+    that is not so within ``timeout`` seconds, and where a request of the block is not answered why that may be."""
     with _in_one_line(), Registry(zookeeper, config=config) as registry:
         if not registry.session.wait_connected(timeout):
             reason = registry.session.explain()
             raise CoordinationError(f"no ZooKeeper at {zookeeper} within {timeout:g} s: {reason}")
         if missing := registry.session.znodes.explain_missing_chroot(timeout=timeout):
             raise CoordinationError(missing)
-        yield registry
+        try:
+            yield registry
+        except SessionSuspended as error:
+            raise SessionSuspended(f"{error}: {registry.session.explain()}; try again when it answers") from error
+        except OutcomeUnknown as error:
+            why = registry.session.explain()
+            raise OutcomeUnknown(f"{error}: {why}; if it was to change something, see first whether it has") from error
 
 
 @contextlib.contextmanager

@@ -162,17 +162,19 @@ class PrimaryRecord:
         return cls(epoch=epoch, instance=instance, endpoint=endpoint) if NO_EPOCH < epoch < INCREDIBLE_EPOCH else None
 
 
-def load_object(payload: bytes, max_size: int, what: str = "a record") -> dict[str, Any]:
+def load_object(payload: bytes, max_size: int, what: str = "a record", *, names_once: bool = False) -> dict[str, Any]:
     """The JSON object in an untrusted ``payload``. ``what`` names the payload in errors.
 
     Raises RemoteProtocolError for anything else, including more than ``max_size`` bytes, too deep nesting, huge numbers
-    and unpaired surrogates.
+    and unpaired surrogates; with ``names_once`` also for a name that stands twice in one object, of which JSON's
+    readers take the last.
     """
     if len(payload) > max_size:
         _refuse(f"{what} of {len(payload)} bytes is over {max_size}")
     try:
         text = payload.decode()
-        document = json.loads(text, parse_constant=_refuse_constant)
+        pairs = _read_once if names_once else None
+        document = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=pairs)
         if "\\u" in text:
             # An escaped unpaired surrogate decodes, and raises later, when it is printed or stored.
             json.dumps(document, ensure_ascii=False).encode()
@@ -261,6 +263,15 @@ def _join(field: str, names: tuple[str, ...]) -> str:
 
 def _refuse(reason: str) -> NoReturn:
     raise RemoteProtocolError(reason)
+
+
+def _read_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            _refuse(f"{legible(name, 100)!r} stands twice in one object")
+        found[name] = value
+    return found
 
 
 def _refuse_constant(name: str) -> NoReturn:

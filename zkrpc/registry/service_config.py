@@ -56,7 +56,7 @@ def parse_service_config(payload: bytes, *, max_size: int) -> ServiceConfig:
     also its path in the document (``methods.get.timeout_ms``) and what would be accepted there.
     """
     try:
-        document = load_object(payload, max_size, "a config")
+        document = load_object(payload, max_size, "a config", names_once=True)
     except RemoteProtocolError as error:
         raise ConfigError(str(error)) from error
     fields = _read(document, _SERVICE, "")
