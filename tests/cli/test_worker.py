@@ -56,8 +56,11 @@ def test_worker_says_what_it_found_instead_of_a_service(here: Path) -> None:
     (here / "other.py").write_text("service = 7\n")
     with pytest.raises(ConfigError, match="other:service is 7, not a zkrpc.Service; write service = zkrpc.Service"):
         load_service("other:service")
-    with pytest.raises(ConfigError, match="other:nothing is None"):
+    with pytest.raises(ConfigError, match="other:nothing does not exist; write nothing = zkrpc.Service"):
         load_service("other:nothing")
+    (here / "named.py").write_text("from examples.users import service as app\n")
+    with pytest.raises(ConfigError, match="named:service does not exist; there is named:app"):
+        load_service("named:service")
 
 
 def test_worker_lets_the_command_line_win_over_the_service() -> None:

@@ -321,7 +321,10 @@ def load_service(target: str) -> Service:
         raise ConfigError(f"cannot import {module_name!r} from {Path.cwd()}: {error}") from error
     service = getattr(module, name, None)
     if not isinstance(service, Service):
-        raise ConfigError(f"{target} is {service!r}, not a zkrpc.Service; write {name} = zkrpc.Service(...)")
+        there = [f"{module_name}:{word}" for word, value in vars(module).items() if isinstance(value, Service)]
+        remedy = f"there is {', '.join(there)}" if there else f"write {name} = zkrpc.Service(...)"
+        what = f"is {service!r}, not a zkrpc.Service" if hasattr(module, name) else "does not exist"
+        raise ConfigError(f"{target} {what}; {remedy}")
     return service
 
 
