@@ -13,7 +13,7 @@ import pytest
 
 from zkrpc.admin import thread_door as module
 from zkrpc.admin.guard import Guard
-from zkrpc.admin.http import Request, Response, converse
+from zkrpc.admin.http import Request, RequestReader, Response, write_answer
 from zkrpc.admin.thread_door import ThreadDoor
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
@@ -39,7 +39,9 @@ class Worker:
             except OSError:
                 return
             with sock:
-                sock.sendall(converse(lambda: sock.recv(4096), self._note))
+                found = RequestReader().receive(sock.recv(4096))
+                assert found is not None
+                sock.sendall(write_answer(found, self._note))
 
     def _note(self, request: Request) -> Response:
         self.asked.append((request.path, request.headers.get("authorization", "")))
@@ -108,14 +110,62 @@ def test_worker_that_hangs_takes_nothing_from_the_others(open_door: Open, monkey
 
 
 def test_request_that_does_not_come_is_given_up(open_door: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of the door's threads may wait for such, and the door goes on."""
+    """And told so, also one of which a part has come."""
     monkeypatch.setattr(module, "READ_TIMEOUT", 0.3)
     door = open_door({})
     idle = [socket.create_connection((door.endpoint.host, door.endpoint.port)) for _ in range(module.THREADS + 2)]
-    assert get(door, "/livez") == (200, "ok\n")
+    idle[0].sendall(b"GET /livez HTTP/1.1\r\n")
     for sock in idle:
         sock.settimeout(60)
         assert sock.recv(100).startswith(b"HTTP/1.1 408 ")
+        sock.close()
+
+
+def test_idle_connections_keep_nobody_away(open_door: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: the oldest are closed, and whoever asks is answered at once and not after their time."""
+    monkeypatch.setattr(module, "READ_TIMEOUT", 3600.0)
+    door = open_door({})
+    idle = [socket.create_connection((door.endpoint.host, door.endpoint.port)) for _ in range(module.MOST_WAITING + 9)]
+    for sock in idle[::2]:
+        sock.sendall(b"GET /livez")
+    assert get(door, "/livez") == (200, "ok\n")
+    idle[0].settimeout(60)
+    assert idle[0].recv(100).startswith(b"HTTP/1.1 408 ")
+    for sock in idle:
+        sock.close()
+
+
+def test_connection_that_ends_before_its_request_is_forgotten(open_door: Open) -> None:
+    """As of a scanner, or of a probe of TCP; and a request in many pieces is one request."""
+    door = open_door({})
+    socket.create_connection((door.endpoint.host, door.endpoint.port)).close()
+    with socket.create_connection((door.endpoint.host, door.endpoint.port)) as sock:
+        for byte in b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\n\r\n":
+            sock.sendall(bytes([byte]))
+        sock.settimeout(60)
+        answer = b"".join(iter(lambda: sock.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and answer.endswith(b"\r\n\r\n")
+
+
+def test_requests_beyond_the_queue_are_refused(open_door: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, while those before wait for workers that hang."""
+    monkeypatch.setattr(module, "MOST_WAITING", 1)
+    monkeypatch.setattr(module, "THREADS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        door = open_door({"0": Endpoint("127.0.0.1", hanging.getsockname()[1])})
+        asking = []
+        refused = False
+        while not refused and len(asking) < 50:
+            sock = socket.create_connection((door.endpoint.host, door.endpoint.port))
+            asking.append(sock)
+            sock.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            sock.settimeout(0.2)
+            try:
+                refused = sock.recv(100).startswith(b"HTTP/1.1 503 Service Unavailable")
+            except TimeoutError:
+                continue
+        assert refused and len(asking) >= 3
+    for sock in asking:
         sock.close()
 
 

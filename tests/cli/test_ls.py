@@ -126,7 +126,9 @@ def test_ls_shows_primaries_differences_and_who_is_offline(
     head, _, *rows = table.splitlines()
     assert head == "users: 2 instances, 1 offline, 2 different IDLs, nobody leads west"
     assert rows[0].split()[:7] == ["a-0", "10.0.0.1:7000", "serves", "main", "1.4", "aaaaaaaa", "eu"]
-    assert "gets no calls, its weight is 0" in rows[1] and re.search("offline for [0-9.]+ s: leaks .by ada@ops", rows[2])
+    assert "gets no calls, its weight is 0" in rows[1] and re.search(
+        "offline for [0-9.]+ s: leaks .by ada@ops", rows[2]
+    )
     status, output = command.run("ls", "--json", "--zookeeper", zookeeper)
     told = json.loads(output)["users"]
     assert status == 0 and [one["primary_of"] for one in told["instances"]] == [["main"], []]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import gevent
 from gevent.pool import Pool
@@ -13,7 +13,16 @@ from gevent.server import StreamServer
 from gevent.socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
 
 from zkrpc.admin.guard import make_guard, read_token
-from zkrpc.admin.http import ANSWER_TIMEOUT, CHUNK, READ_TIMEOUT, TOO_SLOW, Request, Response, converse, write
+from zkrpc.admin.http import (
+    ANSWER_TIMEOUT,
+    CHUNK,
+    READ_TIMEOUT,
+    TOO_SLOW,
+    Request,
+    RequestReader,
+    Response,
+    write_answer,
+)
 from zkrpc.admin.pages import Pages, process_pages
 from zkrpc.belonging import Home, close_descriptor, keep, release
 from zkrpc.endpoint import Endpoint
@@ -21,7 +30,8 @@ from zkrpc.errors import ConfigError
 from zkrpc.metrics.metrics import borrow, give_back
 
 MOST_CONNECTIONS = 16
-"""Connections at once; further ones wait in the kernel's backlog until one of these is answered or too slow."""
+"""Requests that are answered at once; further ones wait in the kernel's backlog. Of so many again the request may be
+to come."""
 
 
 class Door:
@@ -32,12 +42,16 @@ class Door:
     """
 
     def __init__(self, place: Endpoint, home: Home, *, what: str, most: int) -> None:
-        """``most`` connections are answered at once; further ones wait in the kernel's backlog."""
+        """``most`` requests are answered at once; further ones wait in the kernel's backlog. Of so many connections the
+        request may be to come: one more has the oldest closed, so that idle ones keep nobody away."""
         self._home = home
         listener = listen(place, what, most)
         self.endpoint = Endpoint(place.host, listener.getsockname()[1])
         """Where it listens."""
-        self._server = StreamServer(listener, self._serve, spawn=Pool(most))
+        self._server = StreamServer(listener, self._serve, spawn=Pool(2 * most))
+        self._most = most
+        self._reading: dict[Any, None] = {}
+        """Those who wait for a request, the oldest first."""
         self._closed = False
 
     def __repr__(self) -> str:
@@ -69,6 +83,29 @@ class Door:
         """Answers from now on."""
         self._server.start()
         keep(self, self._home.hub)
+
+    def _receive(self, sock: socket, max_body: int = 0) -> Request | Response | None:
+        """A connection's request, the refusal of one that cannot be read or does not come, or None if the peer went."""
+        me = gevent.getcurrent()
+        if len(self._reading) >= self._most:
+            oldest = next(iter(self._reading))
+            del self._reading[oldest]
+            oldest.kill(block=False)
+        self._reading[me] = None
+        reader, timer = RequestReader(max_body), gevent.Timeout(READ_TIMEOUT)
+        try:
+            with timer:
+                while data := sock.recv(CHUNK):
+                    found = reader.receive(data)
+                    if found is not None:
+                        return found
+        except gevent.Timeout as expired:
+            if expired is not timer:
+                raise
+            return TOO_SLOW
+        finally:
+            self._reading.pop(me, None)
+        return None
 
     def _serve(self, sock: socket, address: object) -> None:
         raise NotImplementedError
@@ -129,22 +166,10 @@ class Admin(Door):
     def _serve(self, sock: socket, address: object) -> None:
         """In a greenlet of its own: answers one connection."""
         with contextlib.suppress(OSError, gevent.Timeout), contextlib.closing(sock):
-            reading = gevent.Timeout.start_new(READ_TIMEOUT)
-
-            def answer(request: Request) -> Response:
-                reading.close()
-                return self._pages.answer(request, _pause)
-
-            with gevent.Timeout(READ_TIMEOUT + ANSWER_TIMEOUT):
-                try:
-                    talk = converse(lambda: sock.recv(CHUNK), answer)
-                except gevent.Timeout as timeout:
-                    if timeout is not reading:
-                        raise
-                    talk = write(TOO_SLOW)
-                finally:
-                    reading.close()
-                sock.sendall(talk)
+            found = self._receive(sock)
+            if found is not None:
+                with gevent.Timeout(ANSWER_TIMEOUT):
+                    sock.sendall(write_answer(found, lambda request: self._pages.answer(request, _pause)))
 
 
 def listen(place: Endpoint, what: str, backlog: int) -> socket:

@@ -186,16 +186,8 @@ def write_head(response: Response, more: Mapping[str, str] | None = None) -> byt
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def converse(receive: Callable[[], bytes], answer: Callable[[Request], Response]) -> bytes:
-    """One connection's talk: reads its request with ``receive``, which gives no bytes at the end of the stream, and
-    returns what to send back; nothing if the peer went before it had asked."""
-    reader = RequestReader()
-    while True:
-        data = receive()
-        if not data:
-            return b""
-        found = reader.receive(data)
-        if isinstance(found, Request):
-            return write(answer(found), head_only=found.method == "HEAD")
-        if found is not None:
-            return write(found)
+def write_answer(found: Request | Response, answer: Callable[[Request], Response]) -> bytes:
+    """The bytes of the answer to what a :class:`RequestReader` found, a request or its refusal."""
+    if isinstance(found, Response):
+        return write(found)
+    return write(answer(found), head_only=found.method == "HEAD")

@@ -1,10 +1,13 @@
-"""The admin door of a process without a hub, the supervisor: a few threads, which ask the workers' doors."""
+"""The admin door of a process without a hub, the supervisor: one thread reads requests, and a few answer them, for
+which they ask the workers' doors. So connections on which nothing comes keep no thread from those that ask."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
 import logging
+import queue
+import selectors
 import socket
 import threading
 import time
@@ -12,7 +15,18 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from zkrpc.admin.guard import Guard
-from zkrpc.admin.http import ANSWER_TIMEOUT, CHUNK, READ_TIMEOUT, TOO_SLOW, converse, write
+from zkrpc.admin.http import (
+    ANSWER_TIMEOUT,
+    CHUNK,
+    READ_TIMEOUT,
+    TOO_MANY,
+    TOO_SLOW,
+    Request,
+    RequestReader,
+    Response,
+    write,
+    write_answer,
+)
 from zkrpc.admin.pages import Pages
 from zkrpc.admin.workers import Said, worker_pages
 from zkrpc.endpoint import Endpoint
@@ -22,8 +36,13 @@ from zkrpc.legible import legible
 log = logging.getLogger(__name__)
 
 THREADS = 4
-"""Connections that are answered at once; further ones wait in the kernel's backlog."""
-_BACKLOG = 16
+"""Requests that are answered at once."""
+MOST_WAITING = 64
+"""Connections of which the request is to come, and as many requests that are to be answered. One connection more has
+the oldest closed, and one request more is refused."""
+_BACKLOG = 64
+_LOOK_INTERVAL = 0.5
+"""Seconds between two looks for requests that do not come."""
 _ASK_TIMEOUT = 3.0
 """Seconds that a worker has for each part of its answer; one that hangs must not take the others' page away."""
 _MOST_ASKED = 16
@@ -49,6 +68,9 @@ class ThreadDoor:
         self._places = places
         self._pages = Pages(guard, worker_pages(self._ask))
         self._closed = False
+        self._reading: dict[socket.socket, tuple[RequestReader, float]] = {}
+        """Connections whose request is to come, the oldest first, and until when."""
+        self._requests: queue.Queue[tuple[socket.socket, Request | Response] | None] = queue.Queue(MOST_WAITING)
         try:
             self._listener = socket.create_server(
                 (bind.host, bind.port),
@@ -67,42 +89,84 @@ class ThreadDoor:
 
     def start(self) -> None:
         """Answers from now on."""
-        for _ in range(THREADS):
-            threading.Thread(target=self._run, name="zkrpc-admin", daemon=True).start()
+        for run in (self._read_on, *[self._answer_on] * THREADS):
+            threading.Thread(target=run, name="zkrpc-admin", daemon=True).start()
 
     def close(self) -> None:
         """Closes the listener, which ends the threads. Again does no harm."""
         self._closed = True
         with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # a plain close would leave threads waiting in accept
+            self._listener.shutdown(socket.SHUT_RDWR)  # it wakes the thread that reads
         self._listener.close()
 
-    def _run(self) -> None:
-        while not self._closed:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError as error:
-                if not self._closed:
-                    log.warning("the admin door cannot accept: %s", error)
-                    time.sleep(1.0)
-                continue
-            with contextlib.suppress(OSError), sock:
-                self._serve(sock)
+    # -- the thread that reads
 
-    def _serve(self, sock: socket.socket) -> None:
-        ends = time.monotonic() + READ_TIMEOUT
+    def _read_on(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._listener, selectors.EVENT_READ)
+            while not self._closed:
+                for key, _ in selector.select(_LOOK_INTERVAL):
+                    if key.fileobj is self._listener:
+                        self._accept(selector)
+                    elif key.data in self._reading:
+                        self._read(selector, key.data)
+                now = time.monotonic()
+                for sock in [sock for sock, (_, ends) in self._reading.items() if now >= ends]:
+                    self._give_up(selector, sock)
+        for sock in self._reading:
+            sock.close()
+        self._requests.put(None)
 
-        def receive() -> bytes:
-            # The whole request has this long, and not each of its bytes.
-            sock.settimeout(max(0.001, ends - time.monotonic()))
-            return sock.recv(CHUNK)
-
+    def _accept(self, selector: selectors.BaseSelector) -> None:
         try:
-            talk = converse(receive, lambda request: self._pages.answer(request, lambda: None))
-        except TimeoutError:
-            talk = write(TOO_SLOW)
-        sock.settimeout(ANSWER_TIMEOUT)
-        sock.sendall(talk)
+            sock, _ = self._listener.accept()
+        except OSError as error:
+            if not self._closed:
+                log.warning("the admin door cannot accept: %s", error)
+                time.sleep(1.0)
+            return
+        sock.setblocking(False)
+        if len(self._reading) >= MOST_WAITING:
+            self._give_up(selector, next(iter(self._reading)))
+        self._reading[sock] = (RequestReader(), time.monotonic() + READ_TIMEOUT)
+        selector.register(sock, selectors.EVENT_READ, sock)
+        self._read(selector, sock)  # a request that is there already is not lost to a flood of others
+
+    def _read(self, selector: selectors.BaseSelector, sock: socket.socket) -> None:
+        try:
+            data = sock.recv(CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        found = self._reading[sock][0].receive(data) if data else None
+        if data and found is None:
+            return
+        del self._reading[sock]
+        selector.unregister(sock)
+        if found is None:  # its end came before its request
+            sock.close()
+            return
+        try:
+            self._requests.put_nowait((sock, found))
+        except queue.Full:
+            _send_and_close(sock, TOO_MANY)
+
+    def _give_up(self, selector: selectors.BaseSelector, sock: socket.socket) -> None:
+        del self._reading[sock]
+        selector.unregister(sock)
+        _send_and_close(sock, TOO_SLOW)
+
+    # -- the threads that answer
+
+    def _answer_on(self) -> None:
+        while (asked := self._requests.get()) is not None:
+            sock, found = asked
+            with contextlib.suppress(OSError), sock:
+                talk = write_answer(found, lambda request: self._pages.answer(request, lambda: None))
+                sock.settimeout(ANSWER_TIMEOUT)
+                sock.sendall(talk)
+        self._requests.put(None)  # for the next thread
 
     def _ask(self, path: str) -> dict[str, Said]:
         places = self._places()
@@ -123,3 +187,9 @@ class ThreadDoor:
                 return Said(answer.status, answer.read(_MAX_PAGE).decode(errors="replace"))
             except (OSError, http.client.HTTPException) as error:
                 return Said(0, f"it does not answer: {legible(error)}")
+
+
+def _send_and_close(sock: socket.socket, answer: Response) -> None:
+    """Sends a short answer, as far as there is room for it, and closes."""
+    with contextlib.suppress(OSError), sock:
+        sock.send(write(answer))

@@ -20,7 +20,6 @@ import urllib.parse
 from collections.abc import Iterator
 from importlib import resources
 
-import gevent
 from gevent.event import Event
 from gevent.select import select
 from gevent.socket import socket
@@ -29,11 +28,7 @@ from zkrpc.admin.door import Door
 from zkrpc.admin.guard import Guard, make_guard
 from zkrpc.admin.http import (
     ANSWER_TIMEOUT,
-    CHUNK,
-    READ_TIMEOUT,
-    TOO_SLOW,
     Request,
-    RequestReader,
     Response,
     refuse,
     write,
@@ -180,7 +175,7 @@ class Dashboard(Door):
 
     def _serve(self, sock: socket, address: object) -> None:
         with contextlib.suppress(OSError), contextlib.closing(sock):
-            request = _receive(sock)
+            request = self._receive(sock, MAX_FORM)
             if request is None:
                 return
             answer = request if isinstance(request, Response) else self._gate.refusal(request)
@@ -283,22 +278,6 @@ class Dashboard(Door):
 def _has_gone(sock: socket) -> bool:
     """Whether the browser has closed its end: it sends nothing else behind a request for a stream."""
     return bool(select([sock], [], [], 0)[0])
-
-
-def _receive(sock: socket) -> Request | Response | None:
-    """A request, the refusal of one that cannot be read, or None if none came."""
-    reader, timer = RequestReader(max_body=MAX_FORM), gevent.Timeout(READ_TIMEOUT)
-    try:
-        with timer:
-            while data := sock.recv(CHUNK):
-                found = reader.receive(data)
-                if found is not None:
-                    return found
-    except gevent.Timeout as expired:
-        if expired is not timer:
-            raise
-        return TOO_SLOW
-    return None
 
 
 @functools.cache
