@@ -84,11 +84,13 @@ class MovingEnsemble:
             node.kill()
         self._folder.close()
 
-    def add(self) -> int:
-        """Starts one more server and makes it a voting member; returns its number."""
+    def add(self, *, votes: bool = True) -> int:
+        """Starts one more server and makes it a member, which votes or observes; returns its number."""
         number, line = self._lay_out()
         # Until the members know it, it may only listen.
-        self._start(number, {**self._lines, number: line.replace("participant", "observer")})
+        listening = line.replace("participant", "observer")
+        self._start(number, {**self._lines, number: listening})
+        line = line if votes else listening
         self._await_serving(number)
         self._lines[number] = line
         self._reconfigure(joining=line)

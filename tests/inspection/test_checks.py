@@ -8,15 +8,26 @@ import pytest
 
 from zkrpc.config import MethodConfig, ServiceConfig
 from zkrpc.endpoint import Endpoint, Instance
-from zkrpc.inspection.checks import CHECKS, Facts, ServerFacts, ServiceFacts, judge, size_of_names
+from zkrpc.inspection.checks import CHECKS, Facts, ServiceFacts, judge, size_of_names
 from zkrpc.inspection.overview import ServiceOverview
+from zkrpc.inspection.rights import AccessFacts, NodeAccess
+from zkrpc.inspection.servers import ServerFacts
 from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.offline import OfflineOrder
+from zkrpc.zookeeper.access import ANYONE, CHANGING, Grant, Right, user
+from zkrpc.zookeeper.ensemble import Member
 
 
-def server(number: int, version: str | None = "3.9.2", mode: str | None = "follower", **fields: bool) -> ServerFacts:
-    """A server of the ensemble."""
-    return ServerFacts(endpoint=Endpoint(f"10.0.0.{number}", 2181), version=version, mode=mode, **fields)
+def server(number: int, version: str | None = "3.9.2", mode: str | None = "follower", **fields: object) -> ServerFacts:
+    """A server of the ensemble, which tells everything if it tells its version."""
+    place = Endpoint(f"10.0.0.{number}", 2181)
+    told = {"most_connections": 60, "connections": {"10.1.0.1": 3}, "figures": {"znode_count": 9.0}} if version else {}
+    return ServerFacts(endpoint=place, version=version, mode=mode, **{**told, **fields})  # type: ignore[arg-type]
+
+
+def node(path: str, *grants: Grant) -> NodeAccess:
+    """A node that has to be read and created in."""
+    return NodeAccess(path=path, needed=Right.READ | Right.CREATE, grants=grants)
 
 
 def instance(name: str, host: str = "10.0.1.1", **fields: str) -> Instance:
@@ -31,6 +42,9 @@ def service(*instances: Instance, config: ServiceConfig = ServiceConfig(), **fie
 
 
 A, B = instance("a", version="1", idl_digest="x" * 64), instance("b", version="1", idl_digest="x" * 64)
+ALL = CHANGING | Right.READ
+US = user("ops", "secret")
+OURS, OTHERS = (node(path, Grant(user(name, "secret"), ALL)) for path, name in (("/a", "ops"), ("/b", "svc")))
 LEADER = PrimaryRecord(epoch=1, instance="a", endpoint=A.endpoint)
 GOOD = Facts(
     servers=(server(1), server(2, mode="leader"), server(3)),
@@ -40,6 +54,11 @@ GOOD = Facts(
     wall_now=101.0,
     services=(service(A, B, primaries={"main": LEADER}),),
 )
+
+
+def with_nodes(*nodes: NodeAccess) -> Facts:
+    """Good facts but for these nodes, and our credentials."""
+    return dataclasses.replace(GOOD, access=AccessFacts(identities=(US,), has_credentials=True, nodes=nodes))
 
 
 def with_service(*instances: Instance, **fields: object) -> Facts:
@@ -84,6 +103,34 @@ def test_nothing_is_wrong_with_what_is_well() -> None:
             dataclasses.replace(GOOD, servers=tuple(server(number, mode="leader") for number in (1, 2, 3))),
             "zookeeper-leader",
             "3 servers lead",
+        ),
+        (
+            dataclasses.replace(GOOD, members=(Member(endpoint=A.endpoint), Member(endpoint=B.endpoint, votes=False))),
+            "zookeeper-size",
+            "one server votes",
+        ),
+        (
+            dataclasses.replace(GOOD, servers=tuple(server(number, mode="observer") for number in (1, 2, 3))),
+            "zookeeper-observers",
+            "names observers only",
+        ),
+        (
+            dataclasses.replace(GOOD, others=(server(4, connections={"10.1.0.1": 60}),)),
+            "zookeeper-connections",
+            "10.1.0.1 has 60 of the 60 connections that 10.0.0.4:2181 allows",
+        ),
+        (
+            dataclasses.replace(GOOD, others=(server(4, figures={"outstanding_requests": 1000.0}),)),
+            "zookeeper-load",
+            "10.0.0.4:2181: 1000 requests wait",
+        ),
+        (dataclasses.replace(GOOD, others=(server(4, admin="8.8.8.8"),)), "zookeeper-admin", "answers anybody"),
+        (with_nodes(OURS, node("/c", Grant(US, Right.READ))), "access", "/c: as digest ops we may not create"),
+        (with_nodes(OURS, node("/c", Grant(ANYONE, ALL))), "access-open", "anyone may change /c"),
+        (
+            dataclasses.replace(with_nodes(OURS, dataclasses.replace(OTHERS, needed=Right(0)))),
+            "access-owners",
+            "digest ops: /a; digest svc: /b",
         ),
         (dataclasses.replace(GOOD, timeout_granted=8.0), "session-timeout", "get 8 s, by minSessionTimeout"),
         (dataclasses.replace(GOOD, timeout_granted=2.0), "session-timeout", "get 2 s, by maxSessionTimeout"),
@@ -134,13 +181,18 @@ def test_each_fault_is_found_by_its_check_alone(facts: Facts, check: str, findin
 def test_check_without_facts_does_not_know() -> None:
     """A server that answers no four-letter words is not a broken one."""
     silent = tuple(server(number, None, None) for number in (1, 2, 3))
-    facts = dataclasses.replace(GOOD, servers=silent, timeout_granted=None, newest_write=None)
+    theirs = AccessFacts(nodes=(node("/a", Grant(US, ALL), Grant(ANYONE, Right.READ)),))
+    facts = dataclasses.replace(GOOD, servers=silent, access=theirs, timeout_granted=None, newest_write=None)
     verdicts = judge(facts)
     assert not any(verdict.findings for verdict in verdicts)
     assert {verdict.check.name for verdict in verdicts if verdict.unknown} == {
         "zookeeper-version",
         "zookeeper-versions-mixed",
         "zookeeper-leader",
+        "zookeeper-observers",
+        "zookeeper-connections",
+        "zookeeper-load",
+        "access",
         "session-timeout",
         "clock",
     }

@@ -17,6 +17,8 @@ from tests.live.conftest import SessionOpener
 from tests.support.command import Command, await_registered, registered
 from tests.support.programs import Programs
 from tests.support.waiting import eventually
+from zkrpc.inspection.checks import judge
+from zkrpc.inspection.gathering import gather
 from zkrpc.telemetry.events import EnsembleChanged, Event
 
 pytestmark = pytest.mark.zookeeper
@@ -72,6 +74,27 @@ def test_session_outlives_every_server_that_it_began_with(ensemble: MovingEnsemb
         assert set(registry.status().servers[3:]) == set(before)
         assert registry.session.session_id == session_id
         assert changes.servers[-1] == ",".join(registry.status().servers)
+
+
+def test_doctor_looks_at_the_members_beside_the_connect_string(ensemble: MovingEnsemble) -> None:
+    """An observer does not vote, and is no good as the only server that is named."""
+    voters = set(ensemble.hosts.split(","))
+    number = ensemble.add(votes=False)
+    try:
+        (observer,) = set(ensemble.hosts.split(",")) - voters
+        with zkrpc.Registry(observer) as registry:
+            assert registry.session.wait_connected(60)
+            facts = gather(registry, [], 60)
+    finally:
+        ensemble.remove(number)
+    assert (
+        {str(one.endpoint) for one in facts.others}
+        == {str(one.endpoint) for one in facts.members if one.votes}
+        == voters
+    )
+    found = {verdict.check.name: verdict.findings for verdict in judge(facts)}
+    assert found["zookeeper-observers"] == (f"the connect string names observers only: {observer}",)
+    assert not any(found[f"zookeeper-{name}"] for name in ("size", "leader", "reachable", "versions-mixed"))
 
 
 def test_server_that_is_no_member_any_more_is_left(ensemble: MovingEnsemble) -> None:

@@ -26,6 +26,9 @@ from zkrpc.endpoint import DEFAULT_GROUP, INCREDIBLE_EPOCH, MAX_EPOCH, NO_EPOCH,
 from zkrpc.errors import ConfigError, RemoteProtocolError
 from zkrpc.registry.schema import Paths, check_name
 
+HEARTBEATS = "/heartbeats"
+"""The parent of the nodes that heartbeats are written to."""
+
 _MAX_RECORD = 16 * 1024
 _MAX_STEP_DOWN = 4096
 _SEQUENCE_DIGITS = 10
@@ -93,7 +96,7 @@ class ElectionPaths:
 
 def heartbeat_path(worker_id: str) -> str:
     """The node that one worker's heartbeats are written to."""
-    return f"/heartbeats/{check_name('worker id', worker_id)}"
+    return f"{HEARTBEATS}/{check_name('worker id', worker_id)}"
 
 
 def sequence_of(name: str) -> int | None:

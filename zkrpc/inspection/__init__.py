@@ -8,5 +8,6 @@ concluded from them is pure. Nothing here writes, and nothing here knows how a f
 ``changes``                         what has happened between two overviews
 ``config_names``                    whether the names in a config are those of the IDL that is served
 ``checks``, ``gathering``           what is wrong, judged by facts, and how these are gathered
+``servers``, ``rights``             the same of ZooKeeper's servers, and of the access lists of our nodes
 ==================================  ====================================================================================
 """

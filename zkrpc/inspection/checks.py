@@ -10,34 +10,18 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
 from zkrpc.config import MethodConfig, ServiceConfig
-from zkrpc.endpoint import Endpoint, is_loopback
+from zkrpc.endpoint import is_loopback
+from zkrpc.inspection import rights, servers
 from zkrpc.inspection.overview import ServiceOverview
+from zkrpc.inspection.rights import AccessFacts
+from zkrpc.inspection.servers import NotKnown, ServerFacts
+from zkrpc.zookeeper.ensemble import Member
 
-OLDEST_ZOOKEEPER = (3, 5)
-"""Older ones have no dynamic reconfiguration, and get no fixes any more."""
-_CLOCK_TOLERANCE = 2.0
 _LONGEST_TIMEOUT = 60.0
 _LARGEST_NODE = 512 * 1024
 """Bytes; half of ZooKeeper's default limit for a request or an answer, ``jute.maxbuffer``."""
 _BYTES_PER_NAME = 4
 """What a list of children takes for each name besides the name."""
-
-
-class NotKnown(Exception):
-    """The facts that a check needs could not be had; the text says why."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ServerFacts:
-    """What one server of the ensemble says of itself."""
-
-    endpoint: Endpoint
-    reachable: bool = True
-    """Whether it accepts connections."""
-    version: str | None = None
-    """Such as ``3.9.2``; None if it does not answer four-letter words."""
-    mode: str | None = None
-    """``leader``, ``follower``, ``observer`` or ``standalone``; None if that is not known."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +45,12 @@ class Facts:
     """All that the checks look at, as it was at one moment."""
 
     servers: tuple[ServerFacts, ...] = ()
+    """Of the connect string."""
+    others: tuple[ServerFacts, ...] = ()
+    """Further ones, which ZooKeeper's configuration has."""
+    members: tuple[Member, ...] = ()
+    """All that ZooKeeper's configuration has; empty if it lists none, or may not be read."""
+    access: AccessFacts = AccessFacts()
     timeout_asked: float = 0.0
     timeout_granted: float | None = None
     """Seconds of a session's timeout."""
@@ -101,69 +91,6 @@ def _verdict(check: Check, facts: Facts) -> Verdict:
         return Verdict(check=check, findings=tuple(check.judge(facts)))
     except NotKnown as error:
         return Verdict(check=check, unknown=str(error))
-
-
-# The ensemble
-
-
-def _unreachable(facts: Facts) -> Iterator[str]:
-    for server in facts.servers:
-        if not server.reachable:
-            yield f"{server.endpoint} accepts no connections"
-
-
-def _ensemble_size(facts: Facts) -> Iterator[str]:
-    count = len(facts.servers)
-    if count == 1:
-        yield "the connect string names one server, without which nothing can register or be elected"
-    elif count % 2 == 0 and count:
-        yield f"{count} servers survive the loss of no more than {count - 1} would"
-
-
-def _telling(facts: Facts) -> list[ServerFacts]:
-    told = [server for server in facts.servers if server.version is not None]
-    if not told:
-        raise NotKnown("no server answers the four-letter word srvr")
-    return told
-
-
-def _version(facts: Facts) -> Iterator[str]:
-    for server in _telling(facts):
-        numbers = [int(part) for part in (server.version or "").split("-")[0].split(".") if part.isdigit()]
-        if tuple(numbers[:2]) < OLDEST_ZOOKEEPER:
-            yield f"{server.endpoint} is ZooKeeper {server.version}"
-
-
-def _mixed_versions(facts: Facts) -> Iterator[str]:
-    versions = sorted({server.version or "" for server in _telling(facts)})
-    if len(versions) > 1:
-        yield f"the servers are of different versions: {', '.join(versions)}"
-
-
-def _leader(facts: Facts) -> Iterator[str]:
-    told = _telling(facts)
-    modes = [server.mode for server in told]
-    leaders = modes.count("leader") + modes.count("standalone")
-    if leaders == 0 and len(told) == len(facts.servers):
-        yield "no server leads"
-    elif leaders > 1:
-        yield f"{leaders} servers lead: the connect string names servers of different ensembles"
-
-
-def _session_timeout(facts: Facts) -> Iterator[str]:
-    if facts.timeout_granted is None:
-        raise NotKnown("no session")
-    if facts.timeout_granted != facts.timeout_asked:
-        word = "minSessionTimeout" if facts.timeout_granted > facts.timeout_asked else "maxSessionTimeout"
-        yield f"sessions ask for {facts.timeout_asked:g} s and get {facts.timeout_granted:g} s, by {word}"
-
-
-def _clock(facts: Facts) -> Iterator[str]:
-    if facts.newest_write is None:
-        raise NotKnown("nothing was written yet")
-    ahead = facts.newest_write - facts.wall_now
-    if ahead > _CLOCK_TOLERANCE:
-        yield f"ZooKeeper's clock is at least {ahead:.0f} s ahead of this machine's"
 
 
 # Services
@@ -275,45 +202,87 @@ def size_of_names(names: Sequence[str]) -> int:
 CHECKS = (
     Check(
         name="zookeeper-reachable",
-        looks_at="whether every server of the connect string accepts connections",
-        remedy="start it, or take it out of the connect string",
-        judge=_unreachable,
+        looks_at="whether every server accepts connections",
+        remedy="start it, or take it out of the connect string or, by reconfig, out of the ensemble",
+        judge=lambda facts: servers.find_unreachable(facts.servers, facts.others),
     ),
     Check(
         name="zookeeper-size",
-        looks_at="how many servers there are",
-        remedy="use 3 servers, or 5",
-        judge=_ensemble_size,
+        looks_at="how many servers vote, or else how many the connect string names",
+        remedy="use 3 servers, or 5; more of them as observers",
+        judge=lambda facts: servers.find_size(facts.servers, facts.members),
     ),
     Check(
         name="zookeeper-version",
         looks_at="how old the servers are",
         remedy="upgrade to a ZooKeeper that still gets fixes",
-        judge=_version,
+        judge=lambda facts: servers.find_old((*facts.servers, *facts.others)),
     ),
     Check(
         name="zookeeper-versions-mixed",
         looks_at="whether the servers are of one version",
         remedy="finish the upgrade",
-        judge=_mixed_versions,
+        judge=lambda facts: servers.find_mixed((*facts.servers, *facts.others)),
     ),
     Check(
         name="zookeeper-leader",
         looks_at="whether one server leads",
         remedy="look at the servers' logs and at the network between them",
-        judge=_leader,
+        judge=lambda facts: servers.find_leaderless((*facts.servers, *facts.others)),
+    ),
+    Check(
+        name="zookeeper-observers",
+        looks_at="whether the connect string names servers that vote",
+        remedy="name voting servers as well: observers alone may lag, and vanish with the way to the others",
+        judge=lambda facts: servers.find_observers(facts.servers, facts.members),
+    ),
+    Check(
+        name="zookeeper-connections",
+        looks_at="whether a host has nearly as many connections as maxClientCnxns allows",
+        remedy="raise maxClientCnxns, or have processes share a zkrpc.Registry",
+        judge=lambda facts: servers.find_full((*facts.servers, *facts.others)),
+    ),
+    Check(
+        name="zookeeper-load",
+        looks_at="whether a server has too much to hold or to do",
+        remedy="give it a disk of its own for the log, set autopurge, and find out who writes so much",
+        judge=lambda facts: servers.find_strained((*facts.servers, *facts.others)),
+    ),
+    Check(
+        name="zookeeper-admin",
+        looks_at="whether an AdminServer answers at an address of the internet",
+        remedy="set admin.serverAddress=127.0.0.1, or admin.enableServer=false",
+        judge=lambda facts: servers.find_exposed((*facts.servers, *facts.others)),
+    ),
+    Check(
+        name="access",
+        looks_at="whether we may do with the nodes what has to be done",
+        remedy="use the credentials of those who made them (RegistryConfig.username), or grant ours the rights: setAcl",
+        judge=lambda facts: rights.find_lacking(facts.access),
+    ),
+    Check(
+        name="access-open",
+        looks_at="whether nodes are open to anyone while others need credentials",
+        remedy="give every process the credentials, and the nodes an access list like the others': setAcl",
+        judge=lambda facts: rights.find_open(facts.access),
+    ),
+    Check(
+        name="access-owners",
+        looks_at="whether one identity may change all nodes",
+        remedy="use one pair of credentials for all that register, and give it the nodes: setAcl",
+        judge=lambda facts: rights.find_owners(facts.access),
     ),
     Check(
         name="session-timeout",
         looks_at="whether sessions get the timeout that they ask for",
         remedy="set minSessionTimeout and maxSessionTimeout of ZooKeeper accordingly; failovers take as long as it is",
-        judge=_session_timeout,
+        judge=lambda facts: servers.find_timeouts(facts.timeout_asked, facts.timeout_granted),
     ),
     Check(
         name="clock",
         looks_at="whether ZooKeeper's clock and this machine's agree",
         remedy="synchronise the clocks (NTP); ages and first epochs are taken from them",
-        judge=_clock,
+        judge=lambda facts: servers.find_clock(facts.newest_write, facts.wall_now),
     ),
     Check(
         name="service-empty",

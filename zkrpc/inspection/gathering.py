@@ -1,48 +1,63 @@
 """Gathers the facts that :mod:`zkrpc.inspection.checks` judges: reads only, and within bounds.
 
-What a server says of itself comes from the four-letter word ``srvr``, which ZooKeeper answers unless it is told not to.
-A server that does not answer it, or not in time, is one of which nothing is known.
+What a server says of itself comes from its answers to four-letter words, and whether its AdminServer answers at its
+usual port. A server that does not answer, or not in time, is one of which nothing is known.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import gevent
 
 from zkrpc.config import ServiceConfig
 from zkrpc.coordination import Registry
-from zkrpc.election.tree import instance_of, queue
+from zkrpc.election.tree import HEARTBEATS, ElectionPaths, instance_of, queue
 from zkrpc.endpoint import Endpoint
-from zkrpc.errors import ConfigError
-from zkrpc.inspection.checks import Facts, ServerFacts, ServiceFacts, size_of_names
+from zkrpc.errors import ConfigError, CoordinationError
+from zkrpc.inspection.checks import Facts, ServiceFacts, size_of_names
 from zkrpc.inspection.config_names import has_names, judge_names
 from zkrpc.inspection.overview import ServiceOverview
+from zkrpc.inspection.rights import AccessFacts, NodeAccess
+from zkrpc.inspection.servers import ServerFacts, read_answers, tell_identities
 from zkrpc.inspection.survey import Survey
 from zkrpc.registry.published import served_interfaces
-from zkrpc.registry.schema import Paths
+from zkrpc.registry.schema import IDL, SERVICES, Paths
 from zkrpc.registry.service_config import parse_service_config
+from zkrpc.zookeeper.access import Identity, Right, user
+from zkrpc.zookeeper.ensemble import CONFIGURATION, read_members
 from zkrpc.zookeeper.operations import ConnectString
 
-_MOST_ANSWER = 64 * 1024
-_VERSION = re.compile(r"^Zookeeper version: (\d[\w.]*)", re.MULTILINE)
-_MODE = re.compile(r"^Mode: (\w+)", re.MULTILINE)
+_MOST_ANSWER = 4 * 2**20
+"""Bytes; a server lists each of its connections."""
+_WORDS = ("srvr", "conf", "cons", "mntr")
+_ADMIN_PORT = 8080
+_ADMIN_TIMEOUT = 1.0
+"""Seconds; a port that a firewall guards does not answer at all."""
 
 
 def gather(registry: Registry, services: Iterable[str], timeout: float) -> Facts:
     """The facts about the registry's ensemble and these services. Raises CoordinationError if ZooKeeper does not
     answer; a server that does not answer in ``timeout`` seconds is a fact."""
-    asking = [gevent.spawn(ask_server, server, timeout) for server in ConnectString.parse(registry.hosts).servers]
+    given = ConnectString.parse(registry.hosts).servers
+    asking = [gevent.spawn(ask_server, server, timeout) for server in given]
+    configuration = registry.session.znodes.system.get(CONFIGURATION)
+    members = read_members(None if configuration is None else configuration[0])
+    asking += [gevent.spawn(ask_server, one.endpoint, timeout) for one in members if one.endpoint not in given]
     seen = Survey(registry).look(services, timeout)
     written: list[float] = []
     told = tuple(_service(registry, one, written) for one in seen.values())
     gevent.joinall(asking)
+    servers = [one.value for one in asking if one.value is not None]
+    access = _access(registry, seen.values(), asks=tell_identities(servers))
     return Facts(
-        servers=tuple(one.value for one in asking if one.value is not None),
+        servers=tuple(one for one in servers if one.endpoint in given),
+        others=tuple(one for one in servers if one.endpoint not in given),
+        members=members,
+        access=access,
         timeout_asked=registry.config.session_timeout,
         timeout_granted=registry.session.timeout,
         newest_write=max(written, default=None),
@@ -54,28 +69,74 @@ def gather(registry: Registry, services: Iterable[str], timeout: float) -> Facts
 def ask_server(server: Endpoint, timeout: float) -> ServerFacts:
     """What one server says of itself within ``timeout`` seconds."""
     give_up_at = time.monotonic() + timeout
-    answer = bytearray()
+    answers: dict[str, str] = {}
     try:
-        with socket.create_connection((server.host, server.port), timeout=timeout) as sock:
-            with contextlib.suppress(OSError):
-                sock.sendall(b"srvr")
-                while len(answer) < _MOST_ANSWER and (left := give_up_at - time.monotonic()) > 0:
-                    sock.settimeout(left)
-                    piece = sock.recv(4096)
-                    if not piece:
-                        break
-                    answer += piece
+        for word in _WORDS:
+            answers[word], _ = _ask(server, word.encode(), give_up_at)
     except OSError:
-        return ServerFacts(endpoint=server, reachable=False)
-    return read_answer(server, answer.decode("ascii", "replace"))
+        if not answers:
+            return ServerFacts(endpoint=server, reachable=False)
+    admin = None
+    with contextlib.suppress(OSError):
+        request = f"GET /commands HTTP/1.0\r\nHost: {server.host}\r\n\r\n".encode()
+        until = min(give_up_at, time.monotonic() + _ADMIN_TIMEOUT)
+        told, address = _ask(Endpoint(server.host, _ADMIN_PORT), request, until)
+        admin = address if told.startswith("HTTP/") and "/commands/" in told else None
+    return read_answers(server, answers, admin)
 
 
-def read_answer(server: Endpoint, text: str) -> ServerFacts:
-    """The facts in an answer to ``srvr``; none in any other text."""
-    version, mode = _VERSION.search(text), _MODE.search(text)
-    return ServerFacts(
-        endpoint=server, version=None if version is None else version[1], mode=None if mode is None else mode[1]
-    )
+def _ask(place: Endpoint, request: bytes, give_up_at: float) -> tuple[str, str]:
+    """What is answered there until the other side hangs up or the time is over, and the address that answers. Raises
+    OSError if there is no connection."""
+    answer = bytearray()
+    with socket.create_connection((place.host, place.port), timeout=max(0.001, give_up_at - time.monotonic())) as sock:
+        address = str(sock.getpeername()[0])
+        with contextlib.suppress(OSError):
+            sock.sendall(request)
+            while len(answer) < _MOST_ANSWER and (left := give_up_at - time.monotonic()) > 0:
+                sock.settimeout(left)
+                piece = sock.recv(65536)
+                if not piece:
+                    break
+                answer += piece
+    return answer.decode("ascii", "replace"), address
+
+
+def _access(registry: Registry, services: Iterable[ServiceOverview], *, asks: bool) -> AccessFacts:
+    """Who we are, and what may be done with the nodes that there are. ``asks`` ZooKeeper who we are, or does not."""
+    znodes, config = registry.session.znodes, registry.config
+    told: tuple[Identity, ...] = ()
+    if asks:
+        with contextlib.suppress(CoordinationError):
+            told = znodes.identities()
+    has_credentials = config.username is not None and config.password is not None
+    if config.username is not None and config.password is not None:
+        # With the hash, which ZooKeeper does not tell.
+        told = (user(config.username, config.password), *(one for one in told if one.scheme != "digest"))
+    nodes = []
+    for path, needed in _needs(services):
+        grants = znodes.access(path)
+        if grants is not None:
+            nodes.append(NodeAccess(path=path, needed=needed, grants=grants))
+    return AccessFacts(identities=told, has_credentials=has_credentials, nodes=tuple(nodes))
+
+
+def _needs(services: Iterable[ServiceOverview]) -> Iterator[tuple[str, Right]]:
+    """The nodes that live on, each with what has to be done with it; children are deleted by a right to their
+    parent."""
+    family = Right.READ | Right.CREATE | Right.DELETE
+    yield SERVICES, Right.READ | Right.CREATE
+    yield IDL, Right.READ | Right.CREATE
+    yield HEARTBEATS, family
+    for seen in services:
+        paths = Paths(seen.service)
+        yield paths.root, Right.READ | Right.CREATE
+        yield from ((path, family) for path in (paths.members, paths.incarnations, paths.offline, paths.resting))
+        yield paths.config, Right.READ | Right.WRITE
+        for group in seen.primaries:
+            election = ElectionPaths(seen.service, group)
+            yield from ((path, family) for path in (election.root, election.candidates))
+            yield election.epoch, Right.READ | Right.WRITE
 
 
 def _service(registry: Registry, seen: ServiceOverview, written: list[float]) -> ServiceFacts:

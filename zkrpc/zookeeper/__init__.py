@@ -13,6 +13,7 @@ when to begin another one.
 =======================  ==========================================================================
 ``session``, ``znodes``  the process's session, and the znodes that are read and written through it
 ``operations``           plain values: states, stats, and the steps of a transaction
+``access``               who we are, and whom access lists let do what
 ``link``, ``handler``    one kazoo client, and how it dials
 ``ensemble``             which servers there are, by the connect string and by ZooKeeper's configuration
 ``node_watch``           follows one node, for any number of followers

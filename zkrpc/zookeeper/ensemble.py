@@ -17,6 +17,7 @@ Pure: :class:`ServerList` knows no connection and no clock.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 from zkrpc.endpoint import Endpoint
@@ -31,20 +32,36 @@ _EVERYWHERE = frozenset({"0.0.0.0", "::", "0:0:0:0:0:0:0:0"})
 """Addresses at which a server listens on all of its own; clients dial the server's host instead."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A server of the ensemble, as ZooKeeper's configuration lists it."""
+
+    endpoint: Endpoint
+    """Where clients find it."""
+    votes: bool = True
+    """False for an observer: it serves clients, and no majority needs it."""
+
+
 def read_configuration(value: bytes | None) -> tuple[Endpoint, ...]:
     """The servers' addresses for clients, in the order of the configuration; empty if it lists none.
 
     It lists none on a server that stands alone, and if the servers' files have ``clientPort`` on a line of its own.
     Lines that cannot be read are passed over, as a later ZooKeeper may know more than we do.
     """
-    found: list[Endpoint] = []
+    return tuple(member.endpoint for member in read_members(value))
+
+
+def read_members(value: bytes | None) -> tuple[Member, ...]:
+    """The same servers, with their roles."""
+    found: dict[Endpoint, Member] = {}
     for line in (value or b"").decode("utf-8", "replace").splitlines():
         key, _, text = line.partition("=")
         if key.strip().startswith("server.") and len(found) < _MOST_SERVERS:
             server = _client_address(text.strip())
             if server is not None and server not in found:
-                found.append(server)
-    return tuple(found)
+                peers = text.partition(";")[0]
+                found[server] = Member(endpoint=server, votes=not peers.strip().endswith(":observer"))
+    return tuple(found.values())
 
 
 def _client_address(text: str) -> Endpoint | None:

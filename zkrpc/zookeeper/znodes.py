@@ -15,6 +15,7 @@ from gevent.event import Event
 
 from zkrpc.errors import ConfigError, CoordinationError, NodeExists, NodeMissing
 from zkrpc.legible import legible
+from zkrpc.zookeeper.access import Grant, Identity, grants_of, who_am_i
 from zkrpc.zookeeper.link import (
     create_anywhere,
     exists_anywhere,
@@ -144,6 +145,24 @@ class Znodes:
         except NodeMissing:
             return None
         return names, stat_of(stat)
+
+    def access(self, path: str, *, timeout: float | None = None) -> tuple[Grant, ...] | None:
+        """The node's access list; None if there is no such node. It is empty if we may not even read it, which nobody
+        grants to nobody."""
+        try:
+            found, _ = self._send(f"access {legible(path)}", lambda kazoo: kazoo.get_acls_async(path), timeout)
+        except NodeMissing:
+            return None
+        except CoordinationError as error:
+            if is_denied(error):
+                return ()
+            raise
+        return grants_of(found)
+
+    def identities(self, *, timeout: float | None = None) -> tuple[Identity, ...]:
+        """Who this session is for ZooKeeper, beside anyone. Do not ask a server before version 3.7: it hangs up."""
+        found: list[Identity] = self._send("whoami", who_am_i, timeout)
+        return tuple(found)
 
     def create(
         self,
