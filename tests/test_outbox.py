@@ -110,7 +110,7 @@ def test_outbox_knows_how_long_nothing_was_taken(bench: Bench) -> None:
 def test_outbox_wakes_all_who_wait_for_the_peer_to_take_some(bench: Bench) -> None:
     """Each byte taken is progress; none for too long is none."""
     bench.outbox.push(b"abcd")
-    waiting = [gevent.spawn(bench.outbox.await_progress, 5.0) for _ in range(2)]
+    waiting = [gevent.spawn(bench.outbox.await_progress, 60.0) for _ in range(2)]
     gevent.sleep(0)
     bench.make_room(1)
     assert [one.get(timeout=60) for one in waiting] == [True, True]
@@ -120,11 +120,11 @@ def test_outbox_wakes_all_who_wait_for_the_peer_to_take_some(bench: Bench) -> No
 def test_outbox_tells_of_a_broken_socket_and_frees_whoever_waits(bench: Bench) -> None:
     """At once, or when the rest is to leave."""
     bench.outbox.push(b"abc")
-    waiting = gevent.spawn(bench.outbox.await_progress, 5.0)
+    waiting = gevent.spawn(bench.outbox.await_progress, 60.0)
     gevent.sleep(0)
     bench.sock.broken = True
     bench.watcher.callback()
-    assert waiting.get(timeout=5) is False
+    assert waiting.get(timeout=60) is False
     assert (bench.events, bench.watcher.closed) == (["broken: gone"], True)
     other = Bench()
     other.sock.broken = True

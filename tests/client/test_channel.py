@@ -31,7 +31,7 @@ CONFIG = ClientConfig(
     connect_timeout=0.3,
     keepalive_time=0.1,
     keepalive_patience=0.2,
-    keepalive_timeout=1.0,
+    keepalive_timeout=3.0,
     warm_up=0,
 )
 
@@ -58,7 +58,7 @@ def soon(seconds: float = 60.0) -> float:
     return time.monotonic() + seconds
 
 
-def call_by(channel: Channel, endpoint: Endpoint, *, movable: bool, seconds: float = 3.0) -> Any:
+def call_by(channel: Channel, endpoint: Endpoint, *, movable: bool, seconds: float = 60.0) -> Any:
     """Makes one call to this member."""
     member = channel.find(endpoint)
     assert member is not None
@@ -81,7 +81,7 @@ def test_frozen_member_is_avoided_and_loses_the_calls_that_can_move() -> None:
         began = time.monotonic()
         with pytest.raises(ConnectionLost, match="no sign of life") as caught:
             movable.get()
-        assert caught.value.executed is Executed.MAYBE and 0.2 < time.monotonic() - began < 1.0
+        assert caught.value.executed is Executed.MAYBE and 0.2 < time.monotonic() - began < 3.0
         assert picks(channel) == {well.endpoint} and not fixed.dead
         frozen.thaw()
         echo(frozen.links[0], frozen.requests[1])
@@ -93,7 +93,7 @@ def test_frozen_member_is_avoided_and_loses_the_calls_that_can_move() -> None:
 def test_member_that_stays_frozen_is_closed_and_must_prove_that_it_is_back() -> None:
     """That its machine accepts connections proves nothing; an answer to a ping does."""
     with Peer(silent) as frozen, Peer() as well, channel_of(frozen.endpoint, well.endpoint) as channel:
-        fixed = gevent.spawn(call_by, channel, frozen.endpoint, movable=False, seconds=5.0)
+        fixed = gevent.spawn(call_by, channel, frozen.endpoint, movable=False)
         eventually(lambda: frozen.requests)
         frozen.freeze()
         with pytest.raises(ConnectionLost, match="no sign of life"):
@@ -128,12 +128,12 @@ def test_mute_member_that_cannot_be_asked_loses_the_calls_that_can_move(speaks: 
     """What listens there has never sent a byte: others do the work, and it is left alone longer each time."""
     with Peer(silent) as mute, Peer() as well, channel_of(mute.endpoint, well.endpoint, speaks=speaks) as channel:
         began = time.monotonic()
-        stays = gevent.spawn(call_by, channel, mute.endpoint, movable=False, seconds=1.5)
+        stays = gevent.spawn(call_by, channel, mute.endpoint, movable=False, seconds=3.0)
         with pytest.raises(ConnectionLost, match="no sign of life") as caught:
             call_by(channel, mute.endpoint, movable=True)
-        assert caught.value.executed is Executed.MAYBE and 0.25 < time.monotonic() - began < 1.4
+        assert caught.value.executed is Executed.MAYBE and 0.25 < time.monotonic() - began < 3.0
         assert member_of(channel, mute.endpoint).silent and picks(channel) == {well.endpoint}
-        stays.join(5)
+        stays.join(60)
         assert isinstance(stays.exception, DeadlineExceeded)
         eventually(lambda: picks(channel) == {mute.endpoint, well.endpoint})
         with pytest.raises(ConnectionLost):
@@ -162,7 +162,7 @@ def test_late_first_byte_ends_the_doubt() -> None:
     """Of one that was only slow and kept a call that cannot move."""
 
     def slow(link: Link, request: Request) -> None:
-        gevent.sleep(0.8)
+        gevent.sleep(2.0)
         echo(link, request)
 
     with Peer(slow) as peer, Peer() as other, channel_of(peer.endpoint, other.endpoint, speaks="theader") as channel:
@@ -200,7 +200,7 @@ def test_vanished_plain_members_stay_while_they_can_be_connected_to() -> None:
 def test_vanished_member_that_falls_silent_leaves() -> None:
     """A sign of life is what it stays for."""
     with Peer(silent) as one, channel_of(one.endpoint) as channel:
-        waiting = gevent.spawn(call_by, channel, one.endpoint, movable=False, seconds=5.0)
+        waiting = gevent.spawn(call_by, channel, one.endpoint, movable=False)
         eventually(lambda: one.requests)
         channel.receive_snapshot(listing())
         assert picks(channel) == {one.endpoint}

@@ -59,7 +59,7 @@ def connected(
         connection.close()
 
 
-def ask(connection: Connection, body: bytes = BODY, *, seconds: float = 5.0, **options: Any) -> bytes:
+def ask(connection: Connection, body: bytes = BODY, *, seconds: float = 60.0, **options: Any) -> bytes:
     """One call; the reply's body."""
     reply = connection.call(b"echo", body, time.monotonic() + seconds, **options)
     assert reply is not None
@@ -140,14 +140,14 @@ def test_large_call_waits_for_the_servers_word() -> None:
         callers = [gevent.spawn(ask, connection, big) for _ in range(3)]
         small = gevent.spawn(ask, connection)
         with pytest.raises(DeadlineExceeded, match="whether the server takes a call of 300") as caught:
-            ask(connection, big, seconds=0.05)
+            ask(connection, big, seconds=0.5)
         assert (caught.value.executed, connection.pending) == (Executed.NO, 1)
         peer.thaw()
         gevent.joinall([*callers, small], timeout=60)
         assert [one.value for one in (*callers, small)] == [big, big, big, BODY]
         peer.freeze()
         with pytest.raises(DeadlineExceeded) as later:
-            ask(connection, big, seconds=0.05)
+            ask(connection, big, seconds=0.5)
         assert later.value.executed is Executed.MAYBE
 
 
@@ -158,7 +158,7 @@ def test_large_call_whose_connection_ends_before_the_servers_word_was_not_execut
         caller = gevent.spawn(ask, connection, b"x" * 300_000)
         gevent.sleep(0.01)
         connection.close()
-        caller.join(5)
+        caller.join(60)
         assert isinstance(caller.exception, ConnectionLost) and caller.exception.executed is Executed.NO
 
 
@@ -171,7 +171,7 @@ def test_deadline_ends_the_wait_and_the_late_reply_is_dropped() -> None:
 
     with Peer(first_late) as peer, connected(peer) as (connection, _):
         with pytest.raises(DeadlineExceeded) as caught:
-            ask(connection, seconds=0.03)
+            ask(connection, seconds=0.5)
         assert (caught.value.executed, caught.value.endpoint) == (Executed.MAYBE, peer.endpoint)
         link, request = late[0]
         link.reply(request, b"\x0b\x00\x01\x00\x00\x00\x04late\x00")
@@ -183,13 +183,12 @@ def test_deadline_ends_the_wait_and_the_late_reply_is_dropped() -> None:
 def test_nearer_deadline_of_a_later_call_is_kept() -> None:
     """The one timer moves forward when it must."""
     with Peer(silent) as peer, connected(peer) as (connection, _):
-        slow = gevent.spawn(ask, connection, seconds=0.2)
+        slow = gevent.spawn(ask, connection, seconds=2.0)
         gevent.sleep(0)
-        began = time.monotonic()
         with pytest.raises(DeadlineExceeded):
             ask(connection, seconds=0.02)
-        assert time.monotonic() - began < 0.15
-        slow.join(5)
+        assert not slow.ready()
+        slow.join(60)
         assert isinstance(slow.exception, DeadlineExceeded)
 
 
@@ -269,7 +268,7 @@ def test_socket_that_cannot_be_written_is_a_lost_connection() -> None:
             connection._sock.shutdown(socket.SHUT_WR)
             with pytest.raises(ConnectionLost, match="writing failed") as refused:
                 ask(connection)
-            waiting.join(5)
+            waiting.join(60)
         finally:
             del hub.handle_error
         assert isinstance(waiting.exception, ConnectionLost)
@@ -355,14 +354,14 @@ def test_plain_connection_is_closed_by_a_timeout() -> None:
     """A plain server's late answer could be taken for the next one."""
     with Peer(silent) as peer, connected(peer, Dialect.FRAMED_BINARY, zkrpc=False) as (connection, owner):
         with pytest.raises(DeadlineExceeded):
-            ask(connection, seconds=0.02)
+            ask(connection, seconds=0.5)
         assert (connection.closed, owner.events) == (True, ["closed"])
 
 
 def test_oneway_call_ends_when_it_has_left() -> None:
     """Nobody waits for an answer that never comes."""
     with Peer(lambda link, request: link.protocol.finish(request)) as peer, connected(peer) as (connection, _):
-        assert connection.call(b"seen", BODY, time.monotonic() + 5, oneway=True) is None
+        assert connection.call(b"seen", BODY, time.monotonic() + 60, oneway=True) is None
         eventually(lambda: peer.requests)
         assert connection.pending == 0
 
@@ -384,10 +383,10 @@ def test_oneway_calls_to_a_stuck_peer_are_held_back() -> None:
         with pytest.raises(DeadlineExceeded, match="stuck"):
             for _ in range(100):
                 connection.call(b"seen", b"x" * 1_000_000, time.monotonic() + 0.05, oneway=True)
-        blocked = gevent.spawn(connection.call, b"seen", BODY, time.monotonic() + 5, oneway=True)
+        blocked = gevent.spawn(connection.call, b"seen", BODY, time.monotonic() + 60, oneway=True)
         gevent.sleep(0.01)
         connection.close()
-        blocked.join(5)
+        blocked.join(60)
         assert isinstance(blocked.exception, ConnectionLost)
 
 
@@ -395,8 +394,8 @@ def test_unsent_call_that_expires_is_taken_back_as_not_executed() -> None:
     """What waits behind a full socket never left."""
     with stuck_peer() as endpoint:
         connection = Connection.dial(endpoint, Dialect.HEADER_BINARY, WireLimits(), 1.0, Owner(), zkrpc=False)
-        big = gevent.spawn(ask, connection, b"x" * 4_000_000, seconds=0.3)
-        more = gevent.spawn(ask, connection, b"x" * 4_000_000, seconds=0.3)
+        big = gevent.spawn(ask, connection, b"x" * 4_000_000, seconds=1.5)
+        more = gevent.spawn(ask, connection, b"x" * 4_000_000, seconds=1.5)
         gevent.sleep(0.02)
         with pytest.raises(DeadlineExceeded) as caught:
             ask(connection, seconds=0.05)
@@ -473,7 +472,7 @@ def test_oneway_call_after_an_end_that_nobody_saw_is_not_executed(how: str) -> N
         assert ask(connection) == BODY
         happens_unseen(how, peer, connection)
         with pytest.raises(ConnectionLost) as caught:
-            connection.call(b"seen", BODY, time.monotonic() + 5, oneway=True)
+            connection.call(b"seen", BODY, time.monotonic() + 60, oneway=True)
         assert caught.value.executed is Executed.NO
 
 
@@ -508,7 +507,7 @@ def test_call_that_had_left_before_the_unseen_end_stays_unknown() -> None:
         happens_unseen("drain and hang-up", peer, connection)
         with pytest.raises(ConnectionLost) as caught:
             ask(connection)
-        sent.join(5)
+        sent.join(60)
         assert (sent.exception.executed, caught.value.executed) == (Executed.MAYBE, Executed.NO)
 
 

@@ -250,7 +250,7 @@ def test_redirect_of_one_call_wakes_all_that_wait(make: Make) -> None:
 
 def test_election_that_does_not_end_is_told_as_such_and_uses_the_time(make: Make) -> None:
     """The error says that nothing was done, and comes at the deadline, not long before it."""
-    cluster = make(config=zkrpc.ClientConfig(timeout=2))
+    cluster = make(config=zkrpc.ClientConfig(timeout=2, max_backoff=0.1))
     del cluster.leaders["main"]
     began = time.monotonic()
     with pytest.raises(NotPrimary) as caught:
@@ -262,7 +262,7 @@ def test_election_that_does_not_end_is_told_as_such_and_uses_the_time(make: Make
 
 def test_primary_that_refuses_while_others_still_name_it_is_not_hammered(make: Make) -> None:
     """Its lease has ended and its node stands: each hint is followed, but with pauses that grow."""
-    cluster = make(config=zkrpc.ClientConfig(timeout=2))
+    cluster = make(config=zkrpc.ClientConfig(timeout=4))
     cluster.stub.transfer("a")
     cluster.asked()
 

@@ -69,7 +69,7 @@ def test_dead_instance_is_found_out(listener: Listener) -> None:
     gone = listener(lambda sock: sock.close())
     web = listener(lambda sock: sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
     refused = free_endpoint()
-    answers = probe_all(map(instance, (silent, gone, web, refused)), 0.3)
+    answers = probe_all(map(instance, (silent, gone, web, refused)), 2.0)
     assert answers[refused] == Probe(failure="no connection: Connection refused")
     assert answers[silent].connected_in is not None
     assert answers[silent].failure == "a ping was not answered in time"
@@ -83,13 +83,13 @@ def test_frozen_instance_is_found_out_by_the_ping() -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen()
-        answer = probe(instance(Endpoint(*sock.getsockname())), 0.2)
+        answer = probe(instance(Endpoint(*sock.getsockname())), 1.0)
     assert answer.connected_in is not None and answer.failure == "a ping was not answered in time"
 
 
 def test_instances_are_asked_at_once(listener: Listener) -> None:
     """Twenty silent ones take no longer than one."""
     silent = [listener(lambda sock: gevent.sleep(60)) for _ in range(20)]
-    with gevent.Timeout(3.0):
+    with gevent.Timeout(8.0):
         answers = probe_all(map(instance, silent), 0.5)
     assert len(answers) == 20

@@ -26,7 +26,7 @@ def test_pulse_lets_movable_calls_go_and_gives_up_at_last() -> None:
     with Peer(silent) as peer:
         owner, now = Owner(POLICY), 0.0
         connection = Connection.dial(
-            peer.endpoint, Dialect.HEADER_BINARY, WireLimits(), 1.0, owner, zkrpc=True, clock=lambda: now
+            peer.endpoint, Dialect.HEADER_BINARY, WireLimits(), 60.0, owner, zkrpc=True, clock=lambda: now
         )
         peer.freeze()
         movable = gevent.spawn(connection.call, b"echo", BODY, 100.0, movable=True)
@@ -34,13 +34,13 @@ def test_pulse_lets_movable_calls_go_and_gives_up_at_last() -> None:
         gevent.sleep(0.01)
         for now in (1.0, 2.0):
             connection.tick(now)
-        movable.join(5)
+        movable.join(60)
         assert isinstance(movable.exception, ConnectionLost) and movable.exception.executed is Executed.MAYBE
         assert (connection.silent, connection.pending, owner.events) == (True, 1, ["silent"])
         assert "silent" in repr(connection._pulse)
         for now in (3.0, 4.0):
             connection.tick(now)
-        other.join(5)
+        other.join(60)
         assert "no sign of life" in str(other.exception)
         assert owner.events == ["silent", "silent", "closed"]
 
@@ -52,7 +52,7 @@ def test_server_that_pings_and_never_reads_is_left(zkrpc: bool) -> None:
         owner, now = Owner(POLICY), 0.0
         owner.may_leave_unheard = lambda connection: False  # type: ignore[attr-defined]  # asked for foreign ones only
         connection = Connection.dial(
-            peer.endpoint, Dialect.HEADER_BINARY, WireLimits(), 1.0, owner, zkrpc=zkrpc, clock=lambda: now
+            peer.endpoint, Dialect.HEADER_BINARY, WireLimits(), 60.0, owner, zkrpc=zkrpc, clock=lambda: now
         )
         eventually(lambda: peer.links)
         connection._protocol.receive_data(control_frame(PONG), 0.0) if zkrpc else None
@@ -67,7 +67,7 @@ def test_server_that_pings_and_never_reads_is_left(zkrpc: bool) -> None:
             connection.tick(now)
             assert not connection.closed
         connection.tick(3.4)
-        gevent.joinall(callers, timeout=5)
+        gevent.joinall(callers, timeout=60)
         assert connection.closed and all("the server does not read" in str(one.exception) for one in callers)
 
 
@@ -76,7 +76,7 @@ def test_pulse_comes_back_with_any_byte() -> None:
     with Peer() as peer:
         owner, now = Owner(POLICY), 0.0
         connection = Connection.dial(
-            peer.endpoint, Dialect.HEADER_BINARY, WireLimits(), 1.0, owner, zkrpc=True, clock=lambda: now
+            peer.endpoint, Dialect.HEADER_BINARY, WireLimits(), 60.0, owner, zkrpc=True, clock=lambda: now
         )
         peer.freeze()
         caller = gevent.spawn(ask, connection)
@@ -86,7 +86,7 @@ def test_pulse_comes_back_with_any_byte() -> None:
         assert connection.silent
         now = 2.5
         peer.thaw()
-        caller.join(5)
+        caller.join(60)
         eventually(lambda: connection._protocol.last_heard_at == now)
         connection.tick(now)
         assert (connection.silent, owner.events) == (False, ["silent", "heard"])
@@ -111,7 +111,7 @@ class Foreign:
         self.now = 0.0
         self._peer = peer
         self.connection = Connection.dial(
-            peer.endpoint, Dialect.HEADER_BINARY, WireLimits(), 1.0, owner, zkrpc=False, clock=lambda: self.now
+            peer.endpoint, Dialect.HEADER_BINARY, WireLimits(), 60.0, owner, zkrpc=False, clock=lambda: self.now
         )
 
     def call(self, movable: bool = False) -> gevent.Greenlet[..., object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import time
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 import zkrpc
 from tests.dashboard.boards import COMPLAINT, HOSTS, NOW, REPORT, board, instance, ledger, offline, view
+from tests.support.waiting import least_seconds
 from zkrpc.dashboard.board import Board, ServiceBoard
 from zkrpc.dashboard.pages import ROWS, Asked, Config, Pages
 from zkrpc.errors import CoordinationError, RemoteProtocolError
@@ -156,9 +156,8 @@ def test_thousand_instances_are_quick_and_light(pages: Pages) -> None:
         overview=ServiceOverview(service="users", instances=members), views={one.id: view(one) for one in members}
     )
     of = board(users=found)
-    began = time.monotonic()
     page = pages.make(Asked(path="/services/users"), of)
-    assert time.monotonic() - began < 1
+    assert least_seconds(lambda: pages.make(Asked(path="/services/users"), of)) < 1
     assert page.body.count("<tr data-key") == ROWS
     weight = len(pages.whole(page).encode()) + sum(file.stat().st_size for file in STATIC.iterdir())
     assert weight < 60 * 1024
