@@ -80,7 +80,7 @@ def test_mode_is_what_srvr_says(tmp_path: Path, answer: bytes, mode: str | None)
         server = threading.Thread(target=serve)
         server.start()
         assert node(tmp_path, "", listener.getsockname()[1]).mode() == mode
-        server.join(5)
+        server.join(60)
 
 
 def test_mode_of_a_silent_port_is_none(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import zkrpc
 from faults.load import percentile
 from faults.steady import SteadyLoad, answered_share, witness
 from tests.support.echo import EchoHandler, idl
+from tests.support.waiting import eventually
 from zkrpc.testing.faults import Faults
 from zkrpc.testing.loopback import Loopback
 
@@ -21,7 +22,8 @@ def test_steady_load_goes_on_while_nobody_answers() -> None:
     gate = gevent.event.Event()
     load = SteadyLoad(gate.wait, callers=8, rate=200, rng=random.Random(1))
     gevent.sleep(0.5)
-    assert load.started > 50 and not load.outcomes
+    eventually(lambda: load.started > 50)
+    assert not load.outcomes
     opened = time.monotonic()
     gate.set()
     load.stop()

@@ -85,9 +85,9 @@ def test_late_answer_is_not_taken_for_the_next_one(connect: Any, server: str, di
     stub = connect(server, dialect)
     assert stub.echo("warm") == "warm"
     with pytest.raises(DeadlineExceeded) as caught:
-        zkrpc.options(stub, timeout=0.1).slow("late", 400)
+        zkrpc.options(stub, timeout=0.4).slow("late", 900)
     assert caught.value.executed is Executed.MAYBE
-    until = time.monotonic() + 0.6
+    until = time.monotonic() + 0.8
     number = 0
     while time.monotonic() < until:
         number += 1

@@ -11,6 +11,7 @@ import pytest
 
 import zkrpc
 from tests.support.echo import EchoHandler, idl
+from tests.support.waiting import least_seconds
 from zkrpc.testing.faults import FAULT_HEADER, FaultRule, Faults
 from zkrpc.testing.loopback import Loopback
 
@@ -61,10 +62,10 @@ def test_server_fault_delays_the_methods_it_names(stage: Any) -> None:
     it = stage()
     with it.server.rule(method="echo", delay=0.1) as armed:
         assert elapsed(lambda: it.echo.echo("late")) >= 0.1
-        assert elapsed(lambda: it.echo.slow("in time", 0)) < 0.1
+        assert least_seconds(lambda: it.echo.slow("in time", 0)) < 0.1
         assert armed.struck == 1
-    assert elapsed(lambda: it.echo.echo("in time")) < 0.1
-    assert it.seen() == 2
+    assert least_seconds(lambda: it.echo.echo("in time")) < 0.1
+    assert it.seen() == 6
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_server_fault_aborts_as_the_error_says(stage: Any, abort: Any, kind: Any
     it = stage()
     it.server.set([FaultRule(abort=abort)])
     with pytest.raises(kind) as caught:
-        zkrpc.options(it.echo, timeout=0.5, idempotent=False).echo("x")
+        zkrpc.options(it.echo, timeout=60, idempotent=False).echo("x")
     assert type(caught.value) is kind and caught.value.executed is executed
     it.server.clear()
     assert it.echo.echo("well again") == "well again" and it.seen() == 1
@@ -120,7 +121,7 @@ def test_server_fault_drops_a_call_until_its_time_is_up(stage: Any) -> None:
     it = stage()
     it.server.set([FaultRule(method="slow", drop=True)])
     with pytest.raises(zkrpc.DeadlineExceeded) as caught:
-        zkrpc.options(it.echo, timeout=0.1).slow("x", 0)
+        zkrpc.options(it.echo, timeout=0.5).slow("x", 0)
     assert caught.value.executed is zkrpc.Executed.MAYBE
     assert it.echo.echo("still here") == "still here"
 
@@ -152,7 +153,7 @@ def test_server_fault_header_that_cannot_be_read_is_rejected(stage: Any) -> None
     """Better no answer than one that proves nothing."""
     it = stage(headers=True)
     with pytest.raises(zkrpc.Rejected, match="x-zkrpc-fault.*expected delay=SECONDS"):
-        zkrpc.options(it.echo, timeout=0.5, headers={FAULT_HEADER: "dorp"}).echo("x")
+        zkrpc.options(it.echo, timeout=60, headers={FAULT_HEADER: "dorp"}).echo("x")
     assert it.seen() == 0
 
 
@@ -183,8 +184,8 @@ def test_client_fault_aborts_before_anything_is_sent(stage: Any) -> None:
 def test_client_fault_delays_within_the_deadline(stage: Any) -> None:
     """A short one makes the call late; one that is too long ends with the call's time, and nothing was sent."""
     it = stage()
-    with it.client.rule(delay=0.1):
-        assert elapsed(lambda: it.echo.echo("late")) >= 0.1
+    with it.client.rule(delay=1.0):
+        assert elapsed(lambda: it.echo.echo("late")) >= 1.0
         with pytest.raises(zkrpc.DeadlineExceeded) as caught:
             zkrpc.options(it.echo, timeout=0.05).echo("too late")
     assert caught.value.executed is zkrpc.Executed.NO and it.seen() == 1
@@ -205,16 +206,16 @@ def test_client_fault_drops_as_a_lost_answer_would(stage: Any) -> None:
 def test_client_fault_at_one_instance_strikes_its_answers(stage: Any) -> None:
     """Only an answer tells who gave it: it is lost, and the call has been executed."""
     it = stage(replicas=2)
-    hurried = zkrpc.options(it.echo, timeout=0.05)
+    hurried = zkrpc.options(it.echo, timeout=0.5)
     lost = 0
     with it.client.rule(instance="memory:1", drop=True) as armed:
-        for _ in range(10):
+        for _ in range(6):
             try:
                 hurried.echo("x")
             except zkrpc.DeadlineExceeded as error:
                 lost += 1
                 assert error.executed is zkrpc.Executed.MAYBE and str(error.endpoint) == "memory:1"
-    assert lost == armed.struck > 0 and it.seen() == 10
+    assert lost == armed.struck > 0 and it.seen() == 6
 
 
 @pytest.mark.parametrize(

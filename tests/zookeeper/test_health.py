@@ -208,7 +208,7 @@ def test_server_that_answers_otherwise_grants_no_session(answer: bytes) -> None:
         try:
             assert not grants_new_sessions(Endpoint(*listener.getsockname()), 5.0, time.monotonic)
         finally:
-            server.join(5)
+            server.join(60)
 
 
 def test_server_that_cannot_be_asked_grants_no_session() -> None:
