@@ -12,7 +12,8 @@ from zkrpc.errors import LocalProtocolError
 from zkrpc.wire.calls import MAX_BUDGETS, learn_template, templates, write_call_head
 from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.envelope import MessageKind, read_envelope
-from zkrpc.wire.message import PLAIN_MAGIC, Dialect
+from zkrpc.wire.message import PLAIN_MAGIC, Dialect, write_head
+from zkrpc.wire.theader import write_block
 
 LIMITS = WireLimits()
 
@@ -41,6 +42,33 @@ def test_head_says_kind_name_id_and_metadata(dialect: Dialect, oneway: bool) -> 
     kind, name, seqid, _ = read_envelope(dialect.payload, opening.frame, opening.offset, old=dialect.is_old)
     assert (kind, name, seqid) == (MessageKind.ONEWAY if oneway else MessageKind.CALL, b"once", 7)
     assert opening.headers == ({"k": "v", "Deadline-Budget": "5000"} if dialect.has_header else {})
+
+
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize("text", [PARENT, PARENT.replace("f", "e"), PARENT + "-more", "ä" * 55, "ä" * 27 + "x", ""])
+@pytest.mark.parametrize("deadline_at", [5.0, 5.0005, 0.25, math.inf])
+def test_call_with_a_trace_is_written_as_any_other_with_headers(text: str, deadline_at: float) -> None:
+    """Whether its head is made of parts that are known, or is another one than tracers write."""
+    written = head(headers={"traceparent": text}, deadline_at=deadline_at)
+    budget = {} if deadline_at == math.inf else {"Deadline-Budget": str(int(deadline_at * 1000))}
+    assert written == write_head(
+        Dialect.HEADER_BINARY,
+        MessageKind.CALL,
+        b"once",
+        7,
+        len(BODY),
+        block=write_block(Dialect.HEADER_BINARY.payload, {"traceparent": text, **budget}),
+    )
+
+
+def test_call_with_a_trace_is_held_to_the_limits_of_the_server() -> None:
+    """Also when its head is known."""
+    head(headers={"traceparent": PARENT})
+    for limits in (WireLimits(max_header=64), WireLimits(max_header_entries=1)):
+        with pytest.raises(LocalProtocolError):
+            write_call_head(Dialect.HEADER_BINARY, limits, b"once", 7, 1, 5.0, 0.0, {"traceparent": PARENT}, False)
 
 
 def test_headers_over_a_limit_are_refused() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.wire_frames import BODY, message
+from zkrpc.codec import Payload
 from zkrpc.config import WireLimits
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.wire.envelope import MessageKind, read_envelope
@@ -255,3 +256,42 @@ def test_request_is_equal_to_itself_alone() -> None:
     assert len({one, other, one}) == 2
     assert repr(one) == "<Request b'echo' seqid=1 FRAMED_BINARY>"
     assert Reply(MessageKind.REPLY, NO_HEADERS, b"", 0, Dialect.FRAMED_BINARY).kind is MessageKind.REPLY
+
+
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0"
+ENTRY = "\x0btraceparent7"
+"""What precedes the text of a ``traceparent`` in a block."""
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"traceparent": PARENT + "1", "Deadline-Budget": "500"},
+        {"tracestate": "a=b", "Deadline-Budget": "500", "traceparent": PARENT + "1"},
+        {"traceparent": PARENT, "k": "v"},
+        {"traceparent": "\N{SNOWMAN}" * 18 + "x"},
+        {"k": ENTRY + PARENT + "1"},
+        {"k": ENTRY + "x" * 90, "traceparent": PARENT + "1"},
+        {"traceparent": PARENT + "1", "xtraceparent": PARENT + "2"},
+        {ENTRY + PARENT: "v"},
+        {"k": ENTRY},
+    ],
+)
+def test_block_with_a_trace_is_read_as_any_other(headers: dict[str, str]) -> None:
+    """The first time and later ones, with the same text and with others; text that looks like one is not taken for
+    it."""
+    for digits in ("4b", "4b", "77", "ff"):
+        given = {key: value.replace("4b", digits) for key, value in headers.items()}
+        frame = write_head(
+            Dialect.HEADER_BINARY, MessageKind.CALL, b"m", 1, 1, block=write_block(Payload.BINARY, given)
+        )[4:]
+        assert open_frame(frame, WireLimits()).headers == given
+
+
+def test_only_so_many_blocks_with_a_trace_are_remembered() -> None:
+    """Whatever else a peer puts into them."""
+    limits = WireLimits(max_header_entries=77)
+    for number in range(2100):
+        block = write_block(Payload.BINARY, {"traceparent": PARENT + "1", "k": str(number)})
+        open_frame(write_head(Dialect.HEADER_BINARY, MessageKind.CALL, b"m", 1, 1, block=block)[4:], limits)
+    assert 0 < len(shapes_of(limits.max_header, 77).traced_blocks) <= 2048

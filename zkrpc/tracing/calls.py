@@ -16,6 +16,7 @@ calls that its handler makes. So an unrecorded call costs each side a comparison
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
@@ -111,11 +112,13 @@ class CallTracer:
         before."""
         if self.own is None:
             return self.tracer.start_span(name, within, kind, attributes)
-        parent = trace.get_current_span(within).get_span_context()
+        parent: SpanContext | None = trace.get_current_span(within).get_span_context()
         sampled = True
-        if parent.is_valid:
+        if parent is not None and parent.is_valid:
             sampled = self.own.sampler.records(parent.trace_id, bool(parent.trace_flags & 1))
-        span = self.own.start(name, kind, parent if parent.is_valid else None, sampled)
+        else:
+            parent = None
+        span = self.own.start(name, kind, parent, sampled)
         if type(span) is CallSpan:
             span.attributes = attributes
         return span
@@ -380,7 +383,8 @@ def _set(span: trace.Span, told: dict[str, Any]) -> None:
         span.set_attributes(told)
 
 
-def _peer(endpoint: str) -> dict[str, Any]:
+@functools.lru_cache(maxsize=1024)
+def _peer(endpoint: str) -> Mapping[str, Any]:
     host, _, port = endpoint.rpartition(":")
     if not host or not port.isdigit():
         return {}

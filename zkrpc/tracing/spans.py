@@ -45,6 +45,7 @@ Bits = Callable[[int], int]
 """Gives a random number of so many bits."""
 
 _make_record: Callable[..., SpanRecord] = tuple.__new__
+_make_tuple: Callable[..., SpanContext] = tuple.__new__
 _get_time = time.time_ns
 _PLAIN = (str, bool, int, float)
 _LONGEST_INT = 1 << 63
@@ -248,13 +249,8 @@ class SpanTracer(trace.Tracer):
         elif not trace_id:
             # So that a sampler of ids further down the line decides the same, whatever our dice said.
             trace_id = (self._bits(64) << 64 | int(self._bits(64) * self._bound >> 64)) or 1
-        context = SpanContext(
-            trace_id,
-            self._bits(64) or 1,
-            False,
-            SAMPLED if sampled else NOT_SAMPLED,
-            NO_STATE if parent is None else parent.trace_state,
-        )
+        state = NO_STATE if parent is None else parent.trace_state
+        context = _make_context(trace_id, self._bits(64) or 1, False, SAMPLED if sampled else NOT_SAMPLED, state)
         if not sampled:
             return NonRecordingSpan(context)
         return CallSpan(self._sink, self._scope, name, context, parent, kind, start_time)
@@ -300,7 +296,12 @@ class SpanProvider(trace.TracerProvider):
 def remote_context(trace_id: int, span_id: int, flags: int, state: str) -> SpanContext:
     """The ids of a peer's span."""
     sampled = SAMPLED if flags & 1 else NOT_SAMPLED
-    return SpanContext(trace_id, span_id, True, sampled, TraceState.from_header([state]) if state else NO_STATE)
+    return _make_context(trace_id, span_id, True, sampled, TraceState.from_header([state]) if state else NO_STATE)
+
+
+def _make_context(trace_id: int, span_id: int, is_remote: bool, flags: TraceFlags, state: TraceState) -> SpanContext:
+    """Ids that are known to be valid, without their being looked at again, which takes as long as making them."""
+    return _make_tuple(SpanContext, (trace_id, span_id, is_remote, flags, state, True))
 
 
 def _record_failure(span: trace.Span, error: BaseException) -> None:

