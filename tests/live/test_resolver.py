@@ -12,6 +12,7 @@ from typing import Any
 
 import gevent
 import pytest
+from kazoo.security import ACL, OPEN_ACL_UNSAFE, make_acl
 
 from tests.live.conftest import SessionOpener
 from tests.support.older_zookeeper import OlderServer
@@ -286,6 +287,30 @@ def test_resolver_skips_what_it_cannot_read(
     assert (
         "member_bad: a record that is not JSON" in record.message and "member_huge: a record of 70000" in record.message
     )
+
+
+def test_resolver_serves_those_that_it_may_read(
+    session_opener: SessionOpener, resolver_maker: Maker, operator: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A member whose node is closed to us is told, tried again, and served once we may; the others are meanwhile."""
+
+    def set_access(acl: list[ACL]) -> None:
+        path = Paths("users").member("closed")
+        operator._send("set access", lambda kazoo: kazoo.set_acls_async(path, acl), 10)
+
+    join(operator, "a", 1)
+    resolver = resolver_maker(session_opener())
+    resolver.wait_ready(60)
+    join(operator, "closed", 2)
+    eventually(lambda: ports(resolver) == [1, 2])
+    set_access([make_acl("world", "anyone", write=True, create=True, delete=True, admin=True)])
+    operator.znodes.set(Paths("users").member("closed"), record(3))
+    another = resolver_maker(session_opener())
+    join(operator, "b", 4)
+    eventually(lambda: ports(another) == [1, 4] and 4 in (ports(resolver) or ()))
+    assert "NoAuth" in caplog.text
+    set_access(OPEN_ACL_UNSAFE)
+    eventually(lambda: ports(another) == [1, 3, 4])
 
 
 def test_resolver_reads_lists_that_others_keep(

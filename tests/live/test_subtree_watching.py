@@ -175,6 +175,20 @@ def test_older_server_is_asked_once(
     session.subtrees.unwatch(follower.subtree)
 
 
+def test_server_that_refuses_for_another_reason_keeps_the_connection(
+    session_opener: SessionOpener, older: OlderServer, zookeeper: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is asked no more on it; a watch that it has set earlier is of no use."""
+    older.hangs_up = False
+    follower = Follower(session_opener(behind(older, zookeeper)))
+    session, connected_at = follower.session, follower.session.connected_at
+    for _ in range(2):
+        assert not session.subtrees.watch(follower.subtree) and older.asked == 1
+    assert "sets no persistent watches (ZooKeeper watch /m: Marshalling" in caplog.text
+    session.znodes.ensure_path("/m/a")
+    assert follower.subtree.take() == [] and session.connected_at == connected_at
+
+
 def test_server_that_gives_no_answer_is_not_asked_a_third_time(
     session_opener: SessionOpener, older: OlderServer, zookeeper: str
 ) -> None:

@@ -1,5 +1,6 @@
 """A server that does not know AddWatch: a real one, to which the request arrives as one of a type that no version
-knows. Its answer is then what an older server gives: that it does not know the request, and a closed connection."""
+knows. Its answer is then what an older server gives: that it does not know the request, and a closed connection. Or it
+arrives with a mode that no version knows; then the answer is an error, and the connection stays."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from zkrpc.testing.proxy import Proxy
 
 _ADD_WATCH, _UNKNOWN = 106, 9999
 _HEADER = struct.Struct("!iii")
+_MODE = struct.Struct("!i")
 
 
 class OlderServer(Proxy):
@@ -19,6 +21,8 @@ class OlderServer(Proxy):
         self.older = True
         self.asked = 0
         """How often AddWatch was asked for."""
+        self.hangs_up = True
+        """Whether the request is of an unknown type, and not of an unknown mode."""
         super().__init__(target, rewrite=self._hide)
 
     def _hide(self, chunk: bytes) -> bytes:
@@ -28,7 +32,9 @@ class OlderServer(Proxy):
             length, xid, kind = _HEADER.unpack_from(frames, offset)
             if kind == _ADD_WATCH and xid > 0:
                 self.asked += 1
-                if self.older:
+                if self.older and self.hangs_up:
                     _HEADER.pack_into(frames, offset, length, xid, _UNKNOWN)
+                elif self.older:
+                    _MODE.pack_into(frames, offset + length, _UNKNOWN)  # the last four bytes
             offset += 4 + length
         return bytes(frames)
