@@ -137,7 +137,7 @@ def test_calls_are_told_to_programs(echo: zkrpc.App, zookeeper: str, tmp_path: P
     status, answer = told("echo.fail", '{"how": "other"}')
     assert (status, answer["error"]["kind"], answer["error"]["executed"]) == (6, "RemoteError", "yes")
     assert answer["error"]["exit_status"] == 6 and answer["endpoint"] == place["endpoint"]
-    status, answer = told("echo.slow", '["", 30000]', "--timeout=0.2")
+    status, answer = told("echo.slow", '["", 30000]', "--timeout=2")
     assert (status, answer["error"]["kind"], answer["error"]["executed"]) == (5, "DeadlineExceeded", "maybe")
     status, answer = told("echo.echo", '[""]', "--repeat=3", "--rate=100")
     assert (status, answer["calls"], answer["outcomes"], answer["first_failure"]) == (0, 3, {"ok": 3}, None)

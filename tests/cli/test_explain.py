@@ -160,7 +160,7 @@ def test_explain_tells_who_said_what_and_who_answers(
     frozen = int(found["u-2"].metadata["pid"])
     os.kill(frozen, signal.SIGSTOP)
     try:
-        told = explain(command, zookeeper, "users", f"--idl={IDL}", "--zone=z2", "--ping-timeout=0.5")
+        told = explain(command, zookeeper, "users", f"--idl={IDL}", "--zone=z2", "--ping-timeout=3")
     finally:
         os.kill(frozen, signal.SIGCONT)
     values = {
@@ -175,8 +175,8 @@ def test_explain_tells_who_said_what_and_who_answers(
     assert values["create"]["hedge"] == (None, "service config") and set(values) >= {"find", "put", "whoami"}
     views = {one["id"]: one for one in told["instances"]}
     assert [name for name, one in sorted(views.items()) if one["picked"]] == ["u-0", "u-1"]
-    assert views["u-0"]["answered_in"] < 0.5 and "it is in zone z1, not in z2" in views["u-0"]["remarks"]
-    assert views["u-2"]["obstacles"] == ["a ping was not answered in time"] and views["u-2"]["connected_in"] < 0.5
+    assert views["u-0"]["answered_in"] < 3 and "it is in zone z1, not in z2" in views["u-0"]["remarks"]
+    assert views["u-2"]["obstacles"] == ["a ping was not answered in time"] and views["u-2"]["connected_in"] < 3
     assert views["gone"]["obstacles"] == ["its weight is 0", "no connection: Connection refused"]
     assert any("methods that Users has not: fetch" in note for note in told["notes"])
     assert not any("another IDL" in note for note in told["notes"])

@@ -29,7 +29,8 @@ def behind_network(network: Proxy, zookeeper: str) -> str:
 
 @pytest.fixture
 def session_opener(zookeeper: str) -> Iterator[SessionOpener]:
-    """Opens sessions with short timeouts, and closes them at the end."""
+    """Opens sessions with short timeouts, and closes them at the end; requests have little time only where a network
+    is between that fails on demand."""
     sessions: list[Session] = []
 
     def open_session(
@@ -39,11 +40,12 @@ def session_opener(zookeeper: str) -> Iterator[SessionOpener]:
         kind: type[Session] = Session,
         persistent_watches: bool = True,
     ) -> Session:
-        config = RegistryConfig(session_timeout=2.0, request_timeout=1.5, persistent_watches=persistent_watches)
+        patience = 30.0 if hosts == zookeeper else 1.5
+        config = RegistryConfig(session_timeout=2.0, request_timeout=patience, persistent_watches=persistent_watches)
         session = kind(hosts, config)
         sessions.append(session)
         session.start()
-        assert not connected or session.wait_connected(10)
+        assert not connected or session.wait_connected(60)
         return session
 
     yield open_session

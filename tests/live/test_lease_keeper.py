@@ -93,7 +93,7 @@ def test_heart_gives_up_a_connection_that_commits_nothing(
     network.mode = ProxyMode.HOLE
     silent_at, connected_at = time.monotonic(), session.connected_at
     eventually(lambda: "no heartbeat for a quarter" in caplog.text)
-    assert time.monotonic() - silent_at < (0.25 + 2 / 15) * TIMEOUT + 0.3
+    assert time.monotonic() - silent_at < TIMEOUT
     network.mode = ProxyMode.FORWARD
     before = len(leases)
     eventually(lambda: len(leases) > before)

@@ -450,7 +450,7 @@ def test_resolver_refreshes_without_being_told(
     resolver = resolver_maker(session_opener(), config=config)
     confirmed_at = resolver.wait_ready(60).confirmed_at
     operator.znodes.set(Paths("users").member("a"), record(11))
-    eventually(lambda: ports(resolver) == [11], 2)
+    eventually(lambda: ports(resolver) == [11], 20)
     assert resolver.snapshot is not None and confirmed_at is not None
     assert resolver.snapshot.confirmed_at is not None and resolver.snapshot.confirmed_at > confirmed_at
 
@@ -487,7 +487,7 @@ def test_closing_ends_the_greenlets_in_the_middle_of_a_request(
     started_at = time.monotonic()
     resolver.close()
     resolver.close()
-    assert time.monotonic() - started_at < 1.7
+    assert time.monotonic() - started_at < 4
     assert resolver._driver._greenlet is not None and resolver._driver._greenlet.dead and not len(resolver._readers)
     assert ports(resolver) == [1] and len(heard) == 1
     resolver.start()
