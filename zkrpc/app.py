@@ -21,7 +21,7 @@ from zkrpc.call import Call, Interceptor
 from zkrpc.client.client import Client
 from zkrpc.client.inquiry import usage_of
 from zkrpc.client.primary_router import GroupOf
-from zkrpc.client.resolver import StaticResolver
+from zkrpc.client.resolver import USUAL, ZKRPC, StaticResolver
 from zkrpc.client.stub import make_stub
 from zkrpc.config import ClientConfig
 from zkrpc.coordination import Enrollment, Registry, open_registry
@@ -348,7 +348,7 @@ def connect(
     *,
     zookeeper: str | Registry | None = None,
     config: ClientConfig | None = None,
-    dialect: str = "zkrpc",
+    dialect: str | None = None,
     interceptors: Sequence[Interceptor[Call]] = (),
     group_of: GroupOf | None = None,
     snapshot_dir: str | os.PathLike[str] | None = None,
@@ -361,8 +361,9 @@ def connect(
         target: a service's name in the registry, or a list of ``host:port``.
         zookeeper: connect string or a shared Registry; needed for a name.
         config: timeouts, attempts and limits.
-        dialect: the dialect of a listed ``host:port``: ``zkrpc``, ``theader`` or ``framed``; for a name the registry
-            tells it.
+        dialect: what servers speak, a name of :mod:`zkrpc.client.resolver`: all of those in a list, and those members
+            of a registered service whose records do not say, as those of other frameworks do. By default servers in a
+            list speak ``zkrpc``, and such members ``framed``.
         interceptors: run around every call, the first one outermost.
         group_of: for a service with several groups of primaries: returns the group of a call, given the method's name
             and an object with the arguments as attributes. Without it the client learns the group from a server, which
@@ -377,7 +378,7 @@ def connect(
     if not isinstance(interface, Interface):
         raise ConfigError(f"connect wants a service of a loaded IDL, as in zkrpc.load(...).Users; got {interface!r}")
     if not isinstance(target, str):
-        static = StaticResolver(target, dialect=dialect)
+        static = StaticResolver(target, dialect=ZKRPC if dialect is None else dialect)
         return make_stub(
             interface, Client(static, config=config, interceptors=interceptors, group_of=group_of, observers=observers)
         )
@@ -397,6 +398,7 @@ def connect(
             interceptors=interceptors,
             group_of=group_of,
             observers=observers,
+            dialect=USUAL if dialect is None else dialect,
             on_close=owned.close if owned else None,
         )
     except BaseException:

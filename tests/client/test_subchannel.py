@@ -93,6 +93,26 @@ def test_subchannel_follows_what_the_instance_speaks(
         assert (type(subchannel), subchannel.dialect, subchannel.zkrpc) == (kind, dialect, zkrpc)
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "dialect"),
+    [
+        ("zkrpc", SharedSubchannel, Dialect.HEADER_BINARY),
+        ("theader-compact", SharedSubchannel, Dialect.HEADER_COMPACT),
+        ("compact", PlainSubchannel, Dialect.COMPACT),
+    ],
+)
+def test_subchannel_follows_the_client_where_the_instance_says_nothing(
+    name: str, kind: type[Subchannel], dialect: Dialect
+) -> None:
+    """And only there."""
+    with channel_of() as channel:
+        channel.dialect = name
+        silent = make_subchannel(Instance(id="a", endpoint=Endpoint("h", 1)), channel)
+        assert (type(silent), silent.dialect, silent.zkrpc) == (kind, dialect, name == "zkrpc")
+        telling = make_subchannel(Instance(id="b", endpoint=Endpoint("h", 1), protocols=("framed",)), channel)
+        assert telling.dialect is Dialect.FRAMED_BINARY
+
+
 def test_shared_subchannel_dials_once_for_all_who_wait() -> None:
     """Twenty callers, one connection."""
     with Peer() as peer, channel_of(peer.endpoint) as channel:

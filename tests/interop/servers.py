@@ -18,15 +18,16 @@ from typing import Any
 
 import thriftpy2
 from thrift.protocol.TBinaryProtocol import TBinaryProtocolAcceleratedFactory, TBinaryProtocolFactory
+from thrift.protocol.TCompactProtocol import TCompactProtocolFactory
 from thrift.protocol.THeaderProtocol import THeaderProtocolFactory
 from thrift.server.TServer import TThreadedServer
 from thrift.transport.THeaderTransport import THeaderClientType
 from thrift.transport.TSocket import TServerSocket
-from thrift.transport.TTransport import TFramedTransportFactory, TTransportFactoryBase
+from thrift.transport.TTransport import TBufferedTransportFactory, TFramedTransportFactory, TTransportFactoryBase
 from thriftpy2.protocol import TCyBinaryProtocolFactory
 from thriftpy2.server import TThreadedServer as PyServer
 from thriftpy2.thrift import TProcessor
-from thriftpy2.transport import TCyFramedTransportFactory
+from thriftpy2.transport import TCyBufferedTransportFactory, TCyFramedTransportFactory
 from thriftpy2.transport import TServerSocket as PyServerSocket
 
 from tests.interop import apache
@@ -43,7 +44,7 @@ def _apache(listener: socket.socket, transport: Any, protocol: Any) -> Any:
     return TThreadedServer(processor, place, transport, protocol, daemon=True)
 
 
-def _thriftpy2(listener: socket.socket, client_timeout: int) -> Any:
+def _thriftpy2(listener: socket.socket, client_timeout: int, transport: Any = TCyFramedTransportFactory) -> Any:
     types = thriftpy2.load(str(IDL), module_name="foreign_thrift")
     place = PyServerSocket(client_timeout=client_timeout)
     place.sock, place.listen = listener, lambda: None
@@ -52,7 +53,7 @@ def _thriftpy2(listener: socket.socket, client_timeout: int) -> Any:
         processor,
         place,
         iprot_factory=TCyBinaryProtocolFactory(),
-        itrans_factory=TCyFramedTransportFactory(),
+        itrans_factory=transport(),
         daemon=True,
     )
 
@@ -61,6 +62,10 @@ SERVERS: dict[str, Callable[[socket.socket], Any]] = {
     "thriftpy2": lambda listener: _thriftpy2(listener, 30_000),
     "thriftpy2, impatient": lambda listener: _thriftpy2(listener, PATIENCE),
     "apache": lambda listener: _apache(listener, TFramedTransportFactory(), TBinaryProtocolFactory()),
+    "thriftpy2, unframed": lambda listener: _thriftpy2(listener, 30_000, TCyBufferedTransportFactory),
+    "apache, unframed": lambda listener: _apache(listener, TBufferedTransportFactory(), TBinaryProtocolFactory()),
+    "apache, compact": lambda listener: _apache(listener, TBufferedTransportFactory(), TCompactProtocolFactory()),
+    "apache, framed compact": lambda listener: _apache(listener, TFramedTransportFactory(), TCompactProtocolFactory()),
     "apache, accelerated": lambda listener: _apache(
         listener, TFramedTransportFactory(), TBinaryProtocolAcceleratedFactory()
     ),

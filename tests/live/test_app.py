@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+import gevent.socket
 import pytest
 
 import zkrpc
@@ -200,8 +201,32 @@ def test_app_serves_without_a_registry(serve: Serve, connect: Connect) -> None:
     assert {stub.echo("") for _ in range(50)} == {"1", "2"}
     first.stop()
     assert {stub.echo("") for _ in range(20)} == {"2"}
-    plain = connect([second.endpoint], dialect="framed")
-    assert plain.echo("") == "2"
+    for dialect in ("framed", "framed-compact", "binary", "compact", "theader-compact", "binary-old"):
+        assert connect([second.endpoint], dialect=dialect).echo("") == "2"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "first"), [(None, b"\x80\1"), ("framed-compact", b"\x82\x21"), ("zkrpc", b"\x0f\xff")]
+)
+def test_member_whose_record_does_not_say_is_called_as_the_client_is_told(
+    dialect: str | None, first: bytes, connect: Connect, registry: zkrpc.Registry
+) -> None:
+    """A record of another framework has an address and no word of what is spoken there."""
+    with gevent.socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        registry.session.znodes.ensure_path(MEMBERS)
+        record = {"serviceEndpoint": {"host": "127.0.0.1", "port": listener.getsockname()[1]}, "status": "ALIVE"}
+        path = f"{MEMBERS}/member_0000000001"
+        registry.session.znodes.create(path, json.dumps(record).encode(), ephemeral=True)
+        options = {} if dialect is None else {"dialect": dialect}
+        stub = connect(zookeeper=registry, config=zkrpc.ClientConfig(timeout=5), **options)
+        calling = gevent.spawn(stub.echo, "x")
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(100)[4:6] == first
+        with pytest.raises(zkrpc.CallError):
+            calling.get(timeout=60)
 
 
 def test_client_starts_from_its_file_while_zookeeper_is_away(
@@ -246,6 +271,8 @@ def test_connect_explains_its_arguments(registry: zkrpc.Registry, tmp_path: Path
         ((idl.Echo, "echo"), {"zookeeper": registry, "snapshot_dir": tmp_path}, r"Registry\(\.\.\., snapshot_dir="),
         ((idl.Echo, []), {}, "must not be empty"),
         ((idl.Echo, 3), {}, "target must be a service's name or a list of endpoints .*, got 3"),
+        ((idl.Echo, "echo"), {"zookeeper": registry, "dialect": "json"}, "dialect must be one of zkrpc, theader, "),
+        ((idl.Echo, ["h:1"]), {"dialect": "json"}, "dialect must be one of zkrpc, theader, "),
         ((idl.Echo, ["h:1"]), {"interceptors": 3}, r"interceptors must be a list of functions .*, got 3"),
     ]:
         with pytest.raises(zkrpc.ConfigError, match=complaint):

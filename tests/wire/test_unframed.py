@@ -153,6 +153,28 @@ def test_client_finds_its_replies_however_they_are_cut(dialect: Dialect, sizes: 
         assert replies[0][1].frame[replies[0][1].offset :] == body
 
 
+@pytest.mark.parametrize(
+    ("spoken", "answered"),
+    [(Dialect.OLD_BINARY, Dialect.BINARY), (Dialect.FRAMED_OLD_BINARY, Dialect.FRAMED_BINARY)],
+)
+def test_client_without_versions_takes_answers_that_have_some(spoken: Dialect, answered: Dialect) -> None:
+    """Many servers read both and write one."""
+    client = ClientProtocol(spoken, LIMITS, 0.0, zkrpc=False)
+    for dialect in (answered, spoken, answered):
+        call_id = client.send_call(b"get", b"\0", dialect.name, deadline_at=9.0, now=0.0)
+        client.data_to_send()
+        answer = message(b"get", call_id, kind=MessageKind.REPLY, dialect=dialect)
+        assert [token for token, _ in client.receive_data(answer, 0.0)] == [dialect.name]
+
+
+def test_client_names_what_answers_it() -> None:
+    """A web server, say: the first bytes tell."""
+    for dialect in (Dialect.BINARY, Dialect.COMPACT):
+        client = ClientProtocol(dialect, LIMITS, 0.0, zkrpc=False)
+        client.receive_data(b"HTTP/1.1 400 Bad Request\r\n", 0.0)
+        assert client.failure == "HTTP, not Thrift"
+
+
 def test_client_ends_a_connection_whose_reply_has_no_end() -> None:
     """Its limit is the same as in a frame; the call may have been executed."""
     client = ClientProtocol(Dialect.BINARY, LIMITS, 0.0, zkrpc=False)

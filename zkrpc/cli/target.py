@@ -27,10 +27,10 @@ from zkrpc.cli.completion import offer
 from zkrpc.cli.options import CONNECT_TIMEOUT, SECONDS
 from zkrpc.cli.registry import NoSuchName, connected, missing, require_service
 from zkrpc.client.client import Client
-from zkrpc.client.resolver import DIALECTS, Resolver, StaticResolver
+from zkrpc.client.resolver import DIALECTS, Resolver, StaticResolver, choose
 from zkrpc.config import ClientConfig
 from zkrpc.coordination import Registry
-from zkrpc.endpoint import Endpoint, Instance, Snapshot
+from zkrpc.endpoint import Endpoint, Snapshot
 from zkrpc.errors import ConfigError, JsonError, RpcError
 from zkrpc.idl import BUILT_INS, SCOPE, Interface, Method, built_in, interfaces_of, load
 from zkrpc.jsonform import MAX_SIZE, parse, read_arguments
@@ -274,12 +274,7 @@ def _members(registry: Registry, asked: Asked) -> Resolver:
         where = f"of {asked.service}"
         ids = [one.id for one in found]
         raise missing("instance", asked.instance, ids, where=where, nothing=f"{asked.service} has no instances")
-    return StaticResolver([wanted.endpoint], dialect=_dialect(wanted), service=asked.service)
-
-
-def _dialect(instance: Instance) -> str:
-    """What an instance speaks; without a word in its record it is plain framed Thrift, as for all clients."""
-    return next((one for one in DIALECTS if one in instance.protocols), "framed")
+    return StaticResolver([wanted.endpoint], dialect=choose(wanted.protocols), service=asked.service)
 
 
 def load_interface(text: str, method: str | None = None) -> Interface:

@@ -21,6 +21,7 @@ from zkrpc.client.load_balancer import LoadBalancer, Picking
 from zkrpc.client.member import Member
 from zkrpc.client.member_observing import member_observer_of, status_of
 from zkrpc.client.policy import ResolvedClient, resolve_client
+from zkrpc.client.resolver import USUAL
 from zkrpc.client.subchannel import Dialler, Subchannel, make_subchannel
 from zkrpc.config import ClientConfig, ServiceConfig
 from zkrpc.endpoint import Endpoint, Snapshot
@@ -60,8 +61,11 @@ class Channel:
         wall_clock: Callable[[], float] = time.time,
         observers: Observers = NOBODY,
         target: str = "",
+        dialect: str = USUAL,
     ) -> None:
         self.config = config
+        self.dialect = dialect
+        """What members speak whose records do not say."""
         self._target = target
         self.observer = member_observer_of(observers, lambda: self._balancer.service, clock, target)
         """Emits the events of members and connections; None without observers."""

@@ -26,7 +26,7 @@ from zkrpc.client.observing import CallObserver, observer_of
 from zkrpc.client.policy import PolicyTable
 from zkrpc.client.primary_router import GroupOf, PrimaryRouter
 from zkrpc.client.replies import misfit
-from zkrpc.client.resolver import ConfigSource, PrimarySource, Resolver, TargetSource
+from zkrpc.client.resolver import USUAL, ConfigSource, PrimarySource, Resolver, TargetSource, check_dialect
 from zkrpc.client.stack import Plan, build_stack, waiting_first
 from zkrpc.client.subchannel import Dialler
 from zkrpc.config import LONGEST_TIMEOUT, ClientConfig, MethodConfig, ServiceConfig, is_timeout
@@ -127,6 +127,7 @@ class Client:
         group_of: for a service with several groups: returns the group of a call. It is called with the method's name
             and an object that has the arguments as attributes, for methods that only a primary serves.
         observers: receive the events of calls, attempts, members and connections.
+        dialect: what members speak whose records do not say, a name of :mod:`zkrpc.client.resolver`.
         on_close: called at the end of ``close``, once.
         rng: gives floats in [0, 1), for picks and pauses.
         dial: opens connections.
@@ -140,6 +141,7 @@ class Client:
         interceptors: Iterable[Interceptor[Call]] = (),
         group_of: GroupOf | None = None,
         observers: Iterable[Observer] = (),
+        dialect: str = USUAL,
         on_close: Callable[[], object] | None = None,
         rng: Callable[[], float] = random.random,
         dial: Dialler = Connection.dial,
@@ -152,12 +154,12 @@ class Client:
         self._find_resolver: Callable[[], Resolver] = resolver if callable(resolver) else lambda: resolver
         self._on_close = on_close
         self._clock = time.monotonic
-        self._rng = rng
-        self._dial = dial
+        self._rng, self._dial = rng, dial
         self._observers = gather(observers)
         self._observer = self._observer_of(self._observers)
         self._interceptors = require_interceptors(interceptors)
         self._group_of = group_of
+        self._dialect = check_dialect(dialect)
         self._expects_primary = False
         self._open()
 
@@ -183,6 +185,7 @@ class Client:
             client_id=client_id,
             observers=self._observers,
             target=self._target,
+            dialect=self._dialect,
         )
         keep(self, self._home.hub)
         source = resolver if isinstance(resolver, PrimarySource) else None

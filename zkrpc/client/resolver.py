@@ -1,4 +1,5 @@
-"""The protocols of the resolvers that deliver the members of a service, and the resolver of a fixed list.
+"""The protocols of the resolvers that deliver the members of a service, the resolver of a fixed list, and the names of
+what members speak.
 
 The registry's resolver is :class:`zkrpc.registry.resolver.ZooKeeperResolver`, which does not import this module.
 Programs with another source of members write a resolver of their own.
@@ -6,15 +7,35 @@ Programs with another source of members write a resolver of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 from zkrpc.config import ServiceConfig
 from zkrpc.endpoint import Endpoint, Instance, Primary, Snapshot
 from zkrpc.errors import ConfigError
+from zkrpc.wire.message import Dialect
 
-DIALECTS = ("zkrpc", "theader", "framed")
-"""The protocols of a server at a fixed address: zkrpc's own, THeader, or plain framed Thrift."""
+ZKRPC = "zkrpc"
+"""THeader with binary inside, and control messages."""
+NAMED = MappingProxyType(
+    {
+        ZKRPC: Dialect.HEADER_BINARY,
+        "theader": Dialect.HEADER_BINARY,
+        "theader-compact": Dialect.HEADER_COMPACT,
+        "framed": Dialect.FRAMED_BINARY,
+        "framed-compact": Dialect.FRAMED_COMPACT,
+        "framed-old": Dialect.FRAMED_OLD_BINARY,
+        "binary": Dialect.BINARY,
+        "compact": Dialect.COMPACT,
+        "binary-old": Dialect.OLD_BINARY,
+    }
+)
+"""``-old`` is binary without a version; what is neither framed nor THeader comes without frames."""
+DIALECTS = tuple(NAMED)
+"""The names, what a client likes best first."""
+USUAL = "framed"
+"""What a server is taken to speak of which nothing is known."""
 
 
 class Resolver(Protocol):
@@ -84,15 +105,14 @@ class StaticResolver:
 
     Args:
         endpoints: the instances' addresses, as ``host:port`` or :class:`~zkrpc.endpoint.Endpoint`.
-        dialect: the protocol of all of them, one of ``DIALECTS``.
+        dialect: what all of them speak, a name of :mod:`zkrpc.client.resolver`.
         service: a name for error messages; the list itself if not given.
 
     Raises ConfigError for an unknown dialect, a malformed endpoint, or an empty list.
     """
 
-    def __init__(self, endpoints: Iterable[Endpoint | str], *, dialect: str = "zkrpc", service: str = "") -> None:
-        if dialect not in DIALECTS:
-            raise ConfigError(f"dialect must be one of {', '.join(DIALECTS)}, got {dialect!r}")
+    def __init__(self, endpoints: Iterable[Endpoint | str], *, dialect: str = ZKRPC, service: str = "") -> None:
+        check_dialect(dialect)
         try:
             endpoints = list(endpoints)
         except TypeError:
@@ -138,3 +158,16 @@ class StaticResolver:
     def __repr__(self) -> str:
         """The list."""
         return f"<StaticResolver {self._snapshot.service}>"
+
+
+def check_dialect(name: object) -> str:
+    """The name of a dialect. Raises ConfigError for any other value."""
+    if not isinstance(name, str) or name not in NAMED:
+        raise ConfigError(f"dialect must be one of {', '.join(DIALECTS)}, got {name!r}")
+    return name
+
+
+def choose(spoken: Collection[str], otherwise: str = USUAL) -> str:
+    """What to speak with a server whose record names these; ``otherwise`` if none of them is known here, as in the
+    records of other frameworks, which say nothing."""
+    return next((name for name in DIALECTS if name in spoken), otherwise)

@@ -28,6 +28,7 @@ from zkrpc.client.connection import Connection
 from zkrpc.client.connectivity import CancelDial, Close, ConnectivityMachine, ConnectivityState, Dial, Effect, Report
 from zkrpc.client.member_observing import MemberObserver
 from zkrpc.client.pulse import ConnectionOwner
+from zkrpc.client.resolver import NAMED, ZKRPC, choose
 from zkrpc.client.waiting import Alarm
 from zkrpc.config import ClientConfig, WireLimits
 from zkrpc.endpoint import Endpoint, Instance
@@ -63,6 +64,8 @@ class SubchannelHost(Protocol):
     rng: Callable[[], float]
     clock: Callable[[], float]
     closed: bool
+    dialect: str
+    """What members speak whose records do not say."""
     dial: Dialler
     keepalive: KeepalivePolicy
     observer: MemberObserver | None
@@ -332,9 +335,8 @@ class SharedSubchannel(Subchannel):
 class PlainSubchannel(Subchannel):
     """Up to ``plain_connections`` connections with one call at a time each; further calls wait for one that is free."""
 
-    dialect = Dialect.FRAMED_BINARY
-
-    def __init__(self, endpoint: Endpoint, host: SubchannelHost) -> None:
+    def __init__(self, endpoint: Endpoint, host: SubchannelHost, *, dialect: Dialect) -> None:
+        self.dialect = dialect
         super().__init__(endpoint, host)
         self._slots = BoundedSemaphore(host.config.plain_connections)
         self._idle: list[Connection] = []
@@ -419,13 +421,13 @@ class PlainSubchannel(Subchannel):
 
 
 def make_subchannel(instance: Instance, host: SubchannelHost) -> Subchannel:
-    """Makes the subchannel for the protocols in the instance's record; without any it is plain framed Thrift, which all
-    servers understand."""
-    if "zkrpc" in instance.protocols:
-        return SharedSubchannel(instance.endpoint, host, dialect=Dialect.HEADER_BINARY, zkrpc=True)
-    if "theader" in instance.protocols:
-        return SharedSubchannel(instance.endpoint, host, dialect=Dialect.HEADER_BINARY, zkrpc=False)
-    return PlainSubchannel(instance.endpoint, host)
+    """Makes the subchannel for what the instance's record says that it speaks, or for what the host takes it to speak
+    if the record does not say."""
+    name = choose(instance.protocols, host.dialect)
+    dialect = NAMED[name]
+    if dialect.has_header:
+        return SharedSubchannel(instance.endpoint, host, dialect=dialect, zkrpc=name == ZKRPC)
+    return PlainSubchannel(instance.endpoint, host, dialect=dialect)
 
 
 def _reason(error: OSError | RpcError) -> str:

@@ -298,7 +298,7 @@ class ClientProtocol:
         if kind == _ONEWAY and self.is_zkrpc and name.startswith(CONTROL_PREFIX):
             self._receive_control(name, call_id, opening.headers)
             return
-        if dialect is not self.dialect:
+        if dialect is not self.dialect and not (self.dialect.is_old and dialect is Dialect.FRAMED_BINARY):
             raise RemoteProtocolError(f"the server answers in {dialect.name} to {self.dialect.name}")
         check_reply(kind, name)
         call = self._pending.get(call_id)

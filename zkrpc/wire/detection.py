@@ -149,19 +149,27 @@ def check_length(buffer: bytes, offset: int, max_frame: int) -> int:
         return length
     if length < SHORTEST_FRAME:
         raise RemoteProtocolError(f"frame of {length} bytes is shorter than any message")
-    raise RemoteProtocolError(_name_stranger(bytes(buffer[offset : offset + LENGTH_SIZE]), length, max_frame))
+    word = bytes(buffer[offset : offset + LENGTH_SIZE])
+    raise RemoteProtocolError(
+        _misframed(word) or name_of(word) or f"frame of {length} bytes is over max_frame {max_frame}"
+    )
 
 
-def _name_stranger(word: bytes, length: int, max_frame: int) -> str:
+def _misframed(word: bytes) -> str | None:
     if is_binary(word, 0):
         return "binary Thrift without a frame, where a frame was due"
     if is_compact(word, 0):
         return "compact Thrift without a frame, where a frame was due"
-    if word[0] in (0x15, 0x16) and word[1] == 0x03:
+    return None
+
+
+def name_of(word: bytes) -> str | None:
+    """What it is that begins with these four bytes and is not Thrift, or not spoken; None if that is not known."""
+    if word[:1] in (b"\x15", b"\x16") and word[1:2] == b"\x03":
         return "TLS on a plain Thrift connection"
     if word.startswith(_JSON):
         return "Thrift's JSON, which is not spoken: let the client use the binary or the compact protocol"
-    return _STRANGERS.get(word, f"frame of {length} bytes is over max_frame {max_frame}")
+    return _STRANGERS.get(word)
 
 
 def check_dialect(buffer: bytes, offset: int) -> None:

@@ -34,6 +34,8 @@ class EnvelopeError(RemoteProtocolError):
 
 
 _VERSION_1 = 0x80010000
+_VERSIONED = 0x80000000
+"""Words from here on are versions; lower ones are the size of a name."""
 _COMPACT_ID = 0x82
 _COMPACT_VERSION = 1
 _read_words = struct.Struct("!II").unpack_from
@@ -45,10 +47,13 @@ _write_seqid = struct.Struct("!i").pack
 
 
 def read_envelope(payload: Payload, frame: bytes, offset: int, *, old: bool = False) -> tuple[int, bytes, int, int]:
-    """The kind's number, the name, the seqid, and where the struct starts; ``old`` if it is binary without a version.
-    Raises EnvelopeError."""
-    read = _read_compact if payload is Payload.COMPACT else _read_old_binary if old else _read_binary
-    return read(frame, offset)
+    """The kind's number, the name, the seqid, and where the struct starts; ``old`` if binary may have no version, as
+    servers answer a caller without one with or without. Raises EnvelopeError."""
+    if payload is Payload.COMPACT:
+        return _read_compact(frame, offset)
+    return (
+        _read_old_binary(frame, offset) if old and frame[offset : offset + 1] < b"\x80" else _read_binary(frame, offset)
+    )
 
 
 def _read_binary(frame: bytes, offset: int) -> tuple[int, bytes, int, int]:
@@ -120,7 +125,7 @@ def envelope_end(payload: Payload, buffer: bytes | bytearray, offset: int, *, ol
     if size < 8:
         return -1
     first, second = _read_words(buffer, offset)
-    if old:
+    if old and first < _VERSIONED:
         return offset + 9 + int(first)
     if first & 0xFFFF0000 != _VERSION_1:
         raise EnvelopeError(f"a binary message starts with {first:08x} instead of its version")

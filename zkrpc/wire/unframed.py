@@ -13,7 +13,8 @@ from zkrpc.codec.budget import Walk
 from zkrpc.config import WireLimits
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.wire import status
-from zkrpc.wire.envelope import envelope_end
+from zkrpc.wire.detection import LENGTH_SIZE, name_of
+from zkrpc.wire.envelope import EnvelopeError, envelope_end
 from zkrpc.wire.frames import FrameBuffer
 from zkrpc.wire.message import Dialect, Opening
 from zkrpc.wire.status import Status
@@ -115,7 +116,11 @@ class MessageBuffer:
     def _find_end(self, buffer: bytes | bytearray, start: int) -> int:
         walk, dialect = self._walk, self._dialect
         if walk is None:
-            begins = envelope_end(dialect.payload, buffer, start, old=dialect.is_old)
+            try:
+                begins = envelope_end(dialect.payload, buffer, start, old=dialect.is_old)
+            except EnvelopeError as error:
+                name = name_of(bytes(buffer[start : start + LENGTH_SIZE]))
+                raise RemoteProtocolError(name or str(error)) from None
             if begins < 0:
                 return -1
             if begins - start > self.max_frame:
