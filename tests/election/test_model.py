@@ -205,6 +205,7 @@ class Elections(RuleBasedStateMachine):
             process.delay = 0.0
             process.thaw()
             revive(world, process)
+        world.wait(world.has_quorum, 20.0)  # nobody can write before
         meddle(world, "right")
         for process in world.processes:
             process.run(lambda process=process: process.machine.campaign(process.clock()), process.life)
