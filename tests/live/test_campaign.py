@@ -340,8 +340,14 @@ def test_candidate_behind_a_slow_link_lets_another_lead(stand: Stand, network: P
     assert third.is_primary and slow.served_since == {}
     network.delay = 0.0
     eventually(lambda: slow.campaign.state is ElectionState.WAITING, 60)
-    third.campaign.step_down()
-    slow.await_primary(60)
+
+    def is_handed_over() -> bool:
+        """Asked for again where the machine was so busy that the third took it back: then its link was slow, too."""
+        if third.is_primary:
+            third.campaign.step_down()
+        return slow.is_primary
+
+    eventually(is_handed_over)
 
 
 def test_claim_over_a_link_that_becomes_slow_is_given_up(stand: Stand, network: Proxy, behind_network: str) -> None:
