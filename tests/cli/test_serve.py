@@ -248,7 +248,7 @@ def test_observers_of_a_service_are_told_of_its_workers_session(
 @pytest.mark.zookeeper
 def test_serve_drains_when_told(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
     """SIGTERM: out of the registry first, serving on for --linger seconds, then exit status 0 and nothing left."""
-    program = command.serve(zookeeper, "--workers=2", "--linger=0.7")
+    program = command.serve(zookeeper, "--workers=2", "--linger=2")
     found = await_registered(registry, 2)
     with zkrpc.connect(users.Users, [one.endpoint for one in found.values()]) as stub:
         program.tell(signal.SIGTERM)
@@ -256,7 +256,7 @@ def test_serve_drains_when_told(command: Command, zookeeper: str, registry: zkrp
         gone_at = time.monotonic()
         assert stub.get(42).name == "Ada", "still served while lingering"
     assert program.wait() == 0
-    assert 0.3 < time.monotonic() - gone_at < 3.0
+    assert 0.5 < time.monotonic() - gone_at < 30
     assert registry.session.znodes.children(MEMBERS) == []
 
 
@@ -267,8 +267,9 @@ def test_serve_kills_when_told_so(command: Command, zookeeper: str, registry: zk
     await_registered(registry, 1)
     program.tell(signal.SIGTERM)
     eventually(lambda: registered(registry) == {})
+    told_at = time.monotonic()
     program.tell(signal.SIGQUIT)
-    assert program.wait(5) == 0
+    assert program.wait(60) == 0 and time.monotonic() - told_at < 25
     assert registry.session.znodes.children(MEMBERS) == []
 
 
@@ -293,10 +294,10 @@ def test_serve_ends_calls_that_outlast_the_drain_timeout(command: Command, tmp_p
     with zkrpc.connect(echo.Echo, [place(program)], config=config) as stub:
         assert stub.echo("warm") == "warm"
         call = gevent.spawn(stub.slow, "never", 30_000)
-        gevent.sleep(0.1)
+        gevent.sleep(0.5)
         program.tell(signal.SIGTERM)
-        assert program.wait(5) == 0
-        call.join(2)
+        assert program.wait(20) == 0
+        call.join(60)
         assert isinstance(call.exception, zkrpc.Draining), call.exception
         assert call.exception.executed is zkrpc.Executed.MAYBE
 
@@ -314,7 +315,7 @@ def test_serve_leaves_at_once_while_it_is_not_ready(
     eventually(lambda: program.output.count("asked") > 3, 60)
     assert registered(registry) == {}
     program.tell(signal.SIGTERM)
-    assert program.wait(3) == 0
+    assert program.wait(60) == 0
 
 
 def test_serve_drains_while_zookeeper_is_away(command: Command) -> None:
@@ -323,7 +324,7 @@ def test_serve_drains_while_zookeeper_is_away(command: Command) -> None:
     with zkrpc.connect(users.Users, [place(program)]) as stub:
         assert stub.get(42).name == "Ada"
     program.tell(signal.SIGTERM)
-    assert program.wait(6) == 0
+    assert program.wait(60) == 0
     assert len(program.output.splitlines()) < 20, program.output
 
 

@@ -170,7 +170,7 @@ def test_app_publishes_what_clients_and_operators_want(serve: Serve, registry: z
         weight=0.5,
     )
     assert app.registrar is not None
-    app.registrar.wait_registered(5)
+    app.registrar.wait_registered(60)
     (one,) = registry.resolver("echo").wait_ready(60).instances
     assert (str(one.endpoint), one.id) == (f"127.0.0.1:{app.endpoint.port}", "w-1")
     assert (one.weight, one.zone, one.version) == (0.5, "z", "1.2")
@@ -187,7 +187,7 @@ def test_app_advertises_what_it_is_told(advertise: str, expected: str, serve: Se
     """A host with the port that was bound, or both; the format is the one asked for."""
     app = serve(zookeeper=registry, advertise=advertise, worker_id="w-1", record_format="curator")
     assert app.registrar is not None
-    app.registrar.wait_registered(5)
+    app.registrar.wait_registered(60)
     node = registry.session.znodes.get(f"{MEMBERS}/member_w-1")
     assert node is not None and b'"uriSpec"' in node[0]
     instance = parse_record("member_w-1", node[0])
@@ -241,7 +241,7 @@ def test_client_starts_from_its_file_while_zookeeper_is_away(
     began = time.monotonic()
     with pytest.raises(zkrpc.Unavailable, match="not known yet.*127.0.0.1:1: connection refused") as error:
         connect(zookeeper=away).options(timeout=0.4).echo("nobody")
-    assert time.monotonic() - began < 1.0 and error.value.executed is zkrpc.Executed.NO
+    assert time.monotonic() - began < 4.0 and error.value.executed is zkrpc.Executed.NO
 
 
 def test_client_says_that_nobody_serves_a_name(connect: Connect, registry: zkrpc.Registry) -> None:
@@ -250,7 +250,7 @@ def test_client_says_that_nobody_serves_a_name(connect: Connect, registry: zkrpc
     began = time.monotonic()
     with pytest.raises(zkrpc.Unavailable, match="instance") as error:
         stub.echo("nobody")
-    assert time.monotonic() - began < 0.8 and error.value.executed is zkrpc.Executed.NO
+    assert time.monotonic() - began < 4.0 and error.value.executed is zkrpc.Executed.NO
     with zkrpc.serve(zkrpc.Service(idl.Echo, EchoHandler, config=QUICK), zookeeper=registry):
         eventually(lambda: registry.resolver("echo").wait_ready(60).instances)
         assert stub.echo("somebody") == "somebody"
@@ -422,8 +422,8 @@ def test_deadline_is_inherited_by_what_a_handler_calls(
     inner = connect("inner", zookeeper=registry)
     serve(Outer, service={"name": "outer"}, zookeeper=registry)
     outer = connect("outer", zookeeper=registry)
-    assert outer.options(timeout=1.0).echo("x") == "x"
-    assert 0.3 < left[0] <= 0.8
+    assert outer.options(timeout=4.0).echo("x") == "x"
+    assert 1.0 < left[0] <= 3.8
     with pytest.raises(zkrpc.DeadlineExceeded):
         outer.options(timeout=0.15).echo("too late")
 
@@ -433,16 +433,16 @@ def test_deadline_is_inherited_by_what_a_handler_calls(
 
 def test_app_leaves_the_registry_before_it_closes(serve: Serve, connect: Connect, registry: zkrpc.Registry) -> None:
     """While it lingers nobody finds it any more, and whoever is connected is still answered."""
-    app = serve(service={"config": zkrpc.ServerConfig(linger=0.5)}, zookeeper=registry)
+    app = serve(service={"config": zkrpc.ServerConfig(linger=2.0)}, zookeeper=registry)
     stub = connect([app.endpoint])
     assert stub.echo("before") == "before"
     eventually(lambda: listed(registry))
     app.begin_stop()
     eventually(lambda: listed(registry) == [])
     assert not app.wait_stopped(0) and connect([app.endpoint]).echo("lingering") == "lingering"
-    assert app.wait_stopped(3)
+    assert app.wait_stopped(60)
     with pytest.raises(zkrpc.Unavailable):
-        connect([app.endpoint]).options(timeout=0.2).echo("after")
+        connect([app.endpoint]).options(timeout=1.0).echo("after")
     assert registry.session.wait_connected(0), "the shared registry is not the app's to close"
 
 
@@ -458,7 +458,7 @@ def test_app_is_a_context(registry: zkrpc.Registry) -> None:
             eventually(lambda: listed(registry))
             raise KeyError("something else went wrong")
     eventually(lambda: listed(registry) == [])
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
 
 
 def test_app_that_stops_while_zookeeper_is_away_is_forgotten_later(
