@@ -24,13 +24,14 @@ from zkrpc.wire.detection import BAD_REQUEST, check_dialect, check_length
 from zkrpc.wire.envelope import EnvelopeError, read_envelope
 from zkrpc.wire.message import Dialect, MessageKind, Opening, open_frame
 from zkrpc.wire.server import ServerProtocol
+from zkrpc.wire.theader import Unspoken
 
 HOSTILE = json.loads((Path(__file__).parent.parent / "vectors" / "hostile_frames.json").read_text("utf-8"))
 IDL = load_text(HOSTILE["idl"])
 METHODS = IDL.S.methods
 LIMITS = WireLimits(max_frame=256 * 1024, max_in_flight=8, accept_zlib=True, max_inflation=2000)
 SECONDS = 2.0
-"""More than any input may take, on a busy machine; the worst take some milliseconds."""
+"""More than any input may take of the processor's time; the worst take some milliseconds."""
 OVERHEAD = 300_000
 """Bytes for what is not the frame: caches, objects, the replies."""
 
@@ -68,7 +69,7 @@ class Link:
 
     def feed(self, *chunks: bytes) -> list[tuple[int, bytes, int, bytes]]:
         """The replies to these bytes: kind, name, id and body of each. Nothing may be raised, or take long."""
-        began = time.monotonic()
+        began = time.process_time()
         protocol = self.protocol
         sent = b""
         for chunk in chunks:
@@ -80,7 +81,7 @@ class Link:
                 else:
                     protocol.send_reply(request, answer.body, kind=answer.kind, headers=answer.headers)
             sent += protocol.data_to_send()
-        assert time.monotonic() - began < SECONDS
+        assert time.process_time() - began < SECONDS
         assert protocol.in_flight == 0 and "\n" not in (protocol.failure or "")
         dialect = protocol._inflow.dialect or Dialect.HEADER_BINARY
         return [self._read(one) for one in split_messages(sent.removesuffix(BAD_REQUEST), dialect, self.limits)]
@@ -253,7 +254,8 @@ def test_hostile_deflated_message_is_not_inflated_past_the_limit(traced: None) -
     ):
         link = Link()
         peak, replies = peak_of(link, theader(block, payload))
-        assert not replies and failure in str(link.protocol.failure)
+        said = str(link.protocol.failure) if not replies else decode_failure(replies[0][3], 0)[0]
+        assert failure in said
         assert peak < 3 * LIMITS.max_frame + OVERHEAD
 
 
@@ -332,6 +334,8 @@ def replies_due(contents: bytes) -> int | None:
         kind, name, *_ = read_envelope(dialect.payload, opening.frame, opening.offset, old=dialect.is_old)
     except EnvelopeError as error:
         return None if error.seqid is None else 1
+    except Unspoken:
+        return 1
     except RemoteProtocolError:
         return None
     return 0 if kind == MessageKind.ONEWAY or (kind == MessageKind.CALL and name in (b"fire", b"S:fire")) else 1

@@ -406,6 +406,47 @@ def test_server_answers_a_bad_name_length_if_the_id_is_known() -> None:
 
 
 @pytest.mark.parametrize(
+    ("stream", "text", "kind", "dialect"),
+    [
+        (
+            theader(b"\x09"),
+            "unknown THeader protocol id 9; 0 (binary) and 2 (compact) are spoken",
+            FailureKind.INVALID_PROTOCOL,
+            Dialect.HEADER_BINARY,
+        ),
+        (
+            theader(b"\x02\x01\x03"),
+            "unknown THeader transform 3; only 1 (zlib) is understood",
+            FailureKind.INVALID_TRANSFORM,
+            Dialect.HEADER_COMPACT,
+        ),
+        (
+            theader(b"\x00\x01\x01", zlib.compress(message(b"echo", 7)[18:])),
+            "zlib-transformed messages are not taken unless WireLimits.accept_zlib says so",
+            FailureKind.INVALID_TRANSFORM,
+            Dialect.HEADER_BINARY,
+        ),
+        (
+            theader(b"\x00\x02\x01\x01"),
+            "2 THeader transforms are over the limit of 1",
+            FailureKind.INVALID_TRANSFORM,
+            Dialect.HEADER_BINARY,
+        ),
+    ],
+)
+def test_server_answers_what_it_cannot_decode(stream: bytes, text: str, kind: FailureKind, dialect: Dialect) -> None:
+    """As the format demands, by the THeader's own id, since the message's cannot be read. The connection goes on,
+    unless the answer could be taken for another call's."""
+    server = started()
+    server.receive_data(message(seqid=1) + stream + message(seqid=2), 0.0)
+    assert [request.seqid for request in requests_of(server)] == [1, 2]
+    name, seqid, told, failure, opening = only_refusal(server)
+    assert (name, seqid, told, failure, opening.dialect) == (b"", 7, text, kind, dialect)
+    server.receive_data(message(seqid=7) + stream, 0.0)
+    assert server.failure == f"{text}, with the seqid of a call in flight"
+
+
+@pytest.mark.parametrize(
     ("stream", "failure"),
     [
         (b"GET /metrics HTTP/1.1\r\n\r\n", "HTTP, not Thrift"),
@@ -414,13 +455,6 @@ def test_server_answers_a_bad_name_length_if_the_id_is_known() -> None:
         (b"\x7f\xff\xff\xff", "frame of 2147483647 bytes is over max_frame 4194304"),
         (framed(b"\x0f\xfe" + bytes(20)), "unknown dialect: a frame starts with 0f fe"),
         (framed(b"\x0f\xff" + bytes(5)), "a THeader frame of 7 bytes is shorter than its fixed part"),
-        (theader(b"\x09"), "unknown THeader protocol id 9; 0 (binary) and 2 (compact) are spoken"),
-        (theader(b"\x00\x01\x03"), "unknown THeader transform 3; only 1 (zlib) is understood"),
-        (
-            theader(b"\x00\x01\x01", zlib.compress(message(b"echo", 7)[18:])),
-            "zlib-transformed messages are not taken unless WireLimits.accept_zlib says so",
-        ),
-        (theader(b"\x00\x02\x01\x01"), "2 THeader transforms are over the limit of 1"),
         (theader(b"\x00\x00", words=0xFFFF), "a THeader block runs past its frame"),
         (theader(b"\x00\x00", b"\x82\x21\x07"), "a message's name or id runs past its frame"),
         (theader(b"\x02\x00", b"\x80\x01\x00\x01" + bytes(9)), "a compact message does not start with its version"),

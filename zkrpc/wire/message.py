@@ -25,13 +25,13 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from zkrpc.codec import Payload
+from zkrpc.codec import FailureKind, Payload
 from zkrpc.config import WireLimits
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.wire.detection import LENGTH_SIZE, Stream, is_compact, is_old_binary, is_theader
 from zkrpc.wire.envelope import MessageKind, open_binary, read_envelope, write_envelope, write_old_envelope
 from zkrpc.wire.headers import TRACEPARENT
-from zkrpc.wire.theader import FIXED_SIZE, MAGIC, NO_HEADERS, Block, inflate, read_block, write_block
+from zkrpc.wire.theader import FIXED_SIZE, MAGIC, NO_HEADERS, Block, Unspoken, inflate, read_block, write_block
 
 CONTROL_PREFIX = b"zkrpc:"
 """The prefix of the names of control messages, which are for the peer's wire machine and never reach its handlers."""
@@ -230,7 +230,8 @@ class Opening(NamedTuple):
 
 
 def open_frame(frame: bytes, limits: WireLimits) -> Opening:
-    """Reads a frame's dialect and metadata; the first two bytes have been checked. Raises RemoteProtocolError."""
+    """Reads a frame's dialect and metadata; the first two bytes have been checked. Raises RemoteProtocolError, Unspoken
+    if the frame is sound and may be answered."""
     if is_theader(frame, 0):
         return _open_theader(frame, limits)
     if is_compact(frame, 0):
@@ -239,6 +240,7 @@ def open_frame(frame: bytes, limits: WireLimits) -> Opening:
 
 
 _read_fixed = struct.Struct("!HHiH").unpack_from
+_HEADER_DIALECTS = {Payload.BINARY: Dialect.HEADER_BINARY, Payload.COMPACT: Dialect.HEADER_COMPACT}
 
 
 def _open_theader(frame: bytes, limits: WireLimits) -> Opening:
@@ -251,13 +253,20 @@ def _open_theader(frame: bytes, limits: WireLimits) -> Opening:
     if 4 * words > limits.max_header:
         raise RemoteProtocolError(f"a THeader block of {4 * words} bytes is over max_header {limits.max_header}")
     block = _block_of(frame[FIXED_SIZE:offset], limits)
-    dialect = Dialect.HEADER_COMPACT if block.payload is Payload.COMPACT else Dialect.HEADER_BINARY
+    dialect = _HEADER_DIALECTS[block.payload]
     if block.deflated:
         if not limits.accept_zlib:
-            raise RemoteProtocolError("zlib-transformed messages are not taken unless WireLimits.accept_zlib says so")
-        message = inflate(frame[offset:], limits.max_frame, limits.max_inflation)
-        return Opening(dialect, message, 0, block.headers, flags, seqid, True)
+            message = "zlib-transformed messages are not taken unless WireLimits.accept_zlib says so"
+            raise Unspoken(message, FailureKind.INVALID_TRANSFORM, block.payload)
+        inflated = inflate(frame[offset:], limits.max_frame, limits.max_inflation)
+        return Opening(dialect, inflated, 0, block.headers, flags, seqid, True)
     return Opening(dialect, frame, offset, block.headers, flags, seqid)
+
+
+def open_unread(frame: bytes, payload: Payload) -> Opening:
+    """The opening of a THeader frame of which only the fixed part can be read: enough to answer it."""
+    _, flags, seqid, _ = _read_fixed(frame)
+    return Opening(_HEADER_DIALECTS[payload], b"", 0, NO_HEADERS, flags, seqid)
 
 
 def _block_of(raw: bytes, limits: WireLimits) -> Block:

@@ -45,9 +45,10 @@ from zkrpc.wire.message import (
     ProtocolState,
     Request,
     control_frame,
+    open_unread,
 )
 from zkrpc.wire.status import Status
-from zkrpc.wire.theader import NO_HEADERS
+from zkrpc.wire.theader import NO_HEADERS, Unspoken
 from zkrpc.wire.unframed import Endless
 
 MAX_NAME = 256
@@ -167,15 +168,13 @@ class ServerProtocol:
                     inflow.partial_since = None
                 if start != len(data):
                     self._take(data, start, now)
-        except Stranger as exc:
-            self._out.append(exc.answer)
-            self._become_closed(str(exc))
-        except Endless as exc:
-            with contextlib.suppress(RemoteProtocolError):  # it cannot be answered
-                kind, name, seqid, _ = exc.opening.envelope()
-                self._refuse(exc.opening, name[:MAX_NAME], seqid, str(exc), exc.told, kind)
-            self._become_closed(str(exc))
         except RemoteProtocolError as exc:
+            if isinstance(exc, Stranger):
+                self._out.append(exc.answer)
+            elif isinstance(exc, Endless):
+                with contextlib.suppress(RemoteProtocolError):  # it cannot be answered
+                    kind, name, seqid, _ = exc.opening.envelope()
+                    self._refuse(exc.opening, name[:MAX_NAME], seqid, str(exc), exc.told, kind)
             self._become_closed(str(exc))
         if self._cancelled:
             self._withdraw_cancelled()
@@ -205,9 +204,14 @@ class ServerProtocol:
 
     def _take_any(self, frame: bytes, now: float) -> None:
         """One frame of any kind. Raises RemoteProtocolError if the connection cannot go on after it."""
-        opening, buffer = self._inflow.open(frame), self._inflow.buffer
+        buffer = self._inflow.buffer
         try:
+            opening = self._inflow.open(frame)
             kind, name, seqid, offset = opening.envelope()
+        except Unspoken as exc:
+            opening = open_unread(frame, exc.payload)
+            self._refuse(opening, b"", opening.header_seqid, str(exc), Status(exc.kind, NO_HEADERS))
+            return
         except EnvelopeError as exc:
             if exc.seqid is None:
                 raise
@@ -286,8 +290,7 @@ class ServerProtocol:
     def receive_eof(self, now: float) -> None:
         """The peer has closed the connection: calls in flight may finish, and their replies are dropped."""
         if self.state is not _CLOSED:
-            partial = self._inflow.partial_since is not None
-            self._become_closed("the peer closed in the middle of a frame" if partial else None)
+            self._become_closed(None if self.partial_since is None else "the peer closed in the middle of a frame")
 
     # -- from the application
 
@@ -296,10 +299,7 @@ class ServerProtocol:
 
         Call it again after ``send_reply`` and ``finish``, too: they release a held request of the same seqid.
         """
-        try:
-            return self.ready.popleft()
-        except IndexError:
-            return None
+        return self.ready.popleft() if self.ready else None
 
     def take_cancelled(self) -> list[Request]:
         """Requests that were given out and then cancelled; call ``finish`` for those that are ended."""

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from zkrpc.codec import Payload
+from zkrpc.codec import FailureKind, Payload
 from zkrpc.errors import LocalProtocolError, RemoteProtocolError, TooLarge
 from zkrpc.wire.varint import read_varint, write_varint
 
@@ -39,6 +39,16 @@ _FREE = 4 * 1024
 """Bytes to which a message may inflate, however small it is."""
 
 
+class Unspoken(RemoteProtocolError):
+    """The encoding or a transform of a message is not understood. ``kind`` is what the format wants it to be answered
+    with, in the encoding ``payload``; the frame itself is sound."""
+
+    def __init__(self, message: str, kind: FailureKind, payload: Payload = Payload.BINARY) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.payload = payload
+
+
 class Block(NamedTuple):
     """A header block that was read."""
 
@@ -49,18 +59,22 @@ class Block(NamedTuple):
 
 
 def read_block(block: bytes, max_entries: int) -> Block:
-    """Reads one header block. Raises RemoteProtocolError with the first thing wrong in it."""
+    """Reads one header block. Raises RemoteProtocolError with the first thing wrong in it, Unspoken if that is what it
+    says of the message."""
     number, offset = read_varint(block, 0, len(block))
     payload = _PAYLOADS.get(number)
     if payload is None:
-        raise RemoteProtocolError(f"unknown THeader protocol id {number}; 0 (binary) and 2 (compact) are spoken")
+        message = f"unknown THeader protocol id {number}; 0 (binary) and 2 (compact) are spoken"
+        raise Unspoken(message, FailureKind.INVALID_PROTOCOL)
     transforms, offset = read_varint(block, offset, len(block))
     if transforms > _MAX_TRANSFORMS:
-        raise RemoteProtocolError(f"{transforms} THeader transforms are over the limit of {_MAX_TRANSFORMS}")
+        message = f"{transforms} THeader transforms are over the limit of {_MAX_TRANSFORMS}"
+        raise Unspoken(message, FailureKind.INVALID_TRANSFORM, payload)
     for _ in range(transforms):
         number, offset = read_varint(block, offset, len(block))
         if number != _ZLIB:
-            raise RemoteProtocolError(f"unknown THeader transform {number}; only 1 (zlib) is understood")
+            message = f"unknown THeader transform {number}; only 1 (zlib) is understood"
+            raise Unspoken(message, FailureKind.INVALID_TRANSFORM, payload)
     return Block(payload, bool(transforms), _read_headers(block, offset, max_entries))
 
 
