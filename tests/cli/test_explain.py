@@ -191,13 +191,20 @@ def test_explain_tells_who_said_what_and_who_answers(
     assert note.startswith("u-0, u-1, u-2 registered with another IDL than") and found["u-0"].idl_digest[:12] in note
 
 
+class NobodysUsers(UsersHandler):
+    """Opens no database: it is not called."""
+
+    def __init__(self) -> None:
+        pass
+
+
 @pytest.mark.zookeeper
 def test_explain_reads_the_idl_that_the_service_publishes(
     command: Command, zookeeper: str, registry: zkrpc.Registry
 ) -> None:
     """No file is needed where an instance serves; who serves another IDL than the newest is named, and a method that
     there is not is no method with defaults."""
-    service = zkrpc.Service(zkrpc.load(IDL).Users, UsersHandler, name="users", config=zkrpc.ServerConfig(linger=0))
+    service = zkrpc.Service(zkrpc.load(IDL).Users, NobodysUsers, name="users", config=zkrpc.ServerConfig(linger=0))
     with zkrpc.serve(service, zookeeper=registry) as app:
         assert app.registrar is not None and app.publisher is not None
         app.registrar.wait_registered(60)
