@@ -6,7 +6,7 @@ import contextlib
 import gc
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +21,7 @@ from zkrpc.client.hedging import Hedge
 from zkrpc.client.observing import CallObserver, observer_of
 from zkrpc.client.policy import PolicyTable
 from zkrpc.client.primary_router import PrimaryRouter
-from zkrpc.client.stack import Plan, build_stack, in_turn
+from zkrpc.client.stack import Plan, build_stack, in_turn, waiting_first
 from zkrpc.codec import FailureKind, Payload, encode_failure
 from zkrpc.config import BreakerConfig, ClientConfig, MethodConfig, ServiceConfig, WireLimits
 from zkrpc.deadline import Deadline
@@ -40,6 +40,7 @@ from zkrpc.policies.backoff import Backoff
 from zkrpc.policies.breaker import Breaker
 from zkrpc.telemetry.events import CallFinished, Event
 from zkrpc.telemetry.observer import Observers
+from zkrpc.telemetry.recording import MOST, Recording
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Dialect, Reply
 
@@ -520,6 +521,60 @@ def test_stack_without_hedges_sends_no_second_copy() -> None:
     call.plan = SimpleNamespace(hedge=Hedge(0.001), max_attempts=4)
     assert scene.make(call, hedges=False) == "Ada"
     assert (len(scene.sent), scene.tokens) == (1, 100)
+
+
+@pytest.mark.parametrize("hedges", [True, False])
+def test_durations_of_calls_that_go_well_are_noted(hedges: bool) -> None:
+    """In the attempt if nothing around it could think otherwise, else around the whole; at once if slow, or many."""
+    handed: list[list[float]] = []
+
+    def record(seconds: Sequence[float]) -> None:
+        handed.append([round(one) for one in seconds])
+
+    recording = Recording([lambda: record], 5.0, lambda number: None)
+    observer = observer_of(Observers([Listener(CallFinished)]), lambda: "users", lambda: scene.now)
+    assert observer is not None
+    scene = Scene(answer("Ada"), refusal("RemoteError", "yes"), answer("Ada"), *[answer("Ada")] * MOST)
+    layers: dict[str, Any] = {"observer": observer, "recording": recording, "hedges": hedges}
+
+    def run(seconds: float) -> None:
+        call = scene.call()
+        call.began = scene.now - seconds
+        scene.make(call, **layers)
+
+    run(1.0)
+    with pytest.raises(RemoteError):
+        run(1.0)
+    assert (handed, len(recording.seconds)) == ([], 1)
+    run(10.0)
+    assert (handed, recording.seconds) == ([[1, 10]], [])
+    for _ in range(MOST):
+        run(2.0)
+    assert handed[1:] == [[2] * MOST]
+
+
+@pytest.mark.parametrize("is_observed", [True, False])
+def test_call_that_fails_while_it_waits_is_told_and_not_made(is_observed: bool) -> None:
+    """There is no layer yet that would see it."""
+    told: list[Any] = []
+    observer: Any = (
+        SimpleNamespace(failed=lambda call, error: told.append((call, type(error)))) if is_observed else None
+    )
+    made: list[Any] = []
+
+    def wait(call: Any) -> None:
+        if call == "early":
+            raise Unavailable("nobody is known")
+
+    def proceed(call: Any) -> str:
+        made.append(call)
+        return "value"
+
+    first: Any = waiting_first(wait, proceed, observer)
+    with pytest.raises(Unavailable):
+        first("early")
+    assert first("late") == "value" and made == ["late"]
+    assert told == ([("early", Unavailable)] if is_observed else [])
 
 
 def test_in_turn_calls_both_and_costs_nothing_if_there_is_only_one() -> None:

@@ -17,12 +17,15 @@ from zkrpc.registry.formats import (
     LAUNCH,
     MAX_RECORD,
     PID,
+    SESSION_TIMEOUT,
     PrimaryRecord,
     describe_record,
     dump_curator,
     dump_serverset,
     launch_of,
+    load_object,
     parse_record,
+    session_timeout_of,
 )
 
 PLAIN = Instance(id="w1", endpoint=Endpoint("10.0.0.3", 9090))
@@ -372,3 +375,20 @@ def test_garbage_is_a_primary_or_nobody(value: bytes) -> None:
     """Nothing else comes out."""
     record = PrimaryRecord.parse(value)
     assert record is None or record.epoch > 0
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("10", 10.0), ("2.5", 2.5), ("", None), ("soon", None), ("-1", None), ("nan", None)]
+)
+def test_record_tells_the_session_timeout_of_its_writer(said: str, seconds: float | None) -> None:
+    """A number of seconds that is plausible, or none."""
+    told = dataclasses.replace(PLAIN, metadata=MappingProxyType({SESSION_TIMEOUT: said} if said else {}))
+    assert session_timeout_of(dump_serverset(told)) == seconds
+
+
+def test_object_whose_names_must_be_there_once_is_refused_otherwise() -> None:
+    """At any depth; JSON's readers take the last of them."""
+    assert load_object(b'{"a": 1, "a": 2}', 100) == {"a": 2}
+    assert load_object(b'{"a": {"b": 1}, "b": [{"b": 2}]}', 100, names_once=True) == {"a": {"b": 1}, "b": [{"b": 2}]}
+    with pytest.raises(RemoteProtocolError, match="'b' stands twice in one object"):
+        load_object(b'{"a": [{"b": 1, "b": 1}]}', 100, names_once=True)

@@ -25,6 +25,7 @@ from zkrpc.errors import (
 )
 from zkrpc.idl import load_text
 from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, uninterruptible
+from zkrpc.telemetry.recording import MOST, Recording
 from zkrpc.wire.message import Dialect, MessageKind, Request
 
 PEER = "10.0.0.1:5"
@@ -60,7 +61,7 @@ class Handler:
 class Bench:
     """A dispatcher, its handler, and the failures it reported."""
 
-    def __init__(self, *interceptors: Any) -> None:
+    def __init__(self, *interceptors: Any, **options: Any) -> None:
         self.handler = Handler()
         self.failures: list[tuple[str, BaseException]] = []
         self.dispatcher = Dispatcher(
@@ -69,6 +70,7 @@ class Bench:
             interceptors=interceptors,
             on_failure=lambda failure: self.failures.append((failure.method, failure.error)),
             clock=lambda: self.now,
+            **options,
         )
         self.now = 0.0
 
@@ -283,6 +285,51 @@ def test_dispatcher_answers_no_oneway_call(script: str) -> None:
     assert bench.dispatch(oneway_of("echo", binary(ECHO, "x"))) is None
     assert len(bench.handler.calls) == (0 if script == "refused" else 4)
     assert len(bench.failures) == (4 if script in ("raises", "declared") else 0)
+
+
+def test_oneway_method_that_has_not_run_though_it_returned_is_a_failure(bench: Bench) -> None:
+    """A coroutine runs when it is awaited, which nobody does; any other value is dropped."""
+
+    async def late(*_: Any) -> None:
+        """Never begun."""
+
+    made: list[Any] = []
+
+    def script(*arguments: Any) -> Any:
+        made.append(late(*arguments))
+        return made[-1]
+
+    bench.handler.script = script
+    assert bench.dispatch(oneway_of("note", binary(NOTE, "x"))) is None
+    made[0].close()
+    ((method, error),) = bench.failures
+    assert method == "note" and isinstance(error, TypeError)
+    bench.handler.script = lambda *_: "dropped"
+    assert bench.dispatch(oneway_of("note", binary(NOTE, "x"))) is None
+    assert len(bench.failures) == 1
+
+
+def test_dispatcher_notes_how_long_requests_take_that_go_well() -> None:
+    """Of methods that somebody wants to know it of; at once if they are slow, or many."""
+    handed: list[list[float]] = []
+    recording = Recording([lambda: lambda seconds: handed.append(list(seconds))], 2.0, lambda number: None)
+    bench = Bench(recordings={"echo": recording})
+
+    def take(seconds: float, method: Any = ECHO) -> None:
+        bench.now = 10.0 + seconds
+        assert bench.dispatcher.dispatch_for({})(call_of(method.name, binary(method, "x")), PEER, 10.0) is not None
+
+    take(0.5)
+    bench.handler.raises(ValueError("x"))
+    take(0.5)
+    bench.handler.script = lambda first, *rest: first
+    take(1.5)
+    assert (handed, recording.seconds) == ([], [0.5, 1.5])
+    take(2.0)
+    assert (handed, recording.seconds) == ([[0.5, 1.5, 2.0]], [])
+    for _ in range(MOST):
+        take(0.25)
+    assert handed[1:] == [[0.25] * MOST]
 
 
 def test_dispatcher_refuses_oneway_calls_in_silence(bench: Bench) -> None:

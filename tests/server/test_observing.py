@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -250,7 +251,7 @@ class Tracing:
     """Traces the requests that have a ``traceparent``, and those of every peer whose hello has one."""
 
     def __init__(self) -> None:
-        self.observer: Observer = Listener(RequestFinished)
+        self.observer: Observer = Listener(RequestFinished, RequestRefused)
         self.services: list[str] = []
 
     def trace_server(self, service: str) -> Tracing:
@@ -325,6 +326,28 @@ def test_tracing_chooses_by_what_the_peer_has_said_of_itself() -> None:
     assert isinstance(tracing.observer, Listener) and not tracing.observer.events
     made.dispatcher.dispatch_for({"traceparent": "00-1"})(request, PEER, 10.0, BILLING)
     assert tracing.observer.names == ["RequestFinished"]
+
+
+@pytest.mark.parametrize("by_introduction", [False, True])
+def test_refusal_of_a_traced_request_is_told_to_the_tracing_alone(by_introduction: bool) -> None:
+    """The answer goes out first; observers of everything hear of it from whoever refuses."""
+    listener, tracing = Listener(RequestRefused), Tracing()
+    dispatcher = Made(listener, tracing=tracing).dispatcher
+    assert isinstance(dispatcher, TracedDispatcher)
+    answered: list[Any] = []
+    protocol: Any = SimpleNamespace(peer_headers={"traceparent": "00-1"} if by_introduction else {})
+    refuse_and_trace = dispatcher.trace_refusals(lambda *parts: answered.append(parts), PEER, protocol)
+    headers = {} if by_introduction else {"traceparent": "00-1"}
+    traced = call_of("echo", binary(ECHO, "x"), headers=headers, received_at=9.75)
+    refusal = refuse(traced, "full", OVERLOADED)
+    refuse_and_trace(traced, refusal)
+    assert answered == [(traced, refusal)]
+    assert isinstance(tracing.observer, Listener)
+    (event,) = tracing.observer.of(RequestRefused)
+    assert (event.method, event.error, event.queued) == ("echo", "Overloaded", 0.75) and not listener.events
+    protocol.peer_headers = {}
+    refuse_and_trace(call_of("echo", binary(ECHO, "x")), refusal)
+    assert len(answered) == 2 and len(tracing.observer.of(RequestRefused)) == 1
 
 
 def test_traced_server_ends_handlers_as_any_other() -> None:
