@@ -21,7 +21,7 @@ from zkrpc.errors import RemoteProtocolError
 from zkrpc.idl import load_text
 from zkrpc.server.dispatch import Dispatcher
 from zkrpc.wire.detection import BAD_REQUEST, check_dialect, check_length
-from zkrpc.wire.envelope import EnvelopeError, read_envelope
+from zkrpc.wire.envelope import EnvelopeError
 from zkrpc.wire.message import Dialect, MessageKind, Opening, open_frame
 from zkrpc.wire.server import ServerProtocol
 from zkrpc.wire.theader import Unspoken
@@ -88,7 +88,7 @@ class Link:
 
     def _read(self, opening: Opening) -> tuple[int, bytes, int, bytes]:
         dialect = opening.dialect
-        kind, name, seqid, offset = read_envelope(dialect.payload, opening.frame, opening.offset, old=dialect.is_old)
+        kind, name, seqid, offset = opening.envelope()
         body = opening.frame[offset:]
         if kind == MessageKind.EXCEPTION:
             decode_failure(body, 0, dialect.payload)
@@ -330,8 +330,7 @@ def replies_due(contents: bytes) -> int | None:
         check_length(framed(contents), 0, LIMITS.max_frame)
         check_dialect(contents, 0)
         opening = open_frame(contents, LIMITS)
-        dialect = opening.dialect
-        kind, name, *_ = read_envelope(dialect.payload, opening.frame, opening.offset, old=dialect.is_old)
+        kind, name, *_ = opening.envelope()
     except EnvelopeError as error:
         return None if error.seqid is None else 1
     except Unspoken:

@@ -9,7 +9,7 @@ from zkrpc.codec import FailureKind, decode_failure
 from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError
 from zkrpc.wire.answers import SMALL, is_too_heavy, reply_in_place_of, write_refusal, write_reply_head
-from zkrpc.wire.envelope import MessageKind, read_envelope
+from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Dialect, Request, open_frame
 from zkrpc.wire.server import ServerProtocol
 from zkrpc.wire.status import Status
@@ -32,7 +32,7 @@ def test_reply_repeats_what_the_caller_chose(dialect: Dialect) -> None:
     body = BODIES[dialect.payload]
     head = write_reply_head(request(dialect), LIMITS, MessageKind.REPLY, {"zkrpc-epoch": "4"}, len(body))
     [opening] = split_messages(head + body, dialect)
-    kind, name, seqid, _ = read_envelope(dialect.payload, opening.frame, opening.offset, old=dialect.is_old)
+    kind, name, seqid, _ = opening.envelope()
     assert (opening.dialect, kind, name, seqid) == (dialect, MessageKind.REPLY, b"echo", 3)
     assert opening.headers == ({"zkrpc-epoch": "4"} if dialect.has_header else {})
 
@@ -52,7 +52,7 @@ def test_refusal_is_an_exception_in_the_callers_dialect(dialect: Dialect, header
     [opening] = split_messages(message(b"svc:echo", 3, dialect=dialect), dialect)
     refused = b"".join(write_refusal(opening, b"svc:echo", 3, "no", Status(FailureKind.INTERNAL_ERROR, headers)))
     [answer] = split_messages(refused, dialect)
-    kind, name, seqid, offset = read_envelope(dialect.payload, answer.frame, answer.offset, old=dialect.is_old)
+    kind, name, seqid, offset = answer.envelope()
     assert (answer.dialect, kind, name, seqid) == (dialect, MessageKind.EXCEPTION, b"echo", 3)
     assert decode_failure(answer.frame, offset, dialect.payload) == ("no", FailureKind.INTERNAL_ERROR)
     assert answer.headers == (headers if dialect.has_header else {})

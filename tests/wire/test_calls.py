@@ -11,7 +11,7 @@ from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError
 from zkrpc.wire.calls import MAX_BUDGETS, learn_template, templates, write_call_head
 from zkrpc.wire.client import ClientProtocol
-from zkrpc.wire.envelope import MessageKind, read_envelope
+from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import PLAIN_MAGIC, Dialect, write_head
 from zkrpc.wire.theader import write_block
 
@@ -39,7 +39,7 @@ def test_head_says_kind_name_id_and_metadata(dialect: Dialect, oneway: bool) -> 
     """Metadata only where there is a header for it."""
     written = head(dialect, headers={"k": "v"}, oneway=oneway)
     [opening] = split_messages(written + BODIES[dialect.payload], dialect)
-    kind, name, seqid, _ = read_envelope(dialect.payload, opening.frame, opening.offset, old=dialect.is_old)
+    kind, name, seqid, _ = opening.envelope()
     assert (kind, name, seqid) == (MessageKind.ONEWAY if oneway else MessageKind.CALL, b"once", 7)
     assert opening.headers == ({"k": "v", "Deadline-Budget": "5000"} if dialect.has_header else {})
 

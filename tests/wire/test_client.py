@@ -18,7 +18,7 @@ from zkrpc.codec import decode_failure
 from zkrpc.config import WireLimits
 from zkrpc.errors import Executed, LocalProtocolError, TooLarge
 from zkrpc.wire.client import ClientProtocol
-from zkrpc.wire.envelope import MessageKind, read_envelope
+from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.hello import UNHEARD_FRAME, NotIntroduced, hello_frame
 from zkrpc.wire.message import Dialect, ProtocolState, control_frame
 
@@ -49,8 +49,7 @@ def sent_by(client: ClientProtocol) -> list[tuple[int, bytes, int, bytes, dict[s
     """Kind, name, id, body and headers of everything that was sent."""
     sent = []
     for opening in split_messages(client.data_to_send(), client.dialect):
-        spoken = opening.dialect
-        kind, name, seqid, offset = read_envelope(spoken.payload, opening.frame, opening.offset, old=spoken.is_old)
+        kind, name, seqid, offset = opening.envelope()
         sent.append((kind, name, seqid, opening.frame[offset:], dict(opening.headers)))
     return sent
 

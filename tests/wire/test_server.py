@@ -59,8 +59,7 @@ def answers_of(
     """Kind, name, seqid, body and opening of everything that was sent; in frames of any dialect if this one has any."""
     answers = []
     for opening in split_messages(server.data_to_send(), dialect):
-        spoken = opening.dialect
-        kind, name, seqid, offset = read_envelope(spoken.payload, opening.frame, opening.offset, old=spoken.is_old)
+        kind, name, seqid, offset = opening.envelope()
         answers.append((kind, name, seqid, opening.frame[offset:], opening))
     return answers
 

@@ -13,7 +13,7 @@ from zkrpc.codec import Payload, decode_failure
 from zkrpc.config import WireLimits
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.wire.client import ClientProtocol
-from zkrpc.wire.envelope import MessageKind, read_envelope
+from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Dialect, ProtocolState, Request
 from zkrpc.wire.server import ServerProtocol
 from zkrpc.wire.unframed import Endless, MessageBuffer
@@ -61,7 +61,7 @@ def test_calls_are_found_however_they_are_cut(dialect: Dialect, sizes: list[int]
     for one in reversed(requests):
         server.send_reply(one, bodies[0])
     answers = split_messages(server.data_to_send(), dialect)
-    read = [read_envelope(dialect.payload, one.frame, 0, old=dialect.is_old) for one in answers]
+    read = [one.envelope() for one in answers]
     assert [(kind, name, seqid) for kind, name, seqid, _ in read] == [(2, b"call", n) for n in (3, 2, 1, 0)]
 
 
@@ -75,7 +75,7 @@ def test_message_that_is_too_long_is_answered_and_ends_the_connection(dialect: D
     assert server.failure is not None and server.failure.endswith("bytes or more is over max_frame 3000")
     assert (server.wants_close, server.held_bytes) == (True, len(requests[0].frame))
     [answer] = split_messages(server.data_to_send(), dialect)
-    kind, name, seqid, offset = read_envelope(dialect.payload, answer.frame, 0, old=dialect.is_old)
+    kind, name, seqid, offset = answer.envelope()
     assert (kind, name, seqid) == (MessageKind.EXCEPTION, b"put", 2)
     assert decode_failure(answer.frame, offset, dialect.payload)[0] == server.failure
 
@@ -97,7 +97,7 @@ def test_body_that_cannot_be_walked_is_answered(dialect: Dialect) -> None:
     _, server = played(dialect, [message(b"put", 2, b"\x1e\0\1" + bytes(9), dialect=dialect)])
     assert server.failure == "unknown wire type 14" if dialect is Dialect.COMPACT else "unknown wire type 30"
     [answer] = split_messages(server.data_to_send(), dialect)
-    assert read_envelope(dialect.payload, answer.frame, 0, old=dialect.is_old)[:3] == (3, b"put", 2)
+    assert answer.envelope()[:3] == (3, b"put", 2)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_client_finds_its_replies_however_they_are_cut(dialect: Dialect, sizes: 
     for number in range(3):
         call_id = client.send_call(b"get", BODIES[dialect.payload], number, deadline_at=9.0, now=0.0)
         [sent] = split_messages(client.data_to_send(), dialect)
-        assert read_envelope(dialect.payload, sent.frame, 0, old=dialect.is_old)[:3] == (1, b"get", call_id)
+        assert sent.envelope()[:3] == (1, b"get", call_id)
         answer = message(b"get", call_id, body, kind=MessageKind.REPLY, dialect=dialect)
         replies = [one for chunk in cut(answer, sizes) for one in client.receive_data(chunk, 0.0)]
         assert [token for token, _ in replies] == [number]

@@ -7,9 +7,8 @@ claims, only for bytes that have come. Messages without frames are :mod:`zkrpc.w
 
 from __future__ import annotations
 
-from zkrpc.wire.detection import LENGTH_SIZE, check_dialect, check_length
+from zkrpc.wire.detection import LENGTH_SIZE, MOST, check_dialect, check_length
 
-_SNIFFED = 6
 _ENVELOPE = 1024
 """Bytes beside a header block within which the envelope must end, for an oversized frame to be answered from its
 beginning."""
@@ -72,7 +71,7 @@ class FrameBuffer:
         if len(chunk) < missing:
             kept += chunk
             return b"", len(chunk)
-        if self._wanted <= _SNIFFED:  # it is not known yet how long the frame is
+        if self._wanted <= MOST:  # it is not known yet how long the frame is
             missing = len(chunk)
         joined = b"".join((kept, memoryview(chunk)[:missing]))
         self.clear()
@@ -91,13 +90,13 @@ class FrameBuffer:
         if size >= LENGTH_SIZE:
             self.claimed = check_length(data, start, self.max_frame)
             wanted += self.claimed
-            if size >= _SNIFFED:
+            if size >= MOST:
                 check_dialect(data, start + LENGTH_SIZE)
             else:
-                wanted = _SNIFFED
+                wanted = MOST
         if size >= wanted:
             return start + wanted
-        if wanted > _SNIFFED and self.is_oversized:
+        if wanted > MOST and self.is_oversized:
             if size >= self._beginning:
                 self.skipping = wanted - size
                 return start + size

@@ -11,9 +11,7 @@ import zlib
 from zkrpc.config import WireLimits
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.wire.detection import MOST, Stream, detect
-
-_FREE = 4 * 1024
-"""Bytes to which a chunk may inflate, however small it is."""
+from zkrpc.wire.theader import FREE
 
 
 class Prelude:
@@ -61,7 +59,7 @@ class Prelude:
 
     def _inflated(self, data: bytes) -> bytes:
         assert self._inflate is not None
-        allowed = _FREE + self._limits.max_inflation * len(data)
+        allowed = FREE + self._limits.max_inflation * len(data)
         try:
             inflated = self._inflate.decompress(data, allowed)
         except zlib.error as error:

@@ -236,7 +236,7 @@ class ServerProtocol:
 
     def _admit(self, opening: Opening, kind: MessageKind, name: bytes, seqid: int, offset: int, now: float) -> None:
         dialect, frame, _, headers, flags, header_seqid, _ = opening
-        template = None if self._inflow.dialect else self._known.learn(opening, offset, name, kind, headers)
+        template = self._known.learn(opening, offset, name, kind, headers)
         request = Request(name, seqid, kind, headers, frame, offset, dialect, now, header_seqid, flags, template)
         if seqid in self._active:
             self._held.add(request)

@@ -35,7 +35,7 @@ _ZLIB = 1
 _KEY_VALUE = 1
 _MAX_TRANSFORMS = 1
 """One at most: compressing twice is of use to an attacker only."""
-_FREE = 4 * 1024
+FREE = 4 * 1024
 """Bytes to which a message may inflate, however small it is."""
 
 
@@ -139,7 +139,7 @@ def inflate(message: bytes, limit: int, most_per_byte: int) -> bytes:
     Never makes more than ``limit`` bytes, nor more than ``most_per_byte`` for each byte that came: it stops there,
     without inflating the rest.
     """
-    allowed = min(limit, _FREE + most_per_byte * len(message))
+    allowed = min(limit, FREE + most_per_byte * len(message))
     stream = zlib.decompressobj()
     try:
         inflated = stream.decompress(message, allowed)
