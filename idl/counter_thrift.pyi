@@ -8,7 +8,15 @@ import typing
 
 import zkrpc
 
-__all__ = ["Counter", "CounterClient", "CounterHandler", "UnknownCounter"]
+__all__ = [
+    "Counter",
+    "CounterAioClient",
+    "CounterClient",
+    "CounterFutures",
+    "CounterHandler",
+    "CounterThreadsClient",
+    "UnknownCounter",
+]
 
 class UnknownCounter(Exception):
     key: str
@@ -30,10 +38,56 @@ class CounterHandler(typing.Protocol):
     """What serves Counter."""
 
     @abc.abstractmethod
-    def add(self, key: str, amount: int, request_id: str) -> int: ...
+    def add(
+        self,
+        key: str,
+        amount: int,
+        request_id: str,
+    ) -> int | typing.Awaitable[int]: ...
     @abc.abstractmethod
-    def get(self, key: str) -> int: ...
+    def get(self, key: str) -> int | typing.Awaitable[int]: ...
     @abc.abstractmethod
-    def all(self) -> dict[str, int]: ...
+    def all(self) -> dict[str, int] | typing.Awaitable[dict[str, int]]: ...
 
-Counter: zkrpc.Interface[CounterClient, CounterHandler]
+class CounterFutures(zkrpc.TypedStub, typing.Protocol):
+    """What begins calls at Counter."""
+
+    def add(
+        self,
+        key: str,
+        amount: int,
+        request_id: str,
+    ) -> zkrpc.threads.CallFuture[int]:
+        """``i64 add(string key, i64 amount, string request_id)``"""
+
+    def get(self, key: str) -> zkrpc.threads.CallFuture[int]:
+        """``i64 get(string key) throws (UnknownCounter)`` Idempotent."""
+
+    def all(self) -> zkrpc.threads.CallFuture[dict[str, int]]:
+        """``map<string, i64> all()`` Idempotent."""
+
+class CounterThreadsClient(CounterClient, typing.Protocol):
+    """What threads can call at Counter."""
+
+    @property
+    def submit(self) -> CounterFutures:
+        """The same methods, each of which returns a future at once."""
+
+class CounterAioClient(zkrpc.TypedAioStub, typing.Protocol):
+    """What can be awaited of Counter."""
+
+    async def add(self, key: str, amount: int, request_id: str) -> int:
+        """``i64 add(string key, i64 amount, string request_id)``"""
+
+    async def get(self, key: str) -> int:
+        """``i64 get(string key) throws (UnknownCounter)`` Idempotent."""
+
+    async def all(self) -> dict[str, int]:
+        """``map<string, i64> all()`` Idempotent."""
+
+Counter: zkrpc.Interface[
+    CounterClient,
+    CounterHandler,
+    CounterThreadsClient,
+    CounterAioClient,
+]

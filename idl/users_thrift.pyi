@@ -14,8 +14,11 @@ __all__ = [
     "UserExists",
     "UserNotFound",
     "Users",
+    "UsersAioClient",
     "UsersClient",
+    "UsersFutures",
     "UsersHandler",
+    "UsersThreadsClient",
 ]
 
 class Role:
@@ -76,18 +79,81 @@ class UsersHandler(typing.Protocol):
     """What serves Users."""
 
     @abc.abstractmethod
-    def get(self, id: int) -> User: ...
+    def get(self, id: int) -> User | typing.Awaitable[User]: ...
     @abc.abstractmethod
-    def find(self, prefix: str, limit: int) -> list[User]: ...
+    def find(
+        self,
+        prefix: str,
+        limit: int,
+    ) -> list[User] | typing.Awaitable[list[User]]: ...
     @abc.abstractmethod
-    def put(self, user: User) -> None: ...
+    def put(self, user: User) -> None | typing.Awaitable[None]: ...
     @abc.abstractmethod
-    def create(self, user: User) -> None: ...
+    def create(self, user: User) -> None | typing.Awaitable[None]: ...
     @abc.abstractmethod
-    def remove(self, id: int) -> bool: ...
+    def remove(self, id: int) -> bool | typing.Awaitable[bool]: ...
     @abc.abstractmethod
-    def seen(self, id: int, at_ms: int) -> None: ...
+    def seen(self, id: int, at_ms: int) -> None | typing.Awaitable[None]: ...
     @abc.abstractmethod
-    def whoami(self) -> str: ...
+    def whoami(self) -> str | typing.Awaitable[str]: ...
 
-Users: zkrpc.Interface[UsersClient, UsersHandler]
+class UsersFutures(zkrpc.TypedStub, typing.Protocol):
+    """What begins calls at Users."""
+
+    def get(self, id: int) -> zkrpc.threads.CallFuture[User]:
+        """``User get(i64 id) throws (UserNotFound)`` Idempotent."""
+
+    def find(
+        self,
+        prefix: str,
+        limit: int | None = 20,
+    ) -> zkrpc.threads.CallFuture[list[User]]:
+        """``list<User> find(string prefix, i32 limit)`` Idempotent."""
+
+    def put(self, user: User) -> zkrpc.threads.CallFuture[None]:
+        """``void put(User user)`` Idempotent."""
+
+    def create(self, user: User) -> zkrpc.threads.CallFuture[None]:
+        """``void create(User user) throws (UserExists)``"""
+
+    def remove(self, id: int) -> zkrpc.threads.CallFuture[bool]:
+        """``bool remove(i64 id)``"""
+
+    def seen(self, id: int, at_ms: int) -> zkrpc.threads.CallFuture[None]:
+        """``oneway void seen(i64 id, i64 at_ms)``"""
+
+    def whoami(self) -> zkrpc.threads.CallFuture[str]:
+        """``string whoami()`` Idempotent."""
+
+class UsersThreadsClient(UsersClient, typing.Protocol):
+    """What threads can call at Users."""
+
+    @property
+    def submit(self) -> UsersFutures:
+        """The same methods, each of which returns a future at once."""
+
+class UsersAioClient(zkrpc.TypedAioStub, typing.Protocol):
+    """What can be awaited of Users."""
+
+    async def get(self, id: int) -> User:
+        """``User get(i64 id) throws (UserNotFound)`` Idempotent."""
+
+    async def find(self, prefix: str, limit: int | None = 20) -> list[User]:
+        """``list<User> find(string prefix, i32 limit)`` Idempotent."""
+
+    async def put(self, user: User) -> None:
+        """``void put(User user)`` Idempotent."""
+
+    async def create(self, user: User) -> None:
+        """``void create(User user) throws (UserExists)``"""
+
+    async def remove(self, id: int) -> bool:
+        """``bool remove(i64 id)``"""
+
+    async def seen(self, id: int, at_ms: int) -> None:
+        """``oneway void seen(i64 id, i64 at_ms)``"""
+
+    async def whoami(self) -> str:
+        """``string whoami()`` Idempotent."""
+
+Users: zkrpc.Interface[UsersClient, UsersHandler, UsersThreadsClient, UsersAioClient]

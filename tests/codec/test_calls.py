@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from tests.codec.both import compiled_shapes
 from tests.codec.rich import idl, riches
-from zkrpc.codec import ArgumentsCodec, Payload, ResultCodec
+from zkrpc.codec import ArgumentsCodec, Payload, ResultCodec, calls
 from zkrpc.codec.shape import Field, fields_of, type_of
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.idl import load_text
@@ -258,3 +259,28 @@ def test_struct_default_of_a_parameter_is_fresh() -> None:
     first.x = 9
     assert some.decode_arguments(b"\0", 0)[0].x == 3
     assert fields_of(type(first))[0].name == "x"
+
+
+@pytest.mark.parametrize("payload", Payload)
+def test_compiled_part_is_tried_first(payload: Payload, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what it does not take is done, or refused, in the usual way."""
+    monkeypatch.setattr(calls, "SHAPES", compiled_shapes())
+    add = ArgumentsCodec("S.add", fields(key=11, amount=8, tags=(15, 11)), {"amount": 5, "tags": ["new"]})
+    for args in (("k", 1, ["t"]), ("\u00e9", None, None), (None, 7, type("Mine", (list,), {})(["a"]))):
+        body = add.encode(add.bind(args, {}), payload)
+        assert body == ADD.encode(ADD.bind(args, {}), payload)
+        assert add.decode(body, 0, payload) == ADD.decode(body, 0, payload)
+    text = ResultCodec("S.echo", type_of((15, 11)), exceptions(Oops))
+    for value in (["a", "\u00e9"], ("t",), type("Mine", (list,), {})(["a"])):
+        assert text.read(text.encode_value(value, payload), 0, payload) == list(value)
+    for wrong in ([1], "a", ["\ud800"]):
+        with pytest.raises(TypeError, match="the result of S.echo"):
+            text.encode_value(wrong, payload)
+    body = text.encode_exception(Oops("why"), payload) or b""
+    with pytest.raises(Oops, match="why"):
+        text.read(body, 0, payload)
+    with pytest.raises(TypeError, match="Oops.why is required"):
+        text.encode_exception(Oops(), payload)
+    for read in (add.decode, text.read):
+        with pytest.raises(RemoteProtocolError):
+            read(body[:-1], 0, payload)

@@ -86,6 +86,14 @@ def test_fields_that_are_unknown_or_of_another_type_are_passed_over(idl: Any, pa
 
 
 @pytest.mark.parametrize("payload", Payload)
+def test_bytes_that_are_passed_over_need_not_be_text(payload: Payload) -> None:
+    """What the peer knows and we do not may be ``binary``."""
+    idl = load_text("struct Newer { 1: binary a, 2: list<binary> b, 3: map<binary, i32> c } struct Old { i32 x }")
+    body = StructCodec(idl.Newer).encode(idl.Newer(b"\xff", [b"\xfe"], {b"\xfd": 1}), payload)
+    assert StructCodec(idl.Old).decode(body, 0, payload) == idl.Old()
+
+
+@pytest.mark.parametrize("payload", Payload)
 def test_elements_of_another_type_are_an_error(payload: Payload) -> None:
     """Unless there are none; as to the C module."""
     idl = load_text("struct A { list<i32> a, map<i32, i32> b } struct B { list<string> a, map<i32, string> b }")

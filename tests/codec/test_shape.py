@@ -15,6 +15,7 @@ from zkrpc.codec.shape import (
     bare_of,
     fields_of,
     has_negative_ids,
+    holds_uuids,
     is_union,
     mark_bare,
     mark_refused,
@@ -165,3 +166,12 @@ def test_fields_of_negative_ids_stand_behind_all_others() -> None:
     deep = type("Deep", (), {"thrift_spec": {-1: (8, "x", False)}})
     inside = FieldType(kind=Kind.LIST, inner=(FieldType(kind=Kind.STRUCT, cls=deep),))
     assert has_negative_ids((Field(id=1, name="deep", type=inside),))
+
+
+def test_uuids_are_found_however_deep() -> None:
+    """In a map in a list in a struct."""
+    uuid = FieldType(kind=Kind.UUID)
+    inside = FieldType(kind=Kind.LIST, inner=(FieldType(kind=Kind.MAP, inner=(FieldType(kind=Kind.I8), uuid)),))
+    assert holds_uuids((Field(id=1, name="a", type=inside),)) and not holds_uuids(fields_of(idl().Rich))
+    deep = type("Deep", (), {"thrift_spec": {1: (16, "x", False)}})
+    assert holds_uuids((Field(id=1, name="deep", type=FieldType(kind=Kind.STRUCT, cls=deep)),))

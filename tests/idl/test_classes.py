@@ -173,3 +173,16 @@ def test_copy_of_a_derived_class_needs_not_its_constructor(idl: Any) -> None:
     del named.colors
     for again in (copy.copy(named), copy.deepcopy(named)):
         assert type(again) is Named and (again.name, again.x, again.colors) == ("home", 7, [1])
+
+
+def test_struct_with_a_dict_is_pickled_with_its_slots() -> None:
+    """One that has a field called as a mark on classes: what a derived class adds comes along, and defaults are
+    filled in."""
+    marked = load_text("struct Marked { 1: i32 _ttype = 3, 2: i32 x }").Marked
+    derived = type("Derived", (marked,), {"__slots__": ("own",)})
+    one, other = derived(x=1), derived(x=1)
+    one.own, one.more = 5, 6
+    del one._ttype
+    again = copy.copy(one)
+    assert (again.own, again.more, again._ttype, again.x) == (5, 6, 3, 1) and type(again) is derived
+    assert copy.copy(other) == other and not hasattr(copy.copy(other), "own")

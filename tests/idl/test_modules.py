@@ -70,10 +70,17 @@ def test_module_is_called_after_its_file(stem: str, module: str) -> None:
 
 
 def test_protocols_give_way_to_names_of_the_file() -> None:
-    """And to each other."""
-    assert protocol_names(["A", "AClient"], ["A", "AClient", "AHandler"]) == {
-        "A": ("AClient_", "AHandler_"),
-        "AClient": ("AClientClient", "AClientHandler"),
+    """And to each other; those of clients in threads and of awaited ones to all of the others."""
+    assert protocol_names(["A", "AClient", "AThreads"], ["A", "AClient", "AHandler", "AAioClient"]) == {
+        "A": ("AClient_", "AHandler_", "AThreadsClient_", "AFutures", "AAioClient_"),
+        "AClient": ("AClientClient", "AClientHandler", "AClientThreadsClient", "AClientFutures", "AClientAioClient"),
+        "AThreads": (
+            "AThreadsClient",
+            "AThreadsHandler",
+            "AThreadsThreadsClient",
+            "AThreadsFutures",
+            "AThreadsAioClient",
+        ),
     }
 
 

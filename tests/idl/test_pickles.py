@@ -48,16 +48,17 @@ READ = "zkrpc.load(sys.argv[1]); print(pickle.load(sys.stdin.buffer))"
 
 
 def test_structs_exceptions_and_enums_pickle_within_a_process(tmp_path: Path) -> None:
-    """To the very classes, in all protocols; what else was set on an object stays."""
+    """To the very classes, in all protocols; what else was set on an exception stays."""
     idl = load(write(tmp_path, {"dog.thrift": TEXT}))
     dog = idl.Dog("Rex", [idl.Dog("Rexette")], idl.Coat.SHORT)
-    dog.extra = 1
     for data in dumped([dog, idl.Dog, idl.Coat]):
         again = pickle.loads(data)
-        assert again == [dog, idl.Dog, idl.Coat] and type(again[0]) is idl.Dog and again[0].extra == 1
-    for data in dumped(idl.Bite(3)):
-        bite = pickle.loads(data)
-        assert type(bite) is idl.Bite and bite.depth == 3 and bite.args == (3,)
+        assert again == [dog, idl.Dog, idl.Coat] and type(again[0]) is idl.Dog
+    bite = idl.Bite(3)
+    bite.extra = 1
+    for data in dumped(bite):
+        again = pickle.loads(data)
+        assert type(again) is idl.Bite and (again.depth, again.extra) == (3, 1) and again.args == (3,)
 
 
 def test_classes_of_the_users_pickle_as_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

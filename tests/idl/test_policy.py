@@ -28,6 +28,12 @@ def test_hedge_may_be_a_percentile() -> None:
     assert policy_of(annotations(idempotent="true", hedge_ms="p95"), "f").hedge == "p95"
 
 
+def test_list_of_those_who_may_call_is_patterns_with_commas_between() -> None:
+    """Each once; spaces do not matter, as long lists are written in several lines."""
+    found = annotations(allow="spiffe://prod/ns/*/sa/web,\n  cn:nightly report, cn:nightly report")
+    assert policy_of(found, "f").allow == ("spiffe://prod/ns/*/sa/web", "cn:nightly report")
+
+
 def test_policy_has_defaults_and_leaves_others_alone() -> None:
     """Annotations of other tools are none of our business."""
     assert policy_of([Annotation(name="java.final", value="x", line=1)], "f") == MethodPolicy()
@@ -45,6 +51,10 @@ def test_policy_has_defaults_and_leaves_others_alone() -> None:
         ({"timeout_ms": None}, 1, "got None"),
         ({"timeout_ms": "99999999999999"}, 1, "from 1 to 86400000"),
         ({"timeout_ms": "\u0665"}, 1, "whole number"),
+        ({"allow": ""}, 1, "zkrpc.allow: a pattern of an allow-list is a SPIFFE ID"),
+        ({"allow": None}, 1, "zkrpc.allow: a pattern of an allow-list is a SPIFFE ID"),
+        ({"primary": "true", "allow": "cn:a,, cn:b"}, 2, "zkrpc.allow: a pattern of an allow-list is"),
+        ({"allow": "spiffe://*/web"}, 1, "zkrpc.allow: after spiffe:// there is a trust domain"),
         (
             {"idempotent": "false", "hedge_ms": "5"},
             2,

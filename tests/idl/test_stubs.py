@@ -81,6 +81,9 @@ HARD = {
         service Nobody {}
         service Own { i32 options(1: i32 x), void close() }
         service Closer extends Own { void more() }
+        service Beginning { i32 submit(1: i32 property) }
+        service Finished { i32 property(1: i32 submit) }
+        service AServiceWithALongNameWhoseProtocolsDoNotFit { void f() }
         """,
     "base.thrift": """
         struct Key { 1: required i32 x }
@@ -162,9 +165,9 @@ class Read(ast.NodeVisitor):
         return {node.target.id: node for node in found if isinstance(node.target, ast.Name)}
 
     @staticmethod
-    def functions(cls: ast.ClassDef, name: str | None = None) -> list[ast.FunctionDef]:
+    def functions(cls: ast.ClassDef, name: str | None = None) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
         """The functions of a class, or all of one name."""
-        found = [node for node in cls.body if isinstance(node, ast.FunctionDef)]
+        found = [node for node in cls.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
         return [node for node in found if name in (None, node.name)]
 
 
@@ -232,7 +235,7 @@ def check_struct(cls: Any, node: ast.ClassDef, stub: Read) -> None:
     check_required(constructor, required)
 
 
-def check_required(function: ast.FunctionDef, required: set[str]) -> None:
+def check_required(function: ast.FunctionDef | ast.AsyncFunctionDef, required: set[str]) -> None:
     """The parameters without a default are these, where they can be named."""
     arguments = function.args
     by_place = arguments.args[1:]
@@ -256,10 +259,33 @@ def check_service(interface: Interface, client: ast.ClassDef, handler: ast.Class
             one.name.rstrip("_") for one in method.parameters
         ]
         assert not handled.args.defaults and not handled.args.kwonlyargs
-        assert stub.hint(call.returns) == stub.hint(handled.returns)
+        result = stub.hint(call.returns)
+        assert stub.hint(handled.returns) == f"{result} | Awaitable[{result}]", "it may be async"
         assert (stub.hint(call.returns) == "None") == method.void
         assert ast.get_docstring(call) == method.declaration
         check_required(call, {one.name for one in method.parameters if one.default is None})
+
+
+def check_other_clients(interface: Interface, client: ast.ClassDef, others: list[ast.ClassDef], stub: Read) -> None:
+    """What threads have is the client's and ``submit``; futures and coroutines have the client's parameters, results
+    and docstrings."""
+    threads, futures, aio = others
+    assert [stub.hint(base) for base in threads.bases] == [client.name, "Protocol"]
+    submits = [] if "submit" in interface.methods else [futures.name]
+    assert [stub.hint(one.returns) for one in stub.functions(threads)] == submits
+    own = set(interface.methods)
+    for one, kind in ((futures, "TypedStub"), (aio, "TypedAioStub")):
+        assert [stub.hint(base) for base in one.bases] == [*([] if own & {"options", "close"} else [kind]), "Protocol"]
+    assert len(client.body) == len(futures.body) == len(aio.body)
+    for call in stub.functions(client):
+        (future,) = stub.functions(futures, call.name)
+        (awaited,) = stub.functions(aio, call.name.replace("__e", "__ae"))
+        assert ast.dump(call.args) == ast.dump(future.args) == ast.dump(awaited.args)
+        assert ast.get_docstring(call) == ast.get_docstring(future) == ast.get_docstring(awaited)
+        result = stub.hint(call.returns)
+        assert stub.hint(future.returns) == (f"CallFuture[{result}]" if call.name in own else result)
+        assert stub.hint(awaited.returns) == result
+        assert isinstance(awaited, ast.AsyncFunctionDef) is (call.name in own or call.name != "options")
 
 
 def test_stubs_say_what_is_so(tmp_path: Path) -> None:
@@ -272,9 +298,14 @@ def test_stubs_say_what_is_so(tmp_path: Path) -> None:
             if isinstance(value, ModuleType):
                 assert name not in stub.classes and name not in stub.variables
             elif isinstance(value, Interface):
-                client, handler = ast.unparse(stub.variables[name].annotation).partition("[")[2][:-1].split(", ")
-                assert getattr(module, client)._is_protocol and getattr(module, handler)._is_protocol
+                told = ast.unparse(stub.variables[name].annotation).partition("[")[2][:-1].split(", ")
+                client, handler, threads, aio = told
+                (futures,) = [one for one in stub.exported if one.rstrip("_") == f"{name}Futures"]
+                assert all(getattr(module, one)._is_protocol for one in (*told, futures))
                 check_service(value, stub.classes[client], stub.classes[handler], stub)
+                check_other_clients(
+                    value, stub.classes[client], [stub.classes[one] for one in (threads, futures, aio)], stub
+                )
             elif isinstance(value, type) and hasattr(value, "thrift_spec"):
                 check_struct(value, stub.classes[name], stub)
             elif isinstance(value, type) and hasattr(value, "_NAMES_TO_VALUES"):
@@ -311,7 +342,7 @@ def test_types_of_parameters_are_those_of_the_codec(tmp_path: Path) -> None:
             assert stub.hint(arg.annotation).removesuffix(" | None") == expected(one.type)
         result = getattr(owner, f"{function.name}_result").thrift_spec.get(0)
         told = "None" if result is None else expected(type_of((result[0], result[2]) if len(result) > 3 else result[0]))
-        assert stub.hint(function.returns) == told
+        assert stub.hint(function.returns) == f"{told} | Awaitable[{told}]", "it may be async"
 
 
 def test_stub_of_the_users_example_reads_well() -> None:
@@ -349,11 +380,38 @@ class UsersHandler(typing.Protocol):
     """What serves Users."""
 
     @abc.abstractmethod
-    def get(self, id: int) -> User: ...
+    def get(self, id: int) -> User | typing.Awaitable[User]: ...
     @abc.abstractmethod
-    def find(self, prefix: str, limit: int) -> list[User]: ...
+    def find(
+        self,
+        prefix: str,
+        limit: int,
+    ) -> list[User] | typing.Awaitable[list[User]]: ...
 ''' in text
-    assert "\nUsers: zkrpc.Interface[UsersClient, UsersHandler]\n" in text
+    assert '''
+class UsersFutures(zkrpc.TypedStub, typing.Protocol):
+    """What begins calls at Users."""
+
+    def get(self, id: int) -> zkrpc.threads.CallFuture[User]:
+        """``User get(i64 id) throws (UserNotFound)`` Idempotent."""
+''' in text
+    assert '''
+class UsersThreadsClient(UsersClient, typing.Protocol):
+    """What threads can call at Users."""
+
+    @property
+    def submit(self) -> UsersFutures:
+        """The same methods, each of which returns a future at once."""
+
+class UsersAioClient(zkrpc.TypedAioStub, typing.Protocol):
+    """What can be awaited of Users."""
+
+    async def get(self, id: int) -> User:
+        """``User get(i64 id) throws (UserNotFound)`` Idempotent."""
+
+    async def find(self, prefix: str, limit: int | None = 20) -> list[User]:
+''' in text
+    assert "\nUsers: zkrpc.Interface[UsersClient, UsersHandler, UsersThreadsClient, UsersAioClient]\n" in text
 
 
 def test_stubs_are_laid_out_as_black_does(tmp_path: Path) -> None:

@@ -23,11 +23,13 @@ from tests.idl.test_stubs import HARD, thrift_files, written
 from tests.support.programs import ROOT
 
 GOOD = """
+    import asyncio
     from typing import Any, assert_type
 
     import zkrpc
     from shop import hard_thrift as hard
     from shop import users_thrift as idl
+    from zkrpc.testing import aio, threads
     from zkrpc.testing.loopback import Loopback
 
     class Handler:
@@ -39,12 +41,15 @@ GOOD = """
         def find(self, prefix: str, limit: int) -> list[idl.User]:
             return [self.get(1)][:limit]
 
-        def put(self, user: idl.User) -> None: ...
+        async def put(self, user: idl.User) -> None: ...
         def create(self, user: idl.User) -> None: ...
+
+        @zkrpc.offload
         def remove(self, id: int) -> bool:
             return id > 0
 
         @zkrpc.primary_only
+        @zkrpc.offload()
         def seen(self, id: int, at_ms: int) -> None: ...
         def whoami(self) -> str:
             return "me"
@@ -67,6 +72,44 @@ GOOD = """
         greet(users)
         zkrpc.options(users, idempotent=True).put(idl.User(id=1, name="Ada", tags=["a"]))
     users.close()
+
+    def begin(users: idl.UsersThreadsClient) -> zkrpc.threads.CallFuture[idl.User]:
+        assert_type(users.get(1), idl.User)
+        assert_type(users.options(timeout=0.5).submit.find("A").result(1.0), list[idl.User])
+        greet(users)
+        return users.submit.options(timeout=0.5).get(42)
+
+    with zkrpc.threads.connect(idl.Users, "users", zookeeper="127.0.0.1:2181") as shared:
+        assert_type(shared, idl.UsersThreadsClient)
+        assert_type(begin(shared).result().name, str)
+        shared.submit.put(idl.User(id=1, name="Ada")).add_done_callback(print)
+        assert_type(zkrpc.options(shared, idempotent=True).submit.whoami().cancel(), bool)
+
+    async def await_them(users: idl.UsersAioClient) -> str | None:
+        user = await users.options(timeout=0.5, headers={"tenant": "blue"}).get(42)
+        assert_type(user, idl.User)
+        one, several = await asyncio.gather(users.get(1), users.find("A", limit=None))
+        assert_type(one, idl.User)
+        assert_type(several, list[idl.User])
+        return user.email
+
+    async def main() -> None:
+        async with zkrpc.aio.connect(idl.Users, "users", zookeeper="127.0.0.1:2181") as tasks:
+            assert_type(tasks, idl.UsersAioClient)
+            await await_them(tasks)
+            assert_type(await zkrpc.options(tasks, idempotent=True).whoami(), str)
+        kept = await zkrpc.aio.connect(idl.Users, ["h:1"])
+        assert_type(kept, idl.UsersAioClient)
+        async with kept.options(timeout=1) as hasty:
+            await hasty.put(idl.User(id=1, name="Ada"))
+        await kept.close()
+        in_memory = aio.Loopback(service, replicas=3)
+        async with in_memory as awaited:
+            assert_type(awaited, idl.UsersAioClient)
+            assert_type((await in_memory.connect(idl.Users)), idl.UsersAioClient)
+
+    with threads.Loopback(service) as there:
+        assert_type(there, idl.UsersThreadsClient)
 
     loopback = Loopback(service, replicas=3)
     with loopback as stub:
@@ -104,8 +147,25 @@ GOOD = """
         with own as it:
             return it.options(3)
 
+    async def keep_awaited(own: hard.OwnAioClient, begun: hard.BeginningThreadsClient) -> int:
+        async with own as it:
+            await it.close()
+            return await it.options(3) + begun.submit(4)
+
+    class Fake:
+        async def more(self) -> None: ...
+        async def options(self, x: int) -> int:
+            return x
+        async def close(self) -> None: ...
+        async def __aenter__(self) -> "Fake":
+            return self
+        async def __aexit__(self, *_: object) -> None: ...
+
+    fake: hard.CloserAioClient = Fake()
+
     dynamic = zkrpc.load("users.thrift")
     zkrpc.connect(dynamic.Users, ["h:1"]).anything(1)
+    zkrpc.threads.connect(dynamic.Users, ["h:1"]).submit.anything(1).result()
     zkrpc.Service(dynamic.Users, Handler)
     """
 
@@ -126,6 +186,29 @@ BAD = """
     users.options(timeut=1)  # wrong
     users.options(timeout="1").get(1)  # wrong
     number: int = users.whoami()  # wrong
+    users.submit  # wrong
+    shared = zkrpc.threads.connect(idl.Users, "users", zookeeper="h:1")
+    shared.get("42")  # wrong
+    shared.gett(1)  # wrong
+    shared.submit.get("42")  # wrong
+    shared.submit.gett(1)  # wrong
+    shared.submit.get(1).name  # wrong
+    shared.submit.get(1).result().nmae  # wrong
+    begun: zkrpc.threads.CallFuture[int] = shared.submit.whoami()  # wrong
+
+    async def awaiting(plain: idl.UsersClient) -> None:
+        async with zkrpc.aio.connect(idl.Users, ["h:1"]) as tasks:
+            await tasks.get("42")  # wrong
+            await tasks.gett(1)  # wrong
+            (await tasks.get(1)).nmae  # wrong
+            tasks.get(1).name  # wrong
+            tasks.put(idl.User(id=1, name="Ada"))  # wrong
+            tasks.options(timeout="1")  # wrong
+            number: int = await tasks.whoami()  # wrong
+            plain = tasks  # wrong
+        with zkrpc.aio.connect(idl.Users, ["h:1"]):  # wrong
+            pass
+
     idl.User()  # wrong
     idl.User(id=1)  # wrong
     idl.User(id="1", name="Ada")  # wrong
@@ -168,11 +251,16 @@ BAD = """
         def whoami(self) -> int:  # wrong
             return 1
 
+    class WrongAwaited:
+        async def get(self, id: int) -> int:
+            return id
+
     zkrpc.Service(idl.Users, Handler)
     zkrpc.Service(idl.Users, WrongName)  # wrong
     zkrpc.Service(idl.Users, WrongName())  # wrong
     zkrpc.Service(idl.Users, WrongParameter)  # wrong
     zkrpc.Service(idl.Users, lambda: WrongResult())  # wrong
+    zkrpc.Service(idl.Users, WrongAwaited())  # wrong
     zkrpc.Service(hard.Hard, Handler())  # wrong
 
     class Swapped:

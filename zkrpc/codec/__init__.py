@@ -1,4 +1,11 @@
-"""Structs to bytes and back, on the C module of Apache Thrift. Theory of operation.
+"""Structs to bytes and back: in C of our own where it was compiled, else on the C module of Apache Thrift. Theory of
+operation.
+
+Two paths do the same. *The compiled one* (``_compiled.c``, to which :mod:`zkrpc.codec.compiled` describes each struct,
+and the arguments and results of each method) goes once over the values or the bytes, and checks everything on the way:
+types and ranges, UTF-8, required fields, unions, what it may cost. It is tried first, and only ever says yes. Whatever
+does not fit, and what is too rare for it, goes through *the Python one* again, which is the rest of this page: it words
+all errors, and is all there is where nothing could be compiled.
 
 Two libraries meet here. thriftpy2 parsed the IDL and made the struct classes; Apache's ``thrift.protocol.fastbinary``
 turns objects into bytes. A struct class is recognised by its ``thrift_spec``, which :mod:`zkrpc.codec.shape` converts

@@ -18,8 +18,9 @@ from typing import Any, TypeAlias
 
 from zkrpc.codec import visitors
 from zkrpc.codec.budget import MAX_ELEMENTS
+from zkrpc.codec.compiled import SHAPES, Shape
 from zkrpc.codec.fast_path import is_single, reader_of, writer_of
-from zkrpc.codec.shape import INTEGER_BITS, Field, FieldType, Kind
+from zkrpc.codec.shape import INTEGER_BITS, Field, FieldType, Kind, is_mutable
 from zkrpc.codec.structs import (
     BINARY,
     SPECS,
@@ -79,9 +80,35 @@ class ArgumentsCodec:
         self.bind: Bind = _compile_bind(owner, fields, defaults, bag)
         self.encode: Callable[..., bytes] = Writer(owner, fields, bag).write
         self.decode: Callable[..., tuple[Any, ...]] = _compile_decode(owner, fields, defaults, bag)
-        if is_single(fields):
+        shape = SHAPES.of_fields(fields, defaults)
+        if shape is not None:
+            self.encode = _encode_compiled(shape, self.encode)
+            self.decode = _decode_compiled(shape, self.decode)
+        elif is_single(fields):
             self.encode = _encode_single(fields[0], self.encode)
             self.decode = _decode_single(fields[0], self.decode)
+
+
+def _encode_compiled(shape: Shape, otherwise: Callable[..., bytes]) -> Callable[..., bytes]:
+    attempt = shape.encode
+
+    def encode(it: Any, payload: Payload = BINARY) -> bytes:
+        body = attempt(it, payload is not BINARY)
+        return otherwise(it, payload) if body is None else body
+
+    return encode
+
+
+def _decode_compiled(shape: Shape, otherwise: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    attempt = shape.decode
+
+    def decode(
+        buffer: bytes, offset: int, payload: Payload = BINARY, max_elements: int = MAX_ELEMENTS
+    ) -> tuple[Any, ...]:
+        values: tuple[Any, ...] | None = attempt(buffer, offset, payload is not BINARY, max_elements)
+        return otherwise(buffer, offset, payload, max_elements) if values is None else values
+
+    return decode
 
 
 def _encode_single(field: Field, otherwise: Callable[..., bytes]) -> Callable[..., bytes]:
@@ -109,11 +136,6 @@ def _decode_single(field: Field, otherwise: Callable[..., tuple[Any, ...]]) -> C
         return otherwise(buffer, offset, payload, max_elements) if value is None else (value,)
 
     return decode
-
-
-def is_mutable(value: object) -> bool:
-    """Whether a default must be copied for each call."""
-    return not isinstance(value, (bool, int, float, str, bytes))
 
 
 def _copiers(defaults: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
@@ -225,6 +247,7 @@ class ResultCodec:
         "_owner",
         "_read_single",
         "_reader",
+        "_shape",
         "_success",
         "_thrown",
         "_thrown_names",
@@ -239,6 +262,7 @@ class ResultCodec:
         value = [Field(id=0, name="value", type=success)] if success else []
         thrown = [dataclasses.replace(field, name=f"thrown_{place}") for place, field in enumerate(exceptions)]
         self._thrown_names = tuple(field.name for field in thrown)
+        self._shape = SHAPES.of_fields([*value, *thrown], {})
         self._bag = type("_Outcome", (_Outcome,), dict.fromkeys(self._thrown_names))
         self._reader = make_reader(owner, [*value, *thrown], self._bag)
         self._types = [_Outcome, SPECS.specification(tuple(value))]
@@ -246,7 +270,10 @@ class ResultCodec:
         self._write_single = writer_of(value[0]) if is_single(value) else None
         self._fits = visitors.FITS.of_value(success, place) if success else None
         self._explain = visitors.EXPLAIN.of_value(success, place) if success else None
-        self._thrown = {field.type.cls: (field.name, Writer(owner, [field], self._bag)) for field in thrown}
+        self._thrown = {
+            field.type.cls: (place, field.name, Writer(owner, [field], self._bag))
+            for place, field in enumerate(thrown, len(value))
+        }
 
     def encode_value(self, value: Any, payload: Payload = BINARY) -> bytes:
         """The bytes of a value. TypeError if it does not fit, as None does not. What a void method returned is dropped,
@@ -257,6 +284,10 @@ class ResultCodec:
             return _EMPTY_STRUCT
         if value is None:
             raise TypeError(f"{self._owner}() returned None and must return {self._success}")
+        if self._shape is not None:
+            body = self._shape.encode_one(0, value, payload is not BINARY)
+            if body is not None:
+                return body
         try:
             if self._fits is not None:
                 self._fits(value)
@@ -276,7 +307,11 @@ class ResultCodec:
         """
         for cls in type(exc).__mro__:
             if cls in self._thrown:
-                name, writer = self._thrown[cls]
+                place, name, writer = self._thrown[cls]
+                if self._shape is not None:
+                    body = self._shape.encode_one(place, exc, payload is not BINARY)
+                    if body is not None:
+                        return body
                 outcome = self._bag()
                 setattr(outcome, name, exc)
                 writer.check(outcome)
@@ -287,7 +322,11 @@ class ResultCodec:
         """Returns the value, or raises the declared exception. RemoteProtocolError if there is neither, or garbage."""
         if self._success is None and buffer[offset:] == _EMPTY_STRUCT:
             return None
-        if self._read_single is not None and payload is BINARY:
+        if self._shape is not None:
+            value = self._shape.result(buffer, offset, payload is not BINARY, max_elements)
+            if value is not None:
+                return value
+        elif self._read_single is not None and payload is BINARY:
             single = self._read_single(buffer, offset)
             if single is not None:
                 return single

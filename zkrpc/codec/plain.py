@@ -24,10 +24,21 @@ _READ = {
     Kind.I32: "readI32",
     Kind.I64: "readI64",
     Kind.DOUBLE: "readDouble",
-    Kind.STRING: "readString",
     Kind.BINARY: "readBinary",
     Kind.UUID: "readUuid",
 }
+
+
+class _Binary(TBinaryProtocol):  # type: ignore[misc]
+    """The library's protocol, but what is passed over need not be UTF-8: it may be ``binary``."""
+
+    readString = TBinaryProtocol.readBinary
+
+
+class _Compact(TCompactProtocol):  # type: ignore[misc]
+    """The same."""
+
+    readString = TCompactProtocol.readBinary
 
 
 class Plain:
@@ -43,7 +54,7 @@ class Plain:
     def read(self, it: Any, body: bytes, *, compact: bool) -> None:
         """Sets the fields of an object from a body that was walked over. Any exception if they do not fit."""
         transport = TMemoryBuffer(body)
-        protocol = (TCompactProtocol if compact else TBinaryProtocol)(transport)
+        protocol = (_Compact if compact else _Binary)(transport)
         self._struct(protocol, it, self._fields)
         if transport.read(1):
             raise RemoteProtocolError("bytes are left after the body")
@@ -60,6 +71,8 @@ class Plain:
         protocol.readStructEnd()
 
     def _value(self, protocol: Any, of: FieldType, *, key: bool) -> Any:
+        if of.kind is Kind.STRING:
+            return protocol.readBinary().decode()
         if of.kind in _READ:
             return getattr(protocol, _READ[of.kind])()
         if of.cls is not None:

@@ -37,6 +37,11 @@ INTEGER_BITS = {Kind.I8: 8, Kind.I16: 16, Kind.I32: 32, Kind.I64: 64}
 """Width of each integer type."""
 SCALARS = frozenset({Kind.BOOL, Kind.DOUBLE, Kind.UUID, *INTEGER_BITS})
 """Types whose values take a fixed, small size in memory."""
+MARKS = frozenset(
+    "_NAMES_TO_VALUES _VALUES_TO_NAMES _bare _is_union _refusal _ttype _whole default_spec thrift_spec".split()
+)
+"""What is read of the classes of structs, or of enums where either may stand: a field of such a name must not be an
+attribute of its class, as a slot would be."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +148,11 @@ def refusal_of(struct: type) -> IdlError | None:
     return getattr(struct, "_refusal", None)
 
 
+def is_mutable(value: object) -> bool:
+    """Whether a default must be copied for each object or call."""
+    return not isinstance(value, (bool, int, float, str, bytes))
+
+
 def is_hashable(of: FieldType) -> bool:
     """Whether a value can be a map's key or a set's member. There a list is read as a tuple and a set as a
     frozenset."""
@@ -234,6 +244,14 @@ def reachable(fields: tuple[Field, ...]) -> dict[type, tuple[Field, ...]]:
             found[struct] = fields_of(struct)
             waiting += [inner for field in found[struct] for inner in structs_in(field.type)]
     return found
+
+
+def holds_uuids(fields: tuple[Field, ...]) -> bool:
+    """Whether there may be a UUID in a body of this shape, however deep."""
+    types = [field.type for some in (fields, *reachable(fields).values()) for field in some]
+    for of in types:  # grows by what is inside
+        types += of.inner
+    return any(of.kind is Kind.UUID for of in types)
 
 
 def has_negative_ids(fields: tuple[Field, ...]) -> bool:

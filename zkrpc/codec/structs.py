@@ -15,9 +15,10 @@ from thrift.protocol import fastbinary
 from thrift.protocol.TProtocol import TProtocolException
 
 from zkrpc.codec import budget, visitors
+from zkrpc.codec.compiled import SHAPES
 from zkrpc.codec.fast_path import LONG, Bulk
 from zkrpc.codec.plain import Plain
-from zkrpc.codec.shape import ApacheSpecs, ApacheTypes, Field, bare_of, fields_of, has_negative_ids
+from zkrpc.codec.shape import ApacheSpecs, ApacheTypes, Field, bare_of, fields_of, has_negative_ids, holds_uuids
 from zkrpc.errors import RemoteProtocolError
 
 
@@ -79,11 +80,12 @@ class Reader:
     returns the object to fill. ``owner`` names it in messages.
     """
 
-    __slots__ = ("_complete", "_make", "_strict", "_strict_types", "_text", "_types")
+    __slots__ = ("_complete", "_holds_uuids", "_make", "_strict", "_strict_types", "_text", "_types")
 
     def __init__(self, owner: str, fields: Sequence[Field], make: type, *, struct: bool = False) -> None:
         fields = tuple(fields)
         self._make = bare_of(make)
+        self._holds_uuids = holds_uuids(fields)
         self._types = _types(SPECS, make, fields, struct)
         self._strict_types = _types(STRICT_SPECS, make, fields, struct)
         self._complete, self._text, self._strict = (
@@ -102,6 +104,9 @@ class Reader:
             raise RemoteProtocolError("the body ends too early")
         if size > max_elements:  # each element takes a byte at least
             (budget.check_binary if payload is BINARY else budget.check_compact)(buffer, offset, max_elements)
+        elif self._holds_uuids:
+            # The C module takes 16 bytes for a UUID, whether or not they are there. No byte costs four elements.
+            (budget.check_binary if payload is BINARY else budget.check_compact)(buffer, offset, 4 * size)
         source = BytesIO(buffer)
         source.seek(offset)
         it = self._make()
@@ -259,13 +264,14 @@ class StructCodec:
     Raises ValueError if the class is not a struct that can be encoded.
     """
 
-    __slots__ = ("_fields", "_reader", "_struct", "_writer")
+    __slots__ = ("_reader", "_shape", "_struct", "_writer")
 
     def __init__(self, struct: type) -> None:
         fields = fields_of(struct)
         self._struct = struct
         self._reader = make_reader(struct.__name__, fields, struct, struct=True)
         self._writer = Writer(struct.__name__, fields, struct, struct=True)
+        self._shape = SHAPES.of_class(struct)
 
     def __repr__(self) -> str:
         """Names the struct."""
@@ -273,6 +279,10 @@ class StructCodec:
 
     def encode(self, value: Any, payload: Payload = BINARY) -> bytes:
         """The struct's bytes. TypeError names the field that does not fit."""
+        if self._shape is not None:
+            body = self._shape.encode(value, payload is not BINARY)
+            if body is not None:
+                return body
         if not isinstance(value, self._struct):
             raise visitors.misfit("the value", f"a {self._struct.__name__}", value)
         self._writer.check(value)
@@ -280,4 +290,8 @@ class StructCodec:
 
     def decode(self, buffer: bytes, offset: int = 0, payload: Payload = BINARY) -> Any:
         """The struct that fills ``buffer`` from ``offset`` to its end. RemoteProtocolError if it is not one."""
+        if self._shape is not None:
+            it = self._shape.decode(buffer, offset, payload is not BINARY, budget.MAX_ELEMENTS)
+            if it is not None:
+                return it
         return self._reader.read(buffer, offset, payload)

@@ -6,12 +6,16 @@
 2. :mod:`~zkrpc.idl.parser` makes an outline of each (:mod:`~zkrpc.idl.outline`), by the grammar ``thrift.lark``; the
 steps below see nothing else of a file; 3. :mod:`~zkrpc.idl.lint` refuses what would load and break later; there and
 below, :mod:`~zkrpc.idl.names` looks up what a name stands for; 4. :mod:`~zkrpc.idl.build` makes the classes, as
-thriftpy2 would, with the help of :mod:`~zkrpc.idl.classes` and :mod:`~zkrpc.idl.values`; :mod:`~zkrpc.idl.pickles`
-finds the classes of pickled objects; 5. :mod:`~zkrpc.idl.model` compiles the methods, with the policies that
-:mod:`~zkrpc.idl.policy` reads in their annotations.
+thriftpy2 would, with the help of :mod:`~zkrpc.idl.classes` and :mod:`~zkrpc.idl.values`; :mod:`~zkrpc.idl.slots` is
+what ``vars()`` gives of their objects, and :mod:`~zkrpc.idl.pickles` finds the classes of pickled ones;
+5. :mod:`~zkrpc.idl.model` compiles the methods, with the policies that :mod:`~zkrpc.idl.policy` reads in their
+annotations.
+
+:mod:`~zkrpc.idl.served` says by which names calls of one or several interfaces come to one port.
 
 ``load_into`` makes a module of what was loaded (:mod:`~zkrpc.idl.modules`), and ``stubs_of`` the source of that module
-and its stub, by which type checkers follow it (:mod:`~zkrpc.idl.stubs`, with :mod:`~zkrpc.idl.hints` for types).
+and its stub, by which type checkers follow it (:mod:`~zkrpc.idl.stubs`, with :mod:`~zkrpc.idl.hints` for types and
+:mod:`~zkrpc.idl.signatures` for functions and values).
 
 Why not ``thriftpy2.load``: it cannot parse a fifth of public IDL files; it takes an included file for that of another
 project if they have the same name, makes two classes of one exception that is included by two paths, drops whatever
@@ -45,7 +49,7 @@ from zkrpc.idl.build import build, built
 from zkrpc.idl.lint import check
 from zkrpc.idl.model import Contents, Idl, Interface, Method, Parameter, contents_of
 from zkrpc.idl.modules import fill, module_stem
-from zkrpc.idl.names import functions_of
+from zkrpc.idl.names import functions_of, lineage_of
 from zkrpc.idl.outline import Definition
 from zkrpc.idl.pickles import remember
 from zkrpc.idl.policy import MethodPolicy, masked_fields, policy_of
@@ -256,4 +260,8 @@ def _interface(source: Source, service: Definition, text: str) -> Interface:
         )
         for home, owner, function in functions_of(source, service)
     }
-    return Interface(service.name, methods, file=source.name, text=text, digest=digest(text))
+    above = [place for place in lineage_of(source, service) if place[1] is not service]
+    parents = {
+        owner.name: tuple(one.name for _, _, one in functions_of(home, owner)) for home, owner in reversed(above)
+    }
+    return Interface(service.name, methods, file=source.name, text=text, digest=digest(text), parents=parents)

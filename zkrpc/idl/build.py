@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from zkrpc.codec.calls import is_mutable
 from zkrpc.codec.shape import (
     Field,
     FieldType,
     Kind,
     RawType,
     is_hashable,
+    is_mutable,
     is_union,
     mark_refused,
     mark_union,
@@ -30,7 +30,16 @@ from zkrpc.codec.shape import (
     type_of,
 )
 from zkrpc.errors import IdlError
-from zkrpc.idl.classes import Entry, add_function, make_enum, make_service, make_struct, set_default_member, set_fields
+from zkrpc.idl.classes import (
+    Entry,
+    add_function,
+    is_special,
+    make_enum,
+    make_service,
+    make_struct,
+    set_default_member,
+    set_fields,
+)
 from zkrpc.idl.names import constant, parent_of, resolve
 from zkrpc.idl.outline import DEEPEST, Definition, FieldOutline, FunctionOutline, Reference, TypeName, Value
 from zkrpc.idl.source import Source
@@ -286,11 +295,6 @@ class _Building:
 
     def _error(self, message: str, line: int) -> IdlError:
         return IdlError(message, file=self._source.name, line=line)
-
-
-def is_special(name: str) -> bool:
-    """Whether Python gives a name a meaning of its own wherever it stands."""
-    return name.startswith("__") and name.endswith("__")
 
 
 def _unusable(name: str, of: FieldType, *, of_exception: bool = False) -> str | None:

@@ -2,7 +2,18 @@
 
 They have everything that thriftpy2 looks at: its base classes, ``thrift_spec``, ``default_spec``, ``thrift_services``
 and the ``*_args`` and ``*_result`` of a service. What differs: a field may have any name, keywords of Python included;
-every object has its own copy of a mutable default; and classes are pickled by the name of their IDL.
+every object has its own copy of a mutable default; classes are pickled by the name of their IDL; and the fields of
+structs and unions are slots, which take less memory, and refuse what is no field.
+
+*What a decoder may rely on.* If a class has no ``__dict__`` (``cls.__dictoffset__`` is 0), then ``vars(cls)[field]`` is
+the member descriptor of that field's slot, under the very name that the IDL gives it; no name is mangled. The
+constructor fills every slot. ``cls.__new__(cls)`` fills none, and reading an empty one raises AttributeError: who makes
+objects in that way fills all of them, with None where nothing came and nothing is the default.
+
+These have a ``__dict__``, as all of thriftpy2's classes, and no slots: exceptions, since every exception of Python has
+one; arguments and results, as thriftpy2's processor sets ``success`` on those of void methods; structs with a field
+that is called as a mark on their class (:data:`~zkrpc.codec.shape.MARKS`) or ``__so__``. Classes that users derive have
+both.
 """
 
 from __future__ import annotations
@@ -16,9 +27,9 @@ from typing import Any
 
 from thriftpy2.thrift import TException, TPayload, TPayloadMeta
 
-from zkrpc.codec.calls import is_mutable
-from zkrpc.codec.shape import Kind, mark_bare
+from zkrpc.codec.shape import MARKS, Kind, is_mutable, mark_bare
 from zkrpc.idl.outline import Annotation, Definition
+from zkrpc.idl.slots import Layout, Slotted
 
 Entry = tuple[Any, ...]
 """One field in a ``thrift_spec``."""
@@ -27,27 +38,64 @@ Entry = tuple[Any, ...]
 class StructMeta(TPayloadMeta):
     """The metaclass of the classes, by which :mod:`zkrpc.idl.pickles` recognises them."""
 
+    def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> Any:
+        """Makes a class that somebody derives. It has a ``__dict__`` even if it asks for slots alone: Python would take
+        over from thriftpy2's base that it has one, and write it where there is none."""
+        if any(isinstance(base, StructMeta) and not base.__dictoffset__ for base in bases):
+            attributes = {"__dict__": vars(Slotted)["__dict__"], **attributes}
+            slots = attributes.get("__slots__")
+            if slots is not None and not any(base.__dictoffset__ for base in bases):
+                attributes["__slots__"] = {"__dict__", *([slots] if isinstance(slots, str) else slots)}
+        return super().__new__(cls, name, bases, attributes)
+
 
 class EnumMeta(type):
     """The metaclass of enums, which thriftpy2 makes as plain classes."""
 
 
 def make_struct(definition: Definition, module: str, file: str) -> Any:
-    """Makes a class without fields, so that fields of other classes can have it as their type."""
+    """Makes a class without a constructor, so that fields of other classes can have it as their type."""
     exception = definition.kind == "exception"
+    names = [field.name for field in definition.fields]
     attributes = {
         "_ttype": int(Kind.STRUCT),
         "__thrift_annotations__": _values(definition.annotations),
         "__thrift_field_annotations__": {field.name: _values(field.annotations) for field in definition.fields},
-        "__getstate__": _get_state,
-        "__setstate__": _set_state,
         **_origin(definition, module, file),
     }
+    if not exception and not any(name in MARKS or is_special(name) for name in names):
+        return _slotted(definition.name, names, attributes)
+    attributes |= {"__getstate__": _get_state, "__setstate__": _set_state}
     if exception:
         attributes["__reduce__"] = _reduce_exception
         # Exceptions have this attribute with a meaning of its own; a field of the name stands in front of it.
-        attributes |= {field.name: None for field in definition.fields if field.name == "args"}
+        attributes |= {name: None for name in names if name == "args"}
     return StructMeta(definition.name, (TException if exception else TPayload,), attributes)
+
+
+def is_special(name: str) -> bool:
+    """Whether Python gives a name a meaning of its own wherever it stands."""
+    return name.startswith("__") and name.endswith("__")
+
+
+def _slotted(name: str, fields: Sequence[str], attributes: Mapping[str, Any]) -> Any:
+    """Makes a class with slots. thriftpy2's base comes in afterwards, or else the class would have its ``__dict__``."""
+    # In a class that is called _ no name of a slot is mangled.
+    cls: Any = type.__new__(StructMeta, "_", (Slotted,), {**attributes, "__qualname__": name, "__slots__": fields})
+    cls.__name__ = name
+    cls.__thrift_layout__ = Layout({field: vars(cls)[field] for field in fields})
+    del cls.__slots__  # pickle would mangle the names
+    cls.__bases__ = (Slotted, TPayload)
+    return cls
+
+
+def _bare(union: Any) -> Any:
+    """Makes a class of the same layout, derived from a union while that has no second base."""
+    bases, union.__bases__ = union.__bases__, union.__bases__[:1]
+    own = {"__init__": union.__init__, "__module__": union.__module__, "__slots__": ()}
+    bare = type.__new__(StructMeta, union.__name__, (union,), own)
+    union.__bases__ = bases
+    return bare
 
 
 def make_enum(definition: Definition, module: str, file: str) -> Any:
@@ -106,12 +154,13 @@ def set_fields(cls: Any, spec: Mapping[int, Entry], defaults: Mapping[str, Any])
 def set_default_member(union: Any, name: str, value: Any) -> None:
     """Makes a union that is constructed without arguments hold this member; a decoded one holds only what came."""
     plain = union.__init__
-    mark_bare(union, StructMeta(union.__name__, (union,), {"__init__": plain, "__module__": union.__module__}))
+    members = [entry[1] for entry in union.thrift_spec.values()]
+    mark_bare(union, _bare(union))
 
     @functools.wraps(plain)
     def with_default(*args: Any, **kwargs: Any) -> None:
         plain(*args, **kwargs)
-        if all(member is None for member in vars(args[0]).values()):
+        if all(getattr(args[0], member) is None for member in members):
             setattr(args[0], name, copy.deepcopy(value) if is_mutable(value) else value)
 
     union.__init__ = with_default

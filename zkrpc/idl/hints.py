@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 
 from zkrpc.errors import IdlError
-from zkrpc.idl.build import is_special
+from zkrpc.idl.classes import is_special
 from zkrpc.idl.modules import is_speakable, protocol_names
 from zkrpc.idl.names import resolve
 from zkrpc.idl.outline import Definition, TypeName

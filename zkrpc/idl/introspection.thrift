@@ -76,6 +76,17 @@ struct TapBatch {
   4: required i64 dropped,
 }
 
+/** Who may call. */
+struct AllowList {
+  /** The IDL's name, "Audit:log" for a method of another interface than the default one, "zkrpc.Introspection" for a
+   * built-in service, or "*" for all that have no list of their own of the same source. */
+  1: required string method,
+  /** "code", "IDL" or "config". A caller has to be on the list of each source that has one. */
+  2: required string source,
+  /** Of which one has to match what the caller's certificate proves; none admits nobody. */
+  3: required list<string> patterns,
+}
+
 exception TapRefused {
   1: required string message,
 }
@@ -86,6 +97,9 @@ service Introspection {
 
   /** Who has called this instance, and what. */
   Callers callers() (zkrpc.idempotent = "true", zkrpc.timeout_ms = "2000"),
+
+  /** All lists of who may call what, as they hold here now. */
+  list<AllowList> lists() (zkrpc.idempotent = "true", zkrpc.timeout_ms = "2000"),
 
   /**
    * A sample of the calls that are served from now on. The first question, without a `tap`, says which method (all, if

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Mapping
-from types import MappingProxyType, ModuleType
+from collections.abc import Callable, Collection, Mapping
+from types import GenericAlias, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 from zkrpc.codec import ArgumentsCodec, ResultCodec
@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     # The protocols of a stub; Any for an interface of which no stub tells.
     ClientT = TypeVar("ClientT", default=Any)
     HandlerT = TypeVar("HandlerT", default=Any)
+    ThreadsT = TypeVar("ThreadsT", default=Any)
+    AioT = TypeVar("AioT", default=Any)
 else:
     from typing import TypeVar
 
     ClientT = TypeVar("ClientT")
     HandlerT = TypeVar("HandlerT")
+    ThreadsT = TypeVar("ThreadsT")
+    AioT = TypeVar("AioT")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,24 +172,38 @@ def _parameters(arguments: Any) -> tuple[Parameter, ...]:
     )
 
 
-class Interface(Generic[ClientT, HandlerT]):
+class Interface(Generic[ClientT, HandlerT, ThreadsT, AioT]):
     """A service of an IDL: its methods, inherited ones included, and the texts that define it.
 
-    To a type checker that has a stub of the IDL it also tells what clients and handlers of the service look like.
+    To a type checker that has a stub of the IDL it also tells what clients of each kind, and handlers of the service
+    look like.
 
     Attributes:
         digest: the SHA-256 of ``text`` in hex.
         text: the file, or the bundle of the file and all it includes; :func:`zkrpc.idl.load_text` reads it again.
+        parents: the services that it extends, the nearest first, with the names of the methods that each of them has.
     """
 
-    __slots__ = ("digest", "file", "methods", "name", "text")
+    __slots__ = ("digest", "file", "methods", "name", "parents", "text")
+    if not TYPE_CHECKING:
+        __class_getitem__ = classmethod(GenericAlias)  # as at run time the types have no defaults, and need not be all
 
-    def __init__(self, name: str, methods: Mapping[str, Method], *, file: str, text: str, digest: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        methods: Mapping[str, Method],
+        *,
+        file: str,
+        text: str,
+        digest: str,
+        parents: Mapping[str, Collection[str]] = MappingProxyType({}),
+    ) -> None:
         self.name = name
         self.methods: Mapping[str, Method] = MappingProxyType(dict(methods))
         self.file = file
         self.text = text
         self.digest = digest
+        self.parents = parents
 
     def __repr__(self) -> str:
         """Name, methods, and enough of the digest to compare."""

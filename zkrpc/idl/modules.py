@@ -3,7 +3,7 @@
 Type checkers and editors follow imports, and nothing else: what ``load`` returns can have no types. So an IDL can have
 a module beside it, ``users_thrift.py`` beside ``users.thrift``, that loads it when it is imported, and a stub,
 ``users_thrift.pyi``, that says what it holds (:mod:`zkrpc.idl.stubs`). A module holds everything that the file defines
-and Python can hold, under the same names, and for each service two protocols, which are there to be named in
+and Python can hold, under the same names, and for each service some protocols, which are there to be named in
 annotations.
 """
 
@@ -14,10 +14,10 @@ import keyword
 import re
 import types
 from collections.abc import Iterable
-from typing import Any, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from zkrpc.errors import IdlError
-from zkrpc.idl.build import is_special
+from zkrpc.idl.classes import is_special
 from zkrpc.idl.model import Idl, Interface, contents_of
 
 
@@ -34,20 +34,47 @@ def is_speakable(name: str) -> bool:
     return not keyword.iskeyword(name) and not name.startswith("__") and "." not in name
 
 
-def protocol_names(services: Iterable[str], taken: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """For each service the names of its client's protocol and its handlers': ``UsersClient`` and ``UsersHandler``. One
-    that the file defines itself, or that would be another service's, gets underscores at its end."""
-    used, found = set(taken), {}
-    for service in services:
-        names = []
-        for role in ("Client", "Handler"):
-            name = service + role
-            while name in used:
-                name += "_"
-            used.add(name)
-            names.append(name)
-        found[service] = (names[0], names[1])
-    return found
+class Protocols(NamedTuple):
+    """The names of a service's protocols."""
+
+    client: str
+    """Of stubs of ``zkrpc.connect``."""
+    handler: str
+    threads: str
+    """Of stubs of ``zkrpc.threads.connect``."""
+    futures: str
+    """Of what is their ``submit``."""
+    aio: str
+    """Of stubs of ``zkrpc.aio.connect``."""
+
+
+_ENDINGS = Protocols(client="Client", handler="Handler", threads="ThreadsClient", futures="Futures", aio="AioClient")
+_TOLD = Protocols(
+    client="What can be called at {}; zkrpc.connect returns one.",
+    handler="What serves {}.",
+    threads="What threads can call at {}; zkrpc.threads.connect returns one.",
+    futures="What begins calls at {}; it is the submit of what zkrpc.threads.connect returns.",
+    aio="What can be awaited of {}; zkrpc.aio.connect gives one.",
+)
+
+
+def protocol_names(services: Iterable[str], taken: Iterable[str]) -> dict[str, Protocols]:
+    """For each service the names of its protocols: ``UsersClient``, ``UsersHandler`` and so on. One that the file
+    defines itself, or that would be another service's, gets underscores at its end."""
+    services, used = list(services), set(taken)
+
+    def free(name: str) -> str:
+        while name in used:
+            name += "_"
+        used.add(name)
+        return name
+
+    plain = {service: (free(service + _ENDINGS.client), free(service + _ENDINGS.handler)) for service in services}
+    # Behind all of those, which programs have known for longer.
+    return {
+        service: Protocols(*names, *(free(service + ending) for ending in _ENDINGS[2:]))
+        for service, names in plain.items()
+    }
 
 
 def fill(namespace: dict[str, Any], idl: Idl) -> None:
@@ -74,9 +101,9 @@ def _members(idl: Idl) -> tuple[dict[str, Any], dict[str, IdlError]]:
         if name not in refused
     }
     services = [name for name, some in held.items() if isinstance(some, Interface)]
-    for service, (client, handler) in protocol_names(services, names).items():
-        held[client] = _protocol(client, f"What can be called at {service}; zkrpc.connect returns one.")
-        held[handler] = _protocol(handler, f"What serves {service}.")
+    for service, protocols in protocol_names(services, names).items():
+        for name, told in zip(protocols, _TOLD, strict=True):
+            held[name] = _protocol(name, told.format(service))
     return held, refused
 
 

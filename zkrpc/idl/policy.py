@@ -10,11 +10,12 @@ import dataclasses
 from collections.abc import Iterable
 
 from zkrpc.config import LONGEST_TIMEOUT, percentile
-from zkrpc.errors import IdlError
+from zkrpc.errors import ConfigError, IdlError
+from zkrpc.identity import AllowList, split_patterns
 from zkrpc.idl.outline import Annotation
 
 PREFIX = "zkrpc."
-_KEYS = ("zkrpc.idempotent", "zkrpc.timeout_ms", "zkrpc.primary", "zkrpc.hedge_ms")
+_KEYS = ("zkrpc.idempotent", "zkrpc.timeout_ms", "zkrpc.primary", "zkrpc.hedge_ms", "zkrpc.allow")
 MASKED = "zkrpc.masked"
 """Behind a field or a parameter: its value is not for people who look at calls."""
 _LONGEST = int(LONGEST_TIMEOUT * 1000)
@@ -33,6 +34,8 @@ class MethodPolicy:
     hedge: float | str | None = None
     """When a second copy goes to another instance: after so many seconds, or after a percentile of the method's latency
     such as ``"p95"``; None for never."""
+    allow: tuple[str, ...] | None = None
+    """Patterns of the identities that may call it (:mod:`zkrpc.identity`); None for everybody."""
 
 
 def policy_of(annotations: Iterable[Annotation], file: str) -> MethodPolicy:
@@ -47,6 +50,7 @@ def policy_of(annotations: Iterable[Annotation], file: str) -> MethodPolicy:
         timeout=_seconds(found.get("zkrpc.timeout_ms"), file),
         primary=_truth(found.get("zkrpc.primary"), file),
         hedge=_hedge(found.get("zkrpc.hedge_ms"), file),
+        allow=_allow(found.get("zkrpc.allow"), file),
     )
     if policy.hedge is not None and not policy.idempotent:
         message = 'zkrpc.hedge_ms sends a call twice, so it needs zkrpc.idempotent="true" beside it'
@@ -106,6 +110,15 @@ def _hedge(annotation: Annotation | None, file: str) -> float | str | None:
     if annotation is not None and annotation.value is not None and percentile(annotation.value) is not None:
         return annotation.value
     return _seconds(annotation, file, otherwise=' or a percentile "p50" to "p99"')
+
+
+def _allow(annotation: Annotation | None, file: str) -> tuple[str, ...] | None:
+    if annotation is None:
+        return None
+    try:
+        return AllowList(split_patterns(annotation.value or "")).patterns
+    except ConfigError as error:
+        raise IdlError(f"{annotation.name}: {error}", file=file, line=annotation.line) from None
 
 
 def _wanted(annotation: Annotation, expected: str) -> str:

@@ -2,8 +2,9 @@
 
 A stub says what is so at run time: enums are ints with names, fields that nobody set are None, typedefs are gone, and
 what Python cannot hold or say is left out, with a comment. Clients and handlers are protocols, so that a handler needs
-no base class and an object of a test can stand for a client; ``Interface`` carries both, and by it ``zkrpc.connect``
-and ``zkrpc.Service`` know the types of what they return and take.
+no base class and an object of a test can stand for a client. There is one of clients for each kind of stub, as Python's
+types cannot say "the same methods, awaited". ``Interface`` carries them, and by it ``zkrpc.Service`` and the functions
+that connect know the types of what they take and return.
 
 The text is a function of the files alone. It is laid out as black lays out a stub; whether one is still right is judged
 by its syntax tree, so that other formatters do no harm.
@@ -12,28 +13,23 @@ by its syntax tree, so that other formatters do no harm.
 from __future__ import annotations
 
 import ast
-import dataclasses
 import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
-from typing import Any
 
 from zkrpc.errors import IdlError
-from zkrpc.idl.build import Built, built, is_special
+from zkrpc.idl.build import Built, built
+from zkrpc.idl.classes import is_special
 from zkrpc.idl.hints import Hints, free_name, names_of
 from zkrpc.idl.model import Interface, Method
 from zkrpc.idl.modules import is_speakable
 from zkrpc.idl.names import functions_of, resolve
 from zkrpc.idl.outline import Definition, FieldOutline, FunctionOutline
+from zkrpc.idl.signatures import WIDTH, Parameter, arranged, function, indented, listed, quoted, self_among, shown, told
 from zkrpc.idl.source import Source
 
 MARK = "zkrpc stubs"
 """What every file that is written here says of its origin; a file that does not is somebody's own."""
-_WIDTH = 88
-"""Columns; longer signatures have a line for each parameter."""
-_LONGEST_VALUE = 50
-"""The most characters of a constant's value that are shown."""
 _STUB_METHODS = {
     "options": (
         "timeout: {float} | None = None",
@@ -46,18 +42,6 @@ _STUB_METHODS = {
 """What every stub of a client has beside the interface's methods, with its keyword-only parameters."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Parameter:
-    """A parameter of a function in a stub."""
-
-    name: str
-    hint: str
-    default: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.hint}" + ("" if self.default is None else f" = {self.default}")
-
-
 def module_text(name: str, stem: str, include_dirs: Sequence[str] = ()) -> str:
     """The source of the module that loads a file.
 
@@ -66,11 +50,11 @@ def module_text(name: str, stem: str, include_dirs: Sequence[str] = ()) -> str:
         stem: the module's name.
         include_dirs: folders of included files, relative as well.
     """
-    places = f", include_dirs={_listed(include_dirs)}" if include_dirs else ""
+    places = f", include_dirs={listed(include_dirs)}" if include_dirs else ""
     return (
         f'"""{_plain(name)}, loaded by zkrpc when this module is imported; {stem}.pyi has its types.\n\n'
         f'Written by ``{MARK}``, which writes both anew.\n"""\n\n'
-        f"import zkrpc as _zkrpc\n\n_zkrpc.load_into(globals(), {_quoted(name)}{places})\n"
+        f"import zkrpc as _zkrpc\n\n_zkrpc.load_into(globals(), {quoted(name)}{places})\n"
     )
 
 
@@ -127,7 +111,7 @@ class _Writer:
         """The imports, and the names that the stub has for its readers."""
         names = {name for name in names_of(self._source) if self._is_held(name)}
         names |= {name for names in self._hints.protocols.values() for name in names}
-        exported = [f"__all__ = {_listed(sorted(names))}"]
+        exported = [f"__all__ = {listed(sorted(names))}"]
         imports = "\n".join(self._hints.imports())
         return [imports, *exported] if imports else exported
 
@@ -142,11 +126,11 @@ class _Writer:
         if one.kind == "service":
             return self._service(one)
         name = self._hints.class_name(one.name)
-        lines = [] if name == one.name else [f"# Reached by getattr(…, {_quoted(one.name)})."]
+        lines = [] if name == one.name else [f"# Reached by getattr(…, {quoted(one.name)})."]
         if one.kind == "enum":
-            return [*lines, f"class {name}:", *_indented(self._enum(one))]
+            return [*lines, f"class {name}:", *indented(self._enum(one))]
         base = f"({self._hints.builtin('Exception')})" if one.kind == "exception" else ""
-        return [*lines, f"class {name}{base}:", *_indented(self._struct(one))]
+        return [*lines, f"class {name}{base}:", *indented(self._struct(one))]
 
     def _constant(self, one: Definition) -> str:
         value = self._built.constants[one.name]
@@ -156,8 +140,8 @@ class _Writer:
             return f"# The constant {one.name} is reached by getattr."
         assert one.type is not None
         final = f"{self._hints.module('typing')}.Final"
-        shown = _shown(value)
-        return f"{one.name}: {final} = {shown}" if shown else f"{one.name}: {final}[{self._hints.of(one.type)}]"
+        literal = shown(value)
+        return f"{one.name}: {final} = {literal}" if literal else f"{one.name}: {final}[{self._hints.of(one.type)}]"
 
     # Classes
 
@@ -203,75 +187,81 @@ class _Writer:
             if one.kind == "union" or (not field.required and field.default is None):
                 hint, default = f"{hint} | None", "None"
             elif field.default is not None:
-                default = _shown(defaults[field.name]) or "..."
-            parameters.append(_Parameter(name=field.name, hint=hint, default=default))
-        return _function("__init__", self._arranged(parameters), "None")
-
-    def _arranged(self, parameters: Sequence[_Parameter]) -> list[str]:
-        """The parameters of a constructor or method, the object itself first, as Python can declare them.
-
-        One without a default that follows one with a default is given by name. One whose name Python has no room for is
-        given by its place, or by ``**{"class": 1}``.
-        """
-        names = {one.name for one in parameters}
-        written = [_self(names)]
-        had_default = by_name = False
-        for one in parameters:
-            if had_default and one.default is None and not by_name:
-                by_name = True
-                written.append("*")
-            had_default = had_default or one.default is not None
-            if is_speakable(one.name):
-                written.append(str(one))
-            elif not by_name:
-                written.append(str(dataclasses.replace(one, name=free_name(f"_{one.name.strip('_')}", set(names)))))
-        if written[-1] == "*":
-            written.pop()
-        if not all(map(is_speakable, names)):
-            written.append(f"**{free_name('others', names)}: {self._hints.module('typing')}.Any")
-        return written
+                default = shown(defaults[field.name]) or "..."
+            parameters.append(Parameter(name=field.name, hint=hint, default=default))
+        return function("__init__", arranged(self._hints, parameters), "None")
 
     def _union_constructors(self, one: Definition) -> Iterator[str]:
         """One for each member, and one for none: a member can be set later, or be the default."""
         overload = f"@{self._hints.module('typing')}.overload"
         names = {field.name for field in one.fields}
         yield overload
-        yield from _function("__init__", [_self(names)], "None")
+        yield from function("__init__", [self_among(names)], "None")
         for place, field in enumerate(one.fields):
             if is_speakable(field.name):
-                member = str(_Parameter(name=field.name, hint=self._hints.of(field.type)))
+                member = str(Parameter(name=field.name, hint=self._hints.of(field.type)))
                 yield overload
-                yield from _function("__init__", [_self(names), *(["*"] if place else []), member], "None")
+                yield from function("__init__", [self_among(names), *(["*"] if place else []), member], "None")
         if not all(map(is_speakable, names)):
             yield overload
             others = f"**{free_name('others', names)}: {self._hints.module('typing')}.Any"
-            yield from _function("__init__", [_self(names), others], "None")
+            yield from function("__init__", [self_among(names), others], "None")
 
     # Services
 
     def _service(self, one: Definition) -> list[str]:
-        interface = self._interfaces[one.name]
+        interface, names = self._interfaces[one.name], self._hints.protocols[one.name]
         functions = [(home, function) for home, _, function in functions_of(self._source, one)]
-        client, handler = self._hints.protocols[one.name]
-        protocol = f"{self._hints.module('typing')}.Protocol"
-        zkrpc = self._hints.module("zkrpc")
-        own = {function.name for _, function in functions}
-        base = "" if own & _STUB_METHODS.keys() else f"{zkrpc}.TypedStub, "
+        own = {some.name for _, some in functions}
+        callable_ones = [
+            (home, some, interface.methods[some.name])
+            for home, some in functions
+            if interface.methods[some.name].refusal is None and is_speakable(some.name)
+        ]
         said = [f"# {name} {why}" for name, why in self._unsaid(interface).items()]
-        calls = [] if base else [list(self._stub_methods(own))]
-        handled = []
-        for home, function in functions:
-            method = interface.methods[function.name]
-            if method.refusal is None and is_speakable(function.name):
-                calls.append([*self._call(home, function, method), ""])
-                handled.append(self._handled(home, function))
-        lines = [f"class {client}({base}{protocol}):", f'    """What can be called at {one.name}."""', ""]
-        lines += _indented([*said, *itertools.chain.from_iterable(calls)])
-        lines = [*_without_end(lines), "", f"class {handler}({protocol}):", f'    """What serves {one.name}."""', ""]
-        lines = _without_end([*lines, *_indented([*said, *itertools.chain.from_iterable(handled)])])
+        future = f"{self._hints.module('zkrpc')}.threads.CallFuture"
+
+        def client(name: str, text: str, *, result: str = "{}", asynchronous: bool = False) -> list[str]:
+            base = f"{self._hints.module('zkrpc')}.{'TypedAioStub' if asynchronous else 'TypedStub'}"
+            bases = [] if own & _STUB_METHODS.keys() else [base]
+            define = "async def" if asynchronous else "def"
+            calls = [self._call(*each, result, define) for each in callable_ones]
+            beside = [] if bases else self._stub_methods(own, asynchronous)
+            return self._protocol(name, bases, text, [*said, *beside, *itertools.chain.from_iterable(calls)])
+
+        handled = [self._handled(home, some) for home, some, _ in callable_ones]
+        parts = [
+            client(names.client, f"What can be called at {one.name}."),
+            self._protocol(
+                names.handler, [], f"What serves {one.name}.", [*said, *itertools.chain.from_iterable(handled)]
+            ),
+            client(names.futures, f"What begins calls at {one.name}.", result=f"{future}[{{}}]"),
+            self._protocol(
+                names.threads, [names.client], f"What threads can call at {one.name}.", self._submit(own, names.futures)
+            ),
+            client(names.aio, f"What can be awaited of {one.name}.", asynchronous=True),
+        ]
         if is_speakable(one.name):
-            lines += ["", f"{one.name}: {zkrpc}.Interface[{client}, {handler}]"]
-        return lines
+            parts.append(self._interface(one.name, (names.client, names.handler, names.threads, names.aio)))
+        return [line for part in parts for line in ("", *part)][1:]
+
+    def _protocol(self, name: str, bases: Sequence[str], text: str, members: Sequence[str]) -> list[str]:
+        bases = [*bases, f"{self._hints.module('typing')}.Protocol"]
+        head, body = f"class {name}({', '.join(bases)}):", indented(members)
+        heads = [head] if len(head) <= WIDTH else [f"class {name}(", *(f"    {one}," for one in bases), "):"]
+        return [*heads, f'    """{text}"""', *([""] if body else []), *body]
+
+    def _submit(self, taken: set[str], futures: str) -> list[str]:
+        """What a stub for threads has beside its methods, unless one of those has the name."""
+        if "submit" in taken:
+            return []
+        text = "The same methods, each of which returns a future at once."
+        return [f"@{self._hints.builtin('property')}", *told(function("submit", ["self"], futures), text)]
+
+    def _interface(self, name: str, protocols: Sequence[str]) -> list[str]:
+        interface = f"{name}: {self._hints.module('zkrpc')}.Interface"
+        line = f"{interface}[{', '.join(protocols)}]"
+        return [line] if len(line) <= WIDTH else [f"{interface}[", *(f"    {one}," for one in protocols), "]"]
 
     def _unsaid(self, interface: Interface) -> dict[str, str]:
         """The methods that a protocol cannot have, each with the reason."""
@@ -283,111 +273,56 @@ class _Writer:
                 found[name] = "is reached by getattr."
         return found
 
-    def _stub_methods(self, taken: set[str]) -> Iterator[str]:
+    def _stub_methods(self, taken: set[str], asynchronous: bool) -> Iterator[str]:
         """What a stub has beside its methods, where one of those has the name of such."""
         typing = self._hints.module("typing")
         builtins = {name: self._hints.builtin(name) for name in ("float", "bool", "str", "int", "object")}
+        define, prefix = ("async def", "a") if asynchronous else ("def", "")
         for name, parameters in _STUB_METHODS.items():
             if name not in taken:
                 written = [one.format(typing=typing, **builtins) for one in parameters]
-                returns = f"{typing}.Self" if name == "options" else "None"
-                yield from _function(name, ["self", *(["*"] if written else []), *written], returns)
-        yield from _function("__enter__", ["self"], f"{typing}.Self")
-        yield from _function("__exit__", ["self", f"*_: {builtins['object']}"], "None")
+                returns, begin = (f"{typing}.Self", "def") if name == "options" else ("None", define)
+                yield from function(name, ["self", *(["*"] if written else []), *written], returns, define=begin)
+        yield from function(f"__{prefix}enter__", ["self"], f"{typing}.Self", define=define)
+        yield from function(f"__{prefix}exit__", ["self", f"*_: {builtins['object']}"], "None", define=define)
 
-    def _call(self, home: Source, function: FunctionOutline, method: Method) -> Iterator[str]:
-        """A method of a client, with what hovering shows of it."""
+    def _call(self, home: Source, outline: FunctionOutline, method: Method, result: str, define: str) -> list[str]:
+        """A method of a client, with what hovering shows of it; ``result`` is what it gives, around its value."""
         parameters = []
-        for field, known in zip(function.parameters, method.parameters, strict=True):
+        for field, known in zip(outline.parameters, method.parameters, strict=True):
             hint = self._hints.of(field.type, home)
             if field.optional or field.default is not None:
                 hint = f"{hint} | None"
-            default = None if field.default is None else _shown(known.default) or "..."
-            parameters.append(_Parameter(name=field.name, hint=hint, default=default))
-        lines = _function(function.name, self._arranged(parameters), self._result(home, function))
-        yield from [*lines[:-1], lines[-1].removesuffix(" ...")]
-        yield f'    """{method.declaration}"""'
+            default = None if field.default is None else shown(known.default) or "..."
+            parameters.append(Parameter(name=field.name, hint=hint, default=default))
+        returns = result.format(self._result(home, outline))
+        lines = function(outline.name, arranged(self._hints, parameters), returns, define=define)
+        return told(lines, method.declaration)
 
-    def _handled(self, home: Source, function: FunctionOutline) -> list[str]:
-        """A method of a handler. Its parameters are given by place, each with a value."""
-        names = {field.name for field in function.parameters}
+    def _handled(self, home: Source, outline: FunctionOutline) -> list[str]:
+        """A method of a handler, which may be ``async def``. Its parameters are given by place, each with a value."""
+        names = {field.name for field in outline.parameters}
         parameters = []
-        for field in function.parameters:
+        for field in outline.parameters:
             hint = self._hints.of(field.type, home) + (" | None" if field.optional and field.default is None else "")
             # As a handler's author writes it: from_ for from.
             name = field.name if is_speakable(field.name) and field.name != "self" else f"{field.name}_"
             while name != field.name and name in names:
                 name += "_"
-            parameters.append(str(_Parameter(name=name, hint=hint)))
+            parameters.append(str(Parameter(name=name, hint=hint)))
         # Abstract to checkers only, so that what derives from it and lacks a method is not whole to them either.
         abstract = f"@{self._hints.module('abc')}.abstractmethod"
-        return [abstract, *_function(function.name, ["self", *parameters], self._result(home, function))]
+        result = self._result(home, outline)
+        returns = f"{result} | {self._hints.module('typing')}.Awaitable[{result}]"
+        return [abstract, *function(outline.name, ["self", *parameters], returns)]
 
-    def _result(self, home: Source, function: FunctionOutline) -> str:
-        return "None" if function.returns is None else self._hints.of(function.returns, home)
+    def _result(self, home: Source, outline: FunctionOutline) -> str:
+        return "None" if outline.returns is None else self._hints.of(outline.returns, home)
 
 
 def keyword_like(name: str) -> bool:
     """Whether a class body has no room for an attribute of this name."""
     return not is_speakable(name) and not name.startswith("__")
-
-
-def _without_end(lines: Sequence[str]) -> list[str]:
-    """The lines without empty ones at their end."""
-    kept = list(lines)
-    while kept[-1] == "":
-        kept.pop()
-    return kept
-
-
-def _self(names: set[str]) -> str:
-    """The name of a method's first parameter; one that begins with an underscore is taken for it by checkers, too."""
-    return free_name("self", set(names))
-
-
-def _function(name: str, parameters: Sequence[str], returns: str) -> list[str]:
-    """A function without a body, on one line or on one for each parameter."""
-    line = f"def {name}({', '.join(parameters)}) -> {returns}: ..."
-    if len(line) + 4 <= _WIDTH:
-        return [line]
-    return [f"def {name}(", *(f"    {one}," for one in parameters), f") -> {returns}: ..."]
-
-
-def _indented(lines: Iterator[str] | Sequence[str]) -> list[str]:
-    return [f"    {line}" if line else "" for line in lines]
-
-
-def _listed(names: Sequence[str]) -> str:
-    line = f"[{', '.join(map(_quoted, names))}]"
-    if len(line) <= _WIDTH - len("__all__ = "):
-        return line
-    return "\n".join(["[", *(f"    {_quoted(name)}," for name in names), "]"])
-
-
-def _shown(value: Any) -> str:
-    """A value as a stub shows it; nothing if it is long, or not of a kind that a stub may show."""
-    if isinstance(value, str):
-        shown = _quoted(value)
-    elif isinstance(value, bytes):
-        shown = _requoted(repr(value))
-    elif isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
-        shown = repr(value)
-    else:
-        return ""
-    return shown if len(shown) <= _LONGEST_VALUE else ""
-
-
-def _quoted(text: str) -> str:
-    """The text as a literal."""
-    return _requoted(repr(text))
-
-
-def _requoted(literal: str) -> str:
-    """A literal in double quotes, as formatters like it, unless it has some inside."""
-    if '"' in literal:
-        return literal
-    prefix, _, rest = literal.partition("'")
-    return f'{prefix}"{rest[:-1]}"'
 
 
 def _plain(name: str) -> str:

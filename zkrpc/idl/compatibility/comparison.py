@@ -215,8 +215,23 @@ def _policy_breaks(old: MethodPolicy, new: MethodPolicy) -> Iterator[tuple[str, 
         yield "primary-gained", "is served by the primary only"
     if old.primary and not new.primary:
         yield "primary-lost", "is served by any instance, and was by the primary only"
+    yield from _list_breaks(old.allow, new.allow)
     before, after = old.timeout or DEFAULT_TIMEOUT, new.timeout or DEFAULT_TIMEOUT
     if after < before:
         yield "timeout-shortened", f"may take {after:g} s, it might take {before:g} s"
     if old.hedge is not None and new.hedge is None:
         yield "hedge-lost", "is not hedged any more"
+
+
+def _list_breaks(old: tuple[str, ...] | None, new: tuple[str, ...] | None) -> Iterator[tuple[str, str]]:
+    if new is None:
+        if old is not None:
+            yield "allow-widened", f"may be called by everybody, and might be by {', '.join(old)} only"
+        return
+    gained, lost = [one for one in new if one not in (old or ())], [one for one in old or () if one not in new]
+    if old is not None and gained:
+        yield "allow-widened", f"may be called by {', '.join(gained)} as well"
+    if old is None:
+        yield "allow-narrowed", f"may be called by {', '.join(new)} only"
+    elif lost:
+        yield "allow-narrowed", f"may not be called by {', '.join(lost)} any more"

@@ -21,7 +21,8 @@ class Level(enum.IntEnum):
     SOURCE = 3
     """Whoever builds against the new IDL: programs that have to be changed."""
     POLICY = 4
-    """Callers who rely on how a method is called: whether it may be sent twice, who serves it, how long it may take."""
+    """Callers who rely on how a method is called: whether it may be sent twice, who serves it, how long it may take;
+    and whoever relies on who may call it, and on what of it may be seen."""
 
     @property
     def word(self) -> str:
@@ -176,9 +177,24 @@ _POLICY = (
             "it runs at any instance of the new version while the primary of the old one still counts on being alone",
             "add a method of another name",
         ),
+        (
+            "allow-widened",
+            "callers may call it who were kept from it",
+            "say the list in the service's code first",
+        ),
+        (
+            "masked-lost",
+            "people who look at calls see what they were not to see",
+            "mask it in the service's code first",
+        ),
     ),
     *_rules(
         Level.POLICY,
+        (
+            "allow-narrowed",
+            "callers who are on its list no more are refused",
+            "look who calls it: zkrpc ls SERVICE --callers",
+        ),
         ("timeout-shortened", "calls that were in time are not any more", "set it in the service config first"),
         ("hedge-lost", "slow calls are no longer sent a second time", "set it in the service config first"),
         severity=Severity.WARNING,

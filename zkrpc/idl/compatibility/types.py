@@ -16,6 +16,7 @@ from zkrpc.idl.compatibility.rules import RULES, Break
 from zkrpc.idl.compatibility.values import same_value
 from zkrpc.idl.names import resolve
 from zkrpc.idl.outline import Definition, EnumItem, FieldOutline, FunctionOutline, Namespace, TypeName
+from zkrpc.idl.policy import is_masked
 from zkrpc.idl.source import Source
 
 Thing: TypeAlias = Definition | FieldOutline | EnumItem | FunctionOutline | Namespace
@@ -211,6 +212,8 @@ class TypeComparison:
                 add("optional-changed", f"is {_required(new)}, it was {_required(old)}")
         if not same_value((site.old, old.type, old.default), (site.new, new.type, new.default)):
             add("default-changed", f"has {_default(new)}, it had {_default(old)}")
+        if is_masked(old.annotations, site.old.name) and not is_masked(new.annotations, site.new.name):
+            add("masked-lost", "is not masked any more")
 
     def _enum(self, site: Site, old: Definition, new: Definition) -> None:
         names, numbers = {item.name: item for item in new.items}, {item.number for item in new.items}
