@@ -83,7 +83,7 @@ def scripted(stack: ExitStack, *answers: bytes, silent: bool = False) -> Script:
 def test_closing_sends_two_frames(scripts: ExitStack) -> None:
     """Connect with the session's id and password, then closeSession: the bytes of ZooKeeper's protocol."""
     server = scripted(scripts, RESUMED, CLOSED)
-    assert close_session(server.hosts + "/chroot", 7, PASSWORD, 2.0)
+    assert close_session(server.hosts + "/chroot", 7, PASSWORD, 60)
     assert server.received[0] == frame(struct.pack("!iqiqi", 0, 0, 10_000, 7, 16) + PASSWORD + b"\0")
     assert server.received[1] == frame(struct.pack("!ii", 1, -11))
 
@@ -97,7 +97,7 @@ def test_closing_tries_the_next_server(scripts: ExitStack) -> None:
         scripted(scripts, b"HTTP/1.1 400 Bad Request\r\n").hosts,
         scripted(scripts, RESUMED, CLOSED).hosts,
     ]
-    assert close_session(",".join(servers), 7, PASSWORD, 5.0)
+    assert close_session(",".join(servers), 7, PASSWORD, 60)
 
 
 def test_closing_a_session_that_is_gone_changes_nothing(scripts: ExitStack) -> None:
@@ -108,7 +108,7 @@ def test_closing_a_session_that_is_gone_changes_nothing(scripts: ExitStack) -> N
 def test_closing_believes_the_next_server_when_the_answer_was_lost(scripts: ExitStack) -> None:
     """Asked one to close, got no answer; the next says it is gone: it was ended by us."""
     first, second = scripted(scripts, RESUMED), scripted(scripts, GONE)
-    assert close_session(f"{first.hosts},{second.hosts}", 7, PASSWORD, 2.0)
+    assert close_session(f"{first.hosts},{second.hosts}", 7, PASSWORD, 60)
 
 
 def test_closing_does_not_wait_long_for_one_server(scripts: ExitStack) -> None:
@@ -122,7 +122,7 @@ def test_closing_does_not_wait_long_for_one_server(scripts: ExitStack) -> None:
 def test_closing_believes_the_next_server_while_the_first_is_still_silent(scripts: ExitStack) -> None:
     """It may have been ended by the one that has not answered yet."""
     mute, second = scripted(scripts, RESUMED, silent=True), scripted(scripts, GONE)
-    assert close_session(f"{mute.hosts},{second.hosts}", 7, PASSWORD, 5.0)
+    assert close_session(f"{mute.hosts},{second.hosts}", 7, PASSWORD, 60)
 
 
 def test_closing_is_refused(scripts: ExitStack) -> None:
@@ -176,7 +176,7 @@ def test_closing_takes_a_dead_owners_nodes_away(zookeeper: str) -> None:
         assert owner.session_id is not None and owner.password is not None
         assert not close_session(zookeeper, owner.session_id, b"\0" * 16, 2.0)
         assert not gone.wait(0.05)
-        assert close_session(zookeeper, owner.session_id, owner.password, 2.0)
+        assert close_session(zookeeper, owner.session_id, owner.password, 60)
         assert gone.wait(60)
         assert watcher.znodes.exists("/e") is None
     finally:

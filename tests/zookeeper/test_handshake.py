@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from zkrpc.credentials import ZooKeeperSecurity
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.testing.clock import ManualClock
 from zkrpc.zookeeper.handshake import Exchange, close_request, connect_request, is_closed, is_granted, read_length
@@ -82,3 +83,15 @@ def test_exchange_ends_with_the_time_or_the_connection() -> None:
         Exchange(Wire(b"\0\0"), 1.0, clock).open_session()
     with pytest.raises(TimeoutError, match="took too long"):
         Exchange(Wire(), 0.0, clock).close_session()
+
+
+def test_exchange_shows_who_we_are() -> None:
+    """With a message and its answer for each thing there is to show; without any, nothing is sent."""
+    nobody = Wire()
+    Exchange(nobody, 7.0, ManualClock()).introduce(ZooKeeperSecurity())
+    assert nobody.sent == []
+    wire = Wire(struct.pack("!i", 16), struct.pack("!iqi", -4, 1, 0))
+    security = ZooKeeperSecurity(username="eve", password="evil", mechanism="digest")
+    Exchange(wire, 7.0, ManualClock()).introduce(security)
+    (said,) = wire.sent
+    assert b"digest" in said and said.endswith(b"eve:evil")

@@ -66,6 +66,10 @@ def test_a_client_that_dies_again_and_again_is_rebuilt_ever_more_slowly(clock: M
     session = SessionHealth(HOSTS, 4.0, clock, lambda: None)
     assert [session.receive_death("x") for _ in range(9)] == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
     session.receive_connected(4.0)
+    clock.advance(1.0)
+    assert session.receive_death("x") == 30  # it was connected for a moment, as one is that is refused
+    session.receive_connected(4.0)
+    clock.advance(31.0)
     assert session.receive_death("x") == 0.5
 
 

@@ -63,6 +63,30 @@ def test_subtree_forgets_what_a_listing_contains() -> None:
     assert subtree.take() == []
 
 
+def test_subtree_keeps_other_values_beyond_a_listing() -> None:
+    """A listing has names only: what it contains is dropped, what it cannot contain is told."""
+    offers, subtree, _ = watched()
+    for kind, name in [(1, "a"), (3, "a"), (2, "b"), (3, "c")]:
+        offers.receive_event(kind, f"/m/{name}")
+    subtree.forget(subtree.received)
+    assert subtree.take() == [Change(ChangeKind.CHANGED, "a"), Change(ChangeKind.CHANGED, "c")]
+    assert not subtree.take_missed()
+
+
+def test_subtree_says_whether_other_values_were_missed() -> None:
+    """Lost with the watch, or dropped when it was set again; names that came and went are in the listing then."""
+    offers, subtree, _ = watched()
+    offers.receive_event(1, "/m/a")
+    subtree.begin()
+    assert not subtree.take_missed()
+    offers.receive_event(3, "/m/a")
+    subtree.begin()
+    assert subtree.take_missed() and not subtree.take_missed()
+    subtree.lose()
+    subtree.begin()
+    assert subtree.take_missed() and subtree.take() == []
+
+
 def test_subtree_is_lost_with_the_connection() -> None:
     """That is told once, and instead of everything else; a new watch begins without it."""
     offers, subtree, woken = watched()

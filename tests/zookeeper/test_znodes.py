@@ -9,13 +9,15 @@ import pytest
 from gevent.event import Event
 
 from zkrpc.config import RegistryConfig
-from zkrpc.errors import ConfigError, CoordinationError, NodeExists, NodeMissing, VersionConflict
+from zkrpc.credentials import ZooKeeperSecurity
+from zkrpc.errors import AccessDenied, ConfigError, CoordinationError, NodeExists, NodeMissing, VersionConflict
 from zkrpc.zookeeper.operations import Check, Create, Delete, SessionState, SetData, Stat
 from zkrpc.zookeeper.session import Session
 
 pytestmark = pytest.mark.zookeeper
 
 Opener = Callable[..., Session]
+SVC = RegistryConfig(security=ZooKeeperSecurity(username="svc", password="secret"))
 
 
 @pytest.fixture
@@ -110,10 +112,14 @@ def test_a_chroot_that_was_deleted_is_made_again(opened: Opener, zookeeper: str)
 
 
 def test_a_chroot_that_may_not_be_made_is_refused_in_words(opened: Opener, zookeeper: str) -> None:
-    """Below a node that belongs to somebody else; what that somebody has made may be used."""
-    owner = opened(f"{zookeeper}/theirs", RegistryConfig(username="svc", password="secret"))
+    """Below a node that belongs to somebody else, who names the users of shared parents; what that somebody has made
+    may be used."""
+    named = ZooKeeperSecurity(username="svc", password="secret", users=("digest:other:hash=",))
+    owner = opened(f"{zookeeper}/theirs", RegistryConfig(security=named))
     owner.znodes.ensure_path("/")
-    with pytest.raises(CoordinationError, match="create .*/theirs/sub: NoAuth"):
+    with pytest.raises(
+        AccessDenied, match="create .*/theirs/sub: NoAuth: the access list of .*/theirs does not let us"
+    ):
         opened(f"{zookeeper}/theirs/sub").znodes.ensure_path("/a")
     opened(f"{zookeeper}/theirs").znodes.ensure_path("/")
 
@@ -153,13 +159,13 @@ def test_too_large_a_value_is_refused_before_it_is_sent(opened: Opener) -> None:
 
 def test_credentials_keep_others_from_changing_nodes(opened: Opener) -> None:
     """With a user name, nodes belong to their creator; everybody may read."""
-    owner = opened(config=RegistryConfig(username="svc", password="secret"))
+    owner = opened(config=SVC)
     owner.znodes.create("/mine", b"v")
     owner.znodes.multi([Create(path="/mine/too")])
-    stranger, same = opened(), opened(config=RegistryConfig(username="svc", password="secret"))
+    stranger, same = opened(), opened(config=SVC)
     assert (stranger.znodes.get("/mine") or (b"",))[0] == b"v"
     for request in (lambda: stranger.znodes.set("/mine", b""), lambda: stranger.znodes.delete("/mine/too")):
-        with pytest.raises(CoordinationError, match="NoAuth: the node is others'; look at RegistryConfig.username"):
+        with pytest.raises(AccessDenied, match="NoAuth: the access list of /mine does not let us"):
             request()
     same.znodes.delete("/mine/too")
 

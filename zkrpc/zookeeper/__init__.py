@@ -13,7 +13,8 @@ when to begin another one.
 =======================  ==========================================================================
 ``session``, ``znodes``  the process's session, and the znodes that are read and written through it
 ``operations``           plain values: states, stats, and the steps of a transaction
-``access``               who we are, and whom access lists let do what
+``access``,              who we are, and whom access lists let do what; whose the nodes are that we make
+``ownership``
 ``link``, ``handler``    one kazoo client, and how it dials
 ``ensemble``             which servers there are, by the connect string and by ZooKeeper's configuration
 ``node_watch``           follows one node, for any number of followers
@@ -21,6 +22,9 @@ when to begin another one.
 ``subtree_watching``     the requests
 ``diagnosis``            what is wrong while there is no connection
 ``health``               how often that is logged, and when the session is given up
+``authentication``,      showing a server who we are, after its greeting; TLS, with certificates and names checked
+``encryption``
+``refusals``             what ZooKeeper's refusals mean
 ``handshake``            opening and closing a session at one server, without kazoo
 ``closing``              ends the session of a process that has died
 =======================  ==========================================================================

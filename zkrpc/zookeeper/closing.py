@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import functools
 import queue
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
+from zkrpc.credentials import NO_SECURITY, ZooKeeperSecurity
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import RemoteProtocolError
+from zkrpc.zookeeper.encryption import Encryption
 from zkrpc.zookeeper.handshake import Exchange
 from zkrpc.zookeeper.operations import ConnectString
 
@@ -34,8 +38,9 @@ class SessionCloser:
     cannot be reached holds up nobody. It asks the servers of the connect string, or those of the ensemble as it is
     now, if it is told that they are others."""
 
-    def __init__(self, hosts: str, timeout: float) -> None:
-        """Raises ConfigError if ``hosts`` is no connect string."""
+    def __init__(self, hosts: str, timeout: float, security: ZooKeeperSecurity = NO_SECURITY) -> None:
+        """Raises ConfigError if ``hosts`` is no connect string, or for a file of the settings that cannot be used."""
+        self._security, self._encryption = security, Encryption.of(security)
         self._given = self._target = ConnectString.parse(hosts)
         self._timeout = timeout
         self._closing: list[threading.Thread] = []
@@ -63,7 +68,9 @@ class SessionCloser:
     def close(self, session_id: int, password: bytes) -> None:
         """Begins to end a session; see :func:`close_session`."""
         thread = threading.Thread(
-            target=close_session, args=(self.hosts, session_id, password, self._timeout), daemon=True
+            target=close_session,
+            args=(self.hosts, session_id, password, self._timeout, self._security, self._encryption),
+            daemon=True,
         )
         thread.start()
         self._closing = [*(one for one in self._closing if one.is_alive()), thread]
@@ -83,7 +90,14 @@ class _Fate(enum.Enum):
     FAILED = "not asked"
 
 
-def close_session(hosts: str, session_id: int, password: bytes, timeout: float) -> bool:
+def close_session(
+    hosts: str,
+    session_id: int,
+    password: bytes,
+    timeout: float,
+    security: ZooKeeperSecurity = NO_SECURITY,
+    encryption: Encryption | None = None,
+) -> bool:
     """Ends a session through the first server that can, within ``timeout`` seconds.
 
     When a server does not answer at once, the next one is asked concurrently: clients wait for the nodes to be deleted,
@@ -93,7 +107,8 @@ def close_session(hosts: str, session_id: int, password: bytes, timeout: float) 
     answered.
     """
     asked = False
-    for fate, waiting in _fates(ConnectString.parse(hosts).servers, session_id, password, timeout):
+    ask = functools.partial(_ask, session_id, password, security, encryption)
+    for fate, waiting in _fates(ConnectString.parse(hosts).servers, ask, timeout):
         if fate is _Fate.CLOSED:
             return True
         if fate is _Fate.GONE:
@@ -104,7 +119,9 @@ def close_session(hosts: str, session_id: int, password: bytes, timeout: float) 
 
 
 def _fates(
-    servers: Sequence[Endpoint], session_id: int, password: bytes, timeout: float
+    servers: Sequence[Endpoint],
+    ask: Callable[[Endpoint, float, queue.SimpleQueue[_Fate]], None],
+    timeout: float,
 ) -> Iterator[tuple[_Fate, int]]:
     """The servers' outcomes as they arrive, each with the number of servers that have not answered yet."""
     give_up_at = time.monotonic() + timeout
@@ -112,8 +129,7 @@ def _fates(
     left, waiting = list(servers), 0
     while (left or waiting) and (now := time.monotonic()) < give_up_at:
         if left:
-            ask = (left.pop(0), session_id, password, give_up_at - now, fates)
-            threading.Thread(target=_ask, args=ask, daemon=True).start()
+            threading.Thread(target=ask, args=(left.pop(0), give_up_at - now, fates), daemon=True).start()
             waiting += 1
         with contextlib.suppress(queue.Empty):
             fate = fates.get(timeout=min(_HEAD_START, give_up_at - now) if left else give_up_at - now)
@@ -121,12 +137,21 @@ def _fates(
             yield fate, waiting
 
 
-def _ask(server: Endpoint, session_id: int, password: bytes, timeout: float, fates: queue.SimpleQueue[_Fate]) -> None:
+def _ask(
+    session_id: int,
+    password: bytes,
+    security: ZooKeeperSecurity,
+    encryption: Encryption | None,
+    server: Endpoint,
+    timeout: float,
+    fates: queue.SimpleQueue[_Fate],
+) -> None:
     fate, give_up_at = _Fate.FAILED, time.monotonic() + timeout
     try:
-        with _connect(server, timeout) as sock:
+        with _connect(server, timeout, encryption) as sock:
             exchange = Exchange(sock, give_up_at, time.monotonic)
             if exchange.open_session(session_id, password):
+                exchange.introduce(security)
                 fate = _Fate.ASKED
                 fate = _Fate.CLOSED if exchange.close_session() else fate
             else:
@@ -137,14 +162,15 @@ def _ask(server: Endpoint, session_id: int, password: bytes, timeout: float, fat
         fates.put(fate)
 
 
-def _connect(server: Endpoint, timeout: float) -> socket.socket:
+def _connect(server: Endpoint, timeout: float, encryption: Encryption | None) -> socket.socket:
     """Connects to one of the server's addresses. Each has an equal share of the time, as the first one may not answer
     at all."""
     found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
     failure = OSError(f"{server.host} has no address")
     for *_, address in found:
         try:
-            return socket.create_connection((str(address[0]), int(address[1])), timeout / len(found))
+            sock = socket.create_connection((str(address[0]), int(address[1])), timeout / len(found))
+            return sock if encryption is None else cast(socket.socket, encryption.wrap(sock, server.host))
         except OSError as error:
             failure = error
     raise failure

@@ -61,8 +61,14 @@ class Trouble(enum.Enum):
         f"{_HANGS_UP}or does not know a higher transaction id that we have seen: it lost its data, was restored from "
         "an older backup, or is another ensemble"
     )
+    NO_TLS = (
+        "does not come to terms with us in TLS: it is a port without TLS, has just started, or wants other versions"
+    )
+    UNTRUSTED = "its certificate is not one to trust, so nothing was said to it: look at ca, and at the name dialled"
+    REFUSES_US = "refuses us in TLS: it wants a client certificate that it trusts; look at certificate and key"
     UNAUTHORIZED = (
-        "authentication failed, or is demanded: look at RegistryConfig.username and .password, and at its settings"
+        "authentication failed, or is demanded: set ZKRPC_ZOOKEEPER_USERNAME and its like "
+        "(docs/zookeeper-security.md), and look at ZooKeeper's own settings"
     )
     OTHER = "it failed"
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
+import ssl
 import time
 from collections import Counter
 from select import POLLIN, POLLOUT
@@ -26,6 +27,7 @@ from kazoo.handlers.gevent import SequentialGeventHandler
 from zkrpc.dialling import SlowName, UnknownName, connect_first, cooperative, look_up
 from zkrpc.endpoint import Endpoint
 from zkrpc.zookeeper.diagnosis import Diagnosis, Trouble
+from zkrpc.zookeeper.encryption import Encryption
 
 # The original poll, even if a launcher has monkey-patched the module with gevent's.
 _Poll: Any = gevent.monkey.get_original("select", "poll")
@@ -43,9 +45,9 @@ class Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untype
     messages it waits in the hub, so that other greenlets run.
     """
 
-    def __init__(self, connect_timeout: float, diagnosis: Diagnosis) -> None:
+    def __init__(self, connect_timeout: float, diagnosis: Diagnosis, encryption: Encryption | None = None) -> None:
         """``connect_timeout`` bounds one dial, including the name's lookup: the name of a dead container may take a
-        resolver 10 s (measured)."""
+        resolver 10 s (measured). ``encryption`` is of gevent's kind; None for plain connections."""
         super().__init__()
         self.connect_timeout = connect_timeout
         self.server: Endpoint | None = None
@@ -53,6 +55,7 @@ class Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untype
         self.address: Endpoint | None = None
         """The address at which it was reached last."""
         self._diagnosis = diagnosis
+        self._encryption = encryption
         self._dialled = Counter[Endpoint]()
 
     def start(self) -> None:
@@ -63,6 +66,9 @@ class Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untype
 
     def select(self, rlist: Any, wlist: Any, xlist: Any, timeout: float | None = None) -> Any:
         """As ``select.select``, for sockets that greenlets wait for."""
+        if self._encryption is not None and (waiting := [sock for sock in rlist if _holds_bytes(sock)]):
+            # Decrypted already, so the descriptor need not become readable for them, and kazoo would wait for that.
+            return waiting, [], []
         socks = (*rlist, *wlist)
         if len(socks) == 1 and _is_ready(socks[0], POLLIN if rlist else POLLOUT):
             return rlist, wlist, []
@@ -91,7 +97,19 @@ class Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untype
         self.address = None
         with contextlib.suppress(OSError):  # it has hung up already, which the handshake will find out
             self.address = Endpoint(*sock.getpeername()[:2])
-        return cooperative(sock)
+        return self._encrypted(cooperative(sock), server, give_up_at)
+
+    def _encrypted(self, sock: Any, server: Endpoint, give_up_at: float) -> Any:
+        if self._encryption is None:
+            return sock
+        timer = gevent.Timeout(max(0.001, give_up_at - time.monotonic()))
+        try:
+            with timer:
+                return self._encryption.wrap(sock, server.host)
+        except gevent.Timeout as expired:
+            if expired is not timer:
+                raise
+            raise _SlowHandshake("the TLS handshake took too long") from None
 
     def receive_greeting_failed(self, error: BaseException, *, seen_anything: bool) -> None:
         """The handshake with the server that was dialled last has failed; ``seen_anything`` if it named a last seen
@@ -103,6 +121,9 @@ class Handler(SequentialGeventHandler):  # type: ignore[misc]  # kazoo is untype
             trouble, detail = Trouble.UNAUTHORIZED, ""
         elif isinstance(error, self.timeout_exception):
             trouble, detail = Trouble.MUTE, ""
+        elif self._encryption is not None and _refuses_us(error):
+            # In TLS 1.3 a server looks at our certificate after the handshake has ended for us.
+            trouble, detail = Trouble.REFUSES_US, str(error)
         elif isinstance(error, ConnectionDropped) and "invalid" not in str(error):
             trouble, detail = hangs_up, ""
         else:
@@ -114,13 +135,28 @@ def say_goodbye(sock: Any, message: bytes, timeout: float) -> None:
     """Sends a last message without the hub, and waits until the server has closed the connection: if the client closed
     it first, the message could be lost. Raises OSError."""
     plain = sock._sock
-    plain.send(message)
+    encrypted = getattr(sock, "_sslobj", None)
+    (plain.send if encrypted is None else encrypted.write)(message)
     plain.shutdown(gevent.socket.SHUT_WR)
     poll, give_up_at = _Poll(), time.monotonic() + timeout
     poll.register(plain, POLLIN)
     while (left := give_up_at - time.monotonic()) > 0 and poll.poll(left * 1000):
         if not plain.recv(_READ_SIZE):
             break
+
+
+def _refuses_us(error: BaseException) -> bool:
+    """Whether a server's alert is about who we are."""
+    text = str(error).lower().replace("_", " ")
+    return "alert" in text and ("certificate" in text or "handshake failure" in text or "unknown ca" in text)
+
+
+class _SlowHandshake(TimeoutError):
+    """TLS could not be agreed upon in time."""
+
+
+def _holds_bytes(sock: Any) -> bool:
+    return hasattr(sock, "pending") and sock.pending() > 0
 
 
 def _is_ready(sock: Any, events: int) -> bool:
@@ -136,6 +172,12 @@ def _trouble_of(error: OSError) -> Trouble:
         return Trouble.SLOW_NAME
     if isinstance(error, UnknownName):
         return Trouble.UNKNOWN_NAME
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Trouble.UNTRUSTED
+    if isinstance(error, ssl.SSLError) and _refuses_us(error):
+        return Trouble.REFUSES_US
+    if isinstance(error, (ssl.SSLError, _SlowHandshake)):
+        return Trouble.NO_TLS
     if isinstance(error, TimeoutError):
         return Trouble.SILENT
     if isinstance(error, ConnectionRefusedError):
@@ -147,6 +189,8 @@ def _trouble_of(error: OSError) -> Trouble:
 
 def _detail(trouble: Trouble, error: OSError) -> str:
     """The system's text for the error, where it says more than the trouble's own text."""
-    if trouble not in (Trouble.UNKNOWN_NAME, Trouble.NO_ROUTE, Trouble.OTHER):
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if trouble not in (Trouble.UNKNOWN_NAME, Trouble.NO_ROUTE, Trouble.NO_TLS, Trouble.REFUSES_US, Trouble.OTHER):
         return ""
     return str(getattr(error.__cause__, "strerror", None) or error.strerror or error)

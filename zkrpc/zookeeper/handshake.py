@@ -7,11 +7,15 @@ whichever way that socket does. It knows no other messages of ZooKeeper's protoc
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import struct
 from collections.abc import Callable
 from typing import Any
 
+from zkrpc.credentials import ZooKeeperSecurity
 from zkrpc.errors import RemoteProtocolError
+from zkrpc.zookeeper.authentication import introduce
 
 _CONNECT = struct.Struct("!iqiqi")  # protocol version, last zxid seen, timeout in ms, session id, password length
 _CONNECTED = struct.Struct("!iiq")  # protocol version, timeout in ms, session id
@@ -24,12 +28,12 @@ _MOST_BYTES = 4096
 
 def connect_request(session_id: int = 0, password: bytes = bytes(16), *, timeout_ms: int = 10_000) -> bytes:
     """The frame that asks for a session: a new one, or one that exists. The last seen transaction in it is 0."""
-    return _frame(_CONNECT.pack(0, 0, timeout_ms, session_id, len(password)) + password + b"\0")
+    return framed(_CONNECT.pack(0, 0, timeout_ms, session_id, len(password)) + password + b"\0")
 
 
 def close_request() -> bytes:
     """The frame that ends the session of this connection."""
-    return _frame(_REQUEST.pack(1, _CLOSE_SESSION))
+    return framed(_REQUEST.pack(1, _CLOSE_SESSION))
 
 
 def read_length(head: bytes) -> int:
@@ -71,6 +75,15 @@ class Exchange:
         self._send(connect_request(session_id, password, timeout_ms=timeout_ms))
         return is_granted(self._receive())
 
+    def introduce(self, security: ZooKeeperSecurity) -> None:
+        """Shows who we are, which servers may demand before they do anything else. Raises Unauthorized, too."""
+        introduction = introduce(security, lambda: secrets.token_hex(16))
+        with contextlib.suppress(StopIteration):
+            body = next(introduction)
+            while True:
+                self._send(framed(body))
+                body = introduction.send(self._receive())
+
     def close_session(self) -> bool:
         """Ends the session; True once a quorum has committed that."""
         self._send(close_request())
@@ -100,5 +113,6 @@ class Exchange:
         self._socket.settimeout(left)
 
 
-def _frame(body: bytes) -> bytes:
+def framed(body: bytes) -> bytes:
+    """A message as it is sent."""
     return _LENGTH.pack(len(body)) + body

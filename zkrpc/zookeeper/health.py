@@ -16,11 +16,14 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
+from typing import Any
 
+from zkrpc.credentials import NO_SECURITY, ZooKeeperSecurity
 from zkrpc.dialling import cooperative, open_socket
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.zookeeper.diagnosis import Complain, Diagnosis, DiagnosisState
+from zkrpc.zookeeper.encryption import Encryption
 from zkrpc.zookeeper.handshake import Exchange
 from zkrpc.zookeeper.operations import ConnectString, SessionState
 
@@ -84,22 +87,37 @@ class Divergence:
             self._probe_at = now + _PROBE_AGAIN_AFTER
 
 
-def grants_new_sessions(server: Endpoint, timeout: float, clock: Callable[[], float]) -> bool:
+def grants_new_sessions(
+    server: Endpoint,
+    timeout: float,
+    clock: Callable[[], float],
+    security: ZooKeeperSecurity = NO_SECURITY,
+    encryption: Encryption | None = None,
+) -> bool:
     """Whether the server grants a session to a client that has seen no transaction; the session is closed at once.
 
     False also if it cannot be asked within ``timeout`` seconds.
     """
     give_up_at = clock() + timeout
     try:
-        with contextlib.closing(cooperative(open_socket(server, timeout))) as sock:
+        with contextlib.closing(_dial(server, timeout, encryption)) as sock:
             exchange = Exchange(sock, give_up_at, clock)
             granted = exchange.open_session(timeout_ms=_PROBE_SESSION_MS)
             if granted:
                 with contextlib.suppress(OSError, RemoteProtocolError):
+                    exchange.introduce(security)
                     exchange.close_session()
             return granted
     except (OSError, RemoteProtocolError):
         return False
+
+
+def _dial(server: Endpoint, timeout: float, encryption: Encryption | None) -> Any:
+    sock = cooperative(open_socket(server, timeout))
+    if encryption is None:
+        return sock
+    sock.settimeout(timeout)
+    return encryption.wrap(sock, server.host)
 
 
 class SessionHealth:
@@ -109,9 +127,17 @@ class SessionHealth:
     """
 
     def __init__(
-        self, target: ConnectString, asked: float, clock: Callable[[], float], wake: Callable[[], object]
+        self,
+        target: ConnectString,
+        asked: float,
+        clock: Callable[[], float],
+        wake: Callable[[], object],
+        *,
+        security: ZooKeeperSecurity = NO_SECURITY,
+        encryption: Encryption | None = None,
     ) -> None:
-        """``asked`` is the timeout to ask for, in seconds; ``wake`` makes the control greenlet look at its timers."""
+        """``asked`` is the timeout to ask for, in seconds; ``wake`` makes the control greenlet look at its timers;
+        ``security`` and ``encryption`` are those of the session, for the servers that are probed."""
         self.diagnosis = Diagnosis(target.servers)
         self.granted: float | None = None
         """The session timeout in seconds that ZooKeeper granted last."""
@@ -120,7 +146,9 @@ class SessionHealth:
         self._clock = clock
         self._wake = wake
         self._divergence = Divergence()
+        self._security, self._encryption = security, encryption
         self._deaths = 0
+        self._connected_at: float | None = None
         self._told = SessionState.CONNECTING
 
     def explain(self, state: SessionState) -> str:
@@ -148,7 +176,7 @@ class SessionHealth:
     def receive_connected(self, granted: float | None) -> None:
         """There is a session, with the timeout ``granted``. If that is not the timeout that was asked for, this is
         logged once."""
-        self._deaths = 0
+        self._connected_at = self._clock()
         self._told = SessionState.CONNECTED
         self._divergence.receive_answer()
         self.diagnosis.receive_connected(self._clock())
@@ -173,6 +201,10 @@ class SessionHealth:
 
     def receive_death(self, cause: str) -> float:
         """The client died; returns the seconds to wait before another is built, more with each death in a row."""
+        if self._connected_at is not None and self._clock() - self._connected_at > _LONGEST_REPAIR_PAUSE:
+            # One that is refused is connected for a moment each time, which is no success.
+            self._deaths = 0
+        self._connected_at = None
         pause = min(_LONGEST_REPAIR_PAUSE, _FIRST_REPAIR_PAUSE * 2.0 ** min(self._deaths, 10))
         self._deaths += 1
         _log.error("the ZooKeeper client died of %s; building another in %g s (%s)", cause, pause, self._target)
@@ -193,6 +225,6 @@ class SessionHealth:
         due = divergence.next_timer()
         if due is not None and self._clock() >= due:
             for server in divergence.suspects():
-                granted = grants_new_sessions(server, _PROBE_TIMEOUT, self._clock)
+                granted = grants_new_sessions(server, _PROBE_TIMEOUT, self._clock, self._security, self._encryption)
                 divergence.receive_probed(server, granted, self._clock())
         return False

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -27,46 +28,24 @@ from typing import Any
 import gevent
 from gevent.lock import BoundedSemaphore
 from kazoo.client import KazooClient
-from kazoo.exceptions import (
-    AuthFailedError,
-    BadVersionError,
-    ConnectionClosedError,
-    ConnectionDropped,
-    ConnectionLoss,
-    KazooException,
-    NoAuthError,
-    NodeExistsError,
-    NoNodeError,
-    OperationTimeoutError,
-    RequestTimeoutError,
-    RolledBackError,
-    RuntimeInconsistency,
-    SessionClosedRequireSaslError,
-    SessionExpiredError,
-    SessionMovedError,
-)
+from kazoo.exceptions import AuthFailedError, ConnectionDropped, KazooException
 from kazoo.protocol.serialization import Create, Exists, GetData, Watch
 from kazoo.protocol.states import KazooState, KeeperState
 from kazoo.retry import KazooRetry
-from kazoo.security import CREATOR_ALL_ACL, OPEN_ACL_UNSAFE, READ_ACL_UNSAFE
 
 from zkrpc.belonging import close_descriptor, release
 from zkrpc.config import RegistryConfig
+from zkrpc.credentials import NO_SECURITY, ZooKeeperSecurity
 from zkrpc.endpoint import Endpoint
-from zkrpc.errors import (
-    CoordinationError,
-    NodeExists,
-    NodeMissing,
-    OutcomeUnknown,
-    SessionLost,
-    SessionSuspended,
-    VersionConflict,
-)
+from zkrpc.errors import OutcomeUnknown, RemoteProtocolError, SessionSuspended
+from zkrpc.zookeeper.authentication import Unauthorized, introduce
 from zkrpc.zookeeper.diagnosis import Diagnosis
+from zkrpc.zookeeper.encryption import Encryption
 from zkrpc.zookeeper.ensemble import ServerList
 from zkrpc.zookeeper.handler import Handler, say_goodbye
-from zkrpc.zookeeper.handshake import close_request
+from zkrpc.zookeeper.handshake import close_request, framed, read_length
 from zkrpc.zookeeper.operations import ConnectString
+from zkrpc.zookeeper.refusals import is_unauthorized, translated
 
 # kazoo warns at every attempt to connect, twice a second while a server is down. The session logs what matters of that;
 # lower this logger's level to see the rest.
@@ -80,50 +59,6 @@ _KILL_TIMEOUT = 0.3
 _CUT_TIMEOUT = 0.3
 # After the hub was blocked, an answer may be waiting in the socket; one turn of the loop lets it be read.
 _WATCHDOG_GRACE = 0.02
-# The order matters: kazoo's ConnectionClosedError is a subclass of its SessionExpiredError, but does not mean that the
-# session has expired.
-_TRANSLATIONS: tuple[tuple[type[KazooException], type[CoordinationError]], ...] = (
-    (NoNodeError, NodeMissing),
-    (NodeExistsError, NodeExists),
-    (BadVersionError, VersionConflict),
-    (ConnectionClosedError, OutcomeUnknown),
-    (SessionExpiredError, SessionLost),
-    (ConnectionLoss, OutcomeUnknown),
-    (SessionMovedError, OutcomeUnknown),
-    (OperationTimeoutError, OutcomeUnknown),
-    (RequestTimeoutError, OutcomeUnknown),
-)
-
-
-_UNAUTHORIZED = (AuthFailedError, SessionClosedRequireSaslError)
-
-
-def translated(error: KazooException, action: str) -> CoordinationError:
-    """zkrpc's exception for one of kazoo's; a plain CoordinationError if there is no special one."""
-    for theirs, ours in _TRANSLATIONS:
-        if isinstance(error, theirs):
-            return ours(f"ZooKeeper {action}: {_reason(error)}")
-    return CoordinationError(f"ZooKeeper {action}: {_reason(error)}")
-
-
-def _reason(error: KazooException) -> str:
-    name = type(error).__name__.removesuffix("Error")
-    text = f"{name} ({error})" if str(error) else name
-    if isinstance(error, NoAuthError):
-        return f"{text}: the node is others'; look at RegistryConfig.username and .password"
-    if isinstance(error, _UNAUTHORIZED):
-        return f"{text}: it wants to know who we are; look at RegistryConfig.username and .password"
-    return text
-
-
-def is_denied(error: CoordinationError) -> bool:
-    """True if ZooKeeper refused a request because the node's access list does not allow it."""
-    return isinstance(error.__cause__, NoAuthError)
-
-
-def is_consequence(error: object) -> bool:
-    """True for the error of a transaction's step that failed only because another step did."""
-    return isinstance(error, (RolledBackError, RuntimeInconsistency))
 
 
 def exists_anywhere(kazoo: Any, path: str, watcher: Callable[[Any], None] | None = None) -> Any:
@@ -144,10 +79,10 @@ def get_anywhere(kazoo: Any, path: str, watcher: Callable[[Any], None] | None) -
     return result
 
 
-def create_anywhere(kazoo: Any, path: str) -> Any:
+def create_anywhere(kazoo: Any, path: str, acl: Any) -> Any:
     """Asks for an empty node at ``path``, which starts at the root; see :func:`exists_anywhere`."""
     result = kazoo.handler.async_result()
-    kazoo._call(Create(path, b"", kazoo.default_acl or OPEN_ACL_UNSAFE, 0), result)
+    kazoo._call(Create(path, b"", acl, 0), result)
     return result
 
 
@@ -170,14 +105,25 @@ class Acknowledgements:
     kazoo tells neither, so three methods of its connection are wrapped on the instance.
     """
 
-    def __init__(self, connection: Any, handler: Handler, on_hang_up: Callable[[Endpoint], None]) -> None:
+    def __init__(
+        self,
+        connection: Any,
+        handler: Handler,
+        on_hang_up: Callable[[Endpoint], None],
+        security: ZooKeeperSecurity = NO_SECURITY,
+    ) -> None:
         """Wraps a connection of kazoo's that has not been started.
 
         The session handshake has as much time as ``handler`` has for connecting; kazoo would give a server that accepts
         and does not answer, as one does for a moment when it starts, a whole session timeout divided by the servers.
         ``on_hang_up`` is called, from inside kazoo, when a server closes the connection during a handshake that names a
-        last seen transaction.
+        last seen transaction. ``security`` says who we are: it is shown within the handshake, so that there is no
+        connection before the server knows us; kazoo would announce one first.
         """
+        self.refusal = ""
+        """Why the server does not serve us; from then on nothing is tried again."""
+        self._security = security
+        self._connection = connection
         self._handler = handler
         self._client = connection.client
         self._on_hang_up = on_hang_up
@@ -213,7 +159,11 @@ class Acknowledgements:
             timeout = min(timeout, self._handler.connect_timeout)
         started_at = time.monotonic()
         try:
+            if self.refusal:
+                raise AuthFailedError(self.refusal)
             reply = self._invoke(timeout, request, xid)
+            if xid is None and reply[0].time_out > 0:
+                self._introduce(timeout)
         except (Exception, self._handler.timeout_exception) as error:
             seen_anything = xid is None and bool(self._client.last_zxid)
             self._handler.receive_greeting_failed(error, seen_anything=seen_anything)
@@ -224,6 +174,22 @@ class Acknowledgements:
             self.timeout = reply[0].time_out / 1000
             self.last_at = self.connected_at = started_at
         return reply
+
+    def _introduce(self, timeout: float) -> None:
+        introduction = introduce(self._security, lambda: secrets.token_hex(16))
+        try:
+            body = next(introduction, None)
+            while body is not None:
+                self._connection._write(framed(body), timeout)
+                size = read_length(self._connection._read(4, timeout))
+                body = introduction.send(self._connection._read(size, timeout))
+        except StopIteration:
+            return
+        except Unauthorized as error:
+            self.refusal = str(error)
+            raise AuthFailedError(self.refusal) from error
+        except RemoteProtocolError as error:
+            raise ConnectionDropped(f"invalid answer to our credentials: {error}") from error
 
 
 class Link:
@@ -241,6 +207,8 @@ class Link:
         on_hang_up: Callable[[Endpoint], None] = lambda _: None,
         on_event: Callable[[int, str], None] = lambda kind, path: None,
         granted: float | None = None,
+        security: ZooKeeperSecurity = NO_SECURITY,
+        encryption: Encryption | None = None,
     ) -> None:
         """Prepares a client that continues the session ``identity``, or makes a new one. ``servers`` are asked for
         anew in each round of attempts.
@@ -248,7 +216,8 @@ class Link:
         ``on_change`` is called at every change of the connection, ``on_hang_up`` when a server closes the connection
         during a handshake that names a last seen transaction, ``on_event`` with each watch event (see
         :func:`tap_events`). All are called from inside kazoo: they must neither wait nor send requests. ``granted`` is
-        the session's timeout in seconds, if it is known already.
+        the session's timeout in seconds, if it is known already. ``security`` says who we are; ``encryption`` is of
+        gevent's kind.
         """
         self._on_change = on_change
         self._slots = BoundedSemaphore(config.max_in_flight)
@@ -256,11 +225,11 @@ class Link:
         self._admitting = False
         self._servers = servers
         self._timeout = granted or config.session_timeout
-        self._handler = Handler(self._time_for_one(), diagnosis)
+        self._handler = Handler(self._time_for_one(), diagnosis, encryption)
         self._client = _build_client(target, config, identity, self._handler)
         self._client._connection._expand_client_hosts = self._shuffle_servers
         self._client.add_listener(self._hear)
-        self.acknowledgements = Acknowledgements(self._client._connection, self._handler, on_hang_up)
+        self.acknowledgements = Acknowledgements(self._client._connection, self._handler, on_hang_up, security)
         tap_events(self._client._connection, on_event)
 
     def start(self) -> None:
@@ -310,7 +279,14 @@ class Link:
     def cause_of_death(self) -> str:
         """What ended a dead link, as far as it is known."""
         error = getattr(self._client._connection._connection_routine, "exception", None)
-        return "authentication failed" if error is None else f"{type(error).__name__}: {error}"
+        if error is None:
+            return f"authentication failed: {self.refusal}" if self.refusal else "authentication failed"
+        return f"{type(error).__name__}: {error}"
+
+    @property
+    def refusal(self) -> str:
+        """Why ZooKeeper does not serve us, as it does not know us; empty if it does, or has not said so."""
+        return self.acknowledgements.refusal
 
     @property
     def identity(self) -> tuple[int, bytes] | None:
@@ -356,7 +332,9 @@ class Link:
         try:
             return result.get(block=False)
         except KazooException as error:
-            if isinstance(error, _UNAUTHORIZED):
+            if is_unauthorized(error):
+                # The server hangs up now, and would after each connection; the session decides when to try again.
+                self.acknowledgements.refusal = "it serves only those whom it knows"
                 self._handler.receive_greeting_failed(error, seen_anything=False)
             raise translated(error, action) from error
 
@@ -433,16 +411,16 @@ class Link:
 
 
 def _build_client(
-    target: ConnectString, config: RegistryConfig, identity: tuple[int, bytes] | None, handler: Handler
+    target: ConnectString,
+    config: RegistryConfig,
+    identity: tuple[int, bytes] | None,
+    handler: Handler,
 ) -> Any:
-    owned = config.username is not None
     return KazooClient(
         hosts=str(target),
         timeout=config.session_timeout,
         client_id=identity,
         handler=handler,
-        auth_data=[("digest", f"{config.username}:{config.password}")] if owned else None,
-        default_acl=[*CREATOR_ALL_ACL, *READ_ACL_UNSAFE] if owned else None,
         # The default waits up to an hour between attempts, which loses sessions that a server still keeps.
         connection_retry=KazooRetry(
             max_tries=-1, delay=0.05, backoff=1.5, max_delay=0.5, sleep_func=handler.sleep_func

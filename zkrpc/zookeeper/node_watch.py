@@ -85,6 +85,7 @@ class NodeWatch(Generic[T]):
         self._told: tuple[T] | None = None
         self._refusal = ""
         self._wake = Event()
+        self._looked = Event()
         session.watch_state(self._wake)
         self._greenlet = gevent.spawn(self._run)
 
@@ -106,6 +107,11 @@ class NodeWatch(Generic[T]):
         self.close()
         return True
 
+    def wait_looked(self, timeout: float) -> bool:
+        """Waits up to ``timeout`` seconds until the node was read once, or found missing; False if it was not. Its
+        followers have been told then, unless its value is refused."""
+        return bool(self._looked.wait(timeout))
+
     def close(self) -> None:
         """Ends the watching without waiting for anything."""
         self._callbacks.clear()
@@ -120,6 +126,7 @@ class NodeWatch(Generic[T]):
             pause = self._interval
             try:
                 self._receive(self._look())
+                self._looked.set()
             except SessionSuspended:
                 pass  # the session's next state wakes us
             except CoordinationError as error:

@@ -26,6 +26,7 @@ stay and name the child that has changed, for as long as the connection lasts.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -33,14 +34,17 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
+from gevent.ssl import SSLContext
 
 from zkrpc.belonging import Home, keep
 from zkrpc.config import RegistryConfig
+from zkrpc.credentials import read_security
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import CoordinationError, SessionSuspended
 from zkrpc.telemetry.events import EnsembleChanged, RequestAnswered, SessionChanged
 from zkrpc.telemetry.observer import Observer, Observers, gather
 from zkrpc.telemetry.status import SessionStatus
+from zkrpc.zookeeper.encryption import Encryption
 from zkrpc.zookeeper.ensemble import ServerList
 from zkrpc.zookeeper.health import SessionHealth
 from zkrpc.zookeeper.link import Link
@@ -72,14 +76,20 @@ class Session:
     ) -> None:
         """``hosts`` is ``host:port,host:port/chroot``. ``on_new_session`` gets the id and the password of each session
         in the control greenlet, before the first request of that session. ``observers`` receive the events of the
-        session and of its requests."""
+        session and of its requests.
+
+        Raises ConfigError for a connect string that is none, and for settings of the environment, or files that they
+        name, which cannot be used."""
         self._config = config
+        self.security = read_security(os.environ) if config.security is None else config.security
+        """Who we are for ZooKeeper."""
+        self._encryption = Encryption.of(self.security, SSLContext)
         self._target = ConnectString.parse(hosts)
         self._observers = gather(observers)
         send: Sender = self._send
         if self._observers.want(RequestAnswered):
             send = _telling(send, self._observers, str(self._target))
-        self.znodes = Znodes(send, self._target, config.max_payload)
+        self.znodes = Znodes(send, self._target, config.max_payload, self.security)
         """Reads, writes and transactions."""
         self._offers = WatchOffers(config.persistent_watches)
         self.subtrees = SubtreeWatching(send, self._target.chroot, self._offers)
@@ -91,11 +101,21 @@ class Session:
         self._on_new_session = on_new_session
         self._state = SessionState.CONNECTING
         self._identity: tuple[int, bytes] | None = None
-        self._histories = 0
+        self.histories = 0
+        """How often a session was given up because this is another ensemble, or one that lost its data. Transaction ids
+        and epochs from before cannot be compared with later ones."""
         self._watchers: set[Event] = set()
         self._settled = Event()
         self._wake = Event()
-        self._health = SessionHealth(self._target, config.session_timeout, time.monotonic, self._wake.set)
+        self._refusal = ""
+        self._health = SessionHealth(
+            self._target,
+            config.session_timeout,
+            time.monotonic,
+            self._wake.set,
+            security=self.security,
+            encryption=self._encryption,
+        )
         told = _telling_servers(self._health, self._observers, str(self._target))
         self._servers = ServerList(self._target.servers, random.random, told)
         self._link: Link | None = None
@@ -137,12 +157,6 @@ class Session:
         """Seconds of silence after which the server ends the session, as granted; None before the first connection."""
         return self._health.granted
 
-    @property
-    def histories(self) -> int:
-        """How often a session was given up because this is another ensemble, or one that lost its data. Transaction ids
-        and epochs from before cannot be compared with later ones."""
-        return self._histories
-
     def status(self) -> SessionStatus:
         """The state of the session at this moment."""
         heard_at = self.last_ack_at
@@ -153,7 +167,7 @@ class Session:
             timeout_asked=self._config.session_timeout,
             timeout=self.timeout,
             heard=None if heard_at is None else max(0.0, time.monotonic() - heard_at),
-            histories=self._histories,
+            histories=self.histories,
             servers=tuple(map(str, self._servers.servers)),
             server=str(self._link.server) if self._link and self._link.connected else None,
             explanation=self.explain(),
@@ -162,6 +176,17 @@ class Session:
     def explain(self) -> str:
         """The state in words and, while there is no connection, for how long and why: for an error's text."""
         return self._health.explain(self._state)
+
+    @property
+    def refusal(self) -> str:
+        """Why ZooKeeper does not serve us: it does not know us, or not as who we say we are. Empty if it does, or has
+        not said so. It is asked again now and then, at most every half minute."""
+        reason = (self._link.refusal if self._link else "") or self._refusal
+        return reason and (
+            f"ZooKeeper at {self._target} refuses us, who come as {self.security}: {reason}; look at "
+            "ZKRPC_ZOOKEEPER_USERNAME and its like, or a certificate, and at ZooKeeper's own settings "
+            "(docs/zookeeper-security.md)"
+        )
 
     @property
     def last_ack_at(self) -> float | None:
@@ -202,7 +227,9 @@ class Session:
 
     def receive_configuration(self, servers: Sequence[Endpoint]) -> None:
         """ZooKeeper's own configuration lists these servers; see :mod:`zkrpc.zookeeper.ensemble`. From now on they are
-        dialled, as far as that can be told to work."""
+        dialled, as far as that can be told to work. Not in TLS: it lists only the ports without."""
+        if self._encryption is not None:
+            return
         self._servers.receive_published(servers, self.timeout or self._config.session_timeout, time.monotonic())
         self._wake.set()
 
@@ -215,7 +242,8 @@ class Session:
         self._watchers.discard(event)
 
     def wait_connected(self, timeout: float) -> bool:
-        """Waits until CONNECTED; False if that did not come in ``timeout`` seconds, or the session is closed."""
+        """Waits until CONNECTED; False if that did not come in ``timeout`` seconds, ZooKeeper refuses us, or the
+        session is closed."""
         self._settled.wait(timeout)
         return self._state is SessionState.CONNECTED
 
@@ -272,6 +300,8 @@ class Session:
             on_hang_up=self._health.receive_hang_up,
             on_event=self._offers.receive_event,
             granted=self._health.granted,
+            security=self.security,
+            encryption=self._encryption,
         )
         keep(self._link, self.home.hub)
         self._link.start()
@@ -300,7 +330,7 @@ class Session:
             if self._health.has_diverged() and not link.connected:
                 # Another ensemble, or one that lost its data: this session's nodes are gone, and earlier transaction
                 # ids mean nothing.
-                self._histories += 1
+                self.histories += 1
                 self._become(SessionState.LOST)
                 self._identity = None
                 self._rebuild(link)
@@ -318,7 +348,12 @@ class Session:
 
     def _rebuild(self, link: Link, pause: float = 0.0) -> None:
         link.stop(0)
+        self._refusal = link.refusal
+        if self._refusal and self._state is not SessionState.CLOSED:
+            self._settled.set()  # waiting for it is in vain
         gevent.sleep(pause)
+        if self._state not in (SessionState.CONNECTED, SessionState.CLOSED):
+            self._settled.clear()
         self._open_link()
 
     def _prepare(self, link: Link) -> None:
@@ -336,6 +371,7 @@ class Session:
                 except Exception:
                     _log.exception("on_new_session failed")
         if link.identity == identity:
+            self._refusal = ""
             link.admit()
             self._servers.receive_connected(*link.names)
             self._offers.receive_connected(link.names, time.monotonic())

@@ -21,8 +21,10 @@ REFUSED not to be asked on this connection              the loss of the connecti
 
 A :class:`Subtree` collects what happened to a node and its children. ZooKeeper tells of a change before it shows it to
 a reader on the same connection, so what came before the answer to a listing is contained in it, and what came after is
-not: ``received`` at the moment of the answer draws the line. A persistent watch ends with its connection, and what
-happens until it is set again is told to nobody: then the subtree is *lost*, and everything is to be read again.
+not: ``received`` at the moment of the answer draws the line. A listing has names only, so that another value of a child
+is kept beyond it. A persistent watch ends with its connection, and what happens until it is set again is told to
+nobody: then the subtree is *lost*, and everything is to be listed again. Whoever cares for the children's values asks
+:meth:`Subtree.take_missed` whether they were lost, too.
 """
 
 from __future__ import annotations
@@ -69,6 +71,7 @@ class Subtree:
         self._wake = wake
         self._changes: collections.deque[tuple[int, Change]] = collections.deque()
         self._lost = False
+        self._missed = False
 
     def __repr__(self) -> str:
         """The path, and what is kept."""
@@ -76,6 +79,7 @@ class Subtree:
 
     def begin(self) -> None:
         """A watch is being set: from now on changes are collected."""
+        self._missed |= any(change.kind is ChangeKind.CHANGED for _, change in self._changes)
         self._changes.clear()
         self._lost = False
 
@@ -91,13 +95,13 @@ class Subtree:
     def lose(self) -> None:
         """There is no watch any more."""
         self._changes.clear()
-        self._lost = True
+        self._lost = self._missed = True
         self._wake()
 
     def forget(self, received: int) -> None:
-        """Drops the first ``received`` changes, which a listing contains."""
-        while self._changes and self._changes[0][0] <= received:
-            self._changes.popleft()
+        """Drops the first ``received`` changes, as far as a listing contains them."""
+        kept = [one for one in self._changes if one[0] > received or one[1].kind is ChangeKind.CHANGED]
+        self._changes = collections.deque(kept)
 
     def take(self) -> list[Change] | None:
         """The changes that are new, in their order, each once; None, once, if the watch was lost."""
@@ -107,6 +111,11 @@ class Subtree:
         changes = [change for _, change in self._changes]
         self._changes.clear()
         return changes
+
+    def take_missed(self) -> bool:
+        """Whether children may have got other values since this was asked last, and nobody was told."""
+        missed, self._missed = self._missed, False
+        return missed
 
 
 class OfferState(enum.Enum):

@@ -6,32 +6,36 @@ This module knows the form of each request and of its answer; the session decide
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, assert_never
 
 from gevent.event import Event
+from kazoo.security import ACL, Id
 
+from zkrpc.credentials import NO_SECURITY, ZooKeeperSecurity
 from zkrpc.errors import ConfigError, CoordinationError, NodeExists, NodeMissing
 from zkrpc.legible import legible
-from zkrpc.zookeeper.access import Grant, Identity, grants_of, who_am_i
-from zkrpc.zookeeper.link import (
-    create_anywhere,
-    exists_anywhere,
-    get_anywhere,
-    is_consequence,
-    is_denied,
-    translated,
-)
+from zkrpc.zookeeper.access import Grant, Identity, Right, grants_of, who_am_i
+from zkrpc.zookeeper.link import create_anywhere, exists_anywhere, get_anywhere
 from zkrpc.zookeeper.operations import NO_STAT, Check, ConnectString, Create, Delete, Operation, SetData, Stat
+from zkrpc.zookeeper.ownership import grants_for, is_shared
+from zkrpc.zookeeper.refusals import denied, is_consequence, is_denied, translated
+
+
+class Wakeable(Protocol):
+    """What a watch sets when it fires: an event, or anything else of which two that are equal are the same."""
+
+    def set(self) -> object:
+        """Called from kazoo; must not wait."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Wake:
     """A kazoo watcher that sets an event. Equal for equal events, so that watching again does not pile up watchers."""
 
-    event: Event
+    event: Wakeable
 
     def __call__(self, _: object) -> None:
         self.event.set()
@@ -88,17 +92,22 @@ class Znodes:
     """The znodes that a session can reach: each method is one request to ZooKeeper, or a few.
 
     Each raises subclasses of CoordinationError: SessionSuspended (not sent), OutcomeUnknown (sent, no answer),
-    SessionLost, NodeMissing, NodeExists, VersionConflict; and ConfigError, before sending, for too large a value.
-    ``timeout`` is in seconds, by default ``RegistryConfig.request_timeout``.
+    SessionLost, NodeMissing, NodeExists, VersionConflict, AccessDenied; and ConfigError, before sending, for too large
+    a value. ``timeout`` is in seconds, by default ``RegistryConfig.request_timeout``.
     """
 
-    def __init__(self, send: Sender, target: ConnectString, max_payload: int) -> None:
-        """All paths are below the chroot of ``target``; ``max_payload`` is in bytes."""
+    def __init__(
+        self, send: Sender, target: ConnectString, max_payload: int, security: ZooKeeperSecurity = NO_SECURITY
+    ) -> None:
+        """All paths are below the chroot of ``target``; ``max_payload`` is in bytes. ``security`` says whose the nodes
+        are that are made."""
         self.system = SystemNodes(send)
         """The nodes of ZooKeeper itself."""
         self._send = send
         self._target = target
         self._max_payload = max_payload
+        self._security = security
+        self._acl, self._shared_acl = (acl_of(grants_for(security, shared=shared)) for shared in (False, True))
 
     def __repr__(self) -> str:
         """The connect string."""
@@ -112,11 +121,17 @@ class Znodes:
         )
         return None if found is None else stat_of(found)
 
-    def get(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> tuple[bytes, Stat] | None:
+    def get(
+        self, path: str, watch: Wakeable | None = None, *, timeout: float | None = None
+    ) -> tuple[bytes, Stat] | None:
         """The node's value and stat; None, and no watch, if there is no such node."""
         try:
-            value, stat = self._send(
-                f"get {legible(path)}", lambda kazoo: kazoo.get_async(path, watch=_watcher(watch)), timeout
+            value, stat = self._ask(
+                f"get {legible(path)}",
+                lambda kazoo: kazoo.get_async(path, watch=_watcher(watch)),
+                timeout,
+                path,
+                Right.READ,
             )
         except NodeMissing:
             return None
@@ -125,8 +140,12 @@ class Znodes:
     def children(self, path: str, watch: Event | None = None, *, timeout: float | None = None) -> list[str] | None:
         """The names of the node's children, in no particular order; None, and no watch, if there is no such node."""
         try:
-            names: list[str] = self._send(
-                f"list {legible(path)}", lambda kazoo: kazoo.get_children_async(path, watch=_watcher(watch)), timeout
+            names: list[str] = self._ask(
+                f"list {legible(path)}",
+                lambda kazoo: kazoo.get_children_async(path, watch=_watcher(watch)),
+                timeout,
+                path,
+                Right.READ,
             )
         except NodeMissing:
             return None
@@ -137,10 +156,12 @@ class Znodes:
     ) -> tuple[list[str], Stat] | None:
         """Like :meth:`children`, with the stat of the node at the same moment."""
         try:
-            names, stat = self._send(
+            names, stat = self._ask(
                 f"list {legible(path)}",
                 lambda kazoo: kazoo.get_children_async(path, watch=_watcher(watch), include_data=True),
                 timeout,
+                path,
+                Right.READ,
             )
         except NodeMissing:
             return None
@@ -175,25 +196,31 @@ class Znodes:
     ) -> str:
         """Creates a node whose parent exists; returns its path."""
         self._check_size(path, value)
-        created = self._send(
+        created = self._ask(
             f"create {legible(path)}",
-            lambda kazoo: kazoo.create_async(path, value, ephemeral=ephemeral, sequence=sequence),
+            lambda kazoo: kazoo.create_async(path, value, acl=self._acl, ephemeral=ephemeral, sequence=sequence),
             timeout,
+            parent_of(path),
+            Right.CREATE,
         )
         return str(created)
 
-    def ensure_path(self, path: str, *, timeout: float | None = None) -> None:
+    def ensure_path(self, path: str, *, shared_above: bool = False, timeout: float | None = None) -> None:
         """Creates the node and its parents as far as they are missing, the chroot's included; each request has the
         timeout. No other method creates a chroot, as a process that only reads must not create one whose name is
-        mistyped."""
+        mistyped. Which of them others may use is said in :mod:`zkrpc.zookeeper.ownership`; with ``shared_above`` they
+        may use all levels above the node."""
         missing = []
-        full = f"{self._target.chroot}{path}".rstrip("/")
+        whole = full = f"{self._target.chroot}{path}".rstrip("/")
         while full and not self._send(f"exists {full}", partial(exists_anywhere, path=full), timeout):
             missing.append(full)
             full = full.rpartition("/")[0]
         for full in reversed(missing):
+            shared = is_shared(full.removeprefix(self._target.chroot)) or (shared_above and full != whole)
+            acl = self._shared_acl if shared else self._acl
             with suppress(NodeExists):
-                self._send(f"create {full}", partial(create_anywhere, path=full), timeout)
+                create = partial(create_anywhere, path=full, acl=acl)
+                self._ask(f"create {full}", create, timeout, parent_of(full), Right.CREATE)
 
     def explain_missing_chroot(self, watch: Event | None = None, *, timeout: float | None = None) -> str:
         """Explains that the connect string's chroot does not exist; empty if it exists, or if the string has none.
@@ -211,11 +238,19 @@ class Znodes:
     def set(self, path: str, value: bytes, version: int = -1, *, timeout: float | None = None) -> Stat:
         """Changes the node's value if it is at ``version`` (-1: at any)."""
         self._check_size(path, value)
-        return stat_of(self._send(f"set {legible(path)}", lambda kazoo: kazoo.set_async(path, value, version), timeout))
+        action = f"set {legible(path)}"
+        changed = self._ask(action, lambda kazoo: kazoo.set_async(path, value, version), timeout, path, Right.WRITE)
+        return stat_of(changed)
 
     def delete(self, path: str, version: int = -1, *, timeout: float | None = None) -> None:
         """Deletes the node if it is at ``version`` (-1: at any) and has no children."""
-        self._send(f"delete {legible(path)}", lambda kazoo: kazoo.delete_async(path, version), timeout)
+        action, parent = f"delete {legible(path)}", parent_of(path)
+        self._ask(action, lambda kazoo: kazoo.delete_async(path, version), timeout, parent, Right.DELETE)
+
+    def set_access(self, path: str, grants: Sequence[Grant], *, timeout: float | None = None) -> None:
+        """Replaces the node's access list."""
+        action, acl = f"setAcl {legible(path)}", acl_of(grants)
+        self._ask(action, lambda kazoo: kazoo.set_acls_async(path, acl), timeout, path, Right.ADMIN)
 
     def multi(
         self,
@@ -237,20 +272,31 @@ class Znodes:
             before()
             transaction = kazoo.transaction()
             for operation in operations:
-                _add(transaction, operation)
+                _add(transaction, operation, self._acl)
             return transaction.commit_async()
 
         results = self._send(action, submit, timeout)
         self._raise_refusal(operations, results)
         return [_result(result) for result in results]
 
-    @staticmethod
-    def _raise_refusal(operations: Sequence[Operation], results: Sequence[object]) -> None:
+    def _ask(self, action: str, submit: Callable[[Any], Any], timeout: float | None, path: str, right: Right) -> Any:
+        """Sends a request that needs the ``right`` to the node at ``path``."""
+        try:
+            return self._send(action, submit, timeout)
+        except CoordinationError as error:
+            if is_denied(error):
+                raise denied(action, path, right, self._security) from error.__cause__
+            raise
+
+    def _raise_refusal(self, operations: Sequence[Operation], results: Sequence[object]) -> None:
         """Raises the error of the step that failed. kazoo returns a transaction's errors in its results, and those of
         the other steps only say that another one failed."""
         errors = [(step, error) for step, error in zip(operations, results) if isinstance(error, Exception)]
         for step, error in sorted(errors, key=lambda pair: is_consequence(pair[1])):
-            raise translated(error, f"transaction, at {type(step).__name__} {legible(step.path)}") from error
+            action = f"transaction, at {type(step).__name__} {legible(step.path)}"
+            if is_denied(error):
+                raise denied(action, *_needed(step), self._security) from error
+            raise translated(error, action) from error
 
     def _check_size(self, path: str, value: bytes) -> None:
         # ZooKeeper closes the connection at a request that is too large, and each retry would make it do so again.
@@ -260,7 +306,7 @@ class Znodes:
             )
 
 
-def _watcher(event: Event | None) -> _Wake | None:
+def _watcher(event: Wakeable | None) -> _Wake | None:
     return None if event is None else _Wake(event)
 
 
@@ -278,10 +324,35 @@ def stat_of(theirs: Any) -> Stat:
     )
 
 
-def _add(transaction: Any, operation: Operation) -> None:
+def parent_of(path: str) -> str:
+    """The path of the node's parent."""
+    return path.rpartition("/")[0] or "/"
+
+
+def _needed(step: Operation) -> tuple[str, Right]:
+    """To which node a step needs which right."""
+    match step:
+        case Create(path=path):
+            return parent_of(path), Right.CREATE
+        case Delete(path=path):
+            return parent_of(path), Right.DELETE
+        case SetData(path=path):
+            return path, Right.WRITE
+        case Check(path=path):
+            return path, Right.READ
+        case _:
+            assert_never(step)
+
+
+def acl_of(grants: Iterable[Grant]) -> list[Any]:
+    """An access list as kazoo wants it."""
+    return [ACL(int(one.rights), Id(one.to.scheme, one.to.name)) for one in grants]
+
+
+def _add(transaction: Any, operation: Operation, acl: Sequence[Any]) -> None:
     match operation:
         case Create(path=path, value=value, ephemeral=ephemeral, sequence=sequence):
-            transaction.create(path, value, ephemeral=ephemeral, sequence=sequence)
+            transaction.create(path, value, acl=acl, ephemeral=ephemeral, sequence=sequence)
         case Delete(path=path, version=version):
             transaction.delete(path, version)
         case SetData(path=path, value=value, version=version):
