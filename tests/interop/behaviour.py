@@ -45,6 +45,24 @@ class Handler:
         return text
 
 
+class SecondHandler:
+    """Serves ``Second``."""
+
+    def secondtestString(self, thing: str) -> str:
+        return f'testString("{thing}")'
+
+    def echo(self, text: str) -> str:
+        return f"second {text}"
+
+
+def ask_both(first: Any, second: Any) -> list[str]:
+    """What two services of one port answer, asked in turns, by clients that share a connection."""
+    return [first.echo("one"), second.secondtestString("two"), second.echo("three"), first.slow("four", 1)]
+
+
+BOTH = ["one", 'testString("two")', "second three", "four"]
+
+
 def sample(types: Any) -> Any:
     """A struct with everything in it."""
     return types.Rich(

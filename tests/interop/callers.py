@@ -1,6 +1,6 @@
 """Runs foreign clients against a server and prints what each was told, as JSON::
 
-    python -m tests.interop.callers {apache|thriftpy2|health} PORT
+    python -m tests.interop.callers {apache|thriftpy2|second|health} PORT
 
 They block, so they have a process of their own.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tests.interop.behaviour import IDL, ask
+from tests.interop.behaviour import IDL, ask, ask_both
 
 SECONDS = 10
 """How long a client waits for one answer."""
@@ -32,7 +32,7 @@ def apache() -> dict[str, Callable[[int], dict[str, Any]]]:
     from thrift.transport.TTransport import TBufferedTransport, TFramedTransport
     from thrift.transport.TZlibTransport import TZlibTransport
 
-    from tests.interop.apache import Client, types
+    from interop.apache import Client, Library
 
     def framed(protocol: Any) -> Callable[[Any], Any]:
         return lambda sock: protocol(TFramedTransport(sock))
@@ -56,6 +56,7 @@ def apache() -> dict[str, Callable[[int], dict[str, Any]]]:
 
         return make
 
+    library = Library(IDL)
     variants = {
         "framed binary": framed(TBinaryProtocol),
         "framed binary, accelerated": framed(TBinaryProtocolAccelerated),
@@ -81,8 +82,8 @@ def apache() -> dict[str, Callable[[int], dict[str, Any]]]:
         sock.setTimeout(SECONDS * 1000)
         protocol = make(sock)
         protocol.trans.open()
-        client = Client(protocol)
-        told = ask(client, types, TApplicationException, note)
+        client = Client(protocol, library.service("Newer"))
+        told = ask(client, library, TApplicationException, note)
         for name, *values in (("slow", "first", 100), ("echo", "second"), ("echo", "third")):
             client.send(name, *values)
         told["in a row"] = [client.receive(name) for name in ("slow", "echo", "echo")]
@@ -136,6 +137,54 @@ def thriftpy2() -> dict[str, Callable[[int], dict[str, Any]]]:
         return told
 
     return {name: partial(run, *made, f"thriftpy2, {name}") for name, made in variants.items()}
+
+
+def second() -> dict[str, Callable[[int], dict[str, Any]]]:
+    """Apache's multiplexed protocol, for two services over one connection, one that is not there, and plain names."""
+    from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+    from thrift.protocol.TCompactProtocol import TCompactProtocol
+    from thrift.protocol.THeaderProtocol import THeaderProtocol
+    from thrift.protocol.TMultiplexedProtocol import TMultiplexedProtocol
+    from thrift.Thrift import TApplicationException
+    from thrift.transport.THeaderTransport import THeaderClientType
+    from thrift.transport.TSocket import TSocket
+    from thrift.transport.TTransport import TBufferedTransport, TFramedTransport
+
+    from interop.apache import Client, Library
+
+    library = Library(IDL)
+    newer, other = library.service("Newer"), library.service("Second")
+
+    def run(make: Callable[[Any], Any], port: int) -> dict[str, Any]:
+        sock = TSocket("127.0.0.1", port)
+        sock.setTimeout(SECONDS * 1000)
+        protocol = make(sock)
+        protocol.trans.open()
+        beside = Client(TMultiplexedProtocol(protocol, "Second"), other)
+        told: dict[str, Any] = {
+            "plain": ask_both(Client(protocol, newer), beside),
+            "by name": ask_both(Client(TMultiplexedProtocol(protocol, "Foreign"), newer), beside),
+            "by the registry's name": ask_both(Client(TMultiplexedProtocol(protocol, "both"), newer), beside),
+        }
+        for name, wrong in (
+            ("no service", Client(TMultiplexedProtocol(protocol, "Third"), other)),
+            ("no method", Client(TMultiplexedProtocol(protocol, "Second"), newer)),
+        ):
+            try:
+                wrong.slow("never", 1) if name == "no method" else wrong.echo("never")
+            except TApplicationException as error:
+                told[name] = [error.type, error.message]
+        told["afterwards"] = ask_both(Client(protocol, newer), beside)
+        protocol.trans.close()
+        return told
+
+    return {
+        "framed binary": partial(run, lambda sock: TBinaryProtocol(TFramedTransport(sock))),
+        "framed compact": partial(run, lambda sock: TCompactProtocol(TFramedTransport(sock))),
+        "binary": partial(run, lambda sock: TBinaryProtocol(TBufferedTransport(sock))),
+        "compact": partial(run, lambda sock: TCompactProtocol(TBufferedTransport(sock))),
+        "THeader binary": partial(run, lambda sock: THeaderProtocol(sock, (THeaderClientType.HEADERS,))),
+    }
 
 
 def health() -> dict[str, Callable[[int], dict[str, Any]]]:
@@ -200,7 +249,8 @@ def health() -> dict[str, Callable[[int], dict[str, Any]]]:
 def main(library: str, port: int) -> None:
     """Runs all variants; one that breaks says so in its place."""
     told: dict[str, Any] = {}
-    for name, run in {"apache": apache, "thriftpy2": thriftpy2, "health": health}[library]().items():
+    libraries = {"apache": apache, "thriftpy2": thriftpy2, "second": second, "health": health}
+    for name, run in libraries[library]().items():
         try:
             told[name] = run(port)
         except Exception:

@@ -33,6 +33,12 @@ service Foreign {
   string slow(1: string text, 2: i32 milliseconds),
 }
 
+// Beside it on the same port, as in Apache's own tests of multiplexing; a name that both have means another method.
+service Second {
+  string secondtestString(1: string thing),
+  string echo(1: string text),
+}
+
 // What a client may know that is newer than its server.
 service Newer extends Foreign {
   string added(),

@@ -21,6 +21,7 @@ from thrift.protocol.TBinaryProtocol import TBinaryProtocolAcceleratedFactory, T
 from thrift.protocol.TCompactProtocol import TCompactProtocolFactory
 from thrift.protocol.THeaderProtocol import THeaderProtocolFactory
 from thrift.server.TServer import TThreadedServer
+from thrift.TMultiplexedProcessor import TMultiplexedProcessor
 from thrift.transport.THeaderTransport import THeaderClientType
 from thrift.transport.TSocket import TServerSocket
 from thrift.transport.TTransport import TBufferedTransportFactory, TFramedTransportFactory, TTransportFactoryBase
@@ -30,8 +31,8 @@ from thriftpy2.thrift import TProcessor
 from thriftpy2.transport import TCyBufferedTransportFactory, TCyFramedTransportFactory
 from thriftpy2.transport import TServerSocket as PyServerSocket
 
-from tests.interop import apache
-from tests.interop.behaviour import IDL, PATIENCE, Handler
+from interop.apache import Library, Processor
+from tests.interop.behaviour import IDL, PATIENCE, Handler, SecondHandler
 
 HEADERS = (THeaderClientType.HEADERS,)
 SNIFFING = (*HEADERS, THeaderClientType.FRAMED_BINARY, THeaderClientType.FRAMED_COMPACT)
@@ -40,8 +41,19 @@ SNIFFING = (*HEADERS, THeaderClientType.FRAMED_BINARY, THeaderClientType.FRAMED_
 def _apache(listener: socket.socket, transport: Any, protocol: Any) -> Any:
     place = TServerSocket()
     place.handle, place.listen = listener, lambda: None
-    processor = apache.Processor(Handler(apache.types, time.sleep))
+    library = Library(IDL)
+    processor = Processor(Handler(library, time.sleep), library.service("Foreign"))
     return TThreadedServer(processor, place, transport, protocol, daemon=True)
+
+
+def _multiplexed(listener: socket.socket, transport: Any, protocol: Any) -> Any:
+    server = _apache(listener, transport, protocol)
+    both = TMultiplexedProcessor()
+    both.registerProcessor("Foreign", server.processor)
+    both.registerProcessor("second service", Processor(SecondHandler(), Library(IDL).service("Second")))
+    both.registerDefault(server.processor)
+    server.processor = both
+    return server
 
 
 def _thriftpy2(listener: socket.socket, client_timeout: int, transport: Any = TCyFramedTransportFactory) -> Any:
@@ -70,6 +82,13 @@ SERVERS: dict[str, Callable[[socket.socket], Any]] = {
         listener, TFramedTransportFactory(), TBinaryProtocolAcceleratedFactory()
     ),
     "apache, THeader": lambda listener: _apache(listener, TTransportFactoryBase(), THeaderProtocolFactory(HEADERS)),
+    "apache, multiplexed": lambda listener: _multiplexed(listener, TFramedTransportFactory(), TBinaryProtocolFactory()),
+    "apache, multiplexed compact": lambda listener: _multiplexed(
+        listener, TBufferedTransportFactory(), TCompactProtocolFactory()
+    ),
+    "apache, multiplexed THeader": lambda listener: _multiplexed(
+        listener, TTransportFactoryBase(), THeaderProtocolFactory(HEADERS)
+    ),
     "apache, sniffing": lambda listener: _apache(listener, TTransportFactoryBase(), THeaderProtocolFactory(SNIFFING)),
 }
 

@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 import zkrpc
-from tests.interop.behaviour import ANSWERS, IDL, Handler
+from tests.interop.behaviour import ANSWERS, BOTH, IDL, Handler, SecondHandler
 from tests.support.processes import output
 from zkrpc.config import ServerConfig, WireLimits
 
@@ -46,6 +46,7 @@ VARIANTS = {
         "binary, multiplexed",
         "compact",
     ),
+    "second": ("framed binary", "framed compact", "binary", "compact", "THeader binary"),
     "health": ("framed binary", "framed compact", "THeader binary"),
 }
 
@@ -61,16 +62,17 @@ def told() -> Iterator[dict[str, Any]]:
 
     config = ServerConfig(wire=WireLimits(accept_zlib=True))
     service = zkrpc.Service(idl.Foreign, Handler(idl, gevent.sleep), config=config, interceptors=[noting])
-    app = zkrpc.serve(service)
-    runs = {
-        name: gevent.spawn(output, "-m", "tests.interop.callers", name, str(app.endpoint.port)) for name in VARIANTS
-    }
+    handlers = [Handler(idl, gevent.sleep), SecondHandler]
+    app, both = zkrpc.serve(service), zkrpc.serve(zkrpc.Service([idl.Foreign, idl.Second], handlers, "both"))
+    ports = {name: app.endpoint.port for name in VARIANTS} | {"second": both.endpoint.port}
+    runs = {name: gevent.spawn(output, "-m", "tests.interop.callers", name, str(port)) for name, port in ports.items()}
     try:
         gevent.joinall(list(runs.values()))
         yield {**{name: json.loads(run.get()) for name, run in runs.items()}, "tenants": tenants}
     finally:
         gevent.killall(list(runs.values()))
         app.kill()
+        both.kill()
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,17 @@ def test_client_of_another_library_is_served(told: Any, library: str, variant: s
     assert isinstance(answers, dict), answers
     assert answers.pop("in a row") == ["first", "second", "third"], "calls that share one sequence id"
     assert answers == ANSWERS
+
+
+@pytest.mark.parametrize("variant", VARIANTS["second"])
+def test_client_of_another_library_multiplexes_services(told: Any, variant: str) -> None:
+    """Two services over one connection, the first one by its plain names as well; whoever asks for a third is told
+    which there are, and the connection goes on."""
+    answers = told["second"][variant]
+    assert isinstance(answers, dict), answers
+    assert [answers[one] for one in ("plain", "by name", "by the registry's name", "afterwards")] == [BOTH] * 4
+    assert answers["no service"] == [1, "there is no service 'Third' here; there are Foreign, Second, both"]
+    assert answers["no method"] == [1, "unknown method 'Second:slow'"]
 
 
 @pytest.mark.parametrize("variant", VARIANTS["health"])

@@ -12,8 +12,11 @@ import gevent
 import pytest
 
 import zkrpc
-from tests.interop.behaviour import ANSWERS, IDL, PATIENCE, ask
+from tests.interop.behaviour import ANSWERS, BOTH, IDL, PATIENCE, ask, ask_both
 from tests.support.processes import first_line, python
+from zkrpc.client.client import Client
+from zkrpc.client.resolver import StaticResolver
+from zkrpc.client.stub import make_stub
 from zkrpc.errors import CallError, ConnectionLost, DeadlineExceeded, Executed, RemoteError, UnknownMethod
 
 idl = zkrpc.load(IDL)
@@ -23,6 +26,8 @@ ALL = [
     *((name, "framed") for name in FRAMED),
     *((name, "theader") for name in THEADER),
     ("apache, sniffing", "theader-compact"),
+    ("apache, THeader", "theader-zlib"),
+    ("apache, sniffing", "theader-compact-zlib"),
     ("apache", "framed-old"),
     ("apache, framed compact", "framed-compact"),
     ("apache, unframed", "binary"),
@@ -44,8 +49,8 @@ def connect(ports: dict[str, int]) -> Iterator[Callable[..., Any]]:
     """Makes stubs that are closed with the test."""
     stubs: list[Any] = []
 
-    def connecting(server: str, dialect: str, **options: Any) -> Any:
-        stubs.append(zkrpc.connect(idl.Newer, [f"127.0.0.1:{ports[server]}"], dialect=dialect, **options))
+    def connecting(server: str, dialect: str, interface: Any = idl.Newer, **options: Any) -> Any:
+        stubs.append(zkrpc.connect(interface, [f"127.0.0.1:{ports[server]}"], dialect=dialect, **options))
         return stubs[-1]
 
     yield connecting
@@ -79,7 +84,7 @@ def test_server_of_another_library_fails_in_its_own_way(connect: Any, server: st
 @pytest.mark.parametrize(("server", "dialect"), ALL)
 def test_server_of_another_library_is_called_by_many_at_once(connect: Any, server: str, dialect: str) -> None:
     """Each greenlet gets the answer to its own call, whether calls share a connection or wait for one."""
-    stub = connect(server, dialect)
+    stub = zkrpc.options(connect(server, dialect), timeout=60.0)
 
     def caller(number: int) -> list[str]:
         return [stub.slow(f"{number}-{turn}", (number + turn) % 3) for turn in range(5)]
@@ -105,6 +110,31 @@ def test_late_answer_is_not_taken_for_the_next_one(connect: Any, server: str, di
         gevent.sleep(0.02)
 
 
+@pytest.mark.parametrize(
+    ("server", "dialect"),
+    [
+        ("thriftpy2", "framed"),
+        ("apache", "framed"),
+        ("apache, sniffing", "framed"),
+        ("apache, framed compact", "framed-compact"),
+        ("apache, unframed", "binary"),
+        ("apache, compact", "compact"),
+        ("thriftpy2, unframed", "binary"),
+        ("apache, THeader", "theader"),
+    ],
+)
+def test_dialect_of_a_server_of_which_nothing_is_known_is_found_out(
+    ports: dict[str, int], server: str, dialect: str
+) -> None:
+    """And no call is made twice for that."""
+    resolver = StaticResolver([f"127.0.0.1:{ports[server]}"], dialect=None)
+    with make_stub(idl.Newer, Client(resolver, config=zkrpc.ClientConfig(connect_timeout=2.0))) as stub:
+        note = f"found out: {server}"
+        zkrpc.options(stub, timeout=20.0).note(note)
+        assert stub.echo("x") == "x" and stub.notes().count(note) == 1
+        assert zkrpc.explain(stub).instances[0].dialect == dialect
+
+
 def test_server_that_left_an_idle_client_is_dialled_again(connect: Any) -> None:
     """thriftpy2 closes connections that are idle; a call that must not be repeated is not lost to that."""
     stub = connect("thriftpy2, impatient", "framed")
@@ -123,8 +153,21 @@ def test_server_that_is_taken_for_one_of_ours_is_named(connect: Any) -> None:
 @pytest.mark.parametrize(("server", "dialect"), [("thriftpy2", "theader"), ("apache, THeader", "framed")])
 def test_server_that_does_not_speak_our_dialect_fails_the_call(connect: Any, server: str, dialect: str) -> None:
     """It hangs up; the call ends at once and says where."""
-    with pytest.raises(ConnectionLost, match="127.0.0.1"):
+    with pytest.raises(ConnectionLost, match=f"127.0.0.1|perhaps the server does not speak {dialect}"):
         connect(server, dialect).echo("x")
+
+
+def test_server_that_says_nothing_to_what_it_cannot_read_is_hinted_at(connect: Any) -> None:
+    """It takes the length of a frame for that of a name: no answer, and the client says what it spoke."""
+    stub = connect("apache, unframed", "framed")
+    with pytest.raises(CallError, match=r"not a byte has come .* does not speak framed \(see dialect=\)"):
+        zkrpc.options(stub, timeout=1.5).echo("x")
+    [view] = zkrpc.explain(stub).instances
+    assert view.dialect == "framed" and "does not speak framed" in view.remarks[-1]
+    well = connect("apache, unframed", "binary")
+    assert well.echo("x") == "x"
+    [view] = zkrpc.explain(well).instances
+    assert (view.dialect, view.remarks) == ("binary", ())
 
 
 @pytest.mark.parametrize("dialect", ["zkrpc", "theader", "framed", "binary", "compact"])
@@ -137,3 +180,25 @@ def test_server_that_speaks_http_is_named(dialect: str) -> None:
             with pytest.raises(ConnectionLost, match="HTTP, not Thrift"):
                 # Web servers answer what ends a line.
                 zkrpc.options(stub, timeout=3).echo("\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("server", "dialect"),
+    [
+        ("apache, multiplexed", "framed"),
+        ("apache, multiplexed compact", "compact"),
+        ("apache, multiplexed THeader", "theader"),
+    ],
+)
+def test_server_of_another_library_is_called_by_multiplexed_names(connect: Any, server: str, dialect: str) -> None:
+    """Apache's multiplexed processor, by its names and, for its default, by plain ones; a name that it does not know
+    breaks the connection, as it hangs up without an answer, and the next call goes on."""
+    beside = connect(server, dialect, interface=idl.Second, multiplexed="second service")
+    assert ask_both(connect(server, dialect), beside) == BOTH
+    first = connect(server, dialect, multiplexed="Foreign")
+    assert ask_both(first, beside) == BOTH
+    told = ask(first, idl, CallError, f"zkrpc, {dialect}")
+    assert told == ANSWERS | {"undeclared": ["failure", None], "unknown": ["failure", None]}
+    with pytest.raises(CallError):
+        connect(server, dialect, interface=idl.Second, multiplexed=True).echo("never")
+    assert beside.echo("x") == "second x"

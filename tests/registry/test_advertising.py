@@ -9,7 +9,7 @@ import pytest
 
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError, CoordinationError
-from zkrpc.registry.advertising import choose_endpoint, means_this_host, read_advertised
+from zkrpc.registry.advertising import advertised_door, choose_endpoint, means_this_host, read_advertised
 
 ELSEWHERE = "192.0.2.99:2181"
 HERE = "127.0.0.1:2181,[::1]:2181,localhost:2181/app"
@@ -99,3 +99,19 @@ def test_a_wildcard_becomes_the_address_towards_zookeeper() -> None:
         choose_endpoint(Endpoint("0.0.0.0", 9090), None, "[::1]:1")
     with pytest.raises(CoordinationError, match="unknown name.*give it with --advertise HOST"):
         choose_endpoint(Endpoint("0.0.0.0", 9090), None, "no.invalid:1")
+
+
+@pytest.mark.parametrize(
+    ("door", "host", "advertised"),
+    [
+        ("0.0.0.0:9464", "10.0.0.3", "10.0.0.3:9464"),
+        ("[::]:9464", "10.0.0.3", "10.0.0.3:9464"),
+        ("127.0.0.1:9464", "10.0.0.3", None),
+        ("127.0.0.1:9464", "127.0.0.1", "127.0.0.1:9464"),
+        ("10.1.0.3:9464", "10.0.0.3", "10.1.0.3:9464"),
+    ],
+)
+def test_admin_door_is_advertised_where_others_find_it(door: str, host: str, advertised: str | None) -> None:
+    """At the instance's host, or at its own; a door on loopback is nobody's business elsewhere."""
+    found = advertised_door(Endpoint.parse(door), host)
+    assert advertised == (None if found is None else str(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -21,12 +22,14 @@ from zkrpc.registry.formats import (
     PrimaryRecord,
     describe_record,
     dump_curator,
+    dump_plain_curator,
     dump_serverset,
     launch_of,
-    load_object,
     parse_record,
     session_timeout_of,
 )
+
+GOLDEN = Path(__file__).with_name("golden")
 
 PLAIN = Instance(id="w1", endpoint=Endpoint("10.0.0.3", 9090))
 FULL = Instance(
@@ -60,49 +63,85 @@ SPRING = (
 
 
 @pytest.mark.parametrize(
-    ("dump", "status"), [(dump_serverset, b'"status":"WARNING"'), (dump_curator, b"OUT_OF_SERVICE")]
+    ("dump", "status"),
+    [(dump_serverset, b'"status":"WARNING"'), (lambda one: dump_curator(one, "users"), b"OUT_OF_SERVICE")],
 )
 def test_instance_that_is_not_ready_says_why(dump: Any, status: bytes) -> None:
     """In a way that Finagle and Spring leave it out; without a reason of ours it is out of service for us, too."""
     unready = dataclasses.replace(FULL, unready="is_healthy returned False")
-    payload = dump(unready, "users")
+    payload = dump(unready)
     assert status in payload
     assert parse_record("member_w1", payload) == unready
     assert parse_record("member_w1", payload.replace(b"zkrpc.unready", b"something.else")) is None
-    foreign = dump(PLAIN, "users").replace(b"ALIVE", b"WARNING").replace(b'"UP"', b'"OUT_OF_SERVICE"')
+    foreign = dump(PLAIN).replace(b"ALIVE", b"WARNING").replace(b'"UP"', b'"OUT_OF_SERVICE"')
     assert parse_record("member_w1", foreign) is None
 
 
-def test_serverset_of_a_plain_instance_has_golden_bytes() -> None:
-    """Nothing unset is written, but the three keys every reader needs are."""
-    assert dump_serverset(PLAIN, "users") == dump_serverset(PLAIN)
-    assert dump_serverset(PLAIN) == (
-        b'{"serviceEndpoint":{"host":"10.0.0.3","port":9090},"additionalEndpoints":{},"status":"ALIVE"}'
-    )
+BEARING = dataclasses.replace(FULL, admin=Endpoint("10.0.0.3", 9464))
+UNREADY = dataclasses.replace(PLAIN, unready="warming up")
+WRITTEN = {
+    "serverset-least.json": lambda: dump_serverset(PLAIN),
+    "serverset-most.json": lambda: dump_serverset(BEARING, named="thrift"),
+    "curator-plain.json": lambda: dump_plain_curator(FULL, "users"),
+    "curator-disabled.json": lambda: dump_plain_curator(UNREADY, "users"),
+    "curator-spring.json": lambda: dump_curator(FULL, "users"),
+}
 
 
-def test_serverset_of_a_full_instance_has_golden_bytes() -> None:
-    """Shard in its own place, our facts as strings under metadata, UTF-8 unescaped."""
-    assert dump_serverset(FULL) == (
-        b'{"serviceEndpoint":{"host":"10.0.0.3","port":9090},"additionalEndpoints":{},"status":"ALIVE","shard":3,'
-        b'"metadata":{"zkrpc.weight":"2.5","zkrpc.zone":"eu-1","zkrpc.protocols":"zkrpc,framed",'
-        b'"zkrpc.started_at":"1621155920.25","zkrpc.version":"1.4.0","zkrpc.idl":"abababab","zkrpc.interface":"Users",'
-        b'"zkrpc.primary_only":"put,drop","launch":"L1","pid":"17","owner":"Zo\xc3\xab"}}'
-    )
+@pytest.mark.parametrize("file", WRITTEN)
+def test_record_has_golden_bytes(file: str) -> None:
+    """Keys in their libraries' order, nulls where Curator writes them, nothing unset in a ServerSet but the three keys
+    that every reader needs, our facts as strings under metadata, UTF-8 unescaped. What Curator makes of its files is
+    tested with Curator itself, in tests/interop/test_curator.py."""
+    assert WRITTEN[file]() == (GOLDEN / file).read_bytes()
 
 
-def test_curator_record_has_golden_bytes() -> None:
-    """Key order, nulls and the Java class name are those Spring Cloud Zookeeper writes and needs."""
-    assert dump_curator(FULL, "users") == (
-        b'{"name":"users","id":"w1","address":"10.0.0.3","port":9090,"sslPort":null,"payload":{"@class":'
-        b'"org.springframework.cloud.zookeeper.discovery.ZookeeperInstance","id":"w1","name":"users","metadata":{'
-        b'"instance_status":"UP","zkrpc.weight":"2.5","zkrpc.zone":"eu-1","zkrpc.protocols":"zkrpc,framed",'
-        b'"zkrpc.started_at":"1621155920.25","zkrpc.version":"1.4.0","zkrpc.idl":"abababab","zkrpc.interface":"Users",'
-        b'"zkrpc.primary_only":"put,drop","launch":"L1","pid":"17","owner":"Zo\xc3\xab",'
-        b'"zkrpc.shard":"3"}},"registrationTimeUTC":1621155920250,"serviceType":"DYNAMIC","uriSpec":{"parts":['
-        b'{"value":"scheme","variable":true},{"value":"://","variable":false},{"value":"address","variable":true},'
-        b'{"value":":","variable":false},{"value":"port","variable":true}]}}'
-    )
+def test_plain_curator_record_has_no_room_for_facts() -> None:
+    """The address and the start are read back; one that is not ready is not enabled, and so out of service."""
+    read = parse_record("w1", dump_plain_curator(FULL, "users"))
+    assert read == Instance(id="w1", endpoint=FULL.endpoint, started_at=FULL.started_at)
+    assert parse_record("w1", dump_plain_curator(UNREADY, "users")) is None
+    with pytest.raises(ConfigError, match="no usable port"):
+        dump_plain_curator(dataclasses.replace(PLAIN, endpoint=Endpoint("h", 0)), "users")
+
+
+def test_additional_endpoint_is_written_and_read_by_its_name() -> None:
+    """Its address is then the instance's; a record without it, or in a format without names, cannot be used."""
+    record = dump_serverset(BEARING, named="thrift")
+    assert parse_record("member_w1", record, named="thrift") == BEARING
+    other = parse_record("member_0000000004", TWITTER, named="http-admin")
+    assert other is not None and str(other.endpoint) == "10.0.0.3:9990"
+    odd = parse_record("m", _edited(TWITTER, serviceEndpoint=7), named="http-admin")
+    assert odd is not None and odd.endpoint == other.endpoint
+    with pytest.raises(RemoteProtocolError, match="no additional endpoint 'thrift'"):
+        parse_record("m", TWITTER, named="thrift")
+    with pytest.raises(RemoteProtocolError, match="not a ServerSet record"):
+        parse_record("m", SPRING, named="thrift")
+    with pytest.raises(ConfigError, match="'admin' is the admin door's"):
+        dump_serverset(BEARING, named="admin")
+
+
+def test_id_is_the_nodes_name_without_the_prefix_of_members() -> None:
+    """Some prefix other than Finagle's, or none."""
+    found = [parse_record("instance-7", TWITTER, prefix=prefix) for prefix in ("member_", "instance-", "")]
+    assert [one.id for one in found if one is not None] == ["instance-7", "7", "instance-7"]
+
+
+def test_record_of_several_services_names_them() -> None:
+    """With the digests of the texts of those beside the default one; in fields that earlier readers take for anybody's
+    metadata. A name without a digest is not one of these, and a record without the fields says nothing."""
+    several = dataclasses.replace(FULL, services=("Users", "Audit", "Base"), also={"Audit": "cd" * 32})
+    payload = dump_serverset(several)
+    assert b'"zkrpc.services":"Users,Audit,Base","zkrpc.also":"Audit=' + b"cd" * 32 + b'",' in payload
+    for read in (parse_record("w1", payload), parse_record("w1", dump_curator(several, "users"))):
+        assert read == several and "zkrpc.services" not in read.metadata
+    odd = parse_record("w1", payload.replace(b"Audit=", b"Audit,=x,Other="))
+    assert odd is not None and odd.also == {"": "x", "Other": "cd" * 32}
+    silent = parse_record("w1", dump_serverset(FULL))
+    assert silent is not None and silent.services == () and not silent.also
+    for wrong in ({"services": ("a,b",)}, {"also": {"a": "b,c"}}, {"also": {"a=b": "c"}}, {"also": {"a": ""}}):
+        with pytest.raises(ConfigError):
+            dump_serverset(dataclasses.replace(FULL, **wrong))
 
 
 @pytest.mark.parametrize("instance", [PLAIN, FULL])
@@ -121,7 +160,7 @@ def test_admin_door_is_where_prometheus_looks_for_it() -> None:
     curator = dump_curator(dataclasses.replace(instance, admin=Endpoint("::1", 9464)), "users")
     read = parse_record("member_w1", curator)
     assert read is not None and read.admin == Endpoint("::1", 9464) and "zkrpc.admin" not in read.metadata
-    for bad in ('{"host":"h"}', "[]", "7", '{"host":"h","port":"9464"}', '{"host":"a b","port":1}'):
+    for bad in ('{"host":"h"}', "[]", "7", '{"host":"h","port":"94x4"}', '{"host":"a b","port":1}'):
         text = record.decode().replace('{"host":"10.0.0.3","port":9464}', bad)
         found = parse_record("member_w1", text.encode())
         assert found is not None and found.admin is None
@@ -156,8 +195,7 @@ def _edited(payload: bytes, /, **changes: Any) -> bytes:
 @pytest.mark.parametrize(
     "payload",
     [
-        _edited(TWITTER, status="STARTING"),
-        _edited(TWITTER, status=None),
+        *(_edited(TWITTER, status=status) for status in ("STARTING", "STOPPING", "STOPPED", "DEAD", "WARNING")),
         _edited(SPRING, enabled=False),
         _edited(SPRING, payload={"metadata": {"instance_status": "OUT_OF_SERVICE"}}),
     ],
@@ -198,16 +236,10 @@ def test_an_instance_out_of_service_is_no_instance(payload: bytes) -> None:
         (_edited(TWITTER, serviceEndpoint={"host": "h", "port": 0}), "port"),
         (_edited(TWITTER, serviceEndpoint={"host": "h", "port": True}), "port"),
         (_edited(TWITTER, serviceEndpoint={"host": "h", "port": 65536}), "port"),
-        (_edited(TWITTER, serviceEndpoint={"host": "h", "port": "1"}), "port"),
+        (_edited(TWITTER, serviceEndpoint={"host": "h", "port": "one"}), "port"),
+        (_edited(TWITTER, serviceEndpoint={"host": "h", "port": "65536"}), "port"),
+        (_edited(TWITTER, serviceEndpoint={"host": "h", "port": "9" * 5000}), "port"),
         (_edited(SPRING, port=None), "port"),
-        (_edited(TWITTER, shard=-1), "shard"),
-        (_edited(TWITTER, shard=True), "shard"),
-        (_edited(TWITTER, shard="x"), "shard"),
-        (_edited(SPRING, payload={"metadata": {"zkrpc.shard": "x"}}), "shard"),
-        (_edited(TWITTER, metadata={"zkrpc.weight": "nan"}), "weight"),
-        (_edited(TWITTER, metadata={"zkrpc.weight": "-1"}), "weight"),
-        (_edited(TWITTER, metadata={"zkrpc.weight": "heavy"}), "weight"),
-        (_edited(TWITTER, metadata={"zkrpc.started_at": "inf"}), "start time"),
     ],
 )
 def test_a_bad_record_is_refused_with_the_reason(payload: bytes, reason: str) -> None:
@@ -222,6 +254,50 @@ def test_odd_metadata_is_ignored() -> None:
     assert instance is not None and dict(instance.metadata) == {"a": "b"} and instance.shard is None
     instance = parse_record("m", _edited(TWITTER, metadata=[1]))
     assert instance is not None and not instance.metadata
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shard": -1},
+        {"shard": True},
+        {"shard": "x"},
+        {"shard": 2**31},
+        {"status": None},
+        {"status": ["ALIVE"]},
+        {"status": "on holiday"},
+        {"additionalEndpoints": [1]},
+        {"additionalEndpoints": None},
+        {"metadata": {"zkrpc.weight": "nan", "zkrpc.started_at": "inf"}},
+        {"metadata": {"zkrpc.weight": "-1"}},
+        {"metadata": {"zkrpc.weight": "heavy", "zkrpc.started_at": "early"}},
+        {"serviceEndpoint": {"host": "10.0.0.3", "port": "9090", "inet": "10.0.0.3"}},
+        {"member_id": 4, "later": {"a": [1]}},
+    ],
+)
+def test_odd_field_never_drops_a_serversets_member(changes: dict[str, Any]) -> None:
+    """With a host and a port it is a member, and what is odd was not said."""
+    found = parse_record("m", _edited(TWITTER, **{"shard": None, "metadata": None, **changes}))
+    assert found == Instance(id="m", endpoint=Endpoint("10.0.0.3", 9090))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"payload": {"metadata": {"zkrpc.shard": "x"}}},
+        {"payload": {"metadata": {"zkrpc.shard": "9999999999"}}},
+        {"payload": {"metadata": {"instance_status": 7, "zkrpc.admin": "h:"}}},
+        {"payload": [1], "registrationTimeUTC": "yesterday", "port": "8004"},
+        {"payload": "x", "registrationTimeUTC": -1, "enabled": "no"},
+        {"name": 3, "id": None, "sslPort": "x", "uriSpec": 7, "serviceType": {}},
+    ],
+)
+def test_odd_field_never_drops_curators_instance(changes: dict[str, Any]) -> None:
+    """With an address and a port it is an instance, and what is odd was not said."""
+    found = parse_record("i", _edited(SPRING, **changes))
+    assert found is not None and dataclasses.replace(found, started_at=0.0) == Instance(
+        id="i", endpoint=Endpoint("PIG", 8004)
+    )
 
 
 def test_the_record_limit_is_the_callers() -> None:
@@ -290,7 +366,10 @@ instances = st.builds(
     shard=st.none() | st.integers(0, 2**31 - 1),
     idl_digest=texts,
     interface=texts,
+    services=st.lists(names, max_size=3).map(tuple),
+    also=st.dictionaries(st.from_regex("[A-Za-z_]{1,8}", fullmatch=True), st.text("0af", min_size=1), max_size=2),
     primary_only=st.lists(names, max_size=3).map(tuple),
+    tls=st.booleans(),
     admin=st.none() | st.builds(Endpoint, hosts, st.integers(1, 65535)),
     metadata=st.dictionaries(texts, texts, max_size=4),
 )
@@ -384,11 +463,3 @@ def test_record_tells_the_session_timeout_of_its_writer(said: str, seconds: floa
     """A number of seconds that is plausible, or none."""
     told = dataclasses.replace(PLAIN, metadata=MappingProxyType({SESSION_TIMEOUT: said} if said else {}))
     assert session_timeout_of(dump_serverset(told)) == seconds
-
-
-def test_object_whose_names_must_be_there_once_is_refused_otherwise() -> None:
-    """At any depth; JSON's readers take the last of them."""
-    assert load_object(b'{"a": 1, "a": 2}', 100) == {"a": 2}
-    assert load_object(b'{"a": {"b": 1}, "b": [{"b": 2}]}', 100, names_once=True) == {"a": {"b": 1}, "b": [{"b": 2}]}
-    with pytest.raises(RemoteProtocolError, match="'b' stands twice in one object"):
-        load_object(b'{"a": [{"b": 1, "b": 1}]}', 100, names_once=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ from zkrpc.endpoint import Endpoint, Instance
 from zkrpc.errors import ConfigError, NodeMissing
 from zkrpc.idl import Interface, interfaces_of, load, load_text
 from zkrpc.idl.compatibility import RULES, Level
+from zkrpc.idl.served import ServedInterface
 from zkrpc.registry import gate
 from zkrpc.registry.formats import dump_serverset
-from zkrpc.registry.gate import Usage, describe, judge, pass_gate
+from zkrpc.registry.gate import Usage, describe, judge, judge_all, pass_gate
 from zkrpc.registry.publication import Publication, pack
 from zkrpc.registry.published import Publications
 from zkrpc.registry.schema import Paths, idl_path
@@ -259,3 +261,65 @@ def test_gate_does_not_wait_for_zookeeper_for_long(
     session = Session("127.0.0.1:1")
     pass_gate(session, "users", interface(BREAKING))
     assert caplog.messages == [f"the IDL of users is not compared with what is served: {session.explain()}"]
+
+
+BESIDE = "service Audit { void log(1: string text), void count() }\n"
+
+
+def several(*texts: tuple[str, str]) -> ServedInterface:
+    """Interfaces of these texts and names as one."""
+    return ServedInterface([interface(text, name) for text, name in texts], "users")
+
+
+def test_interfaces_beside_the_default_one_are_compared_with_their_own() -> None:
+    """Not with each other, and not with what was the default of another service; who calls what is broken is known by
+    labels. One that is not served any more is told, and stops nobody."""
+    users, audit = interface(OLD), interface(BESIDE, "Audit")
+    texts: dict[Publication, str | Exception] = {published(users): OLD, published(audit): BESIDE}
+    living, also = {published(users): instances("u-0")}, {published(audit): instances("u-0")}
+    both = Publications(service="users", living=living, also=also)
+    for good in (several((OLD, "Users"), (BESIDE, "Audit")), several((OLD, "Users"), ("// newer\n" + BESIDE, "Audit"))):
+        assert judge_all(good, both, texts) == ([], [])
+    worse = several((OLD, "Users"), ("service Audit { void log(1: string text) }\n", "Audit"))
+    objections, remarks = judge_all(worse, both, texts)
+    assert not remarks
+    assert describe("users", objections, {"Audit:count": {"web": 3}}, ["Audit"]).splitlines()[1:] == [
+        "  audit.thrift:1: method-removed: Audit.count is gone: calls of it are answered with UnknownMethod",
+        "    Audit.count is called by web (3 calls)",
+    ]
+    assert judge_all(users, both, texts) == ([], ["Audit is served by u-0, and not here"])
+    moved = Publications(service="users", living={published(audit): instances("a-0")})
+    assert judge_all(several((OLD, "Users"), (BESIDE, "Audit")), moved, texts)[0], "plain names mean something else"
+
+
+@pytest.mark.zookeeper
+def test_gate_asks_for_all_interfaces(zookeeper: str) -> None:
+    """Also where the default one is what was published last."""
+    users, audit = interface(OLD), interface(BESIDE, "Audit")
+    with closing(Session(zookeeper)) as session:
+        session.start()
+        assert session.wait_connected(60)
+        for one in (users, audit):
+            session.znodes.ensure_path("/idl")
+            session.znodes.create(idl_path(one.digest), pack(one.text))
+        session.znodes.ensure_path(Paths("users").members)
+        member = Instance(
+            id="u-0",
+            endpoint=Endpoint("10.0.0.1", 9090),
+            interface="Users",
+            idl_digest=users.digest,
+            also={"Audit": audit.digest},
+        )
+        session.znodes.create(Paths("users").member("u-0"), dump_serverset(member), ephemeral=True)
+        session.znodes.create(Paths("users").publication, published(users).dump())
+        pass_gate(session, "users", several((OLD, "Users"), (BESIDE, "Audit")))
+        asked: list[Sequence[str]] = []
+
+        def callers(_: Sequence[Instance], methods: Sequence[str]) -> Usage:
+            asked.append(methods)
+            return {}
+
+        with pytest.raises(ConfigError, match="Audit.count is gone"):
+            worse = several((OLD, "Users"), ("service Audit { void log(1: string text) }\n", "Audit"))
+            pass_gate(session, "users", worse, callers=callers)
+        assert asked == [["Audit:count"]]

@@ -148,6 +148,16 @@ def test_announcement_is_made_once() -> None:
     assert machine.effects() == []
 
 
+def test_text_that_accompanies_another_one_is_not_announced() -> None:
+    """Also where there is no note: whoever publishes the other one writes it."""
+    machine = PublicationMachine(rng=lambda: 0.5, announces=False)
+    machine.handle_timer(0.0)
+    machine.receive_unannounced()
+    assert machine.effects() == [LookUp()]
+    machine.receive_found(0, 0.0, 0.0)
+    assert machine.effects() == [] and machine.is_published
+
+
 def test_note_that_vanishes_is_written_again() -> None:
     """Somebody removes what an earlier instance has left, just when this one has started."""
     machine = settled()

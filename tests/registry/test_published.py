@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 
@@ -33,6 +34,19 @@ def instance(name: str, said: Publication | None, started_at: float = 0.0) -> In
     """A registered instance that says this."""
     facts = {} if said is None else {"interface": said.interface, "idl_digest": said.digest}
     return Instance(id=name, endpoint=Endpoint("10.0.0.1", 9090), started_at=started_at, **facts)
+
+
+def test_a_process_loads_so_many_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that it has loaded it reads on, and what cannot be loaded does not count."""
+    monkeypatch.setattr(published, "_loaded", set())
+    monkeypatch.setattr(published, "MOST_LOADED", 1)
+    text = "service Users { void f() }"
+    with pytest.raises(IdlError):
+        interface_in("service {", OLD)
+    for _ in range(2):
+        assert list(interface_in(text, OLD).methods) == ["f"]
+    with pytest.raises(IdlError, match="1 published texts were loaded, and this process keeps them: restart it"):
+        interface_in(text, NEW)
 
 
 def test_instances_are_told_apart_by_what_they_serve() -> None:
@@ -181,3 +195,33 @@ def test_service_without_a_publication_says_why_and_what_to_do(session: Session)
         register(session, instance(name, None))
     with pytest.raises(CoordinationError, match=": w1, w2, w3 registered without naming one; give the file instead"):
         published_interface(session, "users")
+
+
+def test_interfaces_beside_the_default_one_are_told_apart() -> None:
+    """They make nobody's default the newest; what is no digest is no publication."""
+    beside = Publication(interface="Audit", digest="c" * 64)
+    one = dataclasses.replace(instance("w1", OLD, 1.0), also={"Audit": "c" * 64})
+    odd = dataclasses.replace(instance("w2", OLD, 2.0), also={"Audit": "../.."})
+    found = read_publications("users", {some.id: dump_serverset(some) for some in (one, odd)}, None)
+    assert {some: [one.id for one in ones] for some, ones in found.also.items()} == {beside: ["w1"]}
+    assert [one.id for one in found.living[OLD]] == ["w2", "w1"] and found.newest == OLD
+
+
+@pytest.mark.zookeeper
+def test_all_interfaces_of_a_service_are_found(session: Session) -> None:
+    """As one, with those that can be read; the config of the service may speak of the methods of all."""
+    text = "service Audit { void log() }\n"
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    member = dataclasses.replace(instance("w1", SAID), also={"Audit": digest, "Lost": "d" * 64})
+    register(session, member)
+    assert list(published_interface(session, "users").methods) == ["f"]
+    session.znodes.create(idl_path(digest), pack(text))
+    found = published_interface(session, "users")
+    assert [one.name for one in found.parts] == ["Users", "Audit"] and list(found.methods) == ["f", "Audit:log"]
+    assert found.alias == "users" and found.parts[0].digest == SAID.digest
+    served = served_interfaces(session, "users")
+    assert [one.name for one in served.interfaces] == ["Users", "Audit"]
+    assert newest_publication(session, "users", "Audit") == Publication(interface="Audit", digest=digest)
+    with pytest.raises(CoordinationError, match="no instance of users says that it serves Nothing; they serve .*Users"):
+        newest_publication(session, "users", "Nothing")
+    assert len(served.unknown) == 1 and "the published IDL of Lost dddddddddddd cannot be read" in served.unknown[0]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zkrpc.endpoint import Endpoint, Instance
-from zkrpc.registry.formats import LAUNCH, PID, SESSION_TIMEOUT, dump_serverset
+from zkrpc.registry.formats import LAUNCH, PID, SESSION_TIMEOUT, dump_plain_curator, dump_serverset
 from zkrpc.registry.registration import (
     CreateNode,
     DeleteNode,
@@ -248,6 +248,27 @@ def test_registration_counts_no_time_without_zookeeper() -> None:
     subject.receive_session(1, 60.0, timeout=4.0)
     subject.receive_observed(seen(98, theirs, zxid=11), 60.0)
     assert not subject.twin_lives and subject.next_timer() == 67.0
+
+
+def test_registration_knows_its_records_without_a_launch_by_their_bytes() -> None:
+    """As Curator's without a payload: what an earlier session of ours left is replaced, before and after a change."""
+    plain, disabled, other = (
+        dump_plain_curator(Instance(id="w1", endpoint=Endpoint("10.0.0.3", port), unready=why), "users")
+        for port, why in ((9090, ""), (9090, "busy"), (9091, ""))
+    )
+    subject = RegistrationMachine(PATH, plain, "L1", audit_interval=30.0, rng=lambda: 0.5)
+    subject.want(True, 0.0)
+    subject.receive_session(1, 0.0)
+    subject.effects()
+    assert step(subject, seen(99, plain, version=3)) == [ReplaceNode(3)]
+    subject.receive_written(1.0)
+    subject.revise(disabled, 1.0)
+    assert step(subject, seen(99, plain, version=4)) == [LookUp(), ReplaceNode(4)]
+    subject.receive_written(1.0)
+    assert step(subject, seen(99, disabled, version=5)) == [LookUp(), ReplaceNode(5)]
+    subject.receive_written(1.0)
+    look, report = step(subject, seen(99, other))
+    assert look == LookUp() and isinstance(report, ReportConflict)
 
 
 def test_registration_reports_another_stranger_anew() -> None:

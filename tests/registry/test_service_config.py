@@ -25,7 +25,8 @@ FULL = ServiceConfig(
     retry_ratio=0.25,
     retry_reserve=10,
     methods={"get": MethodConfig(timeout=0.2, idempotent=True, hedge=0.02, max_attempts=5), "put": MethodConfig()},
-    callers={"app.jobs": CallerConfig(max_rate=100.0), "_OTHER": CallerConfig(max_rate=0.5), "idle": CallerConfig()},
+    callers={"app.jobs": CallerConfig(max_rate=100.0), "_OTHER": CallerConfig(max_rate=0.5), "cn:idle": CallerConfig()},
+    allow={"*": ("spiffe://prod/ns/*/sa/web", "dns:*.web.internal"), "Audit:log": (), "zkrpc.Introspection": ("any",)},
     tap_bodies=False,
     tap_masked=("email", "User.name"),
 )
@@ -57,7 +58,17 @@ WRITTEN = """{
     "_OTHER": {
       "max_rate": 0.5
     },
-    "idle": {}
+    "cn:idle": {}
+  },
+  "allow": {
+    "*": [
+      "spiffe://prod/ns/*/sa/web",
+      "dns:*.web.internal"
+    ],
+    "Audit:log": [],
+    "zkrpc.Introspection": [
+      "any"
+    ]
   },
   "tap": {
     "bodies": false,
@@ -96,6 +107,13 @@ def test_hedge_may_be_switched_off() -> None:
         ({"callers": {"b": {"max_rate": 0}}}, "callers.b.max_rate must be a number of calls a second from 0.001 to"),
         ({"callers": {"b": {"max_rate": True}}}, "callers.b.max_rate must be"),
         ({"callers": {"b\n": {"max_rate": 1}}}, r"callers has no place for 'b\\n': a caller's name has 1 to 64"),
+        ({"callers": {"spiffe://prod/*": {"max_rate": 1}}}, "an identity is a SPIFFE ID, dns:HOST or cn:NAME, without"),
+        ({"allow": ["any"]}, "allow must be an object of lists of patterns by the names of methods"),
+        ({"allow": {"get it": ["any"]}}, 'allow must be lists by names, each the name of a method, as "get"'),
+        ({"allow": {"zkrpc.Health": []}}, "a built-in service but zkrpc.Health"),
+        ({"allow": {"get": "any"}}, r"allow.get must be a list of patterns, each a SPIFFE ID such as"),
+        ({"allow": {"get": ["cn:"]}}, "allow.get: cn: is followed by a whole common name"),
+        ({"allow": {"get": [7]}}, "allow.get: a pattern of an allow-list is a SPIFFE ID"),
         ({"callers": ["b"]}, "callers must be an object of callers by their names"),
         ({"callers": {"b": 5}}, "callers.b must be an object of max_rate, got 5"),
         (
@@ -131,8 +149,14 @@ def test_hedge_may_be_switched_off() -> None:
         ({"retry": {"reserve_per_s": False}}, "retry.reserve_per_s must be"),
         ({"methods": []}, "methods must be an object of methods by their names, got \\[\\]"),
         ({"methods": {"get": []}}, "methods.get must be an object of timeout_ms, idempotent, hedge_ms, max_attempts"),
-        ({"methods": {"\x1b[2J": {}}}, "methods must be an object of methods by their names, got '\\\\x1b"),
+        (
+            {"methods": {"\x1b[2J": {}}},
+            "methods must be an object of methods by their names, .*, got '\\\\x1b",
+        ),
         ({"methods": {"g\u00e9t": {}}}, "methods must be"),
+        ({"methods": {"*": {}}}, "as get or Audit:get, got"),
+        ({"methods": {"zkrpc.Introspection": {}}}, "methods must be"),
+        ({"methods": {"A:b:c": {}}}, "methods must be"),
     ],
 )
 def test_mistake_is_named_with_its_place_and_what_is_accepted(document: dict[str, Any], complaint: str) -> None:

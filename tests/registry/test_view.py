@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from types import MappingProxyType
 
 from hypothesis import given, settings
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
+from zkrpc.registry.foreign import Tree
 from zkrpc.registry.formats import dump_serverset
 from zkrpc.registry.listing import Listing
+from zkrpc.registry.roster import Record
 from zkrpc.registry.schema import digest_of, mark_path, read_mark
 from zkrpc.registry.view import (
     Effect,
@@ -19,7 +22,6 @@ from zkrpc.registry.view import (
     LoadSaved,
     Publish,
     ReadRecords,
-    Record,
     ReportBad,
     Save,
     ServiceView,
@@ -292,19 +294,37 @@ def test_view_refreshes_and_reads_a_few_old_records_again() -> None:
 
 
 def test_view_skips_and_counts_what_it_cannot_read() -> None:
-    """One bad record costs one member; Finagle's weights are no members at all."""
+    """One bad record costs one member; weights that cannot be read are told of, and no member."""
     view = online()
     names = frozenset({"member_a", "member_bad", "vector_1"})
     view.receive_listing(Listing(names=names, created_zxid=1, changes=3), 0.0)
-    assert view.effects() == [ReadRecords(("member_a", "member_bad"))]
+    assert view.effects() == [ReadRecords(("member_a", "member_bad", "vector_1"))]
     starting = Record(payload=b'{"serviceEndpoint":{},"status":"STARTING"}', created_zxid=1)
-    view.receive_records({"member_a": record(1), "member_bad": Record(payload=b"?", created_zxid=1)}, 0.0)
+    bad = Record(payload=b"?", created_zxid=1)
+    view.receive_records({"member_a": record(1), "member_bad": bad, "vector_1": bad}, 0.0)
     assert view.snapshot is not None and view.snapshot.skipped == 1 and ports(view) == [1]
+    (report,) = [effect for effect in view.effects() if isinstance(effect, ReportBad)]
+    assert report.count == 2 and [name for name, _ in report.reasons] == ["member_bad", "vector_1"]
     view.receive_change(10.0)
     view.receive_listing(Listing(names=names | {"member_s"}, created_zxid=1, changes=4), 10.0)
     view.effects()
     view.receive_records({"member_s": starting}, 10.0)
     assert view.snapshot.skipped == 1 and ports(view) == [1] and published(view.effects()) == []
+
+
+def test_view_takes_ten_thousand_nodes_of_somebody_else() -> None:
+    """It counts them and shows what is a member, within seconds, and tells of a few by name."""
+    view, began = online(), time.process_time()
+    names = ["a", "b", *map(str, range(10_000))]
+    view.receive_listing(listing(*names, changes=1), 0.0)
+    (read,) = view.effects()
+    assert isinstance(read, ReadRecords) and len(read.names) == len(names)
+    others = {f"member_{number}": Record(payload=b"{}" * (number % 3), created_zxid=1) for number in range(10_000)}
+    view.receive_records({"member_a": record(1), "member_b": record(2), **others}, 0.0)
+    effects = view.effects()
+    assert ports(view) == [1, 2] and view.snapshot is not None and view.snapshot.skipped == 10_000
+    (told,) = [one for one in effects if isinstance(one, ReportBad)]
+    assert len(str(told)) < 2000 and time.process_time() - began < 10
 
 
 def test_view_refuses_records_over_the_limit() -> None:
@@ -557,12 +577,64 @@ def test_view_finds_out_that_it_was_told_too_little() -> None:
     assert view.effects() == [ReadRecords(("member_a", "member_b"))]
 
 
-def test_view_leaves_out_what_is_told_of_finagles_weights() -> None:
-    """They are counted as the parent's children, and not read."""
-    view = followed("a")
-    view.receive_events([Change(ChangeKind.CREATED, "vector_1")], 10.0)
-    assert view.effects() == [] and view.state is ViewState.IDLE
-    assert not view.wants_marks(Listing(names=frozenset({"member_a", "vector_1"}), created_zxid=1, changes=2))
+def vector(text: str) -> Record:
+    """A node with weights."""
+    return Record(payload=b'{"vector":[%s]}' % text.encode(), created_zxid=1)
+
+
+def weights(view: ServiceView) -> list[float]:
+    """Of the members, in the order of their ids."""
+    assert view.snapshot is not None
+    return [member.weight for member in view.snapshot.instances]
+
+
+def test_view_multiplies_by_finagles_weights() -> None:
+    """They are counted as the parent's children and no members; turned, in the same node, they are read again."""
+    view = followed("a", "b")
+    view.receive_events([created("c"), Change(ChangeKind.CREATED, "vector_1")], 10.0)
+    assert view.effects() == [ReadRecords(("member_c", "vector_1"))]
+    view.receive_records({"member_c": record(3), "vector_1": vector('{"select":"member=member_a","weight":3}')}, 10.0)
+    assert weights(view) == [3.0, 1.0, 1.0] and view.snapshot is not None and view.snapshot.skipped == 0
+    names = frozenset({"member_a", "member_b", "member_c", "vector_1"})
+    assert not view.wants_marks(Listing(names=names, created_zxid=1, changes=4))
+    view.receive_events([Change(ChangeKind.CHANGED, "vector_1")], 20.0)
+    view.receive_records({"vector_1": vector('{"select":"inet=127.0.0.1:2","weight":0.5}')}, 20.0)
+    assert weights(view) == [1.0, 0.5, 1.0]
+    view.receive_events([Change(ChangeKind.DELETED, "vector_1")], 30.0)
+    view.receive_records({"vector_1": None}, 30.0)
+    assert weights(view) == [1.0, 1.0, 1.0]
+
+
+def test_view_reads_weights_again_whose_change_it_may_have_missed() -> None:
+    """After a reconnect, and when a one-shot watch on their node fires; our own members' records never change."""
+    view = online()
+    names = frozenset({"member_a", "vector_1"})
+    view.receive_listing(Listing(names=names, created_zxid=1, changes=2), 0.0)
+    view.receive_records({"member_a": record(1), "vector_1": vector('{"select":"member=member_a","weight":3}')}, 0.0)
+    assert weights(view) == [3.0]
+    view.effects()
+    view.receive_values(["vector_1", "member_z"], 10.0)
+    assert view.effects() == [ListMembers()]
+    view.receive_listing(Listing(names=names, created_zxid=1, changes=2), 10.0)
+    assert view.effects() == [ReadRecords(("vector_1",))]
+    view.receive_records({"vector_1": vector('{"select":"member=member_a","weight":2}')}, 10.0)
+    assert weights(view) == [2.0]
+    view.receive_session(False, 20.0)
+    view.receive_session(True, 21.0)
+    view.effects()
+    view.receive_listing(Listing(names=names, created_zxid=1, changes=2), 21.0)
+    assert view.effects() == [ReadRecords(("vector_1",))]
+
+
+def test_view_of_a_foreign_tree_looks_at_its_members_only() -> None:
+    """By the prefix of their names; the others are counted, and not read."""
+    tree = Tree(path="/t", format="serverset")
+    view = ServiceView("users", CONFIG, rng=lambda: 0.5, now=0.0, tree=tree)
+    view.receive_session(True, 0.0)
+    view.effects()
+    names = frozenset({"member_a", "lock", "vector_1"})
+    view.receive_listing(Listing(names=names, created_zxid=1, changes=3), 0.0)
+    assert view.effects() == [ReadRecords(("member_a", "vector_1"))]
 
 
 def test_view_lists_again_under_a_parent_that_was_created_again() -> None:
@@ -617,10 +689,15 @@ def test_view_that_could_not_read_what_was_told_lists() -> None:
 
 
 class Directory:
-    """A model of the members' parent, a session with one watch, and the shell's obedience, with faults."""
+    """A model of the members' parent, a session with one watch, and the shell's obedience, with faults. In a foreign
+    tree, nodes get other values, too."""
 
-    def __init__(self) -> None:
-        self.view = ServiceView("users", CONFIG, rng=lambda: 0.5, now=0.0)
+    def __init__(self, tree: Tree | None = None) -> None:
+        self.view = ServiceView("users", CONFIG, rng=lambda: 0.5, now=0.0, tree=tree)
+        self.foreign = tree is not None
+        self.value_watches: set[str] = set()
+        self.followed = self.missed = False
+        """Whether a watch that stays has told of other values, and that was dropped."""
         self.nodes: dict[str, Record] | None = None
         self.marks: set[str] = set()
         self.before_marks: list[tuple[str, int]] = []
@@ -655,6 +732,9 @@ class Directory:
         elif kind == "replace" and name in self.nodes:
             self.make(name, which)
             self.changes += 2
+        elif kind == "rewrite" and name in self.nodes:
+            payload = record(1 + which).payload
+            self.nodes[name] = Record(payload=payload, created_zxid=self.nodes[name].created_zxid)
         elif kind == "sweep":
             # Of the marks of a member only the newest is needed, and that only while there is a member.
             newest = {read_mark(one)[0]: one for one in sorted(self.marks, key=lambda one: one.rpartition("-")[2])}
@@ -663,6 +743,8 @@ class Directory:
             self.changed = self.zxid
         if self.told is not None and self.connected:
             self.told += tell_apart(existed, self.nodes)
+        now = self.nodes or {}
+        self.fire({one for one in self.value_watches if now.get(one) != (existed or {}).get(one)})
         if self.watched and self.connected:
             self.watched = False
             self.view.receive_change(self.now)
@@ -681,7 +763,7 @@ class Directory:
         found = Listing(
             names=frozenset(self.nodes), created_zxid=self.parent, changes=self.changes, changed_zxid=self.changed
         )
-        if not self.view.wants_marks(found):
+        if self.foreign or not self.view.wants_marks(found):
             return found
         before, self.before_marks = self.before_marks, []
         for kind, which in before:
@@ -696,8 +778,10 @@ class Directory:
             if failing or not self.connected:
                 self.view.receive_failure(self.now)
                 return
+            self.missed |= any(change.kind is ChangeKind.CHANGED for change in self.told or ())
             self.watched, self.told = not self.names_changes, [] if self.names_changes else None
-            self.view.receive_listing(self.listing(), self.now, followed=self.names_changes)
+            self.followed, missed, self.missed = self.names_changes, self.missed, False
+            self.view.receive_listing(self.listing(), self.now, followed=self.names_changes, missed=missed)
         elif isinstance(effect, ReadRecords):
             between, self.between = self.between, []
             for kind, which in between:
@@ -705,7 +789,15 @@ class Directory:
             names = effect.names[::2] if failing else effect.names
             nodes = self.nodes or {}
             records = {name: nodes.get(name) for name in names} if self.connected else {}
+            if self.foreign and not self.followed:
+                self.value_watches.update(name for name, found in records.items() if found)
             self.view.receive_records(records, self.now)
+
+    def fire(self, names: set[str]) -> None:
+        """One-shot watches on the values of these nodes fire, as they do when the connection is lost."""
+        fired, self.value_watches = set(names), self.value_watches - names
+        if fired:
+            self.view.receive_values(fired, self.now)
 
     def run(self) -> None:
         """Executes what the view asks for, and tells it what its watch has told, one by one, in bounded steps."""
@@ -722,11 +814,14 @@ class Directory:
             self.connected = True
             self.view.receive_session(True, self.now)
         elif action == "suspend":
+            self.fire(self.value_watches)
             self.connected = self.watched = False
             self.told = None
             self.view.receive_session(False, self.now)
         elif action == "flip":
             # Lost and found again before the view has heard of it, perhaps at another server.
+            self.missed |= self.told is not None
+            self.fire(self.value_watches)
             self.watched, self.told, self.names_changes = False, None, which % 2 == 0
             self.view.receive_change(self.now)
         elif action == "fail":
@@ -746,11 +841,13 @@ class Directory:
 def tell_apart(before: dict[str, Record] | None, after: dict[str, Record] | None) -> list[Change]:
     """What ZooKeeper tells of one transaction to a watch that stays."""
     old, new = before or {}, after or {}
-    gone = [name for name in old if new.get(name) != old[name]]
+    made = {name: node.created_zxid for name, node in new.items()}
+    gone = [name for name, node in old.items() if made.get(name) != node.created_zxid]
     told = [Change(ChangeKind.DELETED, name) for name in gone]
     if (before is None) != (after is None):
         told.append(Change(ChangeKind.DELETED if after is None else ChangeKind.CREATED, ""))
-    return told + [Change(ChangeKind.CREATED, name) for name in new if new[name] != old.get(name)]
+    told += [Change(ChangeKind.CREATED, name) for name in new if name in gone or name not in old]
+    return told + [Change(ChangeKind.CHANGED, name) for name in set(old) - set(gone) if old[name] != new[name]]
 
 
 STEPS = [
@@ -764,7 +861,25 @@ STEPS = [
 @given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 30)), max_size=30))
 def test_view_converges_to_the_truth_whatever_happened(steps: list[tuple[str, int]]) -> None:
     """After a quiet second and without any refresh, the view holds the very records that are there."""
-    world = Directory()
+    converge(Directory(), steps)
+
+
+REWRITES = [
+    *("suspend", "connect", "flip", "flip", "fail", "wait", "join", "leave", "replace", "then leave", "then replace"),
+    *("rewrite", "rewrite", "rewrite", "rewrite", "then rewrite", "then rewrite"),
+]
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.integers(0, 1), st.lists(st.tuples(st.sampled_from(REWRITES), st.integers(0, 30)), min_size=3, max_size=20))
+def test_view_of_a_foreign_tree_converges_although_records_change(mode: int, steps: list[tuple[str, int]]) -> None:
+    """The same where nodes get other values, with watches that stay and with one-shot watches."""
+    world = Directory(Tree(path="/discovery/users"))
+    converge(world, [("join", 0), ("join", 0), ("join", 1), ("connect", mode), *steps])
+
+
+def converge(world: Directory, steps: list[tuple[str, int]]) -> None:
+    """Takes the steps and waits for a quiet time; compares."""
     for action, which in steps:
         world.act(action, which)
     world.fail = 0

@@ -13,8 +13,9 @@ from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Dialect, Request, open_frame
 from zkrpc.wire.server import ServerProtocol
 from zkrpc.wire.status import Status
+from zkrpc.wire.theader import deflate
 
-LIMITS = WireLimits()
+LIMITS = WireLimits(accept_zlib=True)
 
 
 def request(dialect: Dialect = Dialect.HEADER_BINARY, **options: object) -> Request:
@@ -31,6 +32,8 @@ def test_reply_repeats_what_the_caller_chose(dialect: Dialect) -> None:
     """Dialect, id and the bare name; headers where the dialect has some."""
     body = BODIES[dialect.payload]
     head = write_reply_head(request(dialect), LIMITS, MessageKind.REPLY, {"zkrpc-epoch": "4"}, len(body))
+    if dialect.is_deflated:
+        head, body = deflate(head, body, LIMITS)
     [opening] = split_messages(head + body, dialect)
     kind, name, seqid, _ = opening.envelope()
     assert (opening.dialect, kind, name, seqid) == (dialect, MessageKind.REPLY, b"echo", 3)
@@ -50,7 +53,9 @@ def test_reply_without_headers_is_bare_and_one_to_a_oneway_call_is_a_mistake() -
 def test_refusal_is_an_exception_in_the_callers_dialect(dialect: Dialect, headers: dict[str, str]) -> None:
     """With the reason, and with headers where there are any to write."""
     [opening] = split_messages(message(b"svc:echo", 3, dialect=dialect), dialect)
-    refused = b"".join(write_refusal(opening, b"svc:echo", 3, "no", Status(FailureKind.INTERNAL_ERROR, headers)))
+    refused = b"".join(
+        write_refusal(opening, b"svc:echo", 3, "no", Status(FailureKind.INTERNAL_ERROR, headers), LIMITS)
+    )
     [answer] = split_messages(refused, dialect)
     kind, name, seqid, offset = answer.envelope()
     assert (answer.dialect, kind, name, seqid) == (dialect, MessageKind.EXCEPTION, b"echo", 3)

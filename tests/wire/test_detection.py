@@ -64,7 +64,7 @@ def test_what_is_no_thrift_is_named(start: bytes, name: str, is_told: bool) -> N
 @pytest.mark.parametrize(
     ("start", "complaint"),
     [
-        (b"\x16\x03\x01\x00\xc8\x01", "TLS on a plain Thrift connection"),
+        (b"\x16\x03\x01\x00\xc8\x01", "TLS, which this port is served without"),
         (b'[1,"ping",1,1,{}]', "Thrift's JSON, which is not spoken"),
         (framed(b'[1,"ping",1,1,{}]'), "Thrift's JSON in a frame"),
         (b"\0\0\0\0\0\0", "frame of 0 bytes is shorter than any message"),

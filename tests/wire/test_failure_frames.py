@@ -40,6 +40,7 @@ from zkrpc.wire.server import ServerProtocol
 FRAMES: dict[str, dict[str, str]] = json.loads(
     (pathlib.Path(__file__).parent.parent / "vectors" / "failure_frames.json").read_text()
 )
+RECORDED = [dialect for dialect in Dialect if not dialect.is_deflated]
 ECHO = idl.Echo.methods["echo"]
 METHOD: Any = SimpleNamespace(interface="Echo", name="echo")
 PLACE = Endpoint("::1", 90)
@@ -174,7 +175,7 @@ def frames_of(dialect: Dialect) -> dict[str, str]:
     return {case: frame.hex() for case, frame in (frames | refused_by_the_machine(dialect)).items()}
 
 
-@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize("dialect", RECORDED)
 def test_failures_leave_a_server_as_they_were_recorded(dialect: Dialect) -> None:
     """Byte by byte, as peers of an earlier version read them."""
     assert frames_of(dialect) == FRAMES[dialect.name]
@@ -196,4 +197,4 @@ def test_recorded_failures_mean_to_a_client_what_they_meant(case: str) -> None:
 def test_every_recorded_case_has_a_meaning() -> None:
     """In each dialect the same cases."""
     assert all(set(frames) == set(MEANINGS) for frames in FRAMES.values())
-    assert set(FRAMES) == {dialect.name for dialect in Dialect}
+    assert set(FRAMES) == {dialect.name for dialect in RECORDED}

@@ -255,3 +255,63 @@ def test_replies_not_worth_remembering_are_left(options: dict[str, Any]) -> None
     client.learn(frame)
     assert shapes == before
     assert client.take(frame) == 0 and 7 in client.pending
+
+
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0"
+ENTRY = "\x0btraceparent7"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"traceparent": PARENT + "1"},
+        {"tracestate": "a=b", "Deadline-Budget": "500", "traceparent": PARENT + "1"},
+        {"traceparent": PARENT, "k": "v"},
+        {"traceparent": PARENT + "\udcff", "k": "\udcfe"},
+        {"k": ENTRY + PARENT + "1", "traceparent": PARENT + "1"},
+        {"k": ENTRY + "x" * 90, "traceparent": PARENT + "1"},
+        {"traceparent": PARENT + "1", "xtraceparent": PARENT + "2"},
+        {ENTRY + PARENT: "v"},
+        {"k": ENTRY},
+    ],
+)
+def test_request_with_a_trace_is_read_as_any_other(headers: dict[str, str]) -> None:
+    """The first time and later ones, with the same text and with others; text that looks like one is not taken for
+    it. Whatever the fast path leaves is read by the slow one."""
+    scene = Scene(Dialect.HEADER_BINARY)
+    for number, digits in enumerate(("4b", "4b", "77", "ff")):
+        given = {key: value.replace("4b", digits) for key, value in headers.items()}
+        data = scene.frame(b"traced", 10 + number, headers=given)
+        if scene.take(data) != len(data):
+            opening = open_frame(data[4:], LIMITS)
+            assert opening.headers == given
+            scene.learn(data)
+        else:
+            assert scene.taken[-1].headers == given and scene.taken[-1].name == b"traced"
+            assert scene.taken[-1].template is not None
+
+
+def test_requests_with_a_trace_are_known_by_all_but_its_text() -> None:
+    """From the second one on, between others; a method or a header more is another shape."""
+    scene = Scene(Dialect.HEADER_BINARY)
+    scene.learn(scene.frame(b"traced", 2, headers={"traceparent": PARENT + "1", "k": "v"}))
+    traced = [scene.frame(b"traced", 3 + n, headers={"traceparent": f"{PARENT[:-1]}{n}1", "k": "v"}) for n in range(3)]
+    plain = scene.frame(b"known", 50)
+    data = traced[0] + plain + traced[1] + traced[2]
+    assert scene.take(data) == len(data)
+    assert [one.headers.get("traceparent", "")[-2:] for one in scene.taken] == ["01", "", "11", "21"]
+    assert [one.headers.get("k") for one in scene.taken] == ["v", None, "v", "v"]
+    for name, headers in ((b"others", {"k": "v"}), (b"traced", {"k": "w"}), (b"traced", {"k": "v", "l": "v"})):
+        assert scene.take(scene.frame(name, 60, headers={"traceparent": PARENT + "1", **headers})) == 0
+
+
+def test_only_so_many_shapes_with_a_trace_are_remembered() -> None:
+    """Whatever else a peer puts into them."""
+    limits = WireLimits(max_header_entries=77)
+    known = KnownRequests(limits)
+    for number in range(2100):
+        data = message(b"m", 1, headers={"traceparent": PARENT + "1", "k": str(number)}, dialect=Dialect.HEADER_BINARY)
+        opening = open_frame(data[4:], limits)
+        kind, name, _, offset = opening.envelope()
+        known.learn(opening, offset, name, MessageKind(kind), opening.headers)
+    assert 0 < len(shapes_of(limits.max_header, 77).traced_requests) <= 2048

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.wire_frames import BODY, framed, message
+from tests.support.wire_frames import framed, message
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.wire.detection import check_dialect, check_length
 from zkrpc.wire.frames import FrameBuffer
@@ -24,7 +24,6 @@ from zkrpc.wire.frames import FrameBuffer
         (b"\x80\x01\x00\x01\x00\x00", "binary Thrift without a frame"),
         (b"\x82\x21\x07\x04echo", "compact Thrift without a frame"),
         (b"\x7f\xff\xff\xff", "frame of 2147483647 bytes is over max_frame 1000"),
-        (b"\x00\x00\x3e\x81", "frame of 16001 bytes is over max_frame 1000"),
         (b"\x00\x00\x00\x00", "frame of 0 bytes is shorter than any message"),
     ],
 )
@@ -67,8 +66,18 @@ def test_buffer_complains_before_a_bad_frame_is_complete() -> None:
     with pytest.raises(RemoteProtocolError, match="unknown dialect"):
         buffer.end_of_frame(framed(b"\x01" * 900)[:6], 0)
     with pytest.raises(RemoteProtocolError, match="max_frame"):
-        buffer.end_of_frame(framed(BODY * 2000)[:4], 0)
+        buffer.end_of_frame(b"\x3c\0\0\0", 0)
     assert len(buffer) == 0
+
+
+def test_buffer_gives_the_beginning_of_an_endless_frame_and_reads_no_more() -> None:
+    """So that it is answered before it ends the connection."""
+    buffer = FrameBuffer(1000, 64)
+    frame = message(body=bytes(20_000))
+    assert buffer.end_of_frame(frame[:2000], 0) == 2000 and buffer.is_oversized
+    assert buffer.join(frame[2000:2100]) == (b"", 0)
+    with pytest.raises(RemoteProtocolError, match="frame of 20030 bytes is over max_frame 1000"):
+        buffer.skip(frame[2000:2100], 0)
 
 
 def test_buffer_gives_the_beginning_of_an_oversized_frame_and_lets_the_rest_go() -> None:

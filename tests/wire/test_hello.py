@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from zkrpc.caller import NOBODY, Caller
 from zkrpc.config import WireLimits
@@ -58,6 +60,14 @@ def test_limits_that_nobody_has_are_not_believed() -> None:
     zero = dict.fromkeys(said(LIMITS), "0")
     assert narrowed(LIMITS, zero) == WireLimits(max_frame=1024, max_header=256, max_header_entries=8)
     assert narrowed(LIMITS, dict.fromkeys(zero, "9" * 10)) == LIMITS
+
+
+@given(st.dictionaries(st.sampled_from(list(said(LIMITS))), st.text(max_size=12) | st.integers(-9, 10**12).map(str)))
+def test_hello_that_lies_only_ever_narrows(lies: dict[str, str]) -> None:
+    """Whatever it says: nothing is sent that we would not take ourselves, and no peer talks us into sending nothing."""
+    takes = narrowed(LIMITS, lies)
+    for name, least in (("max_frame", 1024), ("max_header", 256), ("max_header_entries", 8)):
+        assert least <= getattr(takes, name) <= getattr(LIMITS, name)
 
 
 def test_introduction_ends_with_the_first_word() -> None:

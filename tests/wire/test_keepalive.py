@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zkrpc.errors import ConfigError
-from zkrpc.wire.keepalive import Keepalive, KeepalivePolicy, KeepaliveState, Verdict
+from zkrpc.errors import ConfigError, RemoteProtocolError
+from zkrpc.wire.keepalive import ControlAllowance, Keepalive, KeepalivePolicy, KeepaliveState, Verdict
 
 POLICY = KeepalivePolicy(time=0.5, idle_time=30.0, patience=0.75, timeout=3.0, longest_step=0.25)
 PING, SUSPECT, TRUST, CLOSE = Verdict.PING, Verdict.SUSPECT, Verdict.TRUST, Verdict.CLOSE
@@ -102,3 +102,19 @@ def test_keepalive_never_closes_before_its_whole_timeout_of_silence(steps: list[
         elif verdict is CLOSE:
             assert asked_at > heard_at and now - asked_at >= POLICY.timeout - 1e-9
             return
+
+
+def test_control_messages_are_allowed_up_to_a_rate() -> None:
+    """A thousand at once, and a hundred a second in the long run; never more than a thousand after a rest."""
+    allowance = ControlAllowance(0.0)
+    for _ in range(1000):
+        allowance.count(0.0)
+    assert repr(allowance) == "<ControlAllowance 0>"
+    with pytest.raises(RemoteProtocolError, match="more than 1000 control messages that nobody asked for"):
+        allowance.count(0.0)
+    allowance.count(1.0)
+    assert repr(allowance) == "<ControlAllowance 100>"
+    for _ in range(100):
+        allowance.count(1.0)
+    allowance.count(1000.0)
+    assert repr(allowance) == "<ControlAllowance 1000>"

@@ -13,6 +13,7 @@ from tests.support.wire_frames import BODIES, cut, message, split_messages
 from zkrpc.config import WireLimits
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.wire.detection import Stream
+from zkrpc.wire.inflation import Inflation
 from zkrpc.wire.message import Dialect
 from zkrpc.wire.prelude import Prelude
 from zkrpc.wire.server import ServerProtocol
@@ -41,19 +42,19 @@ def test_server_speaks_every_dialect_in_a_zlib_stream(dialect: Dialect, sizes: l
 
 def test_prelude_tells_what_it_knows() -> None:
     """For the log of whoever looks for a mistake."""
-    prelude = Prelude(LIMITS)
-    assert prelude.take(b"\x80") == b"" and repr(prelude) == "<Prelude None>"
-    assert prelude.take(b"\1\0\1") == b"\x80\1\0\1" and prelude.stream is Stream.BINARY
-    assert prelude.take(b"more") == b"more" and prelude.deflated(b"raw") == b"raw"
-    deflated = Prelude(LIMITS)
-    deflated.take(zlib.compress(message()))
+    prelude = Prelude(LIMITS, Inflation(LIMITS))
+    assert prelude.take(b"\x80", 0.0) == b"" and repr(prelude) == "<Prelude None>"
+    assert prelude.take(b"\1\0\1", 0.0) == b"\x80\1\0\1" and prelude.stream is Stream.BINARY
+    assert prelude.take(b"more", 0.0) == b"more" and prelude.deflated(b"raw") == b"raw"
+    deflated = Prelude(LIMITS, Inflation(LIMITS))
+    deflated.take(zlib.compress(message()), 0.0)
     assert repr(deflated) == "<Prelude Stream.FRAMED deflated>"
 
 
 @pytest.mark.parametrize(
     ("chunks", "complaint"),
     [
-        ([zlib.compress(bytes(100_000))], "inflates to more than max_inflation 32 times its size"),
+        ([zlib.compress(bytes(5_000_000))], "inflate to more than max_frame 4194304"),
         ([b"\x78\x9c" + b"\xff" * 9], "cannot be inflated"),
         ([zlib.compress(message()), b"more"], "bytes after its end"),
         ([zlib.compress(zlib.compress(b"x"))], "a zlib stream in a zlib stream"),
@@ -61,10 +62,10 @@ def test_prelude_tells_what_it_knows() -> None:
 )
 def test_stream_that_costs_too_much_or_is_wrong_is_refused(chunks: list[bytes], complaint: str) -> None:
     """Before it has cost more than its size allows."""
-    prelude = Prelude(LIMITS)
+    prelude = Prelude(LIMITS, Inflation(LIMITS))
     with pytest.raises(RemoteProtocolError, match=complaint):
         for chunk in chunks:
-            prelude.take(chunk)
+            prelude.take(chunk, 0.0)
 
 
 def test_zlib_is_not_taken_unless_it_is_asked_for() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import pathlib
 import re
@@ -28,8 +27,7 @@ from zkrpc.wire.server import ServerProtocol
 VECTOR_FOLDER = pathlib.Path(__file__).parent.parent / "vectors"
 VECTORS = json.loads((VECTOR_FOLDER / "theader_vectors.json").read_text())
 HOSTILE = json.loads((VECTOR_FOLDER / "hostile_frames.json").read_text())
-LIMITS = WireLimits()
-INFLATING = dataclasses.replace(LIMITS, accept_zlib=True)
+LIMITS = WireLimits(accept_zlib=True)
 REPLY_BODY = b"\x0b\x00\x00\x00\x00\x00\x02ok\x00"
 CALL, ONEWAY, REPLY, EXCEPTION = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY, MessageKind.EXCEPTION
 
@@ -108,7 +106,7 @@ def test_server_serves_the_known_shape_as_the_first_of_it() -> None:
 @pytest.mark.parametrize("dialect", Dialect)
 def test_server_answers_a_multiplexed_call_with_the_bare_name(dialect: Dialect) -> None:
     """The prefix is for finding the service; clients that compare names expect their own, answered or refused."""
-    server = started(WireLimits(max_in_flight=1))
+    server = started(WireLimits(max_in_flight=1, accept_zlib=True))
     for seqid in (7, 8):
         server.receive_data(message(b"Users:echo", seqid, dialect=dialect), 1.0)
         request = only_request(server)
@@ -124,7 +122,7 @@ def test_server_answers_a_multiplexed_call_with_the_bare_name(dialect: Dialect) 
 @pytest.mark.parametrize("exchange", VECTORS["exchanges"], ids=lambda exchange: exchange["id"])
 def test_server_answers_byte_for_byte_as_apache_does(exchange: dict[str, Any]) -> None:
     """Given Apache's request and result struct, we send what Apache's server sends, with frames and without."""
-    server = started(INFLATING)
+    server = started()
     server.receive_data(bytes.fromhex(exchange["request_hex"]), 0.0)
     response = bytes.fromhex(exchange["response_hex"])
     request = only_request(server)
@@ -132,10 +130,15 @@ def test_server_answers_byte_for_byte_as_apache_does(exchange: dict[str, Any]) -
         assert request.kind is ONEWAY
         server.finish(request)
     else:
-        [opening] = split_messages(response, request.dialect, INFLATING)
+        [opening] = split_messages(response, request.dialect)
         kind, _, _, offset = read_envelope(opening.dialect.payload, opening.frame, opening.offset)
         server.send_reply(request, opening.frame[offset:], kind=MessageKind(kind))
-    assert server.data_to_send() == response
+    sent = server.data_to_send()
+    if response and request.dialect.is_deflated:  # Apache's answer is not; its own client and all others read ours
+        [ours] = split_messages(sent, request.dialect)
+        assert (ours.dialect, ours.frame) == (request.dialect, opening.frame[opening.offset :])
+    else:
+        assert sent == response
     assert server.failure is None
 
 
@@ -163,15 +166,92 @@ def test_server_sends_headers_where_there_are_any() -> None:
         assert dict(opening.headers) == ({"zkrpc-error": "Draining"} if dialect.has_header else {})
 
 
-def test_server_inflates_a_call_and_answers_plainly() -> None:
-    """Where zlib is accepted, it is undone under the frame's cap; the way back is not transformed."""
-    server = started(INFLATING)
+def test_server_inflates_a_call_and_deflates_the_answer() -> None:
+    """Where zlib is accepted, it is undone under the frame's cap; an answer that the caller might not inflate, because
+    it becomes so much larger, is sent as it is."""
+    server = started()
     inner = message(b"echo", 7)[18:]
     server.receive_data(theader(b"\x00\x01\x01", zlib.compress(inner)), 0.0)
     request = only_request(server)
     assert (request.name, request.frame[request.offset :]) == (b"echo", BODY)
     server.send_reply(request, BODY)
-    assert server.data_to_send() == message(b"echo", 7, kind=REPLY)
+    assert server.data_to_send() == message(b"echo", 7, kind=REPLY, dialect=Dialect.HEADER_BINARY_ZLIB)
+    server.receive_data(theader(b"\x00\x01\x01", zlib.compress(inner)), 0.0)
+    large = BODY[:3] + (300_000).to_bytes(4, "big") + b"x" * 300_000 + b"\0"
+    server.send_reply(only_request(server), large)
+    assert server.data_to_send() == message(b"echo", 7, large, kind=REPLY)
+
+
+def deflated_call(size: int, seqid: int, kind: MessageKind = CALL) -> bytes:
+    """A call with so much of one letter, deflated as well as can be."""
+    body = BODY[:3] + size.to_bytes(4, "big") + b"x" * size + b"\0"
+    return theader(b"\x00\x01\x01", zlib.compress(message(b"echo", seqid, body, kind=kind)[18:], 9))
+
+
+def test_server_refuses_alone_what_inflates_to_too_much() -> None:
+    """By its beginning, without inflating the rest; the connection goes on. A oneway message gets no answer, and what
+    may be taken another time is told so."""
+    server = started(WireLimits(accept_zlib=True, max_frame=1_000_000))
+    server.receive_data(deflated_call(500_000, 7), 0.0)
+    assert len(only_request(server).frame) > 500_000, "two hundred times as much as came"
+    server.receive_data(deflated_call(1_000_000, 8) + deflated_call(900_000, 9, ONEWAY), 1.0)
+    server.receive_data(deflated_call(900_000, 10), 1.0)
+    told = [(name, seqid, opening.headers["zkrpc-error"]) for _, name, seqid, _, opening in answers_of(server)]
+    assert told == [(b"echo", 8, "TooLarge"), (b"echo", 10, "Overloaded")]
+    assert server.next_request() is None and server.inflow.may_take_long
+    server.receive_data(deflated_call(900_000, 11), 2.0)
+    assert only_request(server).seqid == 11 and server.failure is None
+
+
+def test_server_leaves_a_peer_whose_deflated_garbage_is_too_long() -> None:
+    """Where nothing can be answered; it says why."""
+    server = started(WireLimits(accept_zlib=True, max_frame=1_000_000))
+    server.receive_data(theader(b"\x00\x01\x01", zlib.compress(bytes(2_000_000))), 0.0)
+    assert "inflates to more than max_frame 1000000" in str(server.failure)
+
+
+def persistent(name: bytes, seqid: int, **headers: str) -> bytes:
+    """A call whose header block has these as fbthrift's persistent headers, and then one of its own."""
+    pairs = b"".join(bytes((len(part),)) + part.encode() for pair in headers.items() for part in pair)
+    block = b"\x00\x00" + bytes((2, len(headers))) + pairs + b"\x01\x01\x03own\x01" + str(seqid).encode()
+    return theader(block, message(name, seqid)[18:])
+
+
+def test_persistent_headers_hold_for_the_connection() -> None:
+    """Also for calls of shapes that are known; a call's own headers count more, and other connections have none."""
+    server, other = started(), started()
+    for one in (server, other):
+        one.receive_data(message(b"kept", 1), 0.0)
+        one.finish(only_request(one))
+    server.receive_data(persistent(b"kept", 2, tenant="blue") + message(b"kept", 3), 0.0)
+    server.receive_data(message(b"kept", 4, headers={"tenant": "red"}) + persistent(b"kept", 5, tenant="green"), 0.0)
+    server.receive_data(message(b"kept", 6, dialect=Dialect.HEADER_COMPACT), 0.0)
+    server.receive_data(message(b"kept", 7, dialect=Dialect.FRAMED_BINARY), 0.0)
+    assert [dict(request.headers) for request in requests_of(server)] == [
+        {"tenant": "blue", "own": "2"},
+        {"tenant": "blue"},
+        {"tenant": "red"},
+        {"tenant": "green", "own": "5"},
+        {"tenant": "green"},
+        {},
+    ]
+    other.receive_data(message(b"kept", 3), 0.0)
+    assert only_request(other).headers == {}
+
+
+@pytest.mark.parametrize(
+    ("limits", "complaint"),
+    [
+        (WireLimits(max_header_entries=8), "9 persistent headers are over max_header_entries 8"),
+        (WireLimits(max_header=256), "persistent headers of 2.. bytes are over max_header 256"),
+    ],
+)
+def test_persistent_headers_are_bounded_together(limits: WireLimits, complaint: str) -> None:
+    """However many messages they come in."""
+    server = started(limits)
+    for number in range(9):
+        server.receive_data(persistent(b"m", number, **{f"key{number}": "v" * 30}), 0.0)
+    assert re.fullmatch(complaint, server.failure or "")
 
 
 def test_server_sends_replies_in_the_order_of_completion() -> None:
@@ -279,7 +359,10 @@ def test_server_cuts_off_who_sends_an_oversized_request_too_slowly() -> None:
     server.handle_timer(due)
     assert (server.state, server.failure) == (ProtocolState.CLOSED, "a frame stayed incomplete for 10 s")
     server = started(limits)
-    server.receive_data(message(body=bytes(32_001))[:3000], 1.0)
+    endless = message(body=bytes(32_001))
+    server.receive_data(endless[:3000], 1.0)
+    assert (only_refusal(server)[3], server.failure) == (FailureKind.PROTOCOL_ERROR, None)
+    server.receive_data(endless[3000:3001], 1.0)
     assert server.failure == "frame of 32031 bytes is over max_frame 2000"
 
 
@@ -356,7 +439,7 @@ def test_server_answers_overload_when_large_calls_weigh_too_much() -> None:
 
 def test_server_answers_overload_of_plain_callers_without_headers() -> None:
     """There is no place for them."""
-    server = started(WireLimits(max_in_flight=1))
+    server = started(WireLimits(max_in_flight=1, accept_zlib=True))
     plain = Dialect.FRAMED_COMPACT
     server.receive_data(message(b"a", 1, dialect=plain) + message(b"b", 2, dialect=plain), 0.0)
     name, seqid, text, _, opening = only_refusal(server)
@@ -365,7 +448,7 @@ def test_server_answers_overload_of_plain_callers_without_headers() -> None:
 
 def test_server_ends_a_connection_that_it_could_only_answer_out_of_order() -> None:
     """A client of one seqid for all calls would take the refusal for the answer to its earlier call."""
-    server = started(WireLimits(max_in_flight=1))
+    server = started(WireLimits(max_in_flight=1, accept_zlib=True))
     server.receive_data(message(b"a", 0) + message(b"b", 0), 0.0)
     assert server.failure == "overloaded, with the seqid of a call in flight"
     assert server.wants_close
@@ -436,7 +519,7 @@ def test_server_answers_a_bad_name_length_if_the_id_is_known() -> None:
 def test_server_answers_what_it_cannot_decode(stream: bytes, text: str, kind: FailureKind, dialect: Dialect) -> None:
     """As the format demands, by the THeader's own id, since the message's cannot be read. The connection goes on,
     unless the answer could be taken for another call's."""
-    server = started()
+    server = started(WireLimits())
     server.receive_data(message(seqid=1) + stream + message(seqid=2), 0.0)
     assert [request.seqid for request in requests_of(server)] == [1, 2]
     name, seqid, told, failure, opening = only_refusal(server)
@@ -658,7 +741,7 @@ def test_server_never_raises_on_what_a_peer_sends(stream: bytes, rest: bytes, si
             else:
                 server.finish(request)
         server.data_to_send()
-        assert len(server._inflow.buffer) < 2004
+        assert len(server.inflow.buffer) < 2004
     server.receive_eof(0.0)
     assert (server.state, server.in_flight) == (ProtocolState.CLOSED, 0)
 

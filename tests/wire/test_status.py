@@ -17,6 +17,7 @@ from zkrpc.errors import (
     Executed,
     NotPrimary,
     Overloaded,
+    PermissionDenied,
     Rejected,
     RemoteError,
     StaleEpoch,
@@ -31,7 +32,7 @@ epochs = st.integers(0, MAX_EPOCH)
 hosts = st.sampled_from(["h", "10.0.0.1", "::1", "node-3.example"])
 endpoints = st.builds(Endpoint, hosts, st.integers(1, 65535))
 executed = st.sampled_from(Executed)
-simple = st.sampled_from([Draining, UnknownMethod, TooLarge, Rejected, DeadlineExceeded, RemoteError])
+simple = st.sampled_from([Draining, UnknownMethod, TooLarge, PermissionDenied, Rejected, DeadlineExceeded, RemoteError])
 errors: st.SearchStrategy[CallError] = st.one_of(
     st.builds(lambda kind, executed: kind("x", executed=executed), simple, executed),
     st.builds(
@@ -106,6 +107,7 @@ def test_whatever_a_peer_writes_is_an_error_and_never_fails(headers: dict[str, s
         (status.TOO_LATE, FailureKind.INTERNAL_ERROR, "DeadlineExceeded", "no"),
         (status.UNKNOWN_METHOD, FailureKind.UNKNOWN_METHOD, "UnknownMethod", "no"),
         (status.UNREADABLE, FailureKind.PROTOCOL_ERROR, "ProtocolError", "no"),
+        (status.PERMISSION_DENIED, FailureKind.INTERNAL_ERROR, "PermissionDenied", "no"),
         (status.TOO_LARGE, FailureKind.PROTOCOL_ERROR, "TooLarge", "no"),
         (status.FAILED, FailureKind.INTERNAL_ERROR, "RemoteError", "yes"),
         (status.REPLY_TOO_LARGE, FailureKind.PROTOCOL_ERROR, "RemoteError", "yes"),

@@ -24,6 +24,11 @@ collected, and the list is read again after every reconnect and once a minute, b
 lost with the connection. Of a thousand members only those are read that are new or have another mark. While ZooKeeper
 cannot be reached the last list stays, and ``snapshot_file`` keeps it on disk for a start while ZooKeeper is down.
 
+*Trees of other libraries* (``foreign``) are lists elsewhere, of ServerSets or of Curator. ``joining`` keeps an
+instance's entries there, with a registrar for each. Others change records in
+their nodes and keep weights beside them (``weights``), so that there values are watched as well. ``roster`` holds what
+was read of any list.
+
 ``primaries`` follows which instance is a group's primary. Safety does not depend on it: it saves callers a redirect,
 while the election and the instances themselves decide which one serves. ``config_watch`` follows the service config in
 the same manner, and ``service_config`` parses it. Both use a :class:`~zkrpc.zookeeper.node_watch.NodeWatch`.
@@ -33,10 +38,12 @@ the same manner, and ``service_config`` parses it. Both use a :class:`~zkrpc.zoo
 whose IDL breaks what is served.
 
 ===================================================  ===================================================================
-``schema``, ``formats``, ``advertising``             paths, records, and which address an instance registers
+``schema``, ``formats``, ``untrusted``               paths, records, and the parts of what others wrote
+``advertising``                                      which address an instance registers
 ``registration``, ``registrar``                      registering: the state machine, and the greenlet
-``view``, ``listing``, ``resolver``                  following the members: the state machine, what has changed
-                                                     between two lists, the greenlet
+``view``, ``listing``, ``roster``, ``resolver``      following the members: the state machine, what has changed
+                                                     between two lists, what was read, the greenlet
+``foreign``, ``weights``, ``joining``                where other libraries keep members, what they weigh, and being one
 ``snapshot_file``, ``keeper``                        the list on disk, and what is done while the disk fails
 ``primaries``, ``config_watch``, ``service_config``  following single nodes: a group's primary, and the service config
 ``config_history``, ``config_store``                 the versions of a service config, and how they are read and written

@@ -11,7 +11,7 @@ import logging
 import socket
 
 from zkrpc.dialling import look_up
-from zkrpc.endpoint import Endpoint
+from zkrpc.endpoint import Endpoint, is_loopback
 from zkrpc.errors import ConfigError, CoordinationError
 from zkrpc.zookeeper.operations import ConnectString
 
@@ -19,6 +19,14 @@ _log = logging.getLogger(__name__)
 
 _LOOK_UP_TIMEOUT = 2.0
 _WILDCARDS = ("", "0.0.0.0", "::")
+
+
+def advertised_door(door: Endpoint, host: str) -> Endpoint | None:
+    """Where others find an admin door of an instance that they find at ``host``; None for a door on loopback that they
+    would look for on their own host."""
+    if door.host in ("0.0.0.0", "::"):
+        return Endpoint(host, door.port)
+    return None if is_loopback(door.host) and not is_loopback(host) else door
 
 
 def choose_endpoint(bound: Endpoint, advertise: str | None, hosts: str) -> Endpoint:

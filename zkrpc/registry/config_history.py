@@ -15,8 +15,8 @@ import json
 from collections.abc import Iterable, Mapping
 
 from zkrpc.errors import ConfigError, RemoteProtocolError
-from zkrpc.registry.formats import load_object
 from zkrpc.registry.schema import Paths
+from zkrpc.registry.untrusted import load_object
 from zkrpc.zookeeper.operations import Create, Delete, Operation, SetData
 
 MOST_VERSIONS = 50

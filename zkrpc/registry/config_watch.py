@@ -71,6 +71,11 @@ class ConfigWatch:
 
         return unfollow
 
+    def wait_looked(self, timeout: float) -> bool:
+        """Waits up to ``timeout`` seconds until ZooKeeper has told the config, for those who follow it already; False
+        if it has not."""
+        return self._watch is not None and self._watch.wait_looked(timeout)
+
     def close(self) -> None:
         """Ends the watch at once; no follower is called back any more."""
         self._closed = True

@@ -2,8 +2,11 @@
 libraries write them, and read as untrusted input. Knows nothing of paths, sessions or time.
 
 Both carry zkrpc's own facts in their string-to-string metadata under ``zkrpc.*`` keys; a fact at its default is left
-out. Readers of both formats ignore unknown keys, and so does this one. A record is immutable: Finagle reads it once, so
-leaving service means deleting the node, and changing a record means replacing it.
+out. Readers of both formats ignore unknown keys, and so does this one. A record that we write is immutable: Finagle
+reads it once, so leaving service means deleting the node, and changing a record means replacing it.
+
+What a reader cannot do without is a host and a port. Anything else that is missing, odd or of the wrong type is taken
+as not said: whoever wrote it serves all the same.
 
 The record in a primary's node has a format of zkrpc's own: a JSON object, read by the election and by every client.
 """
@@ -15,13 +18,23 @@ import json
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any
 
 from zkrpc.config import LONGEST_TIMEOUT, RegistryConfig
-from zkrpc.endpoint import INCREDIBLE_EPOCH, NO_EPOCH, Endpoint, Instance, is_host
+from zkrpc.endpoint import INCREDIBLE_EPOCH, NO_EPOCH, Endpoint, Instance
 from zkrpc.errors import ConfigError, RemoteProtocolError
 from zkrpc.legible import legible
-from zkrpc.registry.schema import MEMBER_PREFIX, worker_id_of
+from zkrpc.registry.schema import MEMBER_PREFIX
+from zkrpc.registry.untrusted import (
+    is_short_number,
+    load_object,
+    names_in,
+    number_or,
+    read_door,
+    read_endpoint,
+    refuse,
+    texts_of,
+)
 
 MAX_RECORD = RegistryConfig().max_record
 """Bytes; the default of ``RegistryConfig.max_record``. Longer records are neither read nor written."""
@@ -41,21 +54,29 @@ _STARTED_AT = "zkrpc.started_at"
 _VERSION = "zkrpc.version"
 _IDL_DIGEST = "zkrpc.idl"
 _INTERFACE = "zkrpc.interface"
+_SERVICES = "zkrpc.services"
+_ALSO = "zkrpc.also"
 _PRIMARY_ONLY = "zkrpc.primary_only"
 _SHARD = "zkrpc.shard"
 _UNREADY = "zkrpc.unready"
 _ADMIN = "zkrpc.admin"
+_TLS = "zkrpc.tls"
 _SPRING_STATUS = "instance_status"
 _FACTS = frozenset(
     {_WEIGHT, _ZONE, _PROTOCOLS, _STARTED_AT, _VERSION, _IDL_DIGEST, _INTERFACE, _PRIMARY_ONLY, _SHARD, _UNREADY}
-    | {_ADMIN}
+    | {_ADMIN, _TLS, _SERVICES, _ALSO}
 )
 
+_ADMIN_DOOR = "admin"
+"""The additional endpoint of the admin door."""
 _UNREADY_STATUS, _UNREADY_IN_SPRING = "WARNING", "OUT_OF_SERVICE"
 """What Finagle and Spring call an instance that is there and wants no calls. They leave it out; our clients know why it
 is so, and call it if too few others are left."""
+_NOT_IN_SERVICE = ("DEAD", "STARTING", "STOPPING", "STOPPED", _UNREADY_STATUS)
+"""What a ServerSet's status may be besides ALIVE."""
 
-_MAX_WEIGHT = 1_000_000.0
+MAX_WEIGHT = 1_000_000.0
+"""The largest weight of an instance."""
 _MAX_SHARD = 2**31 - 1
 
 SPRING_PAYLOAD = "org.springframework.cloud.zookeeper.discovery.ZookeeperInstance"
@@ -72,17 +93,20 @@ _URI_SPEC = {
 }
 
 
-def dump_serverset(instance: Instance, service: str = "") -> bytes:
+def dump_serverset(instance: Instance, *, named: str = "") -> bytes:
     """An instance's record as Twitter's ServerSet writes it: keys in Gson's order, no ``shard`` or ``metadata`` when
     unset.
 
     ``additionalEndpoints`` is always there because scales, Armeria and twitter/commons refuse records without it. The
-    format does not contain the service's name; the parameter exists so that both ``dump`` functions are called alike.
-    The admin door is the additional endpoint ``admin``, where Prometheus looks for it (``serverset_sd_configs``).
+    admin door is the additional endpoint ``admin``, where Prometheus looks for it (``serverset_sd_configs``); the
+    instance's own is also the one of the name ``named``, for readers that look for such a name.
     """
+    doors = {} if instance.admin is None else {_ADMIN_DOOR: _place(instance.admin)}
+    if named in doors:
+        raise ConfigError(f"the additional endpoint {named!r} is the admin door's; give the service's another name")
     document: dict[str, Any] = {
         "serviceEndpoint": _place(instance.endpoint),
-        "additionalEndpoints": {} if instance.admin is None else {"admin": _place(instance.admin)},
+        "additionalEndpoints": {**({named: _place(instance.endpoint)} if named else {}), **doors},
         "status": _UNREADY_STATUS if instance.unready else "ALIVE",
     }
     if instance.shard is not None:
@@ -90,7 +114,7 @@ def dump_serverset(instance: Instance, service: str = "") -> bytes:
     metadata = _metadata_of(instance)
     if metadata:
         document["metadata"] = metadata
-    return _dump(instance, document)
+    return _dump(instance, document, instance)
 
 
 def dump_curator(instance: Instance, service: str) -> bytes:
@@ -104,32 +128,38 @@ def dump_curator(instance: Instance, service: str) -> bytes:
         metadata[_SHARD] = str(instance.shard)
     if instance.admin is not None:
         metadata[_ADMIN] = str(instance.admin)
-    document = {
-        "name": service,
-        "id": instance.id,
-        "address": instance.endpoint.host,
-        "port": instance.endpoint.port,
-        "sslPort": None,
-        "payload": {"@class": SPRING_PAYLOAD, "id": instance.id, "name": service, "metadata": metadata},
-        "registrationTimeUTC": int(instance.started_at * 1000) if math.isfinite(instance.started_at) else 0,
-        "serviceType": "DYNAMIC",
-        "uriSpec": _URI_SPEC,
-    }
-    return _dump(instance, document)
+    payload = {"@class": SPRING_PAYLOAD, "id": instance.id, "name": service, "metadata": metadata}
+    return _dump(instance, _service_instance(instance, service, payload, _URI_SPEC), instance)
 
 
-def parse_record(name: str, payload: bytes, *, max_record: int = MAX_RECORD) -> Instance | None:
+def dump_plain_curator(instance: Instance, service: str) -> bytes:
+    """An instance's record as Curator itself writes it for ``ServiceInstance.builder()`` without payload and URI, which
+    readers of every payload type can read. It has room for the address and the time of the start only; an instance
+    that is not ready is not ``enabled``."""
+    document = _service_instance(instance, service, None, None)
+    if instance.unready:
+        document["enabled"] = False
+    said = Instance(id=instance.id, endpoint=instance.endpoint, started_at=document["registrationTimeUTC"] / 1000)
+    return _dump(instance, document, None if instance.unready else said)
+
+
+def parse_record(
+    name: str, payload: bytes, *, max_record: int = MAX_RECORD, prefix: str = MEMBER_PREFIX, named: str = ""
+) -> Instance | None:
     """The instance in the node ``name``, of either format; None if the record says that it is not in service.
 
-    The id comes from the node's name, which ZooKeeper keeps unique, not from the record. Raises RemoteProtocolError
-    with the reason for anything that is not a usable record, and no other exception.
+    The id comes from the node's name, without the ``prefix`` of members' names: ZooKeeper keeps that unique, and not
+    what is in the record. The address is that of the additional endpoint ``named``, if it is given. Raises
+    RemoteProtocolError with the reason for anything that has no usable address, and no other exception.
     """
     document = load_object(payload, max_record)
     if "serviceEndpoint" in document:
-        return _read_serverset(worker_id_of(name), document)
+        return _read_serverset(name.removeprefix(prefix), document, named)
+    if named:
+        refuse(f"not a ServerSet record, of which only such have an additional endpoint {named!r:.100}")
     if "address" in document:
-        return _read_curator(worker_id_of(name), document)
-    _refuse("neither a ServerSet nor a Curator record")
+        return _read_curator(name.removeprefix(prefix), document)
+    refuse("neither a ServerSet nor a Curator record")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,36 +183,13 @@ class PrimaryRecord:
         endpoint."""
         try:
             document = load_object(payload, max_record)
-            epoch, instance, place = document.get("epoch"), document.get("instance", ""), document.get("endpoint")
+            epoch, instance, place = (document.get("epoch"), document.get("instance", ""), document.get("endpoint"))
             if type(epoch) is not int or not isinstance(instance, str) or not isinstance(place, str):
                 return None
             endpoint = Endpoint.parse(place)
         except (RemoteProtocolError, ConfigError):
             return None
         return cls(epoch=epoch, instance=instance, endpoint=endpoint) if NO_EPOCH < epoch < INCREDIBLE_EPOCH else None
-
-
-def load_object(payload: bytes, max_size: int, what: str = "a record", *, names_once: bool = False) -> dict[str, Any]:
-    """The JSON object in an untrusted ``payload``. ``what`` names the payload in errors.
-
-    Raises RemoteProtocolError for anything else, including more than ``max_size`` bytes, too deep nesting, huge numbers
-    and unpaired surrogates; with ``names_once`` also for a name that stands twice in one object, of which JSON's
-    readers take the last.
-    """
-    if len(payload) > max_size:
-        _refuse(f"{what} of {len(payload)} bytes is over {max_size}")
-    try:
-        text = payload.decode()
-        pairs = _read_once if names_once else None
-        document = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=pairs)
-        if "\\u" in text:
-            # An escaped unpaired surrogate decodes, and raises later, when it is printed or stored.
-            json.dumps(document, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as exc:
-        raise RemoteProtocolError(f"{what} that is not JSON: {legible(exc, 100)}") from exc
-    if not isinstance(document, dict):
-        _refuse(f"{what} that is not a JSON object")
-    return document
 
 
 def launch_of(payload: bytes) -> str:
@@ -220,20 +227,34 @@ def _identity(payload: bytes) -> tuple[str, str, str, str]:
     if instance is None:
         return "an instance that is not in service", "", "", ""
     said = instance.metadata.get
-    return str(instance.endpoint), said(LAUNCH, ""), said(PID, ""), said(SESSION_TIMEOUT, "")
+    return (str(instance.endpoint), said(LAUNCH, ""), said(PID, ""), said(SESSION_TIMEOUT, ""))
 
 
-def _dump(instance: Instance, document: dict[str, Any]) -> bytes:
-    """The record's bytes, after reading them back: a record that ``parse_record`` would refuse is not written
-    either."""
+def _dump(instance: Instance, document: dict[str, Any], expected: Instance | None) -> bytes:
+    """The record's bytes, after reading them back: a record that is not read as ``expected`` is not written either."""
     try:
         payload = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
         read_back = parse_record(MEMBER_PREFIX + instance.id, payload)
     except (TypeError, ValueError, RemoteProtocolError) as exc:
         raise ConfigError(f"instance {instance.id!r} cannot be written as a record: {exc}") from exc
-    if read_back != instance:
+    if read_back != expected:
         raise ConfigError(f"instance {instance.id!r} cannot be written as a record: it would be read as {read_back}")
     return payload
+
+
+def _service_instance(instance: Instance, service: str, payload: object, uri_spec: object) -> dict[str, Any]:
+    """What Curator's ``ServiceInstance`` holds, in its order."""
+    return {
+        "name": service,
+        "id": instance.id,
+        "address": instance.endpoint.host,
+        "port": instance.endpoint.port,
+        "sslPort": None,
+        "payload": payload,
+        "registrationTimeUTC": int(instance.started_at * 1000) if math.isfinite(instance.started_at) else 0,
+        "serviceType": "DYNAMIC",
+        "uriSpec": uri_spec,
+    }
 
 
 def _metadata_of(instance: Instance, *reserved: str) -> dict[str, str]:
@@ -249,8 +270,11 @@ def _metadata_of(instance: Instance, *reserved: str) -> dict[str, str]:
         _VERSION: instance.version,
         _IDL_DIGEST: instance.idl_digest,
         _INTERFACE: instance.interface,
+        _SERVICES: _join("services", instance.services),
+        _ALSO: _join("also", tuple(f"{name}={digest}" for name, digest in instance.also.items())),
         _PRIMARY_ONLY: _join("primary_only", instance.primary_only),
         _UNREADY: instance.unready,
+        _TLS: "only" if instance.tls else "",
     }
     return {**{key: text for key, text in facts.items() if text}, **instance.metadata}
 
@@ -261,100 +285,40 @@ def _join(field: str, names: tuple[str, ...]) -> str:
     return ",".join(names)
 
 
-def _refuse(reason: str) -> NoReturn:
-    raise RemoteProtocolError(reason)
-
-
-def _read_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            _refuse(f"{legible(name, 100)!r} stands twice in one object")
-        found[name] = value
-    return found
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    _refuse(f"{name} is not JSON")
-
-
-def _read_serverset(worker_id: str, document: dict[str, Any]) -> Instance | None:
-    status, metadata = document.get("status"), _strings(document.get("metadata"))
-    if status != "ALIVE" and not (status == _UNREADY_STATUS and metadata.get(_UNREADY)):
+def _read_serverset(worker_id: str, document: dict[str, Any], named: str) -> Instance | None:
+    status, metadata = document.get("status"), texts_of(document.get("metadata"))
+    if status in _NOT_IN_SERVICE and not (status == _UNREADY_STATUS and metadata.get(_UNREADY)):
         return None
-    place = document["serviceEndpoint"]
-    if not isinstance(place, dict):
-        _refuse("serviceEndpoint is not an object")
-    endpoint = _read_endpoint(place.get("host"), place.get("port"))
     doors = document.get("additionalEndpoints")
-    admin = doors.get("admin") if isinstance(doors, dict) else None
-    place = admin if isinstance(admin, dict) else {}
-    return _instance(worker_id, endpoint, metadata, document.get("shard"), 0.0, (place.get("host"), place.get("port")))
+    doors = doors if isinstance(doors, dict) else {}
+    place = doors.get(named) if named else document["serviceEndpoint"]
+    if not isinstance(place, dict):
+        refuse(f"no additional endpoint {named!r:.100}" if named else "serviceEndpoint is not an object")
+    endpoint = read_endpoint(place.get("host"), place.get("port"))
+    door = doors.get(_ADMIN_DOOR)
+    admin = read_door(door.get("host"), door.get("port")) if isinstance(door, dict) else None
+    return _instance(worker_id, endpoint, metadata, document.get("shard"), 0.0, admin)
 
 
 def _read_curator(worker_id: str, document: dict[str, Any]) -> Instance | None:
     extra = document.get("payload")
-    metadata = _strings(extra.get("metadata")) if isinstance(extra, dict) else {}
+    metadata = texts_of(extra.get("metadata")) if isinstance(extra, dict) else {}
     status = metadata.pop(_SPRING_STATUS, "UP")
     unready = status == _UNREADY_IN_SPRING and metadata.get(_UNREADY)
     if document.get("enabled") is False or status not in ("", "UP") and not unready:
         return None
-    shard = metadata.pop(_SHARD, None)
+    shard = metadata.pop(_SHARD, "")
     registered_at = document.get("registrationTimeUTC")
     milliseconds = registered_at if isinstance(registered_at, int) and 0 <= registered_at < 2**53 else 0
-    endpoint = _read_endpoint(document["address"], document.get("port"))
+    endpoint = read_endpoint(document["address"], document.get("port"))
     host, _, port = metadata.pop(_ADMIN, "").rpartition(":")
-    admin = (host.removeprefix("[").removesuffix("]"), int(port) if port.isascii() and port[:6].isdigit() else None)
-    return _instance(worker_id, endpoint, metadata, _integer(shard), milliseconds / 1000, admin)
-
-
-def _read_endpoint(host: object, port: object) -> Endpoint:
-    if not isinstance(host, str) or not host.isascii() or not is_host(host):
-        _refuse(f"no usable host, but {host!r:.100}")
-    if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
-        _refuse(f"no usable port, but {port!r:.100}")
-    return Endpoint(host, port)
+    admin = read_door(host.removeprefix("[").removesuffix("]"), port)
+    number = int(shard) if is_short_number(shard) else None
+    return _instance(worker_id, endpoint, metadata, number, milliseconds / 1000, admin)
 
 
 def _place(endpoint: Endpoint) -> dict[str, Any]:
     return {"host": endpoint.host, "port": endpoint.port}
-
-
-def _read_door(host: object, port: object) -> Endpoint | None:
-    """The endpoint of a door; None if it cannot be read, which is no reason to do without the instance."""
-    try:
-        return _read_endpoint(host, port)
-    except RemoteProtocolError:
-        return None
-
-
-def _strings(metadata: object) -> dict[str, str]:
-    """The string-to-string part of what should have been nothing else."""
-    if not isinstance(metadata, dict):
-        return {}
-    return {key: text for key, text in metadata.items() if isinstance(text, str)}
-
-
-def _integer(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        _refuse("shard is not a number")
-    return int(text)
-
-
-def _number(text: str, what: str, largest: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0.0 <= value <= largest:
-        _refuse(f"{what} is not a number from 0 to {largest:g}")
-    return value
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for name in text.split(",") if name)
 
 
 def _instance(
@@ -363,25 +327,26 @@ def _instance(
     metadata: Mapping[str, str],
     shard: object,
     registered_at: float,
-    admin: tuple[object, object],
+    admin: Endpoint | None,
 ) -> Instance:
-    if shard is not None and (not isinstance(shard, int) or isinstance(shard, bool) or not 0 <= shard <= _MAX_SHARD):
-        _refuse("shard is not a small number")
     facts = metadata.get
-    started_at = facts(_STARTED_AT)
+    also = names_in(facts(_ALSO, ""))
     return Instance(
         id=worker_id,
         endpoint=endpoint,
-        weight=_number(facts(_WEIGHT, "1.0"), "weight", _MAX_WEIGHT),
+        weight=number_or(facts(_WEIGHT), MAX_WEIGHT, 1.0),
         zone=facts(_ZONE, ""),
-        protocols=_names(facts(_PROTOCOLS, "")),
-        started_at=registered_at if started_at is None else _number(started_at, "start time", 1e15),
+        protocols=names_in(facts(_PROTOCOLS, "")),
+        tls=bool(facts(_TLS, "")),
+        started_at=number_or(facts(_STARTED_AT), 1e15, registered_at),
         version=facts(_VERSION, ""),
-        shard=shard,
+        shard=shard if type(shard) is int and 0 <= shard <= _MAX_SHARD else None,
         idl_digest=facts(_IDL_DIGEST, ""),
         interface=facts(_INTERFACE, ""),
-        primary_only=_names(facts(_PRIMARY_ONLY, "")),
+        services=names_in(facts(_SERVICES, "")),
+        also=MappingProxyType({name: digest for name, _, digest in (one.partition("=") for one in also) if digest}),
+        primary_only=names_in(facts(_PRIMARY_ONLY, "")),
         unready=facts(_UNREADY, ""),
-        admin=_read_door(*admin),
+        admin=admin,
         metadata=MappingProxyType({key: text for key, text in metadata.items() if key not in _FACTS}),
     )

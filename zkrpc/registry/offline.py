@@ -14,7 +14,7 @@ import dataclasses
 import json
 
 from zkrpc.errors import ConfigError, RemoteProtocolError
-from zkrpc.registry.formats import load_object
+from zkrpc.registry.untrusted import load_object
 
 MAX_REASON = 500
 """Characters of a reason: a sentence for colleagues."""

@@ -23,7 +23,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from zkrpc.errors import ConfigError, RemoteProtocolError
-from zkrpc.registry.formats import MAX_RECORD, load_object
+from zkrpc.registry.formats import MAX_RECORD
+from zkrpc.registry.untrusted import load_object
 
 MAX_TEXT = 1024 * 1024
 """Bytes of one text with everything it includes. Also bounds what reading one costs, as a text is untrusted."""
@@ -144,9 +145,10 @@ Effect: TypeAlias = LookUp | Write | Renew | Announce | Collect
 
 
 class PublicationMachine:
-    """Keeps one text published. ``rng`` gives floats in [0, 1). Every effect is answered by one ``receive_…``."""
+    """Keeps one text published, and, if it ``announces``, the note that says so. ``rng`` gives floats in [0, 1). Every
+    effect is answered by one ``receive_…``."""
 
-    def __init__(self, *, rng: Callable[[], float]) -> None:
+    def __init__(self, *, rng: Callable[[], float], announces: bool = True) -> None:
         self.is_published = False
         """True if a look has found the text, and nothing is known to have changed since."""
         self.failure: str | None = None
@@ -156,7 +158,8 @@ class PublicationMachine:
         self._look_at = -math.inf
         self._renew_at = -math.inf
         self._collect_at = math.inf
-        self._announced = False
+        self._announces = announces
+        self._announced = not announces
         self._failures = 0
 
     def __repr__(self) -> str:
@@ -213,7 +216,7 @@ class PublicationMachine:
     def receive_unannounced(self) -> None:
         """There is no note: not yet, or no longer, as when somebody removed what an earlier instance had left just when
         this one started. Tell it before what the look has found of the text."""
-        self._announced = False
+        self._announced = not self._announces
 
     def receive_announced(self, now: float) -> None:
         """The note says what it should; the next look shows whether the text is to be renewed."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 
 from zkrpc.driver import Driver
 from zkrpc.errors import (
+    AccessDenied,
     ConfigError,
     CoordinationError,
     NodeExists,
@@ -50,7 +51,9 @@ _MOST_JUDGED = 1000
 
 
 class Publisher:
-    """Keeps ``text``, which is that of ``publication``, published for a service, from ``start`` until ``close``."""
+    """Keeps ``text``, which is that of ``publication``, published for a service, from ``start`` until ``close``; and
+    unless it only ``accompanies`` what another one publishes for the service, the note that it is what was published
+    last."""
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Publisher:
         publication: Publication,
         text: str,
         *,
+        accompanies: bool = False,
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -81,7 +85,7 @@ class Publisher:
             self._payload = pack(text)
         except ConfigError as error:
             self._refusal = str(error)
-        self._machine = PublicationMachine(rng=dice.random)
+        self._machine = PublicationMachine(rng=dice.random, announces=not accompanies)
         self._driver: Driver[Effect] = Driver(self._machine, self._obey, clock=clock, observe=self._observe)
 
     def __repr__(self) -> str:
@@ -155,7 +159,9 @@ class Publisher:
         # Whoever is faster than this writes the same, or deletes it; the next look shows which.
         with contextlib.suppress(NodeExists, NodeMissing, VersionConflict):
             if isinstance(write, Renew):
-                self._session.znodes.set(self._path, payload, write.version)
+                # It may be others', who serve the same; when they have gone, it is deleted, and written again by us.
+                with contextlib.suppress(AccessDenied):
+                    self._session.znodes.set(self._path, payload, write.version)
             else:
                 _create(self._session, self._path, payload)
         self._machine.receive_written(self._clock())
@@ -202,7 +208,7 @@ def collect(session: Session, *, wall_clock: Callable[[], float], dice: random.R
     names, stat = listed
     try:
         now = znodes.set(IDL, b"", stat.version).modified_at
-    except VersionConflict:
+    except (VersionConflict, AccessDenied):  # it belongs to whoever made it, and that one collects
         return []
     gone = []
     for name in dice.sample(names, min(len(names), _MOST_JUDGED)):

@@ -4,9 +4,9 @@ A shell: one :class:`~zkrpc.driver.Driver` carries out what :class:`~zkrpc.regis
 decides, woken by the session's changes, by the watch on our own node, by the machine's timers, and by
 :meth:`Registrar.register` and :meth:`Registrar.withdraw`. The registrar decides nothing itself.
 
-With each member's node a *mark* is created in the same transaction: an empty ephemeral node, outside the members, whose
-name contains the digest of the record. Resolvers of a long list see by the marks which records were replaced under the
-same name, without reading all of them. A mark is deleted with its session at the latest.
+With each node among zkrpc's own members a *mark* is created in the same transaction: an empty ephemeral node, outside
+the members, whose name contains the digest of the record. Resolvers of a long list see by the marks which records were
+replaced under the same name, without reading all of them. A mark is deleted with its session at the latest.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class Registrar:
         record: bytes,
         launch_id: str,
         *,
+        marked: bool = True,
         audit_interval: float = RegistryConfig().audit_interval,
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -75,8 +76,8 @@ class Registrar:
         """``record`` has ``launch_id`` in its metadata, by which nodes of this process's earlier sessions are
         recognised.
 
-        With an empty launch id no node counts as one of an earlier session. ``audit_interval`` is in seconds.
-        ``observers`` receive the events of the registration.
+        With an empty launch id no node counts as one of an earlier session. Where other libraries look on, a node is
+        not ``marked``. ``audit_interval`` is in seconds. ``observers`` receive the events of the registration.
         """
         self._observers = gather(observers)
         dice = rng or random.Random()
@@ -93,6 +94,7 @@ class Registrar:
         self._watchers: set[Event] = set()
         self.held: str | None = None
         """Why the node is kept absent although the instance runs: an operator's order; None if there is none."""
+        self._marked = marked
         self._marks: list[str] = []
 
     def __repr__(self) -> str:
@@ -183,11 +185,12 @@ class Registrar:
         """Removes the node and keeps it absent; True once it is gone, False if the time ran out before.
 
         After a False the removal goes on in the background, until ``close``. Nothing brings the node back, not even a
-        create whose reply was lost.
+        create whose reply was lost. A session that was closed is not waited for: its end has removed the node.
         """
         self._machine.want(False, self._clock())
         self._driver.changed.set()
-        return self._wait_until(lambda: self._machine.gone, timeout)
+        session, machine = self._session, self._machine
+        return self._wait_until(lambda: machine.gone or session.state is SessionState.CLOSED, timeout) and machine.gone
 
     def close(self) -> None:
         """Ends the greenlet, within about a second; the node stays until its session ends."""
@@ -299,16 +302,21 @@ class Registrar:
     def _create(self, *before: Delete) -> None:
         mark = mark_path(self._path, self._record, f"{self._dice.getrandbits(64):016x}")
         node = Create(path=self._path, value=self._record, ephemeral=True)
-        operations: list[Operation] = [*before, node, Create(path=mark, ephemeral=True)]
+        operations: list[Operation] = [*before, node]
+        if self._marked:
+            operations.append(Create(path=mark, ephemeral=True))
         try:
             self._session.znodes.multi(operations)
         except NodeMissing:
             # A parent is missing, or the node that was to be deleted; in the latter case the second try fails as well.
-            self._session.znodes.ensure_path(_parent(self._path))
-            self._session.znodes.ensure_path(_parent(mark))
+            # Above a service's node in another library's tree there are those of other users.
+            self._session.znodes.ensure_path(_parent(self._path), shared_above=not self._marked)
+            if self._marked:
+                self._session.znodes.ensure_path(_parent(mark))
             self._session.znodes.multi(operations)
         self._sweep()
-        self._marks.append(mark)
+        if self._marked:
+            self._marks.append(mark)
 
     def _sweep(self) -> None:
         """Deletes the marks of nodes that no longer exist. A mark that cannot be deleted stays until the session
@@ -327,6 +335,16 @@ class Registrar:
         self._observers.tell(RegistrationFailed(path=self._path, error=type(error).__name__))
         self._note_session()
         self._machine.receive_failure(str(error), self._clock(), uncertain=uncertain)
+
+
+def withdraw_all(registrars: Iterable[Registrar], timeout: float) -> None:
+    """Withdraws all of them at once, and waits ``timeout`` seconds at most until they are gone."""
+    leaving = list(registrars)
+    for registrar in leaving:
+        registrar.withdraw(0)
+    give_up_at = time.monotonic() + timeout
+    for registrar in leaving:
+        registrar.withdraw(max(0.0, give_up_at - time.monotonic()))
 
 
 def _parent(path: str) -> str:

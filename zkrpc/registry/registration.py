@@ -21,7 +21,8 @@ Whose node is it? ``ephemeralOwner`` decides, never the name:
 - our session's: ours, and replaced if its record is not the current one.
 - another session's with our launch id: left by a previous session of ours, and replaced in one transaction, unless it
   was created *after* a node that we created in this session. An earlier session of ours cannot have done that, so it
-  belongs to a live twin that a reload has started: our successor.
+  belongs to a live twin that a reload has started: our successor. A record that has no room for a launch id is ours if
+  it is, byte for byte, one that we have registered: it has our address, and the millisecond of our start.
 - any other session's, or a persistent node: a conflict, reported once per change. The node is never touched; ours is
   created when it is gone.
 
@@ -155,6 +156,8 @@ class RegistrationMachine:
         self.failure: str | None = None
         """Why the last request failed, until one succeeds."""
         self._launch_id = launch_id
+        self._former = record
+        """The record before the present one."""
         self._audit_interval = audit_interval
         self._rng = rng
         self._wanted = False
@@ -193,7 +196,7 @@ class RegistrationMachine:
     def revise(self, record: bytes, now: float) -> None:
         """Sets the record that the node should hold from now on."""
         if record != self.record:
-            self.record = record
+            self._former, self.record = self.record, record
             self.receive_change(now)
 
     def receive_session(self, session_id: int | None, now: float, *, timeout: float | None = None) -> None:
@@ -326,7 +329,9 @@ class RegistrationMachine:
 
     def _is_previous(self, node: Observed) -> bool:
         """True for a node that an earlier session of this worker left, as opposed to a live twin's."""
-        if not node.owner or not self._launch_id or launch_of(node.record) != self._launch_id:
+        launch = launch_of(node.record)
+        ours = launch == self._launch_id if launch else node.record in (self.record, self._former)
+        if not node.owner or not self._launch_id or not ours:
             return False
         return self._made_zxid is None or node.created_zxid < self._made_zxid
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from zkrpc.errors import CoordinationError, NodeExists, NodeMissing, VersionConflict
-from zkrpc.registry.schema import Paths, worker_id_of
+from zkrpc.errors import AccessDenied, CoordinationError, NodeExists, NodeMissing, VersionConflict
+from zkrpc.registry.schema import SERVICES, Paths, worker_id_of
 from zkrpc.zookeeper.operations import Delete, Stat
 from zkrpc.zookeeper.session import Session
 
@@ -118,20 +118,28 @@ def note_vacancy(session: Session, remains: Remains) -> None:
 
 
 def remove(session: Session, remains: Remains) -> list[str]:
-    """Deletes all nodes in ``remains`` and returns their paths, parents first.
+    """Deletes all nodes in ``remains`` and returns their paths, parents first. The service's own node stays, empty, if
+    the parent of all services does not let us delete there, as it is another user's.
 
     Raises VersionConflict if one of them has changed since; then nothing was removed.
     """
     operations = [Delete(path=path, version=stat.version) for path, stat in reversed(remains.nodes.items())]
+    removed = list(remains.nodes)
     try:
-        session.znodes.multi(operations)
+        try:
+            session.znodes.multi(operations)
+        except AccessDenied as error:
+            if error.path != SERVICES:
+                raise
+            session.znodes.multi([one for one in operations if one.path != remains.paths.root])
+            removed.remove(remains.paths.root)
     except (VersionConflict, NodeMissing, NodeExists) as error:
         raise _changed(remains) from error
     except CoordinationError as error:
         if survey(session, remains.paths).nodes.keys() != remains.nodes.keys():
             raise _changed(remains) from error
         raise
-    return list(remains.nodes)
+    return removed
 
 
 def _changed(remains: Remains) -> VersionConflict:

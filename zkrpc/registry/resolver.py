@@ -1,5 +1,8 @@
 """Follows the members of one service in ZooKeeper, and passes each new list to its subscribers.
 
+A :class:`MemberResolver` knows a list of members, wherever it is; a :class:`ZooKeeperResolver` knows one of zkrpc's own
+services, which also has primaries and a config.
+
 A shell: one :class:`~zkrpc.driver.Driver` carries out what :class:`~zkrpc.registry.view.ServiceView` decides, woken by
 one watch on the members, by the session's changes and by the view's timers. The watch stays and names who has changed,
 if the server knows such watches, and else is set again with each listing. A few more greenlets read records, for as
@@ -27,9 +30,11 @@ from zkrpc.endpoint import Primary, Snapshot
 from zkrpc.errors import CoordinationError, SessionSuspended
 from zkrpc.legible import legible
 from zkrpc.registry.config_watch import ConfigWatch
+from zkrpc.registry.foreign import Tree
 from zkrpc.registry.keeper import SnapshotKeeper
 from zkrpc.registry.listing import Listing
 from zkrpc.registry.primaries import PrimaryWatches
+from zkrpc.registry.roster import Record, is_vector
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.view import (
     Effect,
@@ -37,7 +42,6 @@ from zkrpc.registry.view import (
     LoadSaved,
     Publish,
     ReadRecords,
-    Record,
     ReportBad,
     Save,
     ServiceView,
@@ -57,7 +61,19 @@ _KILL_TIMEOUT = 0.5
 Callback = Callable[[Snapshot], None]
 
 
-class ZooKeeperResolver:
+@dataclasses.dataclass(frozen=True, slots=True)
+class _ValueWatch:
+    """A one-shot watch on one node of a list."""
+
+    tell: Callable[[str], None]
+    name: str
+
+    def set(self) -> None:
+        """It has fired."""
+        self.tell(self.name)
+
+
+class MemberResolver:
     """The members of one service, kept current. While ZooKeeper cannot be reached the last good list stays."""
 
     def __init__(
@@ -67,26 +83,27 @@ class ZooKeeperResolver:
         *,
         config: RegistryConfig = RegistryConfig(),
         snapshot_file: Path | None = None,
-        members_path: str | None = None,
+        tree: Tree | None = None,
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``snapshot_file`` keeps the last list for a start without ZooKeeper.
 
-        ``members_path`` is for a list that other libraries write, at their own path: a ServerSet of Finagle's, or
-        ``<base>/<service>`` of Curator's.
+        ``tree`` is for a list that other libraries keep: a ServerSet of Finagle's, or a service of Curator's.
         """
         dice = rng or random.Random()
         self._service = service
-        self._members_path = members_path or Paths(service).members
+        self._members_path = Paths(service).members if tree is None else tree.path
         # Only zkrpc's own registrars make marks.
-        self._marks_path = None if members_path else Paths(service).incarnations
+        self._marks_path = Paths(service).incarnations if tree is None else None
         self._session = session
         self._keeper = None if snapshot_file is None else SnapshotKeeper(snapshot_file, service)
         self._clock = clock
-        self._view = ServiceView(service, config, rng=dice.random, now=clock())
-        self._primaries = PrimaryWatches(session, service, config, rng=dice.random)
-        self._service_config = ConfigWatch(session, service, config, rng=dice.random)
+        self._view = ServiceView(service, config, rng=dice.random, now=clock(), tree=tree)
+        self._followed = False
+        """Whether the list was read with a watch that stays."""
+        self._rewritten: set[str] = set()
+        """Nodes whose one-shot watches have fired."""
         self._callbacks: dict[object, Callback] = {}
         self._driver: Driver[Effect] = Driver(
             self._view, self._obey, clock=clock, observe=self._observe, finish=self._view.finish
@@ -98,12 +115,12 @@ class ZooKeeperResolver:
 
     def __repr__(self) -> str:
         """The view's state, and the number of subscribers."""
-        return f"<ZooKeeperResolver {self._view!r} subscribers={len(self._callbacks)}>"
+        return f"<{type(self).__name__} {self._view!r} subscribers={len(self._callbacks)}>"
 
     @property
     def target(self) -> str:
         """The ensemble and the service, for metrics and traces."""
-        return f"zookeeper://{self._session.hosts}/{self._service}"
+        return f"zookeeper://{self._session.hosts}/{self._service.removeprefix('/')}"
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -138,14 +155,6 @@ class ZooKeeperResolver:
 
         return unsubscribe
 
-    def follow_primary(self, group: str, callback: Callable[[Primary | None], None], /) -> Callable[[], None]:
-        """Calls back with who leads a group of the service; see :class:`~zkrpc.registry.primaries.PrimaryWatches`."""
-        return self._primaries.follow(group, callback)
-
-    def follow_config(self, callback: Callable[[ServiceConfig], None], /) -> Callable[[], None]:
-        """Calls back with the service's config; see :class:`~zkrpc.registry.config_watch.ConfigWatch`."""
-        return self._service_config.follow(callback)
-
     def wait_ready(self, timeout: float, /) -> Snapshot:
         """Returns the list, and waits for the first one if there is none yet. It may be empty, and may be the saved
         one.
@@ -163,8 +172,6 @@ class ZooKeeperResolver:
         self._session.unwatch_state(self._driver.changed)
         self._ready.set()
         self._callbacks.clear()
-        self._primaries.close()
-        self._service_config.close()
         self._driver.close()
         self._session.subtrees.unwatch(self._subtree)
         self._readers.kill(timeout=_KILL_TIMEOUT)
@@ -173,6 +180,9 @@ class ZooKeeperResolver:
         if self._session.state is not SessionState.CONNECTED:
             self._note_session()
         events = self._subtree.take()
+        if self._rewritten:
+            rewritten, self._rewritten = self._rewritten, set()
+            self._view.receive_values(rewritten, self._clock())
         if changed or events is None:
             self._view.receive_change(self._clock())
         elif events:
@@ -220,7 +230,8 @@ class ZooKeeperResolver:
             return
         self._note_session()
         self._remark(remark)
-        self._view.receive_listing(listing, self._clock(), remark=remark, followed=followed)
+        self._followed, missed = followed, self._subtree.take_missed()
+        self._view.receive_listing(listing, self._clock(), remark=remark, followed=followed, missed=missed)
 
     def _remark(self, remark: str) -> None:
         if remark and remark != self._remarked:
@@ -258,7 +269,7 @@ class ZooKeeperResolver:
 
         def read(name: str) -> None:
             try:
-                found = self._session.znodes.get(f"{self._members_path}/{name}")
+                found = self._session.znodes.get(f"{self._members_path}/{name}", watch=self._value_watch(name))
             except Exception as error:
                 self._complain(f"read {legible(name)} of", error)
                 return
@@ -267,6 +278,16 @@ class ZooKeeperResolver:
         self._readers.map(read, names)
         self._note_session()
         self._view.receive_records(MappingProxyType(records), self._clock())
+
+    def _value_watch(self, name: str) -> _ValueWatch | None:
+        """A watch for another value of a node that may get one, unless a watch that stays tells of that."""
+        if self._followed or not (self._marks_path is None or is_vector(name)):
+            return None
+        return _ValueWatch(self._receive_value, name)
+
+    def _receive_value(self, name: str) -> None:
+        self._rewritten.add(name)
+        self._driver.nudged.set()
 
     def _publish(self, snapshot: Snapshot) -> None:
         self._ready.set()
@@ -285,3 +306,37 @@ class ZooKeeperResolver:
             _log.error("could not %s the members of %s", action, self._service, exc_info=error)
         elif not isinstance(error, SessionSuspended):
             _log.warning("could not %s the members of %s: %s", action, self._service, error)
+
+
+class ZooKeeperResolver(MemberResolver):
+    """The members, the primaries and the config of one of zkrpc's services."""
+
+    def __init__(
+        self,
+        session: Session,
+        service: str,
+        *,
+        config: RegistryConfig = RegistryConfig(),
+        snapshot_file: Path | None = None,
+        rng: random.Random | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """As :class:`MemberResolver`."""
+        dice = rng or random.Random()
+        super().__init__(session, service, config=config, snapshot_file=snapshot_file, rng=dice, clock=clock)
+        self._primaries = PrimaryWatches(session, service, config, rng=dice.random)
+        self._service_config = ConfigWatch(session, service, config, rng=dice.random)
+
+    def follow_primary(self, group: str, callback: Callable[[Primary | None], None], /) -> Callable[[], None]:
+        """Calls back with who leads a group of the service; see :class:`~zkrpc.registry.primaries.PrimaryWatches`."""
+        return self._primaries.follow(group, callback)
+
+    def follow_config(self, callback: Callable[[ServiceConfig], None], /) -> Callable[[], None]:
+        """Calls back with the service's config; see :class:`~zkrpc.registry.config_watch.ConfigWatch`."""
+        return self._service_config.follow(callback)
+
+    def close(self) -> None:
+        """Stops following all of it, within about a second. The last list stays readable."""
+        self._primaries.close()
+        self._service_config.close()
+        super().close()

@@ -8,6 +8,7 @@
       "retry": {"ratio": 0.2, "reserve_per_s": 10},
       "methods": {"get": {"timeout_ms": 200, "idempotent": true, "hedge_ms": 20}},
       "callers": {"billing": {"max_rate": 100}},
+      "allow": {"*": ["spiffe://prod/ns/*/sa/web"], "remove": ["cn:admin"]},
       "tap": {"bodies": false, "masked": ["email"]}
     }
 
@@ -25,6 +26,7 @@ from typing import Any, NamedTuple, NoReturn
 from zkrpc.caller import NAME_RULE
 from zkrpc.config import (
     BALANCING,
+    GUARDED_RULE,
     HEDGE_OFF,
     LARGEST_RATE,
     LARGEST_RESERVE,
@@ -36,14 +38,17 @@ from zkrpc.config import (
     CallerConfig,
     MethodConfig,
     ServiceConfig,
+    is_guarded_name,
     is_maskable,
+    is_method_name,
     is_quota_name,
     is_rate,
     percentile,
 )
 from zkrpc.errors import ConfigError, RemoteProtocolError
+from zkrpc.identity import PATTERN_RULE, AllowList
 from zkrpc.legible import legible
-from zkrpc.registry.formats import load_object
+from zkrpc.registry.untrusted import load_object
 
 _LONGEST = int(LONGEST_TIMEOUT * 1000)
 _MOST_MASKED = 100
@@ -197,8 +202,8 @@ def _methods(path: str, value: Any) -> dict[str, MethodConfig]:
     if not isinstance(value, dict):
         _refuse(path, "an object of methods by their names", value)
     for name in value:
-        if not _is_name(name):
-            _refuse(path, "an object of methods by their names", name)
+        if not is_method_name(name):
+            _refuse(path, "an object of methods by their names, as get or Audit:get", name)
     return {name: MethodConfig(**_read(said, _METHOD, _at(path, name))) for name, said in value.items()}
 
 
@@ -217,12 +222,32 @@ def _callers(path: str, value: Any) -> dict[str, CallerConfig]:
         _refuse(path, "an object of callers by their names", value)
     for name in value:
         if not is_quota_name(name):
-            raise ConfigError(f"{path} has no place for {name!r:.80}: a caller's name has {NAME_RULE}")
+            expected = f"a caller's name has {NAME_RULE}; an identity is a SPIFFE ID, dns:HOST or cn:NAME, without a *"
+            raise ConfigError(f"{path} has no place for {name!r:.80}: {expected}")
     return {name: CallerConfig(**_read(said, _CALLER, _at(path, name))) for name, said in value.items()}
 
 
 def _written_callers(callers: Mapping[str, CallerConfig]) -> dict[str, Any]:
     return {name: _document(caller, _CALLER) for name, caller in callers.items()}
+
+
+def _allow(path: str, value: Any) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, dict):
+        _refuse(path, "an object of lists of patterns by the names of methods", value)
+    for name, patterns in value.items():
+        if not is_guarded_name(name):
+            _refuse(path, f"lists by names, each {GUARDED_RULE}", name)
+        if not isinstance(patterns, list):
+            _refuse(_at(path, name), f"a list of patterns, each {PATTERN_RULE}", patterns)
+        try:
+            AllowList(patterns)
+        except ConfigError as error:
+            raise ConfigError(f"{_at(path, name)}: {error}") from None
+    return {name: tuple(patterns) for name, patterns in value.items()}
+
+
+def _written_allow(lists: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    return {name: list(patterns) for name, patterns in lists.items()}
 
 
 # Documents: a key has a value, or a nested document whose keys set fields of the same object
@@ -247,6 +272,7 @@ _SERVICE: _Keys = {
     },
     "methods": _Key("methods", _methods, _written_methods),
     "callers": _Key("callers", _callers, _written_callers),
+    "allow": _Key("allow", _allow, _written_allow),
     "tap": {
         "bodies": _Key("tap_bodies", _never, _same),
         "masked": _Key("tap_masked", _masked, list),

@@ -35,6 +35,11 @@ listings; then the marks that registrars make tell which records to read (:mod:`
 marks all are read. So a reconnect after which nothing happened costs one request, a replacement three, however many
 members there are. As a safety net, each refresh reads again the few records that were read longest ago.
 
+**Other values in the same node.** Our own registrars never change a record, and other libraries do: Curator's
+``updateService`` and Spring's drain, whoever turns a ServerSet's weights. No counter shows it. A watch that stays tells
+of it; where watches are one-shot, each record of a foreign tree is read with a watch of its own, and so are weights
+anywhere. What was not watched for a moment (a lost connection) is all read again.
+
 **A listing that is older than the last one is ignored.** A new session may reach a server that lags behind, which the
 counter shows. After a while the older listing is accepted all the same, as the ensemble must have been restored from an
 older state; and at once if the session reports that this is another ensemble.
@@ -44,15 +49,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from zkrpc.config import RegistryConfig
-from zkrpc.endpoint import Endpoint, Instance, Snapshot
-from zkrpc.errors import RemoteProtocolError
-from zkrpc.registry.formats import parse_record
+from zkrpc.endpoint import Instance, Snapshot
+from zkrpc.registry.foreign import Tree
 from zkrpc.registry.listing import Listing, advance, find_replaced, hidden_changes, precedes
-from zkrpc.registry.schema import digest_of
+from zkrpc.registry.roster import Record, Roster, distinct, is_vector
 from zkrpc.zookeeper.subtrees import Change, ChangeKind
 
 _SAVED_GRACE = 0.5
@@ -69,12 +72,8 @@ _PAUSE_PER_MEMBER = 0.0005
 """Seconds between listings for each member: two hundred times what listing and publishing one takes (measured)."""
 _FIRST_BACKOFF = 0.1
 _MAX_BACKOFF = 5.0
-_TELL_AGAIN_AFTER = 60.0
-"""Seconds between two reports of the same node whose bad record changes: it may be rewritten all the time."""
 _MOST_TOLD = 5
 """The number of bad nodes that one report names."""
-_NOT_MEMBERS = "vector_"
-"""Finagle keeps weights beside the members in nodes of this prefix."""
 
 
 class ViewState(enum.Enum):
@@ -84,14 +83,6 @@ class ViewState(enum.Enum):
     IDLE = "idle"
     LISTING = "listing"
     READING = "reading"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """A member's node as it was read."""
-
-    payload: bytes
-    created_zxid: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -136,40 +127,19 @@ class Save:
 Effect = ListMembers | ReadRecords | Publish | ReportBad | LoadSaved | Save
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Member:
-    """One member's record. Without an instance it is not in service, or cannot be read for the reason in ``bad``."""
-
-    instance: Instance | None
-    created_zxid: int
-    digest: str
-    bad: str = ""
-
-
-class _Complaints:
-    """Which bad records were reported, and when."""
-
-    def __init__(self) -> None:
-        self._told: dict[str, tuple[str, float]] = {}
-
-    def about(self, bad: Mapping[str, _Member], now: float) -> list[Effect]:
-        """The report on the records that are bad now: of those that are new, or have changed and were reported long
-        ago."""
-        told, self._told = self._told, {}
-        news = []
-        for name, member in bad.items():
-            digest, at = told.get(name, ("", -math.inf))
-            if digest != member.digest and now >= at + _TELL_AGAIN_AFTER:
-                news.append((name, member.bad))
-                digest, at = member.digest, now
-            self._told[name] = digest, at
-        return [ReportBad(tuple(news[:_MOST_TOLD]), len(bad))] if news else []
-
-
 class ServiceView:
     """The view of one service's members. Nothing that ZooKeeper or a record contains makes it raise."""
 
-    def __init__(self, service: str, config: RegistryConfig, *, rng: Callable[[], float], now: float) -> None:
+    def __init__(
+        self,
+        service: str,
+        config: RegistryConfig,
+        *,
+        rng: Callable[[], float],
+        now: float,
+        tree: Tree | None = None,
+    ) -> None:
+        """``tree`` is where the members are if the list is not zkrpc's own; there a node may get another value."""
         self.state = ViewState.OFFLINE
         self.snapshot: Snapshot | None = None
         """The last good list, with the time at which it was last confirmed; never given up without a better one."""
@@ -177,9 +147,13 @@ class ServiceView:
         self._config = config
         self._rng = rng
         self._parent: Listing | None = None
-        self._members: dict[str, _Member] = {}
-        """By name, in the order they were read."""
+        self._roster = Roster(tree, config.max_record)
         self._unread: set[str] = set()
+        self._is_foreign = tree is not None
+        self._rewritten: set[str] = set()
+        """Nodes that have other values than those that were read, to be read with the next listing."""
+        self._unsure = False
+        """Whether nodes may have other values and nobody has told."""
         self._listed_at = float("-inf")
         self._list_due: float | None = None
         self._refresh_due: float | None = None
@@ -190,7 +164,6 @@ class ServiceView:
         self._changed = False
         self._followed = False
         """Whether every change since the last listing is told by name, and counted into ``_parent``."""
-        self._complaints = _Complaints()
         self._remark = ""
         self._histories = 0
         self._failures = 0
@@ -198,7 +171,7 @@ class ServiceView:
 
     def __repr__(self) -> str:
         """State and counts."""
-        members, unread = len(self._members), len(self._unread)
+        members, unread = len(self._roster), len(self._unread)
         return f"<ServiceView {self._service} {self.state.value} members={members} unread={unread}>"
 
     @property
@@ -227,33 +200,48 @@ class ServiceView:
         if self.state is ViewState.IDLE:
             self._schedule(now)
 
+    def receive_values(self, names: Iterable[str], now: float) -> None:
+        """One-shot watches have fired that were set when these nodes were read: they may have other values."""
+        self._rewritten.update(name for name in names if name in self._roster or name in self._unread)
+        self.receive_change(now)
+
     def receive_events(self, events: Sequence[Change], now: float) -> None:
         """A watch that stays has told of these changes, in their order; an empty name is the parent's. They must have
         come after the answer to the last listing."""
         if not self._followed or self._parent is None or self.state is not ViewState.IDLE:
-            self.receive_change(now)
+            self.receive_values((event.name for event in events if event.kind is ChangeKind.CHANGED), now)
         elif not all(event.name for event in events):
             # The parent was deleted, or created again: its counter has begun anew.
             self.receive_change(now)
         else:
             self._parent = advance(self._parent, events)
             for event in events:
-                if event.kind is not ChangeKind.DELETED or event.name in self._members:
+                if event.kind is not ChangeKind.DELETED or event.name in self._roster:
                     self._unread.add(event.name)
                 else:
                     self._unread.discard(event.name)
-            self._unread = {name for name in self._unread if not name.startswith(_NOT_MEMBERS)}
+            self._unread = set(filter(self._roster.concerns, self._unread))
             self._schedule(now)
 
-    def receive_listing(self, listing: Listing | None, now: float, *, remark: str = "", followed: bool = False) -> None:
+    def receive_listing(
+        self,
+        listing: Listing | None,
+        now: float,
+        *,
+        remark: str = "",
+        followed: bool = False,
+        missed: bool = False,
+    ) -> None:
         """Takes in the names, or None if the parent does not exist: then there are no members, and ``remark`` may say
-        why. If it is ``followed``, every later change will be told to ``receive_events``."""
+        why. If it is ``followed``, every later change will be told to ``receive_events``; what was changed since the
+        last listing may have been ``missed``."""
         if self.state is not ViewState.LISTING:
             return
         self._remark = "" if listing is not None else remark
+        self._unsure |= missed
         if listing is None:
             self._parent = None
-            self._members.clear()
+            self._roster.keep(())
             self._unread.clear()
         elif self._is_older(listing, now):
             self._fail(now)
@@ -277,9 +265,8 @@ class ServiceView:
         and is tried again."""
         for name, record in records.items():
             self._unread.discard(name)
-            self._members.pop(name, None)
+            self._roster.receive(name, record)
             if record is not None:
-                self._members[name] = self._parse(name, record)
                 if self._followed and self._parent is not None and record.created_zxid > self._parent.changed_zxid:
                     self._parent = dataclasses.replace(self._parent, changed_zxid=record.created_zxid)
         if self.state is ViewState.READING and not self._unread:
@@ -291,7 +278,7 @@ class ServiceView:
 
     def receive_saved(self, instances: Iterable[Instance], now: float) -> None:
         """Takes in the list of an earlier run; it is used only until there is one from ZooKeeper."""
-        found = _distinct((instance, 0) for instance in instances)
+        found = distinct((instance, 0) for instance in instances)
         if found and self.snapshot is None:
             self.snapshot = Snapshot(service=self._service, instances=found)
             self._effects.append(Publish(self.snapshot))
@@ -340,25 +327,21 @@ class ServiceView:
     def _adopt(self, listing: Listing) -> None:
         """Forgets the members that left, and notes which records have to be read."""
         known, self._parent = self._parent, listing
-        names = {name for name in listing.names if not name.startswith(_NOT_MEMBERS)}
-        for name in self._members.keys() - names:
-            del self._members[name]
-        replaced = find_replaced(known, listing, self._members)
-        if replaced is None:
+        names = set(filter(self._roster.concerns, listing.names))
+        self._roster.keep(names)
+        replaced = find_replaced(known, listing, self._roster.entries)
+        rewritten, self._rewritten = self._rewritten, set()
+        unsure, self._unsure = self._unsure, False
+        if replaced is None or (unsure and self._is_foreign):
             self._unread = names
             return
-        self._unread |= replaced
+        self._unread |= replaced | rewritten
         self._unread &= names
-        self._unread |= names - self._members.keys()
+        self._unread |= names.difference(self._roster)
+        if unsure:
+            self._unread.update(filter(is_vector, names))
         if self._refreshing:
-            self._unread.update(list(self._members)[:_REFRESH_READS])
-
-    def _parse(self, name: str, record: Record) -> _Member:
-        try:
-            instance = parse_record(name, record.payload, max_record=self._config.max_record)
-        except RemoteProtocolError as error:
-            return _Member(None, record.created_zxid, digest_of(record.payload), str(error))
-        return _Member(instance, record.created_zxid, digest_of(record.payload))
+            self._unread.update(list(self._roster)[:_REFRESH_READS])
 
     def _complete(self, now: float) -> None:
         self._failures = 0
@@ -370,16 +353,16 @@ class ServiceView:
 
     def _publish(self, now: float) -> None:
         """Replaces the snapshot; tells the subscribers only if it differs."""
-        members = self._members.values()
-        instances = _distinct((member.instance, member.created_zxid) for member in members if member.instance)
+        instances = self._roster.instances()
         if self._unread and not instances:
             # There may be members: none of their records could be read. The last good list is better than an empty one.
             return
         before = self.snapshot
-        bad = {name: member for name, member in self._members.items() if member.bad}
-        self._effects += self._complaints.about(bad, now)
+        if news := self._roster.complaints(now):
+            self._effects.append(ReportBad(tuple(news[:_MOST_TOLD]), self._roster.bad))
+        skipped, remark = self._roster.skipped, self._remark
         self.snapshot = Snapshot(
-            service=self._service, instances=instances, confirmed_at=now, skipped=len(bad), remark=self._remark
+            service=self._service, instances=instances, confirmed_at=now, skipped=skipped, remark=remark
         )
         if before is None or before.instances != instances:
             # An empty list is not worth saving: the last addresses known are a better start than none.
@@ -394,7 +377,7 @@ class ServiceView:
     def _schedule(self, now: float) -> None:
         """Schedules the next listing, or the reading of what was named: at once after a quiet time, otherwise when the
         current burst has been collected."""
-        pause = max(self._config.debounce, _PAUSE_PER_MEMBER * len(self._members))
+        pause = max(self._config.debounce, _PAUSE_PER_MEMBER * len(self._roster))
         due = self._listed_at + pause * (0.5 + self._rng())
         if now >= due:
             self._proceed(now)
@@ -428,6 +411,7 @@ class ServiceView:
     def _become_offline(self) -> None:
         self.state = ViewState.OFFLINE
         self._followed = False
+        self._unsure = True
         self._list_due = self._refresh_due = None
 
     def _become_idle(self, now: float) -> None:
@@ -441,13 +425,3 @@ class ServiceView:
         self._list_due = self._refresh_due = None
         self._changed = False
         self._effects.append(ListMembers())
-
-
-def _distinct(members: Iterable[tuple[Instance | None, int]]) -> tuple[Instance, ...]:
-    """One instance per endpoint, ordered by id. Of several with the same endpoint the newest node counts, as ports are
-    reused."""
-    newest: dict[Endpoint, tuple[int, Instance]] = {}
-    for instance, created_zxid in members:
-        if instance is not None and created_zxid >= newest.get(instance.endpoint, (-1, instance))[0]:
-            newest[instance.endpoint] = (created_zxid, instance)
-    return tuple(sorted((instance for _, instance in newest.values()), key=lambda instance: instance.id))

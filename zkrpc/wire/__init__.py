@@ -31,6 +31,7 @@ whose end is not found, end it.
 ``detection``             what a connection speaks, told from its first bytes; what is not spoken, by its name
 ``prelude``               the beginning of a connection, and its zlib stream if it is in one
 ``inflow``                what comes, up to its messages: the incomplete one, and how long it may take
+``inflation``             what deflated bytes may become
 ``frames``                where frames begin and end
 ``unframed``              where messages without frames begin and end
 ``varint``                integers of variable length

@@ -11,7 +11,7 @@ from zkrpc.errors import LocalProtocolError
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Dialect, Opening, Reply, Request, bare_name, write_head
 from zkrpc.wire.status import REPLY_TOO_LARGE, Status
-from zkrpc.wire.theader import write_block
+from zkrpc.wire.theader import deflate, write_block
 
 SMALL = 128 * 1024
 """Bytes up to which a frame is not counted against ``max_in_flight_bytes``."""
@@ -41,14 +41,16 @@ def write_reply_head(
     )
 
 
-def write_refusal(opening: Opening, name: bytes, seqid: int, message: str, status: Status) -> tuple[bytes, bytes]:
+def write_refusal(
+    opening: Opening, name: bytes, seqid: int, message: str, status: Status, limits: WireLimits
+) -> tuple[bytes, bytes]:
     """Head and body of the exception that answers a frame in its own dialect."""
     dialect, _, _, _, flags, header_seqid, _ = opening
     body = encode_failure(message, status.kind, dialect.payload)
     block = write_block(dialect.payload, status.headers) if status.headers and dialect.has_header else None
     kind, name = MessageKind.EXCEPTION, bare_name(name)
     head = write_head(dialect, kind, name, seqid, len(body), block=block, flags=flags, header_seqid=header_seqid)
-    return head, body
+    return deflate(head, body, limits) if dialect.is_deflated else (head, body)
 
 
 def reply_in_place_of(size: int, limit: int, dialect: Dialect) -> Reply:

@@ -29,6 +29,7 @@ from zkrpc.wire.early import EarlyDeadlines
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.fast_path import KnownReplies
 from zkrpc.wire.hello import Introduction, caller_headers, hello_frame
+from zkrpc.wire.keepalive import ControlAllowance
 from zkrpc.wire.leaving import frames_in, last_that_left
 from zkrpc.wire.message import (
     CANCEL,
@@ -48,15 +49,13 @@ from zkrpc.wire.message import (
     control_frame,
     open_frame,
 )
+from zkrpc.wire.theader import deflate, inflating
 from zkrpc.wire.unframed import buffer_of
 
 _ONEWAY, _REPLY = MessageKind.ONEWAY, MessageKind.REPLY
 _HEADER_BINARY = Dialect.HEADER_BINARY
 _CLOSED = ProtocolState.CLOSED
 _LAST_ID = 0x7FFFFFFF
-_MOST_CONTROLS = 1000
-_CONTROLS_PER_SECOND = 100
-"""Control messages that a server may send, at once and in the long run."""
 
 
 class ClientProtocol:
@@ -70,8 +69,7 @@ class ClientProtocol:
         "_backlog",
         "_before",
         "_buffer",
-        "_control_credit",
-        "_credited_at",
+        "_controls",
         "_early",
         "_flushed",
         "_given_up",
@@ -79,6 +77,7 @@ class ClientProtocol:
         "_known",
         "_latest",
         "_max_frame",
+        "_opened_at",
         "_out",
         "_pending",
         "_pong_waits",
@@ -98,14 +97,14 @@ class ClientProtocol:
     def __init__(self, dialect: Dialect, limits: WireLimits, now: float, *, zkrpc: bool, **said: Any) -> None:
         """``said`` is what the client says of itself, ``caller`` and ``traces``, as ``hello_frame`` takes them."""
         self.dialect = dialect
-        self.limits = limits
+        self.limits = limits = inflating(limits) if dialect.is_deflated else limits
         self.state = ProtocolState.OPEN
         self.failure: str | None = None
         """Why the connection broke, in one line; None if it did not, or if this side closed it."""
         self.draining = False
         """True once the server asked for no more calls. Those in flight are still answered."""
-        self.last_heard_at = now
-        """When bytes were last received."""
+        self.last_heard_at = self._opened_at = now
+        """When bytes were last received; when it was opened, while none were."""
         self.is_zkrpc = zkrpc and dialect.has_header
         """Whether the server understands control messages."""
         self.accepts = True
@@ -115,7 +114,7 @@ class ClientProtocol:
         self._has_templates = dialect is _HEADER_BINARY and not self._said
         # Calls that left and whose replies nobody waits for any more: so many may still come, and no more.
         self._given_up, self._pong_waits = 0, False
-        self._control_credit, self._credited_at = _MOST_CONTROLS, now
+        self._controls = ControlAllowance(now)
         self._server = Introduction(limits, awaited=self.is_zkrpc)
         self._max_frame = self._server.max_frame
         self._buffer, self._known = buffer_of(dialect, limits), KnownReplies(limits)
@@ -133,6 +132,11 @@ class ClientProtocol:
     def pending(self) -> int:
         """The number of calls without an answer."""
         return len(self._pending)
+
+    @property
+    def is_heard(self) -> bool | None:
+        """Whether a byte has ever come; None if no call has left, so that none was due."""
+        return True if self.last_heard_at != self._opened_at else False if self._flushed else None
 
     # -- calls
 
@@ -167,6 +171,8 @@ class ClientProtocol:
                 self.dialect, self._server.takes, name, call_id, size, deadline_at, now, headers, oneway
             )
             length = len(head) + size - (LENGTH_SIZE if self.dialect.is_framed else 0)
+            if self.dialect.is_deflated:
+                head, body = deflate(head, body, self._server.takes)
             if self._said and length <= self._max_frame:
                 self._said, self._has_templates = {}, self.dialect is _HEADER_BINARY
         else:
@@ -298,7 +304,7 @@ class ClientProtocol:
         if kind == _ONEWAY and self.is_zkrpc and name.startswith(CONTROL_PREFIX):
             self._receive_control(name, call_id, opening.headers)
             return
-        if dialect is not self.dialect and not (self.dialect.is_old and dialect is Dialect.FRAMED_BINARY):
+        if not dialect.may_answer(self.dialect):
             raise RemoteProtocolError(f"the server answers in {dialect.name} to {self.dialect.name}")
         check_reply(kind, name)
         call = self._pending.get(call_id)
@@ -326,13 +332,8 @@ class ClientProtocol:
         self._given_up -= 1
 
     def _receive_control(self, name: bytes, seqid: int, headers: Mapping[str, str]) -> None:
-        # Names we do not know are of a later version, and ignored. An honest server says little that nobody asked for.
-        self._control_credit -= 1
-        if self._control_credit < 0:
-            earned = int((self.last_heard_at - self._credited_at) * _CONTROLS_PER_SECOND)
-            self._control_credit, self._credited_at = min(earned, _MOST_CONTROLS), self.last_heard_at
-            if not earned:
-                raise RemoteProtocolError(f"more than {_MOST_CONTROLS} control messages that nobody asked for")
+        # Names we do not know are of a later version, and ignored.
+        self._controls.count(self.last_heard_at)
         if name == PING:
             if not self._pong_waits:  # one answers all that came before it leaves
                 self._pong_waits = True

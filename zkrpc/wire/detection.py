@@ -11,7 +11,7 @@ first bytes                                what it is
 ``78 01|5e|9c|da``                         a zlib stream, in which one of the above begins anew
 =========================================  =======================================================================
 
-``LENGTH`` is a u32 of 5 to ``max_frame``, or up to 16 times that for a frame that is answered from its beginning;
+``LENGTH`` is a u32 of 5 to ``max_frame``, or up to 1 GB for a frame that is answered from its beginning;
 ``SIZE`` is that of a method's name. In frames each frame may be of another dialect; without frames the first message
 decides for the connection. What else is known by its first bytes is named, so that the log tells whom to look at. Pure
 functions.
@@ -23,13 +23,14 @@ import enum
 import struct
 
 from zkrpc.errors import RemoteProtocolError
+from zkrpc.tls.settings import HANDSHAKE, NO_TLS_HERE
 
 MOST = 6
 """Bytes after which a connection is known, or refused."""
 LENGTH_SIZE = 4
 LET_GO = 16
 """Frames of up to so many times ``max_frame`` are answered from their beginning, and the rest of them is read and
-dropped, so that other calls on the connection are not lost. A longer frame ends the connection."""
+dropped, so that other calls on the connection are not lost. A longer one is answered and ends the connection."""
 SHORTEST_FRAME = 5
 """The smallest message there is: a nameless compact one with an empty struct."""
 
@@ -97,6 +98,8 @@ def detect(start: bytes, max_frame: int) -> Stream | None:
     if len(start) < LENGTH_SIZE:
         return None
     word = bytes(start[:LENGTH_SIZE])
+    if word[0] == HANDSHAKE and word[1] == 3:
+        raise Stranger("TLS, which this port is served without", NO_TLS_HERE)
     if word in _STRANGERS:
         raise Stranger(_STRANGERS[word], BAD_REQUEST if word in _REQUEST_LINES else b"")
     size: int = _read_length(start, 0)[0]
@@ -150,9 +153,10 @@ def check_length(buffer: bytes, offset: int, max_frame: int) -> int:
     if length < SHORTEST_FRAME:
         raise RemoteProtocolError(f"frame of {length} bytes is shorter than any message")
     word = bytes(buffer[offset : offset + LENGTH_SIZE])
-    raise RemoteProtocolError(
-        _misframed(word) or name_of(word) or f"frame of {length} bytes is over max_frame {max_frame}"
-    )
+    stranger = _misframed(word) or name_of(word)
+    if stranger is None and length <= _LONGEST:
+        return length
+    raise RemoteProtocolError(stranger or f"frame of {length} bytes is over max_frame {max_frame}")
 
 
 def _misframed(word: bytes) -> str | None:

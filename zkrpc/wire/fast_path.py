@@ -8,9 +8,9 @@ is tried.
 
 from __future__ import annotations
 
-import functools
 import struct
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from zkrpc.config import WireLimits
@@ -21,6 +21,7 @@ from zkrpc.wire.message import (
     BUILT_IN_PREFIX,
     EMPTY_BLOCKS,
     PLAIN_MAGIC,
+    TRACEPARENT_SIZE,
     Dialect,
     Opening,
     PendingCall,
@@ -38,15 +39,13 @@ from zkrpc.wire.message import (
     shapes_of,
     template_of,
 )
+from zkrpc.wire.theader import text_of
 
 _HEADER_BINARY, _FRAMED_BINARY = Dialect.HEADER_BINARY, Dialect.FRAMED_BINARY
 _EMPTY_BLOCK = EMPTY_BLOCKS[_HEADER_BINARY.payload]
 _CALL, _REPLY = MessageKind.CALL, MessageKind.REPLY
-
-
-@functools.lru_cache(maxsize=256)
-def _template_of_reply(name: bytes) -> Template:
-    return template_of(_EMPTY_BLOCK, _REPLY, bare_name(name))
+_TRACED = bytes((len(TRACEPARENT),)) + TRACEPARENT.encode() + bytes((TRACEPARENT_SIZE,))
+"""What precedes the text of a ``traceparent`` in a header block."""
 
 
 class KnownRequests:
@@ -57,11 +56,11 @@ class KnownRequests:
     to ``add``. It returns where the first other frame starts, or the end of ``data``.
     """
 
-    __slots__ = ("_known", "_layout", "_plain_known", "_plain_layout", "_small", "take")
+    __slots__ = ("_known", "_layout", "_plain_known", "_plain_layout", "_small", "_traced", "take")
 
     def __init__(self, limits: WireLimits) -> None:
         shapes = shapes_of(limits.max_header, limits.max_header_entries)
-        self._known, self._plain_known = shapes.requests, shapes.plain_requests
+        self._known, self._plain_known, self._traced = shapes.requests, shapes.plain_requests, shapes.traced_requests
         self._layout, self._plain_layout = layout_of(0), plain_layout_of(0)
         self._small = min(limits.max_frame, SMALL)
         self.take: Callable[..., int] = self._take_header
@@ -76,13 +75,21 @@ class KnownRequests:
                 length, magic, header_seqid, lead, seqid = unpack(data, start)
                 shape = known(lead)
             except struct.error:
-                shape = None
+                lead, shape = b"", None
             if shape is None:
                 layout = layout_at(data, start)
-                if layout is None or layout is self._layout:
+                if layout is None:
                     return start
-                unpack, _, offset = self._layout = layout
-                continue
+                if layout is not self._layout:
+                    unpack, _, offset = self._layout = layout
+                    continue
+                at = lead.find(_TRACED) + len(_TRACED)
+                shape = self._traced.get(lead[:at] + lead[at + TRACEPARENT_SIZE :])
+                if shape is None:
+                    return start
+                name, kind, headers, template = shape
+                parent = text_of(lead[at : at + TRACEPARENT_SIZE])
+                shape = name, kind, MappingProxyType({**headers, TRACEPARENT: parent}), template
             stop = start + 4 + length
             if (
                 magic != PLAIN_MAGIC
@@ -132,6 +139,10 @@ class KnownRequests:
             start = stop
         return start
 
+    def forgo(self) -> None:
+        """From here on THeader requests are parsed, as what they mean depends on earlier ones."""
+        self.take = lambda data, start, *_: start
+
     def learn(
         self, opening: Opening, offset: int, name: bytes, kind: MessageKind, headers: Mapping[str, str]
     ) -> Template | None:
@@ -139,18 +150,26 @@ class KnownRequests:
         is one. Nothing is remembered of requests for built-in services."""
         if name.startswith(BUILT_IN_PREFIX):
             return None  # so that it is parsed each time, and known from the others
+        if opening.persistent:
+            return None
         plain = opening.dialect is _FRAMED_BINARY
         self.take = self._take_plain if plain else self._take_header
-        if TRACEPARENT in headers:  # the same shape never comes again
-            return _template_of_reply(name) if kind is _CALL and opening.is_simple else None
-        shape = opening.shape(offset)
+        shape, known = opening.shape(offset), self._plain_known if plain else self._known
+        if shape is not None and TRACEPARENT in headers:
+            # The same shape never comes again, but for that text: which must be where it seems to be.
+            at = shape.find(_TRACED) + len(_TRACED)
+            text = text_of(shape[at : at + TRACEPARENT_SIZE])
+            if headers[TRACEPARENT] != text or shape.count(TRACEPARENT.encode()) > 1:
+                return None
+            shape, known = shape[:at] + shape[at + TRACEPARENT_SIZE :], self._traced
+            headers = MappingProxyType({key: value for key, value in headers.items() if key != TRACEPARENT})
         if shape is None:
             return None
         template = None
         if kind is _CALL:
             reply_to = bare_name(name)
             template = plain_template_of(_REPLY, reply_to) if plain else template_of(_EMPTY_BLOCK, _REPLY, reply_to)
-        remember(self._plain_known if plain else self._known, shape, (name, kind, headers, template))
+        remember(known, shape, (name, kind, headers, template))
         return template
 
 

@@ -7,7 +7,8 @@ claims, only for bytes that have come. Messages without frames are :mod:`zkrpc.w
 
 from __future__ import annotations
 
-from zkrpc.wire.detection import LENGTH_SIZE, MOST, check_dialect, check_length
+from zkrpc.errors import RemoteProtocolError
+from zkrpc.wire.detection import LENGTH_SIZE, LET_GO, MOST, check_dialect, check_length
 
 _ENVELOPE = 1024
 """Bytes beside a header block within which the envelope must end, for an oversized frame to be answered from its
@@ -53,7 +54,9 @@ class FrameBuffer:
 
     def skip(self, chunk: bytes, start: int) -> int:
         """Drops what is left of an oversized frame; returns where the next frame begins in the chunk, or the chunk's
-        end."""
+        end. Raises RemoteProtocolError if more is left than is worth reading."""
+        if self.skipping and self.claimed > self.max_frame * LET_GO:
+            raise RemoteProtocolError(f"frame of {self.claimed} bytes is over max_frame {self.max_frame}")
         gone = min(self.skipping, len(chunk) - start)
         self.skipping -= gone
         return start + gone

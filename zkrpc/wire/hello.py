@@ -49,7 +49,7 @@ def hello_frame(limits: WireLimits, caller: Caller = NOBODY, *, traces: bool = F
 
 def caller_headers(caller: Caller) -> dict[str, str]:
     """The headers that say who calls; those that would be empty are left out."""
-    return {key: value for key, value in zip((CALLER, CALLER_VERSION), caller) if value}
+    return {key: value for key, value in ((CALLER, caller.name), (CALLER_VERSION, caller.version)) if value}
 
 
 def caller_of(headers: Mapping[str, str]) -> Caller:

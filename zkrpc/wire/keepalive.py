@@ -1,5 +1,5 @@
 """Whether a peer is still alive: a state machine that is told when bytes last came, and says when to ask and what to
-conclude.
+conclude. And how many signs of life, and other control messages, a server may send that nobody asked for.
 
 A frozen process or a cut link leaves a TCP connection open and silent for minutes. So a peer that has not been heard
 for a while is asked for a sign of life; any byte counts as one, not only the answer.
@@ -26,7 +26,11 @@ import dataclasses
 import enum
 import math
 
-from zkrpc.errors import ConfigError
+from zkrpc.errors import ConfigError, RemoteProtocolError
+
+_MOST_CONTROLS = 1000
+_CONTROLS_PER_SECOND = 100
+"""Control messages that a server may send, at once and in the long run."""
 
 
 class Verdict(enum.Enum):
@@ -128,3 +132,26 @@ class Keepalive:
     def __repr__(self) -> str:
         """State and silence."""
         return f"<Keepalive {self.state.value} silence={self._silence:.3f}>"
+
+
+class ControlAllowance:
+    """The control messages of one server: an honest one says little that nobody asked for."""
+
+    __slots__ = ("_at", "_left")
+
+    def __init__(self, now: float) -> None:
+        self._left = _MOST_CONTROLS
+        self._at = now
+
+    def count(self, now: float) -> None:
+        """One has come. Raises RemoteProtocolError if it is one too many."""
+        self._left -= 1
+        if self._left < 0:
+            earned = int((now - self._at) * _CONTROLS_PER_SECOND)
+            self._left, self._at = min(earned, _MOST_CONTROLS), now
+            if not earned:
+                raise RemoteProtocolError(f"more than {_MOST_CONTROLS} control messages that nobody asked for")
+
+    def __repr__(self) -> str:
+        """How many may come at once."""
+        return f"<ControlAllowance {self._left}>"

@@ -31,7 +31,8 @@ from zkrpc.errors import RemoteProtocolError
 from zkrpc.wire.detection import LENGTH_SIZE, Stream, is_compact, is_old_binary, is_theader
 from zkrpc.wire.envelope import MessageKind, open_binary, read_envelope, write_envelope, write_old_envelope
 from zkrpc.wire.headers import TRACEPARENT
-from zkrpc.wire.theader import FIXED_SIZE, MAGIC, NO_HEADERS, Block, Unspoken, inflate, read_block, write_block
+from zkrpc.wire.inflation import Inflation, inflate
+from zkrpc.wire.theader import FIXED_SIZE, MAGIC, NO_HEADERS, Block, Unspoken, read_block, write_block
 
 CONTROL_PREFIX = b"zkrpc:"
 """The prefix of the names of control messages, which are for the peer's wire machine and never reach its handlers."""
@@ -56,6 +57,8 @@ PLAIN_MAGIC = MAGIC << 16
 _MAX_SHAPE = 512
 _MAX_SHAPES = 2048
 _MAX_BLOCK = 256
+_MAX_BEGINNING = 1024
+"""Bytes kept of a message that is refused, which hold its envelope."""
 
 _KeyT = TypeVar("_KeyT")
 _ValueT = TypeVar("_ValueT")
@@ -75,6 +78,8 @@ class Dialect(enum.Enum):
 
     HEADER_BINARY = (Payload.BINARY, True)
     HEADER_COMPACT = (Payload.COMPACT, True)
+    HEADER_BINARY_ZLIB = (Payload.BINARY, True, True, False, True)
+    HEADER_COMPACT_ZLIB = (Payload.COMPACT, True, True, False, True)
     FRAMED_BINARY = (Payload.BINARY, False)
     FRAMED_COMPACT = (Payload.COMPACT, False)
     FRAMED_OLD_BINARY = (Payload.BINARY, False, True, True)
@@ -82,7 +87,14 @@ class Dialect(enum.Enum):
     COMPACT = (Payload.COMPACT, False, False)
     OLD_BINARY = (Payload.BINARY, False, False, True)
 
-    def __init__(self, payload: Payload, has_header: bool, is_framed: bool = True, is_old: bool = False) -> None:
+    def __init__(
+        self,
+        payload: Payload,
+        has_header: bool,
+        is_framed: bool = True,
+        is_old: bool = False,
+        is_deflated: bool = False,
+    ) -> None:
         self.payload = payload
         """The encoding of envelope and struct."""
         self.has_header = has_header
@@ -91,6 +103,16 @@ class Dialect(enum.Enum):
         """True if each message is preceded by its length."""
         self.is_old = is_old
         """True if the envelope has no version."""
+        self.is_deflated = is_deflated
+        """True if a THeader message went through zlib. Each message says so of itself, so either side may leave it
+        out."""
+
+    def may_answer(self, called: Dialect) -> bool:
+        """Whether a server may answer so what was called in another one: with a version or without, and deflated or
+        not. The encoding must be the same."""
+        if self.has_header:
+            return called.has_header and self.payload is called.payload
+        return self is called or (called.is_old and self is Dialect.FRAMED_BINARY)
 
 
 UNFRAMED = {Stream.BINARY: Dialect.BINARY, Stream.COMPACT: Dialect.COMPACT, Stream.OLD_BINARY: Dialect.OLD_BINARY}
@@ -179,8 +201,8 @@ class Shapes(NamedTuple):
     plain_requests: dict[bytes, RequestShape]
     replies: dict[bytes, ReplyShape]
     blocks: dict[bytes, Block]
-    traced_blocks: dict[bytes, Block]
-    """Blocks with a ``traceparent``, by their bytes without its text, and without it among the headers."""
+    traced_requests: dict[bytes, RequestShape]
+    """Shapes of requests with a ``traceparent``, by their bytes without its text, and without it among the headers."""
 
 
 @functools.lru_cache(maxsize=16)
@@ -207,12 +229,13 @@ class Opening(NamedTuple):
     headers: Mapping[str, str] = NO_HEADERS
     flags: int = 0
     header_seqid: int = 0
-    transformed: bool = False
+    persistent: Mapping[str, str] = NO_HEADERS
+    """Headers that hold for the later messages of the connection, too; they are among the message's own."""
 
     @property
     def is_simple(self) -> bool:
         """Whether it is a THeader binary message of the most common kind."""
-        return self.dialect is Dialect.HEADER_BINARY and not self.flags and not self.transformed
+        return self.dialect is Dialect.HEADER_BINARY and not self.flags and not self.persistent
 
     def envelope(self) -> tuple[int, bytes, int, int]:
         """The kind's number, the name, the seqid, and where the struct starts. Raises EnvelopeError."""
@@ -224,16 +247,28 @@ class Opening(NamedTuple):
         size = body_offset - 4 - begins
         if self.dialect.payload is not Payload.BINARY or self.dialect.is_old or not self.dialect.is_framed:
             return None
-        if self.flags or self.transformed or size > _MAX_SHAPE:
+        if self.flags or self.dialect.is_deflated or self.persistent or size > _MAX_SHAPE:
             return None
         return self.frame[begins : body_offset - 4]
 
 
-def open_frame(frame: bytes, limits: WireLimits) -> Opening:
-    """Reads a frame's dialect and metadata; the first two bytes have been checked. Raises RemoteProtocolError, Unspoken
+class Inflated(RemoteProtocolError):
+    """A message became more than it may, and was not inflated further. ``opening`` is its beginning, which tells
+    ``kind``, ``name`` and ``seqid``; ``is_too_large`` is False if it might have been taken another time."""
+
+    def __init__(self, message: str, opening: Opening, *, is_too_large: bool) -> None:
+        super().__init__(message)
+        self.opening = opening
+        self.kind, self.name, self.seqid, _ = opening.envelope()
+        self.is_too_large = is_too_large
+
+
+def open_frame(frame: bytes, limits: WireLimits, inflation: Inflation | None = None, now: float = 0.0) -> Opening:
+    """Reads a frame's dialect and metadata; the first two bytes have been checked. A deflated message may become as
+    much as ``inflation`` allows at ``now``, without one ``max_frame``. Raises RemoteProtocolError, Unspoken or Inflated
     if the frame is sound and may be answered."""
     if is_theader(frame, 0):
-        return _open_theader(frame, limits)
+        return _open_theader(frame, limits, inflation, now)
     if is_compact(frame, 0):
         return Opening(Dialect.FRAMED_COMPACT, frame, 0)
     return Opening(Dialect.FRAMED_OLD_BINARY if is_old_binary(frame, 0) else Dialect.FRAMED_BINARY, frame, 0)
@@ -241,9 +276,13 @@ def open_frame(frame: bytes, limits: WireLimits) -> Opening:
 
 _read_fixed = struct.Struct("!HHiH").unpack_from
 _HEADER_DIALECTS = {Payload.BINARY: Dialect.HEADER_BINARY, Payload.COMPACT: Dialect.HEADER_COMPACT}
+_DEFLATED = {
+    Dialect.HEADER_BINARY: Dialect.HEADER_BINARY_ZLIB,
+    Dialect.HEADER_COMPACT: Dialect.HEADER_COMPACT_ZLIB,
+}
 
 
-def _open_theader(frame: bytes, limits: WireLimits) -> Opening:
+def _open_theader(frame: bytes, limits: WireLimits, inflation: Inflation | None, now: float) -> Opening:
     if len(frame) < FIXED_SIZE:
         raise RemoteProtocolError(f"a THeader frame of {len(frame)} bytes is shorter than its fixed part")
     _, flags, seqid, words = _read_fixed(frame)
@@ -253,14 +292,33 @@ def _open_theader(frame: bytes, limits: WireLimits) -> Opening:
     if 4 * words > limits.max_header:
         raise RemoteProtocolError(f"a THeader block of {4 * words} bytes is over max_header {limits.max_header}")
     block = _block_of(frame[FIXED_SIZE:offset], limits)
-    dialect = _HEADER_DIALECTS[block.payload]
+    headers, dialect = block.headers, _HEADER_DIALECTS[block.payload]
+    if block.persistent:
+        headers = MappingProxyType({**block.persistent, **headers})
     if block.deflated:
         if not limits.accept_zlib:
             message = "zlib-transformed messages are not taken unless WireLimits.accept_zlib says so"
             raise Unspoken(message, FailureKind.INVALID_TRANSFORM, block.payload)
-        inflated = inflate(frame[offset:], limits.max_frame, limits.max_inflation)
-        return Opening(dialect, inflated, 0, block.headers, flags, seqid, True)
-    return Opening(dialect, frame, offset, block.headers, flags, seqid)
+        size = len(frame) - offset
+        most = limits.max_frame if inflation is None else inflation.allow(size, now)
+        inflated, is_whole = inflate(frame[offset:], most)
+        if inflation is not None:
+            inflation.charge(size, len(inflated))
+        opening = Opening(_DEFLATED[dialect], inflated, 0, headers, flags, seqid, block.persistent)
+        if not is_whole:
+            raise _too_much(opening, size, most, limits)
+        return opening
+    return Opening(dialect, frame, offset, headers, flags, seqid, block.persistent)
+
+
+def _too_much(opening: Opening, size: int, most: int, limits: WireLimits) -> RemoteProtocolError:
+    is_too_large = most == limits.max_frame
+    why = f"max_frame {most}" if is_too_large else f"max_inflation {limits.max_inflation} allows so soon"
+    message = f"a zlib-transformed message of {size} bytes inflates to more than {why}"
+    try:
+        return Inflated(message, opening._replace(frame=opening.frame[:_MAX_BEGINNING]), is_too_large=is_too_large)
+    except RemoteProtocolError:  # its beginning is none of a message
+        return RemoteProtocolError(message)
 
 
 def open_unread(frame: bytes, payload: Payload) -> Opening:
@@ -270,40 +328,13 @@ def open_unread(frame: bytes, payload: Payload) -> Opening:
 
 
 def _block_of(raw: bytes, limits: WireLimits) -> Block:
-    shapes = shapes_of(limits.max_header, limits.max_header_entries)
-    blocks = shapes.blocks
+    blocks = shapes_of(limits.max_header, limits.max_header_entries).blocks
     block = blocks.get(raw)
-    if block is None and len(raw) <= _MAX_BLOCK:
-        block = _traced_block_of(raw, limits, shapes.traced_blocks)
     if block is None:
         block = read_block(raw, limits.max_header_entries)
         if len(raw) <= _MAX_BLOCK and TRACEPARENT not in block.headers:  # which never comes again
             remember(blocks, raw, block)
     return block
-
-
-_TRACEPARENT_ENTRY = bytes((len(TRACEPARENT),)) + TRACEPARENT.encode() + bytes((TRACEPARENT_SIZE,))
-"""What precedes the text of a ``traceparent`` in a block."""
-
-
-def _traced_block_of(raw: bytes, limits: WireLimits, known: dict[bytes, Block]) -> Block | None:
-    """The block with one ``traceparent`` of the usual size, whose text is the only part that the next block does not
-    have as well; None if it is none."""
-    start = raw.find(_TRACEPARENT_ENTRY) + len(_TRACEPARENT_ENTRY)
-    if start < len(_TRACEPARENT_ENTRY):
-        return None
-    stop = start + TRACEPARENT_SIZE
-    rest, text = raw[:start] + raw[stop:], raw[start:stop].decode("utf-8", "backslashreplace")
-    block = known.get(rest)
-    if block is None:
-        whole = read_block(raw, limits.max_header_entries)
-        # It may be within another text, or there may be two.
-        if whole.headers.get(TRACEPARENT) != text or raw.count(TRACEPARENT.encode()) > 1:
-            return whole
-        others = {key: value for key, value in whole.headers.items() if key != TRACEPARENT}
-        block = whole._replace(headers=MappingProxyType(others))
-        remember(known, rest, block)
-    return Block(block.payload, block.deflated, MappingProxyType({**block.headers, TRACEPARENT: text}))
 
 
 def write_head(

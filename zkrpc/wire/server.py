@@ -41,6 +41,7 @@ from zkrpc.wire.message import (
     PLAIN_MAGIC,
     PONG,
     Dialect,
+    Inflated,
     Opening,
     ProtocolState,
     Request,
@@ -48,7 +49,7 @@ from zkrpc.wire.message import (
     open_unread,
 )
 from zkrpc.wire.status import Status
-from zkrpc.wire.theader import NO_HEADERS, Unspoken
+from zkrpc.wire.theader import NO_HEADERS, Unspoken, deflate
 from zkrpc.wire.unframed import Endless
 
 MAX_NAME = 256
@@ -68,7 +69,6 @@ class ServerProtocol:
         "_active",
         "_cancelled",
         "_held",
-        "_inflow",
         "_known",
         "_max_frame",
         "_out",
@@ -77,6 +77,7 @@ class ServerProtocol:
         "aside",
         "failure",
         "has_news",
+        "inflow",
         "last_heard_at",
         "limits",
         "peer_headers",
@@ -86,8 +87,7 @@ class ServerProtocol:
     )
 
     def __init__(self, limits: WireLimits, now: float) -> None:
-        self.limits = limits
-        self.state = ProtocolState.OPEN
+        self.limits, self.state = limits, ProtocolState.OPEN
         self.failure: str | None = None
         """Why the connection must be closed, in one line for the log; None if nothing is wrong or the peer just
         left."""
@@ -100,20 +100,18 @@ class ServerProtocol:
         clears it."""
         self.last_heard_at = now
         """When bytes were last received."""
-        self._takes = limits  # what the peer takes: what we do, until it says less
-        self._max_frame = limits.max_frame
-        self._inflow = Inflow(limits, now)
-        self._known = KnownRequests(limits)
+        # What the peer takes: what we do, until it says less.
+        self._takes, self._max_frame = limits, limits.max_frame
+        self.inflow, self._known = Inflow(limits, now), KnownRequests(limits)
         self.ready: deque[Request] = deque()
         """Requests for ``next_request``."""
         self.aside: list[Request] = []
         """Requests for built-in services; the shell takes them all out. Each is answered or finished as any other."""
         self._active: dict[int, Request] = {}
-        self._held = HeldRequests()
+        self._held, self._peer_is_done = HeldRequests(), False
         # In the order in which they came, each once; a dict, because a peer may cancel much and again and again.
         self._cancelled: dict[Request, None] = {}
         self._out: list[bytes] = []
-        self._peer_is_done = False
 
     # -- what the shell looks at
 
@@ -125,13 +123,13 @@ class ServerProtocol:
     @property
     def partial_since(self) -> float | None:
         """When the incomplete message's first bytes came; None if none is incomplete."""
-        return self._inflow.partial_since
+        return self.inflow.partial_since
 
     @property
     def held_bytes(self) -> int:
         """Bytes of frames that are incomplete or in flight; takes time in proportion to their number."""
         waiting = itertools.chain(self._active.values(), self._held)
-        return len(self._inflow.buffer) + sum(len(request.frame) for request in waiting)
+        return len(self.inflow.buffer) + sum(len(request.frame) for request in waiting)
 
     @property
     def wants_close(self) -> bool:
@@ -153,7 +151,7 @@ class ServerProtocol:
         if self.state is _CLOSED:
             return
         self.last_heard_at = now
-        inflow = self._inflow
+        inflow = self.inflow
         try:
             if inflow.prelude is not None:
                 data = inflow.unwrap(inflow.prelude, data, now)
@@ -182,7 +180,7 @@ class ServerProtocol:
     def _take(self, data: bytes, start: int, now: float) -> None:
         """Takes the messages from ``start`` on; the last one is kept if it is incomplete. Raises RemoteProtocolError if
         the connection cannot go on."""
-        active, add, inflow = self._active, self.ready.append, self._inflow
+        active, add, inflow = self._active, self.ready.append, self.inflow
         room = self.limits.max_in_flight - self._held.count
         buffer, is_framed = inflow.buffer, inflow.dialect is None
         end, began = len(data), start
@@ -204,13 +202,17 @@ class ServerProtocol:
 
     def _take_any(self, frame: bytes, now: float) -> None:
         """One frame of any kind. Raises RemoteProtocolError if the connection cannot go on after it."""
-        buffer = self._inflow.buffer
+        buffer = self.inflow.buffer
         try:
-            opening = self._inflow.open(frame)
+            opening = self.inflow.open(frame, self._known, now)
             kind, name, seqid, offset = opening.envelope()
         except Unspoken as exc:
             opening = open_unread(frame, exc.payload)
             self._refuse(opening, b"", opening.header_seqid, str(exc), Status(exc.kind, NO_HEADERS))
+            return
+        except Inflated as exc:
+            told = status.TOO_LARGE if exc.is_too_large else status.OVERLOADED
+            self._refuse(exc.opening, exc.name[:MAX_NAME], exc.seqid, str(exc), told, exc.kind)
             return
         except EnvelopeError as exc:
             if exc.seqid is None:
@@ -259,8 +261,7 @@ class ServerProtocol:
                 self._out.append(hello_frame(self.limits))
                 self._takes = narrowed(self.limits, headers)
                 self._max_frame = self._takes.max_frame
-            self.peer_is_zkrpc = True
-            self.peer_headers = headers
+            self.peer_is_zkrpc, self.peer_headers = True, headers
         elif name == PING:
             self._out.append(control_frame(PONG, seqid))
         elif name == DRAINING:
@@ -285,7 +286,7 @@ class ServerProtocol:
         if seqid in self._active:
             # Some clients use one seqid for all calls and take answers in order; this one would come too early.
             raise RemoteProtocolError(f"{message}, with the seqid of a call in flight")
-        self._out += write_refusal(opening, name, seqid, message, told)
+        self._out += write_refusal(opening, name, seqid, message, told, self._takes)
 
     def receive_eof(self, now: float) -> None:
         """The peer has closed the connection: calls in flight may finish, and their replies are dropped."""
@@ -337,6 +338,8 @@ class ServerProtocol:
         else:
             head = write_reply_head(request, self._takes, kind, headers, size)
             length = len(head) + size - (LENGTH_SIZE if request.dialect.is_framed else 0)
+            if request.dialect.is_deflated:
+                head, body = deflate(head, body, self._takes)
         if length > self._max_frame:
             whose = "max_frame" if self._max_frame == self.limits.max_frame else "the caller's max_frame"
             raise LocalProtocolError(f"reply of {length} bytes is over {whose} {self._max_frame}")
@@ -378,23 +381,22 @@ class ServerProtocol:
             return b""
         joined = b"".join(out)
         out.clear()
-        return joined if self._inflow.prelude is None else self._inflow.outward(joined)
+        return joined if self.inflow.prelude is None else self.inflow.outward(joined)
 
     # -- time
 
     def next_timer(self) -> float | None:
         """When to call ``handle_timer``, or None."""
-        return None if self.state is _CLOSED else self._inflow.next_timer()
+        return None if self.state is _CLOSED else self.inflow.next_timer()
 
     def handle_timer(self, now: float) -> None:
         """Ends the connection of a peer that is too slow; does nothing if it is called early."""
-        if self.state is not _CLOSED and (failure := self._inflow.overdue(now)) is not None:
+        if self.state is not _CLOSED and (failure := self.inflow.overdue(now)) is not None:
             self._become_closed(failure)
 
     def _become_closed(self, failure: str | None) -> None:
-        self.state = _CLOSED
-        self.failure = failure
-        self._inflow.clear()
+        self.state, self.failure = _CLOSED, failure
+        self.inflow.clear()
 
     def abandon(self, failure: str | None = None) -> None:
         """The connection is closed, or to be closed because of ``failure``: forgets all requests that are not

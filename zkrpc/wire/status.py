@@ -40,6 +40,7 @@ from zkrpc.errors import (
     Executed,
     NotPrimary,
     Overloaded,
+    PermissionDenied,
     ProtocolError,
     Rejected,
     RemoteError,
@@ -95,6 +96,8 @@ EXPIRED = _status(DeadlineExceeded, Executed.YES)
 UNKNOWN_METHOD = _status(UnknownMethod, kind=FailureKind.UNKNOWN_METHOD)
 UNREADABLE = _status(ProtocolError, kind=FailureKind.PROTOCOL_ERROR)
 """The arguments do not fit the IDL."""
+PERMISSION_DENIED = _status(PermissionDenied)
+"""The caller is on no list of those who may call the method."""
 TOO_LARGE = _status(TooLarge, kind=FailureKind.PROTOCOL_ERROR)
 FAILED = _status(RemoteError, Executed.YES)
 """The handler failed in a way that the IDL does not declare; or its reply is too large for the connection."""
@@ -112,6 +115,7 @@ _ERRORS: dict[str, type[CallError]] = {
         Draining,
         UnknownMethod,
         TooLarge,
+        PermissionDenied,
         NotPrimary,
         StaleEpoch,
         Rejected,

@@ -6,22 +6,30 @@
     WORDS * 4 bytes of header block:
         varint PROTOCOL (0 binary, 2 compact)  varint N  N x varint TRANSFORM (1 zlib)
         varint 1, varint COUNT, COUNT x (varint size, key, varint size, value)     any number of times
+        varint 2, the same: fbthrift's persistent headers, which hold for all later messages of the connection too
         0 or any other id: nothing more to read, padding to a multiple of 4 bytes
     the message, transformed
 
 It is stricter than Apache's Python library: lengths may not run past the block, a truncated zlib stream is an error,
 and so is anything after its end. This module reads and writes blocks; it does not know what the keys mean.
+
+Keys and values are bytes for the format and text for us: UTF-8, in which each byte that is none becomes one of 128
+characters that no UTF-8 has (U+DC80 to U+DCFF, as file names have them in Python), and that byte again when it is
+written. So two different values never become one, and what is passed on is what came.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 from zkrpc.codec import FailureKind, Payload
+from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError, RemoteProtocolError, TooLarge
+from zkrpc.wire.inflation import FREE
 from zkrpc.wire.varint import read_varint, write_varint
 
 MAGIC = 0x0FFF
@@ -32,11 +40,12 @@ NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _PAYLOADS = {0: Payload.BINARY, 2: Payload.COMPACT}
 _PROTOCOL_IDS = {payload: number for number, payload in _PAYLOADS.items()}
 _ZLIB = 1
+_ZLIB_ONLY = b"\x01\x01"
+"""One transform: zlib."""
 _KEY_VALUE = 1
+_PERSISTENT = 2
 _MAX_TRANSFORMS = 1
 """One at most: compressing twice is of use to an attacker only."""
-FREE = 4 * 1024
-"""Bytes to which a message may inflate, however small it is."""
 
 
 class Unspoken(RemoteProtocolError):
@@ -56,6 +65,9 @@ class Block(NamedTuple):
     deflated: bool
     """Whether the message went through zlib."""
     headers: Mapping[str, str]
+    """Those of this message, without the persistent ones."""
+    persistent: Mapping[str, str] = NO_HEADERS
+    """Those of this message and of all later ones."""
 
 
 def read_block(block: bytes, max_entries: int) -> Block:
@@ -75,16 +87,17 @@ def read_block(block: bytes, max_entries: int) -> Block:
         if number != _ZLIB:
             message = f"unknown THeader transform {number}; only 1 (zlib) is understood"
             raise Unspoken(message, FailureKind.INVALID_TRANSFORM, payload)
-    return Block(payload, bool(transforms), _read_headers(block, offset, max_entries))
+    return Block(payload, bool(transforms), *_read_headers(block, offset, max_entries))
 
 
-def _read_headers(block: bytes, offset: int, max_entries: int) -> Mapping[str, str]:
+def _read_headers(block: bytes, offset: int, max_entries: int) -> Iterator[Mapping[str, str]]:
+    """The headers of this message, and the persistent ones."""
     end = len(block)
-    headers: dict[str, str] = {}
+    found: dict[int, dict[str, str]] = {_KEY_VALUE: {}, _PERSISTENT: {}}
     entries = 0
     while offset < end:
         number, offset = read_varint(block, offset, end)
-        if number != _KEY_VALUE:
+        if number not in found:
             # Padding, or an id of a later version: the format says to ignore the rest of the block.
             break
         count, offset = read_varint(block, offset, end)
@@ -93,8 +106,8 @@ def _read_headers(block: bytes, offset: int, max_entries: int) -> Mapping[str, s
             raise RemoteProtocolError(f"{entries} THeader entries are over max_header_entries {max_entries}")
         for _ in range(count):
             key, offset = _read_text(block, offset, end)
-            headers[key], offset = _read_text(block, offset, end)
-    return MappingProxyType(headers) if headers else NO_HEADERS
+            found[number][key], offset = _read_text(block, offset, end)
+    return (MappingProxyType(headers) if headers else NO_HEADERS for headers in found.values())
 
 
 def _read_text(block: bytes, offset: int, end: int) -> tuple[str, int]:
@@ -102,15 +115,19 @@ def _read_text(block: bytes, offset: int, end: int) -> tuple[str, int]:
     stop = offset + size
     if stop > end:
         raise RemoteProtocolError("a THeader entry runs past its block")
-    # Bytes that are no UTF-8 become visible escapes: metadata is text for us, and must not break whoever prints it.
-    return block[offset:stop].decode("utf-8", "backslashreplace"), stop
+    return text_of(block[offset:stop]), stop
+
+
+def text_of(raw: bytes) -> str:
+    """A key or a value as text."""
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def write_block(
     payload: Payload, headers: Mapping[str, str], *, max_size: int | None = None, max_entries: int | None = None
 ) -> bytes:
-    """Writes a padded header block. Raises LocalProtocolError for headers that are over the limits or cannot be encoded
-    in UTF-8."""
+    """Writes a padded header block. Raises LocalProtocolError for headers that are over the limits or stand for
+    no bytes."""
     if max_entries is not None and len(headers) > max_entries:
         raise TooLarge(f"{len(headers)} headers are over max_header_entries {max_entries}")
     parts = [write_varint(_PROTOCOL_IDS[payload]), b"\0"]
@@ -127,29 +144,29 @@ def write_block(
 
 def _text(text: str) -> bytes:
     try:
-        encoded = text.encode()
+        encoded = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as exc:
         raise LocalProtocolError(f"a header is not valid text: {text!r}") from exc
     return write_varint(len(encoded)) + encoded
 
 
-def inflate(message: bytes, limit: int, most_per_byte: int) -> bytes:
-    """Undoes the zlib transform. Raises RemoteProtocolError for invalid data.
+def deflate(head: bytes, body: bytes, limits: WireLimits) -> tuple[bytes, bytes]:
+    """A THeader frame, given as what precedes its body and the body, with its message deflated.
 
-    Never makes more than ``limit`` bytes, nor more than ``most_per_byte`` for each byte that came: it stops there,
-    without inflating the rest.
+    A message stays as it is if it would inflate to more than ``max_inflation`` for each byte, as the peer might not
+    undo that, or if its header block has no room for the transform.
     """
-    allowed = min(limit, FREE + most_per_byte * len(message))
-    stream = zlib.decompressobj()
-    try:
-        inflated = stream.decompress(message, allowed)
-        # The end of the stream may not have been looked at yet if the message is just as long as it may be.
-        excess = b"" if stream.eof else stream.decompress(stream.unconsumed_tail, 1)
-    except zlib.error as exc:
-        raise RemoteProtocolError("a zlib-transformed message cannot be inflated") from exc
-    if excess:
-        bound = f"max_frame {limit}" if allowed == limit else f"max_inflation {most_per_byte} times its size allows"
-        raise RemoteProtocolError(f"a zlib-transformed message inflates to more than {bound}")
-    if not stream.eof or stream.unused_data:
-        raise RemoteProtocolError("a zlib-transformed message is cut short or has bytes after its end")
-    return inflated
+    begins = 4 + FIXED_SIZE + 4 * int.from_bytes(head[12:14], "big")
+    message = head[begins:] + body
+    block = head[14:15] + _ZLIB_ONLY + head[16:begins]
+    block += bytes(-len(block) % 4)
+    deflated = zlib.compress(message, 1)
+    if len(block) > limits.max_header or len(message) > FREE + limits.max_inflation * len(deflated):
+        return head, body
+    length = FIXED_SIZE + len(block) + len(deflated)
+    return length.to_bytes(4, "big") + head[4:12] + (len(block) // 4).to_bytes(2, "big") + block, deflated
+
+
+def inflating(limits: WireLimits) -> WireLimits:
+    """The limits of a client that deflates, and so also inflates."""
+    return dataclasses.replace(limits, accept_zlib=True)
