@@ -28,9 +28,11 @@ def test_sound_instance_has_nothing_against_it() -> None:
         "weight": 1.0,
         "zone": "a",
         "protocols": ("zkrpc", "framed"),
+        "services": (),
         "age": 100.0,
         "connected_in": 0.001,
         "answered_in": 0.002,
+        "dialect": "",
         "obstacles": (),
         "remarks": (),
     }
@@ -92,6 +94,16 @@ def test_member_that_is_picked_has_nothing_against_it() -> None:
     """As from outside, without what only asking tells."""
     view = seen(member(), picked=True)
     assert (view.id, view.age, view.obstacles, view.remarks, view.connected_in) == ("w", 100.0, (), (), None)
+    assert view.dialect == "zkrpc"
+
+
+def test_member_that_has_never_sent_a_byte_may_speak_something_else() -> None:
+    """Which is said as long as it is so."""
+    mute = member()
+    mute.subchannel.is_heard = False
+    assert "perhaps it does not speak zkrpc" in seen(mute, picked=True).remarks[0]
+    mute.subchannel.is_heard = True
+    assert seen(mute, picked=True).remarks == ()
 
 
 def test_client_says_what_its_calls_have_taught_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -10,7 +11,11 @@ import pytest
 from gevent import socket
 
 import zkrpc
+from tests.support.certificates import SERVER_NAMES, Files
 from tests.support.echo import EchoHandler, idl
+from tests.support.scripted_servers import closed_port
+from tests.support.worlds import World
+from zkrpc.cli.worker import override_config
 from zkrpc.client.inquiry import ask_all, ask_callers, usage_of
 
 
@@ -31,14 +36,13 @@ def instance(name: str, endpoint: zkrpc.Endpoint, *protocols: str) -> zkrpc.Inst
     return zkrpc.Instance(id=name, endpoint=endpoint, protocols=protocols or ("zkrpc",))
 
 
-def test_callers_of_all_instances(apps: list[zkrpc.App]) -> None:
+def test_callers_of_all_instances(apps: list[zkrpc.App], world: World) -> None:
     """With the reasons of those that do not tell: it is down, hangs, is switched off, or of another kind."""
     for app in apps[:2]:
-        with zkrpc.connect(idl.Echo, [app.endpoint], config=zkrpc.ClientConfig(name="billing", version="2")) as stub:
+        with world.connect(idl.Echo, [app.endpoint], config=zkrpc.ClientConfig(name="billing", version="2")) as stub:
             stub.echo("x")
-    with socket.create_server(("127.0.0.1", 0)) as hanging, socket.create_server(("127.0.0.1", 0)) as gone:
-        places = [zkrpc.Endpoint("127.0.0.1", some.getsockname()[1]) for some in (hanging, gone)]
-        gone.close()
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        places = [zkrpc.Endpoint(*hanging.getsockname()), closed_port()]
         found = [instance(f"w{number}", app.endpoint) for number, app in enumerate(apps)]
         found += [instance("hangs", places[0]), instance("gone", places[1])]
         found.append(instance("foreign", places[0], "framed"))
@@ -48,6 +52,20 @@ def test_callers_of_all_instances(apps: list[zkrpc.App]) -> None:
     assert list(report.answered) == ["w0", "w1"]
     assert set(report.silent) == {"w2", "hangs", "gone", "foreign"}
     assert "introspection is off" in report.silent["w2"] and report.silent["foreign"] == "it is not zkrpc's"
+
+
+def test_worker_trusts_its_own_certificate_when_it_asks_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has issued it; the authorities that it was given are those of its clients."""
+    monkeypatch.setattr("zkrpc.tls.settings._asking", {})
+    files = Files(tmp_path)
+    certificate, key = files.issue("server", *SERVER_NAMES, by="others")
+    service = zkrpc.Service(idl.Echo, EchoHandler)
+    override_config(service, linger=0, drain_timeout=None, tls=zkrpc.ServerTls(certificate=certificate, key=key))
+    with zkrpc.serve(service) as app:
+        found = zkrpc.Instance(id="w", endpoint=app.endpoint, protocols=("zkrpc",), tls=True)
+        assert ask_callers("echo", [found], timeout=30.0).silent == {}
 
 
 def test_few_are_asked_at_a_time_and_none_after_the_time_is_over(apps: list[zkrpc.App]) -> None:
@@ -68,11 +86,13 @@ def test_few_are_asked_at_a_time_and_none_after_the_time_is_over(apps: list[zkrp
     assert set(silent.values()) == {"there was no time left to ask it"}
 
 
-def test_callers_of_a_method_are_known_only_if_they_are_seen_or_all_have_told(apps: list[zkrpc.App]) -> None:
+def test_callers_of_a_method_are_known_only_if_they_are_seen_or_all_have_told(
+    apps: list[zkrpc.App], world: World
+) -> None:
     """That nobody calls it can only be said if no instance is silent."""
     for version in ("1", "2"):
         config = zkrpc.ClientConfig(name="billing", version=version)
-        with zkrpc.connect(idl.Echo, [apps[0].endpoint], config=config) as stub:
+        with world.connect(idl.Echo, [apps[0].endpoint], config=config) as stub:
             stub.echo("x")
     telling = [instance(f"w{number}", app.endpoint) for number, app in enumerate(apps[:2])]
     silent = instance("w2", apps[2].endpoint)

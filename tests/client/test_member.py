@@ -17,6 +17,9 @@ INSTANCE = Instance(id="i1", endpoint=Endpoint("h", 1), protocols=("zkrpc",), zo
 class Way:
     """A subchannel that leads nowhere: all that there is of it is its machine."""
 
+    speaks = "zkrpc"
+    is_heard: bool | None = None
+
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.endpoint = instance.endpoint

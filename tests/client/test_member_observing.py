@@ -12,6 +12,7 @@ import pytest
 import zkrpc
 from tests.client.test_observing import echoes
 from tests.support.listening import Listener
+from tests.support.worlds import World
 from zkrpc.call import ServerCall
 from zkrpc.client.member_observing import member_observer_of
 from zkrpc.config import BreakerConfig, ClientConfig
@@ -31,13 +32,12 @@ from zkrpc.telemetry.events import (
     MemberSpared,
 )
 from zkrpc.telemetry.observer import Observers
-from zkrpc.testing.loopback import Loopback
 
 
-def test_observer_hears_of_members_and_connections() -> None:
+def test_observer_hears_of_members_and_connections(world: World) -> None:
     """Who joins, how the way to it is, when connections open and end and why, who leaves."""
     listener = Listener(MemberEvent, ConnectionEvent)
-    loopback = Loopback(echoes(), replicas=2, observers=[listener])
+    loopback = world.loopback(echoes(), replicas=2, observers=[listener])
     with loopback as stub:
         for _ in range(10):
             stub.echo("x")
@@ -54,7 +54,7 @@ def test_observer_hears_of_members_and_connections() -> None:
         assert [one.instance for one in listener.of(MemberLeft)] == ["replica-0"]
         loopback.kill(1)
         with pytest.raises(zkrpc.Unavailable):
-            stub.options(timeout=0.2).echo("x")
+            stub.options(timeout=1.0).echo("x")
         assert [(one.endpoint, one.reason) for one in listener.of(ConnectionClosed)][1:] == [("memory:1", "closed")]
         failed = listener.of(ConnectionFailed)
         assert failed and {(one.endpoint, one.reason) for one in failed} == {("memory:1", "Connection refused")}
@@ -64,7 +64,7 @@ def test_observer_hears_of_members_and_connections() -> None:
     assert {one.service for one in listener.of(ClientEvent)} == {"echoes"}
 
 
-def test_observer_hears_of_breakers_and_of_members_to_be_spared() -> None:
+def test_observer_hears_of_breakers_and_of_members_to_be_spared(world: World) -> None:
     """When and for how long others are preferred, and when that is over."""
     listener = Listener(BreakerOpened, BreakerClosed, MemberSpared)
     left = [5]
@@ -76,7 +76,7 @@ def test_observer_hears_of_breakers_and_of_members_to_be_spared() -> None:
         return proceed(call) if left[0] < 0 else object()
 
     config = ClientConfig(breaker=BreakerConfig(open_first=0.05))
-    with Loopback(echoes(failing), observers=[listener], config=config) as stub:
+    with world.loopback(echoes(failing), observers=[listener], config=config) as stub:
         for _ in range(5):
             with pytest.raises(zkrpc.RemoteError):
                 stub.echo("x")
@@ -90,9 +90,9 @@ def test_observer_hears_of_breakers_and_of_members_to_be_spared() -> None:
     assert closed == BreakerClosed(service="echoes", instance="replica-0", endpoint="memory:0")
 
 
-def test_status_says_what_a_client_knows() -> None:
+def test_status_says_what_a_client_knows(world: World) -> None:
     """Of each instance: how the way to it is, what it costs, and what speaks against it; and of its own means."""
-    loopback = Loopback(echoes(), replicas=2)
+    loopback = world.loopback(echoes(), replicas=2)
     with loopback as stub:
         assert zkrpc.status(stub).members == () and zkrpc.status(stub).calls == 0
         for _ in range(10):
@@ -110,7 +110,7 @@ def test_status_says_what_a_client_knows() -> None:
         assert zkrpc.status(stub).members[1].connectivity == "idle"
         loopback.drain(0)
         with pytest.raises(zkrpc.Unavailable):
-            stub.options(timeout=0.2).echo("x")
+            stub.options(timeout=1.0).echo("x")
         (gone,) = zkrpc.status(stub).members
         assert (gone.instance, gone.connectivity, gone.standing) == ("replica-1", "transient_failure", "down")
         assert gone.failure == "Connection refused"

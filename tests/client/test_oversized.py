@@ -12,6 +12,7 @@ import pytest
 
 import zkrpc
 from tests.support.waiting import eventually
+from tests.support.worlds import World
 from zkrpc.config import ClientConfig, ServerConfig, WireLimits
 from zkrpc.errors import Executed, Rejected, RemoteError, TooLarge
 
@@ -58,8 +59,15 @@ def served(limits: WireLimits = SMALL) -> Iterator[tuple[Handler, str]]:
         app.kill()
 
 
-def connected(*places: str, dialect: str = "zkrpc", limits: WireLimits = LARGE) -> Any:
-    return zkrpc.connect(IDL.Blob, list(places), dialect=dialect, config=ClientConfig(wire=limits))
+@pytest.fixture
+def connected(world: World) -> Callable[..., Any]:
+    """Makes stubs."""
+
+    def make(*places: str, dialect: str = "zkrpc", limits: WireLimits = LARGE) -> Any:
+        config = ClientConfig(wire=limits, plain_connections=8)
+        return world.connect(IDL.Blob, list(places), dialect=dialect, config=config)
+
+    return make
 
 
 FAULTS: dict[str, tuple[Callable[[Any], Any], type[Exception], str, Executed | None]] = {
@@ -98,7 +106,7 @@ FAULTS: dict[str, tuple[Callable[[Any], Any], type[Exception], str, Executed | N
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_fault_of_one_call_costs_its_neighbours_nothing(fault: str) -> None:
+def test_fault_of_one_call_costs_its_neighbours_nothing(fault: str, connected: Callable[..., Any]) -> None:
     """It alone fails, in words, and says that it did not run; those in flight on the same connection go on."""
     act, kind, words, executed = FAULTS[fault]
     with served() as (handler, place), connected(place) as stub:
@@ -115,7 +123,7 @@ def test_fault_of_one_call_costs_its_neighbours_nothing(fault: str) -> None:
 
 
 @pytest.mark.parametrize("size", [130_000, 300_000])
-def test_first_call_of_a_connection_may_be_too_large(size: int) -> None:
+def test_first_call_of_a_connection_may_be_too_large(size: int, connected: Callable[..., Any]) -> None:
     """What the server takes is not known yet; nobody need have called before."""
     with served(WireLimits(max_frame=100_000)) as (handler, place), connected(place) as stub:
         with pytest.raises(TooLarge, match="max_frame 100000") as caught:
@@ -124,7 +132,7 @@ def test_first_call_of_a_connection_may_be_too_large(size: int) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["theader", "framed"])
-def test_server_refuses_what_a_foreign_client_sends_too_large(dialect: str) -> None:
+def test_server_refuses_what_a_foreign_client_sends_too_large(dialect: str, connected: Callable[..., Any]) -> None:
     """Such a client cannot know; the server reads who calls, answers that call, and lets the rest of it go."""
     with served() as (handler, place), connected(place, dialect=dialect) as stub:
         for _ in range(3):
@@ -135,7 +143,7 @@ def test_server_refuses_what_a_foreign_client_sends_too_large(dialect: str) -> N
 
 
 @pytest.mark.parametrize("dialect", ["zkrpc", "theader", "framed"])
-def test_reply_over_the_clients_own_limit_is_an_error_of_that_call(dialect: str) -> None:
+def test_reply_over_the_clients_own_limit_is_an_error_of_that_call(dialect: str, connected: Callable[..., Any]) -> None:
     """A zkrpc server knows the limit and does not send it; of others it is let go."""
     with served(LARGE) as (handler, place), connected(place, dialect=dialect, limits=SMALL) as stub:
         neighbours = [gevent.spawn(stub.slow, str(number)) for number in range(5)]
@@ -148,7 +156,7 @@ def test_reply_over_the_clients_own_limit_is_an_error_of_that_call(dialect: str)
         assert [one.value for one in neighbours] == list("01234")
 
 
-def test_large_call_goes_to_an_instance_that_takes_it() -> None:
+def test_large_call_goes_to_an_instance_that_takes_it(connected: Callable[..., Any]) -> None:
     """Limits may differ while they are being changed; the one that takes less is no worse for other calls."""
     with served(SMALL) as (_, small), served(LARGE) as (handler, large), connected(small, large) as stub:
         for _ in range(20):

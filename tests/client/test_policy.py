@@ -45,6 +45,15 @@ def sources(policies: PolicyTable, method: Method) -> dict[str, tuple[Any, str]]
     return {one.name: (one.value, one.source) for one in policies.explain(method)}
 
 
+def test_config_speaks_of_a_method_of_all_interfaces_or_of_one() -> None:
+    """What it says of one counts more, each value by itself."""
+    methods = {"plain": MethodConfig(timeout=0.5, max_attempts=2), "Shop:plain": MethodConfig(timeout=0.1)}
+    policies = table(ServiceConfig(methods={**methods, "Audit:plain": MethodConfig(max_attempts=9)}))
+    settled = policies.resolve(PLAIN)
+    assert (settled.timeout, settled.max_attempts) == (0.1, 2)
+    assert policies.resolve(SLOW) == table().resolve(SLOW)
+
+
 def test_policy_nobody_speaks_of_is_the_built_in_one() -> None:
     """Every value is there, and each says where it comes from."""
     assert table().resolve(PLAIN) == PolicyTable().resolve(PLAIN) == DEFAULT

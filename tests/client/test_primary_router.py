@@ -12,17 +12,17 @@ import pytest
 
 import zkrpc
 from tests.support.waiting import eventually
+from tests.support.worlds import World
 from zkrpc.call import ServerCall
-from zkrpc.client.client import Client
 from zkrpc.client.primary_router import PrimaryRouter
 from zkrpc.client.resolver import StaticResolver
 from zkrpc.client.stub import make_stub
 from zkrpc.endpoint import Endpoint, Primary
 from zkrpc.errors import ConfigError, NotPrimary, StaleEpoch
-from zkrpc.testing.loopback import Loopback, LoopbackMembers
+from zkrpc.testing.loopback import LoopbackMembers
 
 IDL = zkrpc.load(Path(__file__).with_name("ledger.thrift"))
-QUICK = zkrpc.ClientConfig(timeout=0.5)
+QUICK = zkrpc.ClientConfig(timeout=2)
 
 
 class Ledger:
@@ -58,7 +58,8 @@ class Ledger:
 class Cluster:
     """Replicas of which one leads, as the interceptor of all of them believes."""
 
-    def __init__(self, replicas: int = 3, **options: Any) -> None:
+    def __init__(self, world: World, replicas: int = 3, **options: Any) -> None:
+        self.world = world
         self.leaders: dict[str, tuple[int, int]] = {"main": (0, 1)}
         """By group: the number of the replica that leads, and its epoch."""
         self.tells = True
@@ -67,10 +68,14 @@ class Cluster:
         self.host = "memory"
         self.group_of: Callable[[ServerCall], str] = lambda call: "main"
         service = zkrpc.Service(IDL.Ledger, Ledger, "ledger", interceptors=[self.guard])
-        self.loopback = Loopback(service, replicas=replicas, elect=False, **options)
+        self.loopback = world.loopback(service, replicas=replicas, elect=False, **options)
         self.stub = self.loopback.stub
         self.meanwhile: Callable[[int], object] = lambda number: None
         self.at_first: Callable[[int], object] = lambda number: None
+
+    def list(self, *numbers: int, **fields: Any) -> None:
+        """These replicas are the members from now on."""
+        self.world.where_clients_are(self.loopback._members.become, members(*numbers, **fields))
 
     def replica(self, number: int) -> Ledger:
         """One replica's handler."""
@@ -111,12 +116,12 @@ class Cluster:
 
 
 @pytest.fixture
-def make() -> Iterator[Callable[..., Cluster]]:
+def make(world: World) -> Iterator[Callable[..., Cluster]]:
     """Makes clusters, and closes them."""
     made: list[Cluster] = []
 
     def build(**options: Any) -> Cluster:
-        made.append(Cluster(**options))
+        made.append(Cluster(world, **options))
         return made[-1]
 
     yield build
@@ -132,7 +137,7 @@ def test_call_finds_the_primary_by_one_redirect_and_goes_there_from_then_on(make
     """Whether the IDL says so, or the registry's records and an instance; the caller never sees a refusal."""
     cluster = make()
     if method == "undeclared":
-        cluster.loopback._members.become(members(0, 1, 2, primary_only=("undeclared",)))
+        cluster.list(0, 1, 2, primary_only=("undeclared",))
     del cluster.leaders["main"]
     # Whoever is asked first is not the one that leads.
     cluster.meanwhile = lambda number: cluster.leaders.setdefault("main", ((number + 1) % 3, 1))
@@ -372,7 +377,7 @@ def test_method_that_nobody_marked_is_led_call_by_call(make: Make) -> None:
         assert cluster.stub.undeclared(str(number)) == f"done {number}"
     asked = cluster.asked()
     assert asked[2] == 30 and 0 < asked[0] + asked[1] <= 30
-    assert repr(cluster.loopback._client._router) == "<PrimaryRouter [] <Primaries nobody>>"
+    assert repr(cluster.loopback._clients[0]._router) == "<PrimaryRouter [] <Primaries nobody>>"
 
 
 LIES = [
@@ -430,11 +435,11 @@ def test_primary_that_is_not_in_the_list_yet_is_waited_for(make: Make) -> None:
     """Only members are called; the pause ends when it becomes one."""
     cluster = make(config=zkrpc.ClientConfig(timeout=60, backoff=20, max_backoff=20))
     cluster.leaders["main"] = (2, 1)
-    cluster.loopback._members.become(members(0, 1))
+    cluster.list(0, 1)
     waiting = gevent.spawn(cluster.stub.transfer, "a")
     gevent.sleep(0.05)
     assert not waiting.ready()
-    cluster.loopback._members.become(members(0, 1, 2))
+    cluster.list(0, 1, 2)
     assert waiting.get(timeout=60) == "transferred a"
 
 
@@ -520,8 +525,9 @@ def test_oneway_call_waits_until_the_primary_is_known(make: Make) -> None:
 class Registry(LoopbackMembers):
     """A resolver that also tells who leads, when the test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, world: World) -> None:
         super().__init__("ledger")
+        self._world = world
         self.followers: dict[str, list[Callable[[Primary | None], None]]] = {}
 
     def follow_primary(self, group: str, callback: Callable[[Primary | None], None], /) -> Callable[[], object]:
@@ -532,14 +538,14 @@ class Registry(LoopbackMembers):
 
     def tell(self, primary: Primary | None, group: str = "main") -> None:
         for callback in self.followers[group]:
-            callback(primary)
+            self._world.where_clients_are(callback, primary)
 
 
 def informed(cluster: Cluster, **options: Any) -> tuple[Registry, Any]:
     """A registry and a client of the cluster that listens to it."""
-    registry = Registry()
+    registry = Registry(cluster.world)
     registry.snapshot = cluster.loopback._members.snapshot
-    return registry, make_stub(IDL.Ledger, Client(registry, dial=cluster.loopback._dial, **options))
+    return registry, make_stub(IDL.Ledger, cluster.world.client(registry, dial=cluster.loopback._dial, **options))
 
 
 def test_registry_saves_the_first_redirect(make: Make) -> None:
@@ -603,16 +609,16 @@ def test_registry_is_asked_only_for_groups_that_are_called(make: Make) -> None:
     assert sorted(registry.followers) == ["g1", "told"]
     stub.close()
     assert registry.followers == {"g1": [], "told": []}
-    broken = make_stub(IDL.Ledger, Client(registry, group_of=lambda method, arguments: "no/name"))
+    broken = make_stub(IDL.Ledger, cluster.world.client(registry, group_of=lambda method, arguments: "no/name"))
     with pytest.raises(ConfigError, match="no name"):
         broken.transfer("a")
     broken.close()
 
 
-def test_client_without_members_waits_for_them_first(make: Make) -> None:
+def test_client_without_members_waits_for_them_first(world: World) -> None:
     """As any call does; and a fixed list has nobody who tells of primaries."""
-    client = Client(StaticResolver(["127.0.0.1:1"]), config=zkrpc.ClientConfig(timeout=0.1))
+    client = world.client(StaticResolver(["127.0.0.1:1"]), config=zkrpc.ClientConfig(timeout=0.1))
     with make_stub(IDL.Ledger, client) as stub, pytest.raises(zkrpc.CallError) as caught:
         stub.transfer("a")
     assert caught.value.executed is zkrpc.Executed.NO
-    assert repr(PrimaryRouter(client._channel)) == "<PrimaryRouter [] <Primaries nobody>>"
+    assert repr(PrimaryRouter(world.inside(client)._channel)) == "<PrimaryRouter [] <Primaries nobody>>"

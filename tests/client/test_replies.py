@@ -19,6 +19,7 @@ from zkrpc.errors import (
     Executed,
     NotPrimary,
     Overloaded,
+    PermissionDenied,
     Rejected,
     RemoteError,
     RemoteProtocolError,
@@ -138,7 +139,7 @@ def test_unreadable_reply_says_that_the_handler_ran() -> None:
 def test_is_refusal_is_about_the_instance_not_about_the_call() -> None:
     """An unknown method says nothing of how well the instance is; nor does another instance's being the primary."""
     assert all(is_refusal(error("x")) for error in (Overloaded, Draining, Rejected))
-    assert not any(is_refusal(error("x")) for error in (UnknownMethod, NotPrimary, RemoteError))
+    assert not any(is_refusal(error("x")) for error in (UnknownMethod, PermissionDenied, NotPrimary, RemoteError))
     assert not is_refusal(StaleEpoch("x", seen=2, current=1))
 
 

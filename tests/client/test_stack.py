@@ -90,11 +90,23 @@ METHOD: Any = SimpleNamespace(
 )
 
 
+class NamesAt:
+    """Plays the names of methods at one instance."""
+
+    def __init__(self, before: str) -> None:
+        self.before = before
+
+    def __getitem__(self, method: Any) -> bytes:
+        return f"{self.before}{method.name}".encode()
+
+
 class Subchannel:
     """A subchannel and its connection in one."""
 
     payload = Payload.BINARY
     ready = None
+    is_heard = True
+    names: Any = None
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -346,6 +358,15 @@ def test_connection_that_is_ready_is_shared_and_not_taken() -> None:
     assert scene.run() == "Ada"
     assert scene.run(idempotent=True) == "Bob"
     assert taken == [(0, 0), (0, 0), (0, 1)], "only the other member's was not ready"
+
+
+def test_method_has_the_name_by_which_its_instance_knows_it() -> None:
+    """Each attempt asks for it anew, as the next instance may know it by another."""
+    scene = Scene(ConnectionLost("gone", executed=Executed.NO), answer("Ada"))
+    for number, member in enumerate(scene.members):
+        member.subchannel.names = NamesAt(f"Users{number}:")
+    assert scene.run() == "Ada"
+    assert sorted(name for name, *_ in scene.sent) == [b"Users0:get", b"Users1:get"]
 
 
 def test_call_for_a_primary_goes_where_the_call_before_found_it() -> None:

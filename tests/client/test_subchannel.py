@@ -17,12 +17,11 @@ from tests.support.waiting import eventually
 from zkrpc.call import Call
 from zkrpc.client.channel import Channel
 from zkrpc.client.connection import Connection
-from zkrpc.client.subchannel import PlainSubchannel, SharedSubchannel, Subchannel, make_subchannel
+from zkrpc.client.subchannel import Subchannel
 from zkrpc.config import ClientConfig
 from zkrpc.deadline import Deadline
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import ConnectionLost, DeadlineExceeded, Executed, RemoteProtocolError, Unavailable
-from zkrpc.wire.message import Dialect
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -72,45 +71,6 @@ def ask(subchannel: Subchannel, seconds: float = 60.0) -> None:
         connection.call(b"echo", BODY, soon(seconds))
     finally:
         subchannel.release(connection)
-
-
-@pytest.mark.parametrize(
-    ("protocols", "kind", "dialect", "zkrpc"),
-    [
-        (("zkrpc", "theader", "framed"), SharedSubchannel, Dialect.HEADER_BINARY, True),
-        (("framed", "theader"), SharedSubchannel, Dialect.HEADER_BINARY, False),
-        (("framed",), PlainSubchannel, Dialect.FRAMED_BINARY, False),
-        (("carrier-pigeon",), PlainSubchannel, Dialect.FRAMED_BINARY, False),
-        ((), PlainSubchannel, Dialect.FRAMED_BINARY, False),
-    ],
-)
-def test_subchannel_follows_what_the_instance_speaks(
-    protocols: tuple[str, ...], kind: type[Subchannel], dialect: Dialect, zkrpc: bool
-) -> None:
-    """The best that both know; plain framed Thrift if nothing is said."""
-    with channel_of() as channel:
-        subchannel = make_subchannel(Instance(id="a", endpoint=Endpoint("h", 1), protocols=protocols), channel)
-        assert (type(subchannel), subchannel.dialect, subchannel.zkrpc) == (kind, dialect, zkrpc)
-
-
-@pytest.mark.parametrize(
-    ("name", "kind", "dialect"),
-    [
-        ("zkrpc", SharedSubchannel, Dialect.HEADER_BINARY),
-        ("theader-compact", SharedSubchannel, Dialect.HEADER_COMPACT),
-        ("compact", PlainSubchannel, Dialect.COMPACT),
-    ],
-)
-def test_subchannel_follows_the_client_where_the_instance_says_nothing(
-    name: str, kind: type[Subchannel], dialect: Dialect
-) -> None:
-    """And only there."""
-    with channel_of() as channel:
-        channel.dialect = name
-        silent = make_subchannel(Instance(id="a", endpoint=Endpoint("h", 1)), channel)
-        assert (type(silent), silent.dialect, silent.zkrpc) == (kind, dialect, name == "zkrpc")
-        telling = make_subchannel(Instance(id="b", endpoint=Endpoint("h", 1), protocols=("framed",)), channel)
-        assert telling.dialect is Dialect.FRAMED_BINARY
 
 
 def test_shared_subchannel_dials_once_for_all_who_wait() -> None:
@@ -298,6 +258,7 @@ class Mute:
     """A connection that ended without a sign of life."""
 
     silent = True
+    is_heard = False
 
 
 def test_dial_to_a_server_that_is_given_up_meanwhile_is_cancelled() -> None:
@@ -359,89 +320,22 @@ def test_lost_connection_is_dialled_again_by_the_next_call() -> None:
         assert peer.accepted == 2
 
 
-def test_plain_subchannel_takes_one_call_at_a_time_on_each_connection() -> None:
-    """The third caller of two connections waits its turn."""
-    busy: list[int] = []
-
-    def slow(link, request) -> None:  # type: ignore[no-untyped-def]
-        busy.append(len(peer.links))
-        gevent.sleep(0.01)
-        echo(link, request)
-
-    with Peer(slow) as peer, channel_of(peer.endpoint, speaks="framed") as channel:
-        callers = [gevent.spawn(ask, subchannel_to(channel)) for _ in range(7)]
-        gevent.joinall(callers, timeout=60, raise_error=True)
-        assert (peer.accepted, max(busy)) == (2, 2)
-
-
-def test_plain_connection_that_timed_out_is_never_used_again() -> None:
-    """Its late answer would be taken for the next one."""
-    with Peer(silent) as peer, channel_of(peer.endpoint, speaks="framed") as channel:
+@pytest.mark.parametrize("speaks", ["theader", "framed"])
+def test_server_that_has_never_sent_a_byte_is_told_from_others(speaks: str) -> None:
+    """By its open connections, or by the last one; nothing is known before a call has left."""
+    with Peer(silent) as peer, channel_of(peer.endpoint, speaks=speaks) as channel:
         subchannel = subchannel_to(channel)
-        with pytest.raises(DeadlineExceeded):
-            ask(subchannel, 0.5)
-        assert not channel.connections
+        assert (subchannel.speaks, subchannel.is_heard) == (speaks, None)
+        caller = gevent.spawn(ask, subchannel)
+        eventually(lambda: peer.requests)
+        caller.kill()
+        assert subchannel.is_heard is False
         peer.script = echo
         ask(subchannel)
-        assert peer.accepted == 2
-
-
-def test_plain_subchannel_with_all_connections_busy_keeps_the_deadline() -> None:
-    """Waiting for a turn is waiting, too."""
-    with Peer(silent) as peer, channel_of(peer.endpoint, speaks="framed") as channel:
-        subchannel = subchannel_to(channel)
-        holders = [gevent.spawn(ask, subchannel) for _ in range(2)]
-        eventually(lambda: len(peer.requests) == 2)
-        with pytest.raises(DeadlineExceeded, match="all 2 connections") as caught:
-            subchannel.acquire(soon(0.02))
-        assert caught.value.executed is Executed.NO
-        gevent.killall(holders)
-        peer.script = echo
-        ask(subchannel)
-
-
-def test_plain_connection_closed_by_its_server_is_replaced_before_use() -> None:
-    """A call that cannot be repeated is not wasted on a connection that is gone."""
-    with Peer() as peer, channel_of(peer.endpoint, speaks="framed") as channel:
-        subchannel = subchannel_to(channel)
-        ask(subchannel)
-        peer.links[0].sock.shutdown(socket.SHUT_RDWR)
-        ask(subchannel)
-        assert peer.accepted == 2
-
-
-def test_plain_member_that_leaves_closes_idle_connections_now_and_busy_ones_after() -> None:
-    """As for shared ones: what is in flight is answered."""
-    with Peer(lambda link, request: link.held.append(request)) as peer:
-        with channel_of(peer.endpoint, speaks="framed") as channel:
-            subchannel = subchannel_to(channel)
-            callers = [gevent.spawn(ask, subchannel) for _ in range(2)]
-            eventually(lambda: len(peer.requests) == 2)
-            first, second = peer.links
-            for link in (first,):
-                echo(link, link.held[0])
-                link.flush()
-            gevent.joinall(callers, count=1, timeout=60)
-            assert len(channel.connections) == 2
-            channel.receive_snapshot(listing())
-            assert len(channel.connections) == 1
-            echo(second, second.held[0])
-            second.flush()
-            gevent.joinall(callers, timeout=60, raise_error=True)
-            assert not channel.connections
-
-
-def test_plain_connection_dialled_in_vain_is_one_too_many() -> None:
-    """What the background opens beyond the limit is closed."""
-    with Peer() as peer, channel_of(peer.endpoint, speaks="framed") as channel:
-        subchannel = subchannel_to(channel)
-        assert isinstance(subchannel, PlainSubchannel)
-        held = [subchannel.acquire(soon()) for _ in range(2)]
-        extra = Connection.dial(peer.endpoint, subchannel.dialect, CONFIG.wire, 1.0, subchannel, zkrpc=False)
-        subchannel._adopt(extra)
-        assert extra.closed
-        for connection in held:
-            subchannel.release(connection)
+        assert subchannel.is_heard is True
+        peer.cut()
+        eventually(lambda: not channel.connections)
+        assert subchannel.is_heard is True
 
 
 def test_closed_channel_answers_everybody_and_picks_nobody() -> None:

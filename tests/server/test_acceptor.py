@@ -75,7 +75,7 @@ def test_acceptor_takes_a_crowd_in_slices() -> None:
     taken: list[tuple[int, socket.socket]] = []
 
     def take(sock: socket.socket, address: object) -> None:
-        now[0] += SLICE / 4
+        now[0] += SLICE / 20
         taken.append((rounds[0], sock))
 
     acceptor = Acceptor(listener, take, lambda: now[0])

@@ -11,8 +11,12 @@ from tests.support.requests import call_of, oneway_of
 from zkrpc.caller import NOBODY, Caller
 from zkrpc.codec import decode_failure
 from zkrpc.config import WireLimits
+from zkrpc.identity import Identity
+from zkrpc.idl import load_text
+from zkrpc.idl.served import ServedInterface, wire_names
 from zkrpc.server.accounts import STRANGER, Account, Accounts, Meter, Tally, kind_of
 from zkrpc.server.dispatch import Answer
+from zkrpc.server.permissions import Permissions
 from zkrpc.telemetry.status import CallerStatus
 from zkrpc.wire import headers as keys
 from zkrpc.wire.hello import caller_headers, hello_frame
@@ -232,6 +236,46 @@ def test_caller_that_is_counted_among_others_keeps_its_quota() -> None:
     assert not bench.accounts._folded
 
 
+WEB = Identity(spiffe="spiffe://prod/ns/shop/sa/web", common_name="web")
+
+
+def test_identity_has_an_account_of_its_own_whatever_its_holder_says() -> None:
+    """It is shown by what it has proven, shares its account with nobody who only says the same name, and what cannot be
+    a name is left out."""
+    bench = Bench()
+    said = bench.accounts.join(Caller("web", "1"), HERE, 0.0)
+    proven = [bench.accounts.join(Caller(name, "1", WEB), HERE, 0.0) for name in ("web", "web", "", "\x1b")]
+    assert proven[0] is proven[1] and proven[2] is proven[3] and len({id(one) for one in (said, *proven)}) == 3
+    assert [one.caller for one in proven[1:]] == [Caller("web", "1", WEB), Caller("", "1", WEB), Caller("", "1", WEB)]
+    assert {one.name for one in bench.accounts.status(0.0, 0.0)} == {"web", WEB.spiffe}
+    nameless = bench.accounts.join(Caller("", "", Identity()), HERE, 0.0)
+    assert "a certificate without a name" in repr(nameless)
+
+
+def test_quota_of_an_identity_comes_before_that_of_a_name() -> None:
+    """Whatever name its holder says; without one of its own it has that of the name, or of all others."""
+    bench = Bench()
+    web = [bench.accounts.join(Caller(name, "", WEB), HERE, 0.0) for name in ("", "billing")]
+    bench.accounts.limit({WEB.spiffe: 10.0, "billing": 5.0}, 0.0)
+    assert sum(taken(bench, account, 10) for account in web) == 10 and web[1].quota == WEB.spiffe
+    bench.accounts.limit({"cn:web": 5.0, "billing": 3.0}, 0.0)
+    assert sum(taken(bench, account, 10) for account in web) == 5
+    bench.accounts.limit({"billing": 3.0}, 0.0)
+    assert (taken(bench, web[1], 10), taken(bench, web[0], 20)) == (3, 20)
+    bench.accounts.limit({"_OTHER": 2.0, "unnamed": 9.0}, 0.0)
+    assert sum(taken(bench, account, 10) for account in web) == 2
+
+
+def test_identity_stays_proven_among_too_many_others() -> None:
+    """A caller that is not counted by itself any more is still who it is; and whoever makes up names while it has an
+    identity uses up its own."""
+    bench = Bench(most=2)
+    other = bench.caller("other", address=THERE)
+    web = [bench.accounts.join(Caller(f"web-{number}", "", WEB), THERE, float(number)) for number in range(3)]
+    assert web[0].caller == Caller("_OTHER", "", WEB) and other.caller == Caller("other")
+    assert web[0].caller.shown == WEB.spiffe
+
+
 def test_stranger_has_no_name_and_no_counts() -> None:
     """A connection that makes no call is nobody's."""
     assert STRANGER.caller is NOBODY and not STRANGER.known
@@ -248,7 +292,7 @@ class Line:
         self.protocol = ServerProtocol(WireLimits(), 0.0)
         if hello is not None:
             self.protocol.receive_data(hello_frame(WireLimits(), hello), 0.0)
-        self.refused: list[Answer | None] = []
+        self.refused: list[Answer] = []
 
     def meet(self, request: Request, now: float = 0.0) -> bool:
         """One request, which the connection has not met before."""
@@ -294,6 +338,15 @@ def test_hosts_of_one_ipv6_network_are_one_address() -> None:
     assert {account.address for account in accounts._named.values()} == {"2001:db8::/64"}
 
 
+def test_what_was_proven_goes_with_whatever_is_said() -> None:
+    """Of a connection whose peer has shown a certificate."""
+    accounts = Accounts(idl.Echo)
+    line = Line(accounts, hello=Caller("billing", "1"))
+    line.meter.identity = WEB
+    assert line.meet(call_of("echo"))
+    assert line.meter.account.caller == Caller("billing", "1", WEB)
+
+
 def test_call_beyond_the_quota_is_answered_with_when_to_come_back() -> None:
     """And with which quota it was, so that the caller's own log says whom to ask for more."""
     accounts = Accounts(idl.Echo)
@@ -310,13 +363,89 @@ def test_call_beyond_the_quota_is_answered_with_when_to_come_back() -> None:
     assert line.meet(call_of("echo"), 0.25)
 
 
+def kinds_of(line: Line) -> list[tuple[str, str]]:
+    """What the refusals of a connection are, and which errors they tell of."""
+    return [(one.kind.name, one.headers[keys.ERROR]) for one in line.refused if one.headers is not None]
+
+
 def test_oneway_call_beyond_the_quota_is_dropped() -> None:
     """Nobody waits for its answer, but it is refused and counted as any other."""
     accounts = Accounts(idl.Echo)
     accounts.limit({"billing": 1.0}, 0.0)
     line = Line(accounts, hello=Caller("billing"))
     assert line.meet(oneway_of("note")) and not line.meet(oneway_of("note"))
-    assert line.refused == [None] and accounts.status(0.0, 0.0)[0].refused == 1
+    assert kinds_of(line) == [("ONEWAY", "Overloaded")] and accounts.status(0.0, 0.0)[0].refused == 1
+
+
+class Guarded:
+    """Accounts of a server whose ``echo`` and ``note`` are for ``WEB``, and what was told of those who are not it."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+        permissions = Permissions(idl.Echo, None, {"echo": [WEB.spiffe], "note": [WEB.spiffe]})
+        self.accounts = Accounts(idl.Echo, permissions, lambda peer, reason: self.told.append((peer, reason)))
+
+    def line(self, identity: Identity | None = None) -> Line:
+        """A connection of a peer with this identity, which says that it is ``web``."""
+        line = Line(self.accounts, hello=Caller("web"))
+        line.meter.identity = identity
+        return line
+
+
+def test_call_outside_the_list_is_answered_and_counted() -> None:
+    """Each time, whatever the caller says it is, before anything of it is decoded; other methods are not concerned."""
+    guarded = Guarded()
+    line, other = guarded.line(), guarded.line(Identity(common_name="other"))
+    assert not line.meet(call_of("echo")) and not line.meet(call_of("echo")) and not other.meet(call_of("Echo:echo"))
+    assert line.meet(call_of("slow")) and list(line.meter.account.known) == [b"slow"]
+    answer = line.refused[0]
+    assert answer is not None and answer.headers is not None
+    assert (answer.headers[keys.ERROR], answer.headers[keys.EXECUTED]) == ("PermissionDenied", "no")
+    assert decode_failure(answer.body, 0)[0].startswith("echo is for callers on the list of the service's code")
+    assert {one.name: one.calls for one in guarded.accounts.status(0.0, 0.0)} == {"web": 3, "cn:other": 1}
+    assert [peer for peer, _ in guarded.told] == [HERE, HERE, "cn:other"]
+
+
+def test_list_holds_by_whichever_name_a_call_comes() -> None:
+    """The plain one, behind the interface's, its parents' or the service's name: a name that the list does not know
+    must not lead to the same method."""
+    base = load_text("service Base { void get() } service Shop extends Base { void put() }")
+    served = ServedInterface([base.Shop], "shop")
+    accounts = Accounts(served, Permissions(served, None, {"get": [WEB.spiffe]}))
+    line = Line(accounts)
+    names = ["get", "Shop:get", "shop:get", "Base:get"]
+    assert sorted(names) == sorted(name.decode() for name, label in wire_names(served).items() if label == "get")
+    assert not any(line.meet(call_of(name)) for name in names) and line.meet(call_of("shop:put"))
+
+
+def test_oneway_call_outside_the_list_is_dropped() -> None:
+    """Also if the caller has sent it as one that has an answer: it would take that for its next call's."""
+    guarded = Guarded()
+    line = guarded.line()
+    assert not line.meet(oneway_of("note")) and not line.meet(call_of("note"))
+    assert kinds_of(line) == [("ONEWAY", "PermissionDenied")] * 2 and len(guarded.told) == 2
+
+
+def test_caller_on_the_list_is_looked_up_once() -> None:
+    """From then on its calls are counted where they are met, as if there were no list; until that changes."""
+    guarded = Guarded()
+    line = guarded.line(WEB)
+    assert line.meet(call_of("echo")) and line.meet(call_of("slow")) and not guarded.told
+    assert set(line.meter.account.known) == {b"echo", b"slow"}
+    guarded.accounts.narrow({"echo": ["cn:nobody"]})
+    assert not line.meter.account.known and not line.meet(call_of("echo")) and line.meet(call_of("slow"))
+    guarded.accounts.narrow({"echo": ["cn:nobody"]})
+    assert list(line.meter.account.known) == [b"slow"]
+    guarded.accounts.narrow({})
+    assert line.meet(call_of("echo"))
+
+
+def test_list_for_everything_holds_for_methods_that_nobody_has() -> None:
+    """Whoever may call nothing learns nothing, not even which methods there are."""
+    accounts = Accounts(idl.Echo, Permissions(idl.Echo, None, ["cn:web"]))
+    line = Line(accounts)
+    assert not line.meet(call_of("nothing"))
+    assert line.refused[0] is not None and "an unknown method is for" in decode_failure(line.refused[0].body, 0)[0]
 
 
 def test_nobody_is_told_to_stay_away_for_long() -> None:
@@ -350,3 +479,19 @@ def test_tally_adds_up_and_keeps_the_later_time() -> None:
     one.add(other)
     one.add(Tally())
     assert (one.called_at, repr(one)) == (7.0, "<Tally calls=5 errors=1>")
+
+
+def test_methods_of_other_interfaces_are_counted_by_their_labels() -> None:
+    """Whichever name a call comes by; services and methods that nobody has share one count, however many names a peer
+    makes up, and are never known."""
+    several = load_text("service Users { void get() } service Audit { void get(), void log() }")
+    accounts = Accounts(ServedInterface([several.Users, several.Audit], "users"))
+    line = Line(accounts, hello=Caller("billing"))
+    for name in ("get", "users:get", "Audit:get", "Audit:log", *(f"Third{number}:get" for number in range(100))):
+        line.meet(call_of(name))
+    line.meter.count_error(call_of("Third7:get"))
+    (status,) = accounts.status(0.0, 0.0)
+    assert [(one.method, one.calls, one.errors) for one in status.methods] == [
+        *(("Audit:get", 1, 0), ("Audit:log", 1, 0), ("_OTHER", 100, 1), ("get", 2, 0))
+    ]
+    assert sorted(line.meter.account.known) == [b"Audit:get", b"Audit:log", b"get", b"users:get"]

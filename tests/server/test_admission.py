@@ -13,6 +13,7 @@ from zkrpc.policies.limit import AdaptiveLimit
 from zkrpc.server.admission import Admission
 from zkrpc.server.dispatch import Answer
 from zkrpc.server.shares import Share
+from zkrpc.wire.envelope import MessageKind
 
 
 def test_admission_counts_what_runs() -> None:
@@ -31,7 +32,8 @@ def test_admission_says_why_it_refuses() -> None:
         admission = Admission(limit, SimpleNamespace(accepts_calls=accepting))
         assert not admission.admits(Share("10.0.0.1"))
         answers[error] = admission.refusal(call_of("echo"))
-        assert admission.refusal(oneway_of("note")) is None
+        dropped = admission.refusal(oneway_of("note"))
+        assert (dropped.kind, dropped.headers) == (MessageKind.ONEWAY, answers[error].headers)
     for error, answer in answers.items():
         assert answer is not None and answer.headers is not None
         assert answer.headers["zkrpc-error"] == error and answer.headers["zkrpc-executed"] == "no"

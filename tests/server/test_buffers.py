@@ -52,6 +52,17 @@ def test_holding_counts_what_came_until_it_is_looked_at() -> None:
     assert (peer.holding.size, buffers.total, repr(buffers)) == (0, 0, f"<Buffers 0/{1000 * KIB}>")
 
 
+def test_holding_that_moves_counts_where_it_has_gone() -> None:
+    """As of a peer that has just proven who it is: what it holds is no longer its address's."""
+    buffers = Buffers(100 * KIB)
+    moved, other = Peer(buffers), Peer(buffers)
+    moved.holds(partial=60 * KIB)
+    moved.holding.move("cn:web")
+    assert (moved.holding.address, moved.holding.size, buffers.total) == ("cn:web", 60 * KIB, 60 * KIB)
+    other.holds(partial=50 * KIB)
+    assert moved.reasons and not other.reasons
+
+
 def test_holding_of_some_small_calls_does_not_count() -> None:
     """They are what nearly everybody has."""
     buffers = Buffers(100)

@@ -7,7 +7,7 @@ from typing import Any
 from tests.support.requests import call_of
 from zkrpc.server.admission import Admission
 from zkrpc.server.call_queue import CallQueue
-from zkrpc.server.dispatch import Answer, refuse
+from zkrpc.server.dispatch import Answer, turn_down
 from zkrpc.server.shares import Share
 from zkrpc.wire.message import Request
 from zkrpc.wire.status import DRAINING
@@ -29,8 +29,8 @@ class Bench:
         self.queue = CallQueue(self.admission, self.share, self._answer, lambda: self.events.append("wake"))
         assert self.admission.admits(Share("b"))
 
-    def _answer(self, request: Request, answer: Answer | None) -> None:
-        self.events.append((request.seqid, answer.headers["zkrpc-error"] if answer and answer.headers else None))
+    def _answer(self, request: Request, answer: Answer) -> None:
+        self.events.append((request.seqid, answer.headers["zkrpc-error"] if answer.headers else None))
 
     def turn_away(self, *seqids: int) -> list[Request]:
         """So many that find no place."""
@@ -40,9 +40,9 @@ class Bench:
         return requests
 
 
-def draining(request: Request) -> Answer | None:
+def draining(request: Request) -> Answer:
     """Some answer."""
-    return refuse(request, "the server stopped", DRAINING)
+    return turn_down(request, "the server stopped", DRAINING)
 
 
 def test_queue_keeps_what_the_admission_takes_and_answers_the_rest() -> None:

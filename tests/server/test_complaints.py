@@ -49,15 +49,20 @@ def test_peer_log_writes_each_kind_for_itself(caplog: pytest.LogCaptureFixture) 
     for number in range(3):
         peers.complain(ComplaintKind.CLOSED, "10.0.0.1", 0.0, "closed %s: %s", f"10.0.0.1:{number}", "HTTP, not Thrift")
         peers.complain(ComplaintKind.REFUSED, "10.0.0.1", 0.0, "refused %s", f"10.0.0.1:{number}")
+    deny = peers.denier(lambda: 1.0)
+    deny("cn:web", "cn:web may not call remove")
+    deny("cn:web", "cn:web may not call remove")
     for number in range(12):
         peers.complain(ComplaintKind.FAILED, "10.0.0.2", 1.0, "failed", error=ValueError(number))
     peers.settle(PERIOD)
     peers.settle(PERIOD + 1)
     messages = [record.getMessage() for record in caplog.records]
     assert messages[:2] == ["closed 10.0.0.1:0: HTTP, not Thrift", "refused 10.0.0.1:0"]
-    assert messages[2:12] == ["failed"] * 10 and caplog.records[2].exc_info
-    assert messages[12:] == [
+    assert messages[2] == "denied a call of cn:web: cn:web may not call remove"
+    assert messages[3:13] == ["failed"] * 10 and caplog.records[3].exc_info
+    assert messages[13:] == [
         "closed 2 more connections of 10.0.0.1 in the last minute",
         "refused 2 more connections of 10.0.0.1 in the last minute",
+        "denied 1 more calls of cn:web in the last minute",
         "handlers failed 2 more times for 10.0.0.2 in the last minute",
     ]

@@ -17,11 +17,13 @@ from gevent.event import Event
 
 from tests.support.echo import EchoHandler, idl
 from tests.support.waiting import eventually
-from tests.support.wire_frames import framed, message
+from tests.support.wire_frames import TAKEN, framed, message
 from tests.support.wire_peer import Peer
 from zkrpc.caller import Caller
 from zkrpc.config import ServerConfig, WireLimits
 from zkrpc.endpoint import Endpoint
+from zkrpc.identity import Identity
+from zkrpc.server.accounts import STRANGER
 from zkrpc.server.connection import ServerConnection
 from zkrpc.server.dispatch import Dispatcher, uninterruptible
 from zkrpc.server.intake import Intake
@@ -227,7 +229,7 @@ def test_connection_answers_for_a_handler_that_ended_its_greenlet(start: Any, ho
     assert peer.call(METHODS["echo"], "next") == "next"
 
 
-@pytest.mark.parametrize("dialect", list(Dialect))
+@pytest.mark.parametrize("dialect", TAKEN)
 def test_connection_survives_a_oneway_message_for_a_method_that_answers(start: Any, dialect: Dialect) -> None:
     """No answer is due, none is sent, and the next call is served."""
     running = start()
@@ -611,6 +613,7 @@ def test_call_that_waited_past_its_deadline_is_answered_and_not_run(start: Any) 
     peer.send(METHODS["slow"], "runs", 0, token="runs")
     eventually(lambda: running.handler.inside)
     other.send(METHODS["slow"], "waits", 0, token="waits", timeout=0.03)
+    eventually(lambda: running.server.admission.queued == 1)
     gevent.sleep(0.05)
     running.handler.go_on.set()
     assert other.read() == ["waits"]
@@ -806,6 +809,31 @@ def test_connection_counts_the_calls_of_whoever_its_peer_says_it_is(start: Any) 
     for peer in running.peers:
         peer.close()
     eventually(lambda: [one.connections for one in running.server.status().callers] == [0, 0])
+
+
+def test_peer_with_an_identity_has_its_share_and_its_account(start: Any) -> None:
+    """Instead of those of its address, which others may have, too; handlers see who it is."""
+    running, web = start(), Identity(spiffe="spiffe://prod/ns/shop/sa/web")
+    for _ in range(2):
+        peer = running.peer(caller=Caller("billing"))
+        eventually(lambda: any(one.meter.identity is None for one in running.server.connections))
+        (connection,) = [one for one in running.server.connections if one.meter.identity is None]
+        connection.identify(web)
+        assert peer.call(METHODS["echo"], "a") == "a"
+    stranger = running.peer()
+    assert stranger.call(METHODS["echo"], "a") == "a"
+    status = running.server.status()
+    assert {one.address: one.connections for one in status.peers} == {web.spiffe: 2, "127.0.0.1": 1}
+    assert {one.name: one.calls for one in status.callers} == {web.spiffe: 2, "unnamed:loopback": 1}
+    assert [one.caller.identity for one in running.handler.seen] == [web, web, None]
+    running.peer()
+    eventually(lambda: len(running.server.connections) == 4)
+    (connection,) = [one for one in running.server.connections if one.meter.account is STRANGER]
+    connection.identify(Identity())
+    assert connection.share.address == "127.0.0.1"
+    for peer in running.peers:
+        peer.close()
+    eventually(lambda: not running.server.status().peers)
 
 
 def test_calls_that_are_not_run_are_counted_too(start: Any) -> None:

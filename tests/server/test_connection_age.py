@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.support.wire_frames import message
 from zkrpc.config import ServerConfig, WireLimits
-from zkrpc.server.connection_age import AgeAction, ConnectionAge, pace_of
+from zkrpc.server.connection_age import AgeAction, ConnectionAge, carry_out, pace_of
 from zkrpc.wire.message import control_frame
 from zkrpc.wire.server import ServerProtocol
 
@@ -102,3 +103,26 @@ def test_silence_counts_in_full_at_the_pace_of_the_looks() -> None:
         96: AgeAction.CLOSE,
         98: AgeAction.CLOSE,
     }
+
+
+@pytest.mark.parametrize(
+    ("action", "done"),
+    [
+        (AgeAction.PING, ["ping", "flush"]),
+        (AgeAction.END, ["finish"]),
+        (AgeAction.CLOSE, ["close"]),
+        (None, []),
+    ],
+)
+def test_connection_does_what_its_age_wants(action: AgeAction | None, done: list[str]) -> None:
+    """A ping is sent at once; one that has to end may finish what is in flight."""
+    seen: list[str] = []
+
+    def noting(name: str) -> Any:
+        return lambda: seen.append(name)
+
+    protocol = SimpleNamespace(send_ping=noting("ping"))
+    calls = {name: noting(name) for name in ("flush", "finish", "close")}
+    connection: Any = SimpleNamespace(protocol=protocol, **calls)
+    carry_out(action, connection)
+    assert seen == done

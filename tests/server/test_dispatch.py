@@ -24,7 +24,9 @@ from zkrpc.errors import (
     Unavailable,
 )
 from zkrpc.idl import load_text
+from zkrpc.idl.served import ServedInterface
 from zkrpc.server.dispatch import Answer, Dispatcher, expires_at, uninterruptible
+from zkrpc.server.handlers import Handlers
 from zkrpc.telemetry.recording import MOST, Recording
 from zkrpc.wire.message import Dialect, MessageKind, Request
 
@@ -504,3 +506,76 @@ def test_dispatcher_knows_which_handlers_may_be_interrupted() -> None:
     assert not dispatcher.may_interrupt(call_of("note"))
     assert not dispatcher.may_interrupt(oneway_of("echo"))
     assert Careful().pair(1) == 1
+
+
+SEVERAL = load_text("""
+    service Base { string ping() }
+    service Users extends Base { string get(1: i64 id) }
+    service Audit extends Base { string get(1: i64 id), oneway void log() }
+    """)
+
+
+class Named:
+    """Answers with its name and that of the method being served."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def ping(self) -> str:
+        call = current_call()
+        assert call is not None
+        return f"{self.name} {call.method}"
+
+    def get(self, id: int) -> str:
+        if id < 0:
+            raise ValueError("negative")
+        return f"{self.ping()} {id}"
+
+    def log(self) -> None:
+        raise ValueError("nobody hears this")
+
+
+def test_dispatcher_runs_the_methods_of_several_interfaces() -> None:
+    """Each on its own handler; plain names and the registry's are the first one's, a parent's those of the first that
+    extends it, and whoever logs or intercepts sees which it is."""
+    failures: list[str] = []
+    served = ServedInterface([SEVERAL.Users, SEVERAL.Audit], "users")
+    handlers = Handlers(served, [Named("one"), Named("two")])
+    dispatcher = Dispatcher(served, handlers, on_failure=lambda failure: failures.append(failure.method))
+    get, ping = SEVERAL.Users.methods["get"], SEVERAL.Users.methods["ping"]
+
+    def ask(name: str, method: Any, *arguments: Any) -> Any:
+        answer = dispatcher.dispatch(call_of(name, binary(method, *arguments)), PEER, 0.0)
+        assert answer is not None
+        return method.read_result(answer.body, 0) if answer.kind is MessageKind.REPLY else failure(answer)[:2]
+
+    assert [ask(name, get, 7) for name in ("get", "Users:get", "users:get")] == ["one get 7"] * 3
+    assert [ask(name, ping) for name in ("ping", "Base:ping", "Audit:ping")] == ["one ping"] * 2 + ["two Audit:ping"]
+    assert ask("Audit:get", get, 7) == "two Audit:get 7"
+    assert ask("Third:get", get, 7) == (
+        "there is no service 'Third' here; there are Audit, Base, Users, users", FailureKind.UNKNOWN_METHOD
+    )  # fmt: skip
+    unknown = ("Base:get", "Audit:put", "log", "Audit:Users:get")
+    assert [ask(name, get, 7) for name in unknown] == [
+        (f"unknown method {name!r}", FailureKind.UNKNOWN_METHOD) for name in unknown
+    ]
+    assert ask("Audit:get", get, -1)[1] == FailureKind.INTERNAL_ERROR
+    assert dispatcher.dispatch(oneway_of("Audit:log"), PEER, 0.0) is None
+    dispatcher.failed(call_of("Users:get"), PEER, Strongest())
+    assert failures == ["Audit:get", "Audit:log", "get"]
+    assert not dispatcher.may_interrupt(call_of("Audit:log")) and dispatcher.may_interrupt(call_of("Audit:get"))
+
+
+def test_dispatcher_checks_each_handler_by_its_own_interface() -> None:
+    """The error names the interface that is not served, and its handler."""
+    served = ServedInterface([SEVERAL.Users, SEVERAL.Audit])
+
+    class Half:
+        def get(self, id: int) -> str:
+            return "half"
+
+        def ping(self) -> str:
+            return "half"
+
+    with pytest.raises(ConfigError, match=r"Half does not fit Audit:\n.*Half.log is missing"):
+        Dispatcher(served, Handlers(served, [Named("one"), Half()]), on_failure=pytest.fail)

@@ -12,6 +12,7 @@ import pytest
 import zkrpc
 from tests.support.echo import EchoHandler, idl
 from tests.support.requests import binary, call_of
+from tests.support.waiting import eventually
 from zkrpc.server.failures import Failure, describe, traceback_of
 from zkrpc.testing.loopback import Loopback
 
@@ -22,14 +23,18 @@ HERE = f"{__file__}:"
 
 def complain(handler: Any, call: Any, caplog: pytest.LogCaptureFixture) -> logging.LogRecord:
     """The one record that a call of a service called ``echoes`` leaves."""
+
+    def complaints() -> list[logging.LogRecord]:
+        told = [one for one in caplog.records if one.name.startswith("zkrpc.server")]
+        return [one for one in told if one.levelno >= logging.WARNING]
+
     with Loopback(zkrpc.Service(idl.Echo, handler, name="echoes", config=FAST)) as stub:
         try:
             call(stub)
         except (zkrpc.CallError, idl.Oops):
             pass
-        gevent.sleep(0)
-    told = [one for one in caplog.records if one.name.startswith("zkrpc.server")]
-    (record,) = [one for one in told if one.levelno >= logging.WARNING]
+        eventually(complaints)  # nobody waits for what a oneway call came to
+    (record,) = complaints()
     return record
 
 

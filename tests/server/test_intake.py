@@ -16,7 +16,8 @@ class Bench:
 
     def __init__(self) -> None:
         self.protocol: Any = self
-        self.partial_since: float | None = None
+        self.inflow: Any = self
+        self.may_take_long = False
         self.spent = False
         self.waiting: list[Callable[[], object]] = []
         self.chunks: list[Any] = []
@@ -128,12 +129,12 @@ def test_intake_lets_others_go_first_where_much_was_used_already() -> None:
     bench.spent = True
     bench.read(100, KIB, KIB + 1)
     assert [wait for _, wait in bench.events] == [False, False, False, True]
-    bench.partial_since = 1.0
+    bench.may_take_long = True
     bench.read(100)
     assert len(bench.events) == 4 and bench.intake.is_waiting
     bench.give_turn()
     assert bench.events[-2:] == ["turn", (100, False)]
-    bench.partial_since = None
+    bench.may_take_long = False
     bench.intake.wait_for_turn()
     bench.chunks.append(5 * KIB)
     bench.give_turn()

@@ -15,9 +15,13 @@ import pytest
 import zkrpc
 from tests.support.echo import EchoHandler, idl
 from tests.support.waiting import eventually
+from zkrpc.call import ServerCall, enter_call, leave_call
 from zkrpc.caller import Caller
+from zkrpc.identity import Identity
 from zkrpc.idl import built_in_idl
+from zkrpc.server.bodies import Bodies
 from zkrpc.server.introspection import IntrospectionHandler
+from zkrpc.server.permissions import Permissions
 from zkrpc.server.tap import MOST_TAPS
 
 
@@ -38,6 +42,7 @@ def handler_of(server: zkrpc.Server, moment: Any = None) -> IntrospectionHandler
         server.taps,
         gevent.sleep,
         server.clock,
+        server.accounts.permissions,
     )
 
 
@@ -186,3 +191,27 @@ def test_every_served_port_answers_unless_it_is_switched_off() -> None:
                         stub.callers()
     with pytest.raises(zkrpc.ConfigError, match="introspection must be True or False"):
         zkrpc.ServerConfig(introspection="no")  # type: ignore[arg-type]
+
+
+def test_bodies_are_for_those_who_may_call_the_method() -> None:
+    """Else a list would keep a caller from asking a method, and not from reading what others are answered."""
+    server = zkrpc.Server(idl.Echo, EchoHandler(), bodies=Bodies(idl.Echo, ["echo", "slow"]))
+    web = Identity(common_name="web")
+    permissions = Permissions(idl.Echo, None, {"echo": ["cn:web"]})
+    about = (server.status, server.status, idl.Echo.methods, server.taps, gevent.sleep, server.clock)
+    handler = IntrospectionHandler(*about, permissions)
+
+    def tap(method: str, identity: Identity | None) -> str:
+        token = enter_call(ServerCall("tap", tap, (), {}, "", 0.0, Caller("", "", identity)))
+        try:
+            return str(handler.tap("", method, 1.0, 0, True).tap)
+        finally:
+            leave_call(token)
+
+    for method, identity in (("echo", None), ("", None), ("echo", Identity(common_name="other"))):
+        with pytest.raises(built_in_idl("Introspection").TapRefused, match="for those who may call the method"):
+            tap(method, identity)
+    assert tap("slow", None) and tap("", web) and tap("echo", web)
+    with pytest.raises(built_in_idl("Introspection").TapRefused, match="for those who may call"):
+        handler.tap("", "echo", 1.0, 0, True)
+    server.kill()

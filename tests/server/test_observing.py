@@ -20,8 +20,11 @@ from zkrpc.call import ServerCall
 from zkrpc.caller import NOBODY, Caller
 from zkrpc.config import ServerConfig
 from zkrpc.errors import Draining, Executed, NotPrimary
+from zkrpc.idl import load_text
+from zkrpc.idl.served import ServedInterface
 from zkrpc.server.accounts import Account, Accounts, Meter
-from zkrpc.server.dispatch import Answer, Dispatcher, refuse, uninterruptible
+from zkrpc.server.dispatch import Answer, Dispatcher, turn_down, uninterruptible
+from zkrpc.server.handlers import Handlers
 from zkrpc.server.lifecycle import Step
 from zkrpc.server.observing import ObservedDispatcher, RequestObserver, TracedDispatcher, make_dispatcher
 from zkrpc.telemetry.events import (
@@ -213,16 +216,17 @@ def test_observer_hears_of_a_handler_that_was_ended() -> None:
 
 
 def test_observer_hears_of_a_request_that_was_refused() -> None:
-    """Why, and how long it waited; of a oneway call there is no answer that says why. What a peer calls a method that
+    """Why, and how long it waited; also of a oneway call, whose caller is not told. What a peer calls a method that
     there is not is not repeated."""
     bench = Bench()
     request = call_of("echo", received_at=10.25)
-    bench.observer.refused(request, PEER, BILLING, refuse(request, "full", OVERLOADED))
-    bench.observer.refused(oneway_of("x" * 100, received_at=10.5), PEER, BILLING, None)
+    bench.observer.refused(request, PEER, BILLING, turn_down(request, "full", OVERLOADED))
+    dropped = oneway_of("x" * 100, received_at=10.5)
+    bench.observer.refused(dropped, PEER, BILLING, turn_down(dropped, "full", OVERLOADED))
     about = {"service": "echoes", "interface": "Echo", "peer": PEER, "caller": "billing"}
     assert bench.listener.events == [
         RequestRefused(method="echo", queued=0.25, error="Overloaded", **about),
-        RequestRefused(method=OTHER, queued=0.0, error="", **about),
+        RequestRefused(method=OTHER, queued=0.0, error="Overloaded", **about),
     ]
 
 
@@ -231,13 +235,13 @@ def test_observer_hears_of_a_refusal_after_the_peer_has_its_answer() -> None:
     bench, answered = Bench(), []
     meter = Meter(Accounts(idl.Echo), "10.0.0.1")
 
-    def answer(request: Request, refusal: Answer | None) -> None:
+    def answer(request: Request, refusal: Answer) -> None:
         answered.append((request, refusal, list(bench.listener.events)))
 
     answer_and_tell = bench.observer.observe_refusals(answer, PEER, meter)
     meter.account = Account(BILLING)
     request = call_of("echo")
-    refusal = refuse(request, "full", OVERLOADED)
+    refusal = turn_down(request, "full", OVERLOADED)
     answer_and_tell(request, refusal)
     assert answered == [(request, refusal, [])]
     (event,) = bench.listener.of(RequestRefused)
@@ -254,8 +258,9 @@ class Tracing:
         self.observer: Observer = Listener(RequestFinished, RequestRefused)
         self.services: list[str] = []
 
-    def trace_server(self, service: str) -> Tracing:
+    def trace_server(self, service: str, names: Mapping[bytes, str]) -> Tracing:
         """It traces all servers."""
+        assert names[b"echo"] == names[b"Echo:echo"] == "Echo/echo"
         self.services.append(service)
         return self
 
@@ -339,7 +344,7 @@ def test_refusal_of_a_traced_request_is_told_to_the_tracing_alone(by_introductio
     refuse_and_trace = dispatcher.trace_refusals(lambda *parts: answered.append(parts), PEER, protocol)
     headers = {} if by_introduction else {"traceparent": "00-1"}
     traced = call_of("echo", binary(ECHO, "x"), headers=headers, received_at=9.75)
-    refusal = refuse(traced, "full", OVERLOADED)
+    refusal = turn_down(traced, "full", OVERLOADED)
     refuse_and_trace(traced, refusal)
     assert answered == [(traced, refusal)]
     assert isinstance(tracing.observer, Listener)
@@ -445,3 +450,33 @@ def test_status_says_what_a_server_has_and_does(start: Any) -> None:
     assert [(event.method, event.error) for event in listener.of(RequestRefused)] == [("slow", "Overloaded")]
     peer.read(2)
     assert running.server.stop(60) and running.server.status().state == "stopped"
+
+
+def test_requests_of_several_interfaces_are_told_apart() -> None:
+    """Events and durations have the interface's name and the method's own; what nobody has goes to the default one."""
+    several = load_text("service Users { string get() } service Audit { string get(), string log() }")
+    served = ServedInterface([several.Users, several.Audit], "users")
+
+    class Both:
+        def get(self) -> str:
+            return "x"
+
+        def log(self) -> str:
+            raise ValueError("the disk is full")
+
+    counter, body = Counter(), binary(several.Users.methods["get"])
+    observer = RequestObserver(Observers([counter]), "users", served, lambda: 10.5)
+    handlers, options = Handlers(served, [Both(), Both()]), {"on_failure": lambda failure: None, "clock": lambda: 10.5}
+    dispatcher = ObservedDispatcher(observer, served, handlers, **options)
+    for name in ("get", "users:get", "Audit:get", "Audit:log", "Third:log", "log"):
+        dispatcher.dispatch(call_of(name, body), PEER, 10.0)
+    denied = call_of("Audit:get")
+    refusal = turn_down(denied, "full", OVERLOADED)
+    observer.refused(denied, PEER, BILLING, refusal)
+    settle()
+    assert [one[1:3] for one in counter.recorded_of] == [("Users", "get")] * 2 + [("Audit", "get")]
+    told = [(one.interface, one.method) for one in counter.of(RequestFinished)]
+    assert told == [("Audit", "log"), ("Users", OTHER), ("Users", OTHER)]
+    everything = Listener(RequestRefused)
+    RequestObserver(Observers([everything]), "users", served, lambda: 10.5).refused(denied, PEER, BILLING, refusal)
+    assert [(one.interface, one.method) for one in everything.of(RequestRefused)] == [("Audit", "get")]

@@ -7,21 +7,16 @@ import socket
 
 import pytest
 
+from zkrpc.dev.zookeeper import free_ports
 from zkrpc.endpoint import Endpoint
 from zkrpc.server.port import Port, bind_socket
-
-
-def free_port(family: socket.AddressFamily = socket.AF_INET, host: str = "127.0.0.1") -> int:
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_port_is_held_but_refuses_until_somebody_listens(host: str) -> None:
     """Others cannot have it, and callers go elsewhere at once; whoever inherits it makes it accept."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    port = Port(Endpoint(host, free_port(family, host)))
+    port = Port(Endpoint(host, *free_ports(1)))
     port.open()
     with pytest.raises(OSError) as caught, socket.socket(family) as other:
         other.bind((host, port.endpoint.port))
@@ -40,7 +35,7 @@ def test_port_is_held_but_refuses_until_somebody_listens(host: str) -> None:
 
 def test_port_that_somebody_has_can_be_had_later() -> None:
     """Failing leaves nothing behind, and the next try begins anew; connections that are left are in nobody's way."""
-    port = Port(Endpoint("127.0.0.1", free_port()))
+    port = Port(Endpoint("127.0.0.1", *free_ports(1)))
     with socket.create_server(("127.0.0.1", port.endpoint.port)) as other:
         with pytest.raises(OSError) as caught:
             port.open()

@@ -77,6 +77,20 @@ def test_descriptors_of_a_process_are_what_was_planned() -> None:
     assert output.startswith("None max_connections=1000 needs 1100") and output.endswith("(500, 500)\n")
 
 
+def test_there_is_room_for_all_descriptors_from_the_start() -> None:
+    """As far as the limit goes: a table that grows while connections come stops the event loop each time."""
+    code = (
+        "import resource; from zkrpc.server.resources import provide_descriptors;"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 5000));"
+        "size = lambda: int(open('/proc/self/status').read().partition('FDSize:')[2].split()[0]);"
+        "print(size(), provide_descriptors(2000), size(), bool(provide_descriptors(90_000)), size())"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    before, warning, room, warned, most = output.split()
+    assert int(before) < 2000 + RESERVE <= int(room) and warning == "None"
+    assert warned == "True" and int(most) >= 5000
+
+
 def test_descriptors_are_raised_to_what_is_needed_and_no_further(hard: int) -> None:
     """The soft limit alone: the hard one stays, and so does a soft one that suffices."""
     assert provide_descriptors(FEW - RESERVE) is None

@@ -15,6 +15,7 @@ from gevent.event import Event
 
 from tests.support.echo import EchoHandler, idl
 from tests.support.waiting import eventually
+from tests.support.wire_frames import TAKEN
 from tests.support.wire_peer import Peer
 from zkrpc.config import ServerConfig, WireLimits
 from zkrpc.endpoint import Endpoint
@@ -79,7 +80,7 @@ def start() -> Iterator[Any]:
         running.close()
 
 
-@pytest.mark.parametrize("dialect", list(Dialect))
+@pytest.mark.parametrize("dialect", TAKEN)
 def test_server_answers_in_the_dialect_of_the_caller(start: Any, dialect: Dialect) -> None:
     """One port speaks what the caller speaks: results, declared exceptions and failures."""
     peer = start().peer(dialect=dialect, zkrpc=False)

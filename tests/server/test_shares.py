@@ -116,3 +116,17 @@ def test_status_begins_with_the_address_that_has_most() -> None:
         PeerStatus(address="10.0.0.1", connections=1, holding=4, queued=5),
     )
     assert repr(by_address["10.0.0.1"]) == "<Share 10.0.0.1 connections=1 holding=4 queued=5>"
+
+
+def test_peer_that_has_proven_who_it_is_shares_with_its_like() -> None:
+    """Whichever addresses they come from; and its address is free of it."""
+    shares = Shares()
+    for host in ("10.0.0.1", "10.0.0.2"):
+        (connection,) = connect(shares, host, 1)
+        share = next(one for one in shares if one.address == host)
+        shares.move(share, connection, "spiffe://prod/ns/shop/sa/web")
+    connect(shares, "10.0.0.1", 1)
+    assert {one.address: one.connections for one in shares.status()} == {
+        "spiffe://prod/ns/shop/sa/web": 2,
+        "10.0.0.1": 1,
+    }

@@ -74,10 +74,17 @@ class Callable_:
 
 
 class AsyncCallable:
-    """One that nobody would await."""
+    """One that is awaited."""
 
     async def __call__(self, width: int, height: int) -> int:
         return width * height
+
+
+class AsyncGenerator:
+    """One that nobody would iterate."""
+
+    async def __call__(self, width: int, height: int) -> AsyncIterator[int]:
+        yield width * height
 
 
 class Flexible:
@@ -180,10 +187,11 @@ def test_handler_that_raises_something_else_for_what_is_missing_is_told() -> Non
         check_handler(idl.Shapes, Empty())
 
 
-def test_mock_that_is_async_is_refused_as_one() -> None:
-    """With the place of its class, for it has no code of its own; one that keeps to a class's parameters is judged."""
+def test_mock_is_judged_like_any_handler() -> None:
+    """With the place of its class, for it has no code of its own. One that says yes to everything has hooks as well,
+    and those are async; one that keeps to a class's parameters is judged by them."""
     first, *_ = refusal(unittest.mock.AsyncMock())
-    assert "mock.py:" in first and "AsyncMock.ping is async" in first and "<Mock" not in first
+    assert "mock.py:" in first and "AsyncMock.on_elected is async" in first and "<Mock" not in first
 
     class Swapped(Shapes):
         def area(self, height: int, width: int) -> int:
@@ -209,7 +217,7 @@ def test_parameters_that_changed_places_are_refused() -> None:
 
 
 async def coroutine(self: Any, width: int, height: int) -> int:
-    """Nobody awaits it."""
+    """Awaited by the server."""
     return 1
 
 
@@ -244,10 +252,9 @@ def generator(self: Any, width: int, height: int) -> Iterator[int]:
             staticmethod(functools.partial(lambda width, height: 1, height=2)),
             "(width, *, height=2) does not take height",
         ),
-        (coroutine, " is async, and nobody would await it; zkrpc uses gevent: write def"),
-        (functools.partialmethod(coroutine), " is async"),
-        (coroutines, " is async"),
-        (AsyncCallable(), " is async"),
+        (functools.partialmethod(coroutine, 1), "(height) does not take width"),
+        (coroutines, " is async, and nobody would await it; zkrpc uses gevent: write def"),
+        (AsyncGenerator(), " is async"),
         (generator, " is a generator, and nothing would iterate it; return a list"),
         (None, " is missing; write def area(self, width, height)"),
         (7, " is 7, which cannot be called; write def area(self, width, height)"),
@@ -257,6 +264,12 @@ def generator(self: Any, width: int, height: int) -> Iterator[int]:
 def test_method_that_cannot_be_called_rightly_is_refused(area: object, wanted: str) -> None:
     """By number, by name, by order, or because nothing would run."""
     assert complaint(area).startswith(wanted)
+
+
+@pytest.mark.parametrize("area", [coroutine, functools.partialmethod(coroutine), AsyncCallable()])
+def test_async_method_fits_by_the_same_rules(area: object) -> None:
+    """It is awaited on the server's event loop."""
+    check_handler(idl.Shapes, with_area(area))
 
 
 def test_default_that_differs_is_refused_and_one_that_is_never_used_is_warned_of(
@@ -297,7 +310,8 @@ def test_everything_is_said_at_once_and_in_the_order_of_the_idl() -> None:
         def finds(self, prefix: str) -> list[str]:
             return []
 
-        async def note(self, text: str) -> None: ...
+        def note(self, text: str) -> Iterator[None]:
+            yield
 
         userAge = 3
 
@@ -307,7 +321,7 @@ def test_everything_is_said_at_once_and_in_the_order_of_the_idl() -> None:
         "area(width) does not take height",
         "find is missing",
         "userAge is 3, which cannot be called",
-        "note is async, and nobody would await it",
+        "note is a generator, and nothing would iterate it",
     ]
     assert all(line.startswith(f"{__file__}:") for line in lines)
     assert "; is Many.finds meant? [" in lines[2] and lines[0].endswith(f"[{FILE}:3: ping()]")

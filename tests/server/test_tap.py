@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from zkrpc.call import ServerCall, run_handler
 from zkrpc.errors import Unavailable
 from zkrpc.idl import load_text
+from zkrpc.idl.served import ServedInterface
 from zkrpc.server.bodies import Bodies, Body
 from zkrpc.server.tap import LEASE, MOST_TAPS, RING, Tap, Taps
 from zkrpc.telemetry.events import RequestFinished, RequestRefused
@@ -242,3 +244,21 @@ def test_body_is_not_taken_for_that_of_another_request() -> None:
     bench.taps.intercept(ServerCall("get", lambda id: "x", (1,), {}, "10.0.0.1:5", 0.0), run_handler)
     bench.taps.receive(finished("put"))
     assert [one.body for one in tap.fetch(9)] == [None, None]
+
+
+def test_methods_of_other_interfaces_have_their_labels() -> None:
+    """A tap of ``Audit:get`` is not one of ``get``, and shows what its own calls were asked."""
+    bench = Bench()
+    audit = load_text("service Audit { string get(1: string text) }").Audit
+    bench.taps.bodies = Bodies(ServedInterface([IDL, audit]), ["get", "Audit:get"], ["Audit:get.text"])
+    taps = [bench.open(name, name, bodies=True) for name in ("get", "Audit:get")]
+    other = dataclasses.replace(finished(), interface="Audit")
+    bench.taps.intercept(ServerCall("Audit:get", lambda text: text, ("x",), {}, "10.0.0.1:5", 0.0), run_handler)
+    bench.taps.receive(other)
+    bench.call()
+    shown = [[(one.method, one.body) for one in tap.fetch(9)] for tap in taps]
+    assert shown == [
+        [("get", Body('{"id": 42}', '"user 42"'))],
+        [("Audit:get", Body('{"text": "<masked>"}', '"x"'))],
+    ]
+    assert [tap.seen for tap in taps] == [1, 1]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from zkrpc.server.turns import SLICE, Turns
+import pytest
+
+from zkrpc.server.turns import SLICE, Turns, in_slices
 
 
 class Loop:
@@ -151,3 +153,27 @@ def test_turns_end_with_their_server() -> None:
     turns.close()
     loop.go_round()
     assert (taken, loop.ended, len(turns)) == ([], ["stop", "close"], 0)
+
+
+@pytest.mark.parametrize(("each", "in_a_row"), [(0.07 * SLICE, 15), (0.3 * SLICE, 4), (10 * SLICE, 1)])
+def test_long_work_is_done_in_slices(each: float, in_a_row: int) -> None:
+    """All of it, in order, and with a rest whenever a slice is used up; a rest counts for nobody."""
+    now, rests, done = [5.0], list[float](), list[tuple[str, float]]()
+
+    def sleep(seconds: float) -> None:
+        assert seconds == 2 * SLICE
+        now[0] += 100.0
+        rests.append(now[0])
+
+    for one, at in in_slices("abcdefghijklmnopqrstuvwxyz", lambda: now[0], sleep):
+        assert at == now[0]
+        done.append((one, at))
+        now[0] += each
+    assert "".join(one for one, _ in done) == "abcdefghijklmnopqrstuvwxyz"
+    assert len(rests) == (26 - 1) // in_a_row
+    assert rests[0] == done[in_a_row][1]
+
+
+def test_no_work_takes_no_rest() -> None:
+    """Nor does it look for something to do."""
+    assert list(in_slices([], lambda: 1.0, lambda seconds: pytest.fail("it rests"))) == []

@@ -15,12 +15,16 @@
                             has lost most of its members
 ``member``                  pure: one instance with its registration, load, breaker and connectivity
 ``resolver``                the protocols of resolvers, and the resolver of a fixed list
+``naming``                  pure: what the methods of an interface are called where several are served
 ``channel``                 makes and retires subchannels as the list changes, and passes the outcomes of calls to the
                             balancer
 ``subchannel``              the way to one member: carries out the connectivity machine, and keeps the connections
+``plain_subchannel``        the same for plain Thrift: a few connections, with one call at a time each
+``dialect_search``          finds out what a member speaks whose record does not say, and which kind of way each gets
 ``connectivity``            pure: whether calls can get to an endpoint, when to dial it again, and its standing for the
                             balancer
 ``connection``              moves bytes between a socket and the wire machine, and wakes the calls that wait
+``secured``                 opens connections with TLS, for clients that do it
 ``pulse``                   what is done about a connection whose server gives no sign of life
 ``waiting``                 the greenlets that wait for replies, and one timer for all their deadlines
 ``replies``                 the texts of a call's errors, which name its method

@@ -16,15 +16,18 @@ from zkrpc.call import Call
 from zkrpc.caller import Caller, this_program
 from zkrpc.client.connection import Connection
 from zkrpc.client.connectivity import ConnectivityState, Report, Standing
-from zkrpc.client.explanation import InstanceView, view_of_member
+from zkrpc.client.dialect_search import make_subchannel
+from zkrpc.client.explanation import InstanceView, Probe, view_of, view_of_member, with_obstacle
 from zkrpc.client.load_balancer import LoadBalancer, Picking
 from zkrpc.client.member import Member
 from zkrpc.client.member_observing import member_observer_of, status_of
+from zkrpc.client.naming import PLAIN, Naming
 from zkrpc.client.policy import ResolvedClient, resolve_client
 from zkrpc.client.resolver import USUAL
-from zkrpc.client.subchannel import Dialler, Subchannel, make_subchannel
+from zkrpc.client.secured import Dialler, expiry_of
+from zkrpc.client.subchannel import Subchannel
 from zkrpc.config import ClientConfig, ServiceConfig
-from zkrpc.endpoint import Endpoint, Snapshot
+from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import (
     CallError,
     ConnectionLost,
@@ -61,11 +64,18 @@ class Channel:
         wall_clock: Callable[[], float] = time.time,
         observers: Observers = NOBODY,
         target: str = "",
-        dialect: str = USUAL,
+        dialect: str | None = None,
+        naming: Naming = PLAIN,
     ) -> None:
         self.config = config
         self.dialect = dialect
-        """What members speak whose records do not say."""
+        """What members speak whose records do not say; None if that is to be found out."""
+        self.found = USUAL
+        """What the last such member was found to speak: the next one probably does so, too."""
+        self.naming = naming
+        """What methods are called at each member, and which members serve what is called."""
+        self._others: tuple[Instance, ...] = ()
+        """Members that serve something else."""
         self._target = target
         self.observer = member_observer_of(observers, lambda: self._balancer.service, clock, target)
         """Emits the events of members and connections; None without observers."""
@@ -87,7 +97,7 @@ class Channel:
         """The budget for retries and hedges; a call adds to it by incrementing ``calls``."""
         self._news = Event()
         self._balancer: LoadBalancer[Subchannel] = LoadBalancer(
-            lambda instance: make_subchannel(instance, self),
+            self._make_subchannel,
             config,
             rng=rng,
             client_id=client_id,
@@ -117,12 +127,21 @@ class Channel:
 
     # -- members
 
+    def _make_subchannel(self, instance: Instance) -> Subchannel:
+        made = make_subchannel(instance, self)
+        made.names = self.naming.names_at(instance)
+        return made
+
     def receive_snapshot(self, snapshot: Snapshot) -> None:
         """Adopts a list of members. Never blocks."""
         if self.closed:
             return
         known = set(self._balancer.members.values())
+        snapshot, self._others = self.naming.narrow(snapshot)
         left = self._balancer.receive_snapshot(snapshot, self.clock())
+        for member in [one for one in self._balancer.kept if any(one.id == other.id for other in self._others)]:
+            self._balancer.drop(member)  # it has not vanished: its new record says that it serves something else
+            left.append(member)
         if self.observer is not None:
             self.observer.changed(left, [one for one in self._balancer.members.values() if one not in known])
         for member in left:
@@ -142,7 +161,9 @@ class Channel:
             raise Unavailable("the client is closed; make a new one")
         member = self._balancer.pick(call.tried, self.rng, now, call.key)
         if member is None:
-            raise Unavailable(self._balancer.explain_absence(), nobody=True)
+            others = self._others if not self._balancer.members else ()
+            absence = self.naming.absence(self._balancer.service, others) if others else ""
+            raise Unavailable(absence or self._balancer.explain_absence(), nobody=True)
         return member
 
     def find(self, endpoint: Endpoint) -> Member[Subchannel] | None:
@@ -152,8 +173,8 @@ class Channel:
     def is_marked(self, method: str) -> bool:
         """Whether the registry's records say that only a primary serves this method: those of at least half of the
         members."""
-        members = self._balancer.members.values()
-        marked = sum(1 for one in members if method in one.instance.primary_only)
+        members, labels = self._balancer.members.values(), self.naming.labels(method)
+        marked = sum(1 for one in members if any(label in one.instance.primary_only for label in labels))
         return 0 < len(members) <= 2 * marked
 
     def has_untried(self, call: Call) -> bool:
@@ -164,10 +185,14 @@ class Channel:
         """Every member as this client sees it, and why it is picked or not. ``wall_now`` is in seconds since 1970."""
         instances = [member.instance for member in self._balancer.members.values()]
         zone, warm_up = self.config.zone, self.config.warm_up
-        return [
+        seen = [
             view_of_member(instance, status, wall_now=wall_now, zone=zone, warm_up=warm_up)
             for instance, status in zip(instances, self.status().members, strict=True)
         ]
+        for other in self._others:
+            view = view_of(other, Probe(), wall_now=wall_now, zone=zone, warm_up=warm_up)
+            seen.append(with_obstacle(view, self.naming.obstacle(other)))
+        return seen
 
     def status(self) -> ClientStatus:
         """The state of the client and its members at this moment."""
@@ -184,6 +209,7 @@ class Channel:
                 status_of(member, now, is_picked=member in picked, is_kept=member in load_balancer.kept)
                 for member in load_balancer.members.values()
             ),
+            certificate_expires_at=expiry_of(self.dial),
         )
 
     # -- outcomes of calls

@@ -15,24 +15,25 @@ from typing import Any
 
 from gevent import getcurrent
 
-from zkrpc.belonging import Home, keep, release
-from zkrpc.call import Call, Interceptor, Proceed, ServerCall, compose, find_current_call, make_call
+from zkrpc.belonging import Home, is_in_event_loop, keep, refuse_event_loop, release
+from zkrpc.call import Call, Interceptor, Proceed, ServerCall, find_current_call, make_call
 from zkrpc.callables import require_interceptors
 from zkrpc.client.channel import Channel
 from zkrpc.client.connection import Connection
 from zkrpc.client.explanation import Explanation
 from zkrpc.client.hedging import Hedge
+from zkrpc.client.naming import PLAIN, Naming
 from zkrpc.client.observing import CallObserver, observer_of
 from zkrpc.client.policy import PolicyTable
 from zkrpc.client.primary_router import GroupOf, PrimaryRouter
 from zkrpc.client.replies import misfit
-from zkrpc.client.resolver import USUAL, ConfigSource, PrimarySource, Resolver, TargetSource, check_dialect
+from zkrpc.client.resolver import ConfigSource, PrimarySource, Resolver, TargetSource, check_dialect
+from zkrpc.client.secured import Dialler
 from zkrpc.client.stack import Plan, build_stack, waiting_first
-from zkrpc.client.subchannel import Dialler
 from zkrpc.config import LONGEST_TIMEOUT, ClientConfig, MethodConfig, ServiceConfig, is_timeout
 from zkrpc.deadline import Deadline, make_deadline
 from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH
-from zkrpc.errors import ConfigError, CoordinationError, Executed, Unavailable
+from zkrpc.errors import ConfigError, CoordinationError, Unavailable
 from zkrpc.forking import leave_behind, root_of_thread
 from zkrpc.idl import Method
 from zkrpc.telemetry.observer import Observer, Observers, gather
@@ -106,9 +107,10 @@ None."""
 
 
 def is_text(value: object) -> bool:
-    """Whether a value can be sent as a header: a str that can be encoded as UTF-8."""
+    """Whether a value can be sent as a header: a str that stands for bytes, as UTF-8 or as a peer's header that is
+    passed on."""
     try:
-        return isinstance(value, str) and value.encode() is not None
+        return isinstance(value, str) and value.encode("utf-8", "surrogateescape") is not None
     except UnicodeEncodeError:
         return False
 
@@ -127,7 +129,9 @@ class Client:
         group_of: for a service with several groups: returns the group of a call. It is called with the method's name
             and an object that has the arguments as attributes, for methods that only a primary serves.
         observers: receive the events of calls, attempts, members and connections.
-        dialect: what members speak whose records do not say, a name of :mod:`zkrpc.client.resolver`.
+        dialect: what members speak whose records do not say, a name of :mod:`zkrpc.client.resolver`; None if that is
+            to be found out.
+        naming: what methods are called there; by default their own names.
         on_close: called at the end of ``close``, once.
         rng: gives floats in [0, 1), for picks and pauses.
         dial: opens connections.
@@ -141,7 +145,8 @@ class Client:
         interceptors: Iterable[Interceptor[Call]] = (),
         group_of: GroupOf | None = None,
         observers: Iterable[Observer] = (),
-        dialect: str = USUAL,
+        dialect: str | None = None,
+        naming: Naming = PLAIN,
         on_close: Callable[[], object] | None = None,
         rng: Callable[[], float] = random.random,
         dial: Dialler = Connection.dial,
@@ -152,15 +157,12 @@ class Client:
             raise ConfigError(f"group_of must be a function of a method's name and its arguments, got {group_of!r}")
         self.config = config or ClientConfig()
         self._find_resolver: Callable[[], Resolver] = resolver if callable(resolver) else lambda: resolver
-        self._on_close = on_close
-        self._clock = time.monotonic
-        self._rng, self._dial = rng, dial
+        self._clock, self._on_close = time.monotonic, on_close
         self._observers = gather(observers)
         self._observer = self._observer_of(self._observers)
-        self._interceptors = require_interceptors(interceptors)
-        self._group_of = group_of
-        self._dialect = check_dialect(dialect)
-        self._expects_primary = False
+        self._interceptors, self._group_of = require_interceptors(interceptors), group_of
+        self._dialect, self._naming = None if dialect is None else check_dialect(dialect), naming
+        self._rng, self._dial, self._expects_primary = rng, dial, False
         self._open()
 
     def _open(self) -> None:
@@ -168,8 +170,7 @@ class Client:
         self._home = Home(
             "a stub",
             in_child="connect again, in the child",
-            in_thread="call zkrpc.connect() in each thread that makes calls, or leave the calls to the thread that has "
-            "the stub (outside of zkrpc.offload)",
+            in_thread="connect by zkrpc.threads.connect(), whose stubs all threads share, or by zkrpc.aio.connect()",
         )
         self._hub: Any = self._home.hub
         self._root: Any = root_of_thread()
@@ -186,6 +187,7 @@ class Client:
             observers=self._observers,
             target=self._target,
             dialect=self._dialect,
+            naming=self._naming,
         )
         keep(self, self._home.hub)
         source = resolver if isinstance(resolver, PrimarySource) else None
@@ -228,13 +230,16 @@ class Client:
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] = _NO_ARGUMENTS,
         options: CallOptions = DEFAULT_OPTIONS,
+        began: float | None = None,
     ) -> Any:
         """Makes one call and returns its value; None for a void or oneway method.
+
+        ``began`` is when the program made it, in monotonic seconds, if that was in another thread.
 
         Raises TypeError for arguments that do not fit, the exceptions that the IDL declares, and CallError.
         """
         caller = getcurrent()
-        if caller.parent is not self._hub and caller is not self._root:
+        if caller.parent is not self._hub and (caller is not self._root or is_in_event_loop()):
             self._come_home()
         plan = self._plans.get(method) or self._make_plan(method)
         try:
@@ -242,7 +247,7 @@ class Client:
         except TypeError as error:
             raise misfit(method, error) from None
         self._channel.budget.calls += 1
-        began = self._clock()
+        began = self._clock() if began is None else began
         call = make_call(
             method.name,
             bound,
@@ -322,11 +327,11 @@ class Client:
 
     def _come_home(self) -> None:
         """Checks that calls may be made in this process and thread, and sets the client up again after a fork. Called
-        for each call of a greenlet that is neither the thread's first nor started by the hub."""
-        if self._hub is _FORKED:
-            self._open()
-        elif not self.closed:
-            self._home.require()
+        for each call of a greenlet that is neither the thread's first, unless that runs an event loop, nor started by
+        the hub."""
+        if not self.closed:
+            refuse_event_loop()
+            (self._open if self._hub is _FORKED else self._home.require)()
 
     @staticmethod
     def _inherit(call: Call, serving: ServerCall) -> None:
@@ -344,8 +349,8 @@ class Client:
         observer, tracing = self._observer, self._tracing
         stacks = [(observer, self._build_stack(method, plan, observer))]
         if tracing is not None:
-            # Of a traced call events are made anyway, and what observers note of it, they note within its span.
-            told = self._observer_of(Observers((*self._observers, tracing.observer), records=False))
+            # What observers note of a traced call, they note within its span, and when it ends.
+            told = self._observer_of(Observers(self._observers, records=False))
             stacks.append((told, self._build_stack(method, plan, told, tracing)))
         plan.proceed = self._choose(*(stack for _, stack in stacks))
         plan.first = self._choose(*(waiting_first(self._await_members, stack, told) for told, stack in stacks))
@@ -357,7 +362,7 @@ class Client:
         if tracing is None or traced is None:
             return plain
         # Around all else: what observers do at the end of a call, they do within its span.
-        return tracing.choose(plain, compose((tracing.around_call,), traced))
+        return tracing.choose(plain, traced)
 
     def _build_stack(
         self, method: Method, plan: Plan, observer: CallObserver | None, tracing: ClientTracing | None = None
@@ -396,8 +401,7 @@ class Client:
         try:
             snapshot = resolver.wait_ready(max(0.0, call.deadline.remaining(self._clock())))
         except CoordinationError as error:
-            text = f"the instances of the service are not known yet: {error}"
-            raise Unavailable(text, executed=Executed.NO) from error
+            raise Unavailable(f"the instances of the service are not known yet: {error}") from error
         self._has_members = True
         self._channel.receive_snapshot(resolver.snapshot or snapshot)
 

@@ -56,10 +56,7 @@ _MOST_READS = 16
 
 class Connection:
     """A connection to a peer. ``sock`` is non-blocking, and is owned by this object, which belongs to this thread's
-    hub.
-
-    ``watch`` makes a watcher for events of the socket, by default the loop's; a socket without a file descriptor needs
-    its own.
+    hub. One that is no plain socket brings watchers of its own: ``sock.watcher(events)``.
     """
 
     __slots__ = (
@@ -93,8 +90,6 @@ class Connection:
         protocol: ClientProtocol,
         owner: ConnectionOwner[Connection],
         clock: Callable[[], float] = time.monotonic,
-        *,
-        watch: Callable[[int], Any] | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.payload = protocol.dialect.payload
@@ -109,7 +104,7 @@ class Connection:
         self._recv = sock.recv
         self._hub = get_hub()
         self._loop = self._hub.loop
-        watch = watch or functools.partial(self._loop.io, sock.fileno())
+        watch = getattr(sock, "watcher", None) or functools.partial(self._loop.io, sock.fileno())
         self._readable = watch(_READ)
         self._outbox = Outbox(
             sock,
@@ -119,10 +114,7 @@ class Connection:
             on_broken=lambda error: self._break(f"writing failed: {error}", len(self._outbox) or math.inf),
         )
         self._alarm = Alarm(self._loop, clock, self._on_timer)
-        self._flush_armed = False
-        self._sends_at_once = False
-        self._told_draining = False
-        self._closes_when_idle = False
+        self._flush_armed = self._sends_at_once = self._told_draining = self._closes_when_idle = False
         self._looked_at = now = clock()
         self._pulse = make_pulse(self, protocol, owner, now)
         self._heard: Event | None = None
@@ -140,9 +132,10 @@ class Connection:
         zkrpc: bool,
         clock: Callable[[], float] = time.monotonic,
         caller: Caller = NOBODY,
+        connect: Callable[[Endpoint, float], Any] = open_socket,
     ) -> Connection:
         """Connects. Raises OSError; after ``connect_timeout`` seconds its subclass TimeoutError."""
-        sock = open_socket(endpoint, connect_timeout)
+        sock = connect(endpoint, connect_timeout)
         protocol = ClientProtocol(
             dialect, limits, clock(), zkrpc=zkrpc, traces=find_tracer() is not None, caller=caller
         )
@@ -162,6 +155,11 @@ class Connection:
     def pending(self) -> int:
         """Calls that wait for a reply."""
         return self._protocol.pending
+
+    @property
+    def is_heard(self) -> bool | None:
+        """Whether a byte has ever come; None if no call has left, so that none was due."""
+        return self._protocol.is_heard
 
     def is_stale(self) -> bool:
         """True if the peer has closed an idle connection, even if the loop has not noticed that yet."""
@@ -266,7 +264,7 @@ class Connection:
         except (BlockingIOError, InterruptedError):
             return None
         except OSError as error:
-            self._break(f"reading failed: {error}")
+            self._break(f"reading failed: {error}", getattr(error, "unsent", 0))
             return None
         if not chunk:
             self._break(None)

@@ -53,12 +53,17 @@ class InstanceView:
     weight: float
     zone: str
     protocols: tuple[str, ...]
+    """The dialects that its record names."""
     age: float | None
     """Seconds since its registered start time; None if its record has none."""
     connected_in: float | None
     """Seconds until a connection was open; None if there was none."""
     answered_in: float | None
     """Seconds until a ping was answered; None without an answer."""
+    dialect: str = ""
+    """The dialect in which a client calls it; empty without a client, or while that is not known."""
+    services: tuple[str, ...] = ()
+    """The IDL's services that its record names; empty if it does not say."""
     obstacles: tuple[str, ...] = ()
     """Why it would not be picked."""
     remarks: tuple[str, ...] = ()
@@ -84,6 +89,7 @@ def view_of(
         weight=instance.weight,
         zone=instance.zone,
         protocols=instance.protocols,
+        services=instance.services,
         age=age,
         connected_in=probe.connected_in,
         answered_in=probe.answered_in,
@@ -109,11 +115,14 @@ def view_of_member(
     if not status.is_picked and not obstacles:
         obstacles = ("others are preferred: it is of another zone, or not in this client's subset",)
     remarks = list(seen.remarks)
+    if status.is_unheard:
+        remarks.append(f"not a byte has come from it: perhaps it does not speak {status.dialect} (see dialect=)")
     if status.is_picked and obstacles:
         remarks += [f"{reason}, but so it is with too many of them" for reason in obstacles]
     if status.is_kept:
         remarks.append("the list of instances has lost it, together with most others; it stays while it answers")
-    return dataclasses.replace(seen, obstacles=() if status.is_picked else obstacles, remarks=tuple(remarks))
+    obstacles = () if status.is_picked else obstacles
+    return dataclasses.replace(seen, dialect=status.dialect, obstacles=obstacles, remarks=tuple(remarks))
 
 
 def _doubts(status: MemberStatus) -> Iterator[str]:

@@ -15,14 +15,16 @@ from gevent.pool import Pool
 
 from zkrpc.client.client import Client
 from zkrpc.client.resolver import StaticResolver
+from zkrpc.client.secured import NEEDS_TLS, dialler_to
 from zkrpc.client.stub import make_stub
 from zkrpc.config import ClientConfig
 from zkrpc.endpoint import Instance
-from zkrpc.errors import RpcError, UnknownMethod
+from zkrpc.errors import RpcError, Unavailable, UnknownMethod
 from zkrpc.idl import built_in
 from zkrpc.legible import legible
 from zkrpc.telemetry.callers import CallersReport, InstanceCallers, sum_up
 from zkrpc.telemetry.status import CallerMethodStatus, CallerStatus
+from zkrpc.tls.settings import asking
 
 AT_ONCE = 16
 """Instances that are asked at a time."""
@@ -39,7 +41,10 @@ def open_introspection(instance: Instance, timeout: float) -> Any:
     """A stub of an instance's ``zkrpc.Introspection``, to be closed by the caller. Its calls take at most ``timeout``
     seconds and are made once."""
     config = ClientConfig(timeout=timeout, connect_timeout=min(timeout, 1.0), max_attempts=1, patience=0.0)
-    return make_stub(built_in("Introspection"), Client(StaticResolver([instance.endpoint]), config=config))
+    if instance.tls and asking() is None:
+        raise Unavailable(NEEDS_TLS, endpoint=instance.endpoint)
+    client = Client(StaticResolver([instance.endpoint]), config=config, dial=dialler_to(instance))
+    return make_stub(built_in("Introspection"), client)
 
 
 def ask_all(
@@ -93,6 +98,20 @@ def ask_callers(service: str, instances: Iterable[Instance], *, timeout: float =
         for name, answer in answers.items()
     ]
     return sum_up(service, told, silent)
+
+
+def ask_lists(
+    instances: Iterable[Instance], *, timeout: float = TIMEOUT
+) -> tuple[dict[str, dict[str, tuple[str, ...]]], dict[str, str]]:
+    """The lists of who may call what that the code of each instance has: by worker id, then by the method's name or
+    ``"*"``; and why it is not known, by worker id. Takes ``timeout`` seconds at most.
+    """
+    answers, silent = ask_all(instances, lambda stub: stub.lists(), timeout=timeout)
+    told = {
+        name: {one.method: tuple(one.patterns) for one in answer if one.source == "code"}
+        for name, answer in answers.items()
+    }
+    return told, silent
 
 
 def usage_of(instances: Sequence[Instance], methods: Sequence[str]) -> dict[str, dict[str, int]]:

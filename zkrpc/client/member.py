@@ -79,10 +79,10 @@ class Member(Generic[SubchannelT]):
         return self.connectivity.standing is _SUSPECT
 
     def is_same(self, instance: Instance) -> bool:
-        """True if ``instance`` is the same process, reached by the same protocols; only then load and subchannel are
-        kept."""
-        mine = self.instance
-        return (mine.id, mine.started_at, mine.protocols) == (instance.id, instance.started_at, instance.protocols)
+        """True if ``instance`` is the same process, reached by the same protocols and names; only then load and
+        subchannel are kept."""
+        mine, same = self.instance, ("id", "started_at", "protocols", "tls", "services")
+        return all(getattr(mine, name) == getattr(instance, name) for name in same)
 
     def is_suspect(self, now: float) -> bool:
         """Whether it is better avoided, because it is silent or overloaded, says that it is not ready, or has an open

@@ -157,6 +157,8 @@ def status_of(member: Member[Any], now: float, *, is_picked: bool, is_kept: bool
         zone=instance.zone,
         version=instance.version,
         protocols=instance.protocols,
+        dialect=member.subchannel.speaks,
+        is_unheard=member.subchannel.is_heard is False,
         weight=member.weight,
         connectivity=member.connectivity.state.name.lower(),
         standing=member.connectivity.standing.name.lower(),

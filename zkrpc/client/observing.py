@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from zkrpc.call import Call, Interceptor, Proceed
-from zkrpc.errors import CallError, Executed
+from zkrpc.call import Call, Interceptor, Proceed, outcome_of
+from zkrpc.errors import CallError
 from zkrpc.idl import Method
 from zkrpc.telemetry.events import (
     AttemptFinished,
@@ -24,7 +24,6 @@ from zkrpc.telemetry.events import (
 from zkrpc.telemetry.observer import Observers
 from zkrpc.telemetry.recording import Recording
 
-_CANCELLED = "Cancelled"
 _CALL_KINDS = (
     CallStarted,
     CallFinished,
@@ -234,21 +233,6 @@ class CallObserver:
                 executed=executed,
             )
         )
-
-
-def outcome_of(call: Call, error: BaseException | None) -> tuple[str, bool, str]:
-    """The outcome of a call for its event: the error's name, whether the IDL declares it, and whether the call was
-    executed."""
-    if error is None:
-        return "", False, Executed.YES.value
-    name = type(error).__name__
-    if isinstance(error, CallError):
-        return name, False, error.executed.value
-    if isinstance(error, call.descriptor.throws):
-        return name, True, Executed.YES.value
-    # Arguments that do not fit are never sent; after other errors it is not known whether the call ran.
-    executed = Executed.NO if isinstance(error, TypeError) else Executed.MAYBE
-    return name if isinstance(error, Exception) else _CANCELLED, False, executed.value
 
 
 def _text(endpoint: object) -> str:

@@ -7,7 +7,8 @@ source, the lowest first    set by
 ==========================  =================================================================
 built-in default            zkrpc; every value has one
 IDL                         the author of the service: ``zkrpc.*`` annotations of a method
-service config              its operator, live; what it says of one method wins over the rest
+service config              its operator, live; what it says of one method wins over the rest, and
+                            what it says of one interface's method (``Audit:get``) over that
 client config               the author of the client: :class:`~zkrpc.config.ClientConfig`
 call options                the caller: ``options(...)`` of a stub
 ==========================  =================================================================
@@ -42,6 +43,7 @@ from zkrpc.config import (
     ServiceConfig,
 )
 from zkrpc.idl import MethodPolicy
+from zkrpc.idl.served import names_in_config
 
 BUILT_IN = "built-in default"
 IDL = "IDL"
@@ -69,6 +71,11 @@ class Described(Protocol):
     @property
     def name(self) -> str:
         """Its name in the IDL."""
+        ...
+
+    @property
+    def interface(self) -> str:
+        """The name of its interface; empty if that is not known."""
         ...
 
     @property
@@ -199,8 +206,9 @@ def _last_word(name: str, words: _Words, otherwise: Setting | None = None) -> Se
 
 def _who_speaks_of(method: Described, config: ClientConfig, service: ServiceConfig) -> Iterator[tuple[str, object]]:
     yield CLIENT, MethodConfig(timeout=config.timeout, hedge=config.hedge, max_attempts=config.max_attempts)
-    if method.name in service.methods:
-        yield SERVICE, service.methods[method.name]
+    for name in names_in_config(method.interface, method.name):
+        if name in service.methods:
+            yield SERVICE, service.methods[name]
     yield SERVICE, service
     said = method.policy
     # An IDL cannot distinguish "not idempotent" from no annotation, and need not.

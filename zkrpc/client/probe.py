@@ -13,9 +13,10 @@ import gevent.socket
 from gevent.pool import Pool
 
 from zkrpc.client.explanation import Probe
+from zkrpc.client.secured import NEEDS_TLS, opener_to
 from zkrpc.config import WireLimits
-from zkrpc.dialling import open_socket
 from zkrpc.endpoint import Endpoint, Instance
+from zkrpc.tls.settings import asking
 from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.message import Dialect
 
@@ -27,9 +28,11 @@ def probe(instance: Instance, timeout: float) -> Probe:
     """Connects and pings, within about ``timeout`` seconds in total. A failure is returned, not raised."""
     began = time.monotonic()
     try:
-        sock = open_socket(instance.endpoint, timeout)
-    except OSError as error:
-        return Probe(failure=f"no connection: {error.strerror or error}")
+        if instance.tls and asking() is None:
+            return Probe(failure=f"not asked: {NEEDS_TLS}")
+        sock = opener_to(instance)(instance.endpoint, timeout)
+    except (OSError, ValueError) as error:
+        return Probe(failure=f"no connection: {getattr(error, 'strerror', None) or error}")
     try:
         connected_in = time.monotonic() - began
         if "zkrpc" not in instance.protocols:
@@ -53,8 +56,7 @@ def _ping(sock: Any, connected_in: float, give_up_at: float) -> Probe:
     try:
         # An empty send buffer takes the few bytes of a ping at once.
         sock.send(protocol.data_to_send())
-        gevent.socket.wait_read(sock.fileno(), timeout=max(0.0, give_up_at - sent_at))
-        chunk = sock.recv(_READ_SIZE)
+        chunk = _receive(sock, give_up_at)
     except TimeoutError:
         return Probe(connected_in=connected_in, failure="a ping was not answered in time")
     except OSError as error:
@@ -64,3 +66,13 @@ def _ping(sock: Any, connected_in: float, give_up_at: float) -> Probe:
     if not chunk or protocol.failure:
         return Probe(connected_in=connected_in, failure=f"a ping was not answered: {protocol.failure or 'closed'}")
     return Probe(connected_in=connected_in, answered_in=answered_at - sent_at)
+
+
+def _receive(sock: Any, give_up_at: float) -> bytes:
+    """What comes first; raises TimeoutError if that is nothing."""
+    while True:
+        try:
+            chunk: bytes = sock.recv(_READ_SIZE)
+            return chunk
+        except BlockingIOError:  # with TLS there may be something to read that is nothing for us
+            gevent.socket.wait_read(sock.fileno(), timeout=max(0.0, give_up_at - time.monotonic()))

@@ -135,18 +135,7 @@ class Pulse(Generic[WatchedT]):
 class FirstByte(Pulse[WatchedT]):
     """The pulse of a connection to a server that answers no pings; it ends with the first byte."""
 
-    __slots__ = ("_opened_at",)
-
-    def __init__(
-        self,
-        connection: WatchedT,
-        protocol: ClientProtocol,
-        owner: ConnectionOwner[WatchedT],
-        policy: KeepalivePolicy,
-        now: float,
-    ) -> None:
-        super().__init__(connection, protocol, owner, policy, now)
-        self._opened_at = protocol.last_heard_at
+    __slots__ = ()
 
     def look(self, now: float, outbox: Outbox) -> None:
         """In the hub, as for other servers. Silence only counts while calls wait for answers."""
@@ -154,8 +143,7 @@ class FirstByte(Pulse[WatchedT]):
             self._connection.close("the server does not read")
             return
         protocol, connection = self._protocol, self._connection
-        heard = protocol.last_heard_at != self._opened_at
-        if not connection.silent and (heard or not protocol.pending):
+        if not connection.silent and (protocol.is_heard or not protocol.pending):
             return
         verdict = self._keepalive.look(now, protocol.last_heard_at, protocol.pending > 0)
         if verdict in (Verdict.SUSPECT, Verdict.CLOSE) and self._owner.may_leave_unheard(connection):

@@ -12,6 +12,7 @@ from zkrpc.errors import (
     ConnectionLost,
     DeadlineExceeded,
     NotPrimary,
+    PermissionDenied,
     Rejected,
     RemoteError,
     RemoteProtocolError,
@@ -45,6 +46,14 @@ def tell_more(error: CallError, method: Method, seconds: float) -> None:
         error.args = (f"{_name(method)}: {error.args[0]}",)
 
 
+def hint_at_dialect(error: CallError, dialect: str) -> None:
+    """Adds what may be wrong with a server that has never sent a byte."""
+    error.args = (
+        f"{error.args[0]}; not a byte has come from the server: perhaps it does not speak {dialect} (see dialect=), "
+        "or has no thread free",
+    )
+
+
 def failure_of(method: Method, reply: Reply) -> CallError:
     """The error that a reply of kind EXCEPTION stands for."""
     try:
@@ -57,7 +66,8 @@ def failure_of(method: Method, reply: Reply) -> CallError:
 def is_refusal(error: CallError) -> bool:
     """True if the instance did not take the call, because it is overloaded or drains. Such an answer does not count as
     a fast one."""
-    return isinstance(error, Rejected) and not isinstance(error, (UnknownMethod, TooLarge, NotPrimary, StaleEpoch))
+    others = (UnknownMethod, TooLarge, PermissionDenied, NotPrimary, StaleEpoch)
+    return isinstance(error, Rejected) and not isinstance(error, others)
 
 
 def _name(method: Method) -> str:

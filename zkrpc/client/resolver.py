@@ -23,6 +23,8 @@ NAMED = MappingProxyType(
         ZKRPC: Dialect.HEADER_BINARY,
         "theader": Dialect.HEADER_BINARY,
         "theader-compact": Dialect.HEADER_COMPACT,
+        "theader-zlib": Dialect.HEADER_BINARY_ZLIB,
+        "theader-compact-zlib": Dialect.HEADER_COMPACT_ZLIB,
         "framed": Dialect.FRAMED_BINARY,
         "framed-compact": Dialect.FRAMED_COMPACT,
         "framed-old": Dialect.FRAMED_OLD_BINARY,
@@ -31,11 +33,13 @@ NAMED = MappingProxyType(
         "binary-old": Dialect.OLD_BINARY,
     }
 )
-"""``-old`` is binary without a version; what is neither framed nor THeader comes without frames."""
+"""``-old`` is binary without a version, ``-zlib`` deflated; what is neither framed nor THeader comes without frames."""
 DIALECTS = tuple(NAMED)
 """The names, what a client likes best first."""
 USUAL = "framed"
-"""What a server is taken to speak of which nothing is known."""
+"""What a server is taken to speak that does not let it be found out."""
+SEARCHED = (USUAL, "binary", "framed-compact", "compact", "theader")
+"""What is tried, in this order, with a server of which nothing is known."""
 
 
 class Resolver(Protocol):
@@ -105,14 +109,14 @@ class StaticResolver:
 
     Args:
         endpoints: the instances' addresses, as ``host:port`` or :class:`~zkrpc.endpoint.Endpoint`.
-        dialect: what all of them speak, a name of :mod:`zkrpc.client.resolver`.
+        dialect: what all of them speak, a name of :mod:`zkrpc.client.resolver`; None if that is to be found out.
         service: a name for error messages; the list itself if not given.
 
     Raises ConfigError for an unknown dialect, a malformed endpoint, or an empty list.
     """
 
-    def __init__(self, endpoints: Iterable[Endpoint | str], *, dialect: str = ZKRPC, service: str = "") -> None:
-        check_dialect(dialect)
+    def __init__(self, endpoints: Iterable[Endpoint | str], *, dialect: str | None = ZKRPC, service: str = "") -> None:
+        protocols = () if dialect is None else (check_dialect(dialect),)
         try:
             endpoints = list(endpoints)
         except TypeError:
@@ -129,8 +133,7 @@ class StaticResolver:
         self._snapshot = Snapshot(
             service=service or ",".join(map(str, dict.fromkeys(listed))),
             instances=tuple(
-                Instance(id=str(endpoint), endpoint=endpoint, protocols=(dialect,))
-                for endpoint in dict.fromkeys(listed)
+                Instance(id=str(endpoint), endpoint=endpoint, protocols=protocols) for endpoint in dict.fromkeys(listed)
             ),
         )
 
@@ -167,7 +170,12 @@ def check_dialect(name: object) -> str:
     return name
 
 
-def choose(spoken: Collection[str], otherwise: str = USUAL) -> str:
+def name_of(dialect: Dialect, *, zkrpc: bool = False) -> str:
+    """What a dialect is called here."""
+    return ZKRPC if zkrpc else next(name for name, one in NAMED.items() if one is dialect and name != ZKRPC)
+
+
+def choose(spoken: Collection[str], otherwise: str | None = None) -> str | None:
     """What to speak with a server whose record names these; ``otherwise`` if none of them is known here, as in the
-    records of other frameworks, which say nothing."""
+    records of other frameworks, which say nothing. None if that is to be found out."""
     return next((name for name in DIALECTS if name in spoken), otherwise)

@@ -19,7 +19,7 @@ from zkrpc.client.member import Member
 from zkrpc.client.observing import CallObserver
 from zkrpc.client.policy import PolicyTable
 from zkrpc.client.primary_router import PrimaryRouter
-from zkrpc.client.replies import failure_of, is_refusal, misfit, tell_more, unreadable
+from zkrpc.client.replies import failure_of, hint_at_dialect, is_refusal, misfit, tell_more, unreadable
 from zkrpc.client.subchannel import Subchannel
 from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError, TooLarge
 from zkrpc.idl import Method
@@ -185,7 +185,7 @@ class _Attempt:
         call.endpoint = member.endpoint
         load, subchannel, method = member.load, member.subchannel, call.descriptor
         load.pending += 1
-        shared = subchannel.ready
+        shared, names = subchannel.ready, subchannel.names
         try:
             connection = shared or subchannel.acquire(deadline_at)
             try:
@@ -194,7 +194,8 @@ class _Attempt:
                 except TypeError as error:
                     raise misfit(method, error) from None
                 headers = call.headers if call.attempt < 2 else _with_attempt(call.headers, call.attempt)
-                reply = connection.call(method.wire_name, body, deadline_at, headers, call.oneway, call.idempotent)
+                wire_name = method.wire_name if names is None else names[method]
+                reply = connection.call(wire_name, body, deadline_at, headers, call.oneway, call.idempotent)
             finally:
                 if shared is None:
                     subchannel.release(connection)
@@ -265,6 +266,8 @@ class _Attempt:
 
     def _receive_failure(self, call: Call, member: Member[Subchannel], error: CallError, now: float) -> None:
         error.endpoint = member.endpoint
+        if error.executed is Executed.MAYBE and member.subchannel.is_heard is False:
+            hint_at_dialect(error, member.subchannel.speaks)
         self._channel.receive_failure(member, error, now)
         self._router.receive_failure(call, error)
 

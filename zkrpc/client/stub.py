@@ -11,10 +11,10 @@ import dataclasses
 import difflib
 import inspect
 import keyword
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Never, NoReturn, Protocol, Self, SupportsIndex, TypeVar
 
-from zkrpc.client.client import DEFAULT_OPTIONS, CallOptions, Client
+from zkrpc.client.client import DEFAULT_OPTIONS, CallOptions
 from zkrpc.client.explanation import Explanation
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface, Method
@@ -24,13 +24,39 @@ from zkrpc.telemetry.status import ClientStatus
 StubT = TypeVar("StubT")
 
 
+class StubClient(Protocol):
+    """What a stub needs of its client: the ordinary one, or what stands for it in another thread."""
+
+    def invoke(self, method: Method, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: CallOptions, /) -> Any:
+        """Makes one call, and returns or raises its outcome, or what can be awaited for it."""
+        raise NotImplementedError
+
+    def explain(self, methods: Iterable[Method], options: CallOptions, /) -> Explanation:
+        """The values in effect, and the instances that are picked."""
+        raise NotImplementedError
+
+    def status(self) -> ClientStatus:
+        """The state of the client and its members."""
+        raise NotImplementedError
+
+    def expect_primary(self) -> None:
+        """Follows the primary before the first call."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Ends all connections."""
+        raise NotImplementedError
+
+
 class Stub:
     """The base class of all stubs: holds the client and the options of calls."""
 
     __slots__ = ("_zkrpc_client", "_zkrpc_options")
     _zkrpc_interface: Interface
+    _zkrpc_connect = "zkrpc.connect"
+    """The function that gives stubs of this kind."""
 
-    def __init__(self, client: Client, call_options: CallOptions) -> None:
+    def __init__(self, client: StubClient, call_options: CallOptions) -> None:
         self._zkrpc_client = client
         self._zkrpc_options = call_options
 
@@ -46,6 +72,15 @@ class Stub:
         """Closes the client; see :func:`close`."""
         close(self)
 
+    @staticmethod
+    def _zkrpc_function(method: Method) -> Callable[..., Any]:
+        """The function of one method."""
+
+        def call(self: Stub, /, *args: Any, **kwargs: Any) -> Any:
+            return self._zkrpc_client.invoke(method, args, kwargs, self._zkrpc_options)
+
+        return call
+
     def __copy__(self) -> Stub:
         """Another stub over the same client, with the same options."""
         return type(self)(self._zkrpc_client, self._zkrpc_options)
@@ -53,12 +88,11 @@ class Stub:
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         """Raises TypeError, as connections belong to one process."""
         name = self._zkrpc_interface.name
-        raise TypeError(f"a stub of {name} cannot be pickled; call zkrpc.connect() where it is used")
+        raise TypeError(f"a stub of {name} cannot be pickled; call {self._zkrpc_connect}() where it is used")
 
 
-class TypedStub(Protocol):
-    """What a stub has beside the methods of its interface, as type checkers see it; :mod:`zkrpc.idl.stubs` derives the
-    types of clients from it."""
+class _TypedOptions(Protocol):
+    """What typed stubs have in common."""
 
     def options(
         self,
@@ -71,6 +105,11 @@ class TypedStub(Protocol):
         """As :func:`options`."""
         raise NotImplementedError
 
+
+class TypedStub(_TypedOptions, Protocol):
+    """What a stub has beside the methods of its interface, as type checkers see it; :mod:`zkrpc.idl.stubs` derives the
+    types of clients from it."""
+
     def close(self) -> None:
         """As :func:`close`."""
         raise NotImplementedError
@@ -80,6 +119,22 @@ class TypedStub(Protocol):
         raise NotImplementedError
 
     def __exit__(self, *_: object) -> None:
+        """Closes the client."""
+        raise NotImplementedError
+
+
+class TypedAioStub(_TypedOptions, Protocol):
+    """As :class:`TypedStub`, of stubs of :mod:`zkrpc.aio`."""
+
+    async def close(self) -> None:
+        """As :func:`zkrpc.aio.close`."""
+        raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
+        """The stub itself."""
+        raise NotImplementedError
+
+    async def __aexit__(self, *_: object) -> None:
         """Closes the client."""
         raise NotImplementedError
 
@@ -134,17 +189,25 @@ def status(stub: object) -> ClientStatus:
     return _stub(stub)._zkrpc_client.status()
 
 
-def make_stub(interface: Interface[ClientT, Any], client: Client) -> ClientT:
-    """Makes a stub of an interface over a client; closing the stub closes the client."""
-    namespace: dict[str, Any] = {"__slots__": (), "__doc__": f"Calls {interface.name}.", "_zkrpc_interface": interface}
-    namespace["options"] = options
-    namespace["close"] = close
-    for method in interface.methods.values():
-        namespace[method.name] = _function(interface, method)
+def make_stub(interface: Interface[ClientT, Any], client: StubClient, kind: type[Stub] = Stub) -> ClientT:
+    """Makes a stub of an interface over a client; closing the stub closes the client. ``kind`` says how its methods
+    call."""
     if any(method.policy.primary for method in interface.methods.values()):
         client.expect_primary()
-    made: Any = type(f"{interface.name}Stub", (Stub,), namespace)
-    return made(client, DEFAULT_OPTIONS)  # type: ignore[no-any-return]  # its methods are known at run time only
+    made: Any = stub_class(interface, kind)(client, DEFAULT_OPTIONS)
+    return made  # type: ignore[no-any-return]  # its methods are known at run time only
+
+
+def stub_class(interface: Interface, kind: type[StubT]) -> type[StubT]:
+    """The class of the stubs of an interface that are of this kind, a subclass of :class:`Stub`."""
+    namespace: dict[str, Any] = {"__slots__": (), "__doc__": f"Calls {interface.name}.", "_zkrpc_interface": interface}
+    namespace["options"] = options
+    if not hasattr(kind, "close"):
+        namespace["close"] = close
+    base: Any = kind
+    for method in interface.methods.values():
+        namespace[method.name] = _named(base._zkrpc_function(method), interface, method)
+    return type(f"{interface.name}{kind.__name__}", (kind,), namespace)
 
 
 def _stub(stub: object) -> Stub:
@@ -153,10 +216,8 @@ def _stub(stub: object) -> Stub:
     return stub
 
 
-def _function(interface: Interface, method: Method) -> Callable[..., Any]:
-    def call(self: Stub, /, *args: Any, **kwargs: Any) -> Any:
-        return self._zkrpc_client.invoke(method, args, kwargs, self._zkrpc_options)
-
+def _named(call: Callable[..., Any], interface: Interface, method: Method) -> Callable[..., Any]:
+    """The function of a method, with its names, its signature and its declaration."""
     call.__name__ = method.name
     call.__qualname__ = f"{interface.name}Stub.{method.name}"
     call.__doc__ = method.declaration

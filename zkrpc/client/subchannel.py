@@ -4,12 +4,8 @@ A shell: it passes the outcomes of dials and connections to the machine of :mod:
 out the machine's effects. A call that needs a connection takes the one that is open, joins a dial that is under way, or
 starts one; in TRANSIENT_FAILURE it fails at once.
 
-====================  ===================================  ======================================================
-subchannel            peers                                connections
-====================  ===================================  ======================================================
-``SharedSubchannel``  zkrpc and other THeader servers      one, with many calls in flight
-``PlainSubchannel``   plain framed Thrift servers          a few, with one call at a time each
-====================  ===================================  ======================================================
+``SharedSubchannel`` is the one to zkrpc and other THeader servers: one connection, with many calls in flight. That to
+plain Thrift servers is :mod:`zkrpc.client.plain_subchannel`'s.
 
 The bookkeeping never switches greenlets between a check and the change that follows from it, so it needs no lock. Only
 ``acquire`` waits, and the greenlet of a dial.
@@ -17,43 +13,26 @@ The bookkeeping never switches greenlets between a check and the change that fol
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, assert_never
 
 import gevent
-from gevent.lock import BoundedSemaphore
 
 from zkrpc.caller import Caller
 from zkrpc.client.connection import Connection
 from zkrpc.client.connectivity import CancelDial, Close, ConnectivityMachine, ConnectivityState, Dial, Effect, Report
 from zkrpc.client.member_observing import MemberObserver
+from zkrpc.client.naming import Names, Naming
 from zkrpc.client.pulse import ConnectionOwner
-from zkrpc.client.resolver import NAMED, ZKRPC, choose
+from zkrpc.client.resolver import name_of
+from zkrpc.client.secured import Dialler
 from zkrpc.client.waiting import Alarm
-from zkrpc.config import ClientConfig, WireLimits
-from zkrpc.endpoint import Endpoint, Instance
+from zkrpc.config import ClientConfig
+from zkrpc.endpoint import Endpoint
 from zkrpc.errors import DeadlineExceeded, Executed, RpcError, Unavailable
 from zkrpc.policies.backoff import Backoff
 from zkrpc.wire.keepalive import KeepalivePolicy
 from zkrpc.wire.message import Dialect
-
-
-class Dialler(Protocol):
-    """Opens a connection, as :meth:`zkrpc.client.connection.Connection.dial` does over TCP."""
-
-    def __call__(
-        self,
-        endpoint: Endpoint,
-        dialect: Dialect,
-        limits: WireLimits,
-        connect_timeout: float,
-        owner: ConnectionOwner[Connection],
-        *,
-        zkrpc: bool,
-        clock: Callable[[], float],
-        caller: Caller,
-    ) -> Connection:
-        """The connection; raises OSError."""
 
 
 class SubchannelHost(Protocol):
@@ -64,8 +43,12 @@ class SubchannelHost(Protocol):
     rng: Callable[[], float]
     clock: Callable[[], float]
     closed: bool
-    dialect: str
-    """What members speak whose records do not say."""
+    dialect: str | None
+    """What members speak whose records do not say; None if that is to be found out."""
+    found: str
+    """What the last such member was found to speak."""
+    naming: Naming
+    """What methods are called at each member."""
     dial: Dialler
     keepalive: KeepalivePolicy
     observer: MemberObserver | None
@@ -89,8 +72,12 @@ class Subchannel:
 
     dialect: Dialect
     zkrpc = False
+    obstacle = ""
+    """Why it need not be dialled, as its record says so; empty if nothing speaks against it."""
     ready: Connection | None = None
     """A connection that any number of calls share, without ``acquire`` and ``release``; None if there is none now."""
+    names: Names | None = None
+    """What methods are called there; None if that is their own names."""
 
     def __init__(self, endpoint: Endpoint, host: SubchannelHost) -> None:
         self.endpoint = endpoint
@@ -99,6 +86,8 @@ class Subchannel:
         """The state of the endpoint, which others may read; only this subchannel passes it inputs."""
         self._host = host
         self._alarm = Alarm(gevent.get_hub().loop, host.clock, self._on_timer)
+        self._was_heard: bool | None = None
+        """Whether anything came on the last connection on which a call had left; None if there was none."""
         self._dialling: Any = None
         """The greenlet of the dial that the machine ordered; its value is the connection."""
 
@@ -106,6 +95,17 @@ class Subchannel:
         """Endpoint, and why it cannot be connected to."""
         retired = " retired" if self.connectivity.state is ConnectivityState.SHUTDOWN else ""
         return f"<{type(self).__name__} {self.endpoint} {self.connectivity.failure or 'ok'}{retired}>"
+
+    @property
+    def speaks(self) -> str:
+        """The name of the dialect that the endpoint is called in."""
+        return name_of(self.dialect, zkrpc=self.zkrpc)
+
+    @property
+    def is_heard(self) -> bool | None:
+        """Whether the endpoint has sent anything at all since calls leave to it; None if none has left."""
+        heard = {one.is_heard for one in self._mine()} - {None}
+        return any(heard) if heard else self._was_heard
 
     def acquire(self, deadline_at: float) -> Connection:
         """A connection for one call, until ``release``.
@@ -155,10 +155,12 @@ class Subchannel:
     def connection_closed(self, connection: Connection) -> None:
         """The connection has ended; nothing refers to it any more."""
         self._host.connections.discard(connection)
+        if connection.is_heard is not None:
+            self._was_heard = connection.is_heard
         if self._host.observer is not None:
             self._host.observer.closed(connection)
         self._drop(connection)
-        self.connectivity.receive_closed(self._host.clock(), silent=connection.silent, connected=self._is_connected())
+        self.connectivity.receive_closed(self._host.clock(), silent=connection.silent, connected=bool(self._mine()))
         self._obey()
 
     # -- what the machine orders
@@ -198,7 +200,7 @@ class Subchannel:
         try:
             connection = self._connect(self._host.config.connect_timeout, prove)
         except (OSError, RpcError) as error:
-            failure = _reason(error)
+            failure = reason_of(error)
         if self._dialling is not gevent.getcurrent():  # cancelled a moment ago
             if connection is not None:
                 connection.close()
@@ -221,20 +223,32 @@ class Subchannel:
         try:
             connection = self._open(timeout, prove)
         except (OSError, RpcError) as error:
-            observer.failed(self.endpoint, _reason(error), began)
+            observer.failed(self.endpoint, reason_of(error), began)
             raise
         observer.opened(connection, began)
         return connection
 
     def _open(self, timeout: float, prove: bool) -> Connection:
+        connection = self._reach(self.dialect, self, timeout)
+        try:
+            if prove and not connection.prove(timeout):
+                raise TimeoutError("it accepts connections and gives no sign of life")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _reach(self, dialect: Dialect, owner: ConnectionOwner[Connection], timeout: float) -> Connection:
         host = self._host
+        if self.obstacle:
+            raise OSError(self.obstacle)
         try:
             connection = host.dial(
                 self.endpoint,
-                self.dialect,
+                dialect,
                 host.config.wire,
                 timeout,
-                self,
+                owner,
                 zkrpc=self.zkrpc,
                 clock=host.clock,
                 caller=host.caller,
@@ -245,19 +259,15 @@ class Subchannel:
             # A record with an address that the system cannot use counts as a failure of this member alone.
             raise OSError(f"{type(error).__name__}: {error}") from error
         host.connections.add(connection)
-        try:
-            if host.closed:
-                raise ConnectionAbortedError("the client was closed meanwhile")
-            if prove and not connection.prove(timeout):
-                raise TimeoutError("it accepts connections and gives no sign of life")
-        except BaseException:
+        if host.closed:
             connection.close()
-            raise
+            raise ConnectionAbortedError("the client was closed meanwhile")
         return connection
 
     # -- for the subchannels
 
-    def _is_connected(self) -> bool:
+    def _mine(self) -> Sequence[Connection]:
+        """The open connections that calls take."""
         raise NotImplementedError
 
     def _adopt(self, connection: Connection) -> None:
@@ -274,9 +284,10 @@ class Subchannel:
 
     def _unavailable(self) -> Unavailable:
         reason = self.connectivity.failure or "it left the list of instances meanwhile"
+        lasting = bool(self.obstacle)
+        hint = "" if lasting else "; is the server running there, and reachable from here?"
         return Unavailable(
-            f"cannot connect to {self.endpoint}: {reason}; is the server running there, and reachable from here?",
-            endpoint=self.endpoint,
+            f"cannot connect to {self.endpoint}: {reason}{hint}", lasting=lasting, endpoint=self.endpoint
         )
 
     def _late(self, what: str) -> DeadlineExceeded:
@@ -298,8 +309,8 @@ class SharedSubchannel(Subchannel):
     def release(self, connection: Connection) -> None:
         """Does nothing, as other calls use the connection, too."""
 
-    def _is_connected(self) -> bool:
-        return self.ready is not None
+    def _mine(self) -> Sequence[Connection]:
+        return () if self.ready is None else (self.ready,)
 
     def _adopt(self, connection: Connection) -> None:
         self.ready = connection
@@ -332,103 +343,6 @@ class SharedSubchannel(Subchannel):
         raise self._unavailable()
 
 
-class PlainSubchannel(Subchannel):
-    """Up to ``plain_connections`` connections with one call at a time each; further calls wait for one that is free."""
-
-    def __init__(self, endpoint: Endpoint, host: SubchannelHost, *, dialect: Dialect) -> None:
-        self.dialect = dialect
-        super().__init__(endpoint, host)
-        self._slots = BoundedSemaphore(host.config.plain_connections)
-        self._idle: list[Connection] = []
-        self._busy: set[Connection] = set()
-
-    def acquire(self, deadline_at: float) -> Connection:
-        """An idle connection, the one used last first, or a new one."""
-        if self.connectivity.failure is not None:
-            raise self._unavailable()
-        if not self._slots.acquire(timeout=max(0.0, deadline_at - self._host.clock())):
-            raise self._late(f"all {self._host.config.plain_connections} connections to {self.endpoint} are busy")
-        try:
-            connection = self._take_idle() or self._dial_in_time(deadline_at)
-        except BaseException:
-            self._slots.release()
-            raise
-        self._busy.add(connection)
-        return connection
-
-    def release(self, connection: Connection) -> None:
-        """Keeps the connection for the next call, unless it was closed or the endpoint is no longer a member."""
-        self._busy.discard(connection)
-        self._slots.release()
-        if self.connectivity.state is ConnectivityState.SHUTDOWN:
-            connection.close()
-        elif not connection.closed:
-            self._adopt(connection)
-
-    def _take_idle(self) -> Connection | None:
-        # A server may have closed an idle connection long ago; a call that is sent on it could be lost and not be
-        # repeated.
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.is_stale():
-                return connection
-        return None
-
-    def _dial_in_time(self, deadline_at: float) -> Connection:
-        """Dials for one call. If the call has less time than a dial may take and that time runs out, the endpoint does
-        not count as down."""
-        remaining, patience = deadline_at - self._host.clock(), self._host.config.connect_timeout
-        if remaining >= patience:
-            return self._dial_for_caller(patience)
-        timer = gevent.Timeout(max(0.0, remaining))
-        try:
-            with timer:
-                return self._dial_for_caller(patience)
-        except gevent.Timeout as expired:
-            if expired is not timer:
-                raise
-            raise self._late(f"still connecting to {self.endpoint}") from None
-
-    def _dial_for_caller(self, timeout: float) -> Connection:
-        try:
-            connection = self._connect(timeout)
-        except OSError as error:
-            self.connectivity.receive_refused(_reason(error), self._host.clock())
-            self._obey()
-            raise self._unavailable() from error
-        self.connectivity.receive_connected(self._host.clock())
-        self._obey()
-        return connection
-
-    def _is_connected(self) -> bool:
-        return bool(self._idle or self._busy)
-
-    def _adopt(self, connection: Connection) -> None:
-        # With a connection from a dial that the machine ordered, there may be one too many.
-        if len(self._idle) + len(self._busy) < self._host.config.plain_connections:
-            self._idle.append(connection)
-        else:
-            connection.close()
-
-    def _drop(self, connection: Connection) -> None:
-        self._busy.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
-
-    def _let_go(self) -> None:
-        for connection in list(self._idle):  # busy ones are closed by their release
-            connection.close()
-
-
-def make_subchannel(instance: Instance, host: SubchannelHost) -> Subchannel:
-    """Makes the subchannel for what the instance's record says that it speaks, or for what the host takes it to speak
-    if the record does not say."""
-    name = choose(instance.protocols, host.dialect)
-    dialect = NAMED[name]
-    if dialect.has_header:
-        return SharedSubchannel(instance.endpoint, host, dialect=dialect, zkrpc=name == ZKRPC)
-    return PlainSubchannel(instance.endpoint, host, dialect=dialect)
-
-
-def _reason(error: OSError | RpcError) -> str:
+def reason_of(error: OSError | RpcError) -> str:
+    """Why a dial has failed, in a few words."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

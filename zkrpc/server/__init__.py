@@ -17,6 +17,10 @@ the others are served first, and it goes on with its next turn (:mod:`~zkrpc.ser
 slices, one body to decode, is bounded by :class:`~zkrpc.config.WireLimits`; handlers that compute for long should use
 ``zkrpc.offload``.
 
+*Threads.* Handlers that are ``async def`` run on an event loop in a native thread, and those that ``zkrpc.offload``
+marks in a pool of such threads. The greenlet that serves the call stays in charge, with its interceptors around, and
+waits; which handlers these are is settled when the server is made, so that the others run as if there were none.
+
 *Writing.* All replies of one read leave in one send, unless running the requests takes longer than a fraction of a
 millisecond: then those that are there leave first, so that client and server work at the same time and not in turns.
 
@@ -31,6 +35,7 @@ once.
 ``server``, ``lifecycle``, ``stopping``                  the server, the order in which it starts and stops, and who
                                                          walks it down
 ``acceptor``, ``accepting``                              taking connections, and pausing when that fails
+``handshakes``                                           those of TLS, which come before a connection is served
 ``connection``, ``host``, ``intake``, ``turns``          one connection: what it uses of its server, when it is read,
                                                          how much at once, and whose turn on the hub it is
 ``greenlet_pool``, ``call_queue``                        greenlets that run requests, and one connection's requests that
@@ -38,10 +43,15 @@ once.
 ``admission``, ``shares``                                how many handlers run, who waits, and how addresses share
                                                          places and connections
 ``accounts``                                             who calls, and what: counts for each caller and method
+``handler_threads``, ``crossing``                        handlers in native threads: the greenlets that wait for them,
+                                                         and how calls and outcomes cross
+``event_loop``, ``native_threads``                       the threads: asyncio's for ``async def``, and a pool
 ``dispatch``, ``failures``                               from request to answer, and what the log says when a handler
                                                          fails
 ``signatures``                                           whether a handler fits its interface, asked once before
                                                          anything is served
+``handlers``                                             the handlers of several interfaces as one
+``permissions``                                          who may call what, by the identities that certificates prove
 ``built_in``, ``allowance``                              services that every server answers beside its own, and what
                                                          they may cost
 ``health``                                               whether it is ready and live, and how ``zkrpc.Health`` tells it

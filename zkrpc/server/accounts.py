@@ -10,6 +10,7 @@ says a good name                         an account for that name and version
 says none, as plain Thrift clients       one that it shares with all such callers of its kind of address:
                                          ``unnamed:loopback``, ``unnamed:private``, ``unnamed:public``
 says what cannot be a name               a share in ``_OTHER``
+has shown a certificate                  one for that identity with the name and version that it says
 =======================================  =============================================================================
 
 Names come from peers, so there are only so many accounts, and only so many counts in all of them. Beyond that an
@@ -17,7 +18,9 @@ account is added to ``_OTHER``: of the address that has opened most, which may b
 connection that has not called for longest. So a peer that makes up names uses up its own, and nobody else's.
 
 A service's operators may set how many calls a second a caller may make (:meth:`Accounts.limit`). An account with such a
-quota knows no methods, so that each of its calls comes through ``count``; the others pay nothing for it.
+quota knows no methods, so that each of its calls comes through ``count``; the others pay nothing for it. Callers with
+an identity have the quota of that, or else of the name that they say. In the same way a method that a caller may not
+call (:mod:`~zkrpc.server.permissions`) is never known to its account.
 """
 
 from __future__ import annotations
@@ -25,12 +28,15 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from zkrpc.caller import ALL_UNNAMED, NOBODY, OTHER_CALLERS, UNNAMED, Caller, is_name, is_version
+from zkrpc.identity import Identity
 from zkrpc.idl import Interface
+from zkrpc.idl.served import wire_names
 from zkrpc.policies.budget import TokenBucket
-from zkrpc.server.dispatch import Answer, refuse
+from zkrpc.server.dispatch import Answer, turn_down
+from zkrpc.server.permissions import Permissions
 from zkrpc.server.shares import network_of
 from zkrpc.telemetry.events import OTHER
 from zkrpc.telemetry.status import CallerMethodStatus, CallerStatus
@@ -45,6 +51,7 @@ MOST_TALLIES = 4096
 """Counts in all accounts of names: some hundred bytes each, and a few milliseconds to show."""
 
 
+_UNKNOWN = "an unknown method"
 _LONGEST_HINT = 1.0
 """Seconds after which a caller beyond its quota may come back at the latest, as its operators may have raised it."""
 
@@ -73,13 +80,26 @@ class Tally:
 class Account:
     """What one caller has called."""
 
-    __slots__ = ("address", "bucket", "caller", "connections", "known", "opened_at", "quota", "refused", "tallies")
+    __slots__ = (
+        "address",
+        "bucket",
+        "caller",
+        "connections",
+        "known",
+        "opened_at",
+        "quota",
+        "quotas",
+        "refused",
+        "tallies",
+    )
 
     def __init__(self, caller: Caller, address: str = "", opened_at: float = -math.inf, quota: str = "") -> None:
         self.caller = caller
         """What it is shown as."""
-        self.quota = quota or caller.name
-        """By which name its quota is looked up; stays the same when it is added to ``_OTHER``."""
+        self.quotas = (*(caller.identity.names if caller.identity is not None else ()), quota or caller.name)
+        """The names by which its quota is looked up; they stay the same when it is added to ``_OTHER``."""
+        self.quota = self.quotas[-1]
+        """The one by which it was found."""
         self.bucket: TokenBucket | None = None
         """Allows its calls; None if it has no quota."""
         self.refused = 0
@@ -89,14 +109,14 @@ class Account:
         self.opened_at = opened_at
         self.connections = 0
         self.tallies: dict[str, Tally] = {}
-        """By the method's name in the IDL."""
+        """By the method's name in the IDL, of interfaces beside the default one by its label."""
         self.known: dict[bytes, Tally] = {}
         """The same by the names on the wire, as far as they have been called: whoever finds a call's name here may
         count it there and then. Empty while there is a quota."""
 
     def __repr__(self) -> str:
         """The caller and how much it has called."""
-        return f"<Account {self.caller.name} {self.caller.version} methods={len(self.tallies)}>"
+        return f"<Account {self.caller.shown} {self.caller.version} methods={len(self.tallies)}>"
 
     @property
     def used_at(self) -> float:
@@ -112,15 +132,26 @@ class Accounts:
     """The accounts of one server's callers.
 
     Args:
-        interface: the interface that is served.
+        interface: the interface that is served, or several as one.
+        permissions: who may call what; anybody anything if not given.
+        on_denial: told the peer, by its identity's name or its address, and why, of each call that it may not make.
         most: accounts of names.
         most_tallies: counts in all of them.
     """
 
-    def __init__(self, interface: Interface, *, most: int = MOST_ACCOUNTS, most_tallies: int = MOST_TALLIES) -> None:
-        self._methods = {method.wire_name: method.name for method in interface.methods.values()}
-        # As a multiplexing Thrift client writes it.
-        self._methods |= {f"{interface.name}:{name}".encode(): name for name in list(self._methods.values())}
+    def __init__(
+        self,
+        interface: Interface,
+        permissions: Permissions | None = None,
+        on_denial: Callable[[str, str], object] = lambda peer, reason: None,
+        *,
+        most: int = MOST_ACCOUNTS,
+        most_tallies: int = MOST_TALLIES,
+    ) -> None:
+        self._methods = wire_names(interface)
+        self._oneway = {name for name, method in interface.methods.items() if method.oneway}
+        self.permissions = permissions or Permissions(interface)
+        self._on_denial = on_denial
         self._most, self._most_tallies = most, most_tallies
         self._named: dict[Caller, Account] = {}
         self._unnamed: dict[str, Account] = {}
@@ -138,13 +169,17 @@ class Accounts:
         return f"<Accounts {len(self)} named={len(self._named)}>"
 
     def join(self, said: Caller, address: str, now: float) -> Account:
-        """The account for a connection from ``address`` whose peer says this of itself; once for each connection."""
-        if not said.name:
+        """The account for a connection from ``address`` whose peer says this of itself, and has proven its identity if
+        there is one; once for each connection."""
+        if said.identity is not None:
+            caller = _cleaned(said)
+            account = self._named.get(caller) or self._open(caller, said.identity.name or address, now)
+        elif not said.name:
             account = self._shared(UNNAMED + kind_of(address), ALL_UNNAMED)
         elif not is_name(said.name):
             account = self._shared(OTHER_CALLERS)
         else:
-            caller = said if is_version(said.version) else Caller(said.name)
+            caller = _cleaned(said)
             account = self._named.get(caller) or self._open(caller, address, now)
         account.connections += 1
         return account
@@ -163,9 +198,7 @@ class Accounts:
         Returns 0; or, if the caller has had its quota, the seconds until it may call again: then the call is to be
         refused.
         """
-        tally = self._tally(account, self._methods.get(name, OTHER))
-        tally.calls += 1
-        tally.called_at = now
+        tally = self._note(account, name, now)
         if account.bucket is None:
             if name in self._methods:
                 account.known[name] = tally
@@ -185,8 +218,37 @@ class Accounts:
         for name, rate in rates.items():
             bucket = self._buckets[name] = former.get(name) or TokenBucket(rate, now)
             bucket.change(rate, now)
-        for account in (*self._named.values(), *self._unnamed.values(), *self._folded):
+        for account in self._all():
             self._bind(account)
+
+    def deny(self, account: Account, identity: Identity | None, name: bytes, address: str, now: float) -> str | None:
+        """Why a caller may not call a method, by its name on the wire, in one line; the call is counted then, and noted
+        for the log. None if it may."""
+        reason = self.permissions.judge(self._methods.get(name, _UNKNOWN), identity)
+        if reason is not None:
+            self._note(account, name, now)
+            self._on_denial(address if identity is None else identity.name or address, reason)
+        return reason
+
+    def narrow(self, allowed: Mapping[str, Collection[str]]) -> None:
+        """From now on these lists of the service's config hold, see :class:`~zkrpc.server.permissions.Permissions`."""
+        if self.permissions.narrow(allowed):
+            for account in self._all():
+                account.known = {}
+
+    def is_answered(self, name: bytes) -> bool:
+        """False for a oneway method: its callers read no answer, even if they sent it as a call that has one."""
+        return self._methods.get(name) not in self._oneway
+
+    def _all(self) -> Iterator[Account]:
+        yield from (*self._named.values(), *self._unnamed.values(), *self._folded)
+
+    def _note(self, account: Account, name: bytes, now: float) -> Tally:
+        """Counts one call."""
+        tally = self._tally(account, self._methods.get(name, OTHER))
+        tally.calls += 1
+        tally.called_at = now
+        return tally
 
     def count_error(self, account: Account, name: bytes) -> None:
         """A call that was counted has been answered with something that the IDL does not declare."""
@@ -207,8 +269,9 @@ class Accounts:
 
     def _bind(self, account: Account) -> None:
         """Gives an account the bucket that it has to draw on."""
+        account.quota = next((name for name in account.quotas if name in self._buckets), account.quotas[-1])
         account.bucket = self._buckets.get(account.quota)
-        if account.bucket is None and account.quota != ALL_UNNAMED:
+        if account.bucket is None and ALL_UNNAMED not in account.quotas:
             account.bucket = self._buckets.get(OTHER_CALLERS)
         if account.bucket is not None:
             account.known = {}
@@ -252,7 +315,9 @@ class Accounts:
             others.tallies.setdefault(method, Tally()).add(tally)
         others.connections += account.connections
         others.refused += account.refused
-        account.caller, account.tallies, account.known = others.caller, others.tallies, {}
+        # What it has proven stays its own: it may be all that lets its calls in.
+        account.caller = others.caller._replace(identity=account.caller.identity)
+        account.tallies, account.known = others.tallies, {}
         if account.connections:
             self._folded.add(account)
 
@@ -260,11 +325,13 @@ class Accounts:
 class Meter:
     """Counts the calls of one connection, from ``address``, in the account of its caller."""
 
-    __slots__ = ("_accounts", "_address", "account")
+    __slots__ = ("_accounts", "_address", "account", "identity")
 
     def __init__(self, accounts: Accounts, address: str) -> None:
         self.account = STRANGER
         """Known from the first call on, which tells who calls unless there was a hello."""
+        self.identity: Identity | None = None
+        """What the peer has proven, before its first call."""
         self._accounts = accounts
         self._address = network_of(address)
 
@@ -273,21 +340,27 @@ class Meter:
         return f"<Meter {self.account!r}>"
 
     def meet(
-        self, request: Request, protocol: ServerProtocol, now: float, answer: Callable[[Request, Answer | None], object]
+        self, request: Request, protocol: ServerProtocol, now: float, answer: Callable[[Request, Answer], object]
     ) -> bool:
         """Counts a call that ``account.known`` does not have: the first one of the connection, the first one of a
-        method, or any one of a caller with a quota. If it is beyond that, it is answered, and this is False.
+        method, or any one of a caller with a quota. If it is beyond that, or the caller may not call the method, it is
+        answered, and this is False.
         """
         if self.account is STRANGER:
             said = caller_of(protocol.peer_headers if protocol.peer_is_zkrpc else request.headers)
-            self.account = self._accounts.join(said, self._address, now)
+            self.account = self._accounts.join(said._replace(identity=self.identity), self._address, now)
         account = self.account
+        denial = self._accounts.deny(account, self.identity, request.name, self._address, now)
+        if denial is not None:
+            answered = self._accounts.is_answered(request.name)
+            answer(request, turn_down(request, denial, status.PERMISSION_DENIED, answered=answered))
+            return False
         wait = self._accounts.count(account, request.name, now)
         if wait and account.bucket is not None:
             message = (
                 f"the quota of {account.quota} is used up: {account.bucket.rate:g} calls a second of this instance"
             )
-            answer(request, refuse(request, message, status.overloaded(min(wait, _LONGEST_HINT))))
+            answer(request, turn_down(request, message, status.overloaded(min(wait, _LONGEST_HINT))))
         return not wait
 
     def count_error(self, request: Request) -> None:
@@ -300,6 +373,12 @@ class Meter:
         """The connection is closed."""
         if self.account is not STRANGER:
             self._accounts.leave(self.account)
+
+
+def _cleaned(said: Caller) -> Caller:
+    """What a caller says and proves, without a name or version that cannot be one."""
+    name, version, identity = said
+    return Caller(name if is_name(name) else "", version if is_version(version) else "", identity)
 
 
 def kind_of(address: str) -> str:
@@ -323,7 +402,7 @@ def _status_of(account: Account, to_wall: float) -> CallerStatus:
         if tally.calls
     )
     return CallerStatus(
-        name=account.caller.name,
+        name=account.caller.shown,
         version=account.caller.version,
         connections=account.connections,
         max_rate=None if account.bucket is None else account.bucket.rate,

@@ -32,7 +32,7 @@ from typing import Protocol
 
 from zkrpc.config import ServerConfig
 from zkrpc.policies.limit import AdaptiveLimit
-from zkrpc.server.dispatch import Answer, expires_at, refuse
+from zkrpc.server.dispatch import Answer, expires_at, turn_down
 from zkrpc.server.shares import Share
 from zkrpc.wire import status
 from zkrpc.wire.message import Request
@@ -55,7 +55,7 @@ class Ticket(Protocol):
     def start(self) -> None:
         """The request has got a place, which its address holds already, and may run."""
 
-    def answer(self, answer: Answer | None) -> None:
+    def answer(self, answer: Answer) -> None:
         """The request will not be run, and is answered with ``answer``."""
 
 
@@ -204,12 +204,12 @@ class Admission:
         while self._turns and self.running < self._most and self._start_next(now):
             pass
 
-    def refusal(self, request: Request) -> Answer | None:
-        """Why a call was not admitted; None for a oneway call, which wants no answer."""
+    def refusal(self, request: Request) -> Answer:
+        """Why a call was not admitted."""
         if not self._gate.accepts_calls:
-            return refuse(request, "the server is stopping", status.DRAINING)
+            return turn_down(request, "the server is stopping", status.DRAINING)
         message = f"the server runs {self._most} calls at once, and {self.queued} wait"
-        return refuse(request, message, status.overloaded(self._hint()))
+        return turn_down(request, message, status.overloaded(self._hint()))
 
     def _set_most(self, most: int) -> None:
         self._most = most
@@ -309,5 +309,5 @@ def _queued_by(share: Share) -> int:
     return share.queued
 
 
-def _too_late(request: Request) -> Answer | None:
-    return refuse(request, "the deadline passed while the call waited for its turn", status.TOO_LATE)
+def _too_late(request: Request) -> Answer:
+    return turn_down(request, "the deadline passed while the call waited for its turn", status.TOO_LATE)

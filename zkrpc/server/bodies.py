@@ -35,10 +35,11 @@ class Body(NamedTuple):
 
 
 class Bodies:
-    """What may be shown of the calls of one interface.
+    """What may be shown of the calls of one port.
 
     Args:
-        interface: what is served.
+        interface: what is served, one interface or several as one; methods of those beside the default one go by
+            their labels, as in ``Audit:log``.
         allowed: the names of methods whose bodies may be shown.
         masked: what is masked in them, besides what the IDL masks: ``password`` for every field and parameter of the
             name, ``User.email`` for the field of a struct, ``login.code`` for the parameter of a method, and
@@ -48,6 +49,8 @@ class Bodies:
     """
 
     def __init__(self, interface: Interface, allowed: Collection[str] = (), masked: Collection[str] = ()) -> None:
+        self.interface = interface.name
+        """The name of the default interface."""
         self._methods = interface.methods
         self._allowed = frozenset(_checked("tap_bodies", allowed, interface.methods))
         self._own = frozenset(_checked("tap_masked", masked, maskable(interface)))
@@ -87,7 +90,7 @@ class Bodies:
     def arguments(self, name: str, values: tuple[Any, ...]) -> Excerpt:
         """The arguments of a call, in the order of the parameters."""
         method = self._methods[name]
-        masked = [one.name for one in method.parameters if self._masks_parameter(method, one.name)]
+        masked = [one.name for one in method.parameters if self._masks_parameter(name, one.name)]
         return excerpt_arguments(method, values, size=SIZE, hidden=self._hidden_in, masked=masked)
 
     def result(self, name: str, value: Any) -> Excerpt | None:
@@ -105,8 +108,8 @@ class Bodies:
             return None
         return excerpt_exception(error, size=SIZE, hidden=self._hidden_in)
 
-    def _masks_parameter(self, method: Method, name: str) -> bool:
-        return name in method.masked or name in self._masked or f"{method.name}.{name}" in self._masked
+    def _masks_parameter(self, method: str, name: str) -> bool:
+        return name in self._methods[method].masked or name in self._masked or f"{method}.{name}" in self._masked
 
     def _hidden_in(self, struct: type) -> Collection[str]:
         known = self._hidden.get(struct)
@@ -120,12 +123,12 @@ class Bodies:
 def maskable(interface: Interface) -> set[str]:
     """The names that may be masked in the calls of an interface."""
     names: set[str] = set()
-    for method in interface.methods.values():
+    for label, method in interface.methods.items():
         if method.refusal is not None:
             continue
-        names |= {one.name for one in method.arguments} | {f"{method.name}.{one.name}" for one in method.arguments}
+        names |= {one.name for one in method.arguments} | {f"{label}.{one.name}" for one in method.arguments}
         if method.result is not None:
-            names.add(f"{method.name}.{_RESULT}")
+            names.add(f"{label}.{_RESULT}")
         for struct, fields in reachable(_carried(method)).items():
             names |= {one.name for one in fields} | {f"{struct.__name__}.{one.name}" for one in fields}
     return names

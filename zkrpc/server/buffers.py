@@ -59,6 +59,13 @@ class Holding:
         if size != self.size:
             self._buffers.change(self, size)
 
+    def move(self, address: str) -> None:
+        """What it holds counts for another address from now on."""
+        size = self.size
+        self._buffers.change(self, 0)
+        self.address = address
+        self._buffers.change(self, size)
+
     def evict(self, reason: str) -> None:
         """Has the connection close."""
         if self._evict is not None:

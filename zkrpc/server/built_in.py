@@ -17,9 +17,12 @@ from typing import Protocol
 
 import gevent
 
+from zkrpc.caller import Caller
 from zkrpc.idl import SCOPE, built_in
+from zkrpc.server.accounts import Meter
 from zkrpc.server.allowance import LONGEST, Allowance
 from zkrpc.server.dispatch import Answer, Dispatcher, FailureObserver, refuse
+from zkrpc.server.permissions import Judge
 from zkrpc.server.shares import Share
 from zkrpc.wire import status
 from zkrpc.wire.message import Request
@@ -31,6 +34,7 @@ class Asker(Protocol):
 
     peer: str
     share: Share
+    meter: Meter
     protocol: ServerProtocol
 
     def answer_aside(self, request: Request, answer: Answer | None) -> None:
@@ -42,6 +46,7 @@ class BuiltIns:
 
     Args:
         handlers: the handler of each service, by its name without ``zkrpc.``.
+        judge: why a caller may not call a service, by its name; None if it may.
         on_failure: called with every failure of a handler.
         clock: monotonic seconds.
     """
@@ -49,10 +54,12 @@ class BuiltIns:
     def __init__(
         self,
         handlers: Mapping[str, object],
+        judge: Judge = lambda service, identity: None,
         *,
         on_failure: FailureObserver,
         clock: Callable[[], float],
     ) -> None:
+        self._judge = judge
         self._dispatchers = {
             f"{SCOPE}{name}": Dispatcher(built_in(name), handler, on_failure=on_failure, clock=clock)
             for name, handler in handlers.items()
@@ -78,12 +85,16 @@ class BuiltIns:
             unknown = f"there is no built-in service {service!r}"
             asker.answer_aside(request, refuse(request, unknown, status.UNKNOWN_METHOD))
             return
+        caller = asker.meter.identity
+        if (denial := self._judge(service, caller)) is not None:
+            asker.answer_aside(request, refuse(request, denial, status.PERMISSION_DENIED))
+            return
         refusal = self._allowance.refusal(service, len(request.frame), address, now)
         if refusal is not None:
             asker.answer_aside(request, refuse(request, *refusal))
             return
         greenlet = self._running.setdefault(asker, {})[request] = gevent.spawn(
-            self._run, dispatcher, request, asker.peer
+            self._run, dispatcher, request, asker.peer, Caller("", identity=caller)
         )
         # Also called if it is killed before it has begun.
         greenlet.rawlink(functools.partial(self._settle, request, asker, service))
@@ -99,10 +110,10 @@ class BuiltIns:
         for greenlet in self._running.get(asker, {}).values():
             greenlet.kill(block=False)
 
-    def _run(self, dispatcher: Dispatcher, request: Request, peer: str) -> Answer | None:
+    def _run(self, dispatcher: Dispatcher, request: Request, peer: str, caller: Caller) -> Answer | None:
         try:
             with gevent.Timeout(LONGEST):
-                return dispatcher.dispatch(request, peer, self._clock())
+                return dispatcher.dispatch(request, peer, self._clock(), caller)
         except gevent.Timeout as late:
             return dispatcher.failed(request, peer, late)
 

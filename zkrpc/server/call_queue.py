@@ -19,7 +19,7 @@ from zkrpc.server.dispatch import Answer
 from zkrpc.server.shares import Share
 from zkrpc.wire.message import Request
 
-AnswerCall = Callable[[Request, Answer | None], object]
+AnswerCall = Callable[[Request, Answer], object]
 
 
 class CallQueue:
@@ -32,14 +32,14 @@ class CallQueue:
         wake: has the connection run what was admitted, and send what was answered, soon.
     """
 
-    __slots__ = ("_admission", "_answer", "_share", "_wake", "_waiting", "admitted")
+    __slots__ = ("_admission", "_answer", "_wake", "_waiting", "admitted", "share")
 
     def __init__(self, admission: Admission, share: Share, answer: AnswerCall, wake: Callable[[], object]) -> None:
         self.admitted: deque[Request] = deque()
         """Requests that have a place; a worker takes one to run it."""
         self._waiting: dict[Request, _Ticket] = {}
         self._admission = admission
-        self._share = share
+        self.share = share
         self._answer = answer
         self._wake = wake
 
@@ -54,19 +54,19 @@ class CallQueue:
 
     def turn_away(self, request: Request) -> None:
         """Queues a request that was not admitted, or refuses it."""
-        ticket = _Ticket(self, request, self._share)
+        ticket = _Ticket(self, request, self.share)
         if self._admission.enqueue(ticket):
             self._waiting[request] = ticket
         else:
             self._answer(request, self._admission.refusal(request))
 
-    def refuse(self, request: Request, answer: Answer | None) -> None:
+    def refuse(self, request: Request, answer: Answer) -> None:
         """Answers a request that is not even queued."""
         self._answer(request, answer)
 
     def take(self) -> Request:
         """The next admitted request, to be run now. Its place counts for its address again when its handler blocks."""
-        self._admission.release(self._share)
+        self._admission.release(self.share)
         return self.admitted.popleft()
 
     def forget(self, request: Request) -> bool:
@@ -76,13 +76,13 @@ class CallQueue:
             self._admission.forget(ticket)
         return ticket is not None
 
-    def answer_waiting(self, answer: Callable[[Request], Answer | None]) -> None:
+    def answer_waiting(self, answer: Callable[[Request], Answer]) -> None:
         """Answers all waiting requests without running them."""
         for request in list(self._waiting):
             self.forget(request)
             self._answer(request, answer(request))
 
-    def turn_out(self, answer: Callable[[Request], Answer | None]) -> None:
+    def turn_out(self, answer: Callable[[Request], Answer]) -> None:
         """Answers all admitted requests without running them; their places become free."""
         while self.admitted:
             request = self.take()
@@ -91,9 +91,12 @@ class CallQueue:
 
     def close(self) -> None:
         """Removes all requests without an answer, as the connection is closed."""
-        self._answer, self._wake = _nobody, _nobody
-        self.answer_waiting(_nothing)
-        self.turn_out(_nothing)
+        self._wake = _nobody
+        for request in list(self._waiting):
+            self.forget(request)
+        while self.admitted:
+            self.take()
+            self._admission.leave(None)
 
     def start(self, request: Request) -> None:
         """A waiting request has got a place."""
@@ -101,7 +104,7 @@ class CallQueue:
         self.admitted.append(request)
         self._wake()
 
-    def answer(self, request: Request, answer: Answer | None) -> None:
+    def answer(self, request: Request, answer: Answer) -> None:
         """The admission has refused a waiting request."""
         del self._waiting[request]
         self._answer(request, answer)
@@ -122,14 +125,10 @@ class _Ticket:
         """The request has got a place."""
         self._queue.start(self.request)
 
-    def answer(self, answer: Answer | None) -> None:
+    def answer(self, answer: Answer) -> None:
         """The request is refused."""
         self._queue.answer(self.request, answer)
 
 
 def _nobody(*_: object) -> None:
     """Does nothing: ``wake`` of a closed connection."""
-
-
-def _nothing(request: Request) -> None:
-    """Does nothing: ``answer`` of a closed connection."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 PERIOD = 60.0
 """Seconds in which only the first complaints about an address are written."""
@@ -27,6 +27,7 @@ class ComplaintKind(enum.Enum):
 
     CLOSED = 1, logging.WARNING, "closed %d more connections of %s in the last minute"
     REFUSED = 1, logging.WARNING, "refused %d more connections of %s in the last minute"
+    DENIED = 1, logging.WARNING, "denied %d more calls of %s in the last minute"
     FAILED = 10, logging.ERROR, "handlers failed %d more times for %s in the last minute"
 
     def __init__(self, burst: int, level: int, summary: str) -> None:
@@ -60,6 +61,12 @@ class PeerLog:
         """
         if self._complaints[kind].admits(address, now):
             self._log.log(kind.level, message, *args, exc_info=error, extra=about)
+
+    def denier(self, clock: Callable[[], float]) -> Callable[[str, str], None]:
+        """What to tell of each call that a peer may not make, and why. ``clock`` gives monotonic seconds."""
+        return lambda peer, reason: self.complain(
+            ComplaintKind.DENIED, peer, clock(), "denied a call of %s: %s", peer, reason
+        )
 
     def settle(self, now: float) -> None:
         """Writes the counts that are due."""

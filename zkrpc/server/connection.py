@@ -16,18 +16,18 @@ killing its greenlet, unless it is marked ``uninterruptible``.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import gevent
 
 from zkrpc.errors import LocalProtocolError
+from zkrpc.identity import Identity
 from zkrpc.outbox import Outbox
 from zkrpc.server.accounts import Meter
 from zkrpc.server.buffers import Holding
 from zkrpc.server.call_queue import CallQueue
-from zkrpc.server.connection_age import AgeAction, ConnectionAge
-from zkrpc.server.dispatch import Answer, expires_at, refuse
+from zkrpc.server.connection_age import ConnectionAge, carry_out
+from zkrpc.server.dispatch import Answer, expires_at, refuse, turn_down
 from zkrpc.server.greenlet_pool import Worker
 from zkrpc.server.host import ConnectionHost
 from zkrpc.server.intake import Intake
@@ -40,7 +40,7 @@ from zkrpc.wire.server import ServerProtocol
 
 _READ, _WRITE = 1, 2
 _CLOSED = ProtocolState.CLOSED
-_EXCEPTION = MessageKind.EXCEPTION
+_ONEWAY, _REPLY = MessageKind.ONEWAY, MessageKind.REPLY
 _GRACE = 0.05
 """Seconds after its deadline at which a handler is ended, for callers that do not send a cancellation."""
 _FLUSH_AFTER = 100e-6
@@ -51,13 +51,11 @@ the price of a send, and leaves the peer's core something to do while this one g
 class ServerConnection:
     """The connection of one peer that is served.
 
-    ``sock`` is connected and becomes this object's; ``peer`` is its ``host:port``. ``watch`` gives a watcher for events
-    of the socket, by default the loop's own; a socket that has no file descriptor brings one of its own.
+    ``sock`` is connected and becomes this object's; ``peer`` is its ``host:port``. One that is no plain socket brings
+    watchers of its own: ``sock.watcher(events)``.
     """
 
-    def __init__(
-        self, sock: Any, peer: str, host: ConnectionHost, *, watch: Callable[[int], Any] | None = None
-    ) -> None:
+    def __init__(self, sock: Any, peer: str, host: ConnectionHost) -> None:
         self.peer = peer
         self.protocol = ServerProtocol(host.config.wire, host.clock())
         self.meter = Meter(host.accounts, host_of(peer))
@@ -70,7 +68,7 @@ class ServerConnection:
         self._sock = sock
         self._sock.setblocking(False)
         self._loop = gevent.get_hub().loop
-        watch = watch or functools.partial(self._loop.io, sock.fileno())
+        watch = getattr(sock, "watcher", None) or functools.partial(self._loop.io, sock.fileno())
         self._turn_ends, self._turn_is_over = 0.0, False
         self._outbox = Outbox(
             sock,
@@ -95,6 +93,16 @@ class ServerConnection:
     def __repr__(self) -> str:
         """Peer and load."""
         return f"<ServerConnection {self.peer} serving={len(self._serving)} unsent={len(self._outbox)}>"
+
+    def identify(self, identity: Identity | None) -> None:
+        """Takes in who the peer is by its certificate, before its first request comes: it has the share of its identity
+        from now on, whichever address it came from."""
+        shares, self.meter.identity = self._host.shares, identity
+        if identity is not None and identity.name:
+            self.share = self._queue.share = shares.move(self.share, self, identity.name)
+            self._host.admission.share_among(len(shares))
+            self._holding.move(self.share.address)
+            self._intake.address = self.share.address
 
     @property
     def is_quiet(self) -> bool:
@@ -126,7 +134,7 @@ class ServerConnection:
 
     def answer_stragglers(self) -> None:
         """Answers every call that still runs as possibly executed, and ends its greenlet."""
-        self._queue.answer_waiting(lambda request: refuse(request, "the server stopped", status.DRAINING))
+        self._queue.answer_waiting(lambda request: turn_down(request, "the server stopped", status.DRAINING))
         for worker, request in list(self._serving.items()):
             self._end(worker)
             self._answer(request, refuse(request, "the server stopped", status.STOPPED))
@@ -154,14 +162,7 @@ class ServerConnection:
         if due is not None and due <= now:
             protocol.handle_timer(now)
             self.flush()
-        step = self._age.look(now, protocol, self.used_at)
-        if step is AgeAction.PING:
-            protocol.send_ping()
-            self.flush()
-        elif step is AgeAction.END:
-            self.finish()
-        elif step is AgeAction.CLOSE:
-            self.close()
+        carry_out(self._age.look(now, protocol, self.used_at), self)
 
     def close(self, failure: str | None = None) -> None:
         """Frees the socket and all that was received, and ends the handlers, whose answers are no longer wanted, if
@@ -223,7 +224,7 @@ class ServerConnection:
             self._work_armed = False
             if self._outbox.is_full:
                 self._queue.turn_out(
-                    lambda request: refuse(request, "replies wait for you to be read", status.OVERLOADED)
+                    lambda request: turn_down(request, "replies wait for you to be read", status.OVERLOADED)
                 )
             if self._intake.is_waiting or self._outbox.is_full:
                 self.flush()
@@ -372,8 +373,11 @@ class ServerConnection:
         if answer is None or self.closed:
             protocol.finish(request)
             return
-        if answer.kind is _EXCEPTION:
+        if answer.kind is not _REPLY:
             self.meter.count_error(request)
+            if answer.kind is _ONEWAY:
+                protocol.finish(request)
+                return
         try:
             protocol.send_reply(request, answer.body, kind=answer.kind, headers=answer.headers)
         except LocalProtocolError as error:

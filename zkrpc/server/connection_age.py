@@ -22,6 +22,7 @@ import enum
 import functools
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 from zkrpc.config import ServerConfig
 from zkrpc.wire.keepalive import Keepalive, KeepalivePolicy, Verdict
@@ -38,6 +39,32 @@ class AgeAction(enum.Enum):
     PING = "ask the peer for a sign of life"
     END = "ask the peer to go"
     CLOSE = "close the connection"
+
+
+class Ageing(Protocol):
+    """The connection whose age it is."""
+
+    protocol: ServerProtocol
+
+    def flush(self) -> None:
+        """Sends what its protocol has written."""
+
+    def finish(self) -> None:
+        """Asks the peer to go, and closes when nothing is in flight."""
+
+    def close(self) -> None:
+        """Closes at once."""
+
+
+def carry_out(action: AgeAction | None, connection: Ageing) -> None:
+    """Does with a connection what is to be done now; None is nothing."""
+    if action is AgeAction.PING:
+        connection.protocol.send_ping()
+        connection.flush()
+    elif action is AgeAction.END:
+        connection.finish()
+    elif action is AgeAction.CLOSE:
+        connection.close()
 
 
 _STEPS = {Verdict.PING: AgeAction.PING, Verdict.CLOSE: AgeAction.CLOSE}

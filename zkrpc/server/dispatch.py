@@ -1,8 +1,9 @@
 """From a request to an answer: find the method, read the arguments, run the handler, write what came out.
 
-Pure: it knows neither sockets nor greenlets; the handler it calls may block, which is the shell's concern. Whatever the
-peer sent and whatever the handler did, ``dispatch`` returns an answer; details of a failure go to ``on_failure`` and
-never to the caller, which cannot use them and may not be meant to see them.
+Pure: it knows neither sockets nor greenlets; the handler it calls may block, or be run elsewhere by the function that
+it is given for that, which is the shell's concern. Whatever the peer sent and whatever the handler did, ``dispatch``
+returns an answer; details of a failure go to ``on_failure`` and never to the caller, which cannot use them and may not
+be meant to see them.
 
 ==================================  ====================================  =============
 what happened                       answer                                executed
@@ -31,13 +32,16 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from zkrpc.call import Interceptor, ServerCall, compose, enter_call, leave_call, make_server_call, run_handler
+from zkrpc.callables import Kind, kind_of
 from zkrpc.caller import NOBODY, Caller
 from zkrpc.codec import MAX_ELEMENTS, encode_failure
 from zkrpc.deadline import DEADLINE_BUDGET, read_budget
 from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError
 from zkrpc.idl import Interface, Method
+from zkrpc.idl.served import wire_names
 from zkrpc.server.failures import Failure, forget
-from zkrpc.server.signatures import check_handler
+from zkrpc.server.handlers import pairs_of
+from zkrpc.server.signatures import check_handler, generic_of
 from zkrpc.telemetry.recording import MOST, Recording
 from zkrpc.wire import status
 from zkrpc.wire.envelope import MessageKind
@@ -58,7 +62,8 @@ FailureObserver = Callable[[Failure], None]
 
 
 class Answer(NamedTuple):
-    """The answer to one request: the message's kind, the encoded body, and headers or None."""
+    """The answer to one request: the message's kind, the encoded body, and headers or None. See :func:`turn_down` for
+    one that is not sent."""
 
     kind: MessageKind
     body: bytes
@@ -91,14 +96,20 @@ class _Entry(NamedTuple):
     recording: Recording | None
     """Where to note how long requests that go well take; None if nobody wants to know."""
     interruptible: bool
+    label: str
+    """What the method is called where only a name tells which it is."""
+    run: Callable[[ServerCall], Any]
+    """The interceptors, and the handler where its kind runs."""
 
 
 class Dispatcher:
-    """Runs the methods of one interface on one handler object.
+    """Runs the methods of one interface on one handler object; or those of several
+    (:class:`~zkrpc.idl.served.ServedInterface`) on their handlers (:class:`~zkrpc.server.handlers.Handlers`).
 
     Raises ConfigError at construction if the handler does not fit the interface; see :mod:`zkrpc.server.signatures`.
 
-    ``recordings`` are where it notes how long the requests take that go well, by methods.
+    ``recordings`` are where it notes how long the requests take that go well, by methods. ``runners`` run those
+    handlers that do not run in place, and return when such a handler is done.
     """
 
     _tells_each = False
@@ -114,10 +125,12 @@ class Dispatcher:
         max_elements: int = MAX_ELEMENTS,
         clock: Callable[[], float] = lambda: 0.0,
         recordings: Mapping[str, Recording] = MappingProxyType({}),
+        runners: Mapping[Kind, Callable[[ServerCall], Any]] = MappingProxyType({}),
     ) -> None:
-        self._table = _table(interface, handler, recordings)
+        runs = {kind: compose(interceptors, run) for kind, run in {Kind.GREENLET: run_handler, **runners}.items()}
+        self._table = _table(interface, handler, recordings, runs)
+        self._scopes = sorted({name.partition(b":")[0].decode() for name in self._table if b":" in name})
         self._max_elements = max_elements
-        self._run = compose(interceptors, run_handler)
         self._on_failure = on_failure
         self._clock = clock
 
@@ -127,7 +140,7 @@ class Dispatcher:
         entry = self._table.get(request.name)
         if entry is None:
             return self._unknown(Arrival(request, peer, caller, now))
-        method, handler, recording, _ = entry
+        method, handler, recording, _, label, run = entry
         if request.headers and now >= expires_at(request):
             message = "the deadline passed before the handler ran"
             return self._not_run(Arrival(request, peer, caller, now), method, message, status.TOO_LATE)
@@ -139,10 +152,10 @@ class Dispatcher:
             return self._not_run(
                 Arrival(request, peer, caller, now), method, f"{method.name}: {error}", status.UNREADABLE
             )
-        call = make_server_call(method.name, handler, arguments, request.headers, peer, request.received_at, caller)
+        call = make_server_call(label, handler, arguments, request.headers, peer, request.received_at, caller)
         token = enter_call(call)
         try:
-            value = self._run(call)
+            value = run(call)
         except Exception as error:
             return self._raised(Arrival(request, peer, caller, now), entry, call, error)
         except BaseException as error:
@@ -186,8 +199,8 @@ class Dispatcher:
         """The answer for a handler that was ended by a BaseException that is no Exception, such as
         ``gevent.Timeout``."""
         entry = self._table.get(request.name)
-        name, handler = request.name.decode("ascii", "replace"), None if entry is None else entry.handler
-        self._on_failure(Failure(name, request, peer, handler, error))
+        name = request.name.decode("ascii", "replace") if entry is None else entry.label
+        self._on_failure(Failure(name, request, peer, None if entry is None else entry.handler, error))
         return None if entry is not None and entry.method.oneway else _internal(request)
 
     # -- how a request ended that did not go well
@@ -202,7 +215,7 @@ class Dispatcher:
 
     def _refuse_result(self, arrival: Arrival, entry: _Entry, value: Any, misfit: TypeError) -> Answer | None:
         request, peer = arrival.request, arrival.peer
-        self._on_failure(Failure(entry.method.name, request, peer, entry.handler, misfit, returned=True))
+        self._on_failure(Failure(entry.label, request, peer, entry.handler, misfit, returned=True))
         forget(value)
         return self._tell(arrival, None if entry.method.oneway else _internal(request), type(misfit).__name__)
 
@@ -219,7 +232,7 @@ class Dispatcher:
         method = entry.method
         if isinstance(error, CallError) and not call.entered:
             return None if method.oneway else _refused(request, error)
-        failure = Failure(method.name, request, call.peer, entry.handler, error)
+        failure = Failure(entry.label, request, call.peer, entry.handler, error)
         if call.revoked is not None:
             if not isinstance(error, (CallError, *method.throws)):
                 self._on_failure(failure)
@@ -243,7 +256,11 @@ class Dispatcher:
 
     def _unknown(self, arrival: Arrival) -> Answer | None:
         name, told = arrival.request.name.decode("utf-8", "replace"), status.UNKNOWN_METHOD
-        answer = refuse(arrival.request, f"unknown method {name!r}", told)
+        scope, colon, _ = name.partition(":")
+        message = f"unknown method {name!r}"
+        if colon and scope not in self._scopes:
+            message = f"there is no service {scope!r} here; there are {', '.join(self._scopes)}"
+        answer = refuse(arrival.request, message, told)
         return self._tell(arrival, answer, told.error, told.executed)
 
 
@@ -267,6 +284,13 @@ def refuse(request: Request, message: str, told: Status) -> Answer | None:
     return Answer(MessageKind.EXCEPTION, encode_failure(message, told.kind, request.dialect.payload), told.headers)
 
 
+def turn_down(request: Request, message: str, told: Status, *, answered: bool = True) -> Answer:
+    """The same for a request that is not dispatched. For a oneway call, and where no answer is read in any case, it is
+    of the kind ONEWAY: it is not sent, and its headers say why to those who observe."""
+    answer = refuse(request, message, told) if answered else None
+    return answer or Answer(_ONEWAY, b"", told.headers)
+
+
 def _refused(request: Request, error: CallError, executed: Executed = Executed.NO) -> Answer | None:
     return refuse(request, error.args[0], status_of(error, executed))
 
@@ -285,16 +309,21 @@ def _misfit(method: Method, value: Any) -> TypeError | None:
     return None
 
 
-def _table(interface: Interface, handler: object, recordings: Mapping[str, Recording]) -> dict[bytes, _Entry]:
-    check_handler(interface, handler)
-    table = {}
-    for method in interface.methods.values():
+def _table(
+    interface: Interface,
+    handler: object,
+    recordings: Mapping[str, Recording],
+    runs: Mapping[Kind, Callable[[ServerCall], Any]],
+) -> dict[bytes, _Entry]:
+    for part, one in pairs_of(interface, handler):
+        check_handler(part, one)
+    entries = {}
+    for label, method in interface.methods.items():
         if method.refusal:
             continue  # as a method that nobody knows
-        function = getattr(handler, method.name)
+        function = getattr(handler, label)
         interruptible = not (method.oneway or getattr(function, _UNINTERRUPTIBLE, False))
-        entry = _Entry(method, function, recordings.get(method.name), interruptible)
-        table[method.wire_name] = entry
-        # A multiplexing Thrift client prefixes the service's name and expects the bare name back.
-        table[f"{interface.name}:{method.name}".encode()] = entry
-    return table
+        # Decided here and not by each call, so that a handler on the hub costs what it would without the others.
+        run = runs[kind_of(generic_of(handler, label) or function)]
+        entries[label] = _Entry(method, function, recordings.get(label), interruptible, label, run)
+    return {name: entries[label] for name, label in wire_names(interface).items() if label in entries}

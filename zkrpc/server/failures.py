@@ -22,6 +22,7 @@ class Failure(NamedTuple):
     """One call that failed in a way whose details its caller does not get."""
 
     method: str
+    """Its name in the IDL, of interfaces beside the default one with the interface's before it: ``Audit:log``."""
     request: Request
     peer: str
     """The caller's ``host:port``."""
@@ -78,7 +79,7 @@ def receive_failure(
     if greenlets.disbanded:  # the handler forked, and this is its child: it ends as a program does
         raise failure.error
     text, error = describe(service, failure), traceback_of(failure)
-    about = fields(
-        method=f"{interface}/{failure.method}", error=type(failure.error).__name__, service=service, peer=failure.peer
-    )
+    scope, _, method = failure.method.rpartition(":")
+    method = f"{scope or interface}/{method}"
+    about = fields(method=method, error=type(failure.error).__name__, service=service, peer=failure.peer)
     peer_log.complain(ComplaintKind.FAILED, host_of(failure.peer), clock(), "%s", text, error=error, about=about)

@@ -55,10 +55,11 @@ class Intake:
     counts for ``address``.
     """
 
-    __slots__ = ("_address", "_owner", "_readable", "_recv", "_size", "_turns", "is_reading", "is_waiting")
+    __slots__ = ("_owner", "_readable", "_recv", "_size", "_turns", "address", "is_reading", "is_waiting")
 
     def __init__(self, sock: Any, readable: Any, turns: Turns, address: str, owner: IntakeOwner) -> None:
-        self._address = address
+        self.address = address
+        """Whose turns it takes."""
         self.is_reading = True
         self.is_waiting = False
         """True while it waits for a turn."""
@@ -93,7 +94,7 @@ class Intake:
         if not self.is_waiting:
             self.is_waiting = True
             self.stop()
-            self._turns.wait(self._address, self._take_turn)
+            self._turns.wait(self.address, self._take_turn)
 
     def close(self) -> None:
         """Stops reading for good, and gives up a turn that it waits for."""
@@ -105,7 +106,7 @@ class Intake:
         """In the hub. Reads once: if there is more, the hub looks at other sockets before it comes back."""
         owner, wanted = self._owner, self._size
         assert owner is not None
-        may_take_long = owner.protocol.partial_since is not None
+        may_take_long = owner.protocol.inflow.may_take_long
         # In a turn it was waited for already.
         if may_take_long and self.is_reading and self._turns.is_spent():
             self.wait_for_turn()

@@ -1,7 +1,8 @@
 """The handler of ``zkrpc.Introspection``: what a server tells of itself to whoever operates it. Pure.
 
-Whoever can call the service can ask. So nothing of what is called or answered is told, but for the calls of those
-methods for which the service allows it (:mod:`~zkrpc.server.bodies`), to whoever taps them.
+Whoever can call the service can ask, unless it has a list of who may (:mod:`~zkrpc.server.permissions`). So nothing of
+what is called or answered is told, but for the calls of those methods for which the service allows it
+(:mod:`~zkrpc.server.bodies`), to whoever taps them and may call them.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import secrets
 from collections.abc import Callable, Collection
 from typing import Any
 
+from zkrpc.call import find_current_call
 from zkrpc.idl import built_in_idl
 from zkrpc.legible import legible
+from zkrpc.server.permissions import Permissions
 from zkrpc.server.tap import LEASE, MOST_TAPS, Tap, Tapped, Taps
 from zkrpc.telemetry.events import RequestFinished
 from zkrpc.telemetry.status import CallerStatus, ServerStatus
@@ -33,10 +36,11 @@ class IntrospectionHandler:
     Args:
         status: gives the server's.
         describe: gives that of all that the process serves: a dataclass.
-        methods: the names of the interface's methods.
+        methods: the names of the interface's methods; of interfaces beside the default one their labels.
         taps: the server's.
         sleep: waits so many seconds.
         clock: monotonic seconds.
+        permissions: who may call what.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class IntrospectionHandler:
         taps: Taps,
         sleep: Callable[[float], object],
         clock: Callable[[], float],
+        permissions: Permissions,
     ) -> None:
         self._status = status
         self._describe = describe
@@ -54,6 +59,7 @@ class IntrospectionHandler:
         self._taps = taps
         self._sleep = sleep
         self._clock = clock
+        self._permissions = permissions
         self._idl = built_in_idl("Introspection")
 
     def status(self) -> str:
@@ -65,6 +71,11 @@ class IntrospectionHandler:
         status = self._status()
         callers = [self._caller(one) for one in status.callers]
         return self._idl.Callers(service=status.service, started_at=status.started_at or 0.0, callers=callers)
+
+    def lists(self) -> Any:
+        """Who may call what."""
+        lists = self._permissions.lists()
+        return [self._idl.AllowList(method=name, source=said, patterns=[*patterns]) for name, said, patterns in lists]
 
     def tap(self, tap: str, method: str, sample: float, timeout_ms: int, bodies: bool) -> Any:
         """The sampled calls that wait to be fetched; waits for one if there is none."""
@@ -90,10 +101,19 @@ class IntrospectionHandler:
             raise self._idl.TapRefused(message=f"a sample is a share of the calls, more than 0 and at most 1: {sample}")
         if bodies and (refusal := self._taps.bodies.refusal(method)):
             raise self._idl.TapRefused(message=refusal)
+        if bodies and (denial := self._denial([method] if method else self._methods)):
+            raise self._idl.TapRefused(message=f"bodies are for those who may call the method: {denial}")
         tap = self._taps.open(secrets.token_hex(8), method, sample, bodies)
         if tap is None:
             raise self._idl.TapRefused(message=f"{MOST_TAPS} others tap this instance already")
         return tap
+
+    def _denial(self, methods: Collection[str]) -> str | None:
+        """Why whoever asks may not call one of these methods of which bodies are shown."""
+        call = find_current_call()
+        identity = None if call is None else call.caller.identity
+        shown = (name for name in methods if self._taps.bodies.allows(name))
+        return next((reason for name in shown if (reason := self._permissions.judge(name, identity))), None)
 
     def _tapped(self, tapped: Tapped) -> Any:
         event, body = tapped.event, tapped.body
@@ -102,7 +122,7 @@ class IntrospectionHandler:
             at=tapped.at,
             caller=event.caller,
             peer=event.peer,
-            method=event.method,
+            method=tapped.method,
             queued=event.queued,
             seconds=None if finished is None else finished.seconds,
             error=event.error,

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from zkrpc.caller import NOBODY, Caller
-from zkrpc.idl import Interface
+from zkrpc.idl import Interface, Method
+from zkrpc.idl.served import wire_names
 from zkrpc.server.accounts import Meter
 from zkrpc.server.call_queue import AnswerCall
 from zkrpc.server.dispatch import Answer, Arrival, Dispatcher
@@ -39,19 +40,18 @@ class RequestObserver:
     def __init__(self, observers: Observers, service: str, interface: Interface, clock: Callable[[], float]) -> None:
         self._observers = observers
         self._service = service
-        self._interface = interface.name
-        self._names = {method.wire_name: method.name for method in interface.methods.values()}
-        self._names |= {f"{interface.name}:{name}".encode(): name for name in list(self._names.values())}
+        self._unknown = interface.name, OTHER
+        self._names = names_of(interface)
         self._clock = clock
         self.tells_each = observers.want_each(RequestFinished)
         """Whether an event is made also of a request that went well."""
         self.recordings: dict[str, Recording] = {}
-        """By method, where the durations of requests are noted that went well."""
+        """By the labels of methods, where the durations of requests are noted that went well."""
         if observers.records(RequestFinished):
-            self.recordings = {name: self._make_recording(name) for name in interface.methods}
+            self.recordings = {label: self._make_recording(method) for label, method in interface.methods.items()}
 
-    def _make_recording(self, method: str) -> Recording:
-        names = (self._service, self._interface, method, "")
+    def _make_recording(self, method: Method) -> Recording:
+        names = (self._service, method.interface, method.name, "")
         return self._observers.recording(RequestFinished, lambda: names)
 
     def finished(self, arrival: Arrival, answer: Answer | None, error: str, executed: str) -> None:
@@ -73,25 +73,26 @@ class RequestObserver:
         """A handler was ended by a BaseException that is not an Exception."""
         self._finished(arrival, type(error).__name__, False, "maybe", None)
 
-    def refused(self, request: Request, peer: str, caller: Caller, answer: Answer | None) -> None:
+    def refused(self, request: Request, peer: str, caller: Caller, answer: Answer) -> None:
         """A request was answered without having been run."""
-        headers = None if answer is None else answer.headers
+        assert answer.headers is not None
+        interface, method = self._names.get(request.name, self._unknown)
         self._observers.tell(
             RequestRefused(
                 service=self._service,
-                interface=self._interface,
-                method=self._names.get(request.name, OTHER),
+                interface=interface,
+                method=method,
                 peer=peer,
-                caller=caller.name,
+                caller=caller.shown,
                 queued=self._clock() - request.received_at,
-                error="" if headers is None else headers[keys.ERROR],
+                error=answer.headers[keys.ERROR],
             )
         )
 
     def observe_refusals(self, answer: AnswerCall, peer: str, meter: Meter) -> AnswerCall:
         """What answers the requests of ``peer`` that are not run, and tells of it."""
 
-        def answer_and_tell(request: Request, refusal: Answer | None) -> None:
+        def answer_and_tell(request: Request, refusal: Answer) -> None:
             answer(request, refusal)
             self.refused(request, peer, meter.account.caller, refusal)
 
@@ -100,13 +101,14 @@ class RequestObserver:
     def _finished(self, arrival: Arrival, error: str, declared: bool, executed: str, epoch: int | None) -> None:
         request, peer, caller, began = arrival
         tell = self._observers.tell if error else self._observers.tell_well
+        interface, method = self._names.get(request.name, self._unknown)
         tell(
             RequestFinished(
                 service=self._service,
-                interface=self._interface,
-                method=self._names.get(request.name, OTHER),
+                interface=interface,
+                method=method,
                 peer=peer,
-                caller=caller.name,
+                caller=caller.shown,
                 queued=began - request.received_at,
                 seconds=self._clock() - began,
                 error=error,
@@ -115,6 +117,12 @@ class RequestObserver:
                 epoch=epoch,
             )
         )
+
+
+def names_of(interface: Interface) -> dict[bytes, tuple[str, str]]:
+    """The interface and the name of each method, by every name by which calls of it may come."""
+    methods = interface.methods
+    return {name: (methods[one].interface, methods[one].name) for name, one in wire_names(interface).items()}
 
 
 class ObservedDispatcher(Dispatcher):
@@ -156,9 +164,10 @@ def make_dispatcher(
     plain = Dispatcher(interface, handler, clock=clock, **options) if observer is None else told_to(observer)
     if tracer is None:
         return plain, observer
-    tracing = tracer.trace_server(service)
-    # Of a traced request an event is made anyway, and what its observers note of it, they note within its span.
-    everybody = Observers((*observers, tracing.observer), records=False)
+    names = {wire_name: "/".join(full) for wire_name, full in names_of(interface).items()}
+    tracing = tracer.trace_server(service, names)
+    # What its observers note of a traced request, they note within its span, and when it ends.
+    everybody = Observers((*observers, tracing.observer), records=False, recorded=[tracing.observer])
     told = told_to(RequestObserver(everybody, service, interface, clock))
     # None but the tracing: those who observe everything are told by whoever refuses.
     refusals = RequestObserver(Observers((tracing.observer,)), service, interface, clock)
@@ -187,7 +196,7 @@ class TracedDispatcher(Dispatcher):
     def trace_refusals(self, answer: AnswerCall, peer: str, protocol: ServerProtocol) -> AnswerCall:
         """What answers the requests of ``peer`` that are not run, and makes a span of each whose trace is recorded."""
 
-        def answer_and_trace(request: Request, refusal: Answer | None) -> None:
+        def answer_and_trace(request: Request, refusal: Answer) -> None:
             answer(request, refusal)
 
             def tell(request: Request, peer: str, now: float, caller: Caller) -> None:

@@ -24,8 +24,9 @@ from zkrpc.config import ServerConfig
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import LocalProtocolError
 from zkrpc.idl import Interface
+from zkrpc.idl.served import ServedInterface, parts_of
 from zkrpc.legible import legible
-from zkrpc.server.acceptor import Acceptor, listen
+from zkrpc.server.acceptor import Acceptor, listen, tune
 from zkrpc.server.accounts import Accounts, Meter
 from zkrpc.server.admission import make_admission
 from zkrpc.server.bodies import Bodies
@@ -37,21 +38,19 @@ from zkrpc.server.connection import ServerConnection
 from zkrpc.server.connection_age import pace_of
 from zkrpc.server.failures import receive_failure
 from zkrpc.server.greenlet_pool import GreenletPool
+from zkrpc.server.handler_threads import HandlerThreads
+from zkrpc.server.handshakes import make_welcome
 from zkrpc.server.health import Health, HealthHandler
 from zkrpc.server.introspection import IntrospectionHandler
 from zkrpc.server.lifecycle import Lifecycle, LifecycleState, Step
 from zkrpc.server.observing import TracedDispatcher, make_dispatcher
+from zkrpc.server.permissions import Permissions
 from zkrpc.server.resources import give_back
 from zkrpc.server.shares import Shares, host_of
 from zkrpc.server.stopping import StepAction, walk_down
 from zkrpc.server.tap import Taps
-from zkrpc.server.turns import Turns
-from zkrpc.telemetry.events import (
-    PeerConnected,
-    PeerDisconnected,
-    PeerRefused,
-    ServerStarted,
-)
+from zkrpc.server.turns import Turns, in_slices
+from zkrpc.telemetry.events import PeerConnected, PeerDisconnected, PeerRefused, ServerStarted
 from zkrpc.telemetry.observer import Observer, gather
 from zkrpc.telemetry.status import ServerStatus
 from zkrpc.telemetry.tracer import find_tracer
@@ -62,17 +61,19 @@ log = logging.getLogger(__name__)
 _TICK = 0.25
 """Seconds between checks of handlers that block, and the least between two checks of the same peer."""
 _AT_ONCE = 250
-"""Peers checked without a pause: about a millisecond's work, during which no call is served."""
+"""Peers checked in a row, a slice of time after another: about a millisecond's work if none of them has to go."""
 
 
 class Server:
-    """Serves one interface with one handler object.
+    """Serves one interface with one handler object, or several interfaces as one
+    (:class:`~zkrpc.idl.served.ServedInterface`) with several handlers (:class:`~zkrpc.server.handlers.Handlers`).
 
     ``name`` is the service's, for the log and for observers; the interface's if not given. ``steps`` maps lifecycle
     steps that the server does not own (HAND_OVER, MARK_NOT_READY, WITHDRAW, CLOSE_CLIENTS, CLOSE_SESSION) to actions,
     each of which must be bounded in time. ``clock`` gives monotonic seconds. ``observers`` are told of the server's
     life, of its peers and of their requests. ``bodies`` says what those who tap it may see of its calls; by default
-    neither arguments nor results.
+    neither arguments nor results. ``permissions`` says who may call what; by default what the IDL and marks of the
+    handler's methods say.
 
     Raises ConfigError if the handler does not fit the interface.
     """
@@ -90,8 +91,10 @@ class Server:
         rng: Callable[[], float] = random.random,
         observers: Iterable[Observer] = (),
         bodies: Bodies | None = None,
+        permissions: Permissions | None = None,
     ) -> None:
         self.name = name or interface.name
+        self._served = served = ServedInterface(parts_of(interface), self.name)
         self.observers, self.config = gather(observers), config or ServerConfig()
         self.home = Home(
             "a server",
@@ -99,30 +102,26 @@ class Server:
             in_thread="have the thread that called zkrpc.serve do it",
         )
         """The process and thread in which it serves."""
-        self.greenlets = GreenletPool()
-        self._peer_log = PeerLog(log)
-        on_failure = functools.partial(
-            receive_failure, self.greenlets, self._peer_log, clock, self.name, interface.name
-        )
+        self.greenlets, self.threads = GreenletPool(), HandlerThreads(self.config, clock)
+        self.complaints = noted = PeerLog(log)
+        on_failure = functools.partial(receive_failure, self.greenlets, noted, clock, self.name, interface.name)
         self._make_dispatcher = functools.partial(
             make_dispatcher,
             tracer=find_tracer(),
             service=self.name,
-            interface=interface,
+            interface=served,
             handler=handler,
             interceptors=tuple(interceptors),
             on_failure=on_failure,
             max_elements=self.config.wire.max_elements,
             clock=clock,
+            runners=self.threads.runners,
         )
         self.dispatcher, self.request_observer = self._make_dispatcher(self.observers)
-        self._interceptors = tuple(interceptors)
-        self.taps = Taps(self._attend_taps, clock, time.time, bodies or Bodies(interface))
+        self.taps = Taps(self._attend_taps, clock, time.time, bodies or Bodies(served))
         """Those who look at requests right now."""
-        self._interface = interface.name
-        self.clock, self.rng = clock, rng
-        self.is_draining = False
-        """True once connected peers were asked to send their calls elsewhere."""
+        self.clock, self.rng, self.is_draining = clock, rng, False
+        """``is_draining`` is True once connected peers were asked to send their calls elsewhere."""
         self.endpoint: Endpoint | None = None
         """Where it listens, once bound."""
         self._lifecycle = Lifecycle(linger=self.config.linger, drain_timeout=self.config.drain_timeout)
@@ -131,20 +130,21 @@ class Server:
         self.describe: Callable[[], Any] = self.status
         """Gives the state of all that the process serves, for ``zkrpc.Introspection``; whoever makes the server knows
         more of it."""
-        self.built_ins = BuiltIns(_built_in_handlers(self, interface.methods), on_failure=on_failure, clock=clock)
         self.admission = make_admission(self.config, self._lifecycle, clock)
-        loop = self.home.hub.loop
-        self.turns = Turns(loop.timer(0.0), loop.now, clock)
-        self._steps = dict(steps or {})
-        self.shares, self.accounts, self.buffers = Shares(), Accounts(interface), Buffers(self.config.max_buffered)
+        self.turns = Turns((loop := self.home.hub.loop).timer(0.0), loop.now, clock)
+        self._steps, self._stopped, self._interceptors = dict(steps or {}), Event(), tuple(interceptors)
+        self.shares, self.buffers = Shares(), Buffers(self.config.max_buffered)
+        self.accounts = Accounts(served, permissions or Permissions(served, handler), noted.denier(clock))
+        own = _built_in_handlers(self, served.methods)
+        self.built_ins = BuiltIns(own, self.accounts.permissions.judge, on_failure=on_failure, clock=clock)
         self._began_at: float | None = None
         self._connections: set[ServerConnection] = set()
+        self._handshakes, self._welcome = make_welcome(self.config.tls, self, self.adopt)
         self._acceptor: Acceptor | None = None
         self.attended: set[ServerConnection] = set()
         """Connections on which a handler blocks, and perhaps some on which one has blocked."""
         self._tickers: list[gevent.Greenlet[..., None]] = []
         self._stopper: gevent.Greenlet[..., None] | None = None
-        self._stopped = Event()
 
     def __repr__(self) -> str:
         """The address, the state and the load."""
@@ -161,7 +161,7 @@ class Server:
         names = (name for connection in self.busy for name in connection.unfinished())
         return ServerStatus(
             service=self.name,
-            interface=self._interface,
+            interface=self._served.name,
             endpoint=None if self.endpoint is None else str(self.endpoint),
             state=self.state.value,
             accepts_calls=self._lifecycle.accepts_calls,
@@ -173,12 +173,14 @@ class Server:
             max_concurrent=config.max_concurrent,
             queued=admission.queued,
             max_queue=admission.max_queue,
+            **self.threads.counts(),
             buffered=self.buffers.total,
             max_buffered=self.buffers.most,
             calls=dict(Counter(legible(name.decode("utf-8", "replace")) for name in names)),
             peers=self.shares.status(),
             started_at=None if self._began_at is None else wall_now - now + self._began_at,
             callers=self.accounts.status(now, wall_now),
+            certificate_expires_at=self._handshakes.certificate_expires_at,
         )
 
     def _attend_taps(self, attends: bool, with_bodies: bool) -> None:
@@ -224,10 +226,10 @@ class Server:
         self.observers.tell(ServerStarted(service=self.name, endpoint=str(self.endpoint or "")))
         self._tickers = [gevent.spawn(self._tick), gevent.spawn(self._look_round)]
 
-    def adopt(self, sock: Any, peer: str, *, watch: Callable[[int], Any] | None = None) -> ServerConnection:
+    def adopt(self, sock: Any, peer: str) -> ServerConnection:
         """Serves a connected non-blocking socket, for as long as the connection or the server lives."""
         self.home.require()
-        connection = ServerConnection(sock, peer, self, watch=watch)
+        connection = ServerConnection(sock, peer, self)
         self._connections.add(connection)
         self.admission.share_among(len(self.shares))
         self.observers.tell(PeerConnected(service=self.name, peer=peer))
@@ -278,7 +280,7 @@ class Server:
         self.admission.share_among(len(self.shares))
         if connection.protocol.failure:
             address, failure = connection.share.address, connection.protocol.failure
-            self._peer_log.complain(
+            self.complaints.complain(
                 ComplaintKind.CLOSED, address, self.clock(), "closed %s: %s", connection.peer, failure
             )
         self.observers.tell(
@@ -293,20 +295,16 @@ class Server:
     # -- accepting -------------------------------------------------------------------------------
 
     def _accepted(self, sock: socket.socket, address: tuple[str, int]) -> None:
-        if len(self._connections) >= self.config.max_connections and not self._make_room(address[0]):
+        count = len(self._connections) + len(self._handshakes)
+        # Those who are not served yet give way first.
+        if count >= self.config.max_connections and not (self._handshakes.give_way() or self._make_room(address[0])):
             sock.close()
             text, most = "refused %s:%s: max_connections=%d are open", self.config.max_connections
-            self._peer_log.complain(ComplaintKind.REFUSED, address[0], self.clock(), text, *address[:2], most)
+            self.complaints.complain(ComplaintKind.REFUSED, address[0], self.clock(), text, *address[:2], most)
             self.observers.tell(PeerRefused(service=self.name, peer=str(Endpoint(address[0], address[1]))))
             return
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # For peers that understand no ping of ours: the system finds out within hours, not never.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        except OSError:  # the peer is gone already
-            sock.close()
-            return
-        self.adopt(sock, str(Endpoint(address[0], address[1])))
+        if tune(sock):
+            self._welcome(sock, str(Endpoint(address[0], address[1])))
 
     def _make_room(self, address: str) -> bool:
         """Makes room for a connection from ``address`` by closing another, if there is one that has to give way; True
@@ -315,7 +313,7 @@ class Server:
         if spare is None:
             return False
         text, most = "closed %s for %s: max_connections=%d are open", self.config.max_connections
-        self._peer_log.complain(
+        self.complaints.complain(
             ComplaintKind.CLOSED, host_of(spare.peer), self.clock(), text, spare.peer, address, most
         )
         spare.close()
@@ -324,7 +322,7 @@ class Server:
     def _tick(self) -> None:
         while True:
             gevent.sleep(_TICK)
-            now = self.clock()
+            self.threads.look(now := self.clock())
             for connection in list(self.attended):
                 if not connection.end_overdue(now):
                     self.attended.discard(connection)
@@ -333,15 +331,15 @@ class Server:
         """Checks every peer in turn, a few at a time, so that ten thousand idle ones delay no call."""
         pace = max(_TICK, pace_of(self.config))
         while True:
-            self._peer_log.settle(self.clock())
+            self.complaints.settle(self.clock())
+            self._handshakes.look()
             if self.buffers.take_relief():
                 give_back()
             connections = list(self._connections)
             starts = range(0, len(connections) or 1, _AT_ONCE)
             for start in starts:
                 gevent.sleep(pace / len(starts))
-                now = self.clock()
-                for connection in connections[start : start + _AT_ONCE]:
+                for connection, now in in_slices(connections[start : start + _AT_ONCE], self.clock, gevent.sleep):
                     connection.look(now)
 
     # -- stopping --------------------------------------------------------------------------------
@@ -369,8 +367,10 @@ class Server:
     def _free(self) -> None:
         for ticker in self._tickers:
             ticker.kill(block=False)
+        self._handshakes.close()
         for connection in list(self._connections):
             connection.close()
+        self.threads.stop()
         self.turns.close()
         self.greenlets.dismiss()
         release(self)
@@ -381,12 +381,14 @@ class Server:
         """In a forked child: closes what is shared with the parent. The handler that forked goes on without the
         server."""
         self.greenlets.disband()
+        self.threads.forked()
         self.cut()
 
     def cut(self) -> None:
         """At the end of the interpreter: closes the descriptors."""
         if self._acceptor is not None:
             close_descriptor(self._acceptor.socket)
+        self._handshakes.cut()
         for connection in self._connections:
             # Not its close(), which has others told.
             connection.closed = True
@@ -397,7 +399,8 @@ def _built_in_handlers(server: Server, methods: Collection[str]) -> dict[str, ob
     """The handlers of the built-in services, each by the name of its interface."""
     handlers: dict[str, object] = {"Health": HealthHandler(server.health, gevent.sleep, server.clock)}
     if server.config.introspection:
+        permissions = server.accounts.permissions
         handlers["Introspection"] = IntrospectionHandler(
-            server.status, lambda: server.describe(), methods, server.taps, gevent.sleep, server.clock
+            server.status, lambda: server.describe(), methods, server.taps, gevent.sleep, server.clock, permissions
         )
     return handlers

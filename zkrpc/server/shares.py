@@ -2,13 +2,15 @@
 
 Pure bookkeeping, and the choice of the address that has most. Addresses stand for peers, because nothing else is known
 of a peer that has not sent anything yet. Of an IPv6 address the network counts (64 bits), as one host may use all
-addresses of its network.
+addresses of its network. A peer whose certificate was verified has its identity's name in the place of its address: so
+one service has one share, however many hosts it runs on.
 
 If all callers have one address, behind a proxy for instance, there is one share, which may take everything.
 """
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import itertools
 from collections import OrderedDict
@@ -96,6 +98,11 @@ class Shares:
         if not share.connections and self._shares.get(share.address) is share:
             del self._shares[share.address]
 
+    def move(self, share: Share, connection: Occupant, name: str) -> Share:
+        """A connection counts for ``name`` from now on, which its peer has proven, and not for its address."""
+        self.leave(share, connection)
+        return self.join(name, connection)
+
     def occupant_to_close(self, address: str, capacity: int) -> Occupant | None:
         """The connection to close in order to make room for one from ``address``; None if the new one is to be refused.
 
@@ -104,6 +111,8 @@ class Shares:
         """
         own = self._shares.get(network_of(address))
         count = len(own.connections) if own is not None else 0
+        if not self._shares:  # all that is open has not come as far
+            return None
         if count * (len(self._shares) + (own is None)) >= capacity:
             return None
         greediest = max(self._shares.values(), key=lambda share: len(share.connections))
@@ -113,6 +122,7 @@ class Shares:
         return min(oldest, key=lambda one: (not one.is_quiet, one.used_at))
 
 
+@functools.lru_cache(maxsize=1024)
 def network_of(address: str) -> str:
     """What counts as one peer: an IPv4 address, the 64-bit network of an IPv6 one, any other text as it is."""
     try:

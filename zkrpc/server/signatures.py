@@ -15,7 +15,9 @@ a handler's method                    is judged
 a decorated one                       by what ``inspect.signature`` says of it: the function that ``functools.wraps``
                                       names, or the ``__signature__`` of a decorator that changes the parameters
 one without a signature               not at all
-``async def``, or with ``yield``      refused: nobody would run it
+``async def``                         like any other; it runs on the event loop of :mod:`~zkrpc.server.event_loop`
+one with ``yield``, a hook in either  refused: nobody would run it
+form
 ====================================  =================================================================================
 """
 
@@ -30,7 +32,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from zkrpc.callables import attribute_of, name_of, never_run
+from zkrpc.callables import Kind, attribute_of, kind_of, name_of, never_run
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface, Method, Parameter
 
@@ -75,13 +77,13 @@ def _faults(method: Method, handler: object, owner: str) -> Iterator[str]:
     if not callable(function):
         yield _missing(method, handler, owner, function)
         return
-    function = _generic(handler, method.name) or function
-    reason = never_run(function) or _misfit(method, function)
+    function = generic_of(handler, method.name) or function
+    reason = ("" if kind_of(function) is Kind.TASK else never_run(function)) or _misfit(method, function)
     if reason:
         yield f"{place_of(function, handler)}{owner}.{method.name}{reason}{_declared(method)}"
 
 
-def _generic(handler: object, name: str) -> Any:
+def generic_of(handler: object, name: str) -> Any:
     """The function that stands for all of a ``functools.singledispatchmethod``, bound as a call binds it; None for any
     other method. What such a method gives to ``inspect`` has a ``self`` too many."""
     found = inspect.getattr_static(handler, name, None)
@@ -223,7 +225,7 @@ def _warnings(interface: Interface, handler: object, owner: str) -> Iterator[str
         if method.refusal:
             yield f"{interface.name}.{method.name} is not served: {method.refusal}"
             continue
-        function = _generic(handler, method.name) or getattr(handler, method.name)
+        function = generic_of(handler, method.name) or getattr(handler, method.name)
         signature = _signature(function)
         named = [one for one in signature.parameters.values() if one.kind in _NAMED] if signature is not None else []
         for theirs, ours in zip(method.parameters, named, strict=False):

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from zkrpc.credentials import NO_SECURITY, ZooKeeperSecurity
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
 from zkrpc.legible import legible
@@ -70,6 +71,7 @@ class Supervisor:
         workers: how many slots.
         zookeeper: connect string for closing dead workers' sessions; None if they have none. When a worker tells of
             other servers, these are used, and a new worker gets them by ``--zookeeper``, appended to its command.
+        security: who we are for ZooKeeper then, and whether that speaks TLS.
         watched: folders whose ``.py`` and ``.thrift`` files cause a reload when they change.
         binds: the address of each slot that has a port of its own; ``--listener FD`` is appended to its command.
         inherited: descriptors that every worker gets.
@@ -82,6 +84,7 @@ class Supervisor:
         workers: int,
         *,
         zookeeper: str | None = None,
+        security: ZooKeeperSecurity = NO_SECURITY,
         watched: Sequence[Path] = (),
         binds: Sequence[Endpoint] = (),
         inherited: Sequence[int] = (),
@@ -91,7 +94,7 @@ class Supervisor:
         self._manager, self._adopts = manager or ServiceManager(), adopts_orphans()
         self._slots = workers
         self._machine = Supervision(workers, awaits_changes=bool(watched), watch=self._manager.watch)
-        self._sessions = None if zookeeper is None else SessionCloser(zookeeper, _CLOSE_TIMEOUT)
+        self._sessions = None if zookeeper is None else SessionCloser(zookeeper, _CLOSE_TIMEOUT, security)
         self._files = WatchedFiles(watched)
         self._ports = [Port(endpoint) for endpoint in binds]
         self._inherited = tuple(inherited)

@@ -35,6 +35,8 @@ class Tapped(NamedTuple):
     """One request, and when it ended, Unix time."""
 
     at: float
+    method: str
+    """What it is called here: ``get``, and with its interface, ``Audit:log``, if that is not the default one."""
     event: RequestFinished | RequestRefused
     body: Body | None = None
     """None where it is not wanted, or may not be shown."""
@@ -89,7 +91,7 @@ class Tap:
 
     def take(self, tapped: Tapped, chosen: bool | None = None) -> None:
         """Takes a request if it is one of the sample, for which it may have been ``chosen`` already."""
-        if not self.wants(tapped.event.method):
+        if not self.wants(tapped.method):
             return
         self.seen += 1
         if not (self.choose() if chosen is None else chosen):
@@ -211,14 +213,17 @@ class Taps(Observer):
         assert isinstance(event, (RequestFinished, RequestRefused))
         self._expire()
         noted, self._noted = self._noted, None
-        plain = Tapped(self._wall_clock(), event)
-        if noted is None or (noted.method, noted.peer) != (event.method, event.peer):
+        plain = Tapped(self._wall_clock(), self._label_of(event), event)
+        if noted is None or (noted.method, noted.peer) != (plain.method, event.peer):
             # Refused before it ran, or begun before anybody wanted bodies.
             for tap in self._taps.values():
                 tap.take(plain)
             return
         for tap in self._taps.values():
             tap.take(plain._replace(body=noted.body) if tap.bodies else plain, noted.chosen.get(tap))
+
+    def _label_of(self, event: RequestFinished | RequestRefused) -> str:
+        return event.method if event.interface == self.bodies.interface else f"{event.interface}:{event.method}"
 
     def _attend(self) -> None:
         wanted = bool(self._taps), any(tap.bodies for tap in self._taps.values())

@@ -20,8 +20,8 @@ Pure: the timer of the event loop, and a function that tells one round from the 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 SLICE = 0.0005
 """Seconds for which a connection may use the hub at a time: enough for some twenty-five quick calls, and no more than
@@ -33,6 +33,24 @@ NOTABLE = SLICE / 40
 """Seconds of work from which calling ``charge`` pays."""
 _MOST = 2 * SLICE
 """Seconds of one round after which all work that may take long waits for a turn, whichever connection it comes from."""
+
+T = TypeVar("T")
+
+
+def in_slices(
+    some: Iterable[T], clock: Callable[[], float], sleep: Callable[[float], object]
+) -> Iterator[tuple[T, float]]:
+    """Each of them beside the time, for work that may be long in sum though none of it is: after each slice the hub
+    sleeps for two, so that calls go between. A crowd that came together, for one, is cut together: at a tenth of a
+    millisecond each, 250 in a row stopped all calls for 27 ms (fault suite ``hostile``)."""
+    ends = clock() + SLICE
+    for one in some:
+        now = clock()
+        if now > ends:
+            sleep(2 * SLICE)
+            now = clock()
+            ends = now + SLICE
+        yield one, now
 
 
 class Turns:

@@ -1,0 +1,1 @@
+"""The examples, run by the frameworks that they are for."""
