@@ -6,19 +6,23 @@ from collections.abc import Sequence
 
 from bench.figures import Figures
 from bench.plan import (
+    AIO,
     APACHE,
     APACHE_ONE,
     APACHE_THREADS,
     BARE,
     GRPCIO,
     GRPCIO_AIO,
+    GRPCIO_TLS,
     LOADED,
     MEASURED,
     PLAIN_CONNECTIONS,
     PLAIN_THRIFTPY2,
     PLAIN_ZKRPC,
+    THREADS,
     THRIFTPY2,
     THRIFTPY2_ONE,
+    TLS,
     TRACED,
     ZKRPC,
     Cell,
@@ -47,6 +51,9 @@ _THROUGHPUT = (
     (_BLOB, _APACHE, 1.0),
 )
 _LATENCY = ((_THRIFTPY2, 1.0), (_GRPCIO, 0.4))
+_WORLDS = ((THREADS, GRPCIO, 3.0), (AIO, GRPCIO_AIO, 4.0))
+_WORLDS_DELAY = 60.0
+"""Microseconds that a caller in another thread may wait longer than one on gevent."""
 _STACK_SHARE = 0.25
 _TRACES_SHARE = 0.05
 _METRICS_SHARE = 0.05
@@ -61,9 +68,13 @@ def check(figures: Figures, report: Report) -> None:
     for rivals, bound in _LATENCY:
         ratios = _ratios(figures, rivals, _ALONE, "p50 us")
         _hold(report, "echo, 1 caller: times the p50 of ", max(ratios, default=None), bound, "<=")
+    _check_worlds(figures, report)
     plain = figures.ratio(PLAIN_ZKRPC, PLAIN_THRIFTPY2, _PLAIN)
     name = f"plain clients, {PLAIN_CONNECTIONS} connections: times the calls/s of the server of "
     _hold(report, name, None if plain is None else (plain, THRIFTPY2.title), 1.2, ">=")
+    tls = figures.ratio(TLS, GRPCIO_TLS, _LOADED)
+    name = f"echo over TLS, {LOADED} callers: times the calls/s of "
+    _hold(report, name, None if tls is None else (tls, GRPCIO_TLS.title), 3.0, ">=")
     whole = figures.ratio(ZKRPC, BARE, _LOADED, "cpu us")
     name = f"echo, {LOADED} callers: CPU of the stack, as a share of that of "
     _hold(report, name, None if whole is None else (whole - 1, BARE.title), _STACK_SHARE, "<=")
@@ -73,6 +84,19 @@ def check(figures: Figures, report: Report) -> None:
     measured = figures.ratio(MEASURED, ZKRPC, _LOADED, "cpu us")
     name = f"echo, {LOADED} callers: CPU of metrics, as a share of that of "
     _hold(report, name, None if measured is None else (measured - 1, ZKRPC.title), _METRICS_SHARE, "<=")
+
+
+def _check_worlds(figures: Figures, report: Report) -> None:
+    """Threads and tasks, each beside those of grpcio; and what the way through another thread takes."""
+    for row, rival, bound in _WORLDS:
+        times = figures.ratio(row, rival, _LOADED)
+        name = f"echo, {LOADED} callers: times the calls/s of {row.title}, against "
+        _hold(report, name, None if times is None else (times, rival.title), bound, ">=")
+        mine, theirs = (figures.spread(one, _ALONE, "p50 us") for one in (row, ZKRPC))
+        delay = None if mine is None or theirs is None else (mine.median - theirs.median, ZKRPC.title)
+        _hold(
+            report, f"echo, 1 caller: us by which the p50 of {row.title} is over that of ", delay, _WORLDS_DELAY, "<="
+        )
 
 
 def _ratios(figures: Figures, rivals: Sequence[Row], cell: Cell, measure: str) -> list[tuple[float, str]]:

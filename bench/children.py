@@ -14,13 +14,16 @@ import types
 from pathlib import Path
 from typing import Any
 
+import trustme
+
 from bench.load import Job
 from bench.machine import busy
 from bench.sample import Sample, cpu_of
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / ".cache" / "bench"
-"""What is made from ``bench.proto`` and ``floor.c``."""
+"""What is made from ``bench.proto`` and ``floor.c``, and certificates."""
+AUTHORITY, CERTIFICATE, KEY = BUILD / "authority.pem", BUILD / "server.pem", BUILD / "server.key"
 _END_TIMEOUT = 5.0
 _START_TIMEOUT = 60.0
 
@@ -31,6 +34,11 @@ def build() -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     protoc = [sys.executable, "-m", "grpc_tools.protoc", f"-I{here}", f"--python_out={BUILD}"]
     subprocess.run([*protoc, f"--grpc_python_out={BUILD}", str(here / "bench.proto")], check=True)
+    authority = trustme.CA()
+    made = authority.issue_cert("127.0.0.1", "localhost")
+    authority.cert_pem.write_to_path(AUTHORITY)
+    made.cert_chain_pems[0].write_to_path(CERTIFICATE)
+    made.private_key_pem.write_to_path(KEY)
     with contextlib.suppress(FileNotFoundError):  # there is no C compiler: the floor in C is left out
         subprocess.run(["cc", "-O2", "-o", str(BUILD / "floor"), str(here / "floor.c")], check=True)
 

@@ -7,7 +7,10 @@ import sys
 
 from gevent import monkey
 
+_PLAIN = {"faults.callers", "faults.worlds_program"}
+"""Programs of suites whose threads are threads."""
+
 # First of all, so that starting a process or waiting for one does not hold up the load. Under pytest there is none, and
 # the tests of everything else want the standard library as it is.
-if "pytest" not in sys.modules:
+if "pytest" not in sys.modules and not _PLAIN.intersection(sys.orig_argv):
     monkey.patch_all()

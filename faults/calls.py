@@ -1,4 +1,8 @@
-"""Suite ``calls``: what callers see while replicas, sessions and ZooKeeper itself come and go."""
+"""Suite ``calls``: what callers see while replicas, sessions and ZooKeeper itself come and go.
+
+The callers of each world, which are greenlets, threads and tasks of asyncio, call all the time and see the same faults.
+The replicas' handlers run on the hub, or as tasks, or in threads.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import dataclasses
 import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +20,22 @@ import gevent
 
 import zkrpc
 from faults import probe
+from faults.callers import RemoteLoad, call_late
 from faults.cluster import Replica, kill_process, members, wait_until
-from faults.load import Load, Outcome, failures, longest_gap, percentile
+from faults.load import Load, Outcome, Record, failures, longest_gap, percentile
 from scripts.report import Report
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.zookeeper.closing import close_session
 
-TARGET = "faults.probe:service"
+HANDLERS = {"hub": "faults.probe:service", "tasks": "faults.probe:tasks", "threads": "faults.probe:threads"}
+"""What is served, by where its handlers run."""
 SESSION_TIMEOUT = 10.0
+WORLDS = ("gevent", "threads", "asyncio")
 CALLERS = 32
+"""Of each world."""
 INTERVAL = 0.02
+"""Seconds between two calls of a caller, if there is one world; more of them call less often."""
+LATE_CALLS = 20
 
 
 @dataclasses.dataclass(slots=True)
@@ -37,6 +47,8 @@ class Scene:
     server: DevZooKeeper
     folder: Path
     registry: zkrpc.Registry
+    worlds: Sequence[str] = WORLDS
+    target: str = HANDLERS["hub"]
     replicas: dict[str, Replica] = dataclasses.field(default_factory=dict)
 
     @property
@@ -46,7 +58,7 @@ class Scene:
 
     def start(self, name: str, **options: object) -> Replica:
         """Starts a replica."""
-        replica = self.replicas[name] = Replica(TARGET, name, self.hosts, self.folder, **options)
+        replica = self.replicas[name] = Replica(self.target, name, self.hosts, self.folder, **options)
         return replica
 
     def members(self) -> dict[str, zkrpc.Instance]:
@@ -70,12 +82,14 @@ class Scene:
         return lines
 
 
-def run(seed: int, *, outage: float = 60.0) -> Report:
-    """The whole suite. ``outage`` is how long ZooKeeper stays away, in seconds."""
+def run(seed: int, *, outage: float = 60.0, worlds: Sequence[str] = WORLDS, handlers: str = "hub") -> Report:
+    """The whole suite. ``outage`` is how long ZooKeeper stays away, in seconds; ``worlds`` who calls, and ``handlers``
+    where those of the replicas run."""
     report = Report("calls", seed)
     with tempfile.TemporaryDirectory(prefix="zkrpc-faults-") as folder, DevZooKeeper() as server:
         with zkrpc.Registry(server.hosts) as registry:
-            scene = Scene(report, random.Random(seed), server, Path(folder), registry)
+            target = HANDLERS[handlers]
+            scene = Scene(report, random.Random(seed), server, Path(folder), registry, worlds, target)
             try:
                 for name in ("alpha", "beta", "gamma"):
                     scene.start(name)
@@ -96,15 +110,31 @@ def run(seed: int, *, outage: float = 60.0) -> Report:
 
 
 @contextlib.contextmanager
-def load(scene: Scene) -> Iterator[Load]:
-    """A load over a client of its own."""
+def load(scene: Scene) -> Iterator[dict[str, Record]]:
+    """A load of each world, over a client of its own; complete after the block."""
+    interval = INTERVAL * len(scene.worlds)
+    with contextlib.ExitStack() as stack:
+        running: dict[str, Record] = {}
+        for world in scene.worlds:
+            if world == "gevent":
+                running[world] = stack.enter_context(_load_of_greenlets(scene, interval))
+            else:
+                seed = scene.rng.getrandbits(32)
+                one = RemoteLoad(world, scene.hosts, scene.folder, callers=CALLERS, interval=interval, seed=seed)
+                stack.callback(one.stop)
+                running[world] = one
+        yield running
+
+
+@contextlib.contextmanager
+def _load_of_greenlets(scene: Scene, interval: float) -> Iterator[Load]:
     with zkrpc.connect(probe.idl.Probe, "probe", zookeeper=scene.hosts) as stub:
         stub.get("warm-up")
         running = Load(
             lambda: stub.get("calls"),
             lambda request_id: stub.add("calls", 1, request_id),
             callers=CALLERS,
-            interval=INTERVAL,
+            interval=interval,
             rng=scene.rng,
         )
         try:
@@ -113,9 +143,19 @@ def load(scene: Scene) -> Iterator[Load]:
             running.stop()
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Moments:
+    """What happened when while replicas came and went, in monotonic seconds."""
+
+    victim: zkrpc.Instance
+    begin: float
+    killed_until: float
+    drained_from: float
+    end: float
+
+
 def replicas_come_and_go(scene: Scene) -> None:
     """kill -9 of one replica, drain of another, a third one joins, under load."""
-    check = scene.report.check
     with load(scene) as calls:
         gevent.sleep(3.0)
         begin = time.monotonic()
@@ -132,19 +172,29 @@ def replicas_come_and_go(scene: Scene) -> None:
         wait_until(lambda: "delta-0" in scene.members(), 20, "delta joined")
         gevent.sleep(2.0)
         end = time.monotonic()
-    calm, faulty = calls.between(0, begin), calls.between(begin, end)
+    scene.report.check("exit status of the drained replica", status, 0, comparison="==")
+    moments = _Moments(victim=victim, begin=begin, killed_until=killed_until, drained_from=drained_from, end=end)
+    for world, record in calls.items():
+        _check_world(scene, world, record, moments)
+
+
+def _check_world(scene: Scene, world: str, calls: Record, at: _Moments) -> None:
+    """What the callers of one world saw of that."""
+
+    def check(name: str, *values: Any, **options: Any) -> None:
+        scene.report.check(f"{world}: {name}", *values, **options)
+
     check("calls made", len(calls.outcomes), 1000, comparison=">=")
     check("idempotent failures", len(failures(calls.outcomes, idempotent=True)), 0, comparison="==")
     lost = failures(calls.outcomes, idempotent=False)
-    unexplained = [one for one in lost if not _was_in_flight(one, victim, begin, killed_until)]
+    unexplained = [one for one in lost if not _was_in_flight(one, at.victim, at.begin, at.killed_until)]
     check("non-idempotent failures in flight on the killed replica", len(lost), CALLERS // 2)
     check("non-idempotent failures otherwise", len(unexplained), 0, comparison="==", note=_sample(unexplained))
-    disturbed = failures(calls.between(drained_from, end))
+    disturbed = failures(calls.between(at.drained_from, at.end))
     check("failures of any kind during drain and join", len(disturbed), 0, comparison="==", note=_sample(disturbed))
-    check("exit status of the drained replica", status, 0, comparison="==")
-    _check_executions(scene, calls.outcomes)
-    check("longest gap without a success, ms", longest_gap(calls.outcomes, begin, end), 250)
-    for name, window in (("calm", calm), ("during faults", faulty)):
+    _check_executions(scene, world, calls.outcomes)
+    check("longest gap without a success, ms", longest_gap(calls.outcomes, at.begin, at.end), 250)
+    for name, window in (("calm", calls.between(0, at.begin)), ("during faults", calls.between(at.begin, at.end))):
         check(f"p50 {name}, ms", percentile(window, 0.5), 1000)
         check(f"p99 {name}, ms", percentile(window, 0.99), 1000)
 
@@ -156,15 +206,15 @@ def _was_in_flight(outcome: Outcome, victim: zkrpc.Instance, begin: float, until
     return told and outcome.started_at <= begin + 0.1 and outcome.ended_at <= until
 
 
-def _check_executions(scene: Scene, outcomes: list[Outcome]) -> None:
+def _check_executions(scene: Scene, world: str, outcomes: list[Outcome]) -> None:
     done = scene.executions()
     writes = [one for one in outcomes if not one.idempotent]
     wrong = [one for one in writes if not one.error and done[one.request_id] != 1]
     twice = [one for one in writes if done[one.request_id] > 1]
     refused = [one for one in writes if one.executed is zkrpc.Executed.NO and done[one.request_id]]
-    scene.report.check("acknowledged writes not done exactly once", len(wrong), 0, comparison="==")
-    scene.report.check("writes done twice", len(twice), 0, comparison="==")
-    scene.report.check("writes done though told executed=NO", len(refused), 0, comparison="==")
+    scene.report.check(f"{world}: acknowledged writes not done exactly once", len(wrong), 0, comparison="==")
+    scene.report.check(f"{world}: writes done twice", len(twice), 0, comparison="==")
+    scene.report.check(f"{world}: writes done though told executed=NO", len(refused), 0, comparison="==")
 
 
 def restart_under_supervisor(scene: Scene) -> None:
@@ -190,7 +240,7 @@ def identity_conflict(scene: Scene) -> None:
     """Two services with one identity: the second one says so and leaves; the first one is not touched."""
     session, node = scene.registry.session, "/services/probe/members/member_gamma-0"
     owner = _owner(session, node)
-    twin = Replica(TARGET, "gamma", scene.hosts, scene.folder)
+    twin = Replica(scene.target, "gamma", scene.hosts, scene.folder)
     twin.log = scene.folder / "gamma.log"
     wait_until(lambda: twin.process.poll() is not None, SESSION_TIMEOUT * 3, "the twin gives up")
     said = [line for line in twin.log.read_text().splitlines() if "zkrpc:" in line and "gamma-0" in line]
@@ -255,11 +305,7 @@ def outage_of(seconds: float) -> Any:
             gevent.sleep(1.0)
             begin = time.monotonic()
             scene.server.stop_all()
-            late_calls = 0
-            with zkrpc.connect(probe.idl.Probe, "probe", zookeeper=scene.hosts, snapshot_dir=snapshots) as stub:
-                for _ in range(20):
-                    stub.get("from the snapshot file")
-                    late_calls += 1
+            late = {world: _call_late(scene, world, snapshots) for world in scene.worlds}
             gevent.sleep(max(0.0, seconds - (time.monotonic() - begin)))
             scene.server.start_all()
             back = time.monotonic()
@@ -267,13 +313,24 @@ def outage_of(seconds: float) -> Any:
             wait_until(lambda: connected(1) and scene.znodes() == everybody, 60, "everybody registered again")
             again = time.monotonic() - back
             gevent.sleep(max(1.0, SESSION_TIMEOUT + 2.0 - again))
-        check("calls made while ZooKeeper was away", len(calls.between(begin, back)), 1000, comparison=">=")
-        check(f"failed calls, ZooKeeper away for {seconds:g} s", len(failures(calls.outcomes)), 0, comparison="==")
-        check("calls of a client started meanwhile", late_calls, 20, comparison="==")
+        for world, record in calls.items():
+            made, failed = len(record.between(begin, back)), failures(record.outcomes)
+            check(f"{world}: calls made while ZooKeeper was away", made, 1000, comparison=">=")
+            name = f"{world}: failed calls, ZooKeeper away for {seconds:g} s"
+            check(name, len(failed), 0, comparison="==", note=_sample(failed))
+            check(f"{world}: calls of a client started meanwhile", late[world], LATE_CALLS, comparison="==")
         check("everything registered again, s", round(again, 2), SESSION_TIMEOUT)
         check("members after a further session timeout", scene.znodes() == everybody, True, comparison="==")
 
     return zookeeper_outage
+
+
+def _call_late(scene: Scene, world: str, snapshots: Path) -> int:
+    """How many calls a client answers that starts now."""
+    if world != "gevent":
+        return call_late(world, scene.hosts, snapshots, LATE_CALLS)
+    with zkrpc.connect(probe.idl.Probe, "probe", zookeeper=scene.hosts, snapshot_dir=snapshots) as stub:
+        return len([stub.get("from the snapshot file") for _ in range(LATE_CALLS)])
 
 
 def _sample(outcomes: list[Outcome]) -> str:

@@ -8,6 +8,10 @@ service some of whose members are hostile. Each attack is held to the same promi
 * the process's memory stays below its documented bound, and comes back within ten seconds of the end;
 * nobody is deposed, nothing crashes, the log does not grow without end;
 * no answer holds a byte of another caller's.
+
+And crowds (:mod:`faults.crowding`), each beside a process of its own, several times, and held to twice the calm:
+``crowd-senders``, a thousand connections that send a byte now and then, and ``crowd-flood``, three times as many
+connections as the process may have descriptors for.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import resource
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -27,13 +32,15 @@ import zkrpc
 from faults import hostile_target, memory
 from faults.cluster import Replica, members, wait_until
 from faults.companion import Companion
+from faults.crowding import crowd, note_of, share_at_rest
 from faults.hostile_attacks import ATTACKS, Seen
 from faults.hostile_honest import Honest
 from faults.hostile_reverse import Reverse
 from faults.hostile_servers import SERVERS
 from faults.hostile_watch import BACK, CALM, RECOVERY, SLOWER, Watch
-from faults.load import Outcome, failures, percentile
+from faults.load import failures, percentile
 from scripts.report import Report
+from tests.support.descriptors import descriptors
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.errors import ConfigError
 
@@ -42,6 +49,11 @@ SESSION_TIMEOUT = 4.0
 WARM_UP = 4.0
 ATTACK = 6.0
 """Seconds; some attacks take as long as what they have to send."""
+CROWDS = ("crowd-senders", "crowd-flood")
+DESCRIPTORS = 500
+"""How many more than it has the process may open while it is flooded."""
+FLOODS = 3
+"""How often: each takes half a minute until its last connection was cut."""
 LOG = 256 * 1024
 """Bytes that the log may grow by."""
 
@@ -49,13 +61,20 @@ LOG = 256 * 1024
 def run(seed: int, *, only: Sequence[str] = ()) -> Report:
     """The suite, or the attacks named. Raises ConfigError for a name that is none."""
     servers = {f"server-{name}": name for name in SERVERS}
-    unknown = set(only) - ATTACKS.keys() - servers.keys()
+    unknown = set(only) - ATTACKS.keys() - servers.keys() - set(CROWDS)
     if unknown:
-        raise ConfigError(f"no attack {', '.join(sorted(unknown))}; there are {', '.join((*ATTACKS, *servers))}")
+        there = ", ".join((*ATTACKS, *servers, *CROWDS))
+        raise ConfigError(f"no attack {', '.join(sorted(unknown))}; there are {there}")
     attacks = [name for name in ATTACKS if not only or name in only]
     kinds = [name for flag, name in servers.items() if not only or flag in only]
     report, rng = Report("hostile", seed), random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="zkrpc-faults-") as folder, DevZooKeeper() as server:
+        for name in CROWDS:
+            if not only or name in only:
+                with report.guard(name, "runs"), zkrpc.Registry(server.hosts) as registry:
+                    _crowd(report, registry, server.hosts, Path(folder), name, rng)
+        if only and not attacks and not kinds:
+            return report
         with zkrpc.Registry(server.hosts) as registry, served(registry, server.hosts, Path(folder)) as replica:
             _attack(report, registry, replica, attacks, rng)
             if kinds:
@@ -83,12 +102,31 @@ def _attack(
         attacked.judge()
 
 
+def _crowd(report: Report, registry: zkrpc.Registry, hosts: str, folder: Path, name: str, rng: random.Random) -> None:
+    """A process that nobody has attacked before, and a crowd. Those that the process cannot take in at once wait in the
+    kernel for as long as the first ones live, and some for the second ones, too."""
+    timeout, floods = zkrpc.WireLimits().first_frame_timeout, name == "crowd-flood"
+    with served(registry, hosts, folder, limit="max_connections=10000"):
+        (instance,) = members(registry, "target").values()
+        if floods:
+            pid = int(instance.metadata["pid"])
+            most = descriptors(pid) + DESCRIPTORS
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
+        with zkrpc.connect(hostile_target.idl.Target, "target", zookeeper=registry) as stub:
+            honest = [Honest(stub, rng, callers=CALLERS, leads=False)]
+            gevent.sleep(WARM_UP)
+            if floods:
+                bound, count = 3 * timeout, 3 * DESCRIPTORS
+                crowd(report, name, "silent", instance, honest, cut_after=bound, count=count, times=FLOODS)
+            else:
+                crowd(report, name, "slow", instance, honest, cut_after=timeout)
+
+
 @contextlib.contextmanager
-def served(registry: zkrpc.Registry, hosts: str, folder: Path) -> Iterator[Replica]:
+def served(registry: zkrpc.Registry, hosts: str, folder: Path, **options: object) -> Iterator[Replica]:
     """One replica of the target, registered; it ends with the block."""
-    replica = Replica(
-        "faults.hostile_target:service", "target", hosts, folder, session_timeout=SESSION_TIMEOUT, drain_timeout=2
-    )
+    options = {"session_timeout": SESSION_TIMEOUT, "drain_timeout": 2, **options}
+    replica = Replica("faults.hostile_target:service", "target", hosts, folder, **options)
     try:
         wait_until(lambda: members(registry, "target"), 30, "the target registered")
         yield replica
@@ -134,7 +172,7 @@ class Attacked:
         note = f"calm {calm} ms, worst {percentile(calls, 1.0)} ms of {len(calls)} calls"
         check = self._report.check
         check(f"{name}: honest p99, times calm", round(percentile(calls, 0.99) / calm, 2), SLOWER, note=note)
-        check(f"{name}: honest calls lost", len(failures(calls)), 0, comparison="==", note=_first_error(calls))
+        check(f"{name}: honest calls lost", len(failures(calls)), 0, comparison="==", note=note_of(calls))
         check(f"{name}: memory at most, MiB over the start", round(most - self._start, 1), hostile_target.MEMORY)
         check(f"{name}: memory {RECOVERY:g} s after, MiB over the start", round(after - self._start, 1), BACK)
         growth = self._replica.log.stat().st_size - log
@@ -147,8 +185,5 @@ class Attacked:
         self._report.check("epochs that honest callers saw", len(honest.epochs), 1, comparison="==")
         self._report.check("honest answers that were wrong", len(honest.wrong), 0, comparison="==")
         died = self._replica.log.read_text(errors="replace").count(" died")
+        self._report.check("share of a core used at rest", share_at_rest(self._pid), 0.1)
         self._report.check("workers that died", died, 0, comparison="==")
-
-
-def _first_error(calls: Sequence[Outcome]) -> str:
-    return next((f"{type(one.error).__name__}: {one.error}"[:100] for one in calls if one.error), "")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import zkrpc
+from fuzz.mutation import spoil
 from tests.support.wire_frames import message, theader
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import CANCEL, HELLO, PING, Dialect, control_frame
@@ -77,17 +78,11 @@ def hello() -> bytes:
 
 
 def mangled(rng: random.Random) -> bytes:
-    """An honest call that chance has spoilt: bytes changed, cut out, put in, repeated, or its length told wrongly."""
+    """An honest call that chance has spoilt."""
     dialect = rng.choice(list(Dialect))
     good = bytearray(rng.choice(_GOOD)(dialect))
     spoil(good, rng)
     return bytes(good)
-
-
-def spoil(frame: bytearray, rng: random.Random) -> None:
-    """Does one to three of these things to a frame."""
-    for _ in range(rng.randrange(1, 4)):
-        rng.choice(_SPOILERS)(frame, rng)
 
 
 _GOOD: tuple[Callable[[Dialect], bytes], ...] = (
@@ -97,31 +92,3 @@ _GOOD: tuple[Callable[[Dialect], bytes], ...] = (
     lambda dialect: call("note", "x", dialect=dialect),
     lambda dialect: deflated(unknown_map(3)),
 )
-
-
-def _change(frame: bytearray, rng: random.Random) -> None:
-    if frame:
-        frame[rng.randrange(len(frame))] = rng.randrange(256)
-
-
-def _cut_out(frame: bytearray, rng: random.Random) -> None:
-    begin = rng.randrange(len(frame) + 1)
-    del frame[begin : begin + rng.randrange(1, 9)]
-
-
-def _put_in(frame: bytearray, rng: random.Random) -> None:
-    begin = rng.randrange(len(frame) + 1)
-    frame[begin:begin] = rng.randbytes(rng.randrange(1, 9))
-
-
-def _repeat(frame: bytearray, rng: random.Random) -> None:
-    begin = rng.randrange(len(frame) + 1)
-    frame += frame[begin : begin + 64]
-
-
-def _right_length(frame: bytearray, rng: random.Random) -> None:
-    """So that the rest is looked at."""
-    frame[:4] = max(0, len(frame) - 4).to_bytes(4)
-
-
-_SPOILERS = (_change, _change, _change, _cut_out, _put_in, _repeat, _right_length, _right_length)

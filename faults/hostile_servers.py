@@ -19,6 +19,7 @@ from gevent.server import StreamServer
 
 import zkrpc
 from faults import hostile_frames as frames
+from fuzz.mutation import spoil
 from zkrpc.endpoint import MAX_EPOCH
 from zkrpc.wire.message import MessageKind, Request
 from zkrpc.wire.server import ServerProtocol
@@ -136,7 +137,7 @@ def garbage(caller: Caller) -> None:
             good = bytearray(
                 frames.message(request.name, request.seqid, b"\x0b\0\0\0\0\0\x01x\0", kind=MessageKind.REPLY)
             )
-            frames.spoil(good, caller.rng)
+            spoil(good, caller.rng)
             caller.sock.sendall(good)
             caller.protocol.finish(request)
 

@@ -29,7 +29,18 @@ class Outcome:
         return self.error.executed if isinstance(self.error, CallError) else None
 
 
-class Load:
+class Record:
+    """Calls that were made."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+
+    def between(self, start: float, end: float) -> list[Outcome]:
+        """Calls that ended in a window."""
+        return [outcome for outcome in self.outcomes if start <= outcome.ended_at < end]
+
+
+class Load(Record):
     """``callers`` greenlets in a closed loop with pauses; half of them ``read``, half of them ``write`` a request id.
 
     Each call's pause is drawn around ``interval`` seconds, so that the callers do not march in step.
@@ -44,7 +55,7 @@ class Load:
         interval: float,
         rng: random.Random,
     ) -> None:
-        self.outcomes: list[Outcome] = []
+        super().__init__()
         self._reading = read
         self._writing = write
         self._interval = interval
@@ -58,10 +69,6 @@ class Load:
         """Lets every caller finish its call."""
         self._running = False
         gevent.joinall(self._greenlets, timeout=30, raise_error=True)
-
-    def between(self, start: float, end: float) -> list[Outcome]:
-        """Calls that ended in a window."""
-        return [outcome for outcome in self.outcomes if start <= outcome.ended_at < end]
 
     def _loop(self, call: Callable[[], Outcome]) -> None:
         while self._running:

@@ -1,4 +1,4 @@
-"""The service under fault: a counter that journals every addition it executes.
+"""The service under fault: a counter that journals every addition it executes, on the hub, as tasks, or in threads.
 
 The journal is what tells afterwards how often a call was really done: one line for each execution, appended before the
 answer leaves, one file for each process, so that no lock of ours can hide a double execution.
@@ -6,10 +6,12 @@ answer leaves, one file for each process, so that no lock of ours can hide a dou
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
 import gevent
+from gevent.monkey import get_original
 
 import zkrpc
 
@@ -34,10 +36,45 @@ class JournalingCounter:
 
     def add(self, key: str, amount: int, request_id: str) -> int:
         """Adds, and journals that it did."""
-        os.write(self._journal, f"{request_id}\n".encode())
-        total = self._totals[key] = self._totals.get(key, 0) + amount
+        total = self._add(key, amount, request_id)
         gevent.sleep(WORK)
         return total
 
+    def _add(self, key: str, amount: int, request_id: str) -> int:
+        os.write(self._journal, f"{request_id}\n".encode())
+        total = self._totals[key] = self._totals.get(key, 0) + amount
+        return total
 
+
+class CounterInTasks(JournalingCounter):
+    """The same on an event loop."""
+
+    async def get(self, key: str) -> int:  # type: ignore[override]  # the same method, awaited
+        await asyncio.sleep(WORK)
+        return self._totals.get(key, 0)
+
+    async def add(self, key: str, amount: int, request_id: str) -> int:  # type: ignore[override]
+        total = self._add(key, amount, request_id)
+        await asyncio.sleep(WORK)
+        return total
+
+
+class CounterInThreads(JournalingCounter):
+    """The same in native threads, which wait as a driver written in C does."""
+
+    @zkrpc.offload
+    def get(self, key: str) -> int:
+        _block(WORK)
+        return self._totals.get(key, 0)
+
+    @zkrpc.offload
+    def add(self, key: str, amount: int, request_id: str) -> int:
+        total = self._add(key, amount, request_id)
+        _block(WORK)
+        return total
+
+
+_block = get_original("time", "sleep")
 service = zkrpc.Service(idl.Probe, JournalingCounter, name="probe")
+tasks = zkrpc.Service(idl.Probe, CounterInTasks, name="probe")
+threads = zkrpc.Service(idl.Probe, CounterInThreads, name="probe")

@@ -1,13 +1,16 @@
 """Faults of processes, by pid: to stop where they stand, to go on, to be gone, alone or with their whole group.
 
-It knows signals and nothing of what the processes are. Whoever started a process still has to wait for it.
+It knows signals and nothing of what the processes are. Whoever started a process still has to wait for it. When one
+ended, and how long it only waited for a processor, is told for those who measure on a machine that they share.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
+import time
 from collections.abc import Iterator
 
 
@@ -35,6 +38,29 @@ def frozen(pid: int, *, group: bool = False) -> Iterator[None]:
 def kill(pid: int, *, group: bool = False) -> None:
     """Ends a process as a crash would, frozen or not; with ``group`` everything that it started beside itself."""
     _send(pid, signal.SIGKILL, group)
+
+
+def starved(pid: int) -> float:
+    """Seconds for which the main thread of a process, dead or alive, was ready to run while no processor was free; 0
+    where the kernel does not count them."""
+    with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/schedstat") as file:
+        return int(file.read().split()[1]) / 1e9
+    return 0.0
+
+
+def wait_ended(pid: int, timeout: float) -> float:
+    """Waits until a child has ended, and leaves its exit status to others; when that was, monotonic. To be called in
+    the main thread: if no processor is free for it afterwards, that is taken off. Raises TimeoutError."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        before = starved(os.getpid())
+        if not poll.poll(timeout * 1000):
+            raise TimeoutError(f"process {pid} has not ended within {timeout:g} s")
+        return time.monotonic() - (starved(os.getpid()) - before)
+    finally:
+        os.close(descriptor)
 
 
 def _send(pid: int, number: signal.Signals, group: bool) -> None:

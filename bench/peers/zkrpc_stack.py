@@ -34,9 +34,11 @@ class Handler:
         return data
 
 
-def serve(ready: Callable[[int], None]) -> None:
+def serve(
+    ready: Callable[[int], None], handler: Callable[[], Any] = Handler, config: zkrpc.ServerConfig | None = None
+) -> None:
     """Serves until the process ends."""
-    app = zkrpc.serve(zkrpc.Service(idl.Bench, Handler))
+    app = zkrpc.serve(zkrpc.Service(idl.Bench, handler, config=config))
     ready(app.endpoint.port)
     app.wait_stopped()
 

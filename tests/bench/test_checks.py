@@ -5,13 +5,17 @@ from __future__ import annotations
 from bench.checks import check
 from bench.figures import Figures
 from bench.plan import (
+    AIO,
     BARE,
     GRPCIO,
     GRPCIO_AIO,
+    GRPCIO_TLS,
     MEASURED,
     PLAIN_THRIFTPY2,
     PLAIN_ZKRPC,
+    THREADS,
     THRIFTPY2,
+    TLS,
     TRACED,
     ZKRPC,
     Cell,
@@ -73,6 +77,31 @@ def test_checks_know_what_metrics_cost() -> None:
     assert [(name.partition(": ")[2], value, ok) for name, value, ok in found] == [
         ("CPU of metrics, as a share of that of zkrpc", 0.04, True)
     ]
+
+
+def test_checks_compare_threads_and_tasks() -> None:
+    """Each with grpcio's of its kind; and one caller with one on gevent, in microseconds."""
+    found = judge(
+        (THREADS, LOADED, 27_000), (GRPCIO, LOADED, 9_000), (AIO, LOADED, 21_000), (GRPCIO_AIO, LOADED, 6_000)
+    )
+    assert [(name.partition("calls/s of ")[2], value, ok) for name, value, ok in found] == [
+        ("zkrpc.threads, against grpcio", 3.0, True),
+        ("zkrpc.aio, against grpcio (aio)", 3.5, False),
+    ]
+    figures, report = Figures(), Report("bench")
+    for row, p50 in ((ZKRPC, 50e-6), (THREADS, 100e-6), (AIO, 125e-6)):
+        figures.add(row, Cell("echo", 1), sample(1000, p50=p50))
+    check(figures, report)
+    assert [(one.name.partition("p50 of ")[2], one.value, one.ok) for one in report.checks] == [
+        ("zkrpc.threads is over that of zkrpc", 50.0, True),
+        ("zkrpc.aio is over that of zkrpc", 75.0, False),
+    ]
+
+
+def test_checks_compare_what_goes_over_tls() -> None:
+    """One side with it against the other."""
+    found = judge((TLS, LOADED, 29_000), (GRPCIO_TLS, LOADED, 10_000))
+    assert found == [("echo over TLS, 64 callers: times the calls/s of grpcio over TLS", 2.9, False)]
 
 
 def test_checks_compare_servers_under_plain_clients() -> None:

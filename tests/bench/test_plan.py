@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.plan import PEERS, PLAIN_THRIFTPY2, PLAIN_ZKRPC, ZKRPC, Cell, Plan, quick, rows_named
+from bench.plan import PEERS, PLAIN_THRIFTPY2, PLAIN_ZKRPC, TASKS, ZKRPC, Cell, Plan, quick, rows_named
 
 
 def test_plan_gives_every_peer_a_turn_in_every_cell() -> None:
@@ -25,6 +25,9 @@ def test_quick_plan_fits_into_a_minute() -> None:
     plan = quick(Plan(rounds=9))
     turns = sum(len(rows) for _, rows in plan.turns())
     assert plan.rounds * turns * (plan.warm_up + plan.seconds) < 50
+    assert TASKS not in plan.rows and quick(Plan(rows=(TASKS,))).rows == (
+        TASKS,
+    )  # which is held to nothing, but asked for
 
 
 def test_rows_are_found_by_name() -> None:

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -46,10 +47,10 @@ def start() -> Iterator[Starter]:
     yield starter
     for process in started:
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
-def line(process: subprocess.Popen[bytes], bound: float = 10.0) -> bytes | None:
+def line(process: subprocess.Popen[bytes], bound: float = 60.0) -> bytes | None:
     """The next line it says; None if it says nothing in time."""
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], bound)
@@ -83,7 +84,7 @@ def test_a_frozen_process_can_be_killed(start: Starter) -> None:
     assert line(process)
     with processes.frozen(process.pid):
         processes.kill(process.pid)
-        assert process.wait(10) == -signal.SIGKILL
+        assert process.wait(60) == -signal.SIGKILL
     with pytest.raises(ProcessLookupError):
         processes.freeze(process.pid)
 
@@ -97,7 +98,7 @@ def test_a_group_is_frozen_and_killed_with_its_children(start: Starter) -> None:
         assert line(process, 0.1) is None
     assert line(process) == b"one\n"
     processes.kill(process.pid, group=True)
-    assert process.wait(10) == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
     assert line(process) == b""
 
 
@@ -106,11 +107,24 @@ def test_a_process_alone_leaves_its_children(start: Starter) -> None:
     process = start(_CHILD)
     pids = {int(line(process) or 0), int(line(process) or 0)}
     processes.kill(process.pid)
-    assert process.wait(10) == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
     assert line(process, 0.1) is None
     (child,) = pids - {process.pid}
     processes.kill(child)
     assert line(process) == b""
+
+
+def test_the_end_of_a_process_is_told_to_whoever_waits_for_it(start: Starter) -> None:
+    """When it was; what the process waited for a processor is known then, too, and its status is left to others."""
+    process = start()
+    assert line(process)
+    with pytest.raises(TimeoutError, match="has not ended within"):
+        processes.wait_ended(process.pid, 0.01)
+    before, starved = time.monotonic(), processes.starved(process.pid)
+    processes.kill(process.pid)
+    assert before - 0.1 < processes.wait_ended(process.pid, 10) < time.monotonic()
+    assert 0 <= starved <= processes.starved(process.pid)
+    assert process.wait(10) == -signal.SIGKILL
 
 
 def test_nobody_stops_themselves(start: Starter) -> None:

@@ -55,10 +55,12 @@ def test_steady_load_changes_its_rate() -> None:
 
 def test_steady_load_says_who_does_not_answer() -> None:
     """A call that never ends is told of, not waited for."""
-    load = SteadyLoad(gevent.event.Event().wait, callers=1, rate=100, rng=random.Random(1))
+    gate = gevent.event.Event()
+    load = SteadyLoad(gate.wait, callers=1, rate=100, rng=random.Random(1))
     gevent.sleep(0.05)
     with pytest.raises(TimeoutError, match="have not ended"):
         load.stop(0.1)
+    gate.set()
 
 
 def test_steady_load_witnesses_attempts_and_instances() -> None:
