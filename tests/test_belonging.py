@@ -52,7 +52,7 @@ def test_call_in_another_thread_is_refused_before_anything_is_sent(address: str)
         """,
         address,
     )
-    assert lines[0].startswith("32 WrongThread Executed.NO ") and "zkrpc.connect() in each thread" in lines[0]
+    assert lines[0].startswith("32 WrongThread Executed.NO ") and "zkrpc.threads.connect()" in lines[0]
     assert lines[1:] == ["0"]
 
 
@@ -65,23 +65,15 @@ def test_stub_of_a_thread_leaves_nothing_when_it_is_closed(address: str) -> None
                 with zkrpc.connect(idl.Counting, [address.replace("127.0.0.1", "localhost")]) as stub:
                     assert stub.echo(str(number)) == str(number)
 
-        def look():
-            gevent.sleep(0.05)
-            return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
-
-        def in_threads(most):
-            for number in range(most):
-                one = threading.Thread(target=call, args=(number,)); one.start(); one.join()
-
-        in_threads(1)
-        before = look()
-        in_threads(20)
-        after = look()
-        say(before == after, before, after)
+        before = held()
+        for number in range(20):
+            one = threading.Thread(target=call, args=(number,)); one.start(); one.join()
+        while held() != before: time.sleep(0.01)
+        say("as before")
         """,
         address,
     )
-    assert lines[0].startswith("True"), lines
+    assert lines == ["as before"]
 
 
 def test_stub_of_a_thread_is_freed_with_its_hub_when_it_is_closed(address: str) -> None:
@@ -106,7 +98,7 @@ def test_stub_of_a_thread_is_freed_with_its_hub_when_it_is_closed(address: str) 
 
 
 def test_event_loop_of_asyncio_has_its_calls_made_in_a_thread(address: str) -> None:
-    """As ``docs/programs.md`` shows it; the stub that nobody closed ends with the interpreter."""
+    """By an executor of the program's own; the stub that nobody closed ends with the interpreter."""
     lines = run_program(
         """
         import asyncio
@@ -120,6 +112,7 @@ def test_event_loop_of_asyncio_has_its_calls_made_in_a_thread(address: str) -> N
 
         async def main():
             loop = asyncio.get_running_loop()
+            loop.slow_callback_duration = 60.0  # or development mode complains of a machine with no time for us
             return await asyncio.gather(*(loop.run_in_executor(one, call, str(n)) for n in range(5)))
 
         say(*asyncio.run(main()))

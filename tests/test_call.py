@@ -16,11 +16,13 @@ from zkrpc.call import (
     leave_call,
     make_call,
     make_server_call,
+    outcome_of,
     run_handler,
 )
 from zkrpc.client.primary_router import Route
 from zkrpc.deadline import Deadline
 from zkrpc.endpoint import Endpoint
+from zkrpc.errors import Executed, Unavailable
 
 
 def server_call(**headers: str) -> ServerCall:
@@ -119,3 +121,22 @@ def test_detached_calls_belong_to_nobody() -> None:
         assert current_call() is served
     finally:
         leave_call(token)
+
+
+def test_outcome_is_named_declared_or_not_and_executed_or_not() -> None:
+    """What a call returned, or raised: a call's error, one of the IDL, arguments that do not fit, and whatever else."""
+
+    class Oops(Exception):
+        """Declared."""
+
+    descriptor: Any = type("Descriptor", (), {"throws": (Oops,)})
+    call = Call("get", None, Deadline(1.0), descriptor=descriptor)
+    for error, told in (
+        (None, ("", False, "yes")),
+        (Unavailable("x", executed=Executed.NO), ("Unavailable", False, "no")),
+        (Oops(), ("Oops", True, "yes")),
+        (TypeError("x"), ("TypeError", False, "no")),
+        (ValueError("x"), ("ValueError", False, "maybe")),
+        (KeyboardInterrupt(), ("Cancelled", False, "maybe")),
+    ):
+        assert outcome_of(call, error) == told

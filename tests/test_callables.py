@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import functools
+import unittest.mock
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-from zkrpc.callables import attribute_of, can_take, name_of, never_run, require_callable, require_interceptors
+from zkrpc.callables import (
+    OFFLOADED,
+    Kind,
+    attribute_of,
+    can_take,
+    kind_of,
+    name_of,
+    never_run,
+    require_callable,
+    require_interceptors,
+)
 from zkrpc.errors import ConfigError
 
 
@@ -66,6 +77,32 @@ def test_function_that_would_do_nothing_is_refused(function: Any, complaint: str
     with pytest.raises(ConfigError) as caught:
         require_callable("it", function, "call", "proceed")
     assert complaint in str(caught.value) and str(caught.value).startswith("it ")
+
+
+def marked(call: Any, proceed: Any) -> None:
+    """As ``zkrpc.offload`` marks it."""
+
+
+setattr(marked, OFFLOADED, True)
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (Good(), Kind.GREENLET),
+        (max, Kind.GREENLET),
+        (generator, Kind.GREENLET),
+        (coroutines, Kind.GREENLET),
+        (unittest.mock.MagicMock(), Kind.GREENLET),
+        (coroutine, Kind.TASK),
+        (functools.partial(coroutine, 1), Kind.TASK),
+        (Bad(), Kind.TASK),
+        (marked, Kind.THREAD),
+    ],
+)
+def test_handler_runs_where_its_form_says(function: Any, kind: Kind) -> None:
+    """``async def`` on the event loop, what is marked in a thread, all else on the hub."""
+    assert kind_of(function) is kind
 
 
 def test_nothing_is_said_of_what_is_no_function() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import json
 import re
 import sqlite3
 import time
@@ -127,13 +128,29 @@ def test_page_on_testing_shows_a_test_that_passes(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(
         sqlite3, "connect", lambda *args, **options: opened.append(connect(*args, **options)) or opened[-1]
     )
-    section = (ROOT / "docs" / "testing.md").read_text().partition("\n### With a primary\n")[2].partition("\n## ")[0]
+    section = (ROOT / "docs" / "testing.md").read_text().partition("\n### With a primary\n")[2].partition("\n### ")[0]
     (code,) = re.findall(r"^```python\n(.*?)^```$", section, flags=re.DOTALL | re.MULTILINE)
     namespace: dict[str, Any] = {"Loopback": Loopback, "ledger": ledger}
     exec(code, namespace)
     namespace["test_the_next_primary_begins_where_the_last_one_ended"]()
     for database in opened:
         database.close()
+
+
+@pytest.mark.parametrize(
+    ("page", "heading"), [("testing.md", "### In threads and on asyncio"), ("programs.md", "## Frameworks")]
+)
+def test_page_shows_the_code_of_the_examples(page: str, heading: str) -> None:
+    """Word for word."""
+    files = [path.read_text() for path in (ROOT / "examples").glob("*.py")]
+    cells = json.loads((ROOT / "examples" / "notebook.ipynb").read_text())["cells"]
+    files += ["".join(cell["source"]) + "\n" for cell in cells]
+    section = (ROOT / "docs" / page).read_text().partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+    pieces = re.findall(r"^```python\n(.*?)^```$", section, flags=re.DOTALL | re.MULTILINE)
+    assert pieces
+    for piece in pieces:
+        for part in piece.split("\n\n\n"):
+            assert any(part in file for file in files), part
 
 
 @pytest.mark.parametrize(
@@ -195,3 +212,24 @@ def test_page_on_the_command_line_has_a_row_for_every_check_of_doctor() -> None:
     assert re.findall(r"^\| `([a-z-]+)` \| (.*) \| (.*) \|$", section, re.MULTILINE) == [
         (check.name, check.looks_at, check.remedy) for check in CHECKS
     ]
+
+
+SECURITY = (ROOT / "docs" / "security.md").read_text()
+
+
+def test_table_of_attacks_names_tests_that_exist() -> None:
+    """Each row has one at least, by its file and its name, so that a test that is renamed or removed is missed."""
+    table = SECURITY.partition("\n## Attacks, and the tests")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ") and not line.startswith("| attack ")]
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`(tests/[a-z_/]+\.py)::(test_[a-z0-9_]+)`", row)
+        assert named, row
+        for file, name in named:
+            assert re.search(rf"^def {name}\(", (ROOT / file).read_text(), re.MULTILINE), f"{file} has no {name}"
+
+
+def test_advisories_are_named_as_they_are() -> None:
+    """By their whole numbers, of the years that the page speaks of."""
+    named = re.findall(r"CVE[-\w]*", SECURITY)
+    assert len(named) > 25 and all(re.fullmatch(r"CVE-202[3-6]-\d{4,5}", one) for one in named)

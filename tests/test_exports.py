@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 import zkrpc
@@ -13,6 +15,13 @@ def test_export_resolves(name: str) -> None:
     value = getattr(zkrpc, name)
     assert value.__doc__
     assert vars(zkrpc)[name] is value
+
+
+@pytest.mark.parametrize("name", ["aio", "threads"])
+def test_module_resolves_unasked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to import those that are used by their own names."""
+    monkeypatch.delattr(zkrpc, name, raising=False)
+    assert getattr(zkrpc, name) is sys.modules[f"zkrpc.{name}"]
 
 
 def test_exports_are_listed() -> None:

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+import zkrpc
 from tests.support.programs import ROOT, Programs
 from tests.support.waiting import eventually
+from zkrpc.registry.schema import Paths
+from zkrpc.registry.service_config import dump_service_config
 
 _EXAMPLE_HOSTS = "127.0.0.1:23456"
 
@@ -73,6 +76,12 @@ def test_examples_keep_their_data_where_nobody_else_writes(name: str, programs: 
 @pytest.mark.zookeeper
 def test_readme_can_be_followed(programs: Programs, zookeeper: str, tmp_path: Path) -> None:
     """Serve, list and call as written, then the client with this connect string; it prints what its comments say."""
+    with zkrpc.Registry(zookeeper) as registry:  # Calls may take longer here than the IDL says.
+        assert registry.session.wait_connected(60)
+        methods = {name: zkrpc.MethodConfig(timeout=60.0) for name in ("get", "find", "whoami")}
+        place = Paths("users").config
+        registry.session.znodes.ensure_path(place)
+        registry.session.znodes.set(place, dump_service_config(zkrpc.ServiceConfig(methods=methods)))
     serve, show, call = blocks("sh")[1].splitlines()
     assert serve.startswith("zkrpc serve ") and show.startswith("zkrpc ls ")
     path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "ZK": zookeeper}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.support.echo import EchoHandler, idl
 from zkrpc.config import ElectionConfig
 from zkrpc.errors import ConfigError
+from zkrpc.idl import load_text
 from zkrpc.service import Service
 
 
@@ -138,3 +140,68 @@ def test_service_says_what_taps_may_show_by_names_of_its_idl() -> None:
     assert service.make_bodies().allows("echo") and not service.make_bodies().allows("slow")
     with pytest.raises(ConfigError, match="tap_bodies has 'ehco', which is not in the IDL; did you mean echo?"):
         Service(idl.Echo, EchoHandler, tap_bodies=["ehco"])
+
+
+BOTH = load_text("service Users { string get(1: i64 id) } service Audit { void log(1: string text) }")
+
+
+class Users:
+    """Serves the one."""
+
+    def get(self, id: int) -> str:
+        return str(id)
+
+
+class Audit:
+    """Serves the other."""
+
+    def log(self, text: str) -> None:
+        pass
+
+
+class Whole(Users, Audit):
+    """Serves both."""
+
+
+def test_service_serves_several_interfaces() -> None:
+    """The first one is the default; each has a handler of its own, or all have one."""
+    service = Service([BOTH.Users, BOTH.Audit], [Users, Audit()])
+    assert (service.name, repr(service)) == ("users", "<Service 'users' Users, Audit>")
+    assert service.interface is BOTH.Users and service.served.parts == (BOTH.Users, BOTH.Audit)
+    assert list(service.served.methods) == ["get", "Audit:log"] and service.served.alias == "users"
+    made: Any = service.make_handler()
+    assert [type(one) for one in made.given] == [Users, Audit]
+    whole: Any = Service((BOTH.Users, BOTH.Audit), Whole, tap_bodies=["get", "Audit:log"]).make_handler()
+    assert type(whole.given[0]) is Whole and whole.given[0] is whole.given[1]
+    assert type(Service([BOTH.Users], Users).make_handler()) is Users
+    alone: Any = Service([BOTH.Users], [Users]).make_handler()
+    assert alone.get(1) == "1"
+
+
+def test_service_asks_its_health_of_the_handlers_that_it_was_given() -> None:
+    """Of one for all interfaces that one, of several the tuple of them."""
+    asked: list[object] = []
+
+    def is_healthy(handler: object) -> bool:
+        asked.append(handler)
+        return True
+
+    for handler in (Whole(), [Users(), Audit()]):
+        service = Service([BOTH.Users, BOTH.Audit], handler, is_healthy=is_healthy)
+        hook = service.health_hook(service.make_handler())
+        assert hook is not None and hook()
+        assert asked.pop() == (tuple(handler) if isinstance(handler, list) else handler)
+
+
+def test_service_says_what_is_wrong_with_several_interfaces() -> None:
+    """Two of one name, none at all, something else, and the wrong number of handlers."""
+    with pytest.raises(ConfigError, match="two of the interfaces are called Users"):
+        Service([BOTH.Users, BOTH.Audit, BOTH.Users], Whole)
+    for wrong in ([], [BOTH.Users, "Audit"], [BOTH]):
+        with pytest.raises(ConfigError, match="Service wants a service of a loaded IDL"):
+            Service(wrong, Whole)  # type: ignore[arg-type]  # the mistake to be explained
+    for handlers in ([Users], [Users, Audit, Whole()]):
+        with pytest.raises(ConfigError, match=rf"want as many handlers, .* got {len(handlers)}"):
+            Service([BOTH.Users, BOTH.Audit], handlers).make_handler()
+    with pytest.raises(ConfigError, match="tap_bodies has 'log', which is not in the IDL; there are Audit:log, get"):
+        Service([BOTH.Users, BOTH.Audit], Whole, tap_bodies=["log"])

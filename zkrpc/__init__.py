@@ -12,12 +12,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zkrpc import aio as aio
+    from zkrpc import threads as threads
     from zkrpc.admin.door import Admin as Admin
     from zkrpc.app import App as App
     from zkrpc.app import connect as connect
     from zkrpc.app import serve as serve
     from zkrpc.call import current_call as current_call
     from zkrpc.call import detach as detach
+    from zkrpc.client.stub import TypedAioStub as TypedAioStub
     from zkrpc.client.stub import TypedStub as TypedStub
     from zkrpc.client.stub import close as close
     from zkrpc.client.stub import explain as explain
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from zkrpc.config import ServiceConfig as ServiceConfig
     from zkrpc.config import WireLimits as WireLimits
     from zkrpc.coordination import Registry as Registry
+    from zkrpc.credentials import ZooKeeperSecurity as ZooKeeperSecurity
     from zkrpc.deadline import Deadline as Deadline
     from zkrpc.election.fencing import SqlFence as SqlFence
     from zkrpc.election.leadership import Leadership as Leadership
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from zkrpc.endpoint import Endpoint as Endpoint
     from zkrpc.endpoint import Instance as Instance
     from zkrpc.endpoint import Snapshot as Snapshot
+    from zkrpc.errors import AccessDenied as AccessDenied
     from zkrpc.errors import CallError as CallError
     from zkrpc.errors import ConfigError as ConfigError
     from zkrpc.errors import ConnectionLost as ConnectionLost
@@ -56,6 +61,7 @@ if TYPE_CHECKING:
     from zkrpc.errors import NotPrimary as NotPrimary
     from zkrpc.errors import OutcomeUnknown as OutcomeUnknown
     from zkrpc.errors import Overloaded as Overloaded
+    from zkrpc.errors import PermissionDenied as PermissionDenied
     from zkrpc.errors import ProtocolError as ProtocolError
     from zkrpc.errors import Rejected as Rejected
     from zkrpc.errors import RemoteError as RemoteError
@@ -72,12 +78,14 @@ if TYPE_CHECKING:
     from zkrpc.errors import WrongThread as WrongThread
     from zkrpc.greenlets import offload as offload
     from zkrpc.greenlets import spawn as spawn
+    from zkrpc.identity import Identity as Identity
     from zkrpc.idl import Interface as Interface
     from zkrpc.idl import Method as Method
     from zkrpc.idl import built_in as built_in
     from zkrpc.idl import load as load
     from zkrpc.idl import load_into as load_into
     from zkrpc.server.dispatch import uninterruptible as uninterruptible
+    from zkrpc.server.permissions import allow as allow
     from zkrpc.server.server import Server as Server
     from zkrpc.service import Service as Service
     from zkrpc.telemetry.events import AttemptFinished as AttemptFinished
@@ -91,6 +99,9 @@ if TYPE_CHECKING:
     from zkrpc.telemetry.events import CallStarted as CallStarted
     from zkrpc.telemetry.events import CameOnline as CameOnline
     from zkrpc.telemetry.events import CandidacyEnded as CandidacyEnded
+    from zkrpc.telemetry.events import CertificateEvent as CertificateEvent
+    from zkrpc.telemetry.events import CertificateRejected as CertificateRejected
+    from zkrpc.telemetry.events import CertificateReloaded as CertificateReloaded
     from zkrpc.telemetry.events import ClientEvent as ClientEvent
     from zkrpc.telemetry.events import ConnectionClosed as ConnectionClosed
     from zkrpc.telemetry.events import ConnectionEvent as ConnectionEvent
@@ -104,6 +115,7 @@ if TYPE_CHECKING:
     from zkrpc.telemetry.events import ElectionEvent as ElectionEvent
     from zkrpc.telemetry.events import EnsembleChanged as EnsembleChanged
     from zkrpc.telemetry.events import Event as Event
+    from zkrpc.telemetry.events import HandshakeFailed as HandshakeFailed
     from zkrpc.telemetry.events import HubBlocked as HubBlocked
     from zkrpc.telemetry.events import IdlEvent as IdlEvent
     from zkrpc.telemetry.events import IdlPublished as IdlPublished
@@ -133,6 +145,8 @@ if TYPE_CHECKING:
     from zkrpc.telemetry.events import Synchronised as Synchronised
     from zkrpc.telemetry.events import WentOffline as WentOffline
     from zkrpc.telemetry.observer import Observer as Observer
+    from zkrpc.tls.settings import ClientTls as ClientTls
+    from zkrpc.tls.settings import ServerTls as ServerTls
     from zkrpc.tracing.start import start_tracing as start_tracing
 
 __version__ = "0.1.0"
@@ -141,17 +155,20 @@ _HOMES = {
     "load": "zkrpc.idl",
     "built_in": "zkrpc.idl",
     "load_into": "zkrpc.idl",
+    "Identity": "zkrpc.identity",
     "Interface": "zkrpc.idl",
     "Method": "zkrpc.idl",
     "Service": "zkrpc.service",
     "Server": "zkrpc.server.server",
     "uninterruptible": "zkrpc.server.dispatch",
+    "allow": "zkrpc.server.permissions",
     "Registry": "zkrpc.coordination",
     "Admin": "zkrpc.admin.door",
     "App": "zkrpc.app",
     "connect": "zkrpc.app",
     "offload": "zkrpc.greenlets",
     "serve": "zkrpc.app",
+    "TypedAioStub": "zkrpc.client.stub",
     "TypedStub": "zkrpc.client.stub",
     "start_tracing": "zkrpc.tracing.start",
     "explain": "zkrpc.client.stub",
@@ -176,7 +193,10 @@ _HOMES = {
     "ServerConfig": "zkrpc.config",
     "ElectionConfig": "zkrpc.config",
     "RegistryConfig": "zkrpc.config",
+    "ZooKeeperSecurity": "zkrpc.credentials",
     "WireLimits": "zkrpc.config",
+    "ClientTls": "zkrpc.tls.settings",
+    "ServerTls": "zkrpc.tls.settings",
     **dict.fromkeys(
         (
             "RpcError",
@@ -192,6 +212,7 @@ _HOMES = {
             "OutcomeUnknown",
             "NodeMissing",
             "NodeExists",
+            "AccessDenied",
             "VersionConflict",
             "IdentityConflict",
             "CallError",
@@ -201,6 +222,7 @@ _HOMES = {
             "Overloaded",
             "Draining",
             "UnknownMethod",
+            "PermissionDenied",
             "TooLarge",
             "NotPrimary",
             "StaleEpoch",
@@ -226,6 +248,9 @@ _HOMES = {
             "CallStarted",
             "CameOnline",
             "CandidacyEnded",
+            "CertificateEvent",
+            "CertificateRejected",
+            "CertificateReloaded",
             "ClientEvent",
             "ConnectionClosed",
             "ConnectionEvent",
@@ -239,6 +264,7 @@ _HOMES = {
             "ElectionEvent",
             "EnsembleChanged",
             "Event",
+            "HandshakeFailed",
             "HubBlocked",
             "IdlEvent",
             "IdlPublished",
@@ -272,11 +298,16 @@ _HOMES = {
     ),
 }
 
-__all__ = [*_HOMES, "__version__"]
+_FRONTS = ("aio", "threads")
+"""Modules that are used by their own names, as in ``zkrpc.threads.connect``."""
+
+__all__ = [*_HOMES, *_FRONTS, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     """Imports a public name from its home on first use."""
+    if name in _FRONTS:
+        return importlib.import_module(f"zkrpc.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'zkrpc' has no attribute {name!r}")

@@ -8,6 +8,7 @@ without.
 
 from __future__ import annotations
 
+import os
 import sys
 
 _UNPATCHED = ("serve", "dev")
@@ -30,8 +31,15 @@ def main() -> None:
         monkey.patch_all()
         # Ctrl-C while a command waits ends it; gevent would print that as an error, too.
         get_hub().NOT_ERROR += (KeyboardInterrupt,)
-    from zkrpc.cli.main import main as run
+    from zkrpc.rpc_error import ConfigError
 
+    try:
+        from zkrpc.cli.main import main as run
+    except ConfigError as error:  # of the compiled parts, which are looked for while what uses them is imported
+        from zkrpc.cli.output import tell_error
+
+        tell_error(error, os.EX_CONFIG, as_json="--json" in sys.argv[1:])
+        sys.exit(os.EX_CONFIG)
     run()
 
 

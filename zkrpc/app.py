@@ -13,25 +13,29 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from zkrpc.admin.door import Admin
 from zkrpc.call import Call, Interceptor
 from zkrpc.client.client import Client
 from zkrpc.client.inquiry import usage_of
+from zkrpc.client.naming import Naming
 from zkrpc.client.primary_router import GroupOf
-from zkrpc.client.resolver import USUAL, ZKRPC, StaticResolver
+from zkrpc.client.resolver import DIALECTS, ZKRPC, StaticResolver
+from zkrpc.client.secured import dialler_of
 from zkrpc.client.stub import make_stub
 from zkrpc.config import ClientConfig
 from zkrpc.coordination import Enrollment, Registry, open_registry
 from zkrpc.election.elections import Elections
-from zkrpc.endpoint import Endpoint, Instance, is_loopback
+from zkrpc.endpoint import Endpoint, Instance
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface
 from zkrpc.idl.model import ClientT
-from zkrpc.registry.advertising import choose_endpoint
-from zkrpc.registry.formats import LAUNCH, PID, SESSION_TIMEOUT, dump_curator, dump_serverset
+from zkrpc.idl.served import services_of
+from zkrpc.registry.advertising import advertised_door, choose_endpoint
+from zkrpc.registry.foreign import trees_to_join
+from zkrpc.registry.formats import LAUNCH, PID, SESSION_TIMEOUT
 from zkrpc.registry.gate import pass_gate
 from zkrpc.server.health import Presence
 from zkrpc.server.health_check import HealthCheck, await_readiness, make_check
@@ -41,9 +45,11 @@ from zkrpc.server.stopping import welcome_peers
 from zkrpc.service import Service
 from zkrpc.telemetry.observer import Observer, Observers, gather
 from zkrpc.telemetry.status import AppStatus, announce, withdraw
+from zkrpc.tls.settings import ClientTls
 
-_FORMATS: dict[str, Callable[[Instance, str], bytes]] = {"serverset": dump_serverset, "curator": dump_curator}
-"""Format's name -> function that writes the record of an instance of a service."""
+_CONFIG_PATIENCE = 1.0
+"""Seconds that a start waits for the service's config, which ZooKeeper tells in milliseconds; after them it goes on
+without, as ZooKeeper being away stops nothing."""
 
 
 class App:
@@ -57,6 +63,7 @@ class App:
         server.describe = self.status
         self.elections = enrollment.elections
         """The elections that this instance takes part in."""
+        self._enrollment = enrollment
         self.registry = enrollment.registry
         self.registrar = enrollment.registrar
         self.publisher = enrollment.publisher
@@ -102,6 +109,7 @@ class App:
             registration=None if self.registrar is None else self.registrar.status(),
             publication=None if self.publisher is None else self.publisher.status(),
             elections=self.elections.status(),
+            joined=self._enrollment.joined(),
         )
 
     def begin_stop(self) -> None:
@@ -132,7 +140,7 @@ def serve(
     launch_id: str | None = None,
     zone: str = "",
     weight: float = 1.0,
-    record_format: str = "serverset",
+    join: Iterable[str] = (),
     allow_breaking: bool = False,
     observers: Iterable[Observer] = (),
     admin: str | Admin | None = None,
@@ -151,17 +159,17 @@ def serve(
         launch_id: proves that a node of the same worker id from an earlier session belongs to this launch; the
             supervisor sets it.
         zone, weight: published for clients' balancing.
-        record_format: ``serverset`` (Finagle, Armeria) or ``curator`` (Spring Cloud).
+        join: trees of other libraries to be found in as well, such as ``serverset:/aurora/role/prod/job`` or
+            ``curator:/discovery/users`` (``docs/registries.md``).
         allow_breaking: serves an IDL that breaks callers of what is served now, instead of refusing to.
         observers: told what the service's own observers are told, see :class:`zkrpc.Service`.
         admin: a :class:`zkrpc.Admin`, or the ``host:port`` of one on loopback, which ends with the app: probes,
             metrics and states over HTTP. It is registered beside the instance, if who finds that can reach it.
 
-    Raises ConfigError for bad settings, a port that is taken, a service that does not become ready, or an IDL that
-    breaks running callers (:mod:`zkrpc.registry.gate`).
+    Raises ConfigError for bad settings, a port that is taken, a service that does not become ready, an IDL that breaks
+    running callers (:mod:`zkrpc.registry.gate`), or a ZooKeeper that refuses our credentials.
     """
-    if record_format not in _FORMATS:
-        raise ConfigError(f"record_format must be one of {', '.join(_FORMATS)}, got {record_format!r}")
+    trees = trees_to_join(join, registered=zookeeper is not None)
     ends: list[Callable[[], object]] = []
     if isinstance(admin, str):
         ends.append((admin := Admin(admin, serves=True)).close)
@@ -169,14 +177,14 @@ def serve(
     try:
         handler = service.make_handler()
         everybody = gather((*service.observers, *observers))
-        elections = Elections(service.interface, handler, service.groups, service.election, everybody)
-        enrollment = Enrollment(service.name, elections)
-        rotation = _Rotation(service, enrollment, _FORMATS[record_format])
-        check = make_check(service.name, service.health_hook(handler), service.config, rotation.receive, time.monotonic)
+        elections = Elections(service.served, handler, service.groups, service.election, everybody)
+        enrollment = Enrollment(service.name, elections, trees=trees)
+        check = _make_check(service, handler, enrollment)
         server = _make_server(service, handler, enrollment, check, everybody, ends)
         registry = enrollment.open(zookeeper)
         if registry is not None:
-            pass_gate(registry.session, service.name, service.interface, allow=allow_breaking, callers=usage_of)
+            pass_gate(registry.session, service.name, service.served, allow=allow_breaking, callers=usage_of)
+            _heed_config(server, enrollment)
         bound = server.bind(Endpoint.parse(bind), listener)
         await_readiness(service.name, service.is_ready, check, service.ready_timeout, time.monotonic)
         if registry is None:
@@ -189,13 +197,13 @@ def serve(
                 id=worker_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
                 weight=weight,
                 zone=zone,
-                admin=None if admin is None else _advertised(admin.endpoint, endpoint.host),
+                admin=None if admin is None else advertised_door(admin.endpoint, endpoint.host),
             )
             # Nothing waits from here on: a signal finds us without calls, or with an app that can be stopped.
-            enrollment.publish(service.interface)
-            rotation.enter(instance, launch_id, functools.partial(welcome_peers, server))
+            enrollment.publish(service.served)
+            welcome = functools.partial(welcome_peers, server)
+            enrollment.register(instance, launch_id, service.election.hand_over_timeout, welcome)
             server.start()
-            _heed_config(server, enrollment)
             enrollment.stand(instance)
         if check is not None:
             check.start()
@@ -222,51 +230,22 @@ def _describe(
     return Instance(
         id="",
         endpoint=endpoint,
-        protocols=("zkrpc", "theader", "framed"),
+        protocols=DIALECTS,
+        tls=service.config.tls is not None,
         started_at=time.time(),
         version=service.version,
         idl_digest=service.interface.digest,
         interface=service.interface.name,
+        services=services_of(service.served),
+        also=MappingProxyType({one.name: one.digest for one in service.served.parts[1:]}),
         primary_only=primary_only,
         metadata=_metadata(service, registry, launch_id),
     )
 
 
-def _advertised(door: Endpoint, host: str) -> Endpoint | None:
-    """Where others find an admin door of an instance that they find at ``host``; None for a door on loopback that they
-    would look for on their own host."""
-    if door.host in ("0.0.0.0", "::"):
-        return Endpoint(host, door.port)
-    return None if is_loopback(door.host) and not is_loopback(host) else door
-
-
-class _Rotation:
-    """The instance's place among those that callers pick from: it is registered, and prefers others or does not."""
-
-    def __init__(self, service: Service, enrollment: Enrollment, dump: Callable[[Instance, str], bytes]) -> None:
-        self._service = service.name
-        self._hand_over_timeout = service.election.hand_over_timeout
-        self._enrollment = enrollment
-        self._dump = dump
-        self._instance: Instance | None = None
-
-    def enter(self, instance: Instance, launch_id: str, welcome: Callable[[bool], None]) -> None:
-        """Registers it; ``welcome`` is told whether peers are wanted, when an operator's order changes that."""
-        self._instance = instance
-        self._enrollment.register(
-            instance,
-            self._dump(instance, self._service),
-            launch_id,
-            hand_over_timeout=self._hand_over_timeout,
-            welcome=welcome,
-        )
-
-    def receive(self, unready: str) -> None:
-        """It is not ready any more, or with "" it is again: says so in the registry, and hands over what it leads."""
-        if self._instance is not None:
-            self._enrollment.revise(self._dump(dataclasses.replace(self._instance, unready=unready), self._service))
-        if unready:
-            self._enrollment.elections.step_down()
+def _make_check(service: Service, handler: object, enrollment: Enrollment) -> HealthCheck | None:
+    hook = service.health_hook(handler)
+    return make_check(service.name, hook, service.config, enrollment.receive_unready, time.monotonic)
 
 
 def _make_server(
@@ -283,7 +262,7 @@ def _make_server(
     if check is not None:
         ends_check = dict.fromkeys((Step.MARK_NOT_READY, Step.CLOSE_CLIENTS), check.stop)
     server = Server(
-        service.interface,
+        service.served,
         handler,
         name=service.name,
         config=service.config,
@@ -297,6 +276,7 @@ def _make_server(
         },
         observers=observers,
         bodies=service.make_bodies(),
+        permissions=service.make_permissions(handler),
     )
     server.health.require(functools.partial(_doubt, enrollment, Presence()))
     if check is not None:
@@ -307,10 +287,13 @@ def _make_server(
 
 
 def _heed_config(server: Server, enrollment: Enrollment) -> None:
-    """Has the server do what operators say in the service's config; until that is known, taps show no bodies."""
+    """Has the server do what operators say in the service's config; until that is known, taps show no bodies, and only
+    the code and the IDL say who may call. So nobody can call before it is known, if ZooKeeper is there."""
     server.taps.bodies.withhold("the service's config in ZooKeeper is not known yet")
     enrollment.follow_quotas(lambda rates: server.accounts.limit(rates, server.clock()))
+    enrollment.follow_config(lambda config: server.accounts.narrow(config.allow))
     enrollment.follow_config(lambda config: server.taps.narrow(config.tap_bodies is not False, config.tap_masked or ()))
+    enrollment.await_config(_CONFIG_PATIENCE)
 
 
 def _close(enrollment: Enrollment, ends: Sequence[Callable[[], object]]) -> None:
@@ -348,7 +331,9 @@ def connect(
     *,
     zookeeper: str | Registry | None = None,
     config: ClientConfig | None = None,
+    tls: ClientTls | None = None,
     dialect: str | None = None,
+    multiplexed: bool | str | None = None,
     interceptors: Sequence[Interceptor[Call]] = (),
     group_of: GroupOf | None = None,
     snapshot_dir: str | os.PathLike[str] | None = None,
@@ -358,12 +343,19 @@ def connect(
 
     Args:
         interface: a service of a loaded IDL.
-        target: a service's name in the registry, or a list of ``host:port``.
-        zookeeper: connect string or a shared Registry; needed for a name.
+        target: a service's name in the registry; a tree of another library's there, such as
+            ``/aurora/role/prod/job`` or ``curator:/discovery/users`` (``docs/registries.md``); or a list of
+            ``host:port``.
+        zookeeper: connect string or a shared Registry; needed for a name or a tree.
         config: timeouts, attempts and limits.
+        tls: does TLS with every server, by these files; without it, with none.
         dialect: what servers speak, a name of :mod:`zkrpc.client.resolver`: all of those in a list, and those members
             of a registered service whose records do not say, as those of other frameworks do. By default servers in a
-            list speak ``zkrpc``, and such members ``framed``.
+            list speak ``zkrpc``, and what such members speak is found out.
+        multiplexed: whether methods are called with the interface's name before theirs, as in ``Audit:log``, for
+            servers of several services; or the name by which a foreign server knows the service. By default so where
+            a member's record says that it serves the interface beside others. Members whose records say that they do
+            not serve it are not called, unless this is False: then plain names are used, whoever serves what.
         interceptors: run around every call, the first one outermost.
         group_of: for a service with several groups of primaries: returns the group of a call, given the method's name
             and an object with the arguments as attributes. Without it the client learns the group from a server, which
@@ -377,11 +369,12 @@ def connect(
     """
     if not isinstance(interface, Interface):
         raise ConfigError(f"connect wants a service of a loaded IDL, as in zkrpc.load(...).Users; got {interface!r}")
+    options: dict[str, Any] = {"config": config, "interceptors": interceptors, "group_of": group_of}
+    options |= {"observers": observers, "dial": dialler_of(tls, observers, target if isinstance(target, str) else "")}
+    options["naming"] = Naming(interface.name, multiplexed)
     if not isinstance(target, str):
         static = StaticResolver(target, dialect=ZKRPC if dialect is None else dialect)
-        return make_stub(
-            interface, Client(static, config=config, interceptors=interceptors, group_of=group_of, observers=observers)
-        )
+        return make_stub(interface, Client(static, **options))
     if zookeeper is None:
         raise ConfigError(
             f"connect(..., {target!r}) finds a service by its name, which needs zookeeper='host:port'; "
@@ -394,11 +387,8 @@ def connect(
     try:
         client = Client(
             functools.partial(registry.resolver, target),
-            config=config,
-            interceptors=interceptors,
-            group_of=group_of,
-            observers=observers,
-            dialect=USUAL if dialect is None else dialect,
+            **options,
+            dialect=dialect,
             on_close=owned.close if owned else None,
         )
     except BaseException:

@@ -18,12 +18,14 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import gevent
 from gevent import get_hub, getcurrent
+from gevent.monkey import is_module_patched
 
 from zkrpc.errors import WrongProcess, WrongThread
 from zkrpc.forking import hub_of_thread, leave_behind, leave_hub
@@ -125,6 +127,23 @@ def in_child(action: Callable[[], object]) -> None:
 def close_descriptor(sock: Any) -> None:
     """Closes a socket of gevent's, or any other, without the hub: gevent's own ``close`` asks the loop first."""
     getattr(sock, "_sock", sock).close()
+
+
+def is_in_event_loop() -> bool:
+    """Whether an event loop of asyncio runs in this thread, which a wait in gevent would stop. Where threads are
+    greenlets nobody can tell whose loop it is, and gevent's hub runs it on, so there it is never said to."""
+    events: Any = sys.modules.get("asyncio.events")  # which would take long to import, only to hear that there is none
+    return events is not None and events._get_running_loop() is not None and not is_module_patched("threading")
+
+
+def refuse_event_loop() -> None:
+    """Raises WrongThread, with the advice, if an event loop of asyncio runs in this thread."""
+    if is_in_event_loop():
+        raise WrongThread(
+            "a stub of zkrpc.connect() would stop this thread's event loop until it is answered, so nothing was done; "
+            "connect by zkrpc.aio.connect(), or where nothing is awaited, as in the cells of a notebook, by "
+            "zkrpc.threads.connect()"
+        )
 
 
 def _settle_child() -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from zkrpc.caller import NOBODY, Caller
 from zkrpc.deadline import DEADLINE_BUDGET, Deadline
 from zkrpc.endpoint import Endpoint
-from zkrpc.errors import CallError
+from zkrpc.errors import CallError, Executed
 
 if TYPE_CHECKING:  # loading it loads all that reads IDL files, which a call does not need
     from zkrpc.idl.model import Method
@@ -41,6 +41,7 @@ def _bind(interceptor: Interceptor[CallT], proceed: Proceed[CallT]) -> Proceed[C
 
 
 _NOBODY: frozenset[Endpoint] = frozenset()
+_CANCELLED = "Cancelled"
 
 
 class CallPlan(Protocol):
@@ -168,6 +169,21 @@ def make_call(
     return call
 
 
+def outcome_of(call: Call, error: BaseException | None) -> tuple[str, bool, str]:
+    """The outcome of a call for its event and its span: the error's name, whether the IDL declares it, and whether the
+    call was executed."""
+    if error is None:
+        return "", False, Executed.YES.value
+    name = type(error).__name__
+    if isinstance(error, CallError):
+        return name, False, error.executed.value
+    if isinstance(error, call.descriptor.throws):
+        return name, True, Executed.YES.value
+    # Arguments that do not fit are never sent; after other errors it is not known whether the call ran.
+    executed = Executed.NO if isinstance(error, TypeError) else Executed.MAYBE
+    return name if isinstance(error, Exception) else _CANCELLED, False, executed.value
+
+
 class ServerCall:
     """A call that is being served, with what a handler may want to know about it."""
 
@@ -204,7 +220,8 @@ class ServerCall:
         self.peer = peer
         """The caller's ``host:port``."""
         self.caller = caller
-        """What the calling program says that it is, as the server counts it: a name and a version. No proof of it."""
+        """What the calling program says that it is, as the server counts it: a name and a version, which prove nothing.
+        Its ``identity`` is proven, by a certificate; None without one."""
         self.received_at = received_at
         """Monotonic time at which the request's last byte was read."""
         self.entered = False

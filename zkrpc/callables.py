@@ -7,13 +7,25 @@ They are checked when they are handed in. A coroutine function, when called, ret
 
 from __future__ import annotations
 
+import enum
 import functools
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from zkrpc.errors import ConfigError
 
 _ANY = object()
+OFFLOADED = "zkrpc_offloaded"
+"""The mark that ``zkrpc.offload`` leaves on a handler's method."""
+
+
+class Kind(enum.Enum):
+    """Where a handler's method runs."""
+
+    GREENLET = "on the hub"
+    TASK = "on the event loop of asyncio"
+    THREAD = "in a native thread"
 
 
 def attribute_of(holder: object, name: str, default: Any = None) -> Any:
@@ -38,18 +50,36 @@ def name_of(subject: object) -> str:
         return type(subject).__name__
 
 
-def never_run(function: Any, instead: str = "return a list") -> str:
-    """Why calling a function would run nothing, as text to follow its name; empty if it would run."""
+def kind_of(function: Any) -> Kind:
+    """Where a handler's method runs: on the event loop if it is ``async def``, in a thread if ``zkrpc.offload`` marks
+    it, else on the hub."""
+    if _has_flags_of(function, inspect.iscoroutinefunction):
+        return Kind.TASK
+    return Kind.THREAD if getattr(function, OFFLOADED, False) is True else Kind.GREENLET
+
+
+def _has_flags_of(function: Any, question: Callable[[Any], bool]) -> bool:
+    """Whether the answer to a question about a function's code is yes for it or for what is called if it is called."""
     while isinstance(function, functools.partial):
         function = function.func
     for called in (function, getattr(type(function), "__call__", None)):
-        if not isinstance(getattr(getattr(called, "__code__", None), "co_flags", 0), int):
-            continue  # a mock that is made like a function says yes to every question
-        if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
-            return " is async, and nobody would await it; zkrpc uses gevent: write def, and block where async awaits"
-        if inspect.isgeneratorfunction(called):
-            return f" is a generator, and nothing would iterate it; {instead}"
+        # A mock that is made like a function says yes to every question.
+        if isinstance(getattr(getattr(called, "__code__", None), "co_flags", 0), int) and question(called):
+            return True
+    return False
+
+
+def never_run(function: Any, instead: str = "return a list") -> str:
+    """Why calling a function would run nothing, as text to follow its name; empty if it would run."""
+    if _has_flags_of(function, _is_async):
+        return " is async, and nobody would await it; zkrpc uses gevent: write def, and block where async awaits"
+    if _has_flags_of(function, inspect.isgeneratorfunction):
+        return f" is a generator, and nothing would iterate it; {instead}"
     return ""
+
+
+def _is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 def can_take(function: Any, arguments: int) -> bool:

@@ -2,7 +2,7 @@
 
 A client says both once for each connection. They are whatever the peer writes, so they are no proof of anything: they
 tell operators who calls, and let a service be shared out among callers that mean well. A text that could not be shown,
-or used as a key, is not taken as a name.
+or used as a key, is not taken as a name. What a peer's certificate proves is beside them, as its identity.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 import re
 import sys
 from typing import NamedTuple
+
+from zkrpc.identity import Identity
 
 LONGEST_NAME = 64
 """Characters of a name. With a version of its longest the hello stays below the 256 bytes that every peer takes."""
@@ -40,6 +42,13 @@ class Caller(NamedTuple):
     """Empty if it does not say."""
     version: str = ""
     """Empty if it does not say."""
+    identity: Identity | None = None
+    """Who it is by its certificate; None if it has shown none that was verified. Unlike the name this is proven."""
+
+    @property
+    def shown(self) -> str:
+        """What it goes by where people look: what it has proven, or else its own word."""
+        return self.name if self.identity is None else str(self.identity)
 
 
 NOBODY = Caller("")

@@ -13,7 +13,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from zkrpc.caller import NAME_RULE, OTHER_CALLERS, VERSION_RULE, is_name, is_version
+from zkrpc.credentials import ZooKeeperSecurity
 from zkrpc.errors import ConfigError
+from zkrpc.identity import AllowList, is_identity_name
+from zkrpc.tls.settings import ServerTls
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds that a call may take by default. Finite on purpose: the infinite defaults of gRPC and Finagle are a known
@@ -90,7 +93,21 @@ def is_rate(value: object) -> bool:
 
 def is_quota_name(name: object) -> bool:
     """Whether a config may speak of callers by this name."""
-    return is_name(name) or name == OTHER_CALLERS
+    return is_name(name) or name == OTHER_CALLERS or is_identity_name(name)
+
+
+_is_guarded = re.compile(r"\*|[A-Za-z_]\w*(:[A-Za-z_]\w*)?|zkrpc\.(?!Health\Z)[A-Z]\w*", re.ASCII).fullmatch
+GUARDED_RULE = 'the name of a method, as "get" or "Audit:log", of a built-in service but zkrpc.Health, or "*"'
+
+
+def is_method_name(name: object) -> bool:
+    """Whether a config may speak of a method by this name: ``get``, or ``Audit:get`` for that of one interface."""
+    return isinstance(name, str) and is_guarded_name(name) and name != "*" and "." not in name
+
+
+def is_guarded_name(name: object) -> bool:
+    """Whether a config may say who may call what has this name."""
+    return isinstance(name, str) and len(name) <= 200 and _is_guarded(name) is not None
 
 
 _MASKABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?", re.ASCII)
@@ -159,7 +176,8 @@ class WireLimits:
     """Whether messages may come deflated (THeader's zlib transform); zkrpc itself never sends such. Off, because they
     cost the receiver many times what they cost the sender."""
     max_inflation: int = 32
-    """Bytes that one byte of a deflated message may become; some kilobytes are always let through."""
+    """Bytes that one deflated byte may become without end. What becomes more, as text that repeats itself does, uses up
+    a credit of ``max_frame`` bytes, which a connection regains four times in each second."""
 
     def __post_init__(self) -> None:
         """Checks every field."""
@@ -176,6 +194,8 @@ class ServerConfig:
 
     wire: WireLimits = WireLimits()
     """Caps of each connection."""
+    tls: ServerTls | None = None
+    """How it does TLS; None serves without, and takes no connection with it. A port does one of both."""
     max_connections: int = 10_000
     """Connections open at once; each costs a descriptor and some memory even while it is idle. A new one beyond that is
     closed at accept, or takes the place of a quiet one of the address that has most, if its own address has fewer than
@@ -187,6 +207,12 @@ class ServerConfig:
     max_queue: int | None = None
     """Calls that may wait for a handler to end, the nearest deadline first. None: as many as may run, so that a burst
     waits about as long as a call takes; a longer queue would only make every call late."""
+    offload_threads: int = 16
+    """Native threads for handlers that ``zkrpc.offload`` marks: so many of their calls run at once. They are started as
+    they are needed."""
+    offload_queue: int | None = None
+    """Calls that may wait for one of these threads; more are answered Overloaded. None: as many as there are
+    threads."""
     reserved_share: float = 0.125
     """Part of ``max_concurrent`` that, while callers of several addresses are connected, is kept for addresses that
     hold less than their fair share, so that slow calls from one address cannot take every place. 0 keeps none."""
@@ -230,6 +256,7 @@ class ServerConfig:
         """Checks every field."""
         _require(self, "positive", "health_interval", "health_timeout")
         _require(self, "positive", "max_buffered", "max_connections", "max_concurrent", "backlog", "max_write_stall")
+        _require(self, "positive", "offload_threads")
         _require(self, "positive", "max_connection_age", "max_connection_idle", "keepalive_time", "keepalive_timeout")
         _require(
             self,
@@ -241,10 +268,12 @@ class ServerConfig:
             "min_read_rate",
         )
         _accept(self, "introspection", isinstance(self.introspection, bool), "True or False")
+        _accept(self, "tls", isinstance(self.tls, ServerTls), "a ServerTls")
         if self.reserved_share >= 1:
             raise ConfigError(f"ServerConfig.reserved_share must be less than 1, got {self.reserved_share!r}")
-        if self.max_queue is not None:
-            _require(self, "non-negative", "max_queue")
+        for name in ("max_queue", "offload_queue"):
+            if getattr(self, name) is not None:
+                _require(self, "non-negative", name)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +311,7 @@ class CallerConfig:
 
 
 _NO_METHODS: Mapping[str, MethodConfig] = MappingProxyType({})
+_NO_LISTS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 _NO_CALLERS: Mapping[str, CallerConfig] = MappingProxyType({})
 
 
@@ -305,10 +335,16 @@ class ServiceConfig(MethodConfig):
     """Further attempts a second that a client may make on top, so that a client that makes few calls can repeat them,
     too."""
     methods: Mapping[str, MethodConfig] = dataclasses.field(default_factory=lambda: _NO_METHODS, hash=False)
-    """Settings for single methods, by the name in the IDL."""
+    """Settings for single methods, by the name in the IDL: ``get`` for every interface's method of the name, or
+    ``Audit:get`` for that of one, which counts more."""
     callers: Mapping[str, CallerConfig] = dataclasses.field(default_factory=lambda: _NO_CALLERS, hash=False)
-    """What single callers may do, by the names that they say; ``unnamed`` for all that say none, ``_OTHER`` for all
-    that say one that is not here. Servers keep them to it, not clients."""
+    """What single callers may do, by the names that they say, or by what their certificates prove
+    (``spiffe://prod/ns/shop/sa/web``, ``dns:HOST``, ``cn:NAME``); ``unnamed`` for all that say none, ``_OTHER`` for all
+    others that are not here. Servers keep them to it, not clients."""
+    allow: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=lambda: _NO_LISTS, hash=False)
+    """The identities that may call, as patterns (:mod:`zkrpc.identity`), by the names of methods; ``"*"`` for all
+    others, and built-in services among them, as ``zkrpc.Introspection``. It only narrows what the service's code and
+    its IDL say. Servers keep to it, not clients."""
     tap_bodies: bool | None = None
     """False if taps shall show neither arguments nor results, whatever the service allows. It cannot be True, as only
     the service's code allows it."""
@@ -328,6 +364,12 @@ class ServiceConfig(MethodConfig):
                     f"ServiceConfig.callers must be CallerConfigs by the names of callers, got {name!r}: {caller!r}"
                 )
         object.__setattr__(self, "callers", MappingProxyType(dict(self.callers)))
+        for name, patterns in self.allow.items():
+            if not is_guarded_name(name) or type(patterns) is not tuple:
+                said = f"got {name!r}: {patterns!r}"
+                raise ConfigError(f"ServiceConfig.allow must be tuples of patterns by the names of methods, {said}")
+            AllowList(patterns)
+        object.__setattr__(self, "allow", MappingProxyType(dict(self.allow)))
         for name, method in self.methods.items():
             if not isinstance(name, str) or type(method) is not MethodConfig:
                 raise ConfigError(
@@ -396,8 +438,13 @@ class ClientConfig:
     patience: float = 0.75
     """Seconds that a call waits for an instance where there are none at all, within its deadline. Long enough for the
     gap that a restart leaves, short enough that a service which was taken down does not block all its callers."""
-    plain_connections: int = 8
-    """Connections kept to one plain Thrift server, which takes one call at a time on each."""
+    plain_connections: int = 4
+    """The most connections to one plain Thrift server, which takes one call at a time on each. They are opened as calls
+    need them. A server with a thread for each connection serves only as many as it has threads, of all its clients
+    together: often ten."""
+    plain_idle: float = 2.0
+    """Seconds after which such a connection is given back to its server if no call has needed it. Opening another one
+    costs one round trip."""
     balancing: str | None = None
     """How an instance is picked: ``"p2c"``, ``"round_robin"`` or ``"consistent_hash"``. None leaves it to the service's
     config, then to p2c."""
@@ -441,7 +488,7 @@ class ClientConfig:
 
     def __post_init__(self) -> None:
         """Checks every field."""
-        _require(self, "positive", "connect_timeout", "backoff", "max_backoff", "plain_connections")
+        _require(self, "positive", "connect_timeout", "backoff", "max_backoff", "plain_connections", "plain_idle")
         _require(self, "positive", "keepalive_time", "keepalive_idle_time", "keepalive_patience", "keepalive_timeout")
         _require(self, "non-negative", "patience", "warm_up", "collapse_window")
         _check_policy(self)
@@ -483,10 +530,8 @@ class RegistryConfig:
     """Whether members are followed by a watch that stays and names who has changed, where the ZooKeeper server knows
     such watches (since 3.6). A server that does not know them hangs up when it is asked, which costs one reconnect;
     False asks none."""
-    username: str | None = None
-    """With ``password``: digest credentials; nodes are then created for their creator, readable by all."""
-    password: str | None = dataclasses.field(default=None, repr=False)
-    """The other half of the credentials. Not shown in the repr, as configs get into logs."""
+    security: ZooKeeperSecurity | None = None
+    """Credentials and TLS. None: what the environment says (``ZKRPC_ZOOKEEPER_USERNAME`` and others)."""
 
     def __post_init__(self) -> None:
         """Checks every field."""
@@ -495,10 +540,6 @@ class RegistryConfig:
         _require(self, "non-negative", "debounce")
         if self.max_in_flight > 200:
             raise ConfigError("RegistryConfig.max_in_flight must be at most 200: more can wedge the ZooKeeper client")
-        if (self.username is None) != (self.password is None):
-            raise ConfigError("RegistryConfig.username and .password go together; give both or neither")
-        if self.username is not None and (not self.username or ":" in self.username):
-            raise ConfigError("RegistryConfig.username must be a name without colons, which end it in ZooKeeper's eyes")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

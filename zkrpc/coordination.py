@@ -8,11 +8,13 @@ command which only asks ZooKeeper loads neither.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from zkrpc.belonging import keep, release
 from zkrpc.config import RegistryConfig, ServiceConfig
@@ -22,17 +24,22 @@ from zkrpc.endpoint import Instance, Snapshot
 from zkrpc.errors import ConfigError
 from zkrpc.forking import leave_behind
 from zkrpc.idl import Interface
+from zkrpc.idl.served import parts_of
 from zkrpc.registry.config_watch import ConfigWatch
+from zkrpc.registry.foreign import Tree, is_tree
+from zkrpc.registry.formats import dump_serverset
+from zkrpc.registry.joining import Joining
 from zkrpc.registry.publication import Publication
 from zkrpc.registry.publisher import Publisher
 from zkrpc.registry.quotas import Apply, QuotaWatch
-from zkrpc.registry.registrar import Registrar
-from zkrpc.registry.resolver import ZooKeeperResolver
+from zkrpc.registry.registrar import Registrar, withdraw_all
+from zkrpc.registry.resolver import MemberResolver, ZooKeeperResolver
 from zkrpc.registry.rotator import Rotator
-from zkrpc.registry.schema import Paths
+from zkrpc.registry.schema import Paths, digest_of
 from zkrpc.telemetry.observer import Observer, gather
-from zkrpc.telemetry.status import SessionStatus, announce, withdraw
+from zkrpc.telemetry.status import RegistrationStatus, SessionStatus, announce, withdraw
 from zkrpc.zookeeper.node_watch import watch_configuration
+from zkrpc.zookeeper.operations import SessionState
 from zkrpc.zookeeper.session import Session
 
 _WITHDRAW_TIMEOUT = 2.0
@@ -67,7 +74,7 @@ class Registry:
         self._session: Session | None = Session(
             self.hosts, self.config, on_new_session=on_new_session, observers=self._observers
         )
-        self._resolvers: dict[str, ZooKeeperResolver] = {}
+        self._resolvers: dict[str, MemberResolver] = {}
         self._leaving: list[Registrar | Elections] = []
         self._lease_keeper: LeaseKeeper | None = None
         self._elected: set[str] = set()
@@ -103,18 +110,26 @@ class Registry:
         """How the session stands at this moment."""
         return self.session.status()
 
-    def resolver(self, service: str) -> ZooKeeperResolver:
-        """The members of a service, kept current; one per service and process, closed with the registry."""
+    def resolver(self, service: str) -> MemberResolver:
+        """The members of a service, kept current; one per service and process, closed with the registry. ``service`` is
+        its name, or the text of a :class:`~zkrpc.registry.foreign.Tree` where other libraries keep its members."""
         self.session.home.require()
-        resolver = self._resolvers.get(service)
+        tree = Tree.parse(service) if is_tree(service) else None
+        name = service if tree is None else str(tree)
+        resolver = self._resolvers.get(name)
         if resolver is None:
-            file = self._snapshot_dir / f"{service}.json" if self._snapshot_dir is not None else None
-            resolver = ZooKeeperResolver(
-                self.session, service, config=self.config, snapshot_file=file, rng=random.Random()
-            )
-            self._resolvers[service] = resolver
+            resolver = self._make_resolver(name, tree)
+            self._resolvers[name] = resolver
             resolver.start()
         return resolver
+
+    def _make_resolver(self, name: str, tree: Tree | None) -> MemberResolver:
+        dice, file = random.Random(), None
+        if self._snapshot_dir is not None:
+            file = self._snapshot_dir / f"{name if tree is None else quote(name, safe='')}.json"
+        if tree is None:
+            return ZooKeeperResolver(self.session, name, config=self.config, snapshot_file=file, rng=dice)
+        return MemberResolver(self.session, name, config=self.config, snapshot_file=file, tree=tree, rng=dice)
 
     def lease_keeper(self, service: str, worker_id: str) -> LeaseKeeper:
         """The lease keeper of this session; ``worker_id`` names its first user, whose node the heartbeats write to.
@@ -136,10 +151,12 @@ class Registry:
     def see_off(self, leaving: Registrar | Elections) -> None:
         """Removes the registration of a stopped service, now or as soon as ZooKeeper is reachable.
 
-        The session lives on, and a node left in it would send callers to a closed port.
+        The session lives on, and a node left in it would send callers to a closed port. One that was closed before has
+        taken the node along.
         """
         self._leaving.append(leaving)
-        for gone in [one for one in self._leaving if one.withdraw(0)]:
+        over = self._session is None or self._session.state is SessionState.CLOSED
+        for gone in [one for one in self._leaving if over or one.withdraw(0)]:
             # Each of these waits, and another app may stop meanwhile.
             if gone in self._leaving:
                 self._leaving.remove(gone)
@@ -180,14 +197,26 @@ class Enrollment:
     ``withdraw`` and ``close``. Without a Registry they do nothing.
     """
 
-    def __init__(self, service: str, elections: Elections) -> None:
+    def __init__(
+        self,
+        service: str,
+        elections: Elections,
+        *,
+        trees: Sequence[Tree] = (),
+    ) -> None:
+        """In ``trees`` other libraries find the instance."""
         self.service = service
         self.elections = elections
+        self._trees = trees
+        self._instance: Instance | None = None
         self.registry: Registry | None = None
         self.registrar: Registrar | None = None
         self.publisher: Publisher | None = None
+        self._publishers: list[Publisher] = []
         self.rotator: Rotator | None = None
         """Follows operators' orders to leave service and come back."""
+        self.joining: Joining | None = None
+        """Keeps the entries in trees of other libraries."""
         self._rester: Registrar | None = None
         self._owned: Registry | None = None
         self._config_watch: ConfigWatch | None = None
@@ -213,19 +242,20 @@ class Enrollment:
     def register(
         self,
         instance: Instance,
-        record: bytes,
         launch_id: str,
-        *,
-        hand_over_timeout: float = 0.0,
-        welcome: Callable[[bool], object] = lambda welcome: None,
+        hand_over_timeout: float,
+        welcome: Callable[[bool], object],
     ) -> None:
-        """Makes the registry list the instance from now on, unless an operator's order is against it. Does not wait.
+        """Makes the registry list the instance from now on, unless an operator's order is against it, and so the trees
+        of other libraries. Does not wait.
 
         When such an order comes, the instance has ``hand_over_timeout`` seconds to hand over what it leads; ``welcome``
         is then told that peers are not wanted, and after the order's end that they are.
         """
         assert self.registry is not None
         session, config, paths = self.registry.session, self.registry.config, Paths(self.service)
+        self._instance, record = instance, dump_serverset(instance)
+        places = [tree.member(instance.id, digest_of(record)[:8]) for tree in self._trees]
 
         def registrar(path: str, observers: Iterable[Observer] = ()) -> Registrar:
             interval = config.audit_interval
@@ -233,7 +263,15 @@ class Enrollment:
                 session, path, record, launch_id, audit_interval=interval, rng=random.Random(), observers=observers
             )
 
+        joining = self.joining = Joining(
+            session, places, instance, launch_id, config=config, observers=self.elections.observers
+        )
+
         def come_back(welcomed: bool) -> None:
+            if welcomed:
+                joining.register()
+            else:
+                joining.withdraw(_WITHDRAW_TIMEOUT)
             welcome(welcomed)
             if welcomed:
                 self.elections.come_back()
@@ -254,16 +292,22 @@ class Enrollment:
         self.rotator.start()
 
     def publish(self, interface: Interface) -> None:
-        """Keeps the text of the interface in ZooKeeper from now on. Does not wait."""
+        """Keeps the text of the interface in ZooKeeper from now on, of several as one those of all. Does not wait."""
         assert self.registry is not None
-        self.publisher = Publisher(
-            self.registry.session,
-            self.service,
-            Publication(interface=interface.name, digest=interface.digest),
-            interface.text,
-            observers=self.elections.observers,
-        )
-        self.publisher.start()
+        for one in parts_of(interface):
+            if any(one.digest == other.publication.digest for other in self._publishers):
+                continue  # of the same file
+            publisher = Publisher(
+                self.registry.session,
+                self.service,
+                Publication(interface=one.name, digest=one.digest),
+                one.text,
+                accompanies=bool(self._publishers),
+                observers=self.elections.observers,
+            )
+            self._publishers.append(publisher)
+            publisher.start()
+        self.publisher = self._publishers[0]
 
     def follow_quotas(self, apply: Apply) -> None:
         """Has ``apply`` called with this instance's part of what each caller of the service may do, whenever that
@@ -279,6 +323,11 @@ class Enrollment:
         assert self._config_watch is not None
         self._config_watch.follow(callback)
 
+    def await_config(self, timeout: float) -> bool:
+        """Waits up to ``timeout`` seconds until those who follow the config were told what it says; False if they were
+        not."""
+        return self._config_watch is not None and self._config_watch.wait_looked(timeout)
+
     def stand(self, instance: Instance) -> None:
         """Stands for election in each of the service's groups once it is registered, if it has primary-only methods."""
         registry, registrar = self.registry, self.registrar
@@ -293,11 +342,25 @@ class Enrollment:
         assert self.registry is not None
         return self.registry.resolver(self.service).subscribe(callback)
 
-    def revise(self, record: bytes) -> None:
-        """Registers another record of the instance in place of the present one. Does not wait."""
-        for registrar in (self.registrar, self._rester):
-            if registrar is not None:
-                registrar.revise(record)
+    def receive_unready(self, reason: str) -> None:
+        """The instance is not ready any more, or with "" it is again: says so wherever it is registered, and hands over
+        what it leads. Does not wait."""
+        if self._instance is not None and self.joining is not None:
+            now = dataclasses.replace(self._instance, unready=reason)
+            for registrar in (self.registrar, self._rester):
+                if registrar is not None:
+                    registrar.revise(dump_serverset(now))
+            self.joining.revise(now)
+        if reason:
+            self.elections.step_down()
+
+    def _registrars(self) -> list[Registrar]:
+        joined = () if self.joining is None else self.joining.registrars
+        return [one for one in (self.registrar, self._rester, *joined) if one is not None]
+
+    def joined(self) -> tuple[RegistrationStatus, ...]:
+        """The entries in trees of other libraries at this moment."""
+        return () if self.joining is None else tuple(one.status() for one in self.joining.registrars)
 
     def hand_over(self, timeout: float) -> None:
         """Hands over the groups that this instance leads, within ``timeout`` seconds."""
@@ -307,16 +370,14 @@ class Enrollment:
 
     def withdraw(self) -> None:
         """Removes the registration."""
-        for registrar in (self.registrar, self._rester):
-            if registrar is not None:
-                registrar.withdraw(_WITHDRAW_TIMEOUT)
+        withdraw_all(self._registrars(), _WITHDRAW_TIMEOUT)
 
     def close(self) -> None:
         """Closes the rest. A shared Registry goes on trying to remove a registration that could not be removed yet."""
         if self.registry is None:
             return
-        if self.publisher is not None:
-            self.publisher.close()
+        for publisher in self._publishers:
+            publisher.close()
         if self._quotas is not None and self._config_watch is not None:
             self._quotas.close()
             self._config_watch.close()
@@ -324,9 +385,8 @@ class Enrollment:
             self.rotator.stop()
         if self.elections.campaigns:
             self.registry.see_off(self.elections)
-        for registrar in (self.registrar, self._rester):
-            if registrar is not None:
-                self.registry.see_off(registrar)
+        for registrar in self._registrars():
+            self.registry.see_off(registrar)
         if self._owned is not None:
             self._owned.close()
 

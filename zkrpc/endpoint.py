@@ -109,6 +109,8 @@ class Instance:
     zone: str = ""
     protocols: tuple[str, ...] = ()
     """Dialects it speaks, most preferred first; ``zkrpc`` among them means control frames are understood."""
+    tls: bool = False
+    """Whether it takes connections with TLS only."""
     started_at: float = 0.0
     """Wall-clock seconds since 1970: for people and warm-up, never for ordering."""
     version: str = ""
@@ -116,7 +118,12 @@ class Instance:
     idl_digest: str = ""
     """The SHA-256 of the text of its IDL, in hex, under which the text is published."""
     interface: str = ""
-    """The name that its IDL gives to what it serves."""
+    """The name that its IDL gives to what it serves; to the default one, if it serves several interfaces."""
+    services: tuple[str, ...] = ()
+    """The names of the IDL's services by which it may be called, the default one first, and those that they extend;
+    empty if it does not say."""
+    also: Mapping[str, str] = dataclasses.field(default_factory=lambda: _NO_METADATA, hash=False)
+    """The interfaces that it serves beside the default one, with the digests of their texts."""
     primary_only: tuple[str, ...] = ()
     """Methods that only the elected primary runs."""
     unready: str = ""

@@ -12,11 +12,12 @@
     │   ├── SessionLost                               the session ended; its ephemeral nodes are gone
     │   ├── OutcomeUnknown                            sent, but no answer: it may have happened
     │   ├── NodeMissing · NodeExists · VersionConflict ZooKeeper refused; nothing was changed
+    │   ├── AccessDenied                              a node's access list does not let us; nothing was changed
     │   └── IdentityConflict                          somebody else holds the node that should be ours
     └── CallError            .executed  .endpoint  .attempts
         ├── Unavailable      NO     no instance, connect refused, client closed
         ├── Rejected         NO     the server said so before the handler ran
-        │   ├── Overloaded(retry_after) · Draining · UnknownMethod · TooLarge
+        │   ├── Overloaded(retry_after) · Draining · UnknownMethod · TooLarge · PermissionDenied
         │   └── NotPrimary(primary, epoch, group) · StaleEpoch(seen, current)
         ├── ConnectionLost   MAYBE  bytes left us, no answer (NO if the frame was never flushed)
         ├── DeadlineExceeded MAYBE  NO if the frame was never flushed
@@ -129,6 +130,14 @@ class VersionConflict(CoordinationError):
     """The znode is not at the version that was expected; somebody changed it."""
 
 
+class AccessDenied(CoordinationError):
+    """A node's access list does not let us do that. Nothing was changed. ``path`` is the node whose list it is."""
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
 class IdentityConflict(CoordinationError):
     """A node that should be ours belongs to somebody else; neither side deletes the other's."""
 
@@ -171,7 +180,8 @@ class CallError(RpcError):
 class Unavailable(CallError):
     """No instance could be reached: there is none, it refused the connection, or the client is closed.
 
-    ``nobody`` is True if the service has no instances at all, so that a call can only wait for one.
+    ``nobody`` is True if the service has no instances at all, so that a call can only wait for one; ``lasting``, if
+    waiting cannot help with this instance.
     """
 
     default_executed = Executed.NO
@@ -181,12 +191,14 @@ class Unavailable(CallError):
         message: str,
         *,
         nobody: bool = False,
+        lasting: bool = False,
         executed: Executed | None = None,
         endpoint: Endpoint | None = None,
         attempts: int = 1,
     ) -> None:
         super().__init__(message, executed=executed, endpoint=endpoint, attempts=attempts)
         self.nobody = nobody
+        self.lasting = lasting
 
     def _was_tried(self) -> bool:
         return self.endpoint is not None or not self.nobody or self.executed is not Executed.NO
@@ -220,6 +232,11 @@ class Draining(Rejected):
 
 class UnknownMethod(Rejected):
     """The server does not implement this method."""
+
+
+class PermissionDenied(Rejected):
+    """The server's allow-lists do not have the caller's identity for this method. It is not tried elsewhere: the lists
+    are the service's, and every instance has them."""
 
 
 class TooLarge(Rejected, LocalProtocolError):

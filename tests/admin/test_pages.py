@@ -28,7 +28,12 @@ def app(**health: Any) -> AppStatus:
 
 def ask(path: str, *statuses: Status, token: str = "", serves: bool = False, **headers: str) -> Response:
     """The answer of a door of a process that stands so."""
-    pages = process_pages(lambda accept: ("text/x", [b"one ", accept.encode()]), lambda: iter(statuses), serves=serves)
+    pages = process_pages(
+        lambda accept: ("text/x", [b"one ", accept.encode()]),
+        lambda: iter(statuses),
+        ask_here=lambda: iter(statuses),
+        serves=serves,
+    )
     request = Request(method="GET", path=path, headers={"host": "localhost", **headers})
     return Pages(Guard(token=token), pages).answer(request, lambda: None)
 

@@ -54,7 +54,7 @@ def test_a_run_is_told_to_programs(echo: zkrpc.App, tmp_path: Path) -> None:
     assert (told["service"], told["method"], told["calls"], told["ok"]) == ("echo", "fail", 100, 0)
     assert told["outcomes"] == [{"outcome": "Oops", "executed": "yes", "count": 100}] and not told["interrupted"]
     assert 0 < told["latency"]["min"] <= told["latency"]["p50"] <= told["latency"]["p99.9"] <= told["latency"]["max"]
-    failed = Ended("bench", "echo.slow", '["", 30000]', "--timeout=0.05", *writes, folder=tmp_path)
+    failed = Ended("bench", "echo.slow", '["", 30000]', "--timeout=0.5", *writes, folder=tmp_path)
     assert failed.status == 1 and failed.told["outcomes"][0]["outcome"] == "DeadlineExceeded"
     assert failed.told["outcomes"][0]["executed"] == "maybe"
 

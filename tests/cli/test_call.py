@@ -15,9 +15,12 @@ import zkrpc
 from tests.support.command import Command, await_registered
 from tests.support.echo import EchoHandler, idl
 from tests.support.programs import ROOT
+from tests.support.waiting import eventually
 from zkrpc.cli.call import Outcome
 from zkrpc.errors import DeadlineExceeded, Executed, RemoteError, Unavailable
 from zkrpc.idl import load_text, text_of
+from zkrpc.registry.formats import dump_serverset
+from zkrpc.registry.published import published_interface
 
 ECHO = str(ROOT / "tests" / "support" / "echo.thrift")
 FAST = zkrpc.ServerConfig(linger=0, drain_timeout=2)
@@ -105,12 +108,12 @@ def test_a_method_is_called_from_an_empty_folder(
     empty = tmp_path / "empty"
     empty.mkdir()
     place = {"folder": empty, "ZKRPC_ZOOKEEPER": zookeeper}
-    done = Ended("call", "users.get", '{"id": 42}', **place)
+    done = Ended("call", "users.get", '{"id": 42}', "--timeout=60", **place)
     assert (done.status, done.err) == (0, ""), done
     assert done.out == (
         '{\n  "id": 42,\n  "name": "Ada",\n  "email": "ada@example.org",\n  "role": "MEMBER",\n  "tags": []\n}\n'
     )
-    missing = Ended("call", "users.get", "[7]", **place)
+    missing = Ended("call", "users.get", "[7]", "--timeout=60", **place)
     assert (missing.status, missing.err) == (3, "")
     assert missing.told == {"exception": {"type": "UserNotFound", "value": {"id": 7}}}
     template = Ended("call", "users.create", "--template", **place)
@@ -177,6 +180,10 @@ def test_an_address_is_called_without_zookeeper(echo: zkrpc.App, tmp_path: Path)
     for dialect in ("zkrpc", "theader", "framed"):
         done = Ended("call", "any.echo", '["a"]', *place, f"--dialect={dialect}", folder=tmp_path)
         assert (done.status, done.out, done.err) == (0, '"a"\n', "")
+    for name, status in (("Echo", 0), ("Second", 4)):
+        done = Ended("call", "any.echo", '["a"]', *place, f"--multiplexed={name}", folder=tmp_path)
+        assert done.status == status, done
+    assert "there is no service 'Second' here; there are Echo, echo" in done.err
     nobody = Ended("call", "any.echo", '["a"]', f"--idl={ECHO}", f"--address={NOBODY}", folder=tmp_path)
     assert (nobody.status, nobody.out) == (4, "") and "executed=NO" in nobody.err and nobody.err.count("\n") == 1
 
@@ -340,3 +347,87 @@ def test_i64_is_written_as_a_reader_wants_it(tmp_path: Path) -> None:
         assert wrong.status == 2 and "'--int64': 'double' is not one of 'number', 'text'" in wrong.err
         beyond = call('["9223372036854775808"]')
         assert beyond.status == 2 and "$[0]: expected i64 from -922" in beyond.err
+
+
+USERS = "service Base { string ping() }\nservice Users extends Base { string get(1: i64 id) }\n"
+AUDIT = """service Audit {
+  string get(1: i64 id),
+  string log(1: string text) (zkrpc.timeout_ms = "7000", zkrpc.idempotent = "true")
+}
+"""
+
+
+class Users:
+    """Serves the default interface."""
+
+    def ping(self) -> str:
+        return "users"
+
+    def get(self, id: int) -> str:
+        return f"user {id}"
+
+
+class Audit:
+    """Serves the one beside it."""
+
+    def get(self, id: int) -> str:
+        return f"record {id}"
+
+    def log(self, text: str) -> str:
+        return f"logged {text}"
+
+
+@pytest.mark.zookeeper
+def test_interfaces_beside_the_default_one_are_called_and_shown(
+    zookeeper: str, registry: zkrpc.Registry, tmp_path: Path
+) -> None:
+    """By their methods' labels, from what is published, or from a file; and whoever asks for what an instance does not
+    serve, or for a method by its bare name, is told what there is."""
+    users, audit = load_text(USERS, name="users.thrift").Users, load_text(AUDIT, name="audit.thrift").Audit
+    (tmp_path / "both.thrift").write_text(USERS + AUDIT)
+    service = zkrpc.Service([users, audit], [Users, Audit], "users", config=FAST)
+
+    def run(*arguments: str) -> Ended:
+        return Ended(*arguments, folder=tmp_path, ZKRPC_ZOOKEEPER=zookeeper)
+
+    with zkrpc.serve(service, zookeeper=registry, worker_id="u-0") as app:
+        assert app.registrar is not None
+        app.registrar.wait_registered(60)
+        eventually(lambda: len(published_interface(registry.session, "users").parts) == 2)
+        asked = {
+            "full": ("call", "users.Users:get", "[7]"),
+            "beside": ("call", "users.Audit:get", "[7]"),
+            "file": ("call", "users.Audit:log", '["x"]', "--idl=both.thrift"),
+            "bare": ("call", "users.log", '["x"]'),
+            "explain": ("explain", "users", "Audit:log", "--json"),
+            "describe": ("describe", "users"),
+            "idl": ("idl", "show", "users", "Audit"),
+            "no idl": ("idl", "show", "users", "Third"),
+        }
+        told = {name: run(*arguments) for name, arguments in asked.items()}
+        assert [(told[name].status, told[name].out) for name in ("full", "beside", "file")] == [
+            *((0, f'"{text}"\n') for text in ("user 7", "record 7", "logged x"))
+        ]
+        assert told["bare"].status == 1
+        assert "there is no method 'log' in Users; did you mean Audit:log?" in told["bare"].err
+        settings = {one["name"]: one["value"] for one in told["explain"].told["methods"]["Audit:log"]}
+        assert settings["timeout"] == 7.0 and [view["picked"] for view in told["explain"].told["instances"]] == [True]
+        lines = told["describe"].out.splitlines()
+        assert f"methods of Users, IDL {users.digest[:12]}" in lines
+        assert f"methods of Audit, IDL {audit.digest[:12]}" in lines
+        assert any(line.strip().startswith("zkrpc call users.Audit:log '") for line in lines)
+        assert told["idl"].out == AUDIT and told["no idl"].status == 1
+        assert "no instance of users says that it serves Third; they serve Users, Audit" in told["no idl"].err
+        other = zkrpc.Instance(
+            id="foreign", endpoint=zkrpc.Endpoint("127.0.0.1", 1), services=("Users",), protocols=("framed",)
+        )
+        registry.session.znodes.create("/services/users/members/member_o", dump_serverset(other), ephemeral=True)
+        explained = run("explain", "users", "Audit:log")
+        assert "not picked: it serves Users, and not Audit" in explained.out
+        stub = zkrpc.connect(audit, "users", zookeeper=registry, config=zkrpc.ClientConfig(timeout=60))
+        with stub:
+            assert [stub.get(id) for id in range(8)] == [f"record {id}" for id in range(8)]
+    with zkrpc.connect(audit, "users", zookeeper=registry, config=zkrpc.ClientConfig(patience=0)) as stub:
+        eventually(lambda: [one.id for one in registry.resolver("users").snapshot.instances] == ["o"])
+        with pytest.raises(Unavailable, match="the only instance of 'users' does not serve Audit: it serves Users; "):
+            stub.get(1)

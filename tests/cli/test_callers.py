@@ -18,7 +18,7 @@ def test_ls_tells_who_calls_a_service(command: Command, zookeeper: str, registry
     """Summed over its workers, with each method; and which instance does not tell."""
     command.serve(zookeeper, "--id=pair", "--workers=2")
     await_registered(registry, 2)
-    config = zkrpc.ClientConfig(name="billing", version="4.2", balancing="round_robin")
+    config = zkrpc.ClientConfig(name="billing", version="4.2", balancing="round_robin", timeout=60)
     with zkrpc.connect(idl.Users, "users", zookeeper=registry, config=config) as stub:
         for _ in range(10):
             with pytest.raises(idl.UserNotFound):

@@ -73,6 +73,9 @@ def test_config_is_compared_with_a_file_without_zookeeper(operator: Operator, co
     check = ("config", "check", str(operator.file))
     status, output = command.run(*check, "--idl", idl)
     assert status == 78 and "Users has no method 'gte'; did you mean get?" in output
+    operator.file.write_text('{"methods": {"get": {"timeout_ms": 5}, "Ledger:balance": {"timeout_ms": 5}}}')
+    both = ("--idl", idl, "--idl", str(ROOT / "idl" / "ledger.thrift"))
+    assert command.run(*check, *both)[0] == 0 and command.run(*check, "--idl", idl)[0] == 78
     status, output = command.run(*check, "--service", "users")
     assert status == 2 and "--service is found in ZooKeeper: give --zookeeper HOSTS" in output
     status, output = command.run(*check, "--service", "users", "--idl", idl)

@@ -57,12 +57,13 @@ def test_describe_tells_all_on_one_page(command: Command, zookeeper: str, regist
     assert "  served by a primary only: put" in lines
     assert "  main: a-0 at 10.0.0.1:7000, epoch 17, gets ready; waiting: a-1" in lines
     assert lines[-1] == "config: none; clients do what the IDL and their own code say"
-    znodes.create(paths.config, b'{"methods": {"get": {"timeout_ms": 250}}}')
+    znodes.create(paths.config, b'{"methods": {"get": {"timeout_ms": 250}}, "allow": {"get": ["cn:admin"]}}')
     status, page = command.run("describe", "users", "--idl", IDL, "--zookeeper", zookeeper)
     lines = page.splitlines()
     place = lines.index("  User get(i64 id) throws (UserNotFound)")
     assert lines[place + 2] == """      zkrpc call users.get '{"id": "<i64, required>"}'"""
     assert status == 0 and "timeout 0.25 s (service config), idempotent yes (IDL)" in lines[place + 1]
+    assert lines[place + 1].endswith(", allow cn:admin (service config)")
     assert (
         any(line.startswith("config: 0 changes, the last ") for line in lines) and '        "timeout_ms": 250' in lines
     )

@@ -26,9 +26,7 @@ def is_open(port: int) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_dev_runs_until_told_and_removes_everything(number: signal.Signals, tmp_path: Path) -> None:
     """The first line is a connect string that answers; both signals end it with nothing left."""
-    # Whoever runs the tests in the background has them ignore SIGINT, and what they start with them.
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    program = [sys.executable, "-c", f"{heard}; from zkrpc.cli.dev import dev; dev()"]
+    program = [sys.executable, "-m", "zkrpc", "dev"]
     environ = os.environ | {"TMPDIR": str(tmp_path)}
     running = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ)
     assert running.stdout is not None

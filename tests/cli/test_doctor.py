@@ -10,6 +10,7 @@ import pytest
 import zkrpc
 from tests.support.command import Command
 from tests.support.commands import all_commands, takes
+from zkrpc import compiled
 from zkrpc.inspection.checks import CHECKS
 from zkrpc.registry.schema import Paths
 
@@ -35,11 +36,13 @@ def test_doctor_finds_what_is_wrong_and_says_what_to_do(
     registry.session.znodes.create(paths.config, b'{"timeout": 1}')
     status, output = command.run("doctor", "--zookeeper", zookeeper)
     lines = output.splitlines()
+    assert lines[0] == f"zkrpc {zkrpc.__version__}, {compiled.in_words()}"
     assert status == 1 and "WRONG    service-empty: users has no instance that serves" in lines
     assert any(line.startswith("         remedy: put it right, or take an old one") for line in lines)
     assert lines[-1].startswith(f"{len(CHECKS)} checks of 1 service: ")
     status, output = command.run("doctor", "users", "--json", "--zookeeper", zookeeper)
     told = json.loads(output)
+    assert told["zkrpc"] == {"version": zkrpc.__version__, "compiled": compiled.in_use()}
     states = {one["name"]: one["status"] for one in told["checks"]}
     assert status == 1 and states.keys() == {check.name for check in CHECKS} and told["service"] == "users"
     assert (states["config-refused"], states["service-empty"], states["loopback"]) == ("wrong", "wrong", "good")

@@ -112,7 +112,7 @@ def test_values_that_hold_for_all_calls_are_shown_with_their_units() -> None:
         "subset_size": "all",
         "retry_ratio": "0.5 per call",
         "retry_reserve": "10 per s",
-        "plain_connections": "8",
+        "plain_connections": "4",
         "client_id": "random",
         "name": "program's",
         "version": "program's",
@@ -202,9 +202,10 @@ class NobodysUsers(UsersHandler):
 def test_explain_reads_the_idl_that_the_service_publishes(
     command: Command, zookeeper: str, registry: zkrpc.Registry
 ) -> None:
-    """No file is needed where an instance serves; who serves another IDL than the newest is named, and a method that
-    there is not is no method with defaults."""
-    service = zkrpc.Service(zkrpc.load(IDL).Users, NobodysUsers, name="users", config=zkrpc.ServerConfig(linger=0))
+    """No file is needed where an instance serves, which also tells the lists of its code; who serves another IDL than
+    the newest is named, and a method that there is not is no method with defaults."""
+    about: Any = {"name": "users", "config": zkrpc.ServerConfig(linger=0), "allow": {"get": ["cn:admin"]}}
+    service = zkrpc.Service(zkrpc.load(IDL).Users, NobodysUsers, **about)
     with zkrpc.serve(service, zookeeper=registry) as app:
         assert app.registrar is not None and app.publisher is not None
         app.registrar.wait_registered(60)
@@ -212,9 +213,10 @@ def test_explain_reads_the_idl_that_the_service_publishes(
         eventually(lambda: publisher.status().published)
         older = Instance(id="older", endpoint=Endpoint("127.0.0.1", 1), idl_digest="0" * 64, interface="Users")
         registry.session.znodes.create(Paths("users").member("older"), dump_serverset(older), ephemeral=True)
-        told = explain(command, zookeeper, "users", "get", "--ping-timeout=0.1")
+        told = explain(command, zookeeper, "users", "get", "--ping-timeout=10")
         ended, output = command.run("explain", "users", "gett", ZKRPC_ZOOKEEPER=zookeeper)
-    assert {one["name"]: one["source"] for one in told["methods"]["get"]}["timeout"] == "IDL"
+    sources = {one["name"]: one["source"] for one in told["methods"]["get"]}
+    assert (sources["timeout"], sources["allow"]) == ("IDL", "service code")
     assert not any("not counted in" in note for note in told["notes"])
     (note,) = [note for note in told["notes"] if "another IDL" in note]
     assert note.startswith("older registered with another IDL than the newest, which is explained here: theirs has")

@@ -10,6 +10,8 @@ import pytest
 import zkrpc
 from tests.support.command import Command, await_registered
 from tests.support.echo import EchoHandler, idl
+from zkrpc.client.resolver import DIALECTS
+from zkrpc.idl import load_text
 from zkrpc.registry.formats import PrimaryRecord, dump_serverset
 from zkrpc.registry.offline import OfflineOrder
 from zkrpc.registry.schema import Paths
@@ -35,7 +37,9 @@ def test_ls_lists_the_workers_of_a_service(command: Command, zookeeper: str, reg
     ]
     status, table = command.run("ls", ZKRPC_ZOOKEEPER=zookeeper)
     (digest,) = {one.idl_digest for one in found.values()}
-    assert table.splitlines()[1].split() == ["users", "3", "-", "-", digest[:8], "zkrpc", "theader", "framed"]
+    assert table.splitlines()[1].split() == [
+        *("users", "3", "-", "-", digest[:8], "Users", "zkrpc", "theader", "framed", "binary", "compact")
+    ]
 
 
 def test_ls_lists_every_service(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
@@ -49,9 +53,45 @@ def test_ls_lists_every_service(command: Command, zookeeper: str, registry: zkrp
         zkrpc.Service(idl.Echo, EchoHandler, config=zkrpc.ServerConfig(linger=0)), zookeeper=registry
     ) as app:
         assert app.registrar is not None
-        app.registrar.wait_registered(5)
+        app.registrar.wait_registered(60)
         status, table = command.run("ls", "--zookeeper", zookeeper)
     assert status == 0 and table.splitlines()[1].split()[:2] == ["echo", "1"]
+
+
+def test_ls_and_explain_show_what_each_instance_serves_and_speaks(
+    command: Command, zookeeper: str, registry: zkrpc.Registry
+) -> None:
+    """All of its services and dialects for programs; for people without the variants of a dialect. Records of others
+    say nothing."""
+    two = load_text("service Base {} service Users extends Base { void a() } service Audit { void b() }")
+    config = zkrpc.ServerConfig(linger=0)
+
+    class Handler:
+        def a(self) -> None: ...
+
+        def b(self) -> None: ...
+
+    with zkrpc.serve(
+        zkrpc.Service([two.Users, two.Audit], Handler, config=config), zookeeper=registry, worker_id="w"
+    ) as app:
+        assert app.registrar is not None
+        app.registrar.wait_registered(20)
+        plain = zkrpc.Instance(id="foreign", endpoint=zkrpc.Endpoint("127.0.0.1", 7))
+        registry.session.znodes.create("/services/users/members/member_foreign", dump_serverset(plain), ephemeral=True)
+        foreign, ours = command.list(zookeeper, "users")["users"]
+        assert (ours["services"], ours["also"]) == (["Users", "Audit", "Base"], {"Audit": two.Audit.digest})
+        assert ours["protocols"] == list(DIALECTS)
+        assert (foreign["services"], foreign["also"], foreign["protocols"]) == ([], {}, [])
+        status, table = command.run("ls", "users", "--zookeeper", zookeeper)
+        shown = "Users Audit Base  zkrpc theader framed binary compact"
+        assert (
+            status == 0 and table.splitlines()[-1].endswith(shown) and table.splitlines()[-2].split()[-2:] == ["-", "-"]
+        )
+        status, output = command.run("explain", "users", "--zookeeper", zookeeper)
+        assert status == 0 and "serves Users/Audit/Base, zkrpc/theader/framed/binary/compact" in output
+        status, output = command.run("explain", "users", "--json", "--zookeeper", zookeeper)
+        views = {view["id"]: (view["services"], view["protocols"]) for view in json.loads(output)["instances"]}
+        assert views == {"w": (["Users", "Audit", "Base"], list(DIALECTS)), "foreign": ([], [])}
 
 
 def test_ls_shows_what_others_wrote_without_obeying_it(

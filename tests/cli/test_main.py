@@ -15,6 +15,7 @@ import pytest
 import zkrpc
 from tests.support.command import Command
 from tests.support.commands import all_commands
+from zkrpc import compiled
 from zkrpc.cli import main as main_module
 from zkrpc.cli.main import main
 from zkrpc.cli.registry import missing
@@ -23,7 +24,13 @@ from zkrpc.errors import ConfigError, CoordinationError, IdentityConflict, IdlEr
 
 def test_zkrpc_tells_its_version_and_its_commands(command: Command) -> None:
     """``zkrpc --version`` and ``zkrpc -h`` need neither ZooKeeper nor a service."""
-    assert command.run("--version") == (0, f"zkrpc, version {zkrpc.__version__}\n")
+    assert command.run("--version") == (0, f"zkrpc, version {zkrpc.__version__}, {compiled.in_words()}\n")
+    pure = command.run("--version", ZKRPC_PURE="1")
+    assert pure == (0, f"zkrpc, version {zkrpc.__version__}, pure Python, as ZKRPC_PURE=1 wants it\n")
+    status, text = command.run("--version", ZKRPC_PURE="yes")
+    assert status == 78 and text.startswith("zkrpc: ZKRPC_PURE is 'yes': 1 means pure Python"), text
+    status, text = command.run("doctor", "--json", ZKRPC_PURE="yes")
+    assert status == 78 and json.loads(text)["error"]["message"].startswith("ZKRPC_PURE is 'yes'"), text
     status, text = command.run("-h")
     assert status == 0
     told = [line.split()[0] for line in text.partition("Commands:")[2].splitlines() if line[2:3].strip()]
@@ -49,7 +56,7 @@ def test_zkrpc_tells_its_version_and_its_commands(command: Command) -> None:
         (["ls"], "Missing option '--zookeeper' (env var: 'ZKRPC_ZOOKEEPER')"),
         (["serve"], "Missing argument 'MODULE:SERVICE'"),
         (["serve", "a:b", "--workers", "0"], "0 is not in the range"),
-        (["serve", "a:b", "--record-format", "xml"], "'xml' is not one of"),
+        (["serve", "a:b", "--tls-client", "xml"], "'xml' is not one of"),
     ],
 )
 def test_zkrpc_explains_a_mistyped_command(

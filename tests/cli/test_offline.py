@@ -63,9 +63,10 @@ def users(command: Command, zookeeper: str, registry: zkrpc.Registry) -> Program
 
 @pytest.fixture
 def callers(users: Program, registry: zkrpc.Registry) -> Iterator[Callers]:
-    """Callers of the users example, which say who has answered."""
+    """Callers of the users example, which say who has answered. They wait longer than its IDL says, as no machine is
+    too busy for them."""
     idl = zkrpc.load(ROOT / "idl" / "users.thrift")
-    with zkrpc.connect(idl.Users, "users", zookeeper=registry) as stub:
+    with zkrpc.connect(idl.Users, "users", zookeeper=registry, config=zkrpc.ClientConfig(timeout=60)) as stub:
         made = Callers(lambda: stub.whoami().split()[-1])
         yield made
         made.close()
@@ -159,7 +160,8 @@ def test_primary_hands_over_before_it_leaves(
         return found
 
     eventually(lambda: leader()["primary"] is not None and len(leader()["candidates"]) == 3)
-    with zkrpc.connect(ledger_idl.Ledger, "ledger", zookeeper=registry) as stub:
+    patient = zkrpc.ClientConfig(timeout=60)
+    with zkrpc.connect(ledger_idl.Ledger, "ledger", zookeeper=registry, config=patient) as stub:
         stub.open("ada", 1)
         callers = Callers(lambda: stub.open("ada", 1))
         try:

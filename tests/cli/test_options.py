@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from pathlib import Path
 
 import click
 import pytest
 
-from zkrpc.cli.options import SECONDS, SECONDS_OR_NONE, SIZE, expand_address, with_limits
+from tests.support.commands import all_commands, takes
+from zkrpc.cli.options import SECONDS, SECONDS_OR_NONE, SIZE, expand_address, security_option, with_limits
 from zkrpc.config import ServerConfig, WireLimits
+from zkrpc.credentials import FILE_VARIABLE, ZooKeeperSecurity, read_security
 from zkrpc.errors import ConfigError
 
 
@@ -114,3 +117,33 @@ def test_address_from_a_variable_that_is_not_there_is_refused(text: str) -> None
     """Before anything starts, with the variable's name."""
     with pytest.raises(ConfigError, match="is not set, or empty"):
         expand_address(text, {"EMPTY": " "})
+
+
+def test_every_command_that_asks_zookeeper_takes_credentials() -> None:
+    """None of them is forgotten."""
+    asking = [(words, command) for words, command in all_commands() if takes(command, "--zookeeper")]
+    assert len(asking) > 15
+    assert [words for words, command in asking if not takes(command, "--zookeeper-security")] == []
+
+
+def test_the_file_of_credentials_is_for_this_command_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its processes and sessions find it in the environment, which is as before afterwards; a mistake is told first."""
+    (tmp_path / "good.toml").write_text('username = "svc"\npassword = "s3cret"\n')
+    (tmp_path / "bad.toml").write_text('pasword = "s3cret"\n')
+    seen: list[ZooKeeperSecurity] = []
+
+    @click.command()
+    @security_option
+    def show() -> None:
+        seen.append(read_security(os.environ))
+
+    monkeypatch.delenv(FILE_VARIABLE, raising=False)
+    for before in (None, str(tmp_path / "absent.toml")):
+        if before is not None:
+            monkeypatch.setenv(FILE_VARIABLE, before)
+        show.main(["--zookeeper-security", str(tmp_path / "good.toml")], standalone_mode=False)
+        assert os.environ.get(FILE_VARIABLE) == before
+    assert seen == [ZooKeeperSecurity(username="svc", password="s3cret")] * 2
+    with pytest.raises(ConfigError, match="there is no setting 'pasword'; did you mean password") as refused:
+        show.main(["--zookeeper-security", str(tmp_path / "bad.toml")], standalone_mode=False)
+    assert "s3cret" not in str(refused.value)

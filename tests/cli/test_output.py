@@ -16,6 +16,7 @@ from zkrpc.cli.output import (
     ending_with,
     fit,
     several,
+    spoken,
     tell,
     tell_error,
     tell_json,
@@ -128,6 +129,9 @@ def test_names_and_addresses_are_whole_on_any_terminal(
 
 def test_many_names_are_the_first_and_a_number() -> None:
     """So that a line stays a line."""
+    assert spoken(["zkrpc", "framed-old", "framed", "compact", "binary-old"]) == [
+        *("zkrpc", "framed", "compact", "binary-old")
+    ]
     assert several([]) == "-" and several(["a", "b"]) == "a, b" and several(list("abcde")) == "a, b, c and 2 more"
     assert counted(1, "call") == "1 call" and counted(0, "call") == "0 calls"
 

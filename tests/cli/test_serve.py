@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -22,6 +21,7 @@ from tests.support.programs import ROOT, Program
 from tests.support.waiting import eventually
 from zkrpc.cli import serve as serve_module
 from zkrpc.cli.main import cli
+from zkrpc.credentials import ZooKeeperSecurity
 from zkrpc.server.service_manager import ServiceManager
 from zkrpc.server.supervision import EXIT_CONFIG
 
@@ -55,6 +55,7 @@ class Recorder:
         """What it was given beside the workers and somebody to tell of them."""
         options = dict(self.options)
         assert isinstance(options.pop("manager"), ServiceManager)
+        assert options.pop("security") == ZooKeeperSecurity()
         return {**options, "watched": list(options["watched"])}
 
     def run(self) -> int:
@@ -66,7 +67,7 @@ def test_serve_gives_each_worker_its_place_and_name(monkeypatch: pytest.MonkeyPa
     """Ports count up from --bind, names from --id; the launch is one; every other option is handed on."""
     monkeypatch.setattr(serve_module, "Supervisor", Recorder)
     given = "--zookeeper=h:1/c --advertise=a --zone=z --weight=2.0 --session-timeout=4.0 --linger=0.5".split()
-    given += "--drain-timeout=3.0 --record-format=curator --limit=max_frame=9000 --limit=max_queue=5".split()
+    given += "--drain-timeout=3.0 --limit=max_frame=9000 --limit=max_queue=5".split()
     with pytest.raises(SystemExit) as ended:
         cli(["-v", "serve", "a.b:c", "--bind=[::1]:9000", "--workers=2", "--id=me", *given], standalone_mode=False)
     assert ended.value.code == 0
@@ -106,6 +107,8 @@ def test_serve_needs_no_options(monkeypatch: pytest.MonkeyPatch) -> None:
         ([SERVICE, "--bind=127.0.0.1:{taken}"], "cannot listen on 127.0.0.1:{taken}: Address already in use"),
         ([SERVICE, "--limit=max_frame=0"], "WireLimits.max_frame must be a positive number"),
         ([SERVICE, "--limit=max_fame=1"], "names no limit; did you mean max_frame?"),
+        ([SERVICE, "--tls-ca=ca.pem"], "need --tls-cert, the server's own certificate"),
+        ([SERVICE, "--tls-cert=nowhere.pem"], "nowhere.pem: No such file or directory"),
     ],
 )
 def test_serve_explains_wrong_settings_in_one_line(arguments: list[str], complaint: str, command: Command) -> None:
@@ -215,11 +218,11 @@ def test_serve_brings_a_killed_worker_back(command: Command, zookeeper: str, reg
         found = registered(registry).get("host-0")
         return found.metadata["pid"] if found else None
 
-    assert eventually(lambda: pid() != before["host-0"].metadata["pid"]) < 2.0
+    assert eventually(lambda: pid() != before["host-0"].metadata["pid"]) < 5.0
     eventually(lambda: pid() is not None)
     after = registered(registry)
     assert after["host-1"] == before["host-1"]
-    with zkrpc.connect(users.Users, [after["host-0"].endpoint]) as stub:
+    with zkrpc.connect(users.Users, [after["host-0"].endpoint], config=zkrpc.ClientConfig(timeout=60)) as stub:
         assert stub.whoami().endswith(f"pid {after['host-0'].metadata['pid']}")
 
 
@@ -248,9 +251,11 @@ def test_observers_of_a_service_are_told_of_its_workers_session(
 @pytest.mark.zookeeper
 def test_serve_drains_when_told(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
     """SIGTERM: out of the registry first, serving on for --linger seconds, then exit status 0 and nothing left."""
-    program = command.serve(zookeeper, "--workers=2", "--linger=2")
+    program = command.serve(zookeeper, "--workers=2", "--linger=4")
     found = await_registered(registry, 2)
-    with zkrpc.connect(users.Users, [one.endpoint for one in found.values()]) as stub:
+    config = zkrpc.ClientConfig(timeout=60)
+    with zkrpc.connect(users.Users, [one.endpoint for one in found.values()], config=config) as stub:
+        assert stub.get(42).name == "Ada"
         program.tell(signal.SIGTERM)
         eventually(lambda: registered(registry) == {})
         gone_at = time.monotonic()
@@ -275,28 +280,33 @@ def test_serve_kills_when_told_so(command: Command, zookeeper: str, registry: zk
 
 @pytest.mark.zookeeper
 def test_serve_publishes_what_it_is_told(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
-    """--advertise, --zone, --weight and --record-format are in the record, with the real port."""
-    options = ["--bind=0.0.0.0:0", "--advertise=10.9.8.7", "--zone=z1", "--weight=2.5", "--record-format=curator"]
+    """--advertise, --zone and --weight are in the record, with the real port."""
+    options = ["--bind=0.0.0.0:0", "--advertise=10.9.8.7", "--zone=z1", "--weight=2.5"]
     program = command.serve(zookeeper, "--id=told", *options)
     (one,) = await_registered(registry, 1).values()
-    node = registry.session.znodes.get(f"{MEMBERS}/member_told-0")
-    assert node is not None and json.loads(node[0])["payload"]["@class"].endswith("ZookeeperInstance")
     assert (one.endpoint.host, one.zone, one.weight) == ("10.9.8.7", "z1", 2.5)
     assert place(program) == f"0.0.0.0:{one.endpoint.port}"
 
 
 def test_serve_ends_calls_that_outlast_the_drain_timeout(command: Command, tmp_path: Path) -> None:
     """--drain-timeout bounds the stop, and the caller is told that it may have been executed."""
-    (tmp_path / "slow.py").write_text(ECHO + "service = zkrpc.Service(idl.Echo, EchoHandler)\n")
+    (tmp_path / "slow.py").write_text(
+        f"{ECHO}"
+        "class Slow(EchoHandler):\n"
+        "    def slow(self, text, milliseconds):\n"
+        "        print('begun', flush=True)\n"
+        "        return super().slow(text, milliseconds)\n"
+        "service = zkrpc.Service(idl.Echo, Slow)\n"
+    )
     options = ["--linger=0", "--drain-timeout=0.3"]
     program = command.start("serve", "slow:service", *options, folder=tmp_path, PYTHONPATH=str(ROOT))
-    config = zkrpc.ClientConfig(timeout=30.0, max_attempts=1)
+    config = zkrpc.ClientConfig(timeout=120.0, max_attempts=1)
     with zkrpc.connect(echo.Echo, [place(program)], config=config) as stub:
         assert stub.echo("warm") == "warm"
-        call = gevent.spawn(stub.slow, "never", 30_000)
-        gevent.sleep(0.5)
+        call = gevent.spawn(stub.slow, "never", 120_000)
+        eventually(lambda: "begun" in program.output)
         program.tell(signal.SIGTERM)
-        assert program.wait(20) == 0
+        assert program.wait(60) == 0
         call.join(60)
         assert isinstance(call.exception, zkrpc.Draining), call.exception
         assert call.exception.executed is zkrpc.Executed.MAYBE
@@ -321,7 +331,7 @@ def test_serve_leaves_at_once_while_it_is_not_ready(
 def test_serve_drains_while_zookeeper_is_away(command: Command) -> None:
     """It serves without having been registered, and ends within the bounds of a stop, without a flood of words."""
     program = command.serve("127.0.0.1:1")
-    with zkrpc.connect(users.Users, [place(program)]) as stub:
+    with zkrpc.connect(users.Users, [place(program)], config=zkrpc.ClientConfig(timeout=60)) as stub:
         assert stub.get(42).name == "Ada"
     program.tell(signal.SIGTERM)
     assert program.wait(60) == 0
@@ -348,7 +358,7 @@ def test_serve_replaces_its_workers_without_a_failed_call(
     """SIGHUP under load: new processes under the old names, and no caller notices."""
     program = command.serve(zookeeper, "--workers=2", "--linger=0.3")
     before = await_registered(registry, 2)
-    with zkrpc.connect(users.Users, "users", zookeeper=registry) as stub:
+    with zkrpc.connect(users.Users, "users", zookeeper=registry, config=zkrpc.ClientConfig(timeout=60)) as stub:
         done = 0
         stopped = False
 
@@ -395,7 +405,7 @@ def test_serve_says_that_a_handler_blocked_the_hub_and_lost_the_session(
 ) -> None:
     """The method, how long, what to do; and, when ZooKeeper took the session, that this was why."""
     (tmp_path / "busy.py").write_text(BUSY)
-    options = ["--session-timeout=1", "--zookeeper", zookeeper]
+    options = ["--session-timeout=4", "--zookeeper", zookeeper]
     program = command.start("serve", "busy:service", *options, folder=tmp_path, PYTHONPATH=str(ROOT))
     eventually(lambda: "registered /" in program.output, 60)
     with zkrpc.connect(echo.Echo, [place(program)], config=zkrpc.ClientConfig(timeout=60.0)) as stub:
@@ -403,7 +413,7 @@ def test_serve_says_that_a_handler_blocked_the_hub_and_lost_the_session(
         eventually(lambda: "by the method slow (" in program.output, 60)
         assert "zkrpc.offload(function, arguments)" in program.output and "was lost because" not in program.output
         assert stub.slow("x", 6000) == "x"
-    eventually(lambda: "was lost because the hub was blocked for 6." in program.output, 60)
+    eventually(lambda: re.search(r"was lost because the hub was blocked for ([6-9]|\d\d)\.", program.output), 60)
     assert program.output.count("zkrpc.offload") == 1, "once a minute"
 
 

@@ -28,7 +28,7 @@ def page(url: str, *, timeout: float = 60.0) -> tuple[int, str]:
 
 def test_serve_answers_probes_and_prometheus(command: Command, zookeeper: str, registry: zkrpc.Registry) -> None:
     """Each worker at a door of its own, which is registered beside it, and the supervisor for all of them."""
-    program = command.serve(zookeeper, "--workers=2", "--id=me", "--linger=2")
+    program = command.serve(zookeeper, "--workers=2", "--id=me", "--linger=60")
     await_registered(registry, 2)
     found = re.search(r"metrics of all workers at (\S+)", program.output)
     assert found is not None
@@ -48,6 +48,7 @@ def test_serve_answers_probes_and_prometheus(command: Command, zookeeper: str, r
     program.tell(signal.SIGTERM)
     eventually(lambda: page(f"{found[1]}/readyz") != (200, "ok\n"))
     assert page(f"{found[1]}/readyz")[0] == 503 and page(f"{found[1]}/livez") == (200, "ok\n")
+    program.tell(signal.SIGQUIT)
     assert program.wait() == 0
 
 

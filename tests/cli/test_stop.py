@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from tests.support.command import Command
 from tests.support.echo import idl as echo
 from tests.support.programs import ROOT, Program
 from tests.support.waiting import eventually
+from zkrpc.dev.zookeeper import free_ports
 
 SLOW = """
 import ctypes, gevent, threading, zkrpc
@@ -138,7 +138,7 @@ def test_serve_finishes_what_nobody_waits_for(serve: Any, tmp_path: Path) -> Non
 
 def test_serve_with_nothing_to_do_stops_within_linger(serve: Any) -> None:
     """Also when a client has a connection and is itself blocked: it never says that nothing more will come."""
-    program = serve("--linger=0.5")
+    program = serve("--linger=0.5", "--drain-timeout=60")
     ((_, place),) = places(program, 1)
     with zkrpc.connect(echo.Echo, [place]) as stub:
         assert stub.echo("warm") == "warm"
@@ -147,9 +147,9 @@ def test_serve_with_nothing_to_do_stops_within_linger(serve: Any) -> None:
         while program.process.poll() is None:
             time.sleep(0.02)  # blocks our hub, and so the stub's connection
             assert time.monotonic() - began < 60
-        assert time.monotonic() - began < 4.0
+        assert time.monotonic() - began < 30.0
     (seconds,) = re.findall(r"stopped after (\S+) s: no call in flight", program.output)
-    assert 0.5 <= float(seconds) < 4.0
+    assert 0.5 <= float(seconds) < 30.0
 
 
 @pytest.mark.parametrize("wedge", ["stopped", "in C"])
@@ -202,8 +202,8 @@ def test_serve_finishes_what_only_a_primary_can_do(serve: Any, zookeeper: str) -
 @pytest.fixture
 def port() -> int:
     """A port that nobody had a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    (found,) = free_ports(1)
+    return found
 
 
 def test_serve_with_a_fixed_port_replaces_its_only_worker_without_a_failed_call(serve: Any, port: int) -> None:
@@ -244,7 +244,7 @@ class calling:
     done."""
 
     def __init__(self, target: Any, **options: Any) -> None:
-        self._stub = zkrpc.connect(echo.Echo, target, **options)
+        self._stub = zkrpc.connect(echo.Echo, target, config=CONFIG, **options)
         self._done = [0]
         self._callers: list[Any] = []
         self._ended = False

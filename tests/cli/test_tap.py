@@ -28,7 +28,7 @@ def calls(command: Command, zookeeper: str, registry: zkrpc.Registry) -> Iterato
     """Two workers, and a caller that goes on calling both."""
     command.serve(zookeeper, "--id=pair", "--workers=2")
     await_registered(registry, 2)
-    config = zkrpc.ClientConfig(name="billing", balancing="round_robin")
+    config = zkrpc.ClientConfig(name="billing", balancing="round_robin", timeout=60)
 
     def go_on(stub: Any) -> None:
         while True:

@@ -81,7 +81,7 @@ def test_methods_are_completed_by_the_published_idl(zookeeper: str) -> None:
             assert offered("echo.") == offered("ec") == [f"echo.{name}" for name in sorted(idl.Echo.methods)]
             assert "echo/zkrpc.Health.check" in offered("echo/") and offered("ehco/") == []
             assert offered("echo/zkrpc.I") == [
-                f"echo/zkrpc.Introspection.{name}" for name in ("callers", "status", "tap")
+                f"echo/zkrpc.Introspection.{name}" for name in ("callers", "lists", "status", "tap")
             ]
             assert offered("echo.p") == ["echo.pair"] and offered("x") == offered("x.y") == []
     assert offered("echo.", "127.0.0.1:1") == []

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import click
@@ -79,11 +80,33 @@ def run(words: str, *options: str) -> Ended:
         return Ended(done.returncode, done.stdout, done.stderr, float(note.read()))
 
 
+def run_to_tell(words: str) -> Ended:
+    """Runs it as programs do, with as little patience as it takes."""
+    return run(words, "--json", f"--zookeeper={_NOBODY}", *(f"{name}=0.3" for name in patience_of(words)))
+
+
+def patience_of(words: str) -> list[str]:
+    """The option that says how long it waits for ZooKeeper, if it has one."""
+    return [name for name in ("--connect-timeout", "--timeout") if takes(ASKING[words], name)][:1]
+
+
 @pytest.fixture(scope="module")
-def ended() -> dict[str, Ended]:
-    """How each of them ends by default; a few at a time, as they mostly wait."""
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        return dict(zip(ASKING, pool.map(lambda words: run(words, f"--zookeeper={_NOBODY}"), ASKING)))
+def pool() -> Iterator[concurrent.futures.Executor]:
+    """Runs several at a time, as they mostly wait; what it takes one to get a processor does not count."""
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def ended(pool: concurrent.futures.Executor) -> dict[str, Ended]:
+    """How each of them ends by default."""
+    return dict(zip(ASKING, pool.map(lambda words: run(words, f"--zookeeper={_NOBODY}"), ASKING)))
+
+
+@pytest.fixture(scope="module")
+def told(pool: concurrent.futures.Executor) -> dict[str, Ended]:
+    """How each of them ends for programs."""
+    return dict(zip(ASKING, pool.map(run_to_tell, ASKING)))
 
 
 @pytest.mark.parametrize("words", ASKING)
@@ -101,15 +124,14 @@ def test_every_command_ends_in_one_line_and_five_seconds(words: str, ended: dict
 
 
 @pytest.mark.parametrize("words", ASKING)
-def test_every_command_tells_programs_that_there_is_no_zookeeper(words: str) -> None:
+def test_every_command_tells_programs_that_there_is_no_zookeeper(words: str, told: dict[str, Ended]) -> None:
     """One object on standard output, nothing on standard error, and the status that is in the object."""
     assert takes(ASKING[words], "--json"), f"zkrpc {words} has no --json"
-    timeouts = [name for name in ("--connect-timeout", "--timeout") if takes(ASKING[words], name)][:1]
-    done = run(words, "--json", f"--zookeeper={_NOBODY}", *(f"{name}=0.3" for name in timeouts))
-    told = json.loads(done.out)["error"]
-    assert done.status == told["exit_status"] == STATUSES.get(words, 1) and told["kind"]
-    within = "0.3 s" if timeouts else "3 s"
-    assert f"no ZooKeeper at {_NOBODY} within {within}" in told["message"] and done.err == ""
+    done = told[words]
+    error = json.loads(done.out)["error"]
+    assert done.status == error["exit_status"] == STATUSES.get(words, 1) and error["kind"]
+    within = "0.3 s" if patience_of(words) else "3 s"
+    assert f"no ZooKeeper at {_NOBODY} within {within}" in error["message"] and done.err == ""
 
 
 @pytest.mark.parametrize("kind", ["silent", "closing", "unknown name"])

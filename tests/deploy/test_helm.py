@@ -24,6 +24,7 @@ VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 SET_BY_THE_CHART = {"bind", "advertise", "id", "zone", "zookeeper", "admin", "admin-token-file"}
 OF_NO_USE = {"reload"}  # the files of an image do not change
+SECRET = {"zookeeper-security"}  # a file of a Secret, which extraEnv names beside what mounts it
 EVERYTHING_ELSE = """
 image: {tag: "1.10", pullPolicy: Always, pullSecrets: [{name: registry}]}
 services:
@@ -127,8 +128,13 @@ def test_every_setting_of_serve_reaches_it() -> None:
         "max-memory": "400M",
         "max-calls": 12_000_000,
         "max-age": 86_400,
-        "record-format": "curator",
+        "join": ["serverset:/aurora/role/prod/job", "curator:/discovery/users"],
         "limit": {"max_elements": 20_000_000, "accept_zlib": True},
+        "tls-cert": "/etc/tls/tls.crt",
+        "tls-key": "/etc/tls/tls.key",
+        "tls-ca": "/etc/tls/ca.crt",
+        "tls-crl": "/etc/tls/ca.crl",
+        "tls-client": "required",
         "verbose": 2,
         "log-level": "warning",
         "log-format": "json",
@@ -144,7 +150,7 @@ def test_every_setting_of_serve_reaches_it() -> None:
         understood = serve.make_context("serve", [*container["command"][2:], *container["args"]]).params
     told = {name: understood[str(options[name].name)] for name in given}
     limits = ("accept_zlib=true", "max_elements=20000000")
-    assert told == {**given, "max-memory": 400 * 1024 * 1024, "limit": limits}
+    assert told == {**given, "max-memory": 400 * 1024 * 1024, "limit": limits, "join": tuple(given["join"])}
     check_grace(pod, container, linger=0.25, drain_timeout=120)
 
 
@@ -263,7 +269,7 @@ def test_schema_knows_every_value_and_no_other() -> None:
     assert own.items() >= defaults.items() and own.keys() - defaults.keys() == {"target", "primary"}
     assert definitions["metrics"]["properties"].keys() == VALUES["defaults"]["metrics"].keys()
     settings = definitions["settings"]["properties"].keys()
-    assert settings == options_of(serve).keys() - SET_BY_THE_CHART - OF_NO_USE
+    assert settings == options_of(serve).keys() - SET_BY_THE_CHART - OF_NO_USE - SECRET
 
 
 @pytest.mark.parametrize(

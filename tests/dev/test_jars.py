@@ -11,6 +11,8 @@ import pytest
 from zkrpc.dev import jars
 from zkrpc.errors import ConfigError
 
+NETTY = jars._NETTY["libnetty-java"]
+
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
@@ -127,3 +129,30 @@ def test_the_last_line_of_a_failure_is_kept() -> None:
     """What the tool said last, else what the exception says."""
     assert jars._last_line(subprocess.CalledProcessError(1, "x", stderr="a\nb\n")) == "b"
     assert jars._last_line(OSError("gone")) == "gone"
+
+
+def test_netty_is_fetched_where_a_release_has_none(
+    tmp_path: Path, bare: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Releases of ZooKeeper have it; Debian's packages have it elsewhere; else apt-get brings it, once."""
+    whole = release(tmp_path / "whole")
+    (whole / "lib/netty-handler-4.1.jar").touch()
+    assert jars.find_netty(f"{whole}/lib/*", bare) == ""
+    lean = f"{release(tmp_path / 'lean')}/lib/*"
+    with pytest.raises(ConfigError, match="apt-get install libnetty-java"):
+        jars.find_netty(lean, bare)
+    tool(tmp_path, "apt-get", "echo no network >&2; exit 100")
+    tool(tmp_path, "dpkg-deb", 'mkdir -p "$3/usr/share/java"; cd "$3/usr/share/java"; touch ' + " ".join(NETTY))
+    with pytest.raises(ConfigError, match="apt-get failed: no network"):
+        jars.find_netty(lean, bare)
+    tool(tmp_path, "apt-get", 'case "$*" in *download*) touch one.deb;; esac')
+    fetched = ":".join(f"{tmp_path}/cache/netty/lib/{name}" for name in NETTY)
+    capsys.readouterr()
+    assert jars.find_netty(lean, bare) == fetched
+    assert "fetching Netty's jars" in capsys.readouterr().err
+    assert jars.find_netty(lean, bare) == fetched
+    assert capsys.readouterr().err == ""
+    (tmp_path / "debian").mkdir()
+    for name in NETTY:
+        (tmp_path / "debian" / name).touch()
+    assert jars.find_netty(f"{tmp_path}/debian/zookeeper.jar:x", bare) == fetched.replace("cache/netty/lib", "debian")

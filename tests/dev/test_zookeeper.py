@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from zkrpc.dev import folder
-from zkrpc.dev.zookeeper import DevZooKeeper
+from zkrpc.dev.zookeeper import DevZooKeeper, free_ports
 from zkrpc.errors import ConfigError, CoordinationError
 
 
@@ -99,8 +99,8 @@ def test_servers_need_no_gevent() -> None:
 def test_server_is_where_it_is_wanted() -> None:
     """At the port that was asked for; one that is taken, or none at all, is said at once."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        taken = listener.getsockname()[1]
+        (taken,) = free_ports(1)
+        listener.bind(("127.0.0.1", taken))
         listener.listen()
         with pytest.raises(ConfigError, match=f"port {taken} cannot be used .*; choose another --port"):
             DevZooKeeper(port=taken).start()
@@ -177,7 +177,7 @@ time.sleep(60)
     with owner, owner.stdout:
         server = int(owner.stdout.readline())
         owner.send_signal(signal.SIGKILL)
-        owner.wait(10)
+        owner.wait(60)
 
     def gone() -> bool:
         stat = Path(f"/proc/{server}/stat")

@@ -64,7 +64,7 @@ class PlainConnection:
     """A driver that is not sqlite3, as far as anybody can see."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=5)
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=60)
 
     def cursor(self) -> PlainCursor:
         return PlainCursor(self._connection)
@@ -214,7 +214,7 @@ def test_sql_fence_orders_writers_that_run_at_once(tmp_path: Path) -> None:
     order: list[int] = []
 
     def write(epoch: int) -> None:
-        connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+        connection = sqlite3.connect(path, isolation_level=None, timeout=60)
         fence = SqlFence(connection)
         for _ in range(50):
             try:

@@ -8,7 +8,8 @@ import pytest
 
 from zkrpc.config import MethodConfig, ServiceConfig
 from zkrpc.endpoint import Endpoint, Instance
-from zkrpc.inspection.checks import CHECKS, Facts, ServiceFacts, judge, size_of_names
+from zkrpc.inspection.checks import CHECKS, Facts, ServiceFacts, judge
+from zkrpc.inspection.gathering import size_of_names
 from zkrpc.inspection.overview import ServiceOverview
 from zkrpc.inspection.rights import AccessFacts, NodeAccess
 from zkrpc.inspection.servers import ServerFacts

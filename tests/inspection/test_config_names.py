@@ -53,6 +53,26 @@ def test_what_is_masked_is_a_field_or_a_parameter() -> None:
     assert str(wrong) == "tap.masked: no field or parameter of Users is 'get.idd'; did you mean get.id?"
 
 
+def test_method_with_a_list_of_who_may_call_it_is_one_of_the_interface() -> None:
+    """Else it would be open to everybody. Built-in services are none of it."""
+    lists = {name: ("any",) for name in ("get", "*", "zkrpc.Introspection")}
+    assert judge_names(ServiceConfig(allow=lists), [interface("get")]).wrong == ()
+    (wrong,) = judge_names(ServiceConfig(allow={"gte": ()}), [interface("get")]).wrong
+    assert str(wrong) == "allow.gte: Users has no method 'gte'; did you mean get?"
+
+
+def test_method_of_one_interface_is_one_of_its_own() -> None:
+    """Of settings and of lists; what is like it is looked for among names of the same kind."""
+    both = [interface("get"), interface("log", name="Audit")]
+    good = {"Users:get": ("any",), "Audit:log": ("any",), "log": ("any",)}
+    assert judge_names(ServiceConfig(allow=good, methods=config(*good).methods), both).wrong == ()
+    wrong = judge_names(ServiceConfig(allow={"Users:log": ()}, methods=config("Audit:lgo").methods), both).wrong
+    assert [(one.path, one.alike[0]) for one in wrong] == [
+        ("methods.Audit:lgo", "Audit:log"),
+        ("allow.Users:log", "Users:get"),
+    ]
+
+
 def test_name_of_any_version_is_right() -> None:
     """During a rollout some instances have what others have not."""
     versions = [interface("get", "find"), interface("get", "search")]
@@ -61,7 +81,7 @@ def test_name_of_any_version_is_right() -> None:
         "methods.gett: Users, in 2 versions, has no method 'gett'; did you mean get?"
     ]
     both = [interface("get"), interface("get", name="People")]
-    assert judge_names(config("x"), both).wrong[0].message.startswith("People and Users, in 2 versions, has no")
+    assert judge_names(config("x"), both).wrong[0].message.startswith("People and Users has no")
 
 
 def test_what_is_not_known_is_a_note() -> None:

@@ -9,6 +9,7 @@ import pytest
 import zkrpc
 from tests.support.echo import EchoHandler, idl
 from tests.support.waiting import eventually
+from tests.support.worlds import World
 from zkrpc.registry.schema import Paths
 from zkrpc.registry.service_config import dump_service_config
 from zkrpc.telemetry.status import CallerStatus
@@ -35,9 +36,15 @@ class Scene:
 
     def configure(self, **rates: float) -> None:
         """What callers may do from now on."""
-        config = zkrpc.ServiceConfig(callers={name: zkrpc.CallerConfig(max_rate=rate) for name, rate in rates.items()})
+        self.write(
+            zkrpc.ServiceConfig(callers={name: zkrpc.CallerConfig(max_rate=rate) for name, rate in rates.items()})
+        )
+
+    def write(self, config: zkrpc.ServiceConfig) -> None:
+        """What operators say from now on."""
         znodes, path = self.registry.session.znodes, Paths("echo").config
         assert self.registry.session.wait_connected(60)
+        znodes.ensure_path(Paths("echo").root)
         if znodes.exists(path) is None:
             znodes.create(path, dump_service_config(config))
         else:
@@ -67,15 +74,15 @@ def scene(zookeeper: str) -> Iterator[Scene]:
     made.close()
 
 
-def test_each_instance_knows_who_called_it(scene: Scene) -> None:
+def test_each_instance_knows_who_called_it(scene: Scene, world: World) -> None:
     """By name and version, whatever the client's dialect; plain Thrift clients by their kind of address."""
     first, second = scene.serve("w1"), scene.serve("w2")
     billing = zkrpc.ClientConfig(name="billing", version="4.2", balancing="round_robin")
-    with zkrpc.connect(idl.Echo, "echo", zookeeper=scene.zookeeper, config=billing) as stub:
+    with world.connect(idl.Echo, "echo", zookeeper=scene.zookeeper, config=billing) as stub:
         for _ in range(20):
             stub.echo("x")
     for dialect in ("theader", "framed"):
-        with zkrpc.connect(idl.Echo, [str(first.endpoint)], dialect=dialect, config=billing) as stub:
+        with world.connect(idl.Echo, [str(first.endpoint)], dialect=dialect, config=billing) as stub:
             stub.echo("x")
             with pytest.raises(idl.Oops):
                 stub.fail("declared")
@@ -85,14 +92,14 @@ def test_each_instance_knows_who_called_it(scene: Scene) -> None:
     assert unnamed is not None and [one.method for one in unnamed.methods] == ["echo", "fail"]
 
 
-def test_quota_holds_as_it_is_now_for_as_many_as_there_are(scene: Scene) -> None:
+def test_quota_holds_as_it_is_now_for_as_many_as_there_are(scene: Scene, world: World) -> None:
     """It is shared out when an instance comes, raised, and lifted, while the service runs; beyond it a caller is told
     that nothing was executed, and when to come back, and other callers are served."""
     first = scene.serve("w1")
     config = zkrpc.ClientConfig(name="billing", max_attempts=1)
     with (
-        zkrpc.connect(idl.Echo, [str(first.endpoint)], dialect="zkrpc", config=config) as stub,
-        zkrpc.connect(idl.Echo, [str(first.endpoint)], config=zkrpc.ClientConfig(name="other")) as other,
+        world.connect(idl.Echo, [str(first.endpoint)], dialect="zkrpc", config=config) as stub,
+        world.connect(idl.Echo, [str(first.endpoint)], config=zkrpc.ClientConfig(name="other")) as other,
     ):
         stub.echo("x")
         scene.configure(billing=0.01)
@@ -111,3 +118,27 @@ def test_quota_holds_as_it_is_now_for_as_many_as_there_are(scene: Scene) -> None
         scene.configure()
         eventually(lambda: scene.rate(first, "billing") is None)
         assert scene.rate(first, "other") is None
+
+
+def test_lists_of_the_config_hold_from_the_start_and_are_changed_live(scene: Scene, world: World) -> None:
+    """The first call is refused already; a list that goes opens what it closed, and one for everything leaves only the
+    health to be asked for."""
+    scene.write(zkrpc.ServiceConfig(allow={"echo": ("cn:admin",)}))
+    place = [str(scene.serve("a").endpoint)]
+    with world.connect(idl.Echo, place) as stub, world.connect(zkrpc.built_in("Introspection"), place) as asking:
+
+        def denied() -> bool:
+            try:
+                return stub.echo("a") != "a"
+            except zkrpc.PermissionDenied as error:
+                return error.executed is zkrpc.Executed.NO
+
+        assert denied() and stub.slow("a", 0) == "a" and asking.callers().service == "echo"
+        scene.write(zkrpc.ServiceConfig())
+        eventually(lambda: not denied())
+        scene.write(zkrpc.ServiceConfig(allow={"*": ()}))
+        eventually(denied)
+        with pytest.raises(zkrpc.PermissionDenied, match="zkrpc.Introspection is for callers on the list of the serv"):
+            asking.callers()
+        with world.connect(zkrpc.built_in("Health"), place) as health:
+            assert health.check("echo").ready

@@ -10,10 +10,10 @@ import pytest
 
 import zkrpc
 from tests.support.waiting import eventually
+from tests.support.worlds import World
 from tests.testing.test_electorate import FAST, Counter, idl
 from zkrpc.election.inspection import ask_to_step_down
 from zkrpc.election.tree import ElectionPaths
-from zkrpc.testing.loopback import Loopback
 
 pytestmark = pytest.mark.zookeeper
 SERVICE = zkrpc.Service(idl.Counting, Counter, name="counting", config=FAST)
@@ -22,7 +22,7 @@ SERVICE = zkrpc.Service(idl.Counting, Counter, name="counting", config=FAST)
 class InMemory:
     """Three replicas of a Loopback."""
 
-    def __init__(self, loopback: Loopback) -> None:
+    def __init__(self, loopback: Any) -> None:
         self.loopback = loopback
         self.stub = loopback.stub
 
@@ -38,10 +38,10 @@ class InMemory:
 class InZooKeeper:
     """Three replicas with a session each, and one for everybody who looks."""
 
-    def __init__(self, zookeeper: str, stack: contextlib.ExitStack) -> None:
+    def __init__(self, world: World, zookeeper: str, stack: contextlib.ExitStack) -> None:
         self.registry = stack.enter_context(zkrpc.Registry(zookeeper))
         assert self.registry.session.wait_connected(60)
-        self.stub = stack.enter_context(zkrpc.connect(idl.Counting, "counting", zookeeper=self.registry))
+        self.stub = stack.enter_context(world.connect(idl.Counting, "counting", zookeeper=self.registry))
         self._apps = {}
         for number in range(3):
             app = zkrpc.serve(SERVICE, zookeeper=zookeeper, worker_id=f"w{number}")
@@ -70,16 +70,16 @@ class InZooKeeper:
 
 
 @pytest.fixture(params=["memory", "zookeeper"])
-def cluster(request: pytest.FixtureRequest) -> Iterator[Any]:
+def cluster(request: pytest.FixtureRequest, world: World) -> Iterator[Any]:
     """The same service, once in each."""
     Counter.story = []
     with contextlib.ExitStack() as stack:
         if request.param == "memory":
-            loopback = Loopback(SERVICE, replicas=3)
+            loopback = world.loopback(SERVICE, replicas=3)
             stack.callback(loopback.close)
             yield InMemory(loopback)
         else:
-            yield InZooKeeper(request.getfixturevalue("zookeeper"), stack)
+            yield InZooKeeper(world, request.getfixturevalue("zookeeper"), stack)
 
 
 def test_handler_is_told_the_same_in_memory_and_by_zookeeper(cluster: Any) -> None:

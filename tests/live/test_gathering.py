@@ -15,7 +15,7 @@ from tests.support.waiting import eventually
 from zkrpc.dev.jars import find_jars
 from zkrpc.dev.java import find_java
 from zkrpc.dev.node import ServerNode
-from zkrpc.dev.zookeeper import free_ports
+from zkrpc.dev.zookeeper import DevZooKeeper, free_ports
 from zkrpc.endpoint import Endpoint
 from zkrpc.inspection.checks import judge
 from zkrpc.inspection.gathering import ask_server, gather
@@ -103,13 +103,17 @@ def test_server_that_may_tell_tells_limits_connections_and_figures(tmp_path: Pat
 def test_access_is_judged_by_who_we_are(zookeeper: str) -> None:
     """Nodes that one identity has made: it may do everything, another password of its name may not, and who has no
     credentials does not know."""
-    owner = zkrpc.RegistryConfig(username="ops", password="secret")
+    owner = zkrpc.RegistryConfig(security=zkrpc.ZooKeeperSecurity(username="ops", password="secret"))
     with zkrpc.Registry(f"{zookeeper}/kept", config=owner) as registry:
         assert registry.session.wait_connected(60)
         registry.session.ensure_path(PATHS.members)
         assert access_of(registry) == ([], "")
         for config, finding, reason in (
-            (zkrpc.RegistryConfig(username="ops", password="wrong"), "digest ops with another password may", ""),
+            (
+                zkrpc.RegistryConfig(security=zkrpc.ZooKeeperSecurity(username="ops", password="wrong")),
+                "digest ops with another password may",
+                "",
+            ),
             (zkrpc.RegistryConfig(), "", "for digest ops to change, and we have no credentials"),
         ):
             with zkrpc.Registry(f"{zookeeper}/kept", config=config) as other:
@@ -117,6 +121,21 @@ def test_access_is_judged_by_who_we_are(zookeeper: str) -> None:
                 findings, unknown = access_of(other)
                 assert all(finding in one for one in findings) and bool(findings) == bool(finding), findings
                 assert reason in unknown and bool(unknown) == bool(reason)
+
+
+@pytest.mark.zookeeper
+def test_servers_are_asked_in_tls_where_sessions_are(secured_zookeeper: DevZooKeeper) -> None:
+    """And judged as others are; what those may do who are known by a certificate and a password is known."""
+    assert secured_zookeeper.security is not None
+    config = zkrpc.RegistryConfig(security=secured_zookeeper.security.client)
+    with zkrpc.Registry(f"{secured_zookeeper.hosts}/asked", config=config) as registry:
+        assert registry.session.wait_connected(60)
+        registry.session.znodes.ensure_path(PATHS.members)
+        facts = gather(registry, ["users"], 60)
+        (server,) = facts.servers
+        assert server.reachable and server.mode == "standalone"
+        assert {str(one) for one in facts.access.identities} >= {"sasl dev", "x509 CN=dev"}
+        assert access_of(registry) == ([], "")
 
 
 def access_of(registry: zkrpc.Registry) -> tuple[list[str], str]:

@@ -10,6 +10,7 @@ import pytest
 import zkrpc
 from tests.support.echo import EchoHandler, idl
 from tests.support.waiting import eventually
+from tests.support.worlds import World
 from zkrpc.registry.schema import Paths
 
 pytestmark = pytest.mark.zookeeper
@@ -36,13 +37,13 @@ class Named(EchoHandler):
 class Scene:
     """Instances of the echo service, and a client of them."""
 
-    def __init__(self, hosts: str) -> None:
+    def __init__(self, hosts: str, world: World) -> None:
         self.hosts = hosts
         self.handlers: list[Named] = []
         self.apps: list[zkrpc.App] = []
         self.registry = zkrpc.Registry(hosts)
         assert self.registry.session.wait_connected(60)
-        self.stub = zkrpc.connect(
+        self.stub = world.connect(
             idl.Echo, "echo", zookeeper=self.registry, config=zkrpc.ClientConfig(balancing="round_robin", warm_up=0)
         )
 
@@ -69,9 +70,9 @@ class Scene:
 
 
 @pytest.fixture
-def scene(zookeeper: str) -> Iterator[Scene]:
+def scene(zookeeper: str, world: World) -> Iterator[Scene]:
     """Without instances so far."""
-    made = Scene(zookeeper)
+    made = Scene(zookeeper, world)
     yield made
     made.close()
 
@@ -112,7 +113,7 @@ def test_no_call_fails_while_instances_turn_bad_and_well(scene: Scene) -> None:
                 assert scene.stub.echo("x")
 
 
-def test_instance_is_not_ready_before_it_is_registered(zookeeper: str) -> None:
+def test_instance_is_not_ready_before_it_is_registered(zookeeper: str, world: World) -> None:
     """And ready when callers can find it."""
     registry = zkrpc.Registry(zookeeper)
     try:
@@ -122,7 +123,7 @@ def test_instance_is_not_ready_before_it_is_registered(zookeeper: str) -> None:
         registry.session.znodes.create(path, b"somebody else's", ephemeral=False)
         with zkrpc.serve(zkrpc.Service(idl.Echo, EchoHandler, config=QUICK), zookeeper=registry, worker_id="w1") as app:
             eventually(lambda: "another process's" in "".join(app.status().health.reasons))
-            with zkrpc.connect(zkrpc.built_in("Health"), [app.endpoint]) as health:
+            with world.connect(zkrpc.built_in("Health"), [app.endpoint]).options(timeout=20) as health:
                 assert not health.check().ready and health.check().live
                 registry.session.znodes.delete(path)
                 eventually(lambda: health.check("echo").ready)
@@ -158,7 +159,7 @@ def leader_of(apps: list[zkrpc.App]) -> zkrpc.App | None:
     return next((app for app in apps if app.elections.campaigns["main"].leadership is not None), None)
 
 
-def test_primary_that_is_not_ready_hands_over(zookeeper: str) -> None:
+def test_primary_that_is_not_ready_hands_over(zookeeper: str, world: World) -> None:
     """To the next one, once, and stays a candidate; where all turn bad somebody leads still."""
     boards, apps, registries = [Board(), Board()], [], []
     try:
@@ -171,9 +172,9 @@ def test_primary_that_is_not_ready_hands_over(zookeeper: str) -> None:
             eventually(lambda: leader_of(apps) is not None)
         first = leader_of(apps)
         assert first is apps[0]
-        stub = zkrpc.connect(zkrpc.built_in("Health"), [apps[0].endpoint])
+        stub = world.connect(zkrpc.built_in("Health"), [apps[0].endpoint]).options(timeout=20)
         assert stub.check("board/main").ready
-        with zkrpc.connect(zkrpc.built_in("Health"), [apps[1].endpoint]) as other:
+        with world.connect(zkrpc.built_in("Health"), [apps[1].endpoint]).options(timeout=20) as other:
             eventually(lambda: not other.check("/main").ready and " does" in other.check("/main").reasons[0])
             assert other.check("board").ready
         boards[0].well = False

@@ -12,6 +12,7 @@ import pytest
 import zkrpc
 from tests.support.listening import Listener, refusing_once, told_in_order
 from tests.support.waiting import eventually
+from tests.support.worlds import World
 from tests.telemetry.test_story import IDL, Handler
 from zkrpc.registry.schema import Paths
 
@@ -58,12 +59,12 @@ def leads(app: zkrpc.App) -> bool:
     return [one.state for one in app.status().elections] == ["primary"]
 
 
-def test_observer_hears_the_whole_story(scene: Scene) -> None:
+def test_observer_hears_the_whole_story(scene: Scene, world: World) -> None:
     """Session, registration, election, calls, a call that is sent again, a hand-over, a drain, in one order."""
     first = scene.serve("w1")
     eventually(lambda: leads(first))
     second = scene.serve("w2")
-    with zkrpc.connect(IDL.Ledger, "ledger", zookeeper=scene.zookeeper, observers=[scene.listener]) as stub:
+    with world.connect(IDL.Ledger, "ledger", zookeeper=scene.zookeeper, observers=[scene.listener]) as stub:
         assert stub.add(1) == 1
         first.stop()
         assert stub.add(2) == 2

@@ -21,8 +21,9 @@ from zkrpc.config import RegistryConfig
 from zkrpc.dev.zookeeper import DevZooKeeper
 from zkrpc.endpoint import Endpoint, Instance, Snapshot
 from zkrpc.errors import CoordinationError
+from zkrpc.registry.foreign import Tree
 from zkrpc.registry.formats import dump_curator, dump_serverset
-from zkrpc.registry.resolver import ZooKeeperResolver
+from zkrpc.registry.resolver import MemberResolver, ZooKeeperResolver
 from zkrpc.registry.schema import Paths, mark_path
 from zkrpc.registry.snapshot_file import load_snapshot, save_snapshot
 from zkrpc.testing.proxy import Proxy, ProxyMode
@@ -33,7 +34,7 @@ from zkrpc.zookeeper.session import Session
 pytestmark = pytest.mark.zookeeper
 
 MEMBERS = Paths("users").members
-Maker = Callable[..., ZooKeeperResolver]
+Maker = Callable[..., MemberResolver]
 
 
 @pytest.fixture(params=[True, False], ids=["persistent", "one-shot"])
@@ -51,10 +52,11 @@ def session_opener(session_opener: SessionOpener, persistent: bool) -> SessionOp
 @pytest.fixture
 def resolver_maker() -> Iterator[Maker]:
     """Makes resolvers of the service and closes them before their sessions."""
-    made: list[ZooKeeperResolver] = []
+    made: list[MemberResolver] = []
 
-    def make(session: Session, **options: Any) -> ZooKeeperResolver:
-        resolver = ZooKeeperResolver(session, "users", **options)
+    def make(session: Session, **options: Any) -> MemberResolver:
+        kind = MemberResolver if "tree" in options else ZooKeeperResolver
+        resolver = kind(session, "users", **options)
         made.append(resolver)
         resolver.start()
         return resolver
@@ -87,7 +89,7 @@ def leave(operator: Session, worker: str) -> None:
     operator.znodes.delete(Paths("users").member(worker))
 
 
-def ports(resolver: ZooKeeperResolver) -> list[int] | None:
+def ports(resolver: MemberResolver) -> list[int] | None:
     """What a client would call."""
     if resolver.snapshot is None:
         return None
@@ -104,9 +106,9 @@ def test_resolver_follows_members_that_come_and_go(
     snapshot = resolver.wait_ready(60)
     assert [instance.id for instance in snapshot.instances] == ["a", "b"] and not resolver.is_stale
     join(operator, "c", 3)
-    assert eventually(lambda: ports(resolver) == [1, 2, 3]) < 1.0
+    assert eventually(lambda: ports(resolver) == [1, 2, 3]) < 5.0
     leave(operator, "a")
-    assert eventually(lambda: ports(resolver) == [2, 3]) < 1.0
+    assert eventually(lambda: ports(resolver) == [2, 3]) < 5.0
     resolver.start()
     assert "members=2" in repr(resolver)
 
@@ -122,10 +124,10 @@ def test_resolver_learns_of_a_replacement_under_the_same_name(
     path = Paths("users").member("c")
     for port in (30, 31, 32):
         operator.znodes.multi([Delete(path=path), Create(path=path, value=record(port), ephemeral=True)])
-        assert eventually(lambda: ports(resolver) == [1, 2, 4, 5, port]) < 1.0
+        assert eventually(lambda: ports(resolver) == [1, 2, 4, 5, port]) < 5.0
     leave(operator, "c")
     join(operator, "c", 33)
-    assert eventually(lambda: ports(resolver) == [1, 2, 4, 5, 33]) < 1.0
+    assert eventually(lambda: ports(resolver) == [1, 2, 4, 5, 33]) < 5.0
 
 
 class CountingSession(Session):
@@ -258,10 +260,10 @@ def test_resolver_waits_for_a_parent_that_is_not_there(session_opener: SessionOp
     for port in (1, 2, 3):
         operator.znodes.ensure_path(MEMBERS)
         join(operator, "a", port)
-        assert eventually(lambda: ports(resolver) == [port]) < 1.0
+        assert eventually(lambda: ports(resolver) == [port]) < 5.0
         leave(operator, "a")
         operator.znodes.delete(MEMBERS)
-        assert eventually(lambda: ports(resolver) == []) < 1.0
+        assert eventually(lambda: ports(resolver) == []) < 5.0
     operator.znodes.ensure_path(MEMBERS)
     join(operator, "a", 4)
     eventually(lambda: ports(resolver) == [4])
@@ -269,7 +271,7 @@ def test_resolver_waits_for_a_parent_that_is_not_there(session_opener: SessionOp
     operator.znodes.delete(MEMBERS)
     operator.znodes.ensure_path(MEMBERS)
     join(operator, "a", 5)
-    assert eventually(lambda: ports(resolver) == [5]) < 1.0
+    assert eventually(lambda: ports(resolver) == [5]) < 5.0
 
 
 def test_resolver_skips_what_it_cannot_read(
@@ -287,6 +289,29 @@ def test_resolver_skips_what_it_cannot_read(
     assert (
         "member_bad: a record that is not JSON" in record.message and "member_huge: a record of 70000" in record.message
     )
+
+
+def test_resolver_finds_its_members_among_many_nodes_of_somebody_else(
+    session_opener: SessionOpener, resolver_maker: Maker, operator: Session
+) -> None:
+    """Whoever may write there can make them, some as large as ZooKeeper takes: they are counted, and keep nobody from
+    finding members, also such that come later."""
+    join(operator, "a", 1)
+    operator.znodes.multi(
+        [Create(path=f"{MEMBERS}/member_{number}", value=b"{}" * (number % 3)) for number in range(500)]
+    )
+    for number in range(2):
+
+        def send(kazoo: Any, path: str = f"{MEMBERS}/member_large_{number}") -> Any:
+            return kazoo.create_async(path, b"[" * 1_000_000, acl=OPEN_ACL_UNSAFE)
+
+        operator._send("create", send, 60)
+    resolver = resolver_maker(session_opener())
+    resolver.wait_ready(60)
+    eventually(lambda: resolver.snapshot is not None and resolver.snapshot.skipped == 502)
+    assert ports(resolver) == [1]
+    join(operator, "b", 2)
+    eventually(lambda: ports(resolver) == [1, 2])
 
 
 def test_resolver_serves_those_that_it_may_read(
@@ -320,9 +345,54 @@ def test_resolver_reads_lists_that_others_keep(
     operator.znodes.ensure_path("/discovery/users")
     spring = dump_curator(Instance(id="i-1", endpoint=Endpoint("10.0.0.9", 8080)), "users")
     operator.znodes.create("/discovery/users/i-1", spring, ephemeral=True)
-    resolver = resolver_maker(session_opener(), members_path="/discovery/users")
+    resolver = resolver_maker(session_opener(), tree=Tree(path="/discovery/users"))
     (instance,) = resolver.wait_ready(60).instances
     assert instance == Instance(id="i-1", endpoint=Endpoint("10.0.0.9", 8080))
+
+
+def test_resolver_follows_other_values_in_foreign_nodes(
+    session_opener: SessionOpener, resolver_maker: Maker, operator: Session, network: Proxy, behind_network: str
+) -> None:
+    """As Curator's ``updateService`` writes them: at once, every time; and after a reconnect those that it missed."""
+    for name in ("i-1", "i-2"):
+        operator.znodes.ensure_path("/discovery/users")
+        operator.znodes.create(f"/discovery/users/{name}", record(int(name[-1])), ephemeral=True)
+    resolver = resolver_maker(session_opener(behind_network), tree=Tree(path="/discovery/users"))
+    resolver.wait_ready(60)
+    assert ports(resolver) == [1, 2]
+    for port in (11, 12, 13):
+        operator.znodes.set("/discovery/users/i-1", record(port))
+        assert eventually(lambda: ports(resolver) == [2, port]) < 5.0  # noqa: B023
+    network.mode = ProxyMode.REFUSE
+    eventually(lambda: resolver.is_stale)
+    operator.znodes.set("/discovery/users/i-2", record(22))
+    network.mode = ProxyMode.FORWARD
+    eventually(lambda: ports(resolver) == [13, 22])
+    operator.znodes.set("/discovery/users/i-2", record(23))
+    assert eventually(lambda: ports(resolver) == [13, 23]) < 5.0
+
+
+def test_resolver_multiplies_by_the_weights_beside_the_members(
+    session_opener: SessionOpener, resolver_maker: Maker, operator: Session
+) -> None:
+    """Finagle's vectors, also among our own members; turned in the same node, they count at once."""
+
+    def weights() -> list[float]:
+        assert resolver.snapshot is not None
+        return [one.weight for one in resolver.snapshot.instances]
+
+    join(operator, "a", 1)
+    join(operator, "b", 2)
+    text = b'{"vector":[{"select":"member=member_a","weight":%d,"priority":1}]}'
+    operator.znodes.create(f"{MEMBERS}/vector_0000000001", text % 3)
+    resolver = resolver_maker(session_opener())
+    resolver.wait_ready(60)
+    assert weights() == [3.0, 1.0]
+    for weight in (5, 0):
+        operator.znodes.set(f"{MEMBERS}/vector_0000000001", text % weight)
+        assert eventually(lambda: weights() == [weight, 1.0]) < 5.0  # noqa: B023
+    operator.znodes.delete(f"{MEMBERS}/vector_0000000001")
+    assert eventually(lambda: weights() == [1.0, 1.0]) < 5.0
 
 
 def test_subscribers_hear_every_list_in_order(
@@ -376,12 +446,12 @@ def test_resolver_keeps_the_last_list_while_zookeeper_is_away(
     before = session.session_id
     password = session.password
     assert before is not None and password is not None
-    assert close_session(behind_network, before, password, 2)
+    assert close_session(behind_network, before, password, 60)
     leave(operator, "a")
     eventually(lambda: ports(resolver) == [2])
     eventually(lambda: session.session_id != before and not resolver.is_stale)
     join(operator, "c", 3)
-    assert eventually(lambda: ports(resolver) == [2, 3]) < 1.0
+    assert eventually(lambda: ports(resolver) == [2, 3]) < 5.0
 
 
 def test_resolver_starts_from_the_file_when_zookeeper_is_away(

@@ -1,4 +1,7 @@
-"""One call through three services in processes of their own, retried and hedged on its way, is one tree of spans."""
+"""One call through three services in processes of their own, retried and hedged on its way, is one tree of spans.
+
+Its callers are programs on gevent, with threads, and on asyncio; they call the same services at the same time.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import pytest
 from tests.support.programs import ROOT, Programs
 from tests.support.tracing import CLIENT, Collector, attributes_of
 from tests.support.waiting import eventually
+from tests.support.worlds import WORLDS
 
 pytestmark = pytest.mark.zookeeper
 
@@ -37,7 +41,7 @@ def is_first(name):
         return False
 
 def refuse_first(call, proceed):
-    if is_first("refused"):
+    if is_first(f"refused-{call.arguments[0]}"):
         raise zkrpc.Draining("not here")
     return proceed(call)
 
@@ -50,7 +54,7 @@ class Link:
 
 class First(Link):
     def work(self, text):
-        if is_first("held"):
+        if is_first(f"held-{text}"):
             gevent.sleep(60)
         return super().work(text)
 
@@ -59,11 +63,23 @@ middle = zkrpc.Service(idl.Link, lambda: Link("back"), name="middle", intercepto
 back = zkrpc.Service(idl.Link, Link, name="back")
 """
 _CALL = """
-import sys, zkrpc, chain
+import asyncio, sys, zkrpc, chain
 from zkrpc.tracing.start import start_tracing
-start_tracing(sys.argv[1], service="caller")
-with zkrpc.connect(chain.idl.First, "front", zookeeper=sys.argv[2]) as stub:
-    assert stub.work("x") == "x"
+_, world, url, hosts = sys.argv
+start_tracing(url, service=f"{world} caller")
+
+def wait(connect):
+    with connect(chain.idl.First, "front", zookeeper=hosts) as stub:
+        return stub.work(world)
+
+async def await_it():
+    async with zkrpc.aio.connect(chain.idl.First, "front", zookeeper=hosts) as stub:
+        return await stub.work(world)
+
+if world == "asyncio":
+    assert asyncio.run(await_it()) == world
+else:
+    assert wait(zkrpc.threads.connect if world == "threads" else zkrpc.connect) == world
 """
 
 
@@ -86,21 +102,34 @@ def collector() -> Iterator[Collector]:
 def test_a_call_through_three_services_is_one_tree(
     programs: Programs, collector: Collector, zookeeper: str, tmp_path: Path
 ) -> None:
-    """The hedge at the first hop and the retry at the second are spans beside the attempts before them; every span's
-    parent is in the tree, and each service's process has its own name."""
+    """For whoever calls: the hedge at the first hop and the retry at the second are spans beside the attempts before
+    them; every span's parent is in the tree, and each service's process has its own name."""
     (tmp_path / "chain.py").write_text(_CHAIN)
     variables = {"CHAIN_ZOOKEEPER": zookeeper, "PYTHONPATH": str(ROOT)}
     for name, workers in (("back", 1), ("middle", 2), ("front", 2)):
         options = ("--zookeeper", zookeeper, "--workers", str(workers), "--traces", collector.url)
         program = programs.python("-m", "zkrpc", "serve", f"chain:{name}", *options, folder=tmp_path, **variables)
         eventually(lambda: program.output.count("serves at") == workers, 90)
-    caller = programs.python("-c", _CALL, collector.url, zookeeper, folder=tmp_path, **variables)
-    assert caller.wait(90) == 0, caller.output
+    callers = [
+        programs.python("-c", _CALL, world, collector.url, zookeeper, folder=tmp_path, **variables) for world in WORLDS
+    ]
+    for caller in callers:
+        assert caller.wait(90) == 0, caller.output
 
-    # The copy that lost is ended by a cancellation, whose span comes when it comes.
-    eventually(lambda: len(collector.spans) >= 13, 60)
-    spans = {span.span_id: span for span in collector.spans}
-    assert len({span.trace_id for span in spans.values()}) == 1
+    # The copies that lost are ended by cancellations, whose spans come when they come.
+    eventually(lambda: len(collector.spans) >= 13 * len(WORLDS), 60)
+    traces: dict[bytes, dict[bytes, Any]] = {}
+    for span in collector.spans:
+        traces.setdefault(span.trace_id, {})[span.span_id] = span
+    assert len(traces) == len(WORLDS)
+    for spans in traces.values():
+        expect_one_tree(spans, zookeeper)
+    names = {resource["service.name"] for resource in collector.resources}
+    assert names == {*(f"{world} caller" for world in WORLDS), "front", "middle", "back"}
+
+
+def expect_one_tree(spans: dict[bytes, Any], zookeeper: str) -> None:
+    """What one call leaves."""
     (root,) = [span for span in spans.values() if not span.parent_span_id]
 
     def tree(span: Any) -> Any:
@@ -118,7 +147,6 @@ def test_a_call_through_three_services_is_one_tree(
     (hedge,) = [span for span in spans.values() if "zkrpc.hedge" in attributes_of(span)]
     assert hedge.parent_span_id == root.span_id
 
+    assert CLIENT == 2
     targets = [attributes_of(span)["server.address"] for span in spans.values() if span.kind == 3]
     assert sorted(targets) == sorted(f"zookeeper://{zookeeper}/{name}" for name in ("front", "middle", "back"))
-    names = {resource["service.name"] for resource in collector.resources}
-    assert names == {"caller", "front", "middle", "back"} and CLIENT == 2

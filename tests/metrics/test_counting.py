@@ -123,6 +123,21 @@ ENDPOINT = {**CLIENT, "endpoint": "h:2"}
             table.SERVER_CONNECTIONS_BROKEN,
             ("users",),
         ),
+        (
+            events.HandshakeFailed(service="users", peer="h:3", reason="plain"),
+            table.HANDSHAKES_FAILED,
+            ("users", "plain"),
+        ),
+        (
+            events.CertificateReloaded(service="users", side="server"),
+            table.CERTIFICATES_RELOADED,
+            ("users", "server"),
+        ),
+        (
+            events.CertificateRejected(service="users", side="client", reason="x"),
+            table.CERTIFICATES_REJECTED,
+            ("users", "client"),
+        ),
         (events.DrainStarted(service="users", calls=3), table.DRAINS, ("users",)),
         (
             events.DrainStepTaken(service="users", step="withdraw", seconds=1.0, error="x"),

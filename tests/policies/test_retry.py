@@ -20,6 +20,7 @@ from zkrpc.errors import (
     Executed,
     NotPrimary,
     Overloaded,
+    PermissionDenied,
     RemoteError,
     StaleEpoch,
     Unavailable,
@@ -108,6 +109,14 @@ def test_not_executed_goes_to_another_instance_at_once() -> None:
     scene = Scene(Unavailable, Draining, "ok")
     assert scene.run() == "ok"
     assert (scene.asked, scene.pauses) == (ENDPOINTS[:3], [])
+
+
+def test_call_that_the_caller_may_not_make_is_made_once() -> None:
+    """Others would refuse it as well, and a caller that is not on the list must not cost each instance a look."""
+    scene = Scene(PermissionDenied, "ok", instances=5)
+    with pytest.raises(PermissionDenied) as caught:
+        scene.run()
+    assert (scene.asked, caught.value.executed, scene.pauses) == (ENDPOINTS[:1], Executed.NO, [])
 
 
 def test_not_executed_pauses_once_everybody_was_asked() -> None:
@@ -384,3 +393,11 @@ def test_patience_begins_anew_when_somebody_was_there() -> None:
     scene.policy = dataclasses.replace(scene.policy, patience=2.0)
     assert scene.run() == "ok"
     assert scene.pauses == [2.0, 0.1, 2.0]
+
+
+def test_a_call_does_not_wait_for_a_member_that_no_waiting_helps_with() -> None:
+    """It takes other connections than the client makes; others are asked, and nothing more is done."""
+    scene = Scene(Unavailable("it takes TLS only", lasting=True), instances=3)
+    with pytest.raises(Unavailable):
+        scene.run()
+    assert len(scene.asked) == 3 and sum(scene.pauses) == 0

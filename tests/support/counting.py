@@ -27,11 +27,14 @@ import os, sys
 if "patched" in sys.argv[2:]:
     from gevent import monkey
     monkey.patch_all()
-import multiprocessing, signal, threading, time, traceback
+import logging, multiprocessing, signal, threading, time, traceback
 import gevent, zkrpc
-from tests.support.counting import CountingHandler, idl, sockets
+from tests.support.counting import CountingHandler, idl
+from tests.support.descriptors import held, sockets
 address, parent = sys.argv[1], os.getpid()
 fork_context = multiprocessing.get_context("fork")
+# That ZooKeeper is slow to answer on a starved machine is told in the log, and no complaint of a program's.
+logging.getLogger("zkrpc.zookeeper").setLevel(logging.ERROR)
 
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
@@ -106,19 +109,6 @@ class CountingHandler:
 
 
 service = zkrpc.Service(idl.Counting, CountingHandler, name="counting")
-
-
-def sockets() -> set[str]:
-    """The sockets that this process has open, by the kernel's number: the same one in a child is the parent's."""
-    found = set()
-    for descriptor in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{descriptor}")
-        except OSError:
-            continue
-        if target.startswith("socket:"):
-            found.add(target)
-    return found
 
 
 def start_server() -> tuple[subprocess.Popen[str], str]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -25,27 +26,49 @@ def program(name: str, package: str) -> str:
         if not all(map(shutil.which, ("apt-get", "dpkg-deb"))):
             pytest.skip(f"no {name} here, and no apt-get to fetch it: install {package}")
         try:
-            _fetch(package, home)
+            _fetch([package], home)
         except (OSError, subprocess.SubprocessError) as error:
             pytest.skip(f"{package} cannot be fetched: {error}")
         found = str(kept)
     return found
 
 
-def _fetch(package: str, home: Path) -> None:
-    """Fetches beside ``home`` and renames, so that tests at the same time never see half a folder."""
+def java_libraries(name: str, *packages: str) -> list[Path]:
+    """The jars of these packages, unpacked below ``.cache`` under a common name; the test is skipped as in
+    :func:`program`."""
+    home = ROOT / ".cache" / "debian" / name
+    if not home.exists():
+        if not all(map(shutil.which, ("apt-get", "dpkg-deb"))):
+            pytest.skip(f"no apt-get to fetch {', '.join(packages)} with")
+        try:
+            _fetch(packages, home)
+        except (OSError, subprocess.SubprocessError) as error:
+            pytest.skip(f"{', '.join(packages)} cannot be fetched: {error}")
+    # Each jar has several names, for each version of Debian's and of its own.
+    return sorted({jar.resolve() for jar in (home / "usr" / "share" / "java").glob("*.jar")})
+
+
+def _fetch(packages: Sequence[str], home: Path) -> None:
+    """Fetches beside ``home`` and renames, so that tests at the same time never see half a folder. The machine's lists
+    of packages may be missing, as in a fresh container; then lists of our own are fetched."""
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
         fresh = Path(scratch, "fresh")
         fresh.mkdir()
-        subprocess.run(
-            ["apt-get", "-qq", "-o", "APT::Sandbox::User=", "download", package],
-            cwd=scratch,
-            check=True,
-            capture_output=True,
-            timeout=_BOUND,
-        )
+        try:
+            _apt(scratch, "download", *packages)
+        except subprocess.CalledProcessError:
+            lists = Path(scratch, "lists")
+            (lists / "partial").mkdir(parents=True)
+            own = ("-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={scratch}", "-o", "Debug::NoLocking=1")
+            _apt(scratch, *own, "update")
+            _apt(scratch, *own, "download", *packages)
         for file in Path(scratch).glob("*.deb"):
             subprocess.run(["dpkg-deb", "-x", str(file), str(fresh)], check=True, capture_output=True, timeout=_BOUND)
         if not home.exists():
             os.rename(fresh, home)
+
+
+def _apt(folder: str, *arguments: str) -> None:
+    command = ["apt-get", "-qq", "-o", "APT::Sandbox::User=", *arguments]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=_BOUND)

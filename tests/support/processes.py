@@ -32,7 +32,7 @@ def python(*arguments: str) -> Iterator[Process]:
             process.kill()
 
 
-def first_line(process: Process, seconds: float = 20.0) -> str:
+def first_line(process: Process, seconds: float = 60.0) -> str:
     """What it prints first; the hub goes on meanwhile."""
     assert process.stdout is not None
     with gevent.Timeout(seconds):

@@ -17,6 +17,7 @@ from gevent.server import StreamServer
 
 from tests.support.waiting import eventually
 from zkrpc.config import WireLimits
+from zkrpc.dev.zookeeper import free_ports
 from zkrpc.endpoint import Endpoint
 from zkrpc.server.greenlet_pool import Worker
 from zkrpc.wire.message import Request
@@ -130,10 +131,8 @@ class Peer:
 
 
 def closed_port() -> Endpoint:
-    """An endpoint where nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return Endpoint("127.0.0.1", sock.getsockname()[1])
+    """An endpoint where nobody listens, and where nobody is put who asks for any port, as all who connect do."""
+    return Endpoint("127.0.0.1", *free_ports(1))
 
 
 def live_greenlets() -> int:

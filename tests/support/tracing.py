@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from zkrpc.telemetry.status import TracingStatus
 from zkrpc.telemetry.tracer import install_tracer
-from zkrpc.tracing.calls import CallTracer
+from zkrpc.tracing.own import OwnTracer
 from zkrpc.tracing.records import SpanRecord
 from zkrpc.tracing.settings import Sampler
 from zkrpc.tracing.spans import SpanProvider
@@ -28,9 +28,11 @@ def tracing(
 ) -> Iterator[list[SpanRecord]]:
     """Clients and servers that are made within it are traced; gives the list of ended spans."""
     spans: list[SpanRecord] = []
-    provider = SpanProvider(spans.extend, sampler, random.Random(1).getrandbits)
+    provider = SpanProvider(
+        lambda ended: spans.extend(one.merged() for one in ended.records()), sampler, random.Random(1).getrandbits
+    )
     status = TracingStatus(exporting=False, spans=0, dropped=0, lost=0)
-    install_tracer(CallTracer(provider.get_tracer("zkrpc"), dice=dice, status=lambda: status, **options))
+    install_tracer(OwnTracer(provider.get_tracer("zkrpc"), dice=dice, status=lambda: status, **options))
     try:
         yield spans
     finally:

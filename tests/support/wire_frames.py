@@ -9,7 +9,7 @@ from zkrpc.codec import Payload
 from zkrpc.config import WireLimits
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Dialect, Opening, open_frame, write_head
-from zkrpc.wire.theader import write_block
+from zkrpc.wire.theader import deflate, write_block
 from zkrpc.wire.unframed import MessageBuffer
 
 BODY = b"\x0b\x00\x01\x00\x00\x00\x02hi\x00"
@@ -18,7 +18,10 @@ BODY = b"\x0b\x00\x01\x00\x00\x00\x02hi\x00"
 
 BODIES = {Payload.BINARY: BODY, Payload.COMPACT: b"\x18\x02hi\x00"}
 """The same struct in each encoding: without frames the machines look for its end."""
-FRAMED = [dialect for dialect in Dialect if dialect.is_framed]
+FRAMED = [dialect for dialect in Dialect if dialect.is_framed and not dialect.is_deflated]
+"""Those whose frames can be read from their beginning."""
+TAKEN = [dialect for dialect in Dialect if not dialect.is_deflated]
+"""Those that a server takes unless it is told otherwise."""
 UNFRAMED = [dialect for dialect in Dialect if not dialect.is_framed]
 
 
@@ -38,7 +41,7 @@ def message(
         body = BODIES[dialect.payload]
     block = write_block(dialect.payload, headers) if headers else None
     head = write_head(dialect, kind, name, seqid, len(body), block=block, flags=flags, header_seqid=header_seqid)
-    return head + body
+    return b"".join(deflate(head, body, WireLimits(max_inflation=1000))) if dialect.is_deflated else head + body
 
 
 def framed(contents: bytes) -> bytes:
@@ -63,7 +66,7 @@ def split_frames(stream: bytes) -> list[bytes]:
     return frames
 
 
-def split_messages(stream: bytes, dialect: Dialect, limits: WireLimits = WireLimits()) -> list[Opening]:
+def split_messages(stream: bytes, dialect: Dialect, limits: WireLimits = WireLimits(accept_zlib=True)) -> list[Opening]:
     """The messages of what a machine sent to a peer of this dialect."""
     if dialect.is_framed:
         return [open_frame(frame[4:], limits) for frame in split_frames(stream)]

@@ -14,6 +14,7 @@ import pytest
 
 import zkrpc
 from tests.support.echo import EchoHandler, idl
+from tests.support.worlds import World
 from zkrpc.telemetry import status
 from zkrpc.telemetry.status import AppStatus, ClientStatus, SessionStatus
 
@@ -54,12 +55,12 @@ def targets() -> list[str]:
     return [one.target for one in status.statuses() if isinstance(one, ClientStatus)]
 
 
-def test_client_is_found_while_it_is_open() -> None:
-    """And not when it was closed, or nobody has it any more."""
-    stub = zkrpc.connect(idl.Echo, ["127.0.0.1:1"])
-    assert "127.0.0.1:1" in targets()
+def test_client_is_found_while_it_is_open(world: World) -> None:
+    """In the thread that makes its calls, and not when it was closed, or nobody has it any more."""
+    stub = world.connect(idl.Echo, ["127.0.0.1:1"])
+    assert "127.0.0.1:1" in world.where_clients_are(targets)
     zkrpc.close(stub)
-    assert "127.0.0.1:1" not in targets()
+    assert "127.0.0.1:1" not in world.where_clients_are(targets)
 
 
 def test_being_found_keeps_nothing_alive() -> None:
@@ -108,12 +109,14 @@ def test_forked_child_finds_nothing_of_its_parent() -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_app_and_registry_are_found(zookeeper: str) -> None:
-    """The service with its parts, the session, and clients by where they look."""
+def test_app_and_registry_are_found(zookeeper: str, world: World) -> None:
+    """The service with its parts, the session, and clients by where they look, each in its own thread."""
     service = zkrpc.Service(idl.Echo, EchoHandler, name="echoes", config=zkrpc.ServerConfig(linger=0, drain_timeout=2))
-    with zkrpc.serve(service, zookeeper=zookeeper), zkrpc.connect(idl.Echo, "echoes", zookeeper=zookeeper) as stub:
+    with zkrpc.serve(service, zookeeper=zookeeper), world.connect(idl.Echo, "echoes", zookeeper=zookeeper) as stub:
         assert stub.echo("x") == "x"
         found = list(status.statuses())
-        assert f"zookeeper://{zookeeper}/echoes" in targets()
         assert any(isinstance(one, AppStatus) and one.service == "echoes" for one in found)
-        assert sum(isinstance(one, SessionStatus) and one.hosts == zookeeper for one in found) == 2
+        assert f"zookeeper://{zookeeper}/echoes" in world.where_clients_are(targets)
+        found += world.where_clients_are(lambda: list(status.statuses()))
+        sessions = {one.session for one in found if isinstance(one, SessionStatus) and one.hosts == zookeeper}
+        assert len(sessions) == 2

@@ -152,9 +152,12 @@ def test_step_down_moves_the_primary_where_it_is_wanted(story: list[str]) -> Non
 def test_primary_whose_session_ends_is_deposed(story: list[str]) -> None:
     """What it did in its last moments is told as unknown; it stands again, behind the others."""
 
+    begun = gevent.event.Event()
+
     class Slow(Counter):
         def add(self, amount: int) -> int:
             if amount:
+                begun.set()
                 gevent.sleep(2.0)
             return super().add(0)
 
@@ -163,7 +166,7 @@ def test_primary_whose_session_ends_is_deposed(story: list[str]) -> None:
         assert stub.add(0) == 1
         first = loopback.primary()
         call = gevent.spawn(stub.add, 1)
-        gevent.sleep(0.05)
+        assert begun.wait(60)
         loopback.expire(first)
         with pytest.raises(zkrpc.CallError) as caught:
             call.get(timeout=60)

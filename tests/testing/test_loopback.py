@@ -9,7 +9,10 @@ import pytest
 
 import zkrpc
 from tests.support.echo import EchoHandler, idl
+from tests.support.listening import Listener
 from tests.support.waiting import eventually
+from zkrpc.idl import load_text
+from zkrpc.telemetry.events import RequestFinished
 from zkrpc.testing.loopback import Loopback
 
 SERVICE = zkrpc.Service(idl.Echo, EchoHandler, name="echo", config=zkrpc.ServerConfig(linger=0.05, drain_timeout=2))
@@ -61,29 +64,35 @@ def test_loopback_drain_costs_no_call() -> None:
     """Callers that never pause see nothing of a replica that stops in order, and its calls are finished."""
     loopback = Loopback(SERVICE, replicas=2)
     with loopback as echo:
-        running = True
+        running, answers = True, []
 
-        def caller() -> int:
-            calls = 0
+        def caller() -> None:
             while running:
-                assert echo.slow("x", 1) == "x"
-                calls += 1
-            return calls
+                answers.append(echo.slow("x", 1))
 
         callers = [gevent.spawn(caller) for _ in range(8)]
-        gevent.sleep(0.05)
+        eventually(lambda: len(answers) > 25)
         loopback.drain(0)
-        gevent.sleep(0.05)
+        before = len(answers)
+        eventually(lambda: len(answers) > before + 25)
         running = False
-        assert sum(one.get(timeout=60) for one in callers) > 50
+        gevent.joinall(callers, timeout=60, raise_error=True)
+        assert set(answers) == {"x"}
 
 
 def test_loopback_says_when_a_call_may_have_run() -> None:
     """A replica that dies with a call in flight leaves executed=MAYBE, and the call is not sent again."""
-    loopback = Loopback(SERVICE, replicas=2)
+    begun = gevent.event.Event()
+
+    class Handler(EchoHandler):
+        def slow(self, text: str, milliseconds: int) -> str:
+            begun.set()
+            return super().slow(text, milliseconds)
+
+    loopback = Loopback(zkrpc.Service(idl.Echo, Handler), replicas=2)
     with loopback as echo:
         call = gevent.spawn(echo.slow, "x", 30_000)
-        gevent.sleep(0.02)
+        assert begun.wait(60)
         loopback.kill(0)
         loopback.kill(1)
         with pytest.raises(zkrpc.ConnectionLost) as caught:
@@ -161,3 +170,76 @@ def test_loopback_begins_replicas_that_are_ready_and_healthy_only() -> None:
     service = zkrpc.Service(idl.Echo, Patient, is_healthy=lambda: next(well, False), ready_timeout=0.05)
     with pytest.raises(zkrpc.ConfigError, match=r"^echo was not ready within 0\.05 s: is_healthy returned False$"):
         Loopback(service, replicas=2)
+
+
+TWO = load_text("""
+    service Base { string ping() }
+    service Users extends Base { string get(1: i64 id) }
+    service Audit extends Base { string get(1: i64 id), string add(1: i64 id) (zkrpc.primary = "true") }
+    service Other { string get(1: i64 id) }
+    """)
+
+
+class Users:
+    """Serves the one."""
+
+    def ping(self) -> str:
+        return "users"
+
+    def get(self, id: int) -> str:
+        return f"user {id}"
+
+
+class Audit:
+    """Serves the other; only the primary adds."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def ping(self) -> str:
+        return "audit"
+
+    def get(self, id: int) -> str:
+        return f"record {id}"
+
+    def add(self, id: int) -> str:
+        call = zkrpc.current_call()
+        assert call is not None and call.epoch is not None
+        return f"{call.method} {id}"
+
+    def on_elected(self, leadership: zkrpc.Leadership) -> None:
+        self.told.append("elected")
+
+
+def test_loopback_serves_several_interfaces() -> None:
+    """Each is called by its own stub, a parent by either; the primary of the second one serves its methods, and who
+    asks for what nobody serves is told so before anything is sent."""
+    service = zkrpc.Service([TWO.Users, TWO.Audit], [Users, Audit], "users", config=SERVICE.config)
+    requests = Listener(RequestFinished)
+    loopback = Loopback(service, replicas=2, config=zkrpc.ClientConfig(timeout=60, patience=0), observers=[requests])
+    with loopback as users:
+        audit, base = loopback.connect(TWO.Audit), loopback.connect(TWO.Base)
+        assert (users.get(7), audit.get(7), users.ping(), audit.ping(), base.ping()) == (
+            *("user 7", "record 7", "users", "audit", "users"),
+        )
+        assert audit.add(7) == "Audit:add 7"
+        assert [one.given[1].told for one in loopback.handlers.values()].count(["elected"]) == 1
+        assert (requests.events[-1].interface, requests.events[-1].method) == ("Audit", "add")
+        other = loopback.connect(TWO.Other)
+        before = len(requests.events)
+        with pytest.raises(
+            zkrpc.Unavailable, match="2 instances of 'users' serves Other: they serve Users, Audit, Base"
+        ):
+            other.get(7)
+        assert len(requests.events) == before
+        assert loopback.connect(TWO.Other, multiplexed=False).get(7) == "user 7"
+        assert loopback.connect(TWO.Users, multiplexed="users").get(8) == "user 8"
+    with pytest.raises(zkrpc.Unavailable, match="closed"):
+        audit.get(7)
+
+
+def test_loopback_does_without_the_certificates_that_a_service_has() -> None:
+    """They are not where tests run, and nobody is in between."""
+    config = zkrpc.ServerConfig(tls=zkrpc.ServerTls(certificate="/etc/tls/server.pem"), linger=0)
+    with Loopback(zkrpc.Service(idl.Echo, EchoHandler, name="echo", config=config)) as echo:
+        assert echo.echo("x") == "x"

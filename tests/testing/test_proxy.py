@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from zkrpc.dev.zookeeper import free_ports
 from zkrpc.testing.proxy import Proxy, ProxyMode
 
 
@@ -42,8 +43,8 @@ def echo() -> Iterator[tuple[str, int]]:
 
 
 def connect(proxy: Proxy) -> socket.socket:
-    """A client's connection with a short patience."""
-    return socket.create_connection(("127.0.0.1", proxy.port), 5)
+    """A client's connection, whose waits have a bound."""
+    return socket.create_connection(("127.0.0.1", proxy.port), 60)
 
 
 def receive(connection: socket.socket, size: int) -> bytes:
@@ -80,7 +81,7 @@ def test_hole_holds_everything_until_it_is_gone(echo: tuple[str, int]) -> None:
         with connect(proxy) as new:
             new.sendall(b"c")
             proxy.mode = ProxyMode.FORWARD
-            old.settimeout(5)
+            old.settimeout(60)
             assert receive(old, 1) == b"b"
             assert receive(new, 1) == b"c"
 
@@ -94,7 +95,7 @@ def test_dropped_replies_never_come(echo: tuple[str, int]) -> None:
         with pytest.raises(TimeoutError):
             connection.recv(1)
         proxy.mode = ProxyMode.FORWARD
-        connection.settimeout(5)
+        connection.settimeout(60)
         assert connection.recv(1) == b""
 
 
@@ -123,7 +124,7 @@ def test_connections_are_counted(echo: tuple[str, int]) -> None:
                 connection.sendall(b"a")
                 assert receive(connection, 1) == b"a"
             assert proxy.connections == 2
-        give_up_at = time.monotonic() + 5
+        give_up_at = time.monotonic() + 60
         while proxy.connections and time.monotonic() < give_up_at:
             time.sleep(0.005)
         assert proxy.connections == 0
@@ -138,24 +139,21 @@ def test_what_clients_send_is_rewritten(echo: tuple[str, int]) -> None:
 
 def test_a_target_that_comes_late_is_dialled_again() -> None:
     """Its client hears of no refusal, and a new target may be set at any time."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        absent = listener.getsockname()
+    absent = ("127.0.0.1", *free_ports(1))
     with socket.create_server(("127.0.0.1", 0)) as late, Proxy(absent, tries=100) as proxy:
-        late.settimeout(5)
+        late.settimeout(60)
         with connect(proxy) as connection:
             proxy.target = late.getsockname()
             connection.sendall(b"a")
             accepted, _ = late.accept()
             with accepted:
-                accepted.settimeout(5)
+                accepted.settimeout(60)
                 assert accepted.recv(1) == b"a"
 
 
 def test_an_absent_target_cuts_the_client() -> None:
     """Nobody listening behind the proxy looks like a connection cut."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        target = listener.getsockname()
-    with Proxy(target) as proxy, connect(proxy) as connection:
+    with Proxy(("127.0.0.1", *free_ports(1))) as proxy, connect(proxy) as connection:
         assert connection.recv(1) == b""
     proxy.close()
 

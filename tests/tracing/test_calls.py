@@ -8,9 +8,6 @@ from typing import Any
 import gevent
 import pytest
 from opentelemetry import baggage, context, trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NonRecordingSpan
 
 import zkrpc
@@ -18,13 +15,13 @@ from tests.support.echo import EchoHandler, idl
 from tests.support.listening import refusing_once
 from tests.support.requests import call_of
 from tests.support.tracing import CLIENT, INTERNAL, SERVER, tracing
+from tests.support.waiting import eventually
+from tests.support.worlds import World
 from zkrpc.caller import NOBODY
 from zkrpc.config import ServerConfig
 from zkrpc.idl import load_text
-from zkrpc.telemetry.status import TracingStatus
-from zkrpc.telemetry.tracer import find_trace, find_tracer, install_tracer
-from zkrpc.testing.loopback import Loopback
-from zkrpc.tracing.calls import CallTracer, _find_context_getter
+from zkrpc.telemetry.tracer import find_trace, find_tracer
+from zkrpc.tracing.calls import _find_context
 from zkrpc.tracing.records import SpanRecord
 from zkrpc.tracing.settings import Sampler
 from zkrpc.tracing.spans import remote_context
@@ -52,9 +49,9 @@ def by_kind(spans: list[SpanRecord]) -> dict[int, list[SpanRecord]]:
     return {kind: [span for span in spans if span.kind == kind] for kind in (CLIENT, INTERNAL, SERVER)}
 
 
-def test_a_call_an_attempt_and_a_request_are_three_spans_of_one_tree() -> None:
+def test_a_call_an_attempt_and_a_request_are_three_spans_of_one_tree(world: World) -> None:
     """Under the names of the semantic conventions, each with what it knows."""
-    with tracing() as spans, Loopback(echo()) as stub:
+    with tracing() as spans, world.loopback(echo()) as stub:
         stub.echo("x")
     kinds = by_kind(spans)
     (call,), (attempt,), (request,) = kinds[CLIENT], kinds[INTERNAL], kinds[SERVER]
@@ -88,9 +85,9 @@ def test_the_server_of_a_call_is_the_service_and_not_an_instance(target: str, to
         assert client._address == told
 
 
-def test_errors_are_told_by_their_names_and_answers_are_no_errors() -> None:
+def test_errors_are_told_by_their_names_and_answers_are_no_errors(world: World) -> None:
     """What the IDL does not declare fails the spans; what it declares is a status code; texts are in none of them."""
-    with tracing() as spans, Loopback(echo()) as stub:
+    with tracing() as spans, world.loopback(echo()) as stub:
         with pytest.raises(zkrpc.RemoteError):
             stub.fail("secretly")
         failed = {span.kind: span for span in spans}
@@ -106,14 +103,14 @@ def test_errors_are_told_by_their_names_and_answers_are_no_errors() -> None:
     assert "secret" not in repr([*failed.values(), *spans])
 
 
-def test_the_span_of_the_first_call_covers_the_wait_for_members() -> None:
+def test_the_span_of_the_first_call_covers_the_wait_for_members(world: World) -> None:
     """Which comes before its first attempt, as its caller waits for that as well; later calls wait for nothing."""
 
     def wait_ready(timeout: float, /) -> zkrpc.endpoint.Snapshot:
         gevent.sleep(0.05)
         return loopback._members.snapshot
 
-    with tracing() as spans, (loopback := Loopback(echo())):
+    with tracing() as spans, (loopback := world.loopback(echo())):
         loopback._members.wait_ready = wait_ready  # type: ignore[method-assign]
         loopback.stub.echo("x")
         kinds = by_kind(spans)
@@ -124,13 +121,13 @@ def test_the_span_of_the_first_call_covers_the_wait_for_members() -> None:
         assert len(by_kind(spans)[CLIENT]) == 2
 
 
-def test_a_call_that_learns_of_no_members_has_a_span_of_its_own() -> None:
+def test_a_call_that_learns_of_no_members_has_a_span_of_its_own(world: World) -> None:
     """With its error; it made no attempt, so there is none below it."""
 
     def wait_ready(timeout: float, /) -> zkrpc.endpoint.Snapshot:
         raise zkrpc.CoordinationError("nobody answers")
 
-    with tracing() as spans, (loopback := Loopback(echo())):
+    with tracing() as spans, (loopback := world.loopback(echo())):
         loopback._members.wait_ready = wait_ready  # type: ignore[method-assign]
         with pytest.raises(zkrpc.Unavailable, match="the instances of the service are not known yet: nobody answers"):
             loopback.stub.echo("x")
@@ -139,9 +136,9 @@ def test_a_call_that_learns_of_no_members_has_a_span_of_its_own() -> None:
     assert call.attributes["error.type"] == "Unavailable" and call.attributes["zkrpc.executed"] == "no"
 
 
-def test_each_attempt_has_a_span() -> None:
+def test_each_attempt_has_a_span(world: World) -> None:
     """The call has one, with the last instance; each server's is below the attempt that reached it."""
-    with tracing() as spans, Loopback(echo(interceptors=[refusing_once()]), replicas=2) as stub:
+    with tracing() as spans, world.loopback(echo(interceptors=[refusing_once()]), replicas=2) as stub:
         stub.echo("x")
     kinds = by_kind(spans)
     (call,) = kinds[CLIENT]
@@ -154,7 +151,7 @@ def test_each_attempt_has_a_span() -> None:
     assert call.attributes["network.peer.port"] == second.attributes["network.peer.port"]
 
 
-def test_the_second_copy_of_a_hedged_call_is_a_span_beside_the_first() -> None:
+def test_the_second_copy_of_a_hedged_call_is_a_span_beside_the_first(world: World) -> None:
     """It says so; the slower one is cancelled, which is no error."""
     hold = gevent.event.Event()
     waits = [True]
@@ -169,7 +166,7 @@ def test_the_second_copy_of_a_hedged_call_is_a_span_beside_the_first() -> None:
     hedged = load_text(
         'service Hedged { i32 get() (zkrpc.idempotent = "true", zkrpc.hedge_ms = "10", zkrpc.timeout_ms = "60000") }'
     )
-    with tracing() as spans, Loopback(zkrpc.Service(hedged.Hedged, Handler, config=FAST), replicas=2) as stub:
+    with tracing() as spans, world.loopback(zkrpc.Service(hedged.Hedged, Handler, config=FAST), replicas=2) as stub:
         assert stub.get() == 1
         hold.set()
     kinds = by_kind(spans)
@@ -181,9 +178,9 @@ def test_the_second_copy_of_a_hedged_call_is_a_span_beside_the_first() -> None:
     assert {span.parent_id for span in kinds[SERVER]} == {hedge.span_id, first.span_id}
 
 
-def test_calls_of_a_handler_belong_to_its_request() -> None:
+def test_calls_of_a_handler_belong_to_its_request(world: World) -> None:
     """Also those of greenlets that it spawns, and spans of its own in between."""
-    with tracing() as spans, Loopback(echo()) as inner:
+    with tracing() as spans, world.loopback(echo()) as inner:
 
         class Outer(EchoHandler):
             def echo(self, text: str) -> str:
@@ -192,7 +189,7 @@ def test_calls_of_a_handler_belong_to_its_request() -> None:
                     return str(zkrpc.spawn(inner.echo, text).get())
 
         seen: list[Any] = []
-        with Loopback(zkrpc.Service(idl.Echo, Outer, name="outer", config=FAST)) as stub:
+        with world.loopback(zkrpc.Service(idl.Echo, Outer, name="outer", config=FAST)) as stub:
             stub.echo("x")
     kinds = by_kind(spans)
     outer = next(span for span in kinds[CLIENT] if not span.parent_id)
@@ -202,30 +199,30 @@ def test_calls_of_a_handler_belong_to_its_request() -> None:
     assert len(spans) == 6 and seen == [(request.trace_id.hex(), request.span_id.hex())]
 
 
-def test_a_trace_is_recorded_as_a_whole_or_not_at_all() -> None:
+def test_a_trace_is_recorded_as_a_whole_or_not_at_all(world: World) -> None:
     """The dice are cast where it begins; what a handler calls for a call that is not recorded is not either."""
     casts = [0.9]
-    with tracing(Sampler(0.5), dice=lambda: casts.pop() if casts else 0.1) as spans, Loopback(echo()) as inner:
+    with tracing(Sampler(0.5), dice=lambda: casts.pop() if casts else 0.1) as spans, world.loopback(echo()) as inner:
 
         class Outer(EchoHandler):
             def echo(self, text: str) -> str:
                 return str(inner.echo(text))
 
-        with Loopback(zkrpc.Service(idl.Echo, Outer, name="outer", config=FAST)) as stub:
+        with world.loopback(zkrpc.Service(idl.Echo, Outer, name="outer", config=FAST)) as stub:
             assert stub.echo("x") == "x"
             assert spans == []
 
 
 def test_the_way_around_opentelemetry_s_functions_leads_to_its_context() -> None:
     """What is current by the one is current by the other."""
-    get = _find_context_getter()
+    get, attach, detach = _find_context()
     assert get != context.get_current
-    token = context.attach(baggage.set_baggage("tenant", "blue"))
-    assert get() is context.get_current()
-    context.detach(token)
+    token = attach(baggage.set_baggage("tenant", "blue"))
+    assert get() is context.get_current() and baggage.get_baggage("tenant") == "blue"
+    detach(token)
 
 
-def test_a_client_s_own_trace_is_taken_up() -> None:
+def test_a_client_s_own_trace_is_taken_up(world: World) -> None:
     """A recorded span that is current is the parent; one that is not recorded goes on unrecorded, by its own ids."""
     heard: list[Any] = []
 
@@ -236,7 +233,7 @@ def test_a_client_s_own_trace_is_taken_up() -> None:
             heard.append(call.headers.get("traceparent"))
             return text
 
-    with tracing() as spans, Loopback(echo(Handler)) as stub:
+    with tracing() as spans, world.loopback(echo(Handler)) as stub:
         for flags in (1, 0):
             ids = remote_context(int(TRACE, 16), int(SPAN, 16), flags, "rojo=1")
             with trace.use_span(NonRecordingSpan(ids)):
@@ -248,9 +245,11 @@ def test_a_client_s_own_trace_is_taken_up() -> None:
 
 
 @pytest.mark.parametrize("parent", ["nonsense", f"00-{TRACE}-{SPAN}-00", f"00-{'0' * 32}-{SPAN}-01"])
-def test_what_a_peer_says_cannot_have_a_request_recorded_unless_it_is_a_recorded_parent(parent: str) -> None:
+def test_what_a_peer_says_cannot_have_a_request_recorded_unless_it_is_a_recorded_parent(
+    parent: str, world: World
+) -> None:
     """Neither an invalid header nor one that is not sampled is a reason to make a span."""
-    with tracing(Sampler(0.0)) as spans, Loopback(echo()) as stub:
+    with tracing(Sampler(0.0)) as spans, world.loopback(echo()) as stub:
         stub.options(headers={"traceparent": parent}).echo("x")
         assert spans == []
         stub.options(headers={"traceparent": f"00-{TRACE}-{SPAN}-01"}).echo("x")
@@ -258,10 +257,10 @@ def test_what_a_peer_says_cannot_have_a_request_recorded_unless_it_is_a_recorded
     assert request.kind == SERVER and request.parent_id.hex() == SPAN
 
 
-def test_an_unknown_method_is_other() -> None:
+def test_an_unknown_method_is_other(world: World) -> None:
     """Its name is whatever a peer sends: it is in the span only, bounded and legible."""
     other = load_text("service Echo { void nothing_like_it() }")
-    with tracing() as spans, Loopback(echo()) as stub:
+    with tracing() as spans, world.loopback(echo()) as stub:
         client: Any = stub
         with pytest.raises(zkrpc.UnknownMethod):
             client._zkrpc_client.invoke(other.Echo.methods["nothing_like_it"])
@@ -271,7 +270,7 @@ def test_an_unknown_method_is_other() -> None:
     assert request.attributes["error.type"] == "UnknownMethod"
 
 
-def test_a_request_that_is_not_run_has_a_span_with_the_reason() -> None:
+def test_a_request_that_is_not_run_has_a_span_with_the_reason(world: World) -> None:
     """An interceptor refuses it, as that of a primary does, or its arguments cannot be read; nothing was executed."""
 
     def refuse(call: Any, proceed: Any) -> Any:
@@ -288,9 +287,9 @@ def test_a_request_that_is_not_run_has_a_span_with_the_reason() -> None:
         ([], lacking, (), "ProtocolError"),
     ):
         service = zkrpc.Service(wanting, Handler, config=FAST, interceptors=interceptors)
-        with tracing() as spans, (loopback := Loopback(service, config=zkrpc.ClientConfig(timeout=0.5))):
+        with tracing() as spans, (loopback := world.loopback(service, config=zkrpc.ClientConfig(timeout=1.5))):
             with pytest.raises(zkrpc.CallError):
-                loopback._client.invoke(interface.methods["get"], arguments)
+                loopback.stub._zkrpc_client.invoke(interface.methods["get"], arguments)
         assert by_kind(spans)[SERVER]  # several where callers ask on for the primary
         for request in by_kind(spans)[SERVER]:
             told = request.attributes
@@ -299,21 +298,23 @@ def test_a_request_that_is_not_run_has_a_span_with_the_reason() -> None:
 
 
 @pytest.mark.parametrize(("ratio", "recorded"), [(1.0, 1), (0.0, 0)])
-def test_a_request_that_finds_no_place_has_a_span_with_the_reason(ratio: float, recorded: int) -> None:
+def test_a_request_that_finds_no_place_has_a_span_with_the_reason(ratio: float, recorded: int, world: World) -> None:
     """Below the attempt that brought it, if that is recorded; it was never dispatched."""
+    begun: list[str] = []
     free = gevent.event.Event()
 
     class Handler(EchoHandler):
         def slow(self, text: str, milliseconds: int) -> str:
+            begun.append(text)
             free.wait(60)
             return text
 
     config = ServerConfig(linger=0, drain_timeout=1, max_concurrent=1, max_queue=0)
     service = zkrpc.Service(idl.Echo, Handler, name="echo", config=config)
     once = zkrpc.ClientConfig(max_attempts=1, timeout=60)
-    with tracing(Sampler(ratio)) as spans, Loopback(service, config=once) as stub:
+    with tracing(Sampler(ratio)) as spans, world.loopback(service, config=once) as stub:
         first = gevent.spawn(stub.slow, "x", 1)
-        gevent.sleep(0.01)
+        eventually(lambda: begun)
         with pytest.raises(zkrpc.Overloaded):
             stub.echo("x")
         kinds = by_kind(spans)
@@ -328,7 +329,7 @@ def test_a_request_that_finds_no_place_has_a_span_with_the_reason(ratio: float, 
         assert first.get(timeout=60) == "x"
 
 
-def test_baggage_travels_only_if_that_is_configured() -> None:
+def test_baggage_travels_only_if_that_is_configured(world: World) -> None:
     """With recorded calls and with others."""
     heard: list[Any] = []
 
@@ -339,38 +340,14 @@ def test_baggage_travels_only_if_that_is_configured() -> None:
 
     for wanted in (False, True):
         for ratio in (0.0, 1.0):
-            with tracing(Sampler(ratio), hands_baggage_on=wanted), Loopback(echo(Handler)) as stub:
+            with tracing(Sampler(ratio), hands_baggage_on=wanted), world.loopback(echo(Handler)) as stub:
                 token = context.attach(baggage.set_baggage("tenant", "blue"))
                 stub.echo("x")
                 context.detach(token)
     assert heard == [None, None, "blue", "blue"]
 
 
-def test_a_program_with_opentelemetry_s_own_sdk_gets_its_spans_there() -> None:
-    """The same tree, made and sampled by the program's provider."""
-    exporter, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    status = TracingStatus(exporting=False, spans=0, dropped=0, lost=0)
-    install_tracer(CallTracer(provider.get_tracer("zkrpc"), dice=lambda: 0.0, status=lambda: status))
-    try:
-        with Loopback(echo()) as stub, provider.get_tracer("mine").start_as_current_span("mine"):
-            stub.echo("x")
-    finally:
-        install_tracer(None)
-        provider.shutdown()
-    spans = {span.name + "/" + span.kind.name: span for span in exporter.get_finished_spans()}
-    mine, call = spans["mine/INTERNAL"], spans["Echo/echo/CLIENT"]
-    attempt, request = spans["Echo/echo attempt/INTERNAL"], spans["Echo/echo/SERVER"]
-    assert [span.parent and span.parent.span_id for span in (mine, call, attempt, request)] == [
-        None,
-        mine.context.span_id,
-        call.context.span_id,
-        attempt.context.span_id,
-    ]
-    assert (call.attributes or {})["rpc.status_code"] == "OK"
-
-
-def test_events_of_a_traced_call_are_told_within_its_span() -> None:
+def test_events_of_a_traced_call_are_told_within_its_span(world: World) -> None:
     """So that metrics can name the trace beside a duration, and log lines the span."""
     heard: list[tuple[str, Any]] = []
 
@@ -380,7 +357,7 @@ def test_events_of_a_traced_call_are_told_within_its_span() -> None:
         def receive(self, event: zkrpc.Event) -> None:
             heard.append((type(event).__name__, find_trace()))
 
-    with tracing() as spans, Loopback(echo(), observers=[Reads()]) as stub:
+    with tracing() as spans, world.loopback(echo(), observers=[Reads()]) as stub:
         stub.echo("x")
     kinds = by_kind(spans)
     assert heard == [
@@ -397,14 +374,18 @@ def way_of(request: Request, introduction: dict[str, str]) -> str:
     tracer = find_tracer()
     assert tracer is not None
 
-    def plain(*_: Any) -> str:
-        return "unrecorded" + (f", baggage {dict(baggage.get_all())}" if baggage.get_all() else "")
+    ways: list[str] = []
 
-    def told(*_: Any) -> str:
-        return "recorded" + (f", baggage {dict(baggage.get_all())}" if baggage.get_all() else "")
+    def plain(*_: Any) -> None:
+        ways.append("unrecorded" + (f", baggage {dict(baggage.get_all())}" if baggage.get_all() else ""))
 
-    run = tracer.trace_server("echo").choose(plain, told, introduction)
-    return str(run(request, "10.0.0.1:5", 0.0, NOBODY))
+    def told(*_: Any) -> None:
+        ways.append("recorded" + (f", baggage {dict(baggage.get_all())}" if baggage.get_all() else ""))
+
+    run = tracer.trace_server("echo", {b"echo": "Echo/echo"}).choose(plain, told, introduction)
+    assert run(request, "10.0.0.1:5", 0.0, NOBODY) is None
+    (way,) = ways
+    return way
 
 
 @pytest.mark.parametrize(
@@ -453,7 +434,7 @@ def test_baggage_of_a_peer_counts_for_unrecorded_requests_too(introduction: dict
         assert spans == []
 
 
-def test_a_sampler_that_heeds_no_parent_decides_for_each_span() -> None:
+def test_a_sampler_that_heeds_no_parent_decides_for_each_span(world: World) -> None:
     """A share of 0 records nothing below a recorded parent, and what travels on says that it is not recorded."""
     heard: list[Any] = []
 
@@ -464,14 +445,14 @@ def test_a_sampler_that_heeds_no_parent_decides_for_each_span() -> None:
             heard.append(call.headers["traceparent"].split("-"))
             return text
 
-    with tracing(Sampler(0.0, follows_parent=False)) as spans, Loopback(echo(Handler)) as stub:
+    with tracing(Sampler(0.0, follows_parent=False)) as spans, world.loopback(echo(Handler)) as stub:
         with trace.use_span(NonRecordingSpan(remote_context(int(TRACE, 16), int(SPAN, 16), 1, ""))):
             assert stub.echo("x") == "x"
     ((_, trace_id, span_id, flags),) = heard
     assert spans == [] and trace_id == TRACE and span_id != SPAN and flags == "00"
 
 
-def test_a_call_with_many_headers_is_sent_without_ours() -> None:
+def test_a_call_with_many_headers_is_sent_without_ours(world: World) -> None:
     """A server may take no more of them: the call matters more than its trace. The spans of its client remain."""
     heard: list[Any] = []
 
@@ -485,7 +466,7 @@ def test_a_call_with_many_headers_is_sent_without_ours() -> None:
     token = context.attach(baggage.set_baggage("tenant", "blue"))
     try:
         for count in (31, 33):
-            with tracing(hands_baggage_on=True) as spans, Loopback(echo(Handler)) as stub:
+            with tracing(hands_baggage_on=True) as spans, world.loopback(echo(Handler)) as stub:
                 stub.options(headers={f"key-{number}": "x" for number in range(count)}).echo("x")
             assert [len(found) for found in by_kind(spans).values()] == [1, 1, 1 if count == 31 else 0]
     finally:
@@ -493,7 +474,7 @@ def test_a_call_with_many_headers_is_sent_without_ours() -> None:
     assert heard == [{"traceparent", "baggage"}, set()]
 
 
-def test_baggage_that_is_too_long_stays_behind() -> None:
+def test_baggage_that_is_too_long_stays_behind(world: World) -> None:
     """It is nothing that a call may fail of."""
     heard: list[Any] = []
 
@@ -502,7 +483,7 @@ def test_baggage_that_is_too_long_stays_behind() -> None:
             heard.append(len(str(baggage.get_baggage("tenant") or "")))
             return text
 
-    with tracing(hands_baggage_on=True), Loopback(echo(Handler)) as stub:
+    with tracing(hands_baggage_on=True), world.loopback(echo(Handler)) as stub:
         for size in (4000, 5000):
             token = context.attach(baggage.set_baggage("tenant", "x" * size))
             try:
@@ -512,11 +493,11 @@ def test_baggage_that_is_too_long_stays_behind() -> None:
     assert heard == [4000, 0]
 
 
-def test_a_call_that_reached_no_instance_has_no_peer() -> None:
+def test_a_call_that_reached_no_instance_has_no_peer(world: World) -> None:
     """Its span and those of its attempts say why, and that it was not executed."""
-    with tracing() as spans, Loopback(echo(), replicas=0) as stub:
+    with tracing() as spans, world.loopback(echo(), replicas=0, config=zkrpc.ClientConfig(patience=0)) as stub:
         with pytest.raises(zkrpc.CallError) as caught:
-            stub.options(timeout=0.05).echo("x")
+            stub.echo("x")
     kinds = by_kind(spans)
     assert len(kinds[CLIENT]) == 1 and kinds[SERVER] == []
     for span in spans:
@@ -526,7 +507,7 @@ def test_a_call_that_reached_no_instance_has_no_peer() -> None:
     assert kinds[CLIENT][0].attributes["error.type"] == name
 
 
-def test_the_span_of_a_primary_s_request_has_its_epoch() -> None:
+def test_the_span_of_a_primary_s_request_has_its_epoch(world: World) -> None:
     """Spans of requests that any instance may serve have none."""
     single = load_text('service Single { void write() (zkrpc.primary = "true"), void read() }')
 
@@ -543,7 +524,7 @@ def test_the_span_of_a_primary_s_request_has_its_epoch() -> None:
         def read(self) -> None:
             """Does nothing."""
 
-    with tracing() as spans, Loopback(zkrpc.Service(single.Single, Handler, name="single", config=FAST)) as stub:
+    with tracing() as spans, world.loopback(zkrpc.Service(single.Single, Handler, name="single", config=FAST)) as stub:
         stub.write()
         stub.read()
     # The first attempts may have come before the election was over.
@@ -555,7 +536,4 @@ def test_the_span_of_a_primary_s_request_has_its_epoch() -> None:
 def test_a_tracer_says_whose_share_it_takes() -> None:
     """Of ours, the sampler's; of the program's own, all that it lets through."""
     with tracing(Sampler(0.25)):
-        assert repr(find_tracer()) == "<CallTracer ratio=0.25>"
-    status = TracingStatus(exporting=False, spans=0, dropped=0, lost=0)
-    foreign = CallTracer(trace.NoOpTracer(), dice=lambda: 0.0, status=lambda: status)
-    assert repr(foreign) == "<CallTracer ratio=1 of the program>"
+        assert repr(find_tracer()) == "<OwnTracer ratio=0.25>"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from tests.tracing.test_records import SPAN
 from zkrpc.errors import ConfigError
 from zkrpc.telemetry.status import TracingStatus, statuses
 from zkrpc.tracing.channel import Descriptors, SpanChannel
-from zkrpc.tracing.records import MOST_BYTES, load_batch
+from zkrpc.tracing.records import MOST_BYTES, MOST_SPANS, SpanRecord, load_batch
 
 
 class Way:
@@ -24,7 +26,24 @@ class Way:
         self.launches = 0
         self.fails = False
         self.theirs: list[socket.socket] = []
-        self.channel = SpanChannel(self.launch(), {"service.name": "echo"}, self.launch, clock=lambda: self.now)
+        self.timers: list[Callable[[], object]] = []
+        """Those that run."""
+        self.channel = SpanChannel(
+            self.launch(), {"service.name": "echo"}, self.launch, later=self.later, clock=lambda: self.now
+        )
+
+    def later(self, function: Callable[[], object], seconds: float) -> None:
+        """Stands for a timer."""
+        self.timers.append(function)
+
+    def received(self) -> list[int]:
+        """How many spans are in each of the packets that have come."""
+        found, theirs = [], self.theirs[-1]
+        theirs.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                found.append(len(load_batch(theirs.recv(MOST_BYTES)).spans))
+        return found
 
     def launch(self) -> Descriptors:
         """Stands for the start of a process."""
@@ -42,6 +61,14 @@ class Way:
         self.channel.close()
         for one in self.theirs:
             one.close()
+
+
+class Ended:
+    """A call with two spans."""
+
+    def records(self) -> list[SpanRecord]:
+        """Both."""
+        return [SPAN, SPAN]
 
 
 @pytest.fixture
@@ -73,6 +100,51 @@ def test_a_process_that_does_not_read_costs_nothing_but_spans(way: Way) -> None:
         assert load_batch(way.theirs[0].recv(MOST_BYTES)).spans == [SPAN]
     with pytest.raises(BlockingIOError):
         way.theirs[0].recv(MOST_BYTES)
+
+
+def test_spans_of_many_calls_leave_together(way: Way) -> None:
+    """The first few at once, the others when a twentieth of a second is over, or when there are enough of them."""
+    for _ in range(6):
+        way.channel.put(Ended())
+    assert way.received() == [2, 2, 2, 2] and len(way.timers) == 1
+    way.timers.pop()()
+    assert way.received() == [4]
+    way.now = 0.04
+    for _ in range(MOST_SPANS):
+        way.channel.put(Ended())
+    assert way.received() == [2 * MOST_SPANS] and len(way.timers) == 1
+    way.timers.pop()()
+    way.now = 0.06
+    way.channel.put(Ended())
+    assert way.received() == [2] and not way.timers
+
+
+def test_no_span_waits_where_no_event_loop_may_run(way: Way) -> None:
+    """In another thread; and what waits is sent before anybody asks how many were."""
+    for _ in range(6):
+        way.channel.put(Ended())
+    way.received()
+    thread = threading.Thread(target=way.channel.put, args=(Ended(),))
+    thread.start()
+    thread.join()
+    assert way.received() == [2]
+    assert way.channel.status().spans == 14 and way.received() == [4]
+
+
+def test_what_waits_is_not_sent_by_a_forked_child(way: Way) -> None:
+    """It is its parent's; what the child makes itself is sent."""
+    for _ in range(5):
+        way.channel.put(Ended())
+    way.received()
+    pid = os.fork()
+    if not pid:
+        way.channel.put(Ended())
+        way.channel.flush()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert way.received() == [2]
+    way.channel.flush()
+    assert way.received() == [2]
 
 
 def test_another_process_is_started_for_one_that_has_ended(way: Way, caplog: pytest.LogCaptureFixture) -> None:

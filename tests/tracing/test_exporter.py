@@ -117,7 +117,7 @@ def send(collector: Collector, *spans: Any, **environment: str) -> SpanChannel:
     def never() -> Descriptors:
         raise AssertionError("it has ended")
 
-    channel = SpanChannel(launch_exporter(None, given), {"service.name": "echo"}, never)
+    channel = SpanChannel(launch_exporter(None, given), {"service.name": "echo"}, never, later=lambda *_: never)
     channel.send(spans)
     return channel
 

@@ -9,23 +9,19 @@ import pytest
 from opentelemetry import context, trace
 from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, Status, StatusCode
 
-from zkrpc.tracing.records import MOST_SPANS, SpanRecord
+from zkrpc.tracing.records import SpanRecord
 from zkrpc.tracing.settings import Sampler
-from zkrpc.tracing.spans import LONGEST_TEXT, MOST_ATTRIBUTES, MOST_EVENTS, CallSpan, SpanProvider, remote_context
+from zkrpc.tracing.spans import LONGEST_TEXT, MOST_ATTRIBUTES, MOST_EVENTS, SpanProvider, remote_context
 
 
 class Made:
     """A provider whose spans stay in a list."""
 
     def __init__(self, sampler: Sampler = Sampler()) -> None:
-        self.handed_out: list[list[SpanRecord]] = []
-        self.provider = SpanProvider(lambda some: self.handed_out.append(list(some)), sampler, random.getrandbits)
+        self.spans: list[SpanRecord] = []
+        """All that have ended."""
+        self.provider = SpanProvider(lambda ended: self.spans.extend(ended.records()), sampler, random.getrandbits)
         self.tracer = self.provider.get_tracer("shop", "1.0")
-
-    @property
-    def spans(self) -> list[SpanRecord]:
-        """All of them."""
-        return [span for some in self.handed_out for span in some]
 
 
 def test_spans_of_a_program_make_a_tree() -> None:
@@ -104,19 +100,3 @@ def test_ok_is_final() -> None:
         span.set_status(Status(StatusCode.OK))
         span.set_status(StatusCode.ERROR, "no")
     assert (made.spans[0].status, made.spans[0].description) == (StatusCode.OK.value, "")
-
-
-def test_parts_leave_with_the_whole() -> None:
-    """In one message, as long as there are not too many; a part that ends later leaves by itself."""
-    made = Made()
-    whole, late = made.tracer.start_span("whole"), made.tracer.start_span("late")
-    for number in range(MOST_SPANS):
-        part = made.tracer.start_span(str(number))
-        assert isinstance(part, CallSpan)
-        part.end_within(whole)
-    assert [len(some) for some in made.handed_out] == [1]
-    whole.end()
-    assert len(made.handed_out[1]) == MOST_SPANS and made.handed_out[1][0].name == "whole"
-    assert isinstance(late, CallSpan)
-    late.end_within(whole)
-    assert [len(some) for some in made.handed_out] == [1, MOST_SPANS, 1]

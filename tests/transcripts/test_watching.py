@@ -9,7 +9,8 @@ from zkrpc.config import RegistryConfig
 from zkrpc.endpoint import Endpoint, Instance
 from zkrpc.registry.formats import dump_serverset
 from zkrpc.registry.listing import Listing
-from zkrpc.registry.view import Publish, Record, Save, ServiceView
+from zkrpc.registry.roster import Record
+from zkrpc.registry.view import Publish, Save, ServiceView
 from zkrpc.zookeeper.subtrees import Change, ChangeKind, WatchOffers
 
 OLD, NEW = (Endpoint("old", 2181),), (Endpoint("new", 2181),)

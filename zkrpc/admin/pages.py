@@ -23,7 +23,15 @@ from typing import Any
 
 from zkrpc.admin.guard import Guard
 from zkrpc.admin.http import FAILED, Request, Response, refuse
-from zkrpc.telemetry.status import AppStatus, ClientStatus, SessionStatus, Status, TracingStatus, statuses
+from zkrpc.telemetry.status import (
+    AppStatus,
+    ClientStatus,
+    SessionStatus,
+    Status,
+    TracingStatus,
+    statuses,
+    statuses_here,
+)
 
 log = logging.getLogger(__name__)
 
@@ -78,17 +86,22 @@ class Pages:
 
 
 def process_pages(
-    write_metrics: WriteMetrics, ask: Callable[[], Iterator[Status]] = statuses, *, serves: bool = False
+    write_metrics: WriteMetrics,
+    ask: Callable[[], Iterator[Status]] = statuses,
+    *,
+    ask_here: Callable[[], Iterator[Status]] = statuses_here,
+    serves: bool = False,
 ) -> dict[str, Page]:
-    """The pages of a process of its own. ``ask`` gives the states of all that is in it. If it is there to serve
-    (``serves``), it is not ready while nothing is served."""
+    """The pages of a process of its own. ``ask`` gives the states of all that is in it, and ``ask_here`` those of the
+    door's own thread, for probes, which wait for no other. If it is there to serve (``serves``), it is not ready while
+    nothing is served."""
 
     def livez(request: Request, pause: Pause) -> Response:
-        apps = [one for one in ask() if isinstance(one, AppStatus)]
+        apps = [one for one in ask_here() if isinstance(one, AppStatus)]
         return verdict(reason for app in apps if not app.health.live for reason in _named(app))
 
     def readyz(request: Request, pause: Pause) -> Response:
-        apps = [one for one in ask() if isinstance(one, AppStatus)]
+        apps = [one for one in ask_here() if isinstance(one, AppStatus)]
         if serves and not apps:
             return verdict(["nothing is served yet, or any more"])
         return verdict(reason for app in apps if not app.health.ready for reason in _named(app))

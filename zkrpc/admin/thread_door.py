@@ -103,7 +103,11 @@ class ThreadDoor:
 
     def _read_on(self) -> None:
         with selectors.DefaultSelector() as selector:
-            selector.register(self._listener, selectors.EVENT_READ)
+            try:
+                selector.register(self._listener, selectors.EVENT_READ)
+            except (OSError, ValueError):
+                if not self._closed:  # else it was closed before this thread began
+                    raise
             while not self._closed:
                 for key, _ in selector.select(_LOOK_INTERVAL):
                     if key.fileobj is self._listener:

@@ -15,7 +15,7 @@ import click
 
 from zkrpc.cli.completion import complete_services, service_argument
 from zkrpc.cli.config_names import OVERRIDE, check_against, check_for_set, described, interfaces_for_check, named
-from zkrpc.cli.options import json_option, timeout_option, zookeeper_option
+from zkrpc.cli.options import json_option, security_option, timeout_option, zookeeper_option
 from zkrpc.cli.output import counted, tell, tell_json, tell_table
 from zkrpc.cli.registry import NoSuchName, connected, no_service, operator, require_service
 from zkrpc.config import ServiceConfig
@@ -154,12 +154,15 @@ def clear(service: str, reason: str, zookeeper: str, timeout: float, as_json: bo
 @click.option(
     "--service", shell_complete=complete_services, help="Also compare the names in it with the IDL it publishes."
 )
-@click.option("--idl", metavar="FILE[:SERVICE]", help="Also compare the names in it with this IDL.")
+@click.option(
+    "--idl", multiple=True, metavar="FILE[:SERVICE]", help="Also compare the names in it with this IDL, or these."
+)
 @click.option("--zookeeper", envvar="ZKRPC_ZOOKEEPER", metavar="HOSTS", help="host:port,…[/chroot], for --service.")
+@security_option
 @timeout_option
 @json_option
 def check(
-    file: BinaryIO, service: str | None, idl: str | None, zookeeper: str | None, timeout: float, as_json: bool
+    file: BinaryIO, service: str | None, idl: tuple[str, ...], zookeeper: str | None, timeout: float, as_json: bool
 ) -> None:
     """Say whether clients would accept FILE (- for standard input); writes nothing.
 

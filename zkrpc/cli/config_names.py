@@ -29,13 +29,13 @@ class UnknownNames(ConfigError):
 
 
 def interfaces_for_check(
-    service: str | None, idl: str | None, zookeeper: str | None, timeout: float
+    service: str | None, idl: Sequence[str], zookeeper: str | None, timeout: float
 ) -> ServedInterfaces | None:
     """The interfaces that the options of ``config check`` name; None if they name none, and nothing is asked then."""
-    if service is not None and idl is not None:
+    if service is not None and idl:
         raise click.UsageError("--service and --idl exclude each other: names are compared with one or the other")
-    if idl is not None:
-        return ServedInterfaces(interfaces=(load_interface(idl),))
+    if idl:
+        return ServedInterfaces(interfaces=tuple(map(load_interface, idl)))
     if service is None:
         return None
     if zookeeper is None:

@@ -11,12 +11,13 @@ import gevent
 from gevent.event import Event
 
 from zkrpc.admin.guard import read_token
-from zkrpc.cli.options import json_option, timeout_option, zookeeper_option
+from zkrpc.cli.options import json_option, timeout_option, tls_options, zookeeper_option
 from zkrpc.cli.output import tell, tell_json
 from zkrpc.cli.registry import connected, operator
 from zkrpc.errors import ConfigError
 
 
+@tls_options
 @click.command(short_help="Pages about services for a browser.")
 @click.option("--bind", default="127.0.0.1:8500", show_default=True, metavar="HOST:PORT", help="Where to listen.")
 @click.option("--token-file", type=click.Path(), help="A file with the token that visitors have to know.")

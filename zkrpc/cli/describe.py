@@ -10,26 +10,31 @@ from typing import Any
 
 import click
 
+from zkrpc.cli.allowed import lists_in_code, who_may_call
 from zkrpc.cli.completion import complete_services
 from zkrpc.cli.explain import config_of, interface_of, methods_of, published, shown
 from zkrpc.cli.ls import INSTANCE_COLUMNS, headline, instance_rows
-from zkrpc.cli.options import json_option, timeout_option, zookeeper_option
+from zkrpc.cli.options import json_option, timeout_option, tls_options, zookeeper_option
 from zkrpc.cli.output import counted, several, tell, tell_json, tell_table
-from zkrpc.cli.registry import connected, require_service
+from zkrpc.cli.registry import connected, require_members, require_service
 from zkrpc.cli.target import built_in_interface, built_in_names
 from zkrpc.client.policy import Described, PolicyTable, Setting
 from zkrpc.config import ClientConfig, ServiceConfig
 from zkrpc.election.inspection import GroupReport, look
 from zkrpc.idl import Interface, Method
+from zkrpc.idl.served import parts_of
 from zkrpc.inspection.overview import ServiceOverview, plain_overview
 from zkrpc.inspection.survey import Survey
 from zkrpc.jsonform import command_line
 from zkrpc.legible import ago, lasting
+from zkrpc.registry.foreign import is_tree
 from zkrpc.registry.service_config import dump_service_config
 
 _TOLD = ("timeout", "idempotent", "primary", "hedge", "max_attempts")
 """What is said of each method; ``zkrpc explain`` has the rest, and where it comes from."""
 
+_PATIENCE = 1.0
+"""Seconds for all instances to tell who may call by their code."""
 _LONGEST_CALL = 200
 """Characters of a command that is shown beside a method."""
 
@@ -51,6 +56,7 @@ class Description:
     wall_now: float
 
 
+@tls_options
 @click.command()
 @click.argument("service", metavar="SERVICE[/zkrpc.BUILT_IN]", shell_complete=complete_services)
 @click.option("--idl", metavar="FILE[:SERVICE]", help="What the methods are; else what the service publishes.")
@@ -62,30 +68,31 @@ def describe(service: str, idl: str | None, zookeeper: str, timeout: float, as_j
 
     With a slash, as in users/zkrpc.Health: the methods of a service that each port of users answers beside its own.
     """
-    service, slash, built_in_name = service.partition("/")
-    if slash:
+    if "/" in service and not is_tree(service):
+        service, _, built_in_name = service.partition("/")
         _describe_built_in(service, built_in_name, idl, zookeeper, timeout, as_json)
         return
     interface = interface_of(idl, None) if idl else None
     with connected(zookeeper, timeout) as registry:
-        paths = require_service(registry, service)
+        paths = require_members(registry, service)
         seen = Survey(registry).look([service], timeout)[service]
         config, notes = config_of(registry, paths)
-        stat = registry.session.znodes.exists(paths.config)
-        elections = tuple(look(registry.session, service))
-        if interface is None:
+        stat = None if paths is None else registry.session.znodes.exists(paths.config)
+        elections = () if paths is None else tuple(look(registry.session, service))
+        if interface is None and paths is not None:
             interface = published(registry, service)
+    code = lists_in_code(seen.serving, min(timeout, _PATIENCE))
     policies = PolicyTable(ClientConfig())
     policies.receive_service_config(config)
-    known = methods_of(interface, config, None)
+    known = methods_of(interface, config, None).items()
     told = Description(
         seen=seen,
         interface=interface,
-        policies={one.name: _told(policies, one) for one in known},
+        policies={name: [*_told(policies, one), *who_may_call(one, config, code, name)] for name, one in known},
         elections=elections,
         config=config,
         configured_at=None if stat is None else stat.modified_at,
-        notes=tuple(notes if stat is not None else ()),
+        notes=(*(notes if stat is not None else ()), *code.notes),
         wall_now=time.time(),
     )
     if as_json:
@@ -126,7 +133,8 @@ def _told(policies: PolicyTable, method: Described) -> list[Setting]:
 
 
 def _plain_interface(interface: Interface | None) -> dict[str, Any]:
-    return {"interface": None if interface is None else {"name": interface.name, "digest": interface.digest}}
+    parts = [] if interface is None else [{"name": one.name, "digest": one.digest} for one in parts_of(interface)]
+    return {"interface": parts[0] if parts else None, "beside": parts[1:]}
 
 
 def plain(told: Description) -> dict[str, Any]:
@@ -155,13 +163,13 @@ def signature(method: Method) -> str:
     return f"{'oneway ' if method.oneway else ''}{method.returns} {method.name}({parameters}){throws}"
 
 
-def call_line(service: str, method: Method) -> str | None:
-    """The command that calls a method, to be filled in; if that is long, the one that prints what to fill in. None for
-    a method that Python cannot call."""
+def call_line(service: str, method: Method, name: str = "") -> str | None:
+    """The command that calls a method, by this name if it is not its own, to be filled in; if that is long, the one
+    that prints what to fill in. None for a method that Python cannot call."""
     if method.refusal is not None:
         return None
-    line = command_line(service, method)
-    return line if len(line) <= _LONGEST_CALL else f"zkrpc call {service}.{method.name} --template"
+    line = command_line(service, method, name=name)
+    return line if len(line) <= _LONGEST_CALL else f"zkrpc call {service}.{name or method.name} --template"
 
 
 def _plain_method(service: str, interface: Interface | None, name: str, settings: list[Setting]) -> dict[str, Any]:
@@ -175,7 +183,7 @@ def _plain_method(service: str, interface: Interface | None, name: str, settings
         "returns": method.returns,
         "throws": [kind.__name__ for kind in method.throws],
         "oneway": method.oneway,
-        "call": call_line(service, method),
+        "call": call_line(service, method, name),
         "settings": said,
     }
 
@@ -199,12 +207,16 @@ def _built_ins_of(seen: ServiceOverview) -> list[str]:
 
 
 def _method_lines(scope: str, interface: Interface, policies: Mapping[str, list[Setting]]) -> Iterator[str]:
-    yield f"methods of {interface.name}, IDL {interface.digest[:12]}"
-    for name, settings in policies.items():
-        yield f"  {signature(interface.methods[name])}"
-        yield f"      {', '.join(f'{one.name} {shown(one)} ({one.source})' for one in settings)}"
-        if line := call_line(scope, interface.methods[name]):
-            yield f"      {line}"
+    for part in parts_of(interface):
+        yield f"methods of {part.name}, IDL {part.digest[:12]}"
+        for name, settings in policies.items():
+            method = interface.methods[name]
+            if part.methods.get(method.name) is not method:
+                continue
+            yield f"  {signature(method)}"
+            yield f"      {', '.join(f'{one.name} {shown(one)} ({one.source})' for one in settings)}"
+            if line := call_line(scope, method, name):
+                yield f"      {line}"
 
 
 def _elections(told: Description) -> Iterator[str]:

@@ -29,7 +29,8 @@ _LOOK_INTERVAL = 0.5
     type=click.IntRange(1, 65533),
     help="Where clients find it; further servers take the next ports. By default any free ones.",
 )
-def dev(ensemble: str, port: int | None) -> None:
+@click.option("--secure", is_flag=True, help="Speak TLS, and serve only who has the credentials that it makes.")
+def dev(ensemble: str, port: int | None, secure: bool) -> None:
     """Run a throw-away ZooKeeper on this machine until Ctrl-C; nothing stays behind.
 
     What one that was killed has left is removed by the next.
@@ -37,8 +38,10 @@ def dev(ensemble: str, port: int | None) -> None:
     # One way out for both signals, so that the context manager removes everything either way.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with DevZooKeeper(int(ensemble), port=port) as servers:
+        with DevZooKeeper(int(ensemble), port=port, secured=secure) as servers:
             click.echo(servers.hosts)
+            if servers.security is not None:
+                click.echo(f"export ZKRPC_ZOOKEEPER_SECURITY={servers.security.file}", err=True)
             click.echo("a throw-away ZooKeeper is running there; Ctrl-C ends and removes it", err=True)
             while True:
                 servers.check()

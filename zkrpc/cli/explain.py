@@ -17,12 +17,14 @@ from typing import Any, NamedTuple
 
 import click
 
+from zkrpc.cli.allowed import lists_in_code, who_may_call
 from zkrpc.cli.completion import service_argument
-from zkrpc.cli.options import SECONDS, json_option, timeout_option, zookeeper_option
-from zkrpc.cli.output import tell, tell_json
-from zkrpc.cli.registry import connected, hint, require_service
-from zkrpc.cli.target import load_interface, no_method
+from zkrpc.cli.options import SECONDS, json_option, timeout_option, tls_options, zookeeper_option
+from zkrpc.cli.output import spoken, tell, tell_json
+from zkrpc.cli.registry import connected, hint, require_members
+from zkrpc.cli.target import label_in, load_interface
 from zkrpc.client.explanation import Explanation, InstanceView, Probe, view_of, with_obstacle
+from zkrpc.client.naming import Naming
 from zkrpc.client.policy import Described, PolicyTable, Setting
 from zkrpc.client.probe import probe_all
 from zkrpc.config import ClientConfig, ServiceConfig
@@ -30,6 +32,7 @@ from zkrpc.coordination import Registry
 from zkrpc.endpoint import Instance
 from zkrpc.errors import ConfigError, CoordinationError, IdlError, RemoteProtocolError
 from zkrpc.idl import Interface, MethodPolicy
+from zkrpc.idl.served import names_in_config, parts_of
 from zkrpc.inspection.overview import ServiceOverview
 from zkrpc.inspection.survey import Survey
 from zkrpc.legible import lasting
@@ -43,6 +46,7 @@ _log = logging.getLogger(__name__)
 _ANY_METHOD = "(any method)"
 
 
+@tls_options
 @click.command()
 @service_argument()
 @click.argument("method", required=False)
@@ -65,27 +69,35 @@ def explain(
     """Each policy value of SERVICE's methods, or of METHOD, and where it comes from; and each of its instances."""
     interface = interface_of(idl, method) if idl else None
     with connected(zookeeper, timeout) as registry:
-        paths = require_service(registry, service)
-        if interface is None:
+        paths = require_members(registry, service)
+        if interface is None and paths is not None:
             interface = published(registry, service)
-            if interface is not None and method is not None and method not in interface.methods:
-                raise no_method(interface, method)
+        if interface is not None and method is not None:
+            method = label_in(interface, method)
         config, notes = config_of(registry, paths)
         methods = methods_of(interface, config, method)
-        led_only = [one.name for one in methods if one.policy.primary]
+        led_only = [name for name, one in methods.items() if one.policy.primary]
         seen = Survey(registry).look([service], timeout)[service]
         found = seen.serving
-        instances = _views(found, zone, ping_timeout)
+        instances = list(_views(found, zone, ping_timeout))
+        answering = {one.id for one in instances if one.answered_in is not None}
+        code = lists_in_code([one for one in found if one.id in answering], ping_timeout)
         if method in led_only:
             instances = _judge_by_primary(instances, _primaries(registry, paths))
         elif led_only:
             notes.append(f"only a primary serves {', '.join(led_only)}; see who leads: zkrpc primary {service}")
+        if interface is not None and method is not None:
+            naming = Naming(interface.methods[method].interface)
+            others = {one.id: naming.obstacle(one) for one in found if not naming.fits(one)}
+            instances = [with_obstacle(one, others[one.id]) if one.id in others else one for one in instances]
         instances = [*instances, *_offline_views(seen, zone)]
     notes += _doubts(interface, config)
-    notes += _other_idls(interface, found, idl)
+    notes += [*_other_idls(interface, found, idl), *code.notes]
     policies = PolicyTable(ClientConfig(zone=zone))
     policies.receive_service_config(config)
-    explained = {one.name: policies.explain(one) for one in methods}
+    explained = {
+        name: [*policies.explain(one), *who_may_call(one, config, code, name)] for name, one in methods.items()
+    }
     told = Explanation(service, explained, tuple(instances), tuple(notes), policies.client.settings)
     if as_json:
         tell_json(plain(told))
@@ -155,7 +167,11 @@ def _facts(view: InstanceView) -> Iterator[str]:
         yield f"zone {view.zone}"
     if view.age is not None:
         yield f"age {lasting(view.age)}"
-    yield "/".join(view.protocols) or "unknown protocol"
+    if view.services:
+        yield f"serves {'/'.join(view.services)}"
+    yield "/".join(spoken(view.protocols)) or "unknown protocol"
+    if view.dialect:
+        yield f"called in {view.dialect}"
     if view.connected_in is not None:
         yield f"connected in {view.connected_in * 1000:.1f} ms"
     if view.answered_in is not None:
@@ -169,13 +185,14 @@ class _Unread(NamedTuple):
     """A method of which only the name is known, as no IDL was given."""
 
     name: str
+    interface: str = ""
     policy: MethodPolicy = MethodPolicy()
 
 
 def interface_of(text: str, method: str | None) -> Interface:
     """The interface that the option names. Raises ConfigError if there is none, or if it lacks the method asked for."""
-    interface = load_interface(text)
-    if method is not None and method not in interface.methods:
+    interface = load_interface(text, method)
+    if method is not None and method.removeprefix(f"{interface.name}:") not in interface.methods:
         raise ConfigError(f"{interface.name} has no method {method!r}; {hint(method, [*interface.methods])}")
     return interface
 
@@ -189,8 +206,10 @@ def published(registry: Registry, service: str) -> Interface | None:
         return None
 
 
-def config_of(registry: Registry, paths: Paths) -> tuple[ServiceConfig, list[str]]:
-    """The service's config, and warnings about it."""
+def config_of(registry: Registry, paths: Paths | None) -> tuple[ServiceConfig, list[str]]:
+    """The service's config, and warnings about it; without paths it is in a tree of another library's."""
+    if paths is None:
+        return ServiceConfig(), ["other libraries' trees have no config, and no primaries"]
     found = registry.session.znodes.get(paths.config)
     if found is None:
         return ServiceConfig(), ["the service has no config"]
@@ -201,19 +220,20 @@ def config_of(registry: Registry, paths: Paths) -> tuple[ServiceConfig, list[str
         return ServiceConfig(), [f"{refused}; see: zkrpc config show {paths.service}"]
 
 
-def methods_of(interface: Interface | None, config: ServiceConfig, method: str | None) -> list[Described]:
+def methods_of(interface: Interface | None, config: ServiceConfig, method: str | None) -> dict[str, Described]:
+    """The methods by their names; those of interfaces beside the default one by their labels."""
     if interface is None:
-        return [_Unread(name) for name in ([method] if method else [_ANY_METHOD, *config.methods])]
-    if method is None:
-        return list(interface.methods.values())
-    return [interface.methods[method]]
+        return {name: _Unread(name) for name in ([method] if method else [_ANY_METHOD, *config.methods])}
+    return {name: one for name, one in interface.methods.items() if method in (None, name)}
 
 
 def _doubts(interface: Interface | None, config: ServiceConfig) -> Iterator[str]:
     if interface is None:
         yield "what the IDL says is not counted in, as none is published; give it with --idl FILE"
     else:
-        unknown = [name for name in config.methods if name not in interface.methods]
+        methods = interface.methods.values()
+        known = {name for one in methods for name in names_in_config(one.interface, one.name)}
+        unknown = [name for name in config.methods if name not in known]
         if unknown:
             yield f"the service's config speaks of methods that {interface.name} has not: {', '.join(unknown)}"
     yield "client code may say otherwise, with ClientConfig or with the options of a call"
@@ -225,15 +245,16 @@ def _other_idls(interface: Interface | None, found: Sequence[Instance], file: st
     if interface is None:
         return
     told = f"than {interface.file}" if file else "than the newest, which is explained here"
+    explained = parts_of(interface)[0].digest
     others = collections.defaultdict(list)
     for one in found:
-        if one.idl_digest and one.idl_digest != interface.digest:
+        if one.idl_digest and one.idl_digest != explained:
             others[one.idl_digest].append(one.id)
     for digest, names in others.items():
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         yield (
             f"{', '.join(names[:3])}{more} registered with another IDL {told}: theirs has the digest "
-            f"{digest:.12}, this one {interface.digest:.12}"
+            f"{digest:.12}, this one {explained:.12}"
         )
 
 
@@ -255,9 +276,11 @@ def _offline_views(seen: ServiceOverview, zone: str) -> Iterator[InstanceView]:
             yield with_obstacle(view_of(running, Probe(), wall_now=wall_now, zone=zone), word)
 
 
-def _primaries(registry: Registry, paths: Paths) -> dict[str, str]:
+def _primaries(registry: Registry, paths: Paths | None) -> dict[str, str]:
     """Endpoint of a primary -> its group; the last one, if it leads several."""
     led: dict[str, str] = {}
+    if paths is None:
+        return led
     for group in sorted(registry.session.znodes.children(f"{paths.root}/election") or ()):
         primary = _primary(registry, paths.primary(group))
         if primary is not None:

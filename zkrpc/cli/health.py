@@ -7,20 +7,23 @@ import sys
 import click
 import gevent.pool
 
-from zkrpc.cli.options import CONNECT_TIMEOUT, SECONDS, json_option
+from zkrpc.cli.options import CONNECT_TIMEOUT, SECONDS, json_option, security_option, tls_options
 from zkrpc.cli.output import tell, tell_json
 from zkrpc.cli.probe import Answer, ask, lines_of, plain, status_of
-from zkrpc.cli.registry import connected, require_service
+from zkrpc.cli.registry import connected, require_members
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import CoordinationError
+from zkrpc.registry.foreign import is_tree
 
 _AT_ONCE = 32
 
 
+@tls_options
 @click.command()
 @click.argument("service", required=False)
 @click.option("--address", "addresses", multiple=True, metavar="HOST:PORT", help="A port to ask; may be repeated.")
 @click.option("--zookeeper", envvar="ZKRPC_ZOOKEEPER", metavar="HOSTS", help="host:port,…[/chroot], for SERVICE.")
+@security_option
 @click.option("--group", metavar="GROUP", help="Whether it serves as this group's primary; with --address.")
 @click.option("--readiness", "what", flag_value="readiness", default="readiness", help="The default.")
 @click.option(
@@ -53,7 +56,9 @@ def health(
         for address in addresses:
             Endpoint.parse(f"127.0.0.1{address}" if address.startswith(":") else address)
     patience = timeout or 1.0
-    asked = service or ("" if group is None else f"/{group}")
+    # What an instance of a tree is called by its own server is not known: it is asked for all that it serves.
+    named = None if service is not None and is_tree(service) else service
+    asked = named or ("" if group is None else f"/{group}")
     answers: list[Answer] = gevent.pool.Pool(_AT_ONCE).map(lambda address: ask(address, asked, patience), addresses)
     liveness = what == "liveness"
     if as_json:
@@ -67,7 +72,7 @@ def health(
 def _instances_of(service: str, zookeeper: str, timeout: float) -> tuple[str, ...]:
     """The endpoints of all instances. Raises CoordinationError if there are none."""
     with connected(zookeeper, timeout) as registry:
-        require_service(registry, service)
+        require_members(registry, service)
         found = registry.resolver(service).wait_ready(timeout).instances
     if not found:
         raise CoordinationError(f"no instance of {service!r} is registered; is it running?")

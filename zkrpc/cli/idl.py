@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from zkrpc.cli.options import json_option, timeout_option, zookeeper_option
+from zkrpc.cli.options import json_option, security_option, timeout_option, zookeeper_option
 from zkrpc.cli.output import tell, tell_json
 from zkrpc.cli.registry import connected, require_service
 from zkrpc.errors import IdlError, RpcError
@@ -54,6 +54,7 @@ class _Version(NamedTuple):
 )
 @click.option("-I", "--include", "include_dirs", multiple=True, metavar="DIR", help="Where included files are, too.")
 @click.option("--zookeeper", envvar="ZKRPC_ZOOKEEPER", metavar="HOSTS", help="host:port,…[/chroot], for registry:.")
+@security_option
 @timeout_option
 @json_option
 def check(
@@ -88,14 +89,16 @@ def check(
 
 @idl.command()
 @click.argument("service")
+@click.argument("interface", default="")
 @zookeeper_option
 @timeout_option
 @json_option
-def show(service: str, zookeeper: str, timeout: float, as_json: bool) -> None:
-    """Print the IDL that SERVICE is served with; of several, that of the instance that was started last."""
+def show(service: str, interface: str, zookeeper: str, timeout: float, as_json: bool) -> None:
+    """Print the IDL that SERVICE is served with; of several, that of the instance that was started last. INTERFACE
+    names one that is served beside the default one."""
     with connected(zookeeper, timeout) as registry:
         require_service(registry, service)
-        newest = newest_publication(registry.session, service)
+        newest = newest_publication(registry.session, service, interface)
         text = text_of_publication(registry.session, newest)
     if as_json:
         tell_json({"service": service, "interface": newest.interface, "digest": newest.digest, "text": text})

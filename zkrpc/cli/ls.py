@@ -9,8 +9,8 @@ import click
 
 from zkrpc.cli.completion import service_argument
 from zkrpc.cli.options import json_option, timeout_option, zookeeper_option
-from zkrpc.cli.output import counted, several, tell, tell_json, tell_table
-from zkrpc.cli.registry import connected, require_service
+from zkrpc.cli.output import counted, several, spoken, tell, tell_json, tell_table
+from zkrpc.cli.registry import connected, require_members
 from zkrpc.endpoint import Instance
 from zkrpc.inspection.overview import ServiceOverview, plain_overview
 from zkrpc.inspection.survey import Survey
@@ -18,8 +18,19 @@ from zkrpc.legible import lasting
 from zkrpc.registry.formats import PrimaryRecord
 from zkrpc.registry.offline import OfflineOrder
 
-SERVICE_COLUMNS = ("SERVICE", "INSTANCES", "PRIMARIES", "VERSIONS", "IDL", "PROTOCOLS")
-INSTANCE_COLUMNS = ("INSTANCE", "ENDPOINT", "STATE", "PRIMARY OF", "VERSION", "IDL", "ZONE", "UP", "PROTOCOLS")
+SERVICE_COLUMNS = ("SERVICE", "INSTANCES", "PRIMARIES", "VERSIONS", "IDL", "SERVES", "PROTOCOLS")
+INSTANCE_COLUMNS = (
+    "INSTANCE",
+    "ENDPOINT",
+    "STATE",
+    "PRIMARY OF",
+    "VERSION",
+    "IDL",
+    "ZONE",
+    "UP",
+    "SERVES",
+    "PROTOCOLS",
+)
 _DIGEST_SHOWN = 8
 
 
@@ -37,7 +48,7 @@ def ls(service: str | None, zookeeper: str, timeout: float, callers: bool, as_js
         survey = Survey(registry)
         names, strange = survey.services()
         if service is not None:
-            require_service(registry, service)
+            require_members(registry, service)
             names, strange = [service], []
         seen = survey.look(names, timeout)
     if callers and service is not None:
@@ -73,7 +84,8 @@ def service_row(seen: ServiceOverview) -> tuple[str, ...]:
         several(primaries),
         _frequencies(seen.versions),
         _frequencies(seen.idl_digests, _DIGEST_SHOWN) + (" differ" if len(seen.idl_digests) > 1 else ""),
-        " ".join(seen.protocols) or "-",
+        " ".join(seen.services) or "-",
+        " ".join(spoken(seen.protocols)) or "-",
     )
 
 
@@ -111,7 +123,8 @@ def _row(one: Instance, state: str, led: Sequence[str], wall_now: float) -> tupl
         one.idl_digest[:_DIGEST_SHOWN] or "-",
         one.zone or "-",
         lasting(wall_now - one.started_at) if one.started_at else "-",
-        " ".join(one.protocols) or "-",
+        " ".join(one.services) or "-",
+        " ".join((*spoken(one.protocols), "tls") if one.tls else spoken(one.protocols)) or "-",
     )
 
 

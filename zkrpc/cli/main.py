@@ -11,9 +11,9 @@ import sys
 
 import click
 
-from zkrpc import __version__
+from zkrpc import __version__, compiled
 from zkrpc.cli.logs import Verbosity, format_option, level_option, set_up_logs, verbose_option
-from zkrpc.cli.output import forget_output, tell_error
+from zkrpc.cli.output import forget_output, tell, tell_error
 from zkrpc.errors import ConfigError, IdentityConflict, IdlError, RpcError
 
 _COMMANDS = {
@@ -27,6 +27,7 @@ _COMMANDS = {
     "describe": "zkrpc.cli.describe",
     "tap": "zkrpc.cli.tap",
     "doctor": "zkrpc.cli.doctor",
+    "acl": "zkrpc.cli.acl",
     "primary": "zkrpc.cli.primary",
     "config": "zkrpc.cli.config",
     "explain": "zkrpc.cli.explain",
@@ -67,8 +68,21 @@ class _LazyGroup(click.Group):
         return command
 
 
+def _tell_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        tell(f"zkrpc, version {__version__}, {compiled.in_words()}")
+        context.exit()
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="zkrpc")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_tell_version,
+    help="Show the version, and whether the compiled parts are in use.",
+)
 @verbose_option
 @level_option
 @format_option

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from zkrpc.config import ServerConfig, WireLimits
+from zkrpc.credentials import FILE_VARIABLE, read_security
 from zkrpc.errors import ConfigError
+from zkrpc.tls.settings import ServerTls, ask_with
 
 CONNECT_TIMEOUT = 3.0
 """Seconds that a command waits for ZooKeeper by default: with its start and its end it is over within 5 s."""
@@ -55,7 +59,35 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # its class cannot be s
 
 
 SIZE = _Size()
-zookeeper_option = click.option(
+
+
+def _receive_security(context: click.Context, _: click.Parameter, path: str | None) -> None:
+    """Sets the variable that sessions read, for this process and those that it starts."""
+    if context.resilient_parsing:  # for completion, in a process of its own
+        os.environ.update({FILE_VARIABLE: path} if path else {})
+        return
+    if path and path != (before := os.environ.get(FILE_VARIABLE)):
+        os.environ[FILE_VARIABLE] = os.path.abspath(path)
+        context.call_on_close(lambda: _restore(before))
+    read_security(os.environ)  # a mistake is told here, before anything is done
+
+
+def _restore(before: str | None) -> None:
+    if before is None:
+        os.environ.pop(FILE_VARIABLE, None)
+    else:
+        os.environ[FILE_VARIABLE] = before
+
+
+security_option = click.option(
+    "--zookeeper-security",
+    envvar=FILE_VARIABLE,
+    metavar="FILE",
+    expose_value=False,
+    callback=_receive_security,
+    help="A TOML file with credentials for ZooKeeper, and TLS; see docs/zookeeper-security.md.",
+)
+_zookeeper_option = click.option(
     "--zookeeper",
     envvar="ZKRPC_ZOOKEEPER",
     show_envvar=True,
@@ -63,10 +95,58 @@ zookeeper_option = click.option(
     metavar="HOSTS",
     help="host:port,…[/chroot].",
 )
+
+
+def zookeeper_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a command that asks ZooKeeper: where it is, and who we are for it."""
+    return _zookeeper_option(security_option(command))
+
+
 timeout_option = click.option(
     "--timeout", type=SECONDS, default=CONNECT_TIMEOUT, show_default=True, help="Seconds to wait for ZooKeeper."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+
+
+_CLIENT_TLS = {
+    "ca": ("--tls-ca", "FILE", "Do TLS with instances; their certificates are of these authorities (PEM)."),
+    "certificate": ("--tls-cert", "FILE", "The certificate to show them (PEM)."),
+    "key": ("--tls-key", "FILE", "Its key, if the file of the certificate has none."),
+    "crl": ("--tls-crl", "FILE", "The lists of revoked certificates of these authorities (PEM)."),
+    "server_name": ("--tls-server-name", "NAME", "The name in their certificates, if not the host's."),
+}
+
+
+def tls_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds what a command needs to call instances with TLS; :func:`zkrpc.tls.settings.asking` has what was given."""
+    for field, (flag, value, text) in reversed(_CLIENT_TLS.items()):
+        command = click.option(
+            flag,
+            envvar=f"ZKRPC_{flag[2:].replace('-', '_').upper()}",
+            metavar=value,
+            expose_value=False,
+            callback=functools.partial(_note_tls, field),
+            help=text,
+        )(command)
+    return command
+
+
+def _note_tls(field: str, context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value:
+        ask_with(**{field: value})
+
+
+def server_tls(
+    certificate: str | None, key: str | None, ca: str | None, clients: str | None, crl: str | None = None
+) -> ServerTls | None:
+    """What a server's ``--tls-…`` mean; None if none is given. Raises ConfigError if they do not go together."""
+    if not certificate:
+        if key or ca or clients or crl:
+            raise ConfigError(
+                "--tls-key, --tls-ca, --tls-crl and --tls-client need --tls-cert, the server's own certificate"
+            )
+        return None
+    return ServerTls(certificate=certificate, key=key or "", ca=ca or "", clients=clients, crl=crl or "")
 
 
 def expand_address(text: str | None, environment: Mapping[str, str]) -> str | None:
@@ -101,7 +181,7 @@ def with_limits(config: ServerConfig, given: Sequence[str]) -> ServerConfig:
 
 
 def _names(kind: type[ServerConfig | WireLimits]) -> list[str]:
-    return [field.name for field in dataclasses.fields(kind) if field.name != "wire"]
+    return [field.name for field in dataclasses.fields(kind) if field.name not in ("wire", "tls")]
 
 
 def _number(text: str, value: str) -> Any:

@@ -187,6 +187,11 @@ def several(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more if names else "-"
 
 
+def spoken(dialects: Sequence[str]) -> list[str]:
+    """The dialects without the variants of one that is named as well: ``framed`` stands for ``framed-compact``, too."""
+    return [one for one in dialects if "-" not in one or one.partition("-")[0] not in dialects]
+
+
 def counted(number: int, noun: str) -> str:
     """``1 instance``, ``3 instances``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

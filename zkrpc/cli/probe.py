@@ -7,6 +7,7 @@ when the rest would have been imported. It speaks framed binary Thrift as far as
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import sys
@@ -14,10 +15,12 @@ import time
 from typing import Any, NamedTuple
 
 from zkrpc.legible import legible
+from zkrpc.tls.settings import asking
 
 UNANSWERED = 3
 """The exit status if a port did not answer as zkrpc does."""
 _LARGEST = 64 * 1024
+_TLS_VARIABLES = ("ZKRPC_TLS_CA", "ZKRPC_TLS_CERT", "ZKRPC_TLS_KEY", "ZKRPC_TLS_SERVER_NAME")
 _NAME = b"zkrpc.Health:check"
 _REPLY, _EXCEPTION = 2, 3
 _STRING, _STRUCT, _LIST = 11, 12, 15
@@ -46,7 +49,7 @@ def ask(endpoint: str, service: str, timeout: float) -> Answer:
     give_up_at = time.monotonic() + timeout
     host, _, port = endpoint.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), timeout) as sock:
+        with _connect(host.strip("[]") or "127.0.0.1", int(port), timeout) as sock:
             sock.sendall(_question(service))
             size = struct.unpack("!I", _receive(sock, 4, give_up_at))[0]
             if size > _LARGEST:
@@ -58,6 +61,15 @@ def ask(endpoint: str, service: str, timeout: float) -> Answer:
         return Answer(endpoint, error=error.strerror or str(error))
     except MISREAD:
         return Answer(endpoint, error="something else than zkrpc listens there")
+
+
+def _connect(host: str, port: int, timeout: float) -> socket.socket:
+    sock = socket.create_connection((host, port), timeout)
+    if (tls := asking()) is None:
+        return sock
+    from zkrpc.tls.contexts import client_context  # which is not for the quick half of health
+
+    return client_context(tls).wrap_socket(sock, server_hostname=tls.server_name or host)
 
 
 def _question(service: str) -> bytes:
@@ -163,6 +175,8 @@ def plain(answers: list[Answer], *, liveness: bool) -> dict[str, Any]:
 def main(arguments: list[str]) -> int | None:
     """Runs ``zkrpc health --address …``; the exit status. None if the command line is not as plain as that: then it is
     for the command itself, which explains what is wrong with it."""
+    if any(name in os.environ for name in _TLS_VARIABLES):
+        return None
     addresses: list[str] = []
     group = ""
     liveness, as_json, timeout = False, False, 1.0

@@ -19,6 +19,7 @@ from zkrpc.coordination import Registry
 from zkrpc.errors import CoordinationError, OutcomeUnknown, SessionSuspended
 from zkrpc.inspection.survey import Survey
 from zkrpc.legible import legible
+from zkrpc.registry.foreign import Tree, is_tree
 from zkrpc.registry.schema import Paths
 
 _MOST_SHOWN = 8
@@ -33,6 +34,8 @@ def connected(
     that is not so within ``timeout`` seconds, and where a request of the block is not answered why that may be."""
     with _in_one_line(), Registry(zookeeper, config=config) as registry:
         if not registry.session.wait_connected(timeout):
+            if registry.session.refusal:
+                raise CoordinationError(registry.session.refusal)
             reason = registry.session.explain()
             raise CoordinationError(f"no ZooKeeper at {zookeeper} within {timeout:g} s: {reason}")
         if missing := registry.session.znodes.explain_missing_chroot(timeout=timeout):
@@ -84,8 +87,9 @@ def missing(what: str, name: str, known: Iterable[str], *, where: str, nothing: 
 
 
 def find_alike(name: str, known: Sequence[str]) -> list[str]:
-    """The ``known`` names that may have been meant by ``name``."""
-    return difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    """The ``known`` names that may have been meant by ``name``: those with the name of an interface before it, or else
+    those that look alike."""
+    return [one for one in known if one.endswith(f":{name}")] or difflib.get_close_matches(name, known, n=3, cutoff=0.6)
 
 
 def hint(name: str, known: Sequence[str]) -> str:
@@ -105,6 +109,19 @@ def no_service(registry: Registry, service: str) -> NoSuchName:
 def services_of(registry: Registry) -> tuple[list[str], list[str]]:
     """The names of all services in order, and the other names found beside them, which cannot be a service's."""
     return Survey(registry).services()
+
+
+def require_members(registry: Registry, service: str) -> Paths | None:
+    """As :func:`require_service`, for commands that look at members: ``service`` may be the text of a tree of another
+    library's as well, which has no such paths. Raises CoordinationError if there is nothing at its path."""
+    if not is_tree(service):
+        return require_service(registry, service)
+    path = Tree.parse(service).path
+    if registry.session.znodes.exists(path) is None:
+        raise CoordinationError(
+            f"there is nothing at {path} in the ZooKeeper at {registry.hosts}; the path starts there"
+        )
+    return None
 
 
 def require_service(registry: Registry, service: str) -> Paths:

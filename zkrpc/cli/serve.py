@@ -17,17 +17,21 @@ from typing import Any
 
 import click
 
-from zkrpc import __version__
+from zkrpc import __version__, compiled
 from zkrpc.admin.guard import make_guard, names_of_host, read_token
 from zkrpc.admin.thread_door import ThreadDoor
 from zkrpc.cli.logs import Verbosity, format_option, level_option, set_up_logs, verbose_option
-from zkrpc.cli.options import SECONDS, SECONDS_OR_NONE, SIZE, expand_address, with_limits
+from zkrpc.cli.options import SECONDS, SECONDS_OR_NONE, SIZE, expand_address, security_option, server_tls, with_limits
 from zkrpc.cli.settings import settings_options
 from zkrpc.config import ServerConfig
+from zkrpc.credentials import read_security
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError
+from zkrpc.registry.foreign import trees_to_join
 from zkrpc.server.service_manager import ServiceManager
 from zkrpc.server.supervisor import Supervisor
+from zkrpc.tls.contexts import server_context
+from zkrpc.tls.settings import TLS_CLIENTS
 from zkrpc.tracing.channel import Descriptors, finish_export, launch_exporter, require_packages
 from zkrpc.tracing.settings import ENDPOINT, is_disabled, read_settings, wants_traces
 
@@ -43,6 +47,7 @@ _SHARED = (
     click.option(
         "--zookeeper", envvar="ZKRPC_ZOOKEEPER", metavar="HOSTS", help="host:port,…[/chroot]; else no registry."
     ),
+    security_option,
     click.option(
         "--advertise",
         metavar="HOST[:PORT]",
@@ -57,10 +62,23 @@ _SHARED = (
         "--slow-call", type=SECONDS, help="Log calls and requests that fail, or take so long; ten lines a second."
     ),
     click.option("--allow-breaking", is_flag=True, help="Also with an IDL that breaks callers of what is served now."),
+    click.option("--tls-cert", metavar="FILE", help="Serve with TLS: the certificate and what is above it, as PEM."),
+    click.option("--tls-key", metavar="FILE", help="Its key, if the file of the certificate has none."),
+    click.option("--tls-ca", metavar="FILE", help="The authorities of clients' certificates, as PEM."),
+    click.option("--tls-crl", metavar="FILE", help="The lists of revoked certificates of these authorities, as PEM."),
+    click.option(
+        "--tls-client", type=click.Choice(TLS_CLIENTS), help="Whether clients need one; required if there is --tls-ca."
+    ),
     click.option("--max-memory", type=SIZE, metavar="SIZE", help="Replace a worker that occupies more, as in 512M."),
     click.option("--max-calls", type=click.IntRange(1), help="Replace a worker that has run so many calls."),
     click.option("--max-age", type=SECONDS, help="Replace a worker that is so many seconds old."),
-    click.option("--record-format", type=click.Choice(["serverset", "curator"]), help="How to register."),
+    click.option(
+        "--join",
+        "joined",
+        multiple=True,
+        metavar="TREE",
+        help="Be found there as well: serverset:/PATH or curator:/BASE/NAME; may be repeated. See docs/registries.md.",
+    ),
     click.option(
         "--limit",
         "limits",
@@ -139,10 +157,11 @@ def serve(
     if verbosity.format is not None:
         os.environ["ZKRPC_LOG_FORMAT"] = verbosity.format  # for the process that exports traces
     shared["advertise"] = expand_address(shared["advertise"], os.environ)
-    limits, allow_breaking = shared.pop("limits"), shared.pop("allow_breaking")
-    with_limits(ServerConfig(), limits)  # a mistake is told here, and once
+    limits, joined, allow_breaking = shared.pop("limits"), shared.pop("joined"), shared.pop("allow_breaking")
+    _check(limits, *(shared[f"tls_{name}"] for name in ("cert", "key", "ca", "client")))
+    trees_to_join(joined, registered=bool(shared["zookeeper"]))
     handed_on = [f"--{name.replace('_', '-')}={value}" for name, value in shared.items() if value is not None]
-    handed_on += [f"--limit={text}" for text in limits]
+    handed_on += [f"--limit={text}" for text in limits] + [f"--join={text}" for text in joined]
     handed_on += ["--allow-breaking"] if allow_breaking else []
 
     doors = _Doors(admin, admin_token_file, shared["advertise"])
@@ -168,6 +187,7 @@ def serve(
         command,
         workers,
         zookeeper=shared["zookeeper"],
+        security=read_security(os.environ),
         watched=watched,
         binds=binds,
         inherited=spans or (),
@@ -176,6 +196,13 @@ def serve(
     with doors.open(supervisor), _exporting(spans):
         status = supervisor.run()
     sys.exit(status)
+
+
+def _check(limits: tuple[str, ...], *tls: str | None) -> None:
+    """Raises ConfigError for what no worker could use: a mistake is told here, and once."""
+    with_limits(ServerConfig(), limits)
+    if (given := server_tls(*tls)) is not None:
+        server_context(given)
 
 
 class _Doors:
@@ -239,6 +266,7 @@ def _describe(target: str, workers: int, zookeeper: str | None) -> str:
     """The first line of the log: what is served, and how."""
     versions = [f"Python {platform.python_version()}"]
     versions += [f"{name} {importlib.metadata.version(name)}" for name in ("gevent", "kazoo")]
+    versions.append(compiled.in_words())
     processes = f"{workers} worker{'s' if workers > 1 else ''}, supervised by pid {os.getpid()}"
     registry = f"ZooKeeper at {zookeeper}" if zookeeper else "no registry"
     return f"zkrpc {__version__} ({', '.join(versions)}) serves {target} with {processes}; {registry}"

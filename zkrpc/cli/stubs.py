@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from zkrpc.cli.options import json_option, timeout_option
+from zkrpc.cli.options import json_option, security_option, timeout_option
 from zkrpc.cli.output import tell, tell_json
 from zkrpc.cli.registry import connected, require_service
 from zkrpc.errors import ConfigError, RemoteProtocolError
@@ -29,6 +29,7 @@ from zkrpc.registry.published import published_interface
 @click.argument("files", nargs=-1, metavar="[FILE...]")
 @click.option("--from", "service", metavar="SERVICE", help="Take the IDL that SERVICE has published; write it as well.")
 @click.option("--zookeeper", envvar="ZKRPC_ZOOKEEPER", metavar="HOSTS", help="host:port,…[/chroot]; for --from.")
+@security_option
 @timeout_option
 @click.option("--out", metavar="DIR", help="Write everything there; by default beside each FILE, or here for --from.")
 @click.option("--include", "include_dirs", multiple=True, metavar="DIR", help="Look for included files there, too.")
@@ -60,7 +61,8 @@ def stubs(
         with connected(zookeeper, timeout) as registry:
             require_service(registry, service)
             interface = published_interface(registry.session, service)
-        texts = _vendored(interface, out or ".", top_level=top_level)
+        for part in interface.parts:
+            texts |= _vendored(part, out or ".", top_level=top_level)
     for file in files:
         texts |= stubs_of(file, include_dirs=include_dirs, out=out, top_level=top_level)
     stale = [path for path, text in texts.items() if not _is_current(Path(path), text)]

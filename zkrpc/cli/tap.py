@@ -11,7 +11,7 @@ import click
 from gevent.pool import Group
 from gevent.queue import Empty, Queue
 
-from zkrpc.cli.options import SECONDS, json_option, timeout_option, zookeeper_option
+from zkrpc.cli.options import SECONDS, json_option, timeout_option, tls_options, zookeeper_option
 from zkrpc.cli.output import tell, tell_json
 from zkrpc.cli.registry import connected, require_service
 from zkrpc.client.inquiry import open_introspection
@@ -38,6 +38,7 @@ class _Counts:
     dropped: int = 0
 
 
+@tls_options
 @click.command(short_help="Show a sample of the calls that are served right now.")
 @click.argument("name", metavar="SERVICE[.METHOD]")
 @click.option("--sample", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Share of the calls to show.")

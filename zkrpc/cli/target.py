@@ -24,18 +24,22 @@ from gevent import get_hub, getcurrent
 
 from zkrpc.call import Call, Interceptor
 from zkrpc.cli.completion import offer
-from zkrpc.cli.options import CONNECT_TIMEOUT, SECONDS
-from zkrpc.cli.registry import NoSuchName, connected, missing, require_service
+from zkrpc.cli.options import CONNECT_TIMEOUT, SECONDS, security_option, tls_options
+from zkrpc.cli.registry import NoSuchName, connected, missing, require_members
 from zkrpc.client.client import Client
+from zkrpc.client.naming import PLAIN, Naming
 from zkrpc.client.resolver import DIALECTS, Resolver, StaticResolver, choose
+from zkrpc.client.secured import dialler_of
 from zkrpc.config import ClientConfig
 from zkrpc.coordination import Registry
 from zkrpc.endpoint import Endpoint, Snapshot
 from zkrpc.errors import ConfigError, JsonError, RpcError
 from zkrpc.idl import BUILT_INS, SCOPE, Interface, Method, built_in, interfaces_of, load
 from zkrpc.jsonform import MAX_SIZE, parse, read_arguments
+from zkrpc.registry.foreign import is_tree
 from zkrpc.registry.published import published_interface
 from zkrpc.registry.schema import SERVICES, check_name
+from zkrpc.tls.settings import asking
 
 _MOST_COMPLETED = 8
 """Services whose methods are completed: each costs a few requests, and somebody waits."""
@@ -45,12 +49,13 @@ class Asked(NamedTuple):
     """What the options say of where a call goes."""
 
     name: str
-    """``SERVICE.METHOD``, or ``SERVICE/BUILT_IN.METHOD``."""
+    """``SERVICE.METHOD``, ``SERVICE.INTERFACE:METHOD``, or ``SERVICE/BUILT_IN.METHOD``."""
     zookeeper: str | None
     idl: str | None
     instance: str | None
     address: str | None
     dialect: str
+    multiplexed: str | None
     connect_timeout: float
 
     @property
@@ -68,6 +73,8 @@ class Asked(NamedTuple):
     @property
     def built_in(self) -> str:
         """The built-in service that is meant, such as ``zkrpc.Health``; empty for a service's own interface."""
+        if is_tree(self.scope):
+            return ""
         _, slash, behind = self.scope.partition("/")
         if slash:
             return behind
@@ -92,6 +99,8 @@ class Target(NamedTuple):
     """Whether only one instance is to be called, which the command line names."""
     instance: str = ""
     """What the registry calls it; empty if the command line has its address."""
+    naming: Naming = PLAIN
+    """What methods are called there."""
 
     def id_of(self, endpoint: str) -> str:
         """What the registry calls the instance at this address, for messages; empty if it does not know it."""
@@ -106,7 +115,8 @@ class Target(NamedTuple):
         now" is what whoever names it wants to see."""
         assert self.resolver is not None
         config = ClientConfig(max_attempts=1) if self.one else None
-        made = Client(self.resolver, config=config, interceptors=interceptors)
+        dial = dialler_of(asking())
+        made = Client(self.resolver, config=config, interceptors=interceptors, naming=self.naming, dial=dial)
         if self.method.policy.primary:
             made.expect_primary()
         return made
@@ -125,12 +135,14 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 metavar="HOSTS",
                 help="host:port,…[/chroot]; not needed with --address and --idl.",
             ),
+            security_option,
             click.option("--idl", metavar="FILE[:SERVICE]", help="The interface; else what the service publishes."),
             click.option("--instance", metavar="ID", help="Call this instance, once."),
             click.option("--address", metavar="HOST:PORT", help="Call this address, once, instead."),
             click.option(
                 "--dialect", type=click.Choice(DIALECTS), default="zkrpc", show_default=True, help="Of --address."
             ),
+            click.option("--multiplexed", metavar="NAME", help="What stands before the method's name: NAME:METHOD."),
             click.option(
                 "--connect-timeout",
                 type=SECONDS,
@@ -141,7 +153,7 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
         )
     ):  # fmt: skip
         command = option(command)
-    return command
+    return tls_options(command)
 
 
 def complete_methods(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
@@ -209,6 +221,8 @@ def find_target(asked: Asked, *, to_call: bool = True) -> Iterator[Target]:
     """
     if asked.instance is not None and asked.address is not None:
         raise click.UsageError("--instance and --address exclude each other")
+    if asked.multiplexed is not None and asked.built_in:
+        raise click.UsageError(f"{asked.built_in} stands before the method's name already: leave --multiplexed out")
     interface = _known_interface(asked)
     method = None if interface is None else _method(interface, asked.method)
     address = None if asked.address is None else Endpoint.parse(asked.address)
@@ -222,7 +236,8 @@ def find_target(asked: Asked, *, to_call: bool = True) -> Iterator[Target]:
                     + (" and --idl FILE" if interface is None and address is None else "")
                 )
             registry = stack.enter_context(connected(asked.zookeeper, asked.connect_timeout))
-            require_service(registry, asked.service)
+            if require_members(registry, asked.service) is None and interface is None:
+                raise click.UsageError("no IDL is published in a tree of another library's; give it with --idl FILE")
             if interface is None:
                 interface = published_interface(registry.session, asked.service)
             if to_call and address is None:
@@ -231,15 +246,21 @@ def find_target(asked: Asked, *, to_call: bool = True) -> Iterator[Target]:
             resolver = StaticResolver([address], dialect=asked.dialect, service=asked.service)
         elif asked.built_in and resolver is not None:
             resolver = _Members(resolver)
-        one = asked.instance is not None or address is not None
+        method = method or _method(interface, asked.method)
         yield Target(
-            asked.scope, method or _method(interface, asked.method), interface, resolver, one, asked.instance or ""
+            asked.scope,
+            method,
+            interface,
+            resolver,
+            asked.instance is not None or address is not None,
+            asked.instance or "",
+            PLAIN if asked.built_in else Naming(method.interface, asked.multiplexed),
         )
 
 
 def _known_interface(asked: Asked) -> Interface | None:
     """The interface that the command line itself tells; None if the registry has to."""
-    if asked.service or not asked.built_in:
+    if not is_tree(asked.scope) and (asked.service or not asked.built_in):
         check_name("service name", asked.service)
     if not asked.built_in:
         return None if asked.idl is None else load_interface(asked.idl, asked.method)
@@ -279,10 +300,10 @@ def _members(registry: Registry, asked: Asked) -> Resolver:
 
 def load_interface(text: str, method: str | None = None) -> Interface:
     """The interface that ``--idl FILE[:SERVICE]`` names: without SERVICE the only one, or the only one that has the
-    method. IdlError or ConfigError if there is none."""
+    method, or the one that the method's name begins with. IdlError or ConfigError if there is none."""
     file, colon, name = text.rpartition(":")
     if not colon:
-        file, name = text, ""
+        file, name = text, (method or "").rpartition(":")[0]
     found = interfaces_of(load(file))
     fitting = [one for one in found if one == name or (not name and (len(found) == 1 or method in found[one].methods))]
     if len(fitting) != 1:
@@ -291,10 +312,16 @@ def load_interface(text: str, method: str | None = None) -> Interface:
 
 
 def _method(interface: Interface, name: str) -> Method:
-    method = interface.methods.get(name)
-    if method is None:
+    return interface.methods[label_in(interface, name)]
+
+
+def label_in(interface: Interface, name: str) -> str:
+    """What a method is called among those of an interface, which may be several as one: ``Users:get`` of the default
+    one is ``get``. Raises NoSuchName."""
+    own = name.removeprefix(f"{interface.name}:")
+    if name not in interface.methods and own not in interface.methods:
         raise no_method(interface, name)
-    return method
+    return name if name in interface.methods else own
 
 
 def no_method(interface: Interface, name: str) -> NoSuchName:

@@ -21,7 +21,7 @@ from zkrpc.cli.completion import service_argument
 from zkrpc.cli.ls import INSTANCE_COLUMNS, SERVICE_COLUMNS, headline, instance_rows, service_row
 from zkrpc.cli.options import SECONDS, timeout_option, zookeeper_option
 from zkrpc.cli.output import Picture, counted, live, tell, tell_json
-from zkrpc.cli.registry import connected, require_service
+from zkrpc.cli.registry import connected, require_members
 from zkrpc.coordination import Registry
 from zkrpc.errors import CoordinationError
 from zkrpc.inspection.changes import Change, changes_between
@@ -53,7 +53,7 @@ def watch(service: str | None, duration: float | None, zookeeper: str, timeout: 
     """Show who joins, leaves and leads, or that of SERVICE alone, as it happens."""
     with connected(zookeeper, timeout) as registry:
         if service is not None:
-            require_service(registry, service)
+            require_members(registry, service)
         looks = _Looks(registry, service, timeout)
         # Through the hub: an exception in whatever runs at that moment would be told as a mistake of the program's.
         handlers = [gevent.signal_handler(number, looks.end) for number in (signal.SIGINT, signal.SIGTERM)]

@@ -24,7 +24,7 @@ from zkrpc.app import serve as serve_here
 from zkrpc.belonging import in_child
 from zkrpc.caller import go_by
 from zkrpc.cli.logs import name_records, revive_loggers, settle_repeats
-from zkrpc.cli.options import with_limits
+from zkrpc.cli.options import server_tls, with_limits
 from zkrpc.cli.serve import shared_options
 from zkrpc.config import RegistryConfig
 from zkrpc.coordination import Registry
@@ -40,6 +40,7 @@ from zkrpc.telemetry.call_log import CallLog
 from zkrpc.telemetry.events import EnsembleChanged, Event
 from zkrpc.telemetry.log_records import PERIOD
 from zkrpc.telemetry.observer import Observer, observe_everything
+from zkrpc.tls.settings import ServerTls, ask_with
 from zkrpc.tracing.channel import Descriptors
 from zkrpc.tracing.start import Tracing, start_tracing
 
@@ -79,6 +80,12 @@ def worker(
     drain_timeout: float | None,
     slow_call: float | None,
     limits: tuple[str, ...],
+    tls_cert: str | None,
+    tls_key: str | None,
+    tls_ca: str | None,
+    tls_client: str | None,
+    tls_crl: str | None,
+    joined: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Serve until a signal, the supervisor's death, or a conflict of identity ends it."""
@@ -102,13 +109,16 @@ def worker(
             tracing.name_service(service.name)
         go_by(service.name, service.version)
         service.config = with_limits(service.config, limits)
-        override_config(service, linger=linger, drain_timeout=drain_timeout)
+        tls = server_tls(tls_cert, tls_key, tls_ca, tls_client, tls_crl)
+        override_config(service, linger=linger, drain_timeout=drain_timeout, tls=tls)
         doing = f"starting {service.name}"
         config = RegistryConfig() if session_timeout is None else RegistryConfig(session_timeout=session_timeout)
         given = {name: value for name, value in options.items() if value is not None}
         # The callers of what was let in are those of its successor as well, whoever has come since.
-        given["allow_breaking"] = allow_breaking or accepted == service.interface.digest
-        _serve(service, zookeeper, config, channel, endings, {"listener": listener, "admin": door, **given})
+        given["allow_breaking"] = allow_breaking or accepted == service.served.digest
+        _serve(
+            service, zookeeper, config, channel, endings, {"listener": listener, "admin": door, "join": joined, **given}
+        )
     except RpcError as error:
         final = isinstance(error, (ConfigError, IdlError, IdentityConflict))
         _end(channel, endings, StartFailure(str(error), final=final))
@@ -159,7 +169,7 @@ def _serve(
     try:
         observers = [counter] if wear.limits.max_calls else []
         app = serve_here(service, zookeeper=registry, observers=observers, **options)
-        channel.tell_accepted(service.interface.digest)
+        channel.tell_accepted(service.served.digest)
         # What is there now stays: a full collection that looks at all of it stops the hub for some 20 ms.
         gc.freeze()
         endings.watch(app, channel)
@@ -328,11 +338,17 @@ def load_service(target: str) -> Service:
     return service
 
 
-def override_config(service: Service, *, linger: float | None, drain_timeout: float | None) -> None:
+def override_config(
+    service: Service, *, linger: float | None, drain_timeout: float | None, tls: ServerTls | None = None
+) -> None:
     """The service's config, with the command line's values taking precedence."""
     config = service.config
     service.config = dataclasses.replace(
         config,
         linger=config.linger if linger is None else linger,
         drain_timeout=config.drain_timeout if drain_timeout is None else drain_timeout,
+        tls=config.tls if tls is None else tls,
     )
+    if (own := service.config.tls) is not None:  # to ask the service's other instances who calls them
+        # They have the same certificate, or one of the same authority, which need not be that of our clients.
+        ask_with(ca=own.ca, pinned=own.certificate, certificate=own.certificate, key=own.key)

@@ -88,7 +88,8 @@ class Actions:
             raise ConfigError(f"{service} has no method {subject}")
         throws: tuple[type[Exception], ...] = tuple(method.throws)
         arguments = read_arguments(method, parse(detail))
-        with connect(interface, service, zookeeper=self._registry) as stub:
+        part = next(one for one in interface.parts if one.methods.get(method.name) is method)
+        with connect(part, service, zookeeper=self._registry) as stub:
             try:
                 value = getattr(stub.options(timeout=_TIMEOUT), method.name)(*arguments)
             except throws as error:

@@ -270,9 +270,9 @@ class Pages:
 
     def _methods(self, asked: Asked, board: Board, name: str) -> Page:
         _service_of(board, name)
-        problem, methods = "", list[Method]()
+        problem, methods = "", dict[str, Method]()
         try:
-            methods = list(self._sources.interface(name).methods.values())
+            methods = dict(self._sources.interface(name).methods)
         except _UNKNOWN as error:
             problem = str(error)
         return self._render(
@@ -310,6 +310,7 @@ class Pages:
             title=f"{name}.{wanted}",
             section="/",
             name=name,
+            label=wanted,
             method=method,
             arguments=arguments,
             problem=problem,

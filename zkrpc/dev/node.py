@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from zkrpc.errors import CoordinationError
@@ -40,12 +41,22 @@ _DIE_WITH_PARENT = "import ctypes,os,sys;ctypes.CDLL(None).prctl(1,9);os.execv(s
 class ServerNode:
     """A ZooKeeper server on one loopback port, and the owner of its process."""
 
-    def __init__(self, folder: Path, port: int, configuration: str, *, number: int, java: str, jars: str) -> None:
-        """Writes the server's files into ``folder``; starts nothing yet."""
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        configuration: str,
+        *,
+        number: int,
+        java: str,
+        jars: str,
+        options: Sequence[str] = (),
+    ) -> None:
+        """Writes the server's files into ``folder``; starts nothing yet. ``options`` are further ones of Java."""
         self.port = port
         self._log = folder / "zookeeper.log"
         self._data = folder / "version-2"
-        self._command = [java, *_FLAGS, "-cp", f"{folder}:{jars}"]
+        self._command = [java, *_FLAGS, *options, "-cp", f"{folder}:{jars}"]
         self._command += ["org.apache.zookeeper.server.quorum.QuorumPeerMain", str(folder / "zoo.cfg")]
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)

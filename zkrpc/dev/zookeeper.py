@@ -17,9 +17,10 @@ from pathlib import Path
 from types import TracebackType
 
 from zkrpc.dev.folder import Folder
-from zkrpc.dev.jars import find_jars
+from zkrpc.dev.jars import find_jars, find_netty
 from zkrpc.dev.java import find_java
 from zkrpc.dev.node import ServerNode
+from zkrpc.dev.secured import DevSecurity, make_security
 from zkrpc.errors import ConfigError, CoordinationError
 
 _START_TIMEOUT = 60.0
@@ -37,6 +38,9 @@ class DevZooKeeper:
 
     ``reroute(dialler, target, ports)`` lets a test put proxies between the servers: it is told the quorum and the
     election port of server ``target``, and gives the two loopback ports that server ``dialler`` shall dial instead.
+
+    If it is ``secured``, the servers speak TLS at the ports for clients, want a client certificate there, serve only
+    those whom they know, and know the ``users`` besides; ``security`` has what a client needs.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class DevZooKeeper:
         jars: str | None = None,
         directory: Path | str | None = None,
         port: int | None = None,
+        secured: bool = False,
+        users: Sequence[tuple[str, str]] = (),
         reroute: Callable[[int, int, tuple[int, int]], tuple[int, int]] | None = None,
     ) -> None:
         """Remembers what to start; raises ConfigError if that cannot be a ZooKeeper."""
@@ -63,6 +69,10 @@ class DevZooKeeper:
         if port is not None and not 0 < port <= 65536 - nodes:
             raise ConfigError(f"the port must be one from 1 to {65536 - nodes}, got {port!r}")
         self._port = port
+        self._secured, self._users = secured, tuple(users)
+        self._encrypted_ports: tuple[int, ...] = ()
+        self.security: DevSecurity | None = None
+        """What a client needs of a secured one, while that runs."""
         self._directory = Path(directory).resolve() if directory is not None else None
         self._pid = os.getpid()
         self._nodes: list[ServerNode] = []
@@ -71,11 +81,11 @@ class DevZooKeeper:
     @property
     def hosts(self) -> str:
         """The connect string, ``127.0.0.1:port,…``."""
-        return ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        return ",".join(f"127.0.0.1:{port}" for port in self._encrypted_ports or self.ports)
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """Each server's client port; they stay the same over :meth:`kill` and :meth:`restart`."""
+        """Each server's client port without TLS; they stay the same over :meth:`kill` and :meth:`restart`."""
         return tuple(node.port for node in self._nodes)
 
     def start(self) -> DevZooKeeper:
@@ -87,6 +97,8 @@ class DevZooKeeper:
         if self._nodes:
             raise ConfigError("this ZooKeeper has been started already")
         java, jars = self._java or find_java(), self._jars or find_jars()
+        if self._secured and (netty := find_netty(jars)):
+            jars = f"{jars}:{netty}"
         atexit.register(self.close)
         self._cleanup.callback(atexit.unregister, self.close)
         try:
@@ -118,26 +130,38 @@ class DevZooKeeper:
             folder = Folder()
             self._cleanup.callback(folder.close)
             root = folder.path
-        ports = free_ports(3 * self._count)
-        clients, quorum, election = (ports[part::3] for part in range(3))
+        ports = free_ports(4 * self._count)
+        plain, encrypted, quorum, election = (ports[part::4] for part in range(4))
         if self._port is not None:
-            clients = [self._port + index for index in range(self._count)]
-            _require_free(clients)
+            asked = [self._port + index for index in range(self._count)]
+            _require_free(asked)
+            plain, encrypted = (plain, asked) if self._secured else (asked, encrypted)
         common = (
             f"tickTime={self._tick}\ninitLimit=20\nsyncLimit={self._sync_limit}\nmaxClientCnxns=0\n"
             "admin.enableServer=false\nclientPortAddress=127.0.0.1\n"
         )
+        options: Sequence[str] = ()
+        if self._secured:
+            if self.security is None:
+                self.security = make_security(root / "security", self._users)
+            self._encrypted_ports = tuple(encrypted)
+            common += f"secureClientPortAddress=127.0.0.1\n{self.security.configuration}"
+            options = self.security.java_options
         pairs = tuple(zip(quorum, election))
         self._nodes = [
             ServerNode(
                 root / str(index),
                 port,
-                f"{common}{self._servers(index, pairs)}clientPort={port}\n",
+                common
+                + self._servers(index, pairs)
+                + f"clientPort={port}\n"
+                + (f"secureClientPort={encrypted[index]}\n" if self._secured else ""),
                 number=index + 1,
                 java=java,
                 jars=jars,
+                options=options,
             )
-            for index, port in enumerate(clients)
+            for index, port in enumerate(plain)
         ]
 
     def _servers(self, reader: int, pairs: Sequence[tuple[int, int]]) -> str:
@@ -210,7 +234,7 @@ class DevZooKeeper:
         if os.getpid() != self._pid:
             return
         self.stop_all()
-        self._nodes = []
+        self._nodes, self.security, self._encrypted_ports = [], None, ()
         self._cleanup.close()
 
     def __enter__(self) -> DevZooKeeper:

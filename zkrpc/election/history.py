@@ -19,7 +19,8 @@ from zkrpc.election.effects import Order, Reason, RecordHistory, RecordTrouble, 
 from zkrpc.endpoint import Epoch
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.legible import legible
-from zkrpc.registry.formats import PrimaryRecord, load_object
+from zkrpc.registry.formats import PrimaryRecord
+from zkrpc.registry.untrusted import load_object
 
 log = logging.getLogger(__name__)
 

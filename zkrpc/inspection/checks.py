@@ -7,11 +7,11 @@ the facts says that it does not know, which is no finding.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from zkrpc.config import MethodConfig, ServiceConfig
 from zkrpc.endpoint import is_loopback
-from zkrpc.inspection import rights, servers
+from zkrpc.inspection import certificates, rights, servers
 from zkrpc.inspection.overview import ServiceOverview
 from zkrpc.inspection.rights import AccessFacts
 from zkrpc.inspection.servers import NotKnown, ServerFacts
@@ -20,8 +20,6 @@ from zkrpc.zookeeper.ensemble import Member
 _LONGEST_TIMEOUT = 60.0
 _LARGEST_NODE = 512 * 1024
 """Bytes; half of ZooKeeper's default limit for a request or an answer, ``jute.maxbuffer``."""
-_BYTES_PER_NAME = 4
-"""What a list of children takes for each name besides the name."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +55,7 @@ class Facts:
     newest_write: float | None = None
     """When the node that was written last was written, by ZooKeeper's clock: wall-clock seconds since 1970."""
     wall_now: float = 0.0
+    certificates: certificates.CertificateFacts = certificates.CertificateFacts()
     services: tuple[ServiceFacts, ...] = ()
 
 
@@ -194,11 +193,6 @@ def _sizes(facts: Facts) -> Iterator[str]:
                 yield f"{path} takes {size // 1024} KiB of the 1024 that ZooKeeper allows by default"
 
 
-def size_of_names(names: Sequence[str]) -> int:
-    """Bytes of a list of children."""
-    return sum(len(name.encode()) + _BYTES_PER_NAME for name in names)
-
-
 CHECKS = (
     Check(
         name="zookeeper-reachable",
@@ -257,19 +251,19 @@ CHECKS = (
     Check(
         name="access",
         looks_at="whether we may do with the nodes what has to be done",
-        remedy="use the credentials of those who made them (RegistryConfig.username), or grant ours the rights: setAcl",
+        remedy="use the credentials of who made them, or have them run zkrpc acl fix (docs/zookeeper-security.md)",
         judge=lambda facts: rights.find_lacking(facts.access),
     ),
     Check(
         name="access-open",
         looks_at="whether nodes are open to anyone while others need credentials",
-        remedy="give every process the credentials, and the nodes an access list like the others': setAcl",
+        remedy="give every process the credentials, and then the nodes their access lists: zkrpc acl fix",
         judge=lambda facts: rights.find_open(facts.access),
     ),
     Check(
         name="access-owners",
-        looks_at="whether one identity may change all nodes",
-        remedy="use one pair of credentials for all that register, and give it the nodes: setAcl",
+        looks_at="whether one identity may change all nodes of a service",
+        remedy="use one pair of credentials for all that register, or name the others in owners: zkrpc acl fix",
         judge=lambda facts: rights.find_owners(facts.access),
     ),
     Check(
@@ -319,6 +313,12 @@ CHECKS = (
         looks_at="whether instances register addresses that others can reach",
         remedy="give the address that callers use: zkrpc serve --advertise HOST",
         judge=_loopback,
+    ),
+    Check(
+        name="certificates",
+        looks_at="whether instances have certificates that last (--certificate-days)",
+        remedy="have new ones written into the same files; they are read without a restart (docs/tls.md)",
+        judge=lambda facts: certificates.find_expiring(facts.certificates, facts.wall_now),
     ),
     Check(
         name="primary",

@@ -12,9 +12,11 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 from zkrpc.config import ServiceConfig
-from zkrpc.idl import Interface
+from zkrpc.idl import SCOPE, Interface
+from zkrpc.idl.served import names_in_config
 from zkrpc.legible import legible
 from zkrpc.server.bodies import maskable
+from zkrpc.server.permissions import EVERY
 
 _MOST_SHOWN = 8
 
@@ -47,11 +49,12 @@ class NameJudgement:
 
 def has_names(config: ServiceConfig) -> bool:
     """Whether there is anything to be compared."""
-    return bool(config.methods or config.tap_masked) or config.hash_key is not None
+    return bool(config.methods or config.tap_masked or config.allow) or config.hash_key is not None
 
 
 def judge_names(config: ServiceConfig, interfaces: Sequence[Interface], unknown: Iterable[str] = ()) -> NameJudgement:
-    """Compares the names of methods, of the parameter to hash by and of what is masked with those of the interfaces.
+    """Compares the names of methods, of those with a list of who may call them, of the parameter to hash by and of what
+    is masked with those of the interfaces.
 
     ``unknown`` says in words why there may be other interfaces. A name that no known one has is then a note.
     """
@@ -61,7 +64,8 @@ def judge_names(config: ServiceConfig, interfaces: Sequence[Interface], unknown:
     if not interfaces:
         return NameJudgement(notes=(f"the names in it were not compared with an IDL: {reasons}",))
     found = (
-        *_unknown_methods(config, interfaces),
+        *_unknown_methods("methods", config.methods, interfaces),
+        *_unknown_methods("allow", [*filter(_is_method, config.allow)], interfaces),
         *_unknown_parameters(config, interfaces),
         *_unknown_masked(config, interfaces),
     )
@@ -70,11 +74,18 @@ def judge_names(config: ServiceConfig, interfaces: Sequence[Interface], unknown:
     return NameJudgement(notes=tuple(f"{one}; it may be right nevertheless: {reasons}" for one in found))
 
 
-def _unknown_methods(config: ServiceConfig, interfaces: Sequence[Interface]) -> Iterable[UnknownName]:
-    known = {name for one in interfaces for name in one.methods}
-    for name in config.methods:
-        if name not in known:
-            yield _unknown(f"methods.{name}", f"{_named(interfaces)} has no method {name!r}", name, known)
+def _is_method(name: str) -> bool:
+    """Of the names of lists."""
+    return name != EVERY and not name.startswith(SCOPE)
+
+
+def _unknown_methods(key: str, names: Iterable[str], interfaces: Sequence[Interface]) -> Iterable[UnknownName]:
+    plain = {name for one in interfaces for name in one.methods}
+    full = {names_in_config(one.name, name)[0] for one in interfaces for name in one.methods}
+    for name in names:
+        if name not in plain and name not in full:
+            known = full if ":" in name else plain
+            yield _unknown(f"{key}.{name}", f"{_named(interfaces)} has no method {name!r}", name, known)
 
 
 def _unknown_parameters(config: ServiceConfig, interfaces: Sequence[Interface]) -> Iterable[UnknownName]:
@@ -94,7 +105,7 @@ def _unknown_masked(config: ServiceConfig, interfaces: Sequence[Interface]) -> I
 
 def _named(interfaces: Sequence[Interface]) -> str:
     names = sorted({one.name for one in interfaces})
-    versions = f", in {len(interfaces)} versions," if len(interfaces) > 1 else ""
+    versions = f", in {len(interfaces)} versions," if len(interfaces) > len(names) else ""
     return f"{' and '.join(names)}{versions}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import gevent
 
@@ -18,7 +18,8 @@ from zkrpc.coordination import Registry
 from zkrpc.election.tree import HEARTBEATS, ElectionPaths, instance_of, queue
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import ConfigError, CoordinationError
-from zkrpc.inspection.checks import Facts, ServiceFacts, size_of_names
+from zkrpc.inspection.certificates import LASTS, CertificateFacts, ends_of_certificates
+from zkrpc.inspection.checks import Facts, ServiceFacts
 from zkrpc.inspection.config_names import has_names, judge_names
 from zkrpc.inspection.overview import ServiceOverview
 from zkrpc.inspection.rights import AccessFacts, NodeAccess
@@ -27,23 +28,29 @@ from zkrpc.inspection.survey import Survey
 from zkrpc.registry.published import served_interfaces
 from zkrpc.registry.schema import IDL, SERVICES, Paths
 from zkrpc.registry.service_config import parse_service_config
-from zkrpc.zookeeper.access import Identity, Right, user
+from zkrpc.zookeeper.access import Identity, Right
+from zkrpc.zookeeper.encryption import Encryption
 from zkrpc.zookeeper.ensemble import CONFIGURATION, read_members
 from zkrpc.zookeeper.operations import ConnectString
+from zkrpc.zookeeper.ownership import is_shared, our_identities
 
 _MOST_ANSWER = 4 * 2**20
 """Bytes; a server lists each of its connections."""
 _WORDS = ("srvr", "conf", "cons", "mntr")
+_BYTES_PER_NAME = 4
+"""What a list of children takes for each name besides the name."""
 _ADMIN_PORT = 8080
 _ADMIN_TIMEOUT = 1.0
 """Seconds; a port that a firewall guards does not answer at all."""
 
 
-def gather(registry: Registry, services: Iterable[str], timeout: float) -> Facts:
+def gather(registry: Registry, services: Iterable[str], timeout: float, *, certificate_days: float = LASTS) -> Facts:
     """The facts about the registry's ensemble and these services. Raises CoordinationError if ZooKeeper does not
-    answer; a server that does not answer in ``timeout`` seconds is a fact."""
+    answer; a server that does not answer in ``timeout`` seconds is a fact. A certificate must last for
+    ``certificate_days``."""
     given = ConnectString.parse(registry.hosts).servers
-    asking = [gevent.spawn(ask_server, server, timeout) for server in given]
+    encryption = Encryption.of(registry.session.security)
+    asking = [gevent.spawn(ask_server, server, timeout, encryption) for server in given]
     configuration = registry.session.znodes.system.get(CONFIGURATION)
     members = read_members(None if configuration is None else configuration[0])
     asking += [gevent.spawn(ask_server, one.endpoint, timeout) for one in members if one.endpoint not in given]
@@ -62,17 +69,20 @@ def gather(registry: Registry, services: Iterable[str], timeout: float) -> Facts
         timeout_granted=registry.session.timeout,
         newest_write=max(written, default=None),
         wall_now=time.time(),
+        certificates=CertificateFacts(
+            ends={name: ends_of_certificates(one.serving, timeout) for name, one in seen.items()}, days=certificate_days
+        ),
         services=told,
     )
 
 
-def ask_server(server: Endpoint, timeout: float) -> ServerFacts:
-    """What one server says of itself within ``timeout`` seconds."""
+def ask_server(server: Endpoint, timeout: float, encryption: Encryption | None = None) -> ServerFacts:
+    """What one server says of itself within ``timeout`` seconds, in TLS if ``encryption`` is given."""
     give_up_at = time.monotonic() + timeout
     answers: dict[str, str] = {}
     try:
         for word in _WORDS:
-            answers[word], _ = _ask(server, word.encode(), give_up_at)
+            answers[word], _ = _ask(server, word.encode(), give_up_at, encryption)
     except OSError:
         if not answers:
             return ServerFacts(endpoint=server, reachable=False)
@@ -85,11 +95,12 @@ def ask_server(server: Endpoint, timeout: float) -> ServerFacts:
     return read_answers(server, answers, admin)
 
 
-def _ask(place: Endpoint, request: bytes, give_up_at: float) -> tuple[str, str]:
+def _ask(place: Endpoint, request: bytes, give_up_at: float, encryption: Encryption | None = None) -> tuple[str, str]:
     """What is answered there until the other side hangs up or the time is over, and the address that answers. Raises
     OSError if there is no connection."""
     answer = bytearray()
-    with socket.create_connection((place.host, place.port), timeout=max(0.001, give_up_at - time.monotonic())) as sock:
+    plain = socket.create_connection((place.host, place.port), timeout=max(0.001, give_up_at - time.monotonic()))
+    with plain if encryption is None else encryption.wrap(plain, place.host) as sock:
         address = str(sock.getpeername()[0])
         with contextlib.suppress(OSError):
             sock.sendall(request)
@@ -104,39 +115,37 @@ def _ask(place: Endpoint, request: bytes, give_up_at: float) -> tuple[str, str]:
 
 def _access(registry: Registry, services: Iterable[ServiceOverview], *, asks: bool) -> AccessFacts:
     """Who we are, and what may be done with the nodes that there are. ``asks`` ZooKeeper who we are, or does not."""
-    znodes, config = registry.session.znodes, registry.config
+    znodes, security = registry.session.znodes, registry.session.security
     told: tuple[Identity, ...] = ()
     if asks:
         with contextlib.suppress(CoordinationError):
             told = znodes.identities()
-    has_credentials = config.username is not None and config.password is not None
-    if config.username is not None and config.password is not None:
-        # With the hash, which ZooKeeper does not tell.
-        told = (user(config.username, config.password), *(one for one in told if one.scheme != "digest"))
+    told = our_identities(security, told)
     nodes = []
-    for path, needed in _needs(services):
+    for service, path, needed in _needs(services):
         grants = znodes.access(path)
         if grants is not None:
-            nodes.append(NodeAccess(path=path, needed=needed, grants=grants))
-    return AccessFacts(identities=told, has_credentials=has_credentials, nodes=tuple(nodes))
+            nodes.append(NodeAccess(path=path, needed=needed, grants=grants, service=service, shared=is_shared(path)))
+    return AccessFacts(identities=told, has_credentials=security.is_known, nodes=tuple(nodes))
 
 
-def _needs(services: Iterable[ServiceOverview]) -> Iterator[tuple[str, Right]]:
-    """The nodes that live on, each with what has to be done with it; children are deleted by a right to their
-    parent."""
+def _needs(services: Iterable[ServiceOverview]) -> Iterator[tuple[str, str, Right]]:
+    """The nodes that live on, each with the service whose it is and what has to be done with it; children are deleted
+    by a right to their parent."""
     family = Right.READ | Right.CREATE | Right.DELETE
-    yield SERVICES, Right.READ | Right.CREATE
-    yield IDL, Right.READ | Right.CREATE
-    yield HEARTBEATS, family
+    for path in (SERVICES, IDL, HEARTBEATS):
+        yield "", path, Right.READ | Right.CREATE
     for seen in services:
-        paths = Paths(seen.service)
-        yield paths.root, Right.READ | Right.CREATE
-        yield from ((path, family) for path in (paths.members, paths.incarnations, paths.offline, paths.resting))
-        yield paths.config, Right.READ | Right.WRITE
+        name, paths = seen.service, Paths(seen.service)
+        yield name, paths.root, Right.READ | Right.CREATE
+        for path in (paths.members, paths.incarnations, paths.offline, paths.resting):
+            yield name, path, family
+        yield name, paths.config, Right.READ | Right.WRITE
         for group in seen.primaries:
-            election = ElectionPaths(seen.service, group)
-            yield from ((path, family) for path in (election.root, election.candidates))
-            yield election.epoch, Right.READ | Right.WRITE
+            election = ElectionPaths(name, group)
+            yield name, election.root, family
+            yield name, election.candidates, family
+            yield name, election.epoch, Right.READ | Right.WRITE
 
 
 def _service(registry: Registry, seen: ServiceOverview, written: list[float]) -> ServiceFacts:
@@ -171,6 +180,11 @@ def _service(registry: Registry, seen: ServiceOverview, written: list[float]) ->
         candidates=tuple(candidates),
         sizes=tuple(sizes),
     )
+
+
+def size_of_names(names: Sequence[str]) -> int:
+    """Bytes of a list of children."""
+    return sum(len(name.encode()) + _BYTES_PER_NAME for name in names)
 
 
 def _unknown_names(registry: Registry, service: str, config: ServiceConfig) -> tuple[str, ...]:

@@ -66,6 +66,11 @@ class ServiceOverview:
         return tuple(_counted(name for one in self.instances for name in one.protocols))
 
     @property
+    def services(self) -> tuple[str, ...]:
+        """The IDL's services that any of the instances serves, the most frequent first."""
+        return tuple(_counted(name for one in self.instances for name in one.services))
+
+    @property
     def out_of_service(self) -> tuple[tuple[str, OfflineOrder | None, Instance | None], ...]:
         """Who is out of service, by id: the order, None if it has just been taken back, and the instance, None if none
         of that id runs."""
@@ -79,7 +84,7 @@ def plain_instance(instance: Instance, led: Iterable[str] = ()) -> dict[str, Any
     fields = {field.name: getattr(instance, field.name) for field in dataclasses.fields(instance)}
     admin = None if instance.admin is None else str(instance.admin)
     shown = {**fields, "endpoint": str(instance.endpoint), "admin": admin, "metadata": dict(instance.metadata)}
-    return {**shown, "primary_of": list(led)}
+    return {**shown, "also": dict(instance.also), "primary_of": list(led)}
 
 
 def plain_primary(record: PrimaryRecord | None) -> dict[str, Any] | None:
@@ -98,6 +103,7 @@ def plain_overview(seen: ServiceOverview) -> dict[str, Any]:
         "versions": seen.versions,
         "idl_digests": seen.idl_digests,
         "protocols": list(seen.protocols),
+        "services": list(seen.services),
         "config_version": seen.config_version,
         "unreadable": seen.skipped,
     }

@@ -25,6 +25,10 @@ class NodeAccess:
     """What instances, clients or operators do with it."""
     grants: tuple[Grant, ...] = ()
     """Empty if we may not even read them."""
+    service: str = ""
+    """Whose it is; empty if it is shared."""
+    shared: bool = False
+    """Whether anyone may make nodes in it, as several users do."""
 
     @property
     def owners(self) -> tuple[Identity, ...]:
@@ -33,8 +37,9 @@ class NodeAccess:
 
     @property
     def is_open(self) -> bool:
-        """Whether anyone may change it."""
-        return bool(rights_of((), self.grants) & CHANGING)
+        """Whether anyone may change it, apart from making nodes in a shared parent."""
+        harmless = Right.CREATE if self.shared else Right(0)
+        return bool(rights_of((), self.grants) & CHANGING & ~harmless)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +81,16 @@ def find_open(facts: AccessFacts) -> Iterator[str]:
 
 
 def find_owners(facts: AccessFacts) -> Iterator[str]:
-    """Nodes of different owners: whoever registers needs the rights to all of them."""
-    of_owners: dict[tuple[str, ...], list[str]] = {}
+    """Nodes of one service that have different owners: whoever registers needs the rights to all of them."""
+    of_services: dict[str, dict[tuple[str, ...], list[str]]] = {}
     for node in facts.nodes:
-        if node.owners and not node.is_open:
+        if node.owners and not node.is_open and not node.shared:
+            of_owners = of_services.setdefault(node.service, {})
             of_owners.setdefault(tuple(sorted(map(str, node.owners))), []).append(node.path)
-    if len(of_owners) > 1:
-        told = "; ".join(f"{legible(_few(owners))}: {_few(paths)}" for owners, paths in of_owners.items())
-        yield f"nodes are for different identities to change: {told}"
+    for of_owners in of_services.values():
+        if len(of_owners) > 1:
+            told = "; ".join(f"{legible(_few(owners))}: {_few(paths)}" for owners, paths in of_owners.items())
+            yield f"nodes are for different identities to change: {told}"
 
 
 def _few(names: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from zkrpc.coordination import Registry
 from zkrpc.endpoint import Instance
 from zkrpc.errors import ConfigError, RemoteProtocolError
 from zkrpc.inspection.overview import ServiceOverview
+from zkrpc.registry.foreign import is_tree
 from zkrpc.registry.formats import PrimaryRecord, parse_record
 from zkrpc.registry.offline import OfflineOrder
 from zkrpc.registry.schema import SERVICES, Paths, check_name
@@ -90,8 +91,10 @@ class Survey:
         stale = self._stale.get(service)
         if stale is not None:
             stale.clear()  # first, so that what changes meanwhile is heard
-        paths = Paths(service)
         found = self._registry.resolver(service).wait_ready(timeout)
+        if is_tree(service):
+            return ServiceOverview(service=service, instances=found.instances, skipped=found.skipped)
+        paths = Paths(service)
         config = self._znodes.exists(paths.config, stale)
         return ServiceOverview(
             service=service,

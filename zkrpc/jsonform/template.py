@@ -28,12 +28,12 @@ def template_of(of: FieldType) -> Any:
     return _Template().value(of, "", ())
 
 
-def command_line(service: str, method: Method, arguments: Any = None) -> str:
+def command_line(service: str, method: Method, arguments: Any = None, *, name: str = "") -> str:
     """The ``zkrpc call`` for a method of a service, as a shell takes it: with these plain arguments, or with a template
-    to fill in."""
+    to fill in. ``name`` is what the method is called there, if that is not its own name."""
     plain = template(method) if arguments is None else arguments
     text = f" {shlex.quote(dump(plain))}" if plain else ""
-    return f"zkrpc call {service}.{method.name}{text}"
+    return f"zkrpc call {service}.{name or method.name}{text}"
 
 
 class _Template:

@@ -57,10 +57,17 @@ class Gauges:
         put(table.SERVER_MOST, name, value=server.max_concurrent)
         put(table.SERVER_QUEUED, name, value=server.queued)
         put(table.SERVER_QUEUE, name, value=server.max_queue)
+        put(table.SERVER_TASKS, name, value=server.tasks)
+        put(table.SERVER_OFFLOADED, name, value=server.offload_running)
+        put(table.SERVER_THREADS, name, value=server.offload_threads)
+        put(table.SERVER_OFFLOAD_QUEUED, name, value=server.offload_queued)
+        put(table.SERVER_OFFLOAD_QUEUE, name, value=server.offload_queue)
         put(table.SERVER_BUFFERED, name, value=server.buffered)
         put(table.SERVER_MOST_BUFFERED, name, value=server.max_buffered)
         put(table.SERVER_CONNECTIONS, name, value=server.connections)
         put(table.SERVER_MOST_CONNECTIONS, name, value=server.max_connections)
+        if server.certificate_expires_at is not None:
+            put(table.CERTIFICATE_EXPIRES, name, "server", value=server.certificate_expires_at)
         if app.registration is not None:
             put(table.REGISTERED, name, value=float(app.registration.registered))
         for election in app.elections:
@@ -98,5 +105,7 @@ class Gauges:
         put(table.MEMBERS_PICKED, where, value=sum(one.is_picked for one in members))
         put(table.MEMBERS_KEPT, where, value=sum(one.is_kept for one in members))
         put(table.BREAKERS_OPEN, where, value=sum(one.breaker != "closed" for one in members))
+        if client.certificate_expires_at is not None:
+            put(table.CERTIFICATE_EXPIRES, client.service, "client", value=client.certificate_expires_at)
         for member in members:
             put(table.MEMBERS, where, member.connectivity, value=1.0)

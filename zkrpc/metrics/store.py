@@ -60,7 +60,7 @@ class Store:
 
     def values(self, family: Family) -> Mapping[Labels, float]:
         """The series of a counter or a gauge."""
-        return self._values.get(family, {})
+        return dict(self._values.get(family, {}))  # in one step, as another thread may add to them
 
     def histograms(self, family: Family) -> Iterator[tuple[Labels, Durations]]:
         """The series of a histogram."""

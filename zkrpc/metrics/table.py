@@ -135,7 +135,7 @@ SERVER_CALLS = _histogram(
 SERVER_REFUSED = _counter(
     "zkrpc_server_requests_refused_total",
     "rpc_method service_name error_type",
-    "Requests that were answered without being run: Overloaded, Draining, DeadlineExceeded.",
+    "Requests that were refused without being run: Overloaded, Draining, DeadlineExceeded, PermissionDenied.",
 )
 SERVER_STATE = _gauge(
     "zkrpc_server_state", "service_name state", "1 for the state that a server is in, 0 for the others.", "max"
@@ -146,6 +146,13 @@ SERVER_LIMIT = _gauge("zkrpc_server_concurrency_limit", "service_name", "Handler
 SERVER_MOST = _gauge("zkrpc_server_concurrency_limit_max", "service_name", "Upper bound of the concurrency limit.")
 SERVER_QUEUED = _gauge("zkrpc_server_requests_queued", "service_name", "Requests that wait for a place.")
 SERVER_QUEUE = _gauge("zkrpc_server_queue_capacity", "service_name", "Requests that may wait for a place.")
+SERVER_TASKS = _gauge("zkrpc_server_tasks", "service_name", "Handlers that run on the event loop of asyncio.")
+SERVER_OFFLOADED = _gauge("zkrpc_server_offload_running", "service_name", "Handlers that run in threads.")
+SERVER_THREADS = _gauge("zkrpc_server_offload_threads", "service_name", "Handlers that may run in threads at once.")
+SERVER_OFFLOAD_QUEUED = _gauge("zkrpc_server_offload_queued", "service_name", "Requests that wait for a thread.")
+SERVER_OFFLOAD_QUEUE = _gauge(
+    "zkrpc_server_offload_queue_capacity", "service_name", "Requests that may wait for a thread."
+)
 SERVER_BUFFERED = _gauge("zkrpc_server_buffered_bytes", "service_name", "Bytes held for peers.")
 SERVER_MOST_BUFFERED = _gauge("zkrpc_server_buffered_bytes_max", "service_name", "Bytes that may be held for peers.")
 SERVER_CONNECTIONS = _gauge("zkrpc_server_connections", "service_name", "Open connections of peers.")
@@ -160,6 +167,9 @@ SERVER_CONNECTIONS_REFUSED = _counter(
 )
 SERVER_CONNECTIONS_BROKEN = _counter(
     "zkrpc_server_connections_broken_total", "service_name", "Connections that were closed for what the peer did."
+)
+HANDSHAKES_FAILED = _counter(
+    "zkrpc_server_handshakes_failed_total", "service_name reason", "TLS handshakes that came to nothing."
 )
 DRAINS = _counter("zkrpc_server_drains_total", "service_name", "Stops that were begun.")
 DRAIN_STEP = _gauge(
@@ -243,6 +253,22 @@ GAP = _histogram(
 
 # -- the process
 
+CERTIFICATES_RELOADED = _counter(
+    "zkrpc_tls_certificates_reloaded_total",
+    "service_name side",
+    "Changes of a certificate's files that were taken in; side is server or client.",
+)
+CERTIFICATES_REJECTED = _counter(
+    "zkrpc_tls_certificates_rejected_total",
+    "service_name side",
+    "Changes of a certificate's files that could not be used: the earlier ones still are.",
+)
+CERTIFICATE_EXPIRES = _gauge(
+    "zkrpc_tls_certificate_not_after_timestamp_seconds",
+    "service_name side",
+    "When the certificate ends that is shown by a server, or by a client, Unix time: the first of its chain.",
+    "min",
+)
 HUB_BLOCKED = _histogram(
     "zkrpc_hub_blocked_duration_seconds", "", "Times that the event loop was blocked for longer than 0.2 s."
 )

@@ -15,7 +15,8 @@ the budget protect the servers from a storm; the pause protects this process, an
 call made for a call that is itself a repetition is not sent again after it reached a server: the hop above does that
 already, and three hops with four attempts each would be 64.
 
-A call that is larger than an instance accepts is tried at others, and never again at the same one.
+A call that is larger than an instance accepts is tried at others, and never again at the same one. One that the caller
+may not make is not tried again at all, as all instances have the same lists of who may.
 
 Calls on connections that break, and to instances that stop, fail within milliseconds, while their replacements take a
 second or more to appear. So the remaining attempts are spread over the time until the deadline: the first repetition is
@@ -49,6 +50,7 @@ from zkrpc.errors import (
     Executed,
     NotPrimary,
     Overloaded,
+    PermissionDenied,
     StaleEpoch,
     TooLarge,
     Unavailable,
@@ -163,8 +165,8 @@ class RetryPolicy:
             return left if left > 0 else None
         if at_once:
             return 0.0
-        if isinstance(error, TooLarge):
-            return None  # it does not shrink while we wait
+        if isinstance(error, TooLarge) or (isinstance(error, Unavailable) and error.lasting):
+            return None  # it does not shrink while we wait, nor does a member take other connections than it says
         pause = self.backoff.pause(progress.pauses, rng)
         if progress.broken > 1:
             left = (most or self.max_attempts) - progress.counted
@@ -239,7 +241,7 @@ def retrying(
         if call.endpoint is not None:
             call.tried = call.tried | {call.endpoint}
             call.endpoint = None
-        if not repeatable:
+        if not repeatable or isinstance(error, PermissionDenied):
             return None
         now = clock()
         at_once = is_worth_asking(call, error)

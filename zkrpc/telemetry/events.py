@@ -446,6 +446,16 @@ class PeerRefused(ServerEvent):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HandshakeFailed(ServerEvent):
+    """A server has closed a connection that was to do TLS, because its handshake came to nothing."""
+
+    peer: str
+    reason: str
+    """``plain`` if the peer speaks no TLS, ``certificate`` if it shows none that is accepted, ``slow`` if it takes too
+    long, ``crowded`` if it gave way to others, ``tls`` for everything else."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PeerDisconnected(ServerEvent):
     """A connection of a server has ended."""
 
@@ -481,8 +491,8 @@ class RequestFinished(ServerEvent):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRefused(ServerEvent):
-    """A server has answered a request without dispatching it: there was no place for it, or its time in the queue ran
-    out."""
+    """A server has answered a request without dispatching it: there was no place for it, its time in the queue ran out,
+    or its caller may not make it."""
 
     interface: str
     method: str
@@ -494,7 +504,31 @@ class RequestRefused(ServerEvent):
     queued: float
     """Seconds since the request's last byte."""
     error: str
-    """``Overloaded``, ``Draining`` or ``DeadlineExceeded``."""
+    """``Overloaded``, ``Draining``, ``DeadlineExceeded`` or ``PermissionDenied``; also of a oneway request, whose
+    caller is not told."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateEvent(Event):
+    """Something that has happened to the files of a certificate for TLS."""
+
+    service: str
+    """The service that is served or called with it."""
+    side: str
+    """``server`` or ``client``."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateReloaded(CertificateEvent):
+    """The files have changed, and new connections use what is in them now."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRejected(CertificateEvent):
+    """The files have changed, and what is in them cannot be used: new connections use what was in them before, which
+    is told once until that has ended."""
+
+    reason: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,8 +42,8 @@ class Observer:
     once, when the observer is handed in."""
     recorded: Iterable[type[Event]] = ()
     """Of these kinds, ``CallFinished`` and ``RequestFinished``, those that went well (no error, not even a declared
-    one) are told to the observer's recorder and not to ``receive``, unless they are traced: then there is an event
-    anyway. Read once, when the observer is handed in."""
+    one) are told to the observer's recorder and not to ``receive``, unless they are traced: then there is an event,
+    within their span. Read once, when the observer is handed in."""
     urgent: float = math.inf
     """Seconds from which a duration is handed to a recorder at once, and not with many others after a while. Read when
     a client or a server begins to call or to serve a method."""
@@ -71,13 +71,15 @@ _Receive = Callable[[Event], object]
 class Observers:
     """The observers of one object. Raises ConfigError for an object that is not an Observer.
 
-    Without ``records`` they are told of everything by events, as if none of them had a recorder. An Observers is
-    iterable, so that it can be passed on wherever observers are accepted.
+    Without ``records`` they are told of everything by events, as if none of them had a recorder; but not those in
+    ``recorded``. An Observers is iterable, so that it can be passed on wherever observers are accepted.
     """
 
     __slots__ = ("_complained", "_found", "_observers", "_recorded")
 
-    def __init__(self, observers: Iterable[Observer] = (), *, records: bool = True) -> None:
+    def __init__(
+        self, observers: Iterable[Observer] = (), *, records: bool = True, recorded: Sequence[Observer] = ()
+    ) -> None:
         self._observers: list[tuple[Observer, tuple[type[Event], ...]]] = []
         self._recorded: dict[type[Event], tuple[Observer, ...]] = {}
         for observer in observers:
@@ -91,7 +93,7 @@ class Observers:
                 if kind not in RECORDABLE:
                     names = " and ".join(one.__name__ for one in RECORDABLE)
                     raise ConfigError(f"{type(observer).__name__}.recorded can name {names}, got {kind!r}")
-                if records and issubclass(kind, kinds):
+                if (records or observer in recorded) and issubclass(kind, kinds):
                     self._recorded[kind] = (*self._recorded.get(kind, ()), observer)
             self._observers.append((observer, kinds))
         self._found: dict[type[Event], tuple[_Receive, ...]] = {}

@@ -5,7 +5,7 @@ Each describes one moment. Every field is a plain value, a list of them, or anot
 
 Who in this process can be asked is known here, too: an app, a client and a registry are listed from their making to
 their end, so that a page of the whole process needs nobody to hand them over. Being listed keeps nothing alive and
-costs a call nothing.
+costs a call nothing. Each is asked in its own thread; what another thread has is asked by whoever knows the way there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from zkrpc.errors import WrongProcess, WrongThread
@@ -21,7 +21,8 @@ from zkrpc.errors import WrongProcess, WrongThread
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PeerStatus:
-    """The resources of a server that one peer uses. A peer is an IPv4 address, or the network of an IPv6 address."""
+    """The resources of a server that one peer uses. A peer is an IPv4 address, the network of an IPv6 address,
+    or the identity that certificates have proven, from whichever addresses."""
 
     address: str
     connections: int
@@ -103,6 +104,19 @@ class ServerStatus:
     """When it began to serve, Unix time; None before that."""
     callers: Sequence[CallerStatus]
     """Who has called since then, those with most calls first."""
+    certificate_expires_at: float | None
+    """When the certificate ends that new connections are shown, or the first of those between it and an authority, Unix
+    time; None without TLS."""
+    tasks: int = 0
+    """Handlers that run on the event loop of asyncio."""
+    offload_running: int = 0
+    """Handlers that run in threads."""
+    offload_threads: int = 0
+    """How many may do so at once."""
+    offload_queued: int = 0
+    """Calls that have a place and wait for a thread."""
+    offload_queue: int = 0
+    """How many may wait for one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +144,11 @@ class MemberStatus:
     zone: str
     version: str
     protocols: Sequence[str]
+    """The dialects that its registration names."""
+    dialect: str
+    """The dialect in which this client calls it; empty while that is not known."""
+    is_unheard: bool
+    """Whether calls have left to it and not a byte has come, as from a server that does not speak the dialect."""
     weight: float
     """Its registered weight, reduced while it warms up."""
     connectivity: str
@@ -170,6 +189,9 @@ class ClientStatus:
     retry_tokens: float
     """Tokens in the retry budget: how many retries and hedges it allows now."""
     members: Sequence[MemberStatus]
+    certificate_expires_at: float | None
+    """When the client's own certificate ends, or the first of those between it and an authority, Unix time; None if it
+    has none."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +281,8 @@ class AppStatus:
     registration: RegistrationStatus | None
     publication: PublicationStatus | None
     elections: Sequence[ElectionStatus]
+    joined: Sequence[RegistrationStatus] = ()
+    """The entries in trees of other libraries."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,6 +310,7 @@ class Source(Protocol):
 
 
 _sources: weakref.WeakKeyDictionary[Source, None] = weakref.WeakKeyDictionary()
+_elsewhere: list[Callable[[], Iterable[Status]]] = []
 
 
 os.register_at_fork(after_in_child=_sources.clear)  # what was made in the parent is the parent's
@@ -301,10 +326,26 @@ def withdraw(source: Source) -> None:
     _sources.pop(source, None)
 
 
-def statuses() -> Iterator[Status]:
+def ask_elsewhere(ask: Callable[[], Iterable[Status]]) -> None:
+    """Has ``statuses`` call ``ask``, in whichever thread: what it returns is how things stand in a thread that ``ask``
+    has a way to, and nothing if that is the caller's, or there is none. It may wait for a second at most."""
+    _elsewhere.append(ask)
+
+
+def statuses_here() -> Iterator[Status]:
     """How everything stands that this thread of this process can ask, in the order in which it was made."""
-    for source in list(_sources):
+    for reference in _sources.keyrefs():  # a list made in one step, as other threads add theirs
+        source = reference()
         try:
-            yield source.status()
+            if source is not None:
+                yield source.status()
         except (WrongThread, WrongProcess):
             pass  # another thread's, or the parent's
+
+
+def statuses() -> Iterator[Status]:
+    """How everything in this process stands, as far as this thread can ask it, or has somebody to ask it elsewhere. A
+    thread that does not answer within a second is passed over."""
+    yield from statuses_here()
+    for ask in _elsewhere:
+        yield from ask()

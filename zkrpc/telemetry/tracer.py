@@ -43,15 +43,8 @@ class TraceIds(NamedTuple):
 class ClientTracing(Protocol):
     """The tracing of one client's calls."""
 
-    @property
-    def observer(self) -> Observer:
-        """To be told of the events of traced calls."""
-
     def choose(self, plain: Proceed[Call], traced: Proceed[Call]) -> Proceed[Call]:
-        """A function that makes each call in one of these two ways."""
-
-    def around_call(self, call: Call, proceed: Proceed[Call]) -> Any:
-        """The interceptor around a traced call."""
+        """A function that makes each call in one of these two ways, the second within a span."""
 
     def around_attempt(self, call: Call, proceed: Proceed[Call]) -> Any:
         """The interceptor around each attempt of a traced call."""
@@ -65,7 +58,7 @@ class ServerTracing(Protocol):
 
     @property
     def observer(self) -> Observer:
-        """To be told of the events of traced requests."""
+        """To be told of the events of traced requests; of those that went well only if it has no recorder for them."""
 
     def choose(self, plain: Dispatch, told: Dispatch, introduction: Mapping[str, str]) -> Dispatch:
         """A function that runs each request of one peer, in one of these two ways; the second tells ``observer``.
@@ -80,8 +73,8 @@ class Tracer(Protocol):
     def trace_client(self, target: str) -> ClientTracing:
         """Tracing for a client; ``target`` is where it looks for the service, empty if that is not known."""
 
-    def trace_server(self, service: str) -> ServerTracing:
-        """Tracing for a server of this service."""
+    def trace_server(self, service: str, names: Mapping[bytes, str]) -> ServerTracing:
+        """Tracing for a server of this service, with methods of these full names, by their names on the wire."""
 
     def find_trace(self) -> TraceIds | None:
         """The current span, if it is recorded."""

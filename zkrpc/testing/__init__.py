@@ -6,6 +6,7 @@ and not about zkrpc. ``docs/testing.md`` shows how each tool is used.
 
 ===========================  =================================================================================
 ``loopback``, ``memory``     a service and its clients in one process, over sockets that are only memory
+``threads``, ``aio``         the same for programs that call by :mod:`zkrpc.threads` or :mod:`zkrpc.aio`
 ``electorate``, ``referee``  its elections: the real campaigns, and what answers them where ZooKeeper would be
 ``faults``, ``fault_rules``  an interceptor that delays, aborts and drops calls, and which of them
 ``plugin``                   pytest fixtures with a real ZooKeeper

@@ -17,12 +17,13 @@ import functools
 import random
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 from zkrpc.call import Call, Interceptor
 from zkrpc.caller import Caller
 from zkrpc.client.client import Client
 from zkrpc.client.connection import Connection
+from zkrpc.client.naming import Naming
 from zkrpc.client.primary_router import GroupOf
 from zkrpc.client.pulse import ConnectionOwner
 from zkrpc.client.stub import make_stub
@@ -30,7 +31,9 @@ from zkrpc.config import ClientConfig, WireLimits
 from zkrpc.election.elections import Elections
 from zkrpc.endpoint import DEFAULT_GROUP, Endpoint, Instance, Primary, Snapshot
 from zkrpc.errors import ConfigError
+from zkrpc.idl import Interface
 from zkrpc.idl.model import ClientT
+from zkrpc.idl.served import services_of
 from zkrpc.server.health_check import await_readiness, make_check
 from zkrpc.server.lifecycle import Step
 from zkrpc.server.server import Server
@@ -42,6 +45,8 @@ from zkrpc.testing.faults import place
 from zkrpc.testing.memory import memory_pair
 from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.message import Dialect
+
+OtherT = TypeVar("OtherT")
 
 _HOST = "memory"
 _MOVE_TIMEOUT = 10.0
@@ -154,18 +159,18 @@ class Loopback(Generic[ClientT]):
         except BaseException:
             self._end_all()
             raise
-        rng = random.Random(seed).random
-        client = Client(
+        self._make_client: Callable[..., Client] = functools.partial(
+            Client,
             self._members,
             config=config,
-            interceptors=interceptors,
+            interceptors=tuple(interceptors),
             group_of=group_of,
-            rng=rng,
+            rng=random.Random(seed).random,
             dial=self._dial,
             observers=observers,
         )
-        self.stub: ClientT = make_stub(service.interface, client)
-        self._client = client
+        self._clients: list[Client] = []
+        self.stub: ClientT = self.connect(service.interface)
 
     def __enter__(self) -> ClientT:
         """The stub."""
@@ -187,15 +192,15 @@ class Loopback(Generic[ClientT]):
         """
         number, self._next = self._next, self._next + 1
         service, handler, name = self.service, self.service.make_handler(), _name(number)
-        elections = Elections(service.interface, handler, service.groups, service.election, self._observers)
+        elections = Elections(service.served, handler, service.groups, service.election, self._observers)
         guards, methods = (elections.interceptors, elections.methods) if self._electorate is not None else ((), ())
         hook, on_change = service.health_hook(handler), functools.partial(self._turn, number)
         check = make_check(service.name, hook, service.config, on_change, time.monotonic)
         server = Server(
-            service.interface,
+            service.served,
             handler,
             name=service.name,
-            config=service.config,
+            config=dataclasses.replace(service.config, tls=None),  # there is nobody in between to read along
             interceptors=[*(place(one, name) for one in service.interceptors), *guards],
             steps={
                 **({} if check is None else dict.fromkeys((Step.MARK_NOT_READY, Step.CLOSE_CLIENTS), check.stop)),
@@ -212,13 +217,26 @@ class Loopback(Generic[ClientT]):
         await_readiness(service.name, service.is_ready, check, service.ready_timeout, time.monotonic)
         server.begin()
         self.handlers[number], self._servers[number], self._candidacies[number] = handler, server, elections
-        instance = Instance(id=name, endpoint=Endpoint(_HOST, number), protocols=("zkrpc",), primary_only=methods)
+        instance = Instance(
+            id=name,
+            endpoint=Endpoint(_HOST, number),
+            protocols=("zkrpc",),
+            services=services_of(service.served),
+            primary_only=methods,
+        )
         self._list(number, instance)
         if self._electorate is not None:
             self._electorate.stand(elections, instance, service.election, lambda: self._end(number))
         if check is not None:
             check.start()
         return number
+
+    def connect(self, interface: Interface[OtherT, Any], *, multiplexed: bool | str | None = None) -> OtherT:
+        """One more stub, with a client like that of ``stub`` but of its own, which ends with this object: for another
+        one of the service's interfaces, or to call as ``zkrpc.connect(multiplexed=...)`` does."""
+        client = self._make_client(naming=Naming(interface.name, multiplexed))
+        self._clients.append(client)
+        return make_stub(interface, client)
 
     def drain(self, number: int) -> None:
         """Stops a replica in order: it hands over what it leads, leaves the list and finishes its calls. Returns once
@@ -260,7 +278,8 @@ class Loopback(Generic[ClientT]):
 
     def close(self) -> None:
         """Ends the client and every replica."""
-        self._client.close()
+        for client in self._clients:
+            client.close()
         self._end_all()
 
     def _end_all(self) -> None:
@@ -327,8 +346,8 @@ class Loopback(Generic[ClientT]):
         if server is None:
             raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
         ours, theirs = memory_pair()
-        server.adopt(theirs, "memory:0", watch=theirs.watcher)
+        server.adopt(theirs, "memory:0")
         protocol = ClientProtocol(
             dialect, limits, clock(), zkrpc=zkrpc, traces=find_tracer() is not None, caller=caller
         )
-        return Connection(ours, endpoint, protocol, owner, clock, watch=ours.watcher)
+        return Connection(ours, endpoint, protocol, owner, clock)

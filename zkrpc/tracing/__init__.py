@@ -3,7 +3,9 @@
 ===============  =====================================================================================================
 ``start``        turns tracing on in a process
 ``settings``     what OpenTelemetry's environment variables say, and which traces are recorded
-``calls``        spans of calls, attempts and requests, and what they say
+``calls``        which calls, attempts and requests have spans, what those say, and what travels
+``own``          these spans, made by ourselves
+``provided``     the same, made by the program's own tracer provider
 ``propagation``  the context that travels: W3C's headers, and the argument field of OpenTelemetry's Java agent
 ``spans``        spans, tracer and provider behind OpenTelemetry's API
 ``records``      finished spans as bytes

@@ -1,4 +1,5 @@
-"""Spans of calls and requests, by OpenTelemetry's conventions for RPC (semantic conventions 1.45).
+"""Spans of calls and requests, by OpenTelemetry's conventions for RPC (semantic conventions 1.45): which there are,
+what they say, and what travels.
 
 =====================  ===============================================================================================
 a call of a client     a CLIENT span, which is current while the call runs, however many attempts that takes
@@ -7,11 +8,12 @@ a request of a server  a SERVER span below what the request names as its parent;
                        that is refused before that has a span without a duration
 =====================  ===============================================================================================
 
-What the spans say of an outcome comes from the events of :mod:`zkrpc.telemetry.events`, as everybody else sees them.
-
 Whether a trace is recorded is decided where it begins, before anything is made for it, and holds for all of it. A call
 without ``traceparent`` from a client that said in its hello that it traces is one that is not recorded, and so are the
 calls that its handler makes. So an unrecorded call costs each side a comparison, and nothing on the wire.
+
+The spans are those of :mod:`zkrpc.tracing.own`, or of :mod:`zkrpc.tracing.provided` where the program has a tracer
+provider of its own.
 """
 
 from __future__ import annotations
@@ -19,19 +21,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 from opentelemetry import baggage, context, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode
+from opentelemetry.trace import SpanContext, TraceState
 
-from zkrpc.call import Call, Proceed, find_current_call
+from zkrpc.call import Call, Proceed, find_current_call, outcome_of
 from zkrpc.caller import NOBODY, Caller
-from zkrpc.legible import legible
-from zkrpc.telemetry.events import OTHER, AttemptFinished, CallFinished, RequestFinished, RequestRefused
+from zkrpc.endpoint import Endpoint
+from zkrpc.idl import Method
+from zkrpc.telemetry.events import OTHER, RequestFinished, RequestRefused
 from zkrpc.telemetry.observer import Observer
-from zkrpc.telemetry.status import TracingStatus
 from zkrpc.telemetry.tracer import Dispatch, TraceIds
 from zkrpc.tracing.propagation import (
     BAGGAGE,
@@ -41,187 +43,120 @@ from zkrpc.tracing.propagation import (
     may_have_argument_field,
     read_argument_field,
     read_bounded,
-    read_parent,
     write_parent,
 )
-from zkrpc.tracing.spans import CallSpan, SpanTracer, remote_context
 from zkrpc.wire.headers import TRACEPARENT, TRACES
 from zkrpc.wire.message import Request
 
-SYSTEM = "apache_thrift"
-"""``rpc.system.name``, as OpenTelemetry's Java agent has it for Thrift."""
-_OK = "OK"
-_REJECTED = "Rejected"
-_UNWANTED = ("Cancelled", "GreenletExit")
-_MOST_HEADERS = 32
+Facts = Mapping[str, Any]
+"""Attributes that many spans share."""
+SYSTEM: Facts = {"rpc.system.name": "apache_thrift"}
+"""As OpenTelemetry's Java agent has it for Thrift."""
+STATUS = "rpc.status_code"
+OK: Facts = {STATUS: "OK", "zkrpc.executed": "yes"}
+HEDGE: Facts = {"zkrpc.hedge": True}
+NOTHING: Facts = {}
+MOST_HEADERS = 32
 """A call with more headers of its own than this is sent without ``traceparent``: a server may take no more."""
-_LONGEST_NAME = 200
+_UNWANTED = ("Cancelled", "GreenletExit")
 _BAGGAGE = W3CBaggagePropagator()
 
-_attempt: ContextVar[trace.Span] = ContextVar("zkrpc_attempt_span", default=trace.INVALID_SPAN)
-_is_hedge: ContextVar[bool] = ContextVar("zkrpc_is_hedge", default=False)
+is_hedge: ContextVar[bool] = ContextVar("zkrpc_is_hedge", default=False)
+"""Whether a hedged call's second copy is sent here."""
 
 
-class CallTracer:
-    """Makes the spans of this process's calls and requests.
-
-    Args:
-        tracer: makes spans; one of ours decides about roots by ``dice`` and cheaply, any other decides by itself.
-        dice: floats in [0, 1).
-        hands_baggage_on: whether ``baggage`` travels with calls, too.
-        status: what has become of the spans.
-    """
-
-    def __init__(
-        self,
-        tracer: trace.Tracer,
-        *,
-        dice: Callable[[], float],
-        hands_baggage_on: bool = False,
-        status: Callable[[], TracingStatus],
-    ) -> None:
-        self.tracer = tracer
-        self.dice = dice
-        self.hands_baggage_on = hands_baggage_on
-        self.status = status
-        own = tracer if isinstance(tracer, SpanTracer) else None
-        self.own = own
-        self.ratio = 1.0 if own is None else own.sampler.ratio
-        """Share of the traces that begin here; 1 if that is not ours to decide."""
-        self.follows_parent = own is None or own.sampler.follows_parent
-
-    def __repr__(self) -> str:
-        """The share of traces."""
-        return f"<CallTracer ratio={self.ratio:g}{'' if self.own else ' of the program'}>"
-
-    def trace_client(self, target: str) -> CallsOfClient:
-        """See :class:`zkrpc.telemetry.tracer.Tracer`."""
-        return CallsOfClient(self, target)
-
-    def trace_server(self, service: str) -> RequestsOfServer:
-        """See :class:`zkrpc.telemetry.tracer.Tracer`."""
-        return RequestsOfServer(self, service)
-
-    def find_trace(self) -> TraceIds | None:
-        """The current span, if it is recorded."""
-        ids = trace.get_current_span().get_span_context()
-        return TraceIds.of_numbers(ids.trace_id, ids.span_id) if ids.trace_flags & 1 else None
-
-    def start(self, name: str, kind: SpanKind, within: Context, attributes: dict[str, Any]) -> trace.Span:
-        """A span of ours below the one that is current in ``within``. The root of a trace is recorded: that was decided
-        before."""
-        if self.own is None:
-            return self.tracer.start_span(name, within, kind, attributes)
-        parent: SpanContext | None = trace.get_current_span(within).get_span_context()
-        sampled = True
-        if parent is not None and parent.is_valid:
-            sampled = self.own.sampler.records(parent.trace_id, bool(parent.trace_flags & 1))
-        else:
-            parent = None
-        span = self.own.start(name, kind, parent, sampled)
-        if type(span) is CallSpan:
-            span.attributes = attributes
-        return span
+def _find_context() -> tuple[Callable[[], Context], Callable[[Context], Any], Callable[[Any], object]]:
+    """What gets, sets and sets back the current context: the methods of OpenTelemetry's context variable, without two
+    functions around each, which take as long as everything else that an unrecorded call costs (measured). That variable
+    is private to OpenTelemetry, and may be elsewhere one day."""
+    variable = getattr(getattr(context, "_RUNTIME_CONTEXT", None), "_current_context", None)
+    if isinstance(variable, ContextVar):
+        return variable.get, variable.set, variable.reset
+    return context.get_current, context.attach, context.detach
 
 
-class CallsOfClient(Observer):
-    """The tracing of one client's calls."""
+get_context, attach, detach = _find_context()
+(SPAN_KEY,) = trace.set_span_in_context(trace.INVALID_SPAN, Context())
+"""Under which a context has its span."""
 
-    kinds = (CallFinished, AttemptFinished)
 
-    def __init__(self, tracer: CallTracer, target: str) -> None:
-        self._tracer = tracer
+class TracerSettings(Protocol):
+    """What is settled for all calls and requests of the process."""
+
+    ratio: float
+    """Share of the traces that begin here; 1 if that is not ours to decide."""
+    hands_baggage_on: bool
+    """Whether ``baggage`` travels with calls, too."""
+    dice: Callable[[], float]
+    """Floats in [0, 1)."""
+
+    def unrecorded(self, parent: SpanContext) -> SpanContext | None:
+        """The ids that travel on with what is not recorded below these; None if it is recorded."""
+
+
+class CallsOfClient:
+    """The tracing of one client's calls; subclasses make the spans."""
+
+    def __init__(self, tracer: TracerSettings, target: str) -> None:
+        self.settings = tracer
         self._address = _address_of(target)
-
-    @property
-    def observer(self) -> Observer:
-        """This one."""
-        return self
+        self.known: dict[Method, tuple[str, Facts, Facts]] = {}
 
     def choose(self, plain: Proceed[Call], traced: Proceed[Call]) -> Proceed[Call]:
         """See :class:`zkrpc.telemetry.tracer.ClientTracing`."""
-        tracer, ratio, dice = self._tracer, self._tracer.ratio, self._tracer.dice
-        get_context = _find_context_getter()
+        settings, around_call = self.settings, self.around_call
+        ratio, dice = settings.ratio, settings.dice
 
         def run(call: Call) -> Any:
-            begins = dice() < ratio
-            if not begins and not get_context():
-                return plain(call)
-            return run_within(call, get_context(), begins)
+            if dice() < ratio:
+                # No trace begins in a handler: the call that it serves is not recorded, or there would be a span.
+                if not get_context() and find_current_call() is None:
+                    return around_call(call, traced)
+                return run_within(call, get_context(), True)
+            return run_within(call, within, False) if (within := get_context()) else plain(call)
 
         def run_within(call: Call, within: Context, begins: bool) -> Any:
             ids = trace.get_current_span(within).get_span_context()
             if not ids.is_valid:
-                _carry_baggage(call, within, tracer.hands_baggage_on)
-                # No trace begins in a handler: the call that it serves is not recorded, or there would be a span.
-                return traced(call) if begins and find_current_call() is None else plain(call)
-            if not ids.trace_flags & 1 and tracer.follows_parent:
-                _carry(call, ids)
-                _carry_baggage(call, within, tracer.hands_baggage_on)
+                carry_baggage(call, within, settings.hands_baggage_on)
+                return around_call(call, traced) if begins and find_current_call() is None else plain(call)
+            unrecorded = settings.unrecorded(ids)
+            if unrecorded is not None:
+                carry(call, unrecorded)
+                carry_baggage(call, within, settings.hands_baggage_on)
                 return plain(call)
-            return traced(call)
+            return around_call(call, traced)
 
         return run
 
     def around_call(self, call: Call, proceed: Proceed[Call]) -> Any:
-        """See :class:`zkrpc.telemetry.tracer.ClientTracing`."""
-        within = context.get_current()
-        attributes = {"rpc.system.name": SYSTEM, "rpc.method": _name_of(call), **self._address}
-        span = self._tracer.start(attributes["rpc.method"], SpanKind.CLIENT, within, attributes)
-        token = context.attach(trace.set_span_in_context(span, within))
-        try:
-            return proceed(call)
-        finally:
-            context.detach(token)
-            span.end()
-
-    def around_attempt(self, call: Call, proceed: Proceed[Call]) -> Any:
-        """See :class:`zkrpc.telemetry.tracer.ClientTracing`."""
-        within = context.get_current()
-        name = _name_of(call)
-        attributes: dict[str, Any] = {"rpc.system.name": SYSTEM, "rpc.method": name, "zkrpc.attempt": call.attempt}
-        if _is_hedge.get():
-            attributes["zkrpc.hedge"] = True
-        span = self._tracer.start(f"{name} attempt", SpanKind.INTERNAL, within, attributes)
-        _carry(call, span.get_span_context())
-        _carry_baggage(call, within, self._tracer.hands_baggage_on)
-        # Not current in OpenTelemetry's context: the second copy of a hedged call inherits that of the first.
-        token = _attempt.set(span)
-        try:
-            return proceed(call)
-        finally:
-            _attempt.reset(token)
-            if type(span) is CallSpan:
-                span.end_within(trace.get_current_span(within))
-            else:
-                span.end()
+        """Makes a call within a span."""
+        raise NotImplementedError
 
     def hedged(self, call: Call) -> None:
         """See :class:`zkrpc.telemetry.tracer.ClientTracing`."""
-        _is_hedge.set(True)
+        is_hedge.set(True)
 
-    def receive(self, event: Any) -> None:
-        """A traced call, or an attempt of one, has ended."""
-        if type(event) is CallFinished:
-            span = trace.get_current_span()
-            told: dict[str, Any] = {"zkrpc.attempts": event.attempts}
-        else:
-            span, told = _attempt.get(), {}
-        if not span.is_recording():
-            return
-        _tell_outcome(span, told, event.error, event.declared, event.executed)
-        told |= _peer(event.endpoint)
-        _set(span, told)
+    def know(self, method: Method) -> tuple[str, Facts, Facts]:
+        """The name of a method, and what the spans of its calls, and of their attempts, have in common. A client has
+        few methods."""
+        known = self.known.get(method)
+        if known is None:
+            name = f"{method.interface}/{method.name}"
+            facts = {**SYSTEM, "rpc.method": name}
+            known = self.known[method] = name, {**facts, **self._address}, facts
+        return known
 
 
 class RequestsOfServer(Observer):
-    """The tracing of one server's requests."""
+    """The tracing of one server's requests; subclasses make the spans."""
 
     kinds = (RequestFinished, RequestRefused)
 
-    def __init__(self, tracer: CallTracer, service: str) -> None:
-        self._tracer = tracer
+    def __init__(self, tracer: TracerSettings, service: str) -> None:
+        self.settings = tracer
         self._service = service
+        self._known: dict[str, Facts] = {}
 
     @property
     def observer(self) -> Observer:
@@ -230,8 +165,8 @@ class RequestsOfServer(Observer):
 
     def choose(self, plain: Dispatch, told: Dispatch, introduction: Mapping[str, str]) -> Dispatch:
         """See :class:`zkrpc.telemetry.tracer.ServerTracing`."""
-        ratio, dice, run = self._tracer.ratio, self._tracer.dice, self._run
-        hands_baggage_on = self._tracer.hands_baggage_on
+        ratio, dice, run = self.settings.ratio, self.settings.dice, self.run
+        hands_baggage_on = self.settings.hands_baggage_on
 
         def run_of_tracing(request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Any:
             if TRACEPARENT in request.headers or (hands_baggage_on and BAGGAGE in request.headers):
@@ -257,25 +192,7 @@ class RequestsOfServer(Observer):
             return run_of_any
         return run_of_tracing if TRACES in introduction else run_of_zkrpc
 
-    def receive(self, event: Any) -> None:
-        """A traced request has ended, or was refused."""
-        span = trace.get_current_span()
-        if not span.is_recording():
-            return
-        told: dict[str, Any] = {"zkrpc.queued": event.queued}
-        if type(event) is RequestRefused:
-            # What nobody waits for is refused without a word.
-            _tell_outcome(span, told, event.error or _REJECTED, False, "no")
-        else:
-            if event.epoch is not None:
-                told["zkrpc.epoch"] = event.epoch
-            _tell_outcome(span, told, event.error, event.declared, event.executed)
-        if event.method != OTHER:
-            told["rpc.method"] = name = f"{event.interface}/{event.method}"
-            span.update_name(name)
-        _set(span, told)
-
-    def _run(
+    def run(
         self,
         request: Request,
         peer: str,
@@ -286,106 +203,134 @@ class RequestsOfServer(Observer):
         plain: Dispatch,
         told: Dispatch,
     ) -> Any:
-        parent = read_parent(headers)
-        # A worker runs one request after another in one context; none may see what an earlier one left there.
-        within = Context()
-        if self._tracer.hands_baggage_on and (text := read_bounded(headers, BAGGAGE, LONGEST_BAGGAGE)):
-            within = _BAGGAGE.extract({BAGGAGE: text}, within)
-        if parent is None:
-            if not begins:
-                return _run_in(within, plain, request, peer, now, caller)
+        """Runs a request that may be recorded: with ``told`` within a span if it is, else with ``plain``. ``headers``
+        are those that may name a parent; ``begins`` tells whether a trace begins here if they name none."""
+        raise NotImplementedError
+
+    def receive(self, event: Any) -> None:
+        """A traced request has ended, or was refused."""
+        span = trace.get_current_span()
+        if not span.is_recording():
+            return
+        told: dict[str, Any] = {"zkrpc.queued": event.queued}
+        if type(event) is RequestRefused:
+            error, declared, executed = event.error, False, "no"
         else:
-            ids = remote_context(*parent)
-            within = trace.set_span_in_context(NonRecordingSpan(ids), within)
-            if not parent.is_sampled and self._tracer.follows_parent:
-                return _run_in(within, plain, request, peer, now, caller)
-        attributes = {
-            "rpc.system.name": SYSTEM,
-            "rpc.method": OTHER,
-            "zkrpc.service": self._service,
-            **_peer(peer),
-        }
-        span = self._tracer.start(OTHER, SpanKind.SERVER, within, attributes)
-        token = context.attach(trace.set_span_in_context(span, within))
-        try:
-            return told(request, peer, now, caller)
-        finally:
-            context.detach(token)
-            if type(span) is CallSpan and span.name == OTHER:
-                span.attributes["rpc.method_original"] = legible(request.name.decode("utf-8", "replace"), _LONGEST_NAME)
-            span.end()
+            error, declared, executed = event.error, event.declared, event.executed
+            if event.epoch is not None:
+                told["zkrpc.epoch"] = event.epoch
+        name = OTHER if event.method == OTHER else f"{event.interface}/{event.method}"
+        span.update_name(name)
+        told |= self.know(name)
+        told |= outcome(error, declared, executed)
+        span.set_attributes(told)
+        if "error.type" in told:
+            span.set_status(trace.StatusCode.ERROR)
+
+    def know(self, name: str) -> Facts:
+        """What the spans of a method's requests have in common. A service has few methods."""
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = {**SYSTEM, "rpc.method": name, "zkrpc.service": self._service}
+        return known
 
 
-def _find_context_getter() -> Callable[[], Context]:
-    """``context.get_current``, without its two functions around a context variable, which take as long as everything
-    else that an unrecorded call costs (measured). That variable is private to OpenTelemetry, and may be elsewhere one
-    day."""
-    variable = getattr(getattr(context, "_RUNTIME_CONTEXT", None), "_current_context", None)
-    return variable.get if isinstance(variable, ContextVar) else context.get_current
+def find_trace() -> TraceIds | None:
+    """The current span, if it is recorded."""
+    ids = trace.get_current_span().get_span_context()
+    return TraceIds.of_numbers(ids.trace_id, ids.span_id) if ids.trace_flags & 1 else None
 
 
-def _run_in(within: Context, run: Dispatch, request: Request, peer: str, now: float, caller: Caller) -> Any:
+def run_in(within: Context, run: Dispatch, request: Request, peer: str, now: float, caller: Caller) -> Any:
+    """Runs a request in a context."""
     if not within:
         return run(request, peer, now, caller)
-    token = context.attach(within)
+    token = attach(within)
     try:
         return run(request, peer, now, caller)
     finally:
-        context.detach(token)
+        detach(token)
 
 
-def _address_of(target: str) -> dict[str, Any]:
+def read_baggage(headers: Mapping[str, str]) -> Context:
+    """A context with the baggage in these headers. A worker runs one request after another in one context, and none may
+    see what an earlier one left there."""
+    text = read_bounded(headers, BAGGAGE, LONGEST_BAGGAGE)
+    return _BAGGAGE.extract({BAGGAGE: text}, Context()) if text else Context()
+
+
+def carry(call: Call, ids: SpanContext) -> None:
+    """Writes a span's ids into a call's headers."""
+    headers = dict(call.headers or {})
+    if not ids.is_valid or len(headers) > MOST_HEADERS:
+        return
+    headers[TRACEPARENT] = write_parent(ids.trace_id, ids.span_id, ids.trace_flags)
+    if ids.trace_state:
+        carry_state(headers, ids.trace_state)
+    call.headers = headers
+
+
+def carry_state(headers: dict[str, str], state: TraceState) -> None:
+    """Writes a trace's state into headers, unless it is too long."""
+    text = state.to_header()
+    if text and len(text) <= LONGEST_TRACESTATE:
+        headers[TRACESTATE] = text
+
+
+def carry_baggage(call: Call, within: Context, wanted: bool) -> None:
+    """Writes the baggage of a context into a call's headers, if it is ``wanted`` and not too much."""
+    if not wanted or not baggage.get_all(within):
+        return
+    carrier: dict[str, str] = {}
+    _BAGGAGE.inject(carrier, within)
+    if 0 < len(carrier.get(BAGGAGE, "")) <= LONGEST_BAGGAGE // 2 and len(call.headers or {}) <= MOST_HEADERS:
+        call.headers = {**(call.headers or {}), **carrier}
+
+
+def outcome(error: str, declared: bool, executed: str) -> Facts:
+    """What is said of an outcome. What the IDL declares is an answer, and what nobody wanted any more has not
+    failed; all else has an ``error.type``."""
+    told = {STATUS: error or "OK", "zkrpc.executed": executed}
+    if error and not declared and error not in _UNWANTED:
+        told["error.type"] = error
+    return told
+
+
+def failure(call: Call, error: BaseException) -> Facts:
+    """What is said of a call or an attempt that has raised this."""
+    return outcome(*outcome_of(call, error))
+
+
+@functools.lru_cache(maxsize=1024)
+def peer_facts(endpoint: str) -> Facts:
+    """What is said of the other side."""
+    host, _, port = endpoint.rpartition(":")
+    if not host or not port.isdigit():
+        return NOTHING
+    return {"network.peer.address": host.strip("[]"), "network.peer.port": int(port)}
+
+
+@functools.lru_cache(maxsize=1024)
+def endpoint_facts(endpoint: Endpoint | None) -> Facts:
+    """The same of an instance."""
+    return NOTHING if endpoint is None else peer_facts(str(endpoint))
+
+
+@functools.lru_cache(maxsize=64)
+def attempt_facts(attempt: int) -> Facts:
+    """What is said of an attempt."""
+    return {"zkrpc.attempt": attempt}
+
+
+@functools.lru_cache(maxsize=64)
+def attempts_facts(count: int) -> Facts:
+    """What is said of all attempts of a call."""
+    return {"zkrpc.attempts": count}
+
+
+def _address_of(target: str) -> Facts:
     """``server.address``, and the port of a fixed address."""
     host, _, port = target.rpartition(":")
     if "/" not in target and "," not in target and port.isdigit():
         return {"server.address": host.strip("[]"), "server.port": int(port)}
     return {"server.address": target} if target else {}
-
-
-def _name_of(call: Call) -> str:
-    return f"{call.descriptor.interface}/{call.method}"
-
-
-def _carry(call: Call, ids: SpanContext) -> None:
-    """Writes a span's ids into a call's headers."""
-    headers = dict(call.headers or {})
-    if not ids.is_valid or len(headers) > _MOST_HEADERS:
-        return
-    headers[TRACEPARENT] = write_parent(ids.trace_id, ids.span_id, ids.trace_flags)
-    state = ids.trace_state.to_header() if ids.trace_state else ""
-    if state and len(state) <= LONGEST_TRACESTATE:
-        headers[TRACESTATE] = state
-    call.headers = headers
-
-
-def _carry_baggage(call: Call, within: Context, wanted: bool) -> None:
-    if not wanted or not baggage.get_all(within):
-        return
-    carrier: dict[str, str] = {}
-    _BAGGAGE.inject(carrier, within)
-    if 0 < len(carrier.get(BAGGAGE, "")) <= LONGEST_BAGGAGE // 2 and len(call.headers or {}) <= _MOST_HEADERS:
-        call.headers = {**(call.headers or {}), **carrier}
-
-
-def _tell_outcome(span: trace.Span, told: dict[str, Any], error: str, declared: bool, executed: str) -> None:
-    """What the IDL declares is an answer, and what nobody wanted any more has not failed."""
-    told["rpc.status_code"] = error or _OK
-    told["zkrpc.executed"] = executed
-    if error and not declared and error not in _UNWANTED:
-        told["error.type"] = error
-        span.set_status(StatusCode.ERROR)
-
-
-def _set(span: trace.Span, told: dict[str, Any]) -> None:
-    if type(span) is CallSpan:
-        span.attributes |= told
-    else:
-        span.set_attributes(told)
-
-
-@functools.lru_cache(maxsize=1024)
-def _peer(endpoint: str) -> Mapping[str, Any]:
-    host, _, port = endpoint.rpartition(":")
-    if not host or not port.isdigit():
-        return {}
-    return {"network.peer.address": host.strip("[]"), "network.peer.port": int(port)}

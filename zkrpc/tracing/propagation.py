@@ -80,8 +80,8 @@ def read_parent(headers: Mapping[str, str]) -> RemoteParent | None:
 
 def read_bounded(headers: Mapping[str, str], key: str, longest: int) -> str:
     """A header's text; empty if it is too long, or not plain text."""
-    text = headers.get(key, "")
-    return text if len(text) <= longest and _PRINTABLE.fullmatch(text) else ""
+    text = headers.get(key)
+    return text if text and len(text) <= longest and _PRINTABLE.fullmatch(text) else ""
 
 
 def write_parent(trace_id: int, span_id: int, flags: int) -> str:

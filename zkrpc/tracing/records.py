@@ -7,8 +7,8 @@ own ``marshal``: it is the fastest, and can hold nothing but plain values.
 from __future__ import annotations
 
 import marshal
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 MOST_BYTES = 32 * 1024
 """The largest message. What is larger goes without its attributes' texts, events and links."""
@@ -46,8 +46,24 @@ class SpanRecord(NamedTuple):
     """OpenTelemetry's ``StatusCode``."""
     description: str
     attributes: dict[str, Any]
-    events: list[Any]
-    links: list[Any]
+    events: Sequence[Any]
+    links: Sequence[Any]
+    facts: tuple[Mapping[str, Any], ...] = ()
+    """Further attributes: dictionaries that many spans share, so that a message holds each of them once."""
+
+    def merged(self) -> SpanRecord:
+        """The same with all attributes in ``attributes``; those that stand there already count."""
+        attributes: dict[str, Any] = {}
+        for facts in self.facts:
+            attributes |= facts
+        return self._replace(attributes=attributes | self.attributes, facts=())
+
+
+class Ended(Protocol):
+    """What has ended, and can be exported."""
+
+    def records(self) -> list[SpanRecord]:
+        """Its spans. Called once."""
 
 
 class Batch(NamedTuple):
@@ -60,22 +76,26 @@ class Batch(NamedTuple):
     spans: list[SpanRecord]
 
 
-def dump_batch(pid: int, resource: Mapping[str, Any], spans: Sequence[SpanRecord]) -> bytes:
-    """The message with these spans. Raises ValueError if even without texts they are too large for one."""
-    facts: Any = (pid, dict(resource))
+def dump_batches(pid: int, resource: Mapping[str, Any], spans: Sequence[SpanRecord]) -> Iterator[tuple[bytes, int]]:
+    """Messages with these spans, and how many spans each holds; the message is empty for a span that even without its
+    texts is too large for one."""
+    facts = (pid, dict(resource))
     message = marshal.dumps((*facts, [tuple(span) for span in spans]))
     if len(message) <= MOST_BYTES:
-        return message
-    message = marshal.dumps((*facts, [tuple(_lean(span)) for span in spans]))
-    if len(message) > MOST_BYTES:
-        raise ValueError(f"{len(spans)} spans are {len(message)} bytes")
-    return message
+        yield message, len(spans)
+    elif len(spans) > 1:
+        middle = len(spans) // 2
+        yield from dump_batches(pid, resource, spans[:middle])
+        yield from dump_batches(pid, resource, spans[middle:])
+    else:
+        message = marshal.dumps((*facts, [tuple(_lean(span.merged())) for span in spans]))
+        yield message if len(message) <= MOST_BYTES else b"", 1
 
 
 def load_batch(message: bytes) -> Batch:
-    """The opposite of ``dump_batch``."""
+    """What one of these messages holds."""
     pid, resource, spans = marshal.loads(message)
-    return Batch(pid, resource, [SpanRecord(*span) for span in spans])
+    return Batch(pid, resource, [SpanRecord(*span).merged() for span in spans])
 
 
 def _lean(span: SpanRecord) -> SpanRecord:

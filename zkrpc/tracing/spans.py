@@ -28,7 +28,7 @@ from opentelemetry.trace import (
     TraceState,
 )
 
-from zkrpc.tracing.records import MOST_SPANS, SpanRecord
+from zkrpc.tracing.records import Ended, SpanRecord
 from zkrpc.tracing.settings import Sampler
 
 MOST_ATTRIBUTES = MOST_EVENTS = MOST_LINKS = 128
@@ -39,63 +39,95 @@ LONGEST_TEXT = 4096
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
 NO_STATE = TraceState()
-SpanSink = Callable[[Sequence[SpanRecord]], object]
-"""Is given spans that have ended. Must not wait."""
+
+
+SpanSink = Callable[[Ended], object]
+"""Is given what has ended. Must not wait."""
 Bits = Callable[[int], int]
 """Gives a random number of so many bits."""
 
 _make_record: Callable[..., SpanRecord] = tuple.__new__
 _make_tuple: Callable[..., SpanContext] = tuple.__new__
-_get_time = time.time_ns
+get_time = time.time_ns
 _PLAIN = (str, bool, int, float)
 _LONGEST_INT = 1 << 63
 
 
 class CallSpan(trace.Span):
-    """A span that is recorded."""
+    """A span that is recorded.
+
+    Args:
+        tracer: makes it, and hands it out when it has ended.
+        name: its name.
+        kind: what it is.
+        trace_id: 16 bytes.
+        span_id: 8 bytes.
+        start: nanoseconds since 1970; now, if it is not given.
+    """
+
+    # What most spans never have is theirs only when they get it: to make one is to set as little as there is to say.
+    kind = SpanKind.INTERNAL
+    parent_id = b""
+    """8 bytes, or none for a root."""
+    parent_is_remote = False
+    state: TraceState = NO_STATE
+    status, _description = StatusCode.UNSET, ""
+    ended = 0
+    """When it ended, in nanoseconds since 1970; 0 while it has not."""
+    facts: tuple[Mapping[str, Any], ...] = ()
+    """Attributes in dictionaries that other spans have as well. They are not checked, and must not be changed."""
+    _context: SpanContext | None = None
+    _events: Sequence[Any] = ()
+    _links: Sequence[Any] = ()
+    _attributes: dict[str, Any] | None = None
 
     def __init__(
         self,
-        sink: SpanSink,
-        scope: str,
+        tracer: SpanTracer,
         name: str,
-        context: SpanContext,
-        parent: SpanContext | None,
         kind: SpanKind,
+        trace_id: bytes,
+        span_id: bytes,
         start: int | None = None,
     ) -> None:
-        self._sink = sink
-        self._scope = scope
+        self.tracer = tracer
         self.name = name
-        self._context = context
-        self._parent = parent
-        self._kind = kind
-        self._start = start or _get_time()
-        self._end = 0
-        self._status, self._description = StatusCode.UNSET, ""
-        self.attributes: dict[str, Any] = {}
-        """Plain values under OpenTelemetry's names. What is written here directly is not checked."""
-        self._events: list[Any] = []
-        self._links: list[Any] = []
-        self.held: list[SpanRecord] | None = None
-        """Spans that have ended below this one, and leave with it."""
+        self.kind = kind
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.start = start or get_time()
+
+    def follow(self, parent: SpanContext) -> None:
+        """Makes it a span below another one."""
+        self.trace_id, self.parent_id = parent.trace_id.to_bytes(16, "big"), parent.span_id.to_bytes(8, "big")
+        self.parent_is_remote, self.state = parent.is_remote, parent.trace_state
 
     def __repr__(self) -> str:
         """Its name, and whether it has ended."""
-        return f"<CallSpan {self.name!r}{' ended' if self._end else ''}>"
+        return f"<CallSpan {self.name!r}{' ended' if self.ended else ''}>"
 
     def get_span_context(self) -> SpanContext:
         """Its ids."""
+        if self._context is None:
+            trace_id, span_id = int.from_bytes(self.trace_id, "big"), int.from_bytes(self.span_id, "big")
+            self._context = make_context(trace_id, span_id, False, SAMPLED, self.state)
         return self._context
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Plain values under OpenTelemetry's names. What is written here directly is not checked."""
+        if self._attributes is None:
+            self._attributes = {}
+        return self._attributes
 
     def is_recording(self) -> bool:
         """True until it has ended."""
-        return not self._end
+        return not self.ended
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Sets an attribute; values that OpenTelemetry does not know are left out."""
         plain = _plain_value(value)
-        if not self._end and plain is not None and (len(self.attributes) < MOST_ATTRIBUTES or key in self.attributes):
+        if not self.ended and plain is not None and (len(self.attributes) < MOST_ATTRIBUTES or key in self.attributes):
             self.attributes[str(key)] = plain
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
@@ -105,20 +137,19 @@ class CallSpan(trace.Span):
 
     def add_event(self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None) -> None:
         """Adds an event."""
-        if not self._end and len(self._events) < MOST_EVENTS:
-            self._events.append((name[:LONGEST_TEXT], timestamp or _get_time(), _plain_values(attributes)))
+        if not self.ended and len(self._events) < MOST_EVENTS:
+            self._events = [*self._events, (name[:LONGEST_TEXT], timestamp or get_time(), _plain_values(attributes))]
 
     def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
         """Adds a link to another span."""
-        if not self._end and len(self._links) < MOST_LINKS:
+        if not self.ended and len(self._links) < MOST_LINKS:
             state = context.trace_state.to_header()
-            self._links.append(
-                (context.trace_id, context.span_id, int(context.trace_flags), state, _plain_values(attributes))
-            )
+            link = (context.trace_id, context.span_id, int(context.trace_flags), state, _plain_values(attributes))
+            self._links = [*self._links, link]
 
     def update_name(self, name: str) -> None:
         """Renames it."""
-        if not self._end:
+        if not self.ended:
             self.name = name
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
@@ -126,13 +157,13 @@ class CallSpan(trace.Span):
         code = status
         if isinstance(status, Status):
             code, description = status.status_code, status.description
-        if not self._end and isinstance(code, StatusCode) and code is not StatusCode.UNSET and not self._is_ok:
-            self._status = code
+        if not self.ended and isinstance(code, StatusCode) and code is not StatusCode.UNSET and not self._is_ok:
+            self.status = code
             self._description = (description or "")[:LONGEST_TEXT] if code is StatusCode.ERROR else ""
 
     @property
     def _is_ok(self) -> bool:
-        return self._status is StatusCode.OK
+        return self.status is StatusCode.OK
 
     def record_exception(
         self,
@@ -146,47 +177,39 @@ class CallSpan(trace.Span):
         self.add_event("exception", {**told, **(attributes or {})}, timestamp)
 
     def end(self, end_time: int | None = None) -> None:
-        """Ends it, and hands it out with what it holds."""
-        if not self._end:
-            record = self.finish(end_time)
-            self._sink([record, *self.held] if self.held else [record])
+        """Ends it, and hands it out."""
+        if not self.ended:
+            self.ended = end_time or get_time()
+            self.tracer.sink(self)
 
-    def end_within(self, whole: trace.Span) -> None:
-        """Ends it, and leaves it to ``whole`` to hand it out, if that has not ended."""
-        if self._end:
-            return
-        if type(whole) is not CallSpan or whole._end or len(whole.held or ()) >= MOST_SPANS - 1:
-            self.end()
-            return
-        if whole.held is None:
-            whole.held = []
-        whole.held.append(self.finish())
+    def records(self) -> list[SpanRecord]:
+        """What there is to export of it; asked for once, after its end."""
+        return [self.record()]
 
-    def finish(self, end_time: int | None = None) -> SpanRecord:
-        """Ends it without handing it out."""
-        # ``_value_`` and not ``value``: of an enumeration's members, that is a property in Python.
-        self._end = end_time or _get_time()
-        trace_id, span_id, _, flags, state, _ = self._context
-        parent, name = self._parent, self.name
+    def record(self) -> SpanRecord:
+        """Itself, as it has ended."""
+        state, name = self.state, self.name
         return _make_record(
             SpanRecord,
             (
-                self._scope,
+                self.tracer.scope,
                 name if len(name) <= LONGEST_TEXT else name[:LONGEST_TEXT],
-                self._kind._value_,
-                trace_id.to_bytes(16, "big"),
-                span_id.to_bytes(8, "big"),
-                int(flags),
-                state.to_header() if state else "",
-                b"" if parent is None else parent.span_id.to_bytes(8, "big"),
-                parent is not None and parent.is_remote,
-                self._start,
-                self._end,
-                self._status._value_,
+                # ``_value_`` and not ``value``: of an enumeration's members, that is a property in Python.
+                self.kind._value_,
+                self.trace_id,
+                self.span_id,
+                1,
+                "" if state is NO_STATE else state.to_header(),
+                self.parent_id,
+                self.parent_is_remote,
+                self.start,
+                self.ended,
+                self.status._value_,
                 self._description,
-                self.attributes,
+                self._attributes or {},
                 self._events,
                 self._links,
+                self.facts,
             ),
         )
 
@@ -201,11 +224,11 @@ class SpanTracer(trace.Tracer):
     """Makes spans for one instrumentation."""
 
     def __init__(self, sink: SpanSink, sampler: Sampler, scope: str, bits: Bits) -> None:
-        self._sink = sink
+        self.sink = sink
         self.sampler = sampler
-        self._scope = scope
-        self._bits = bits
-        self._bound = sampler.bound
+        self.scope = scope
+        self.bits = bits
+        self.bound = sampler.bound
 
     def start_span(
         self,
@@ -225,7 +248,7 @@ class SpanTracer(trace.Tracer):
             sampled = self.sampler.records(parent.trace_id, bool(parent.trace_flags & 1))
             span = self.start(name, kind, parent, sampled, start_time)
         else:
-            trace_id = self._bits(128) or 1
+            trace_id = self.bits(128) or 1
             sampled = self.sampler.records(trace_id, None)
             span = self.start(name, kind, None, sampled, start_time, trace_id)
         for link in links or ():
@@ -248,12 +271,14 @@ class SpanTracer(trace.Tracer):
             trace_id = parent.trace_id
         elif not trace_id:
             # So that a sampler of ids further down the line decides the same, whatever our dice said.
-            trace_id = (self._bits(64) << 64 | int(self._bits(64) * self._bound >> 64)) or 1
-        state = NO_STATE if parent is None else parent.trace_state
-        context = _make_context(trace_id, self._bits(64) or 1, False, SAMPLED if sampled else NOT_SAMPLED, state)
+            trace_id = (self.bits(64) << 64 | self.bits(64) * self.bound >> 64) or 1
+        state, span_id = NO_STATE if parent is None else parent.trace_state, self.bits(64) or 1
         if not sampled:
-            return NonRecordingSpan(context)
-        return CallSpan(self._sink, self._scope, name, context, parent, kind, start_time)
+            return NonRecordingSpan(make_context(trace_id, span_id, False, NOT_SAMPLED, state))
+        span = CallSpan(self, name, kind, trace_id.to_bytes(16, "big"), span_id.to_bytes(8, "big"), start_time)
+        if parent is not None:
+            span.follow(parent)
+        return span
 
     @contextlib.contextmanager
     def start_as_current_span(  # type: ignore[override]  # the API's own class of blocks is private to it
@@ -296,10 +321,10 @@ class SpanProvider(trace.TracerProvider):
 def remote_context(trace_id: int, span_id: int, flags: int, state: str) -> SpanContext:
     """The ids of a peer's span."""
     sampled = SAMPLED if flags & 1 else NOT_SAMPLED
-    return _make_context(trace_id, span_id, True, sampled, TraceState.from_header([state]) if state else NO_STATE)
+    return make_context(trace_id, span_id, True, sampled, TraceState.from_header([state]) if state else NO_STATE)
 
 
-def _make_context(trace_id: int, span_id: int, is_remote: bool, flags: TraceFlags, state: TraceState) -> SpanContext:
+def make_context(trace_id: int, span_id: int, is_remote: bool, flags: TraceFlags, state: TraceState) -> SpanContext:
     """Ids that are known to be valid, without their being looked at again, which takes as long as making them."""
     return _make_tuple(SpanContext, (trace_id, span_id, is_remote, flags, state, True))
 

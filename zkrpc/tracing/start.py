@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.metadata
 import os
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import gevent
 
 from zkrpc.errors import ConfigError
 from zkrpc.telemetry.status import TracingStatus
@@ -45,17 +48,18 @@ def start_tracing(
     require_packages()
     from opentelemetry import trace
 
-    from zkrpc.tracing.calls import CallTracer
+    from zkrpc.tracing.own import OwnTracer
+    from zkrpc.tracing.provided import ProvidedTracer
     from zkrpc.tracing.spans import SpanProvider
 
     version = importlib.metadata.version(SCOPE)
     settings = read_settings(environment, endpoint)
-    options: dict[str, Any] = {"dice": random.random, "hands_baggage_on": settings.hands_baggage_on}
+    hands_baggage_on = settings.hands_baggage_on
     provider = trace.get_tracer_provider()
     if find_tracer() is not None or isinstance(provider, SpanProvider):
         raise ConfigError("this process is traced already, or was; start_tracing() is called once")
     if not isinstance(provider, trace.ProxyTracerProvider):
-        install_tracer(CallTracer(provider.get_tracer(SCOPE, version), status=_nothing_exported, **options))
+        install_tracer(ProvidedTracer(provider.get_tracer(SCOPE, version), hands_baggage_on=hands_baggage_on))
         return Tracing(None)
 
     def launch() -> Descriptors:
@@ -64,10 +68,12 @@ def start_tracing(
     resource = {"service.name": service or "unknown_service:zkrpc", "host.name": socket.gethostname()}
     resource |= {"service.instance.id": instance} if instance else {}
     resource |= {"telemetry.sdk.language": "python", "telemetry.sdk.name": SCOPE, "telemetry.sdk.version": version}
-    channel = SpanChannel(descriptors or launch(), {**resource, **settings.resource}, launch)
-    own = SpanProvider(channel.send, settings.sampler, random.getrandbits)
-    trace.set_tracer_provider(own)
-    install_tracer(CallTracer(own.get_tracer(SCOPE, version), status=channel.status, **options))
+    channel = SpanChannel(descriptors or launch(), {**resource, **settings.resource}, launch, later=_later)
+    atexit.register(channel.flush)
+    trace.set_tracer_provider(SpanProvider(channel.send_one, settings.sampler, random.getrandbits))
+    tracer = SpanProvider(channel.put, settings.sampler, random.getrandbits).get_tracer(SCOPE, version)
+    options: dict[str, Any] = {"dice": random.random, "hands_baggage_on": hands_baggage_on}
+    install_tracer(OwnTracer(tracer, status=channel.status, **options))
     return Tracing(channel, named="service.name" in settings.resource)
 
 
@@ -99,7 +105,16 @@ class Tracing:
         """
         install_tracer(None)
         if self._channel is not None:
+            atexit.unregister(self._channel.flush)
             self._channel.close(timeout)
+
+
+def _later(function: Callable[[], object], seconds: float) -> object:
+    """A timer of this thread's event loop, which does not keep that from ending. One that has fired is not started
+    again: gevent would take its first time for the next one."""
+    timer = gevent.get_hub().loop.timer(seconds, ref=False)
+    timer.start(function)
+    return timer
 
 
 def _nothing_exported() -> TracingStatus:
