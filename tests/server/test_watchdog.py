@@ -9,6 +9,7 @@ import re
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,18 +111,27 @@ def test_watchdog_is_quiet_about_a_hub_that_is_only_busy() -> None:
     eventually(lambda: blocked_while_busy() == 0)
 
 
+def threads_of(watchdogs: Iterable[Watchdog]) -> int:
+    """How many threads run for these. By what they run: the number of one that ended is soon that of another."""
+    watched = {id(one) for one in watchdogs}
+    return sum(
+        frame.f_code is Watchdog._look.__code__ and id(frame.f_locals["self"]) in watched
+        for innermost in sys._current_frames().values()
+        for frame, _ in traceback.walk_stack(innermost)
+    )
+
+
 def test_watchdog_leaves_nothing_behind() -> None:
     """Its thread ends with it; stopping one that never began is no error, nor is stopping twice."""
     Watchdog().stop()
-    before = set(sys._current_frames())
     watchdogs = [Watchdog() for _ in range(3)]
     for one in watchdogs:
         one.start()
-    eventually(lambda: len(set(sys._current_frames()) - before) == 3)
+    eventually(lambda: threads_of(watchdogs) == 3)
     for one in watchdogs:
         one.stop()
         one.stop()
-    eventually(lambda: set(sys._current_frames()) <= before)
+    eventually(lambda: threads_of(watchdogs) == 0)
 
 
 def test_watchdog_knows_nothing_of_a_thread_that_is_gone() -> None:
