@@ -21,6 +21,7 @@ module         knows
 ``checks``     what has to hold
 ``table``      figures for people, and ``picture`` the same to look at
 ``floor.c``    what is left when there is no Python in it
+``codecs``     the codec by itself, beside other libraries' codecs
 =============  ======================================================================================================
 
 The closed loop measures throughput and CPU: every caller calls again at once. Latencies come from an open loop, where
