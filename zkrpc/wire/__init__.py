@@ -38,7 +38,8 @@ whose end is not found, end it.
 ``theader``, ``headers``  header blocks and transforms, and the metadata keys both sides agree on
 ``envelope``              kind, name and id, in binary and compact
 ``message``               one message in any dialect; the shapes that make the common case fast
-``fast_path``             messages that look like earlier ones, taken without being parsed
+``fast_path``             messages that look like earlier ones, and what is learnt of them
+``taking``                the loops that take those without parsing them, in Python or in C (``_compiled.c``)
 ``calls``, ``answers``    what precedes a call's body, remembered by name and budget; what precedes an answer's
 ``status``                how an error travels: what a failure says, and the error that a caller makes of it
 ``held``                  requests that share an id, one after another

@@ -1,17 +1,14 @@
 """The fast path for requests and replies that look like earlier ones: they are cut out of the bytes without being
-parsed.
+parsed, by what :mod:`zkrpc.wire.taking` has.
 
 See :mod:`zkrpc.wire.message` for what a shape is. Whatever is new, large, incomplete or wrong takes the slow path,
-which also learns the shapes of new messages. A peer uses one dialect as a rule, so only the loop for its last dialect
-is tried.
+which also learns the shapes of new messages, here.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 from zkrpc.config import WireLimits
 from zkrpc.wire.answers import SMALL
@@ -20,128 +17,36 @@ from zkrpc.wire.headers import TRACEPARENT
 from zkrpc.wire.message import (
     BUILT_IN_PREFIX,
     EMPTY_BLOCKS,
-    PLAIN_MAGIC,
     TRACEPARENT_SIZE,
     Dialect,
     Opening,
-    PendingCall,
-    Reply,
-    Request,
     Template,
     bare_name,
-    layout_at,
-    layout_of,
-    make_tuple,
-    plain_layout_at,
-    plain_layout_of,
     plain_template_of,
     remember,
     shapes_of,
     template_of,
 )
+from zkrpc.wire.taking import TRACED, ReplyTaker, RequestTaker
 from zkrpc.wire.theader import text_of
 
 _HEADER_BINARY, _FRAMED_BINARY = Dialect.HEADER_BINARY, Dialect.FRAMED_BINARY
 _EMPTY_BLOCK = EMPTY_BLOCKS[_HEADER_BINARY.payload]
 _CALL, _REPLY = MessageKind.CALL, MessageKind.REPLY
-_TRACED = bytes((len(TRACEPARENT),)) + TRACEPARENT.encode() + bytes((TRACEPARENT_SIZE,))
-"""What precedes the text of a ``traceparent`` in a header block."""
 
 
-class KnownRequests:
-    """The known shapes of one connection's requests.
+class KnownRequests(RequestTaker):
+    """The known shapes of one connection's requests."""
 
-    ``take(data, start, now, active, room, add)`` goes through the frames from ``start`` on as long as they have known
-    shapes, their ids are free and no more than ``room`` are active: it puts each into ``active`` by its id and gives it
-    to ``add``. It returns where the first other frame starts, or the end of ``data``.
-    """
-
-    __slots__ = ("_known", "_layout", "_plain_known", "_plain_layout", "_small", "_traced", "take")
+    __slots__ = ("_learnt",)
 
     def __init__(self, limits: WireLimits) -> None:
-        shapes = shapes_of(limits.max_header, limits.max_header_entries)
-        self._known, self._plain_known, self._traced = shapes.requests, shapes.plain_requests, shapes.traced_requests
-        self._layout, self._plain_layout = layout_of(0), plain_layout_of(0)
-        self._small = min(limits.max_frame, SMALL)
-        self.take: Callable[..., int] = self._take_header
-
-    def _take_header(
-        self, data: bytes, start: int, now: float, active: dict[int, Request], room: int, add: Callable[[Any], Any]
-    ) -> int:
-        unpack, _, offset = self._layout
-        known, end, small = self._known.get, len(data), self._small
-        while start != end:
-            try:
-                length, magic, header_seqid, lead, seqid = unpack(data, start)
-                shape = known(lead)
-            except struct.error:
-                lead, shape = b"", None
-            if shape is None:
-                layout = layout_at(data, start)
-                if layout is None:
-                    return start
-                if layout is not self._layout:
-                    unpack, _, offset = self._layout = layout
-                    continue
-                at = lead.find(_TRACED) + len(_TRACED)
-                shape = self._traced.get(lead[:at] + lead[at + TRACEPARENT_SIZE :])
-                if shape is None:
-                    return start
-                name, kind, headers, template = shape
-                parent = text_of(lead[at : at + TRACEPARENT_SIZE])
-                shape = name, kind, MappingProxyType({**headers, TRACEPARENT: parent}), template
-            stop = start + 4 + length
-            if (
-                magic != PLAIN_MAGIC
-                or stop > end
-                or not offset < length <= small
-                or seqid in active
-                or len(active) >= room
-            ):
-                return start
-            name, kind, headers, template = shape
-            # A read that is one frame, as long ones are, is not copied to lose its length.
-            frame, at = (data, offset + 4) if stop - start == end else (data[start + 4 : stop], offset)
-            active[seqid] = request = make_tuple(
-                Request, (name, seqid, kind, headers, frame, at, _HEADER_BINARY, now, header_seqid, 0, template)
-            )
-            add(request)
-            start = stop
-        return start
-
-    def _take_plain(
-        self, data: bytes, start: int, now: float, active: dict[int, Request], room: int, add: Callable[[Any], Any]
-    ) -> int:
-        unpack, _, offset = self._plain_layout
-        known, end, small = self._plain_known.get, len(data), self._small
-        while start != end:
-            try:
-                length, lead, seqid = unpack(data, start)
-                shape = known(lead)
-            except struct.error:
-                shape = None
-            if shape is None:
-                layout = plain_layout_at(data, start)
-                if layout is None or layout is self._plain_layout:
-                    return start
-                unpack, _, offset = self._plain_layout = layout
-                continue
-            stop = start + 4 + length
-            if stop > end or not offset < length <= small or seqid in active or len(active) >= room:
-                return start
-            name, kind, headers, template = shape
-            # A read that is one frame, as long ones are, is not copied to lose its length.
-            frame, at = (data, offset + 4) if stop - start == end else (data[start + 4 : stop], offset)
-            active[seqid] = request = make_tuple(
-                Request, (name, seqid, kind, headers, frame, at, _FRAMED_BINARY, now, 0, 0, template)
-            )
-            add(request)
-            start = stop
-        return start
+        self._learnt = shapes_of(limits.max_header, limits.max_header_entries)
+        super().__init__(self._learnt, min(limits.max_frame, SMALL))
 
     def forgo(self) -> None:
         """From here on THeader requests are parsed, as what they mean depends on earlier ones."""
-        self.take = lambda data, start, *_: start
+        self.expect(None)
 
     def learn(
         self, opening: Opening, offset: int, name: bytes, kind: MessageKind, headers: Mapping[str, str]
@@ -153,15 +58,15 @@ class KnownRequests:
         if opening.persistent:
             return None
         plain = opening.dialect is _FRAMED_BINARY
-        self.take = self._take_plain if plain else self._take_header
-        shape, known = opening.shape(offset), self._plain_known if plain else self._known
+        self.expect(plain)
+        shape, known = opening.shape(offset), self._learnt.plain_requests if plain else self._learnt.requests
         if shape is not None and TRACEPARENT in headers:
             # The same shape never comes again, but for that text: which must be where it seems to be.
-            at = shape.find(_TRACED) + len(_TRACED)
+            at = shape.find(TRACED) + len(TRACED)
             text = text_of(shape[at : at + TRACEPARENT_SIZE])
             if headers[TRACEPARENT] != text or shape.count(TRACEPARENT.encode()) > 1:
                 return None
-            shape, known = shape[:at] + shape[at + TRACEPARENT_SIZE :], self._traced
+            shape, known = shape[:at] + shape[at + TRACEPARENT_SIZE :], self._learnt.traced_requests
             headers = MappingProxyType({key: value for key, value in headers.items() if key != TRACEPARENT})
         if shape is None:
             return None
@@ -173,54 +78,17 @@ class KnownRequests:
         return template
 
 
-class KnownReplies:
-    """The known shapes of one connection's replies, for THeader binary only: speed matters little with a plain
-    connection's single call."""
+class KnownReplies(ReplyTaker):
+    """The known shapes of one connection's replies."""
 
-    __slots__ = ("_known", "_layout", "_max_frame")
+    __slots__ = ("_learnt",)
 
     def __init__(self, limits: WireLimits) -> None:
-        self._known = shapes_of(limits.max_header, limits.max_header_entries).replies
-        self._layout = layout_of(0)
-        self._max_frame = limits.max_frame
-
-    def take(
-        self, data: bytes, start: int, pending: dict[int, PendingCall], flushed: int, add: Callable[[Any], Any]
-    ) -> int:
-        """Goes through the frames from ``start`` on as long as they have known shapes and answer a pending call that
-        has left: takes it out of ``pending`` and gives its token, with the reply, to ``add``. Returns where the first
-        other frame starts, or the end of ``data``."""
-        unpack, _, offset = self._layout
-        known, end, max_frame = self._known.get, len(data), self._max_frame
-        while start != end:
-            try:
-                length, magic, _, lead, call_id = unpack(data, start)
-                shape = known(lead)
-            except struct.error:
-                shape = None
-            if shape is None:
-                layout = layout_at(data, start)
-                if layout is None or layout is self._layout:
-                    return start
-                unpack, _, offset = self._layout = layout
-                continue
-            stop = start + 4 + length
-            if magic != PLAIN_MAGIC or stop > end or not offset < length <= max_frame:
-                return start
-            call = pending.get(call_id)
-            kind, headers, name = shape
-            if call is None or call[2] > flushed or (name != call[4] and kind is _REPLY):
-                return start
-            del pending[call_id]
-            # A read that is one frame, as long ones are, is not copied to lose its length.
-            frame, at = (data, offset + 4) if stop - start == end else (data[start + 4 : stop], offset)
-            reply = make_tuple(Reply, (kind, headers, frame, at, _HEADER_BINARY))
-            add((call[0], reply))
-            start = stop
-        return start
+        self._learnt = shapes_of(limits.max_header, limits.max_header_entries)
+        super().__init__(self._learnt, limits.max_frame)
 
     def learn(self, opening: Opening, offset: int, kind: MessageKind, name: bytes) -> None:
         """Remembers the shape of a reply that the slow path has read."""
         shape = opening.shape(offset)
         if shape is not None:
-            remember(self._known, shape, (kind, opening.headers, name))
+            remember(self._learnt.replies, shape, (kind, opening.headers, name))
