@@ -67,14 +67,14 @@ def test_follower_hears_of_every_change_at_once(
     watch.follow(heard.append)
     eventually(lambda: heard == [EMPTY])
     operator.znodes.create(PATH, dump_service_config(FIRST))
-    assert eventually(lambda: heard == [EMPTY, FIRST]) < 5.0
+    assert eventually(lambda: heard == [EMPTY, FIRST]) < 24.0
     publish(operator, SECOND)
-    assert eventually(lambda: heard[2:] == [SECOND]) < 5.0
+    assert eventually(lambda: heard[2:] == [SECOND]) < 24.0
     assert repr(watch) == f"<ConfigWatch users {SECOND}>"
     operator.znodes.delete(PATH)
-    assert eventually(lambda: heard[3:] == [EMPTY]) < 5.0
+    assert eventually(lambda: heard[3:] == [EMPTY]) < 24.0
     operator.znodes.create(PATH, dump_service_config(FIRST))
-    assert eventually(lambda: heard[4:] == [FIRST]) < 5.0
+    assert eventually(lambda: heard[4:] == [FIRST]) < 24.0
 
 
 def test_service_need_not_exist_yet(session_opener: SessionOpener, watch_maker: Maker) -> None:

@@ -102,13 +102,13 @@ def test_follower_hears_of_elections_at_once(
     watches.follow("main", heard)
     eventually(lambda: heard.news == [None])
     elect(operator, primary(1, 1))
-    assert eventually(lambda: heard.last == primary(1, 1)) < 5.0
+    assert eventually(lambda: heard.last == primary(1, 1)) < 24.0
     depose(operator)
-    assert eventually(lambda: heard.last is None) < 5.0
+    assert eventually(lambda: heard.last is None) < 24.0
     elect(operator, primary(2, 2))
-    assert eventually(lambda: heard.last == primary(2, 2)) < 5.0
+    assert eventually(lambda: heard.last == primary(2, 2)) < 24.0
     operator.znodes.multi([Delete(path=PATH), Create(path=PATH, value=record(primary(3, 3)), ephemeral=True)])
-    assert eventually(lambda: heard.last == primary(3, 3)) < 5.0
+    assert eventually(lambda: heard.last == primary(3, 3)) < 24.0
     assert repr(watches) == "<PrimaryWatches users main=10.0.0.1:3 (epoch 3)>"
 
 
@@ -120,10 +120,10 @@ def test_election_that_was_never_held_is_awaited(session_opener: SessionOpener, 
     for epoch in (1, 2, 3):
         operator.znodes.ensure_path(PATH.rpartition("/")[0])
         elect(operator, primary(epoch, epoch))
-        assert eventually(lambda: heard.last == primary(epoch, epoch)) < 5.0
+        assert eventually(lambda: heard.last == primary(epoch, epoch)) < 24.0
         depose(operator)
         operator.znodes.delete(PATH.rpartition("/")[0])
-        assert eventually(lambda: heard.last is None) < 5.0
+        assert eventually(lambda: heard.last is None) < 24.0
 
 
 class CountingSession(Session):
@@ -208,7 +208,7 @@ def test_last_word_stands_while_zookeeper_is_away(
     eventually(lambda: heard.last is None)
     eventually(lambda: session.session_id not in (None, before))
     elect(operator, primary(3, 3))
-    assert eventually(lambda: heard.last == primary(3, 3)) < 5.0
+    assert eventually(lambda: heard.last == primary(3, 3)) < 24.0
 
 
 def test_failing_follower_hurts_nobody(

@@ -106,9 +106,9 @@ def test_resolver_follows_members_that_come_and_go(
     snapshot = resolver.wait_ready(60)
     assert [instance.id for instance in snapshot.instances] == ["a", "b"] and not resolver.is_stale
     join(operator, "c", 3)
-    assert eventually(lambda: ports(resolver) == [1, 2, 3]) < 5.0
+    assert eventually(lambda: ports(resolver) == [1, 2, 3]) < 24.0
     leave(operator, "a")
-    assert eventually(lambda: ports(resolver) == [2, 3]) < 5.0
+    assert eventually(lambda: ports(resolver) == [2, 3]) < 24.0
     resolver.start()
     assert "members=2" in repr(resolver)
 
@@ -124,10 +124,10 @@ def test_resolver_learns_of_a_replacement_under_the_same_name(
     path = Paths("users").member("c")
     for port in (30, 31, 32):
         operator.znodes.multi([Delete(path=path), Create(path=path, value=record(port), ephemeral=True)])
-        assert eventually(lambda: ports(resolver) == [1, 2, 4, 5, port]) < 5.0
+        assert eventually(lambda: ports(resolver) == [1, 2, 4, 5, port]) < 24.0
     leave(operator, "c")
     join(operator, "c", 33)
-    assert eventually(lambda: ports(resolver) == [1, 2, 4, 5, 33]) < 5.0
+    assert eventually(lambda: ports(resolver) == [1, 2, 4, 5, 33]) < 24.0
 
 
 class CountingSession(Session):
@@ -260,10 +260,10 @@ def test_resolver_waits_for_a_parent_that_is_not_there(session_opener: SessionOp
     for port in (1, 2, 3):
         operator.znodes.ensure_path(MEMBERS)
         join(operator, "a", port)
-        assert eventually(lambda: ports(resolver) == [port]) < 5.0
+        assert eventually(lambda: ports(resolver) == [port]) < 24.0
         leave(operator, "a")
         operator.znodes.delete(MEMBERS)
-        assert eventually(lambda: ports(resolver) == []) < 5.0
+        assert eventually(lambda: ports(resolver) == []) < 24.0
     operator.znodes.ensure_path(MEMBERS)
     join(operator, "a", 4)
     eventually(lambda: ports(resolver) == [4])
@@ -271,7 +271,7 @@ def test_resolver_waits_for_a_parent_that_is_not_there(session_opener: SessionOp
     operator.znodes.delete(MEMBERS)
     operator.znodes.ensure_path(MEMBERS)
     join(operator, "a", 5)
-    assert eventually(lambda: ports(resolver) == [5]) < 5.0
+    assert eventually(lambda: ports(resolver) == [5]) < 24.0
 
 
 def test_resolver_skips_what_it_cannot_read(
@@ -362,14 +362,14 @@ def test_resolver_follows_other_values_in_foreign_nodes(
     assert ports(resolver) == [1, 2]
     for port in (11, 12, 13):
         operator.znodes.set("/discovery/users/i-1", record(port))
-        assert eventually(lambda: ports(resolver) == [2, port]) < 5.0  # noqa: B023
+        assert eventually(lambda: ports(resolver) == [2, port]) < 24.0  # noqa: B023
     network.mode = ProxyMode.REFUSE
     eventually(lambda: resolver.is_stale)
     operator.znodes.set("/discovery/users/i-2", record(22))
     network.mode = ProxyMode.FORWARD
     eventually(lambda: ports(resolver) == [13, 22])
     operator.znodes.set("/discovery/users/i-2", record(23))
-    assert eventually(lambda: ports(resolver) == [13, 23]) < 5.0
+    assert eventually(lambda: ports(resolver) == [13, 23]) < 24.0
 
 
 def test_resolver_multiplies_by_the_weights_beside_the_members(
@@ -390,9 +390,9 @@ def test_resolver_multiplies_by_the_weights_beside_the_members(
     assert weights() == [3.0, 1.0]
     for weight in (5, 0):
         operator.znodes.set(f"{MEMBERS}/vector_0000000001", text % weight)
-        assert eventually(lambda: weights() == [weight, 1.0]) < 5.0  # noqa: B023
+        assert eventually(lambda: weights() == [weight, 1.0]) < 24.0  # noqa: B023
     operator.znodes.delete(f"{MEMBERS}/vector_0000000001")
-    assert eventually(lambda: weights() == [1.0, 1.0]) < 5.0
+    assert eventually(lambda: weights() == [1.0, 1.0]) < 24.0
 
 
 def test_subscribers_hear_every_list_in_order(
@@ -451,7 +451,7 @@ def test_resolver_keeps_the_last_list_while_zookeeper_is_away(
     eventually(lambda: ports(resolver) == [2])
     eventually(lambda: session.session_id != before and not resolver.is_stale)
     join(operator, "c", 3)
-    assert eventually(lambda: ports(resolver) == [2, 3]) < 5.0
+    assert eventually(lambda: ports(resolver) == [2, 3]) < 24.0
 
 
 def test_resolver_starts_from_the_file_when_zookeeper_is_away(
