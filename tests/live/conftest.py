@@ -12,6 +12,8 @@ from zkrpc.testing.proxy import Proxy
 from zkrpc.zookeeper.session import Session
 
 SessionOpener = Callable[..., Session]
+LASTS = 10.0
+"""The longest session timeout that the server grants, in seconds."""
 
 
 @pytest.fixture
@@ -39,8 +41,9 @@ def session_opener(zookeeper: str) -> Iterator[SessionOpener]:
         connected: bool = True,
         kind: type[Session] = Session,
         persistent_watches: bool = True,
+        lasts: float = 2.0,
     ) -> Session:
-        lasts, patience = (10.0, 30.0) if hosts == zookeeper else (2.0, 1.5)
+        lasts, patience = (LASTS, 30.0) if hosts == zookeeper else (lasts, 1.5)
         config = RegistryConfig(session_timeout=lasts, request_timeout=patience, persistent_watches=persistent_watches)
         session = kind(hosts, config)
         sessions.append(session)

@@ -26,9 +26,9 @@ from zkrpc.zookeeper.session import Session
 
 pytestmark = pytest.mark.zookeeper
 
-TIMEOUT = 2.0
+TIMEOUT = 6.0
 CONFIG = RegistryConfig(session_timeout=TIMEOUT, request_timeout=2.0)
-BOUND = TIMEOUT + 5.0
+BOUND = 60.0
 """Seconds from ZooKeeper's return until everything is as before."""
 
 
@@ -102,7 +102,7 @@ def test_everything_is_back_when_zookeeper_is_another_one(
         with zkrpc.serve(zkrpc.Service(idl.Echo, EchoHandler, config=quick), zookeeper=serving) as app:
             stubs = [world.connect(idl.Echo, "echo", zookeeper=calling) for world in worlds.values()]
             for stub in stubs:
-                assert stub.options(timeout=10).echo("before") == "before"
+                assert stub.options(timeout=60).echo("before") == "before"
             watch = ConfigWatch(calling.session, "echo", CONFIG, rng=lambda: 0.5)
             told: list[float | None] = []
             watch.follow(lambda config: told.append(config.timeout))
@@ -114,15 +114,15 @@ def test_everything_is_back_when_zookeeper_is_another_one(
             back_at = time.monotonic()
             while not (app.registrar.registered and serving.session.histories and calling.session.histories):
                 for stub in stubs:
-                    assert stub.options(timeout=1).echo("meanwhile") == "meanwhile"
+                    assert stub.options(timeout=20).echo("meanwhile") == "meanwhile"
                 assert time.monotonic() - back_at < BOUND, (serving, calling)
                 gevent.sleep(0.05)
             assert sessions != (serving.session.session_id, calling.session.session_id)
             for world in worlds.values():
                 with world.connect(idl.Echo, "echo", zookeeper=other.hosts) as fresh:
-                    assert fresh.options(timeout=5).echo("anew") == "anew"
+                    assert fresh.options(timeout=60).echo("anew") == "anew"
             for stub in stubs:
-                assert stub.echo("after") == "after"
+                assert stub.options(timeout=60).echo("after") == "after"
             calling.session.znodes.create("/services/echo/config", b'{"timeout_ms": 1234}')
             eventually(lambda: told[-1:] == [1.234], 60)
             watch.close()
@@ -144,11 +144,11 @@ def test_a_primary_is_elected_by_another_zookeeper(make_other: Callable[..., Oth
         with zkrpc.serve(service, zookeeper=serving):
             stubs = [world.connect(board.Board, "board", zookeeper=calling) for world in worlds.values()]
             for stub in stubs:
-                assert stub.options(timeout=20).write("before").endswith("before")
+                assert stub.options(timeout=60).write("before").endswith("before")
             other.come_back("wiped")
             back_at, answers = time.monotonic(), [""]
             while not serving.session.histories or not all(one.endswith("after") for one in answers):
-                assert time.monotonic() - back_at < BOUND + TIMEOUT
+                assert time.monotonic() - back_at < BOUND
                 text = "after" if serving.session.histories else "meanwhile"
                 try:
                     answers = [stub.options(timeout=1).write(text) for stub in stubs]
@@ -174,7 +174,7 @@ def test_everything_is_back_when_the_chroot_was_deleted(
         with zkrpc.serve(service, zookeeper=serving):
             stubs = [world.connect(board.Board, "board", zookeeper=calling) for world in worlds.values()]
             for stub in stubs:
-                assert stub.options(timeout=20).write("before").endswith("before")
+                assert stub.options(timeout=60).write("before").endswith("before")
             sessions = serving.session.session_id, calling.session.session_id
             for _ in range(3):
                 assert operator.session.wait_connected(60)

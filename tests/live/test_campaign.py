@@ -252,7 +252,8 @@ def test_slow_on_deposed_holds_the_successor_back(stand: Stand) -> None:
         gevent.sleep(0.4)
         stopped.append(time.monotonic())
 
-    first, second = stand("w1", on_deposed=stop), stand("w2")
+    patient = ElectionConfig(deposed_timeout=60.0)
+    first, second = stand("w1", on_deposed=stop, config=patient), stand("w2")
     first.await_primary()
     first.campaign.step_down()
     second.await_primary()
@@ -274,7 +275,7 @@ def test_on_deposed_that_does_not_return_ends_the_process(stand: Stand, caplog: 
 
 def test_running_calls_are_finished_before_a_hand_over(stand: Stand) -> None:
     """A call that runs is waited for and its outcome counts; further ones are refused with nowhere to go yet."""
-    first, second = stand("w1"), stand("w2")
+    first, second = stand("w1", config=ElectionConfig(finish_timeout=60.0)), stand("w2")
     first.await_primary()
     epoch = first.campaign.gate.enter(0)
     assert epoch == first.epoch
@@ -419,7 +420,7 @@ def test_epoch_that_is_spoilt_while_nobody_leads_is_waited_for_and_not_feared_fo
     first.await_primary()
     right = (observer.znodes.get(PATHS.epoch) or (b"",))[0]
     first.campaign.begin_withdrawal()
-    assert first.campaign.wait_withdrawn(10)
+    assert first.campaign.wait_withdrawn(60)
     observer.znodes.set(PATHS.epoch, value)
     second = stand("w2", wait=False)
     eventually(lambda: "the election of ledger/main has to wait" in caplog.text, 60)

@@ -24,9 +24,9 @@ from zkrpc.zookeeper.operations import Create, Delete
 pytestmark = pytest.mark.zookeeper
 
 idl = zkrpc.load(Path(__file__).with_name("board.thrift"))
-TIMEOUT = 3.0
-QUICK = zkrpc.ServerConfig(linger=0.0, drain_timeout=2.0)
-SWIFT = zkrpc.ElectionConfig(elected_timeout=3.0, finish_timeout=0.5, settle=0.15)
+TIMEOUT = 10.0
+QUICK = zkrpc.ServerConfig(linger=0.0, drain_timeout=20.0)
+SWIFT = zkrpc.ElectionConfig(elected_timeout=20.0, finish_timeout=20.0, settle=0.15)
 RefusalT = TypeVar("RefusalT", bound=zkrpc.CallError)
 
 
@@ -97,7 +97,7 @@ class Cluster:
     def registry(self, hosts: str = "") -> zkrpc.Registry:
         """One more session."""
         registry = zkrpc.Registry(
-            hosts or self.hosts, config=zkrpc.RegistryConfig(session_timeout=TIMEOUT, request_timeout=2.0)
+            hosts or self.hosts, config=zkrpc.RegistryConfig(session_timeout=TIMEOUT, request_timeout=5.0)
         )
         self._closing.append(registry)
         assert registry.session.wait_connected(60)
@@ -120,13 +120,13 @@ class Cluster:
         return app, board
 
     def stub(self, app: zkrpc.App, *, demand: str = "", **options: Any) -> Any:
-        """Calls that instance, and gives up soon; ``demand`` is the epoch it asks for."""
+        """Calls that instance once; ``demand`` is the epoch it asks for."""
 
         def ask(call: Any, proceed: Callable[[Any], Any]) -> Any:
             call.headers = {"zkrpc-epoch": demand} if demand else call.headers
             return proceed(call)
 
-        config = zkrpc.ClientConfig(timeout=1.0, max_attempts=1)
+        config = zkrpc.ClientConfig(timeout=30.0, max_attempts=1)
         stub = self.connect(idl.Board, [app.endpoint], config=config, interceptors=[ask])
         self._closing.append(stub)
         return stub.options(**options) if options else stub
@@ -181,7 +181,8 @@ def test_primary_serves_and_the_others_say_who(called: Cluster) -> None:
     stub = called.stub(first)
     assert stub.write("x") == "w1 1 x" and stub.marked("y") == "w1 1 y" and stub.read() == "w1 None read"
     assert called.stub(second).read() == "w2 None read"
-    for call in (called.stub(second).write, called.stub(second).marked):
+    brief = called.stub(second, timeout=1.0)
+    for call in (brief.write, brief.marked):
         refused = refusal(zkrpc.NotPrimary, call, "x")
         (epoch,) = called.terms["main"].epochs
         assert (refused.primary, refused.epoch, refused.group) == (first.endpoint, epoch, "main")
@@ -199,7 +200,7 @@ def test_replies_say_the_epoch_and_demands_are_met(called: Cluster) -> None:
     assert called.stub(first, demand="1").write("x") == "w1 1 x"
     assert called.stub(first, demand=str(epoch)).write("x") == "w1 1 x"
     assert called.stub(first, demand="nonsense").write("x") == "w1 1 x"
-    refused = refusal(zkrpc.StaleEpoch, called.stub(first, demand=str(epoch + 1)).write, "x")
+    refused = refusal(zkrpc.StaleEpoch, called.stub(first, demand=str(epoch + 1), timeout=1.0).write, "x")
     assert (refused.seen, refused.current, refused.executed) == (epoch + 1, epoch, zkrpc.Executed.NO)
     assert leads(first) and called.stub(first).write("x") == "w1 1 x"
 
@@ -260,7 +261,7 @@ def test_stop_hands_over_first(called: Cluster) -> None:
     assert called.stub(second).write("x") == "w2 2 x"
     assert first.wait_stopped(60) and board.told == ["main 1", "deposed"]
     with pytest.raises(zkrpc.CallError):
-        called.stub(first).write("x")
+        called.stub(first, timeout=1.0).write("x")
 
 
 def test_kill_leaves_nothing_in_a_shared_session(cluster: Cluster) -> None:
@@ -279,12 +280,12 @@ def test_outcome_is_unknown_when_the_lease_ended_meanwhile(
     """The handler ran and returned; whoever leads now may not have seen what it did."""
     first, board = called.serve("w1", behind_network)
     eventually(lambda: leads(first))
-    stub = called.stub(first, timeout=10)
+    stub = called.stub(first)
     network.mode = ProxyMode.HOLE
     with pytest.raises(zkrpc.NotPrimary) as lapsed:
         stub.wait(int(1000 * 0.8 * TIMEOUT))
     assert lapsed.value.executed is zkrpc.Executed.MAYBE
-    assert refusal(zkrpc.NotPrimary, called.stub(first).write, "x").executed is zkrpc.Executed.NO
+    assert refusal(zkrpc.NotPrimary, called.stub(first, timeout=1.0).write, "x").executed is zkrpc.Executed.NO
     network.mode = ProxyMode.FORWARD
     eventually(lambda: leads(first), 60)
     assert called.stub(first).write("x").startswith("w1 ")
@@ -350,7 +351,7 @@ def test_groups_are_handed_to_replicas_that_are_ready_only(cluster: Cluster) -> 
     does it when another stops."""
     groups = ["main", *(f"g{number}" for number in range(5))]
     ill: set[str] = set()
-    config = zkrpc.ServerConfig(linger=0.0, drain_timeout=2.0, health_interval=0.02)
+    config = zkrpc.ServerConfig(linger=0.0, drain_timeout=20.0, health_interval=0.02)
 
     def serve(name: str) -> None:
         cluster.serve(name, groups=groups, config=config, is_healthy=lambda board: board.name not in ill)

@@ -17,8 +17,8 @@ from zkrpc.election.machine import ElectionState
 from zkrpc.election.tree import ElectionPaths
 from zkrpc.zookeeper.session import Session
 
-TIMEOUT = 3.0
-"""Seconds that the sessions ask for; six ticks of the test's server."""
+TIMEOUT = 10.0
+"""Seconds that the sessions ask for; the most that the test's server grants."""
 PATHS = ElectionPaths("ledger")
 SWIFT = ElectionConfig(elected_timeout=3.0, deposed_timeout=0.8, finish_timeout=0.5, audit_interval=30.0)
 
@@ -67,7 +67,7 @@ class Replica:
         self.leadership: Leadership | None = None
         self._elected = on_elected
         self._deposed = on_deposed
-        self.session = Session(hosts, RegistryConfig(session_timeout=TIMEOUT, request_timeout=2.0))
+        self.session = Session(hosts, RegistryConfig(session_timeout=TIMEOUT, request_timeout=6.5))
         self.session.start()
         self.lease_keeper = LeaseKeeper(self.session, name)
         self.lease_keeper.start()
