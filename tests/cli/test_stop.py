@@ -20,12 +20,13 @@ from tests.support.waiting import eventually
 from zkrpc.dev.zookeeper import free_ports
 
 SLOW = """
-import ctypes, gevent, threading, zkrpc
+import ctypes, gevent, os, threading, zkrpc
 from tests.support.echo import idl, EchoHandler
 
 class Handler(EchoHandler):
     def note(self, text):
-        gevent.sleep(1.0)
+        while not os.path.exists("go"):
+            gevent.sleep(0.01)
         open("noted", "w").write(text)
 
     def large(self, size):
@@ -125,22 +126,23 @@ def test_serve_is_not_ended_by_a_signal_for_its_supervisor(serve: Any) -> None:
 
 def test_serve_finishes_what_nobody_waits_for(serve: Any, tmp_path: Path) -> None:
     """A oneway call whose caller has left is in flight all the same, and the log says so."""
-    program = serve("--linger=0")
+    program = serve("--linger=0", "--drain-timeout=60")
     ((_, place),) = places(program, 1)
-    with zkrpc.connect(echo.Echo, [place]) as stub:
+    with zkrpc.connect(echo.Echo, [place], config=CONFIG) as stub:
         stub.note("done")
         assert stub.echo("arrived") == "arrived"
     program.tell(signal.SIGTERM)
+    eventually(lambda: "waiting up to 60 s for 1 call in flight (note)" in program.output)
+    (tmp_path / "go").touch()
     assert program.wait(60) == 0
     assert (tmp_path / "noted").read_text() == "done"
-    assert "waiting up to 10 s for 1 call in flight (note)" in program.output
 
 
 def test_serve_with_nothing_to_do_stops_within_linger(serve: Any) -> None:
     """Also when a client has a connection and is itself blocked: it never says that nothing more will come."""
     program = serve("--linger=0.5", "--drain-timeout=60")
     ((_, place),) = places(program, 1)
-    with zkrpc.connect(echo.Echo, [place]) as stub:
+    with zkrpc.connect(echo.Echo, [place], config=CONFIG) as stub:
         assert stub.echo("warm") == "warm"
         began = time.monotonic()
         program.tell(signal.SIGTERM)
@@ -167,7 +169,7 @@ def test_serve_does_not_wait_for_a_wedged_worker_for_ever(serve: Any, wedge: str
     program.tell(number)
     if number is signal.SIGHUP:
         _, (_, fresh) = places(program, 2)
-        with zkrpc.connect(echo.Echo, [fresh]) as stub:
+        with zkrpc.connect(echo.Echo, [fresh], config=CONFIG) as stub:
             assert stub.echo("served") == "served"
         eventually(lambda: f"(pid {pid}) ended with signal SIGKILL" in program.output, 60)
         program.tell(signal.SIGTERM)

@@ -30,7 +30,7 @@ if "patched" in sys.argv[2:]:
 import logging, multiprocessing, signal, threading, time, traceback
 import gevent, zkrpc
 from tests.support.counting import CountingHandler, idl
-from tests.support.descriptors import held, sockets
+from tests.support.descriptors import held, holds_more, settled, sockets
 address, parent = sys.argv[1], os.getpid()
 fork_context = multiprocessing.get_context("fork")
 # That ZooKeeper is slow to answer on a starved machine is told in the log, and no complaint of a program's.
