@@ -275,7 +275,8 @@ def run_handler(call: ServerCall) -> Any:
     return call.handler(*call.arguments)
 
 
-_current: contextvars.ContextVar[ServerCall | None] = contextvars.ContextVar("zkrpc_current_call", default=None)
+CURRENT: contextvars.ContextVar[ServerCall | None] = contextvars.ContextVar("zkrpc_current_call", default=None)
+"""The call that is being served."""
 
 
 def current_call() -> ServerCall | None:
@@ -283,14 +284,14 @@ def current_call() -> ServerCall | None:
 
     A greenlet starts with an empty context; one that a handler spawns sees the call if ``zkrpc.spawn`` made it.
     """
-    return _current.get()
+    return CURRENT.get()
 
 
-find_current_call: Callable[[], ServerCall | None] = _current.get
+find_current_call: Callable[[], ServerCall | None] = CURRENT.get
 """``current_call`` itself, without a function around it, for the path of every call."""
-enter_call = _current.set
+enter_call = CURRENT.set
 """Makes a call the current one; returns the token for ``leave_call``."""
-leave_call = _current.reset
+leave_call = CURRENT.reset
 """Ends what ``enter_call`` began."""
 
 

@@ -68,9 +68,11 @@ class ArgumentsCodec:
         encode: ``encode(bag, payload)`` gives the bytes. TypeError if the C module refuses a value.
         decode: ``decode(buffer, offset, payload, max_elements)`` gives a tuple of values in the order of the
             parameters. RemoteProtocolError if they cannot be read or are too many.
+        attempt: ``attempt(buffer, offset, is_compact, max_elements)``, positional, gives the same as long as all fits,
+            else None; it is None where nothing is compiled.
     """
 
-    __slots__ = ("bind", "decode", "encode")
+    __slots__ = ("attempt", "bind", "decode", "encode")
 
     def __init__(self, owner: str, fields: Sequence[Field], defaults: Mapping[str, Any]) -> None:
         defaults = {name: value for name, value in defaults.items() if value is not None}
@@ -81,6 +83,7 @@ class ArgumentsCodec:
         self.encode: Callable[..., bytes] = Writer(owner, fields, bag).write
         self.decode: Callable[..., tuple[Any, ...]] = _compile_decode(owner, fields, defaults, bag)
         shape = SHAPES.of_fields(fields, defaults)
+        self.attempt = None if shape is None else shape.decode
         if shape is not None:
             self.encode = _encode_compiled(shape, self.encode)
             self.decode = _decode_compiled(shape, self.decode)
@@ -274,6 +277,12 @@ class ResultCodec:
             field.type.cls: (place, field.name, Writer(owner, [field], self._bag))
             for place, field in enumerate(thrown, len(value))
         }
+
+    @property
+    def attempt(self) -> Callable[..., bytes | None] | None:
+        """``attempt(0, value, is_compact)``, positional, encodes a value as long as it fits, else it gives None. It is
+        None where nothing is compiled, and for void."""
+        return None if self._shape is None or self._success is None else self._shape.encode_one
 
     def encode_value(self, value: Any, payload: Payload = BINARY) -> bytes:
         """The bytes of a value. TypeError if it does not fit, as None does not. What a void method returned is dropped,

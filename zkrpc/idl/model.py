@@ -1,6 +1,6 @@
 """A loaded IDL, as the rest of zkrpc sees it: names to look up, interfaces, and methods with everything compiled.
 
-A :class:`Method` is built once and then used for every call; its six functions are the codec's own, so that nothing
+A :class:`Method` is built once and then used for every call; its functions are the codec's own, so that nothing
 stands between a call and the C module. This module does not know how a method is called.
 """
 
@@ -64,12 +64,17 @@ class Method:
         encode_exception: ``(exc, payload=BINARY)`` gives the reply's bytes, or None if no class of it is declared.
         read_result: ``(buffer, offset, payload=BINARY, max_elements=…)`` returns the value or raises the declared
             exception. RemoteProtocolError if the reply cannot be read, or holds more elements.
+        attempt_arguments: ``(buffer, offset, is_compact, max_elements)`` decodes them as long as all fits, else gives
+            None; it is None itself where nothing is compiled.
+        attempt_result: ``(0, value, is_compact)`` encodes a result in the same way; None for void, too.
         refusal: the IdlError that says why it cannot be called, as Python cannot hold a parameter or its result; None
             if it can. All of the above raise it.
     """
 
     __slots__ = (
         "arguments",
+        "attempt_arguments",
+        "attempt_result",
         "bind",
         "decode_arguments",
         "encode_arguments",
@@ -124,8 +129,10 @@ class Method:
         self.bind: Callable[[tuple[Any, ...], Mapping[str, Any]], Any] = codec.bind
         self.encode_arguments: Callable[..., bytes] = codec.encode
         self.decode_arguments: Callable[..., tuple[Any, ...]] = codec.decode
+        self.attempt_arguments: Callable[..., tuple[Any, ...] | None] | None = codec.attempt
         answers = ResultCodec(owner, success, thrown)
         self.encode_result: Callable[..., bytes] = answers.encode_value
+        self.attempt_result: Callable[..., bytes | None] | None = answers.attempt
         self.encode_exception: Callable[..., bytes | None] = answers.encode_exception
         self.read_result: Callable[..., Any] = answers.read
 
@@ -143,6 +150,7 @@ class Method:
         )
         self.bind = self.encode_arguments = self.decode_arguments = refused
         self.encode_result = self.encode_exception = self.read_result = refused
+        self.attempt_arguments = self.attempt_result = None
 
     def renamed(self, wire_name: str) -> Method:
         """The same method under another name on the wire."""

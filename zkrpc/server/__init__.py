@@ -46,8 +46,8 @@ once.
 ``handler_threads``, ``crossing``                        handlers in native threads: the greenlets that wait for them,
                                                          and how calls and outcomes cross
 ``event_loop``, ``native_threads``                       the threads: asyncio's for ``async def``, and a pool
-``dispatch``, ``failures``                               from request to answer, and what the log says when a handler
-                                                         fails
+``dispatch``, ``compiled``, ``failures``                 from request to answer, what of it is C, and what the log says
+                                                         when a handler fails
 ``signatures``                                           whether a handler fits its interface, asked once before
                                                          anything is served
 ``handlers``                                             the handlers of several interfaces as one

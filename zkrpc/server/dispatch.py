@@ -31,31 +31,36 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from zkrpc.call import Interceptor, ServerCall, compose, enter_call, leave_call, make_server_call, run_handler
-from zkrpc.callables import Kind, kind_of
+from zkrpc.call import (
+    CURRENT,
+    Interceptor,
+    ServerCall,
+    compose,
+    enter_call,
+    leave_call,
+    make_server_call,
+    run_handler,
+)
+from zkrpc.callables import Kind
 from zkrpc.caller import NOBODY, Caller
-from zkrpc.codec import MAX_ELEMENTS, encode_failure
+from zkrpc.codec import MAX_ELEMENTS, Payload, encode_failure
 from zkrpc.deadline import DEADLINE_BUDGET, read_budget
 from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError
 from zkrpc.idl import Interface, Method
-from zkrpc.idl.served import wire_names
+from zkrpc.server.compiled import IS_COMPILED, UNINTERRUPTIBLE, Core, Entry, make_table
 from zkrpc.server.failures import Failure, forget
-from zkrpc.server.handlers import pairs_of
-from zkrpc.server.signatures import check_handler, generic_of
 from zkrpc.telemetry.recording import MOST, Recording
 from zkrpc.wire import status
 from zkrpc.wire.envelope import MessageKind
-from zkrpc.wire.message import Request, make_tuple, remember
+from zkrpc.wire.message import Dialect, Request, make_tuple, remember
 from zkrpc.wire.status import Status, epoch_headers, status_of
 
 MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
-_ONEWAY, _REPLY = MessageKind.ONEWAY, MessageKind.REPLY
+_CALL, _ONEWAY, _REPLY = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY
 _budgets: dict[str, float] = {}
 """Deadline budgets by their text, in seconds: the same few texts come again and again, and a look-up is cheaper than
 parsing."""
-
-_UNINTERRUPTIBLE = "zkrpc_uninterruptible"
 
 FailureObserver = Callable[[Failure], None]
 """Called with every failure of a handler."""
@@ -76,7 +81,7 @@ def uninterruptible(method: MethodT) -> MethodT:
     Without the mark its greenlet is killed (``gevent.GreenletExit``) as soon as the answer is no longer wanted: the
     caller cancelled, or its deadline has passed. The method itself is not changed.
     """
-    setattr(method, _UNINTERRUPTIBLE, True)
+    setattr(method, UNINTERRUPTIBLE, True)
     return method
 
 
@@ -90,19 +95,7 @@ class Arrival(NamedTuple):
     """When it was dispatched, in monotonic seconds."""
 
 
-class _Entry(NamedTuple):
-    method: Method
-    handler: Callable[..., Any]
-    recording: Recording | None
-    """Where to note how long requests that go well take; None if nobody wants to know."""
-    interruptible: bool
-    label: str
-    """What the method is called where only a name tells which it is."""
-    run: Callable[[ServerCall], Any]
-    """The interceptors, and the handler where its kind runs."""
-
-
-class Dispatcher:
+class Dispatcher(Core):
     """Runs the methods of one interface on one handler object; or those of several
     (:class:`~zkrpc.idl.served.ServedInterface`) on their handlers (:class:`~zkrpc.server.handlers.Handlers`).
 
@@ -110,6 +103,8 @@ class Dispatcher:
 
     ``recordings`` are where it notes how long the requests take that go well, by methods. ``runners`` run those
     handlers that do not run in place, and return when such a handler is done.
+
+    What goes well is dispatched by the compiled part, where there is one; see :mod:`zkrpc.server.compiled`.
     """
 
     _tells_each = False
@@ -128,19 +123,20 @@ class Dispatcher:
         runners: Mapping[Kind, Callable[[ServerCall], Any]] = MappingProxyType({}),
     ) -> None:
         runs = {kind: compose(interceptors, run) for kind, run in {Kind.GREENLET: run_handler, **runners}.items()}
-        self._table = _table(interface, handler, recordings, runs)
+        self._table = make_table(interface, handler, recordings, runs)
         self._scopes = sorted({name.partition(b":")[0].decode() for name in self._table if b":" in name})
         self._max_elements = max_elements
         self._on_failure = on_failure
         self._clock = clock
+        if not self._tells_each:
+            self.prepare(self._table, max_elements, clock, _KNOWN)
 
-    def dispatch(self, request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Answer | None:
-        """Runs one request of ``caller`` and returns the answer; None if none is expected, because the method is
-        oneway, or the caller sent it as one."""
+    def dispatch_in_python(self, request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Answer | None:
+        """``dispatch`` as it is without the compiled part, which leaves all to it that is out of the ordinary."""
         entry = self._table.get(request.name)
         if entry is None:
             return self._unknown(Arrival(request, peer, caller, now))
-        method, handler, recording, _, label, run = entry
+        method, handler, _, _, label, run, _, _ = entry
         if request.headers and now >= expires_at(request):
             message = "the deadline passed before the handler ran"
             return self._not_run(Arrival(request, peer, caller, now), method, message, status.TOO_LATE)
@@ -163,6 +159,16 @@ class Dispatcher:
             raise
         finally:
             leave_call(token)
+        return self._settle(request, peer, now, caller, entry, call, value)
+
+    if not IS_COMPILED:
+        dispatch = dispatch_in_python
+
+    def _settle(
+        self, request: Request, peer: str, now: float, caller: Caller, entry: Entry, call: ServerCall, value: Any
+    ) -> Answer | None:
+        """The answer to a request whose handler has returned."""
+        method, recording = entry.method, entry.recording
         answer: Answer | None = None
         if method.oneway or request.kind is _ONEWAY:
             if value is not None and method.oneway and (misfit := _misfit(method, value)) is not None:
@@ -184,6 +190,28 @@ class Dispatcher:
         if self._tells_each:
             self._tell(Arrival(request, peer, caller, now), answer)
         return answer
+
+    def _settle_error(
+        self,
+        request: Request,
+        peer: str,
+        now: float,
+        caller: Caller,
+        entry: Entry,
+        call: ServerCall,
+        error: BaseException,
+    ) -> Answer | None:
+        """The answer to a request whose handler has raised this, for the compiled part."""
+        arrival = Arrival(request, peer, caller, now)
+        try:
+            raise error
+        except Exception as raised:
+            return self._raised(arrival, entry, call, raised)
+        except BaseException as raised:
+            self._ended(arrival, raised)
+            raise
+        finally:
+            del error  # which leads to this frame
 
     def dispatch_for(self, introduction: Mapping[str, str]) -> Callable[..., Answer | None]:
         """``dispatch`` for the requests of a peer whose hello had these headers."""
@@ -213,7 +241,7 @@ class Dispatcher:
     def _ended(self, arrival: Arrival, error: BaseException) -> None:
         """A handler was ended by a BaseException that is not an Exception."""
 
-    def _refuse_result(self, arrival: Arrival, entry: _Entry, value: Any, misfit: TypeError) -> Answer | None:
+    def _refuse_result(self, arrival: Arrival, entry: Entry, value: Any, misfit: TypeError) -> Answer | None:
         request, peer = arrival.request, arrival.peer
         self._on_failure(Failure(entry.label, request, peer, entry.handler, misfit, returned=True))
         forget(value)
@@ -223,12 +251,12 @@ class Dispatcher:
         answer = _refused(arrival.request, revoked, revoked.executed)
         return self._tell(arrival, answer, type(revoked).__name__, revoked.executed.value)
 
-    def _raised(self, arrival: Arrival, entry: _Entry, call: ServerCall, error: Exception) -> Answer | None:
+    def _raised(self, arrival: Arrival, entry: Entry, call: ServerCall, error: Exception) -> Answer | None:
         refused = isinstance(error, CallError) and not call.entered
         answer = self._answer_to_error(arrival.request, entry, call, error)
         return self._tell(arrival, answer, type(error).__name__, "no" if refused else "yes")
 
-    def _answer_to_error(self, request: Request, entry: _Entry, call: ServerCall, error: Exception) -> Answer | None:
+    def _answer_to_error(self, request: Request, entry: Entry, call: ServerCall, error: Exception) -> Answer | None:
         method = entry.method
         if isinstance(error, CallError) and not call.entered:
             return None if method.oneway else _refused(request, error)
@@ -262,6 +290,24 @@ class Dispatcher:
             message = f"there is no service {scope!r} here; there are {', '.join(self._scopes)}"
         answer = refuse(arrival.request, message, told)
         return self._tell(arrival, answer, told.error, told.executed)
+
+
+_KNOWN = (
+    Request,
+    ServerCall,
+    Answer,
+    CURRENT,
+    run_handler,
+    _CALL,
+    _REPLY,
+    tuple(dialect for dialect in Dialect if dialect.payload is Payload.BINARY),
+    tuple(dialect for dialect in Dialect if dialect.payload is Payload.COMPACT),
+    DEADLINE_BUDGET,
+    _budgets,
+    NOBODY,
+    MOST,
+)
+"""What the compiled part has to know, in its order."""
 
 
 def expires_at(request: Request) -> float:
@@ -307,23 +353,3 @@ def _misfit(method: Method, value: Any) -> TypeError | None:
     except TypeError as error:
         return error
     return None
-
-
-def _table(
-    interface: Interface,
-    handler: object,
-    recordings: Mapping[str, Recording],
-    runs: Mapping[Kind, Callable[[ServerCall], Any]],
-) -> dict[bytes, _Entry]:
-    for part, one in pairs_of(interface, handler):
-        check_handler(part, one)
-    entries = {}
-    for label, method in interface.methods.items():
-        if method.refusal:
-            continue  # as a method that nobody knows
-        function = getattr(handler, label)
-        interruptible = not (method.oneway or getattr(function, _UNINTERRUPTIBLE, False))
-        # Decided here and not by each call, so that a handler on the hub costs what it would without the others.
-        run = runs[kind_of(generic_of(handler, label) or function)]
-        entries[label] = _Entry(method, function, recordings.get(label), interruptible, label, run)
-    return {name: entries[label] for name, label in wire_names(interface).items() if label in entries}

@@ -130,9 +130,9 @@ class ObservedDispatcher(Dispatcher):
     well."""
 
     def __init__(self, observer: RequestObserver, *args: Any, **options: Any) -> None:
-        super().__init__(*args, recordings=observer.recordings, **options)
         self._observer = observer
         self._tells_each = observer.tells_each
+        super().__init__(*args, recordings=observer.recordings, **options)
 
     def _tell(self, arrival: Arrival, answer: Answer | None, error: str = "", executed: str = "yes") -> Answer | None:
         self._observer.finished(arrival, answer, error, executed)

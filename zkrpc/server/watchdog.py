@@ -21,11 +21,14 @@ import gevent
 from gevent.event import Event
 from gevent.monkey import get_original
 
+from zkrpc.legible import legible
 from zkrpc.server.blockage import BEAT_INTERVAL, SOMEWHERE, Blockage, Blockages, Place
-from zkrpc.server.dispatch import Dispatcher
+from zkrpc.server.built_in import BuiltIns
+from zkrpc.server.connection import ServerConnection
 from zkrpc.server.startup import is_foreign, log_with_detail
 from zkrpc.telemetry.events import HubBlocked
 from zkrpc.telemetry.observer import Observer, gather
+from zkrpc.wire.message import bare_name
 from zkrpc.zookeeper.operations import SessionState
 from zkrpc.zookeeper.session import Session
 
@@ -36,7 +39,8 @@ _LOOK_INTERVAL = 0.1
 HOPELESS_AFTER = 60.0
 """Seconds for which a hub may be blocked before the process counts as one that does not recover."""
 _MOST_FRAMES = 12
-_DISPATCH = Dispatcher.dispatch.__code__
+_SERVING = (ServerConnection._run.__code__, BuiltIns._run.__code__)
+"""The functions that run a request, ``request``: what lies between them and the handler may have no frames."""
 
 _ADVICE = (
     "no other call was served, and ZooKeeper heard nothing of us; give such work to zkrpc.offload(function, arguments)"
@@ -150,8 +154,8 @@ def find_place(frame: FrameType | None) -> Place:
     method = ""
     while frame is not None and not method:
         code = frame.f_code
-        if code is _DISPATCH:
-            method = getattr(frame.f_locals.get("method"), "name", "")
+        if code in _SERVING:
+            method = legible(bare_name(frame.f_locals["request"].name).decode("utf-8", "replace"), 200)
         elif not is_foreign(code.co_filename):
             frames.append((code.co_filename, frame.f_lineno, code.co_name))
         frame = frame.f_back
