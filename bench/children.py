@@ -46,12 +46,12 @@ def build() -> None:
 class _Child:
     """One process, which is ended by its handle."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, pure: bool) -> None:
         self.name = " ".join(arguments)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.process", *arguments],
             cwd=ROOT,
-            env={**os.environ, "BENCH_BUILD": str(BUILD)},
+            env={**os.environ, "BENCH_BUILD": str(BUILD), **({"ZKRPC_PURE": "1"} if pure else {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -110,19 +110,19 @@ class _Child:
 
 
 class ServerProcess(_Child):
-    """A peer's server."""
+    """A peer's server; ``pure`` keeps it from what is compiled of zkrpc."""
 
-    def __init__(self, peer: str, core: int = 0) -> None:
-        super().__init__("serve", str(core), peer)
+    def __init__(self, peer: str, core: int = 0, *, pure: bool = False) -> None:
+        super().__init__("serve", str(core), peer, pure=pure)
         self.port = int(self._await_start())
 
 
 class ClientProcess(_Child):
     """A peer's client of one server."""
 
-    def __init__(self, peer: str, server: ServerProcess, core: int = 1) -> None:
+    def __init__(self, peer: str, server: ServerProcess, core: int = 1, *, pure: bool = False) -> None:
         self._server = server
-        super().__init__("call", str(core), peer, str(server.port))
+        super().__init__("call", str(core), peer, str(server.port), pure=pure)
         self._await_start()
 
     def measure(

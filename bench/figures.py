@@ -51,10 +51,10 @@ class Figures:
 
     def __init__(self) -> None:
         self.samples: dict[tuple[str, Cell], list[Sample]] = {}
-        self.open_samples: dict[str, list[Sample]] = {}
-        """Of the open loops, by row."""
+        self.open_samples: dict[tuple[str, str], list[Sample]] = {}
+        """Of the open loops, by row and by the row at half of whose most it was measured."""
         self.rates: dict[str, float] = {}
-        """Calls a second that they were asked for."""
+        """Half of what each row can do, in calls a second."""
         self.memory: dict[str, tuple[float, float]] = {}
         """Bytes of an idle connection in the server and in the client, by row."""
 
@@ -79,18 +79,18 @@ class Figures:
         """Cores that other processes used while something was measured; more than a little spoils the figures."""
         return Spread.of([sample.disturbance for samples in self.samples.values() for sample in samples])
 
-    def tail(self, row: str) -> Tail | None:
-        """The latencies of all rounds of a row's open loop together."""
+    def tail(self, row: str, rival: str) -> Tail | None:
+        """The latencies of all rounds of a row's open loop at half of another one's most, or its own, together."""
         from hdrh.histogram import HdrHistogram
 
-        histograms = [HdrHistogram.decode(sample.histogram) for sample in self.open_samples.get(row, ())]
+        histograms = [HdrHistogram.decode(sample.histogram) for sample in self.open_samples.get((row, rival), ())]
         if not histograms:
             return None
         whole = histograms[0]
         for another in histograms[1:]:
             whole.add(another)
         at = whole.get_value_at_percentile
-        return Tail(self.rates[row], at(50.0), at(99.0), at(99.9))
+        return Tail(self.rates[rival], at(50.0), at(99.0), at(99.9))
 
     def as_object(self) -> dict[str, Any]:
         """All that was measured, for machines."""
@@ -105,7 +105,11 @@ class Figures:
                 for row, cell in self.samples
             ],
             "cores used by others": _spread_object(self.disturbance),
-            "open": {row: dataclasses.asdict(tail) for row in self.open_samples if (tail := self.tail(row))},
+            "open": [
+                {"row": row, "half of": rival, **dataclasses.asdict(tail)}
+                for row, rival in self.open_samples
+                if (tail := self.tail(row, rival))
+            ],
             "bytes per idle connection": {
                 row: {"server": round(server), "client": round(client)} for row, (server, client) in self.memory.items()
             },

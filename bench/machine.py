@@ -8,16 +8,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from zkrpc import compiled
+
 _PACKAGES = ("gevent", "greenlet", "thriftpy2", "thrift", "grpcio", "protobuf")
 
 
 def describe() -> dict[str, Any]:
-    """Processor, system, Python, packages."""
+    """Processor, system, Python, whether zkrpc is compiled, packages."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "zkrpc": compiled.in_words(),
         "packages": {name: metadata.version(name) for name in _PACKAGES},
     }
 
@@ -25,7 +28,8 @@ def describe() -> dict[str, Any]:
 def sentence(found: dict[str, Any]) -> str:
     """The same as text."""
     packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
-    return f"{found['cores']} cores of {found['processor']}, {found['system']}, Python {found['python']}; {packages}"
+    where = f"{found['cores']} cores of {found['processor']}, {found['system']}, Python {found['python']}"
+    return f"{where}; zkrpc {found['zkrpc']}; {packages}"
 
 
 def busy() -> float:

@@ -22,9 +22,12 @@ class Row:
     client: str
     server: str
     title: str
+    pure: bool = False
+    """Whether both sides are kept from what is compiled of zkrpc."""
 
 
 ZKRPC = Row("zkrpc", "zkrpc_stack", "zkrpc_stack", "zkrpc")
+PURE = Row("zkrpc-pure", "zkrpc_stack", "zkrpc_stack", "zkrpc, pure Python", pure=True)
 GRPCIO = Row("grpcio", "grpcio_sync", "grpcio_sync", "grpcio")
 GRPCIO_AIO = Row("grpcio-aio", "grpcio_aio", "grpcio_aio", "grpcio (aio)")
 THRIFTPY2 = Row("thriftpy2", "thriftpy2_peer", "thriftpy2_peer", "thriftpy2 + gevent")
@@ -47,13 +50,14 @@ TLS = Row("zkrpc-tls", "zkrpc_tls", "zkrpc_tls", "zkrpc over TLS")
 GRPCIO_TLS = Row("grpcio-tls", "grpcio_tls", "grpcio_tls", "grpcio over TLS")
 PLAIN_ZKRPC = Row("plain-zkrpc", "plain", "zkrpc_stack", "plain Thrift clients of zkrpc")
 PLAIN_THRIFTPY2 = Row("plain-thriftpy2", "plain", "thriftpy2_framed", "plain Thrift clients of thriftpy2 + gevent")
+PLAIN_APACHE = Row("plain-apache", "plain", "apache_framed", "plain Thrift clients of Apache Thrift, threads")
 GEVENT_FLOOR = Row("gevent-floor", "gevent_floor", "gevent_floor", "raw gevent")
 C_FLOOR = Row("c-floor", "c_floor", "c_floor", "raw epoll in C")
 ROWS = {
     row.name: row
     for row in (
         *(*PEERS, THREADS, AIO, THRIFTPY2_THREADS, TASKS, OFFLOAD, THRIFTPY2_ONE, APACHE_ONE, BARE, MEASURED, TRACED),
-        *(TLS, GRPCIO_TLS, PLAIN_ZKRPC, PLAIN_THRIFTPY2, GEVENT_FLOOR, C_FLOOR),
+        *(PURE, TLS, GRPCIO_TLS, PLAIN_ZKRPC, PLAIN_THRIFTPY2, PLAIN_APACHE, GEVENT_FLOOR, C_FLOOR),
     )
 }
 
@@ -81,16 +85,21 @@ class Plan:
 
     def cells(self, row: Row) -> tuple[Cell, ...]:
         """The cells of one row."""
+        if row is PURE:
+            return (*(Cell(workload, LOADED) for workload in self.workloads), *self._alone())
         if row not in PEERS and "echo" not in self.workloads:
             return ()
-        if row in (PLAIN_ZKRPC, PLAIN_THRIFTPY2):
+        if row in (PLAIN_ZKRPC, PLAIN_THRIFTPY2, PLAIN_APACHE):
             return (Cell("echo", PLAIN_CONNECTIONS),)
         if row in (BARE, MEASURED, TRACED, TLS, GRPCIO_TLS, THRIFTPY2_ONE, APACHE_ONE, GEVENT_FLOOR, C_FLOOR):
             return (Cell("echo", LOADED),)
         if row in (THREADS, AIO, THRIFTPY2_THREADS, TASKS, OFFLOAD):
-            return (Cell("echo", 1), Cell("echo", LOADED))
+            return (*self._alone(), Cell("echo", LOADED))
         every = (Cell(workload, callers) for workload in self.workloads for callers in self.callers)
         return tuple(cell for cell in every if not self.quick or cell in _QUICK)
+
+    def _alone(self) -> tuple[Cell, ...]:
+        return (Cell("echo", 1),) if "echo" in self.workloads else ()
 
     def turns(self) -> Iterator[tuple[Cell, list[Row]]]:
         """For each cell, whose turns a round has."""
@@ -101,7 +110,7 @@ class Plan:
         yield from sorted(rows.items())
 
 
-_HELD_TO_NOTHING = (TASKS, OFFLOAD, GEVENT_FLOOR, C_FLOOR)
+_HELD_TO_NOTHING = (PURE, TASKS, OFFLOAD, C_FLOOR)
 _QUICK = (Cell("echo", 1), Cell("echo", LOADED), Cell("rich", LOADED), Cell("blob", LOADED))
 
 
@@ -109,7 +118,7 @@ def quick(plan: Plan) -> Plan:
     """The same in a minute. Its figures are noisier; of all rows it leaves out those which hold nobody to anything."""
     left_out = _HELD_TO_NOTHING if len(plan.rows) == len(ROWS) else ()
     rows = tuple(row for row in plan.rows if row not in left_out)
-    return dataclasses.replace(plan, rows=rows, quick=True, rounds=min(plan.rounds, 5), warm_up=0.08, seconds=0.17)
+    return dataclasses.replace(plan, rows=rows, quick=True, rounds=min(plan.rounds, 5), warm_up=0.08, seconds=0.16)
 
 
 def rows_named(names: Collection[str]) -> tuple[Row, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from bench.children import BUILD, ClientProcess, ServerProcess, build
 from bench.figures import Figures
-from bench.plan import C_FLOOR, IDLE_CONNECTIONS, LOADED, PEERS, Cell, Plan, Row
+from bench.plan import C_FLOOR, IDLE_CONNECTIONS, LOADED, PEERS, ZKRPC, Cell, Plan, Row
 from bench.sample import Sample
 
 _OPEN_LOOP = Cell("echo", LOADED)
@@ -59,29 +59,35 @@ def _measure(plan: Plan, client: ClientProcess, cell: Cell) -> Sample:
 def _processes(rows: list[Row]) -> Iterator[dict[Row, ClientProcess]]:
     """A client for each row, and the servers they call; rows with the same server share its process."""
     with contextlib.ExitStack() as stack:
-        servers = {name: stack.enter_context(ServerProcess(name)) for name in dict.fromkeys(row.server for row in rows)}
-        yield {row: stack.enter_context(ClientProcess(row.client, servers[row.server])) for row in rows}
+        kinds = dict.fromkeys((row.server, row.pure) for row in rows)
+        servers = {kind: stack.enter_context(ServerProcess(kind[0], pure=kind[1])) for kind in kinds}
+        yield {
+            row: stack.enter_context(ClientProcess(row.client, servers[row.server, row.pure], pure=row.pure))
+            for row in rows
+        }
 
 
 def _run_open_loops(plan: Plan, rng: random.Random, figures: Figures, tell: Tell) -> None:
-    """Latencies at half of what each peer can do."""
+    """Latencies at half of what each peer can do, and zkrpc's at the same rates."""
     rows = [row for row in plan.rows if row in PEERS and figures.spread(row, _OPEN_LOOP)]
+    loops: list[tuple[Row, Row]] = []
     for row in rows:
         most = figures.spread(row, _OPEN_LOOP)
         assert most is not None
+        loops += dict.fromkeys(((row, row), (ZKRPC, row)) if ZKRPC in rows else ((row, row),))
         figures.rates[row.name] = round(most.median / 2)
     for number in range(plan.rounds):
         tell(f"round {number + 1} of {plan.rounds}: open loop")
         with _processes(rows) as clients:
-            for row in rng.sample(rows, len(rows)):
+            for row, rival in rng.sample(loops, len(loops)):
                 sample = clients[row].measure(
                     _OPEN_LOOP.workload,
                     _OPEN_LOOP.callers,
                     warm_up=plan.warm_up,
                     seconds=_OPEN_LOOP_SECONDS,
-                    rate=figures.rates[row.name],
+                    rate=figures.rates[rival.name],
                 )
-                figures.open_samples.setdefault(row.name, []).append(sample)
+                figures.open_samples.setdefault((row.name, rival.name), []).append(sample)
 
 
 def _weigh_connections(plan: Plan, figures: Figures, tell: Tell) -> None:

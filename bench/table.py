@@ -51,12 +51,12 @@ def _median(spread: Spread | None, digits: int = 0) -> str:
 
 
 def _open(figures: Figures) -> str:
-    rows = [("echo at a fixed rate, half of the most", "calls/s", "p50 us", "p99 us", "p99.9 us")]
-    for row in figures.open_samples:
-        tail = figures.tail(row)
+    rows = [("echo at a fixed rate", "half of the most of", "calls/s", "p50 us", "p99 us", "p99.9 us")]
+    for row, rival in figures.open_samples:
+        tail = figures.tail(row, rival)
         assert tail is not None
-        numbers = (tail.rate, tail.p50, tail.p99, tail.p999)
-        rows.append((ROWS[row].title, *(f"{number:.0f}" for number in numbers)))  # type: ignore[arg-type]
+        rate, p50, p99, p999 = (f"{number:.0f}" for number in (tail.rate, tail.p50, tail.p99, tail.p999))
+        rows.append((ROWS[row].title, ROWS[rival].title, rate, p50, p99, p999))
     return align(rows)
 
 

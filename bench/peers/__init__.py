@@ -19,6 +19,7 @@ module                 server                                                   
 ``thriftpy2_framed``   the same, framed
 ``thriftpy2_threads``  the same on threads                                      threads, a connection each
 ``apache``             ``TThreadedServer`` with the C module, on gevent         greenlets, a connection each
+``apache_framed``      the same on threads, framed
 ``apache_threads``     the same on threads                                      threads, a connection each
 ``thriftpy2_one``      ``thriftpy2_peer``                                       greenlets take turns on one
 ``apache_one``         ``apache``                                               greenlets take turns on one

@@ -45,10 +45,10 @@ class _Listener(TServerSocket):  # type: ignore[misc]  # untyped
         self._ready(self.handle.getsockname()[1])
 
 
-def serve(ready: Callable[[int], None]) -> None:
+def serve(ready: Callable[[int], None], transports: Any = TBufferedTransportFactory) -> None:
     """Serves until the process ends."""
-    transports, protocols = TBufferedTransportFactory(), TBinaryProtocolAcceleratedFactory()
-    TThreadedServer(Processor(Handler()), _Listener(ready), transports, protocols, daemon=True).serve()
+    protocols = TBinaryProtocolAcceleratedFactory()
+    TThreadedServer(Processor(Handler()), _Listener(ready), transports(), protocols, daemon=True).serve()
 
 
 class Client(BlockingClient):

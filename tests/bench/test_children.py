@@ -13,6 +13,7 @@ from bench.children import ClientProcess, ServerProcess
         ("zkrpc_stack", "zkrpc_stack"),
         ("zkrpc_stack", "zkrpc_bare"),
         ("thriftpy2_framed", "plain"),
+        ("apache_framed", "plain"),
         ("thriftpy2_peer", "thriftpy2_peer"),
         ("apache_threads", "apache_threads"),
         ("gevent_floor", "gevent_floor"),

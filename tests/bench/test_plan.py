@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from bench.plan import PEERS, PLAIN_THRIFTPY2, PLAIN_ZKRPC, TASKS, ZKRPC, Cell, Plan, quick, rows_named
+from bench.plan import (
+    PEERS,
+    PLAIN_APACHE,
+    PLAIN_THRIFTPY2,
+    PLAIN_ZKRPC,
+    PURE,
+    TASKS,
+    ZKRPC,
+    Cell,
+    Plan,
+    quick,
+    rows_named,
+)
 
 
 def test_plan_gives_every_peer_a_turn_in_every_cell() -> None:
@@ -17,7 +29,14 @@ def test_plan_gives_every_peer_a_turn_in_every_cell() -> None:
 
 def test_plan_measures_servers_under_plain_clients_beside_each_other() -> None:
     """They have one cell, that of many connections."""
-    assert Plan().cells(PLAIN_ZKRPC) == Plan().cells(PLAIN_THRIFTPY2) == (Cell("echo", 256),)
+    assert Plan().cells(PLAIN_ZKRPC) == Plan().cells(PLAIN_THRIFTPY2) == Plan().cells(PLAIN_APACHE)
+    assert Plan().cells(PLAIN_ZKRPC) == (Cell("echo", 256),)
+
+
+def test_plan_measures_pure_python_beside_what_is_compiled() -> None:
+    """Loaded with every workload, and alone."""
+    cells = {Cell("echo", 1), *(Cell(workload, 64) for workload in ("ping", "echo", "rich", "blob"))}
+    assert set(Plan().cells(PURE)) == cells and Plan(workloads=("rich",)).cells(PURE) == (Cell("rich", 64),)
 
 
 def test_quick_plan_fits_into_a_minute() -> None:
