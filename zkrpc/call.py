@@ -40,7 +40,8 @@ def _bind(interceptor: Interceptor[CallT], proceed: Proceed[CallT]) -> Proceed[C
     return run
 
 
-_NOBODY: frozenset[Endpoint] = frozenset()
+NO_ENDPOINTS: frozenset[Endpoint] = frozenset()
+"""Those that a call has tried at first."""
 _CANCELLED = "Cancelled"
 
 
@@ -104,7 +105,7 @@ class Call:
         """The method as the IDL declares it: knows how to encode the arguments and to read the answer."""
         self.attempt = 0
         """The number of the current attempt, from 1."""
-        self.tried: Set[Endpoint] = _NOBODY
+        self.tried: Set[Endpoint] = NO_ENDPOINTS
         """Instances that refused or lost this call already. The set is replaced and never changed."""
         self.endpoint: Endpoint | None = None
         """The instance the current attempt went to."""
@@ -163,7 +164,7 @@ def make_call(
     call.plan = plan
     call.began = began
     call.attempt = 0
-    call.tried = _NOBODY
+    call.tried = NO_ENDPOINTS
     call.endpoint = call.key = call.route = None
     call.repeated = False
     return call

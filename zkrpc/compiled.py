@@ -25,7 +25,12 @@ VARIABLE = "ZKRPC_PURE"
 _REBUILD = (
     f"build it again (scripts/setup in a working copy, else pip install --force-reinstall zkrpc), or set {VARIABLE}=1"
 )
-PARTS = ("zkrpc.codec._compiled", "zkrpc.server._compiled", "zkrpc.wire._compiled")
+PARTS = (
+    "zkrpc.client._compiled",
+    "zkrpc.codec._compiled",
+    "zkrpc.server._compiled",
+    "zkrpc.wire._compiled",
+)
 """Every one that there can be."""
 _VERSION = str(sys.modules["zkrpc"].__version__)
 """Looked up and not imported: the package's own module names, for type checkers, all that lies above."""

@@ -27,7 +27,7 @@ from gevent.monkey import is_module_patched
 from zkrpc.admin.door import Admin as _Admin
 from zkrpc.app import connect as _connect
 from zkrpc.call import Call, Interceptor
-from zkrpc.client.client import CallOptions
+from zkrpc.client.invoking import CallOptions
 from zkrpc.client.primary_router import GroupOf
 from zkrpc.client.stub import Stub, make_stub, stub_class
 from zkrpc.config import ClientConfig

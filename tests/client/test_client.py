@@ -16,7 +16,7 @@ from tests.support.scripted_servers import Link, Peer, closed_port, nothing_left
 from tests.support.waiting import eventually
 from tests.support.worlds import World
 from zkrpc.call import Call, ServerCall, current_call, detach, enter_call, leave_call
-from zkrpc.client.client import CallOptions
+from zkrpc.client.invoking import CallOptions
 from zkrpc.client.resolver import StaticResolver
 from zkrpc.client.stub import explain, make_stub, options
 from zkrpc.config import ClientConfig, MethodConfig, ServerConfig, ServiceConfig

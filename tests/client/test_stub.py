@@ -13,7 +13,7 @@ import pytest
 
 import zkrpc
 from tests.support.worlds import World
-from zkrpc.client.client import CallOptions
+from zkrpc.client.invoking import CallOptions
 from zkrpc.client.stub import close, explain, options
 from zkrpc.errors import ConfigError
 from zkrpc.idl import load, load_text

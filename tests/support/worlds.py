@@ -29,7 +29,8 @@ from gevent.threadpool import ThreadPool
 import zkrpc
 from tests.support.waiting import eventually
 from zkrpc.aio import AioStub, Connecting
-from zkrpc.client.client import DEFAULT_OPTIONS, CallOptions, Client
+from zkrpc.client.client import Client
+from zkrpc.client.invoking import DEFAULT_OPTIONS, CallOptions
 from zkrpc.client.stub import Stub, make_stub
 from zkrpc.idl import Interface, Method
 from zkrpc.testing.loopback import Loopback

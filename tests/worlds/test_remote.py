@@ -11,7 +11,7 @@ import pytest
 import zkrpc
 from tests.support.counting import idl, start_server
 from tests.support.waiting import eventually
-from zkrpc.client.client import DEFAULT_OPTIONS
+from zkrpc.client.invoking import DEFAULT_OPTIONS
 from zkrpc.worlds import hub_thread
 from zkrpc.worlds.remote import ClientInTheMaking, RemoteClient, client_of, connected, require_hosts
 from zkrpc.worlds.waits import run

@@ -24,7 +24,8 @@ from zkrpc.cli.target import (
     interruptible,
     target_options,
 )
-from zkrpc.client.client import CallOptions, Client
+from zkrpc.client.client import Client
+from zkrpc.client.invoking import CallOptions
 from zkrpc.errors import CallError, Executed
 from zkrpc.loadtest.generator import Ended, Generator
 from zkrpc.loadtest.open_loop import OpenLoop

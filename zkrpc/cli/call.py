@@ -30,7 +30,8 @@ from zkrpc.cli.target import (
     interruptible,
     target_options,
 )
-from zkrpc.client.client import CallOptions, Client
+from zkrpc.client.client import Client
+from zkrpc.client.invoking import CallOptions
 from zkrpc.errors import CallError, Executed
 from zkrpc.idl import Method
 from zkrpc.jsonform import dump, template, write, write_exception

@@ -3,9 +3,11 @@
 ==========================  ============================================================================================
 ``stub``                    one method per IDL method; binds arguments
 ``client``                  makes a Call of it, with a deadline that never exceeds that of the call being served
+``invoking``                what each call is made with, and the hot part of ``client``, which is compiled
 ``policy``                  pure: the settings in effect for calls, and which source set each
 ``stack``                   deadline, retry, hedge, attempt: the order of the interceptors, each with its reason;
                             and the plan of a method, which is made before its first call
+``attempting``              the hot part of an attempt, which is compiled
 ``observing``               the events of calls
 ``member_observing``        the events of members and connections, and the state of a member
 ``hedging``                 sends a second copy of a slow call, and takes the answer that comes first
@@ -24,6 +26,7 @@
 ``connectivity``            pure: whether calls can get to an endpoint, when to dial it again, and its standing for the
                             balancer
 ``connection``              moves bytes between a socket and the wire machine, and wakes the calls that wait
+``exchange``                the hot part of ``connection``, which is compiled
 ``secured``                 opens connections with TLS, for clients that do it
 ``pulse``                   what is done about a connection whose server gives no sign of life
 ``waiting``                 the greenlets that wait for replies, and one timer for all their deadlines

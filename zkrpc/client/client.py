@@ -5,7 +5,6 @@ A client does not know an interface: each call comes with its method, and a stub
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import random
 import time
@@ -13,109 +12,40 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from gevent import getcurrent
-
-from zkrpc.belonging import Home, is_in_event_loop, keep, refuse_event_loop, release
-from zkrpc.call import Call, Interceptor, Proceed, ServerCall, find_current_call, make_call
+from zkrpc.belonging import Home, keep, refuse_event_loop, release
+from zkrpc.call import Call, Interceptor, Proceed, ServerCall
 from zkrpc.callables import require_interceptors
 from zkrpc.client.channel import Channel
 from zkrpc.client.connection import Connection
 from zkrpc.client.explanation import Explanation
 from zkrpc.client.hedging import Hedge
+from zkrpc.client.invoking import DEFAULT_OPTIONS, CallOptions, Invoking, PureInvoking
 from zkrpc.client.naming import PLAIN, Naming
 from zkrpc.client.observing import CallObserver, observer_of
 from zkrpc.client.policy import PolicyTable
 from zkrpc.client.primary_router import GroupOf, PrimaryRouter
-from zkrpc.client.replies import misfit
 from zkrpc.client.resolver import ConfigSource, PrimarySource, Resolver, TargetSource, check_dialect
 from zkrpc.client.secured import Dialler
 from zkrpc.client.stack import Plan, build_stack, waiting_first
-from zkrpc.config import LONGEST_TIMEOUT, ClientConfig, MethodConfig, ServiceConfig, is_timeout
-from zkrpc.deadline import Deadline, make_deadline
-from zkrpc.endpoint import DEFAULT_GROUP, MAX_EPOCH, NO_EPOCH
+from zkrpc.config import ClientConfig, MethodConfig, ServiceConfig
+from zkrpc.endpoint import DEFAULT_GROUP
 from zkrpc.errors import ConfigError, CoordinationError, Unavailable
 from zkrpc.forking import leave_behind, root_of_thread
 from zkrpc.idl import Method
 from zkrpc.telemetry.observer import Observer, Observers, gather
 from zkrpc.telemetry.status import ClientStatus, announce, withdraw
 from zkrpc.telemetry.tracer import ClientTracing, trace_client
-from zkrpc.wire.headers import ATTEMPT, DEADLINE_BUDGET, EPOCH
+from zkrpc.wire.headers import ATTEMPT
 
 _NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
 
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class CallOptions:
-    """The options of one call, or of all calls of one stub. None leaves a value to the configs and the IDL."""
-
-    timeout: float | None = None
-    """Seconds for the call with all its attempts. The deadline of a call being served applies if it is earlier."""
-    idempotent: bool | None = None
-    """Whether the call may be sent again when it is not known whether it ran."""
-    headers: Mapping[str, str] | None = None
-    """Application metadata; servers that speak zkrpc or THeader see it."""
-    min_epoch: int | None = None
-    """The lowest epoch of a primary that may serve the call, for callers that have seen that epoch elsewhere."""
-    sent: Mapping[str, str] | None = dataclasses.field(init=False, repr=False, compare=False, default=None)
-    """All headers of a call: the application's, and zkrpc's."""
-
-    def __post_init__(self) -> None:
-        """Checks every field; raises ConfigError that names the option."""
-        if self.timeout is not None and not is_timeout(self.timeout):
-            raise ConfigError(
-                f"option timeout must be seconds, more than 0 and at most {LONGEST_TIMEOUT:g}, got {self.timeout!r}"
-            )
-        if self.idempotent is not None and not isinstance(self.idempotent, bool):
-            raise ConfigError(f"option idempotent must be True or False, got {self.idempotent!r}")
-        for key, value in (self.headers or {}).items():
-            if not is_text(key) or not is_text(value):
-                raise ConfigError(f"option headers must be text to text, got {key!r}: {value!r}")
-            if key == DEADLINE_BUDGET or key.startswith("zkrpc-"):
-                raise ConfigError(f"header {key!r} is zkrpc's own; use options(timeout=...) or another name")
-        sent = self.headers
-        if self.min_epoch is not None:
-            if type(self.min_epoch) is not int or not NO_EPOCH <= self.min_epoch <= MAX_EPOCH:
-                raise ConfigError(f"option min_epoch must be an epoch, a whole number from 0, got {self.min_epoch!r}")
-            sent = MappingProxyType({**(self.headers or {}), EPOCH: str(self.min_epoch)})
-        object.__setattr__(self, "sent", sent)
-
-    def but(
-        self,
-        *,
-        timeout: float | None = None,
-        idempotent: bool | None = None,
-        headers: Mapping[str, str] | None = None,
-        min_epoch: int | None = None,
-    ) -> CallOptions:
-        """These options with those given replaced, and headers added."""
-        if headers is not None and not isinstance(headers, Mapping):
-            raise ConfigError(f"option headers must be a mapping of text to text, got {headers!r}")
-        merged = {**(self.headers or {}), **(headers or {})}
-        return CallOptions(
-            timeout=self.timeout if timeout is None else timeout,
-            idempotent=self.idempotent if idempotent is None else idempotent,
-            headers=MappingProxyType(merged) if merged else None,
-            min_epoch=self.min_epoch if min_epoch is None else min_epoch,
-        )
-
-
-DEFAULT_OPTIONS = CallOptions()
 
 _FORKED = object()
 """Stands for the hub in a forked child that has made no call yet. It is not None, as the parent of a main greenlet is
 None."""
 
 
-def is_text(value: object) -> bool:
-    """Whether a value can be sent as a header: a str that stands for bytes, as UTF-8 or as a peer's header that is
-    passed on."""
-    try:
-        return isinstance(value, str) and value.encode("utf-8", "surrogateescape") is not None
-    except UnicodeEncodeError:
-        return False
-
-
-class Client:
+class Client(Invoking):
     """Calls the instances that a resolver names. Belongs to the hub of the thread that made it.
 
     In a forked child it is set up again by its first call, in the thread that makes that call.
@@ -189,6 +119,7 @@ class Client:
             dialect=self._dialect,
             naming=self._naming,
         )
+        self._budget = self._channel.budget
         keep(self, self._home.hub)
         source = resolver if isinstance(resolver, PrimarySource) else None
         self._router = PrimaryRouter(self._channel, source, self._group_of)
@@ -223,50 +154,6 @@ class Client:
     def closed(self) -> bool:
         """True once ``close`` was called."""
         return self._channel.closed and self._hub is not _FORKED
-
-    def invoke(
-        self,
-        method: Method,
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] = _NO_ARGUMENTS,
-        options: CallOptions = DEFAULT_OPTIONS,
-        began: float | None = None,
-    ) -> Any:
-        """Makes one call and returns its value; None for a void or oneway method.
-
-        ``began`` is when the program made it, in monotonic seconds, if that was in another thread.
-
-        Raises TypeError for arguments that do not fit, the exceptions that the IDL declares, and CallError.
-        """
-        caller = getcurrent()
-        if caller.parent is not self._hub and (caller is not self._root or is_in_event_loop()):
-            self._come_home()
-        plan = self._plans.get(method) or self._make_plan(method)
-        try:
-            bound = method.bind(args, kwargs)
-        except TypeError as error:
-            raise misfit(method, error) from None
-        self._channel.budget.calls += 1
-        began = self._clock() if began is None else began
-        call = make_call(
-            method.name,
-            bound,
-            make_deadline(Deadline, (began + (options.timeout or plan.timeout),)),
-            options.sent,
-            plan.idempotent if options.idempotent is None else options.idempotent,
-            method.oneway,
-            method,
-            plan,
-            began,
-        )
-        if plan.hash_key is not None:
-            call.key = str(getattr(call.body, plan.hash_key))
-        serving = find_current_call()
-        if serving is not None:
-            self._inherit(call, serving)
-        if plan.primary or call.method in self._learnt:
-            self._router.lead(call)
-        return plan.proceed(call) if self._has_members else plan.first(call)
 
     def expect_primary(self) -> None:
         """Begins to follow the primary before the first call, if the service has one group only and the registry knows
@@ -325,6 +212,12 @@ class Client:
         """At the end of the interpreter: closes the descriptors only."""
         self._channel.abandon_all()
 
+    _invoke = PureInvoking.invoke
+    """For what the compiled ``invoke`` does not take."""
+
+    def _lead(self, call: Call) -> None:
+        self._router.lead(call)
+
     def _come_home(self) -> None:
         """Checks that calls may be made in this process and thread, and sets the client up again after a fork. Called
         for each call of a greenlet that is neither the thread's first, unless that runs an event loop, nor started by
@@ -333,8 +226,7 @@ class Client:
             refuse_event_loop()
             (self._open if self._hub is _FORKED else self._home.require)()
 
-    @staticmethod
-    def _inherit(call: Call, serving: ServerCall) -> None:
+    def _inherit(self, call: Call, serving: ServerCall) -> None:
         """A call made by a handler must not outlive the call being served, and is not retried if that one is itself a
         repetition."""
         if serving.deadline is not None:

@@ -23,15 +23,15 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from gevent import get_hub, getcurrent
+from gevent import get_hub
 from gevent.event import Event
 
 from zkrpc.caller import NOBODY, Caller
+from zkrpc.client.exchange import FRESH, Exchange
 from zkrpc.client.pulse import ConnectionOwner, make_pulse
 from zkrpc.client.waiting import Alarm, Waiter, executed_if, fail_soon, fail_waiters
 from zkrpc.config import WireLimits
@@ -44,40 +44,23 @@ from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.hello import NotIntroduced
 from zkrpc.wire.message import Dialect, ProtocolState, Reply
 
-_READ_SIZE = 64 * 1024
 _CLOSED = ProtocolState.CLOSED
 _READ, _WRITE = 1, 2
-_FRESH = 0.001
-"""Seconds for which one look at the socket counts. A single read later than that is not a look, as the end of the
-stream may follow right after its bytes. A change within this time could as well happen while a call is on its way."""
 _MOST_READS = 16
 """The most reads in one look; a server that has sent still more is certainly alive."""
 
 
-class Connection:
+class Connection(Exchange):
     """A connection to a peer. ``sock`` is non-blocking, and is owned by this object, which belongs to this thread's
     hub. One that is no plain socket brings watchers of its own: ``sock.watcher(events)``.
     """
 
     __slots__ = (
-        "_alarm",
-        "_clock",
-        "_closes_when_idle",
-        "_flush_armed",
-        "_heard",
-        "_hub",
-        "_looked_at",
-        "_loop",
-        "_outbox",
         "_owner",
-        "_protocol",
         "_pulse",
         "_readable",
-        "_recv",
-        "_sends_at_once",
         "_sock",
         "_told_draining",
-        "closed",
         "endpoint",
         "payload",
         "silent",
@@ -169,55 +152,38 @@ class Connection:
 
     # -- calls
 
-    def call(
+    def _send_oneway(self, name: bytes, body: bytes, deadline_at: float, headers: Mapping[str, str] | None) -> None:
+        if self._clock() - self._looked_at > FRESH and not self.closed:
+            self._look()  # the caller would never learn that it came too late
+        try:
+            call_id = self._protocol.send_call(
+                name, body, None, deadline_at=deadline_at, now=self._clock(), headers=headers, oneway=True
+            )
+        except LocalProtocolError as error:
+            self._refused(error, name, body, deadline_at, headers, True, False)
+        else:
+            self._push(call_id, deadline_at)
+
+    def _refused(
         self,
+        error: LocalProtocolError,
         name: bytes,
         body: bytes,
         deadline_at: float,
-        headers: Mapping[str, str] | None = None,
-        oneway: bool = False,
-        movable: bool = False,
+        headers: Mapping[str, str] | None,
+        oneway: bool,
+        movable: bool,
     ) -> Reply | None:
-        """Sends a call and waits for its reply; None for a oneway call, which ends when its bytes have left this
-        process.
-
-        A ``movable`` call, which may be sent twice, fails with ConnectionLost when the server gives no sign of life.
-
-        Raises ConnectionLost and DeadlineExceeded, both with ``executed`` NO if no byte of the call was sent, and
-        TooLarge if the call is over a limit. A large call waits for the server's hello, once per connection.
-        """
-        waiter, protocol = Waiter(getcurrent(), movable), self._protocol
-        if oneway and self._clock() - self._looked_at > _FRESH and not self.closed:
-            self._look()  # the caller would never learn that it came too late
-        try:
-            call_id = protocol.send_call(
-                name, body, waiter, deadline_at=deadline_at, now=self._clock(), headers=headers, oneway=oneway
-            )
-        except LocalProtocolError as error:
-            if self.closed or protocol.draining or protocol.state is _CLOSED:
-                raise self._lost(str(error), Executed.NO) from error
-            if not isinstance(error, NotIntroduced):
-                raise
-            if not self.prove(deadline_at - self._clock()) and not self.closed:
-                raise DeadlineExceeded(str(error), executed=Executed.NO, endpoint=self.endpoint) from None
-            return self.call(name, body, deadline_at, headers, oneway, movable)
-        if oneway:
-            self._push(call_id, deadline_at)
-            return None
-        if deadline_at < self._alarm.at:
-            self._alarm.set(deadline_at)
-        if self._sends_at_once:
-            self._sends_at_once = False
-            self._flush()
-        elif not self._flush_armed:
-            self.flush_soon()
-        try:
-            reply: Reply = self._hub.switch()
-            return reply
-        finally:
-            if waiter.greenlet is not None:
-                waiter.greenlet = None
-                self._forget(call_id)
+        if self.closed or self._protocol.draining or self._protocol.state is _CLOSED:
+            raise self._lost(str(error), Executed.NO) from error
+        if not isinstance(error, NotIntroduced):
+            try:
+                raise error
+            finally:
+                del error  # its traceback knows this frame
+        if not self.prove(deadline_at - self._clock()) and not self.closed:
+            raise DeadlineExceeded(str(error), executed=Executed.NO, endpoint=self.endpoint) from None
+        return self.call(name, body, deadline_at, headers, oneway, movable)
 
     def _forget(self, call_id: int) -> None:
         """Removes a call whose caller stopped waiting. A plain peer's late answer could be taken for the next call's,
@@ -252,53 +218,9 @@ class Connection:
 
     # -- reading
 
-    def _on_readable(self) -> None:
-        replies = self._read()
-        if replies is not None:
-            self._hand_out(replies)
-
-    def _read(self) -> list[tuple[Waiter, Reply]] | None:
-        """Reads once. Returns the replies that came; None if there was nothing to read, or the connection has ended."""
-        try:
-            chunk = self._recv(_READ_SIZE)
-        except (BlockingIOError, InterruptedError):
-            return None
-        except OSError as error:
+    def _unread(self, error: OSError) -> None:
+        if not isinstance(error, (BlockingIOError, InterruptedError)):
             self._break(f"reading failed: {error}", getattr(error, "unsent", 0))
-            return None
-        if not chunk:
-            self._break(None)
-            return None
-        protocol, now = self._protocol, self._clock()
-        if now - self._looked_at < _FRESH:
-            self._looked_at = now
-        replies = protocol.receive_data(chunk, now)
-        if self._heard is not None:
-            self._heard.set()
-            self._heard = None
-        if not protocol.accepts:
-            self._after_step()
-        return replies
-
-    def _hand_out(self, replies: list[tuple[Waiter, Reply]]) -> None:
-        """In the hub: wakes the calls that wait for these replies."""
-        # A woken greenlet may call again: those calls leave with the flush below, which counts as armed meanwhile.
-        self._flush_armed = True
-        left = len(replies)
-        for waiter, reply in replies:
-            left -= 1
-            # After the last reply no other greenlet is woken, so its next call is sent at once.
-            self._sends_at_once = not left
-            greenlet = waiter.greenlet
-            if greenlet is not None:
-                waiter.greenlet = None
-                try:
-                    greenlet.switch(reply)
-                except BaseException:  # of a raw greenlet; one failing must not keep the others from their replies
-                    self._hub.handle_error(greenlet, *sys.exc_info())
-        self._sends_at_once = False
-        self._flush()
-        self._after_step()
 
     def _look(self) -> None:
         """Reads everything that has arrived, or nearly so. It may run outside the hub, so calls are woken by a callback
@@ -333,20 +255,6 @@ class Connection:
         if not self._flush_armed and not self.closed:
             self._flush_armed = True
             self._loop.run_callback(self._flush)
-
-    def _flush(self) -> None:
-        """Sends what is buffered, unless earlier bytes still wait: a call that stays in the wire machine can be taken
-        back."""
-        self._flush_armed = False
-        if self.closed or self._outbox:
-            return
-        if self._clock() - self._looked_at > _FRESH:
-            self._look()
-        chunk = self._protocol.data_to_send()
-        if chunk and not self._outbox.push(chunk) and not self.closed:
-            self._protocol.keep_backlog(chunk)
-        if self._closes_when_idle:
-            self._after_step()
 
     # -- time
 

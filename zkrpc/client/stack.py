@@ -9,10 +9,13 @@ pick and whether to retry at once; a call that any instance may serve pays one c
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from zkrpc import compiled
 from zkrpc.call import Call, Interceptor, Proceed, compose
+from zkrpc.client.attempting import Attempting, FirstTry
 from zkrpc.client.channel import Channel
 from zkrpc.client.hedging import Hedge, hedging
 from zkrpc.client.member import Member
@@ -21,17 +24,15 @@ from zkrpc.client.policy import PolicyTable
 from zkrpc.client.primary_router import PrimaryRouter
 from zkrpc.client.replies import failure_of, hint_at_dialect, is_refusal, misfit, tell_more, unreadable
 from zkrpc.client.subchannel import Subchannel
+from zkrpc.codec import Payload
 from zkrpc.errors import CallError, DeadlineExceeded, Executed, RemoteProtocolError, TooLarge
 from zkrpc.idl import Method
-from zkrpc.policies.retry import RetryPolicy, retrying
-from zkrpc.telemetry.recording import MOST, Recording
+from zkrpc.policies.retry import RetryPolicy, go_on_after, retrying
+from zkrpc.telemetry.recording import Recording
 from zkrpc.telemetry.tracer import ClientTracing
 from zkrpc.wire import headers as keys
-from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import Reply
 from zkrpc.wire.status import epoch_of
-
-_EXCEPTION = MessageKind.EXCEPTION
 
 
 class Plan:
@@ -95,25 +96,18 @@ def build_stack(
     # An attempt that goes well is a call that goes well, if there is nothing around it that could think otherwise. Then
     # it notes how long the call took, for it has looked at the clock anyway: that costs half of noting it further out.
     in_attempt = recording is not None and not interceptors and not hedges
-    stack = compose(
+    retry = retrying(
+        policy,
+        clock=channel.clock,
+        sleep=channel.pause,
+        rng=channel.rng,
+        is_worth_asking=router.is_worth_asking,
+        may_repeat_now=may_repeat_now,
+        on_retry=on_retry,
+        on_failure=observer.on_failure if in_attempt and observer is not None else None,
+    )
+    attempts = compose(
         (
-            # Outermost, so that observers see the same outcome and duration of a call as its caller.
-            *(observer.around_calls if observer is not None else ()),
-            # The application's own: they see one logical call, however many attempts it takes.
-            *interceptors,
-            # Retries: inside the layers that count calls, outside the one that picks an instance, because each attempt
-            # must pick anew. Waiting through an election is a pause like any other, which ends when the primary becomes
-            # known.
-            retrying(
-                policy,
-                clock=channel.clock,
-                sleep=channel.pause,
-                rng=channel.rng,
-                is_worth_asking=router.is_worth_asking,
-                may_repeat_now=may_repeat_now,
-                on_retry=on_retry,
-                on_failure=observer.on_failure if in_attempt and observer is not None else None,
-            ),
             # Hedges: inside retries, because each copy is an attempt and draws on the same budget, and the failure of
             # both copies is one failure to the retry; outside the layer that picks an instance, because the second copy
             # must go to another one.
@@ -128,9 +122,27 @@ def build_stack(
         # which member said it, and the next pick needs it.
         _Attempt(channel, router, recording if in_attempt else None).run,
     )
+    stack = compose(
+        (
+            # Outermost, so that observers see the same outcome and duration of a call as its caller.
+            *(observer.around_calls if observer is not None else ()),
+            # The application's own: they see one logical call, however many attempts it takes.
+            *interceptors,
+        ),
+        # Retries: inside the layers that count calls, outside the one that picks an instance, because each attempt must
+        # pick anew. Waiting through an election is a pause like any other, which ends when the primary becomes known.
+        _with_retries(retry, attempts),
+    )
     if observer is None or recording is None or in_attempt:
         return stack
     return observer.around_recording(recording, stack)
+
+
+def _with_retries(retry: Interceptor[Call], attempts: Proceed[Call]) -> Proceed[Call]:
+    if FirstTry is None:
+        return compose((retry,), attempts)
+    proceed: Proceed[Call] = FirstTry(attempts, functools.partial(go_on_after, retry, attempts))
+    return proceed
 
 
 def in_turn(first: Callable[[Call], object], second: Callable[[Call], object] | None) -> Callable[[Call], object]:
@@ -163,10 +175,10 @@ def waiting_first(
     return wait_and_proceed
 
 
-class _Attempt:
+class _Attempt(Attempting):
     """One attempt: the innermost layer of the stack."""
 
-    __slots__ = ("_clock", "_max_elements", "_channel", "_recording", "_router")
+    __slots__ = ()
 
     def __init__(self, channel: Channel, router: PrimaryRouter, recording: Recording | None = None) -> None:
         self._channel = channel
@@ -175,70 +187,41 @@ class _Attempt:
         self._router = router
         self._clock = channel.clock
 
-    def run(self, call: Call) -> Any:
-        """Returns the value, or raises a declared exception or a CallError that knows its endpoint."""
-        began, deadline_at = self._clock(), call.deadline.at
-        if began >= deadline_at:
-            name = f"{call.descriptor.interface}.{call.method}"
-            raise DeadlineExceeded(f"no time left for {name}", executed=Executed.NO)
-        member = self._channel.pick(call, began) if call.route is None else self._router.pick(call, began)
-        call.endpoint = member.endpoint
-        load, subchannel, method = member.load, member.subchannel, call.descriptor
-        load.pending += 1
-        shared, names = subchannel.ready, subchannel.names
+    def _worded(self, method: Method, bound: Any, payload: Payload) -> bytes:
         try:
-            connection = shared or subchannel.acquire(deadline_at)
-            try:
-                try:
-                    body = method.encode_arguments(call.body, connection.payload)
-                except TypeError as error:
-                    raise misfit(method, error) from None
-                headers = call.headers if call.attempt < 2 else _with_attempt(call.headers, call.attempt)
-                wire_name = method.wire_name if names is None else names[method]
-                reply = connection.call(wire_name, body, deadline_at, headers, call.oneway, call.idempotent)
-            finally:
-                if shared is None:
-                    subchannel.release(connection)
-        except CallError as error:
-            now = self._clock()
-            tell_more(error, method, now - began)
+            return method.encode_arguments(bound, payload)
+        except TypeError as error:
+            raise misfit(method, error) from None
+
+    def _with_attempt(self, headers: Mapping[str, str] | None, attempt: int) -> Mapping[str, str]:
+        return {**(headers or {}), keys.ATTEMPT: str(attempt)}
+
+    def _out_of_time(self, call: Call) -> CallError:
+        return DeadlineExceeded(f"no time left for {call.descriptor.interface}.{call.method}", executed=Executed.NO)
+
+    def _learn_epoch(self, call: Call, reply: Reply) -> None:
+        self._router.receive_reply(call, epoch_of(reply.headers))
+
+    def _failed(self, call: Call, member: Member[Subchannel], error: BaseException, began: float) -> None:
+        now, load = self._clock(), member.load
+        if isinstance(error, CallError):
+            tell_more(error, call.descriptor, now - began)
             # A call that is too large for any instance says nothing of this one.
             (load.abandon if isinstance(error, TooLarge) else load.fail)(now - began, now)
             self._receive_failure(call, member, error, now)
-            raise
-        except BaseException:  # killed, a timeout of the caller's own, a hedge's loser, or arguments that do not fit
-            now = self._clock()
+        else:  # killed, a timeout of the caller's own, a hedge's loser, or arguments that do not fit
             load.abandon(now - began, now)
             self._channel.abandon(member, now)
-            raise
-        if reply is not None and reply.kind is _EXCEPTION:
-            raise self._failure(call, member, reply, began)
-        value = None
-        if reply is not None:
-            if call.route is not None:
-                self._router.receive_reply(call, epoch_of(reply.headers))
-            try:
-                value = method.read_result(reply.frame, reply.offset, reply.dialect.payload, self._max_elements)
-            except RemoteProtocolError as error:
-                raise self._unreadable(call, member, error, began) from error
-            except BaseException:  # what the IDL declares
-                self._receive_success(member, began)
-                raise
-        # As in ``_receive_success``.
-        now = self._clock()
-        load.finish(now - began, now)
-        breaker = member.breaker
-        breaker.successes += 1
-        if breaker.troubled:
-            self._channel.receive_success(member, now)
-        recording = self._recording
-        if recording is not None:
-            # As in ``Recording.note``.
-            seconds, took = recording.seconds, now - call.began
-            seconds.append(took)
-            if took >= recording.urgent or len(seconds) >= MOST:
-                recording.settle()
-        return value
+
+    def _misread(self, call: Call, member: Member[Subchannel], error: BaseException, began: float) -> BaseException:
+        if not isinstance(error, RemoteProtocolError):  # what the IDL declares
+            self._receive_success(member, began)
+            return error
+        failure, now = unreadable(call.descriptor, error), self._clock()
+        failure.__cause__ = error
+        member.load.finish(now - began, now)
+        self._receive_failure(call, member, failure, now)
+        return failure
 
     def _receive_success(self, member: Member[Subchannel], began: float) -> None:
         now = self._clock()
@@ -256,14 +239,6 @@ class _Attempt:
         self._receive_failure(call, member, failure, now)
         return failure
 
-    def _unreadable(
-        self, call: Call, member: Member[Subchannel], error: RemoteProtocolError, began: float
-    ) -> CallError:
-        failure, now = unreadable(call.descriptor, error), self._clock()
-        member.load.finish(now - began, now)
-        self._receive_failure(call, member, failure, now)
-        return failure
-
     def _receive_failure(self, call: Call, member: Member[Subchannel], error: CallError, now: float) -> None:
         error.endpoint = member.endpoint
         if error.executed is Executed.MAYBE and member.subchannel.is_heard is False:
@@ -272,6 +247,5 @@ class _Attempt:
         self._router.receive_failure(call, error)
 
 
-def _with_attempt(headers: Mapping[str, str] | None, attempt: int) -> Mapping[str, str]:
-    # Sent from the second attempt on only: calls without headers are the ones that are written fastest.
-    return {**(headers or {}), keys.ATTEMPT: str(attempt)}
+if (_part := compiled.load("zkrpc.client._compiled")) is not None:
+    _part.know("Plan", Plan)

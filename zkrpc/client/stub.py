@@ -14,8 +14,8 @@ import keyword
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Never, NoReturn, Protocol, Self, SupportsIndex, TypeVar
 
-from zkrpc.client.client import DEFAULT_OPTIONS, CallOptions
 from zkrpc.client.explanation import Explanation
+from zkrpc.client.invoking import DEFAULT_OPTIONS, CallOptions
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Interface, Method
 from zkrpc.idl.model import ClientT

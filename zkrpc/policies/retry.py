@@ -259,3 +259,18 @@ def retrying(
         return pause if not call.repeated and may_repeat_now(now) else None
 
     return retry
+
+
+def go_on_after(retry: Interceptor[Call], proceed: Proceed[Call], call: Call, error: BaseException) -> Any:
+    """What ``retry`` makes of a call whose first attempt was counted and made without it, and has ended with this
+    error: what it would have made of it itself."""
+    ended = [error]
+    del error  # its traceback will know this frame
+
+    def proceed_from_there(call: Call) -> Any:
+        if ended:
+            raise ended.pop()
+        return proceed(call)
+
+    call.attempt -= 1
+    return retry(call, proceed_from_there)

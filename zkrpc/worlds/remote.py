@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import Context
 from typing import Any, Protocol
 
-from zkrpc.client.client import CallOptions, Client
+from zkrpc.client.client import Client
 from zkrpc.client.explanation import Explanation
+from zkrpc.client.invoking import CallOptions
 from zkrpc.errors import ConfigError
 from zkrpc.idl import Method
 from zkrpc.telemetry.status import ClientStatus, Status, ask_elsewhere, statuses_here
