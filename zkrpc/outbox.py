@@ -30,6 +30,22 @@ class Outbox:
         pace: bytes that must leave, while any wait, within the time that ``has_stalled`` is asked about.
     """
 
+    __slots__ = (
+        "_capacity",
+        "_clock",
+        "_closed",
+        "_on_broken",
+        "_on_empty",
+        "_pace",
+        "_progress",
+        "_stalled_at",
+        "_taken",
+        "_writable",
+        "is_full",
+        "send",
+        "unsent",
+    )
+
     def __init__(
         self,
         sock: Any,
@@ -43,12 +59,13 @@ class Outbox:
     ) -> None:
         self.is_full = False
         """True from more than its capacity until no more than half of it is left."""
-        self._send = sock.send
+        self.send = sock.send
         self._writable = writable
         self._clock = clock
         self._on_empty = on_empty
         self._on_broken = on_broken
-        self._unsent = bytearray()
+        self.unsent = bytearray()
+        """The bytes that the socket has not taken yet."""
         self._capacity = capacity
         self._pace = pace
         self._stalled_at = 0.0
@@ -58,35 +75,45 @@ class Outbox:
 
     def __len__(self) -> int:
         """The number of bytes that the socket has not taken yet."""
-        return len(self._unsent)
+        return len(self.unsent)
 
     def __repr__(self) -> str:
         """Its size."""
-        return f"<Outbox unsent={len(self._unsent)}>"
+        return f"<Outbox unsent={len(self.unsent)}>"
 
     def push(self, chunk: bytes) -> bool:
         """Sends what the socket takes, and keeps the rest. False if bytes are left, or the connection is broken."""
-        if self._unsent:
-            self._unsent += chunk
-            self.is_full = self.is_full or len(self._unsent) > self._capacity
+        if self.unsent:
+            self.unsent += chunk
+            self.is_full = self.is_full or len(self.unsent) > self._capacity
             return False
         if chunk:
             try:
-                sent: int = self._send(chunk)
+                sent: int = self.send(chunk)
             except OSError as error:
-                sent = self._tell(error)
+                sent = self.receive_failure(error)
             if sent < len(chunk):
-                if not self._closed:
-                    self._unsent += memoryview(chunk)[sent:]
-                    self.is_full = len(self._unsent) > self._capacity
-                    self._stalled_at, self._taken = self._clock(), 0
-                    self._writable.start(self._continue)
+                self.keep(chunk, sent)
                 return False
         return True
 
+    def keep(self, chunk: bytes, sent: int) -> None:
+        """Of a chunk that was given to ``send``, ahead of which nothing waits, so many bytes have left."""
+        if not self._closed:
+            self.unsent += memoryview(chunk)[sent:]
+            self.is_full = len(self.unsent) > self._capacity
+            self._stalled_at, self._taken = self._clock(), 0
+            self._writable.start(self._continue)
+
+    def receive_failure(self, error: OSError) -> int:
+        """Returns 0, the bytes sent by a failed ``send``. If the connection is broken, the owner is told."""
+        if not isinstance(error, (BlockingIOError, InterruptedError)):
+            self._on_broken(error)
+        return 0
+
     def has_stalled(self, now: float, longest: float) -> bool:
         """Whether bytes have waited for ``longest`` seconds in which the peer took less than it must."""
-        return bool(self._unsent) and now - self._stalled_at > longest
+        return bool(self.unsent) and now - self._stalled_at > longest
 
     def await_progress(self, timeout: float) -> bool:
         """Waits until the peer takes bytes; False if it takes none for ``timeout`` seconds, or the connection is
@@ -97,7 +124,7 @@ class Outbox:
     def close(self) -> None:
         """Sends nothing more, and frees the watcher, the bytes and the callbacks."""
         self._closed = True
-        self._unsent = bytearray()
+        self.unsent = bytearray()
         self._on_empty = self._on_broken = _nobody
         self._writable.stop()
         self._writable.close()
@@ -105,21 +132,21 @@ class Outbox:
 
     def _continue(self) -> None:
         try:
-            sent: int = self._send(self._unsent)
+            sent: int = self.send(self.unsent)
         except OSError as error:
-            sent = self._tell(error)
+            sent = self.receive_failure(error)
         if self._closed or not sent:
             return
-        del self._unsent[:sent]
+        del self.unsent[:sent]
         self._taken += sent
         if self._taken >= self._pace:
             self._stalled_at, self._taken = self._clock(), 0
         self._tell_progress()
-        if not self._unsent:
+        if not self.unsent:
             self.is_full = False
             self._writable.stop()
             self._on_empty()
-        elif self.is_full and 2 * len(self._unsent) <= self._capacity:
+        elif self.is_full and 2 * len(self.unsent) <= self._capacity:
             self.is_full = False
             self._on_empty()
 
@@ -127,9 +154,3 @@ class Outbox:
         progress, self._progress = self._progress, None
         if progress is not None:
             progress.set()
-
-    def _tell(self, error: OSError) -> int:
-        """Returns 0, the bytes sent by a failed send. If the connection is broken, the owner is told."""
-        if not isinstance(error, (BlockingIOError, InterruptedError)):
-            self._on_broken(error)
-        return 0

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from zkrpc.balancing.load import Load
 from zkrpc.call import Call
-from zkrpc.client.attempting import Attempting, FirstTry, PureAttempting
+from zkrpc.client.attempting import Attempting, PureAttempting, first_try, pure_first_try
 from zkrpc.codec import Payload
 from zkrpc.config import BreakerConfig
 from zkrpc.deadline import Deadline
@@ -208,8 +208,8 @@ def test_recording_is_settled_when_it_is_full(kind: Any) -> None:
     assert len(recording.seconds) == 5
 
 
-@pytest.mark.skipif(FirstTry is None, reason="exists compiled only")
-def test_first_try_leaves_what_follows_to_others() -> None:
+@pytest.mark.parametrize("kind", dict.fromkeys([first_try, pure_first_try]))
+def test_first_try_leaves_what_follows_to_others(kind: Any) -> None:
     """It counts and makes the attempt; after an error it asks."""
     call, asked = Call("get", "bound", Deadline(1.0)), []
 
@@ -217,12 +217,12 @@ def test_first_try_leaves_what_follows_to_others() -> None:
         asked.append((call.attempt, str(error)))
         return "in the end"
 
-    assert FirstTry(lambda call: f"attempt {call.attempt}", go_on)(call) == "attempt 1"
-    assert FirstTry(lambda call: raised(Killed("now")), go_on)(call) == "in the end"
+    assert kind(lambda call: f"attempt {call.attempt}", go_on)(call) == "attempt 1"
+    assert kind(lambda call: raised(Killed("now")), go_on)(call) == "in the end"
     assert asked == [(2, "now")]
     for arguments in ((), (call, call)):
         with pytest.raises(TypeError):
-            FirstTry(str, go_on)(*arguments)
+            kind(str, go_on)(*arguments)
 
 
 def test_what_follows_a_first_attempt_is_what_retries_would_have_done() -> None:

@@ -40,8 +40,9 @@ class World:
         self.moments = iter(range(1, 1000))
         self.accepts = script.get("accepts", True)
 
-    def __len__(self) -> int:
-        return int(self.script.get("unsent", 0))
+    @property
+    def unsent(self) -> bytes:
+        return bytes(self.script.get("unsent", 0))
 
     def clock(self) -> float:
         return next(self.moments) * float(self.script.get("step", FRESH / 4))
@@ -61,8 +62,24 @@ class World:
         return bytes(self.script.get("chunk", b""))
 
     def push(self, chunk: bytes) -> bool:
-        self.log.append(("push", chunk))
-        return bool(self.script.get("taken", True))
+        try:
+            sent = self.send(chunk)
+        except OSError as error:
+            sent = self.receive_failure(error)
+        if sent < len(chunk):
+            self.keep(chunk, sent)
+        return sent == len(chunk)
+
+    def send(self, chunk: bytes) -> int:
+        self.log.append(("send", chunk))
+        return int(raised(self.script.get("taken", len(chunk))))
+
+    def receive_failure(self, error: OSError) -> int:
+        self.log.append(("failure", type(error)))
+        return 0
+
+    def keep(self, chunk: bytes, sent: int) -> None:
+        self.log.append(("keep", chunk, sent))
 
     def keep_backlog(self, chunk: bytes) -> None:
         self.log.append(("backlog", chunk))
@@ -153,7 +170,7 @@ SCRIPTS = st.fixed_dictionaries(
         "outcome": st.sampled_from(OUTCOMES),
         "ends": st.booleans(),
         "chunk": st.sampled_from([b"", b"abc"]),
-        "taken": st.booleans(),
+        "taken": st.sampled_from([0, 2, BlockingIOError(), ConnectionResetError(), ValueError(), Nothing()]),
         "came": st.sampled_from([b"", b"xyz", BlockingIOError(), ConnectionResetError(), Nothing()]),
         "replies": st.lists(st.sampled_from([None, "one", "two"]), max_size=3),
         "look closes": st.booleans(),
@@ -209,6 +226,16 @@ def test_call_needs_its_arguments(kind: Any) -> None:
     for arguments, words in [((), {}), ((b"n", b"b"), {}), ((b"n", b"b", 1.0), {"unknown": 1}), (range(9), {})]:
         with pytest.raises(TypeError):
             it.call(*arguments, **words)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_odd_replies_are_an_error(kind: Any) -> None:
+    """And nothing worse."""
+    it = exchange(kind, World({}))
+    odd: list[Any] = [None, [None], [(1,)], [(1, 2)]]
+    for replies in odd:
+        with pytest.raises((TypeError, ValueError, AttributeError)):
+            it._hand_out(replies)
 
 
 @pytest.mark.parametrize("kind", KINDS)

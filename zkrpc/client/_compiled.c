@@ -14,6 +14,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 #include <structmember.h>
@@ -25,9 +26,12 @@
 enum { READ_SIZE = 64 * 1024 };  /* as in exchange.py */
 #define FRESH 0.001              /* as there */
 
-enum class_number { CALL, METHOD, PLAN, OPTIONS, MEMBER, LOAD, BREAKER, BUDGET, RECORDING, WAITER, ALARM, CLASSES };
+enum class_number {
+    CALL, METHOD, PLAN, OPTIONS, MEMBER, LOAD, BREAKER, BUDGET, RECORDING, WAITER, ALARM, OUTBOX, BALANCER, P2C, CHANNEL, CLASSES
+};
 static const char *const class_names[CLASSES] = {
-    "Call", "Method", "Plan", "CallOptions", "Member", "Load", "Breaker", "RetryBudget", "Recording", "Waiter", "Alarm"
+    "Call", "Method", "Plan", "CallOptions", "Member", "Load", "Breaker", "RetryBudget", "Recording", "Waiter", "Alarm",
+    "Outbox", "LoadBalancer", "P2C", "Channel"
 };
 
 /* The slots of known classes: class, name in C, name in Python. */
@@ -43,12 +47,15 @@ static const char *const class_names[CLASSES] = {
     DO(OPTIONS, IDEMPOTENT, "idempotent") DO(OPTIONS, SENT, "sent") DO(OPTIONS, TIMEOUT, "timeout") \
     DO(MEMBER, BREAKER, "breaker") DO(MEMBER, ENDPOINT, "endpoint") DO(MEMBER, LOAD, "load") \
     DO(MEMBER, SUBCHANNEL, "subchannel") \
-    DO(LOAD, PENDING, "pending") \
+    DO(LOAD, COST, "_cost") DO(LOAD, MEASURED_AT, "_measured_at") DO(LOAD, PENDING, "pending") \
     DO(BREAKER, SUCCESSES, "successes") DO(BREAKER, TROUBLED, "troubled") \
     DO(BUDGET, CALLS, "calls") \
     DO(RECORDING, SECONDS, "seconds") DO(RECORDING, URGENT, "urgent") \
     DO(WAITER, GREENLET, "greenlet") DO(WAITER, MOVABLE, "movable") \
-    DO(ALARM, AT, "at")
+    DO(ALARM, AT, "at") \
+    DO(OUTBOX, SEND, "send") DO(OUTBOX, UNSENT, "unsent") \
+    DO(BALANCER, LOOK_AT, "_look_at") DO(BALANCER, PICKER, "_picker") \
+    DO(P2C, CANDIDATES, "_candidates")
 
 #define NUMBER(class, slot, name) class##_##slot,
 enum slot { SLOTS(NUMBER) SLOT_COUNT };
@@ -59,12 +66,12 @@ static const char *const name_of[SLOT_COUNT] = {SLOTS(TEXT)};
 
 /* Attributes and methods of other objects, and names of arguments. */
 #define NAMES(DO) \
-    DO(_after_step) DO(_break) DO(_come_home) DO(_failed) DO(_failure) DO(_forget) DO(_inherit) DO(_invoke) DO(_learn_epoch) DO(_look) \
+    DO(_after_step) DO(_balancer) DO(_break) DO(_come_home) DO(_failed) DO(_failure) DO(_forget) DO(_inherit) DO(_invoke) DO(_learn_epoch) DO(_look) \
     DO(_make_plan) DO(_misread) DO(_out_of_time) DO(_refused) DO(_send_oneway) DO(_unread) DO(_with_attempt) \
-    DO(_worded) DO(accepts) DO(acquire) DO(body) DO(call) DO(data_to_send) DO(deadline_at) \
-    DO(finish) DO(flush_soon) DO(handle_error) DO(headers) DO(keep_backlog) \
-    DO(movable) DO(name) DO(names) DO(now) DO(oneway) DO(parent) DO(payload) DO(pick) DO(push) DO(ready) \
-    DO(receive_data) DO(receive_success) DO(release) DO(send_call) DO(set) \
+    DO(_worded) DO(accepts) DO(acquire) DO(body) DO(call) DO(closed) DO(data_to_send) DO(deadline_at) \
+    DO(finish) DO(flush_soon) DO(handle_error) DO(headers) DO(keep) DO(keep_backlog) \
+    DO(movable) DO(name) DO(names) DO(now) DO(oneway) DO(parent) DO(payload) DO(pick) DO(ready) \
+    DO(receive_data) DO(receive_failure) DO(receive_success) DO(release) DO(send_call) DO(set) \
     DO(settle)
 
 typedef struct {
@@ -79,7 +86,8 @@ typedef struct {
     PyObject *local_error, *exception_kind;
     PyTypeObject *deadline;
     PyObject *nobody;                      /* an empty set of endpoints */
-    PyObject *zero, *one;
+    PyObject *zero, *one, *minus_one;
+    double decay, forget_after;            /* seconds, of loads */
     Py_ssize_t most_seconds;               /* that a recording gathers */
 } State;
 
@@ -250,6 +258,28 @@ typedef struct {
     char closed, closes_when_idle, flush_armed, sends_at_once;
 } Exchange;
 
+/* Whether the socket took all of a chunk; the outbox is told of what it did not take. */
+static int
+push(Exchange *self, PyObject *chunk)
+{
+    State *st = self->st;
+    PyObject *send = get(st, self->outbox, OUTBOX_SEND), *sent = send ? PyObject_CallOneArg(send, chunk) : NULL;
+    Py_XDECREF(send);
+    if (send && !sent && PyErr_ExceptionMatches(PyExc_OSError)) {
+        PyObject *error = take_error();
+        sent = ask1(self->outbox, st->s.receive_failure, error);
+        Py_DECREF(error);
+    }
+    Py_ssize_t count = sent ? PyLong_AsSsize_t(sent) : -1;
+    int all = count < 0 && PyErr_Occurred() ? -1 : count >= PyObject_Size(chunk);
+    if (!all) {
+        PyObject *args[] = {self->outbox, chunk, sent};
+        all = done(PyObject_VectorcallMethod(st->s.keep, args, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL));
+    }
+    Py_XDECREF(sent);
+    return all;
+}
+
 static int
 flush(Exchange *self)
 {
@@ -258,7 +288,9 @@ flush(Exchange *self)
     if (self->closed) {
         return 0;
     }
-    Py_ssize_t unsent = PyObject_Size(self->outbox);
+    PyObject *bytes = get(st, self->outbox, OUTBOX_UNSENT);
+    Py_ssize_t unsent = bytes ? PyObject_Size(bytes) : -1;
+    Py_XDECREF(bytes);
     if (unsent) {
         return unsent < 0 ? -1 : 0;
     }
@@ -273,11 +305,8 @@ flush(Exchange *self)
     PyObject *chunk = ask(self->protocol, st->s.data_to_send);
     int left = chunk ? PyObject_IsTrue(chunk) : -1;
     if (left > 0) {
-        PyObject *taken = ask1(self->outbox, st->s.push, chunk);
-        int all = taken ? PyObject_IsTrue(taken) : -1;
-        Py_XDECREF(taken);
-        left = all;
-        if (!all && !self->closed) {
+        left = push(self, chunk);
+        if (!left && !self->closed) {
             left = done(ask1(self->protocol, st->s.keep_backlog, chunk));
         }
     }
@@ -325,12 +354,15 @@ static PyObject *
 new_waiter(State *st, PyObject *movable)
 {
     PyTypeObject *type = st->known[WAITER];
-    PyObject *greenlet = PyObject_CallNoArgs(st->getcurrent);
+    PyObject *greenlet = type ? PyObject_CallNoArgs(st->getcurrent) : NULL;
     PyObject *waiter = greenlet ? type->tp_alloc(type, 0) : NULL;
     if (waiter && (put(st, waiter, WAITER_GREENLET, greenlet) < 0 || put(st, waiter, WAITER_MOVABLE, movable) < 0)) {
         Py_CLEAR(waiter);
     }
     Py_XDECREF(greenlet);
+    if (!type) {
+        PyErr_SetString(PyExc_TypeError, "the class Waiter is not known");
+    }
     return waiter;
 }
 
@@ -446,6 +478,10 @@ static int
 wake(Exchange *self, PyObject *pair)
 {
     State *st = self->st;
+    if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2) {
+        PyErr_SetString(PyExc_TypeError, "a waiter comes with its reply");
+        return -1;
+    }
     PyObject *waiter = PyTuple_GET_ITEM(pair, 0), *reply = PyTuple_GET_ITEM(pair, 1);
     PyObject *greenlet = get(st, waiter, WAITER_GREENLET);
     int failed = !greenlet;
@@ -822,6 +858,32 @@ note(Attempting *self, PyObject *call, double now)
     return failed ? -1 : 0;
 }
 
+/* As Load.finish; whether that was done here, -1 with an exception. */
+static int
+finish_load(State *st, PyObject *load, double elapsed, double now)
+{
+    if (Py_TYPE(load) != st->known[LOAD]) {
+        return 0;
+    }
+    PyObject *cost = get(st, load, LOAD_COST), *measured_at = cost ? get(st, load, LOAD_MEASURED_AT) : NULL;
+    double before = cost ? PyFloat_AsDouble(cost) : 0, age = measured_at ? now - PyFloat_AsDouble(measured_at) : 0;
+    Py_XDECREF(cost);
+    Py_XDECREF(measured_at);
+    if (!measured_at || PyErr_Occurred()) {
+        return -1;
+    }
+    if (elapsed < before && age < st->forget_after) {
+        double share = exp(-age / st->decay);
+        elapsed = before * share + elapsed * (1.0 - share);
+    }
+    PyObject *after = PyFloat_FromDouble(elapsed), *moment = PyFloat_FromDouble(now);
+    int failed = !after || !moment || count(st, load, LOAD_PENDING, st->minus_one) < 0
+        || put(st, load, LOAD_COST, after) < 0 || put(st, load, LOAD_MEASURED_AT, moment) < 0;
+    Py_XDECREF(after);
+    Py_XDECREF(moment);
+    return failed ? -1 : 1;
+}
+
 /* The call went well. */
 static int
 finish(Attempting *self, Attempt *it, PyObject *call)
@@ -829,13 +891,13 @@ finish(Attempting *self, Attempt *it, PyObject *call)
     State *st = self->st;
     double now;
     it->now = look_at(self->clock, &now);
-    PyObject *elapsed = it->now ? PyFloat_FromDouble(now - it->began_at) : NULL;
-    if (!elapsed) {
-        return -1;
+    int finished = it->now ? finish_load(st, it->load, now - it->began_at, now) : -1;
+    if (!finished) {
+        PyObject *elapsed = PyFloat_FromDouble(now - it->began_at), *args[] = {it->load, elapsed, it->now};
+        finished = elapsed ? done(PyObject_VectorcallMethod(st->s.finish, args, 3, NULL)) : -1;
+        Py_XDECREF(elapsed);
     }
-    PyObject *args[] = {it->load, elapsed, it->now};
-    int failed = done(PyObject_VectorcallMethod(st->s.finish, args, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)) < 0;
-    Py_DECREF(elapsed);
+    int failed = finished < 0;
     PyObject *breaker = failed ? NULL : get(st, it->member, MEMBER_BREAKER);
     failed = !breaker || count(st, breaker, BREAKER_SUCCESSES, st->one) < 0;
     int troubled = failed ? -1 : is_true(st, breaker, BREAKER_TROUBLED);
@@ -845,6 +907,33 @@ finish(Attempting *self, Attempt *it, PyObject *call)
         troubled = done(PyObject_VectorcallMethod(st->s.receive_success, told, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL));
     }
     return troubled < 0 ? -1 : self->recording == Py_None ? 0 : note(self, call, now);
+}
+
+/* The only member that there is, as Channel.pick, LoadBalancer.pick and P2C.pick find it if nothing is out of the
+   ordinary; None if they are to be asked. */
+static PyObject *
+only_member(Attempting *self, Attempt *it, PyObject *call)
+{
+    State *st = self->st;
+    PyObject *balancer = PyObject_GetAttr(self->channel, st->s._balancer), *tried = get(st, call, CALL_TRIED);
+    PyObject *member = NULL, *look_at = NULL, *picker = NULL;
+    if (balancer && tried == st->nobody && Py_TYPE(balancer) == st->known[BALANCER]) {
+        look_at = get(st, balancer, BALANCER_LOOK_AT);
+        picker = look_at ? get(st, balancer, BALANCER_PICKER) : NULL;
+    }
+    int closed = picker && Py_TYPE(picker) == st->known[P2C] ? is_set(self->channel, st->s.closed) : 1;
+    if (!closed && PyFloat_CheckExact(look_at) && it->began_at < PyFloat_AS_DOUBLE(look_at)) {
+        PyObject *candidates = get(st, picker, P2C_CANDIDATES);
+        if (candidates && PyTuple_CheckExact(candidates) && PyTuple_GET_SIZE(candidates) == 1) {
+            member = Py_NewRef(PyTuple_GET_ITEM(candidates, 0));
+        }
+        Py_XDECREF(candidates);
+    }
+    Py_XDECREF(balancer);
+    Py_XDECREF(tried);
+    Py_XDECREF(look_at);
+    Py_XDECREF(picker);
+    return member || PyErr_Occurred() ? member : Py_NewRef(Py_None);
 }
 
 /* Picks a member, and begins the call there. */
@@ -857,8 +946,12 @@ begin(Attempting *self, Attempt *it, PyObject *call)
         return -1;
     }
     PyObject *args[] = {route == Py_None ? self->channel : self->router, call, it->began};
+    it->member = route == Py_None && Py_TYPE(self->channel) == st->known[CHANNEL] ? only_member(self, it, call)
+                                                                                   : Py_NewRef(Py_None);
     Py_DECREF(route);
-    it->member = PyObject_VectorcallMethod(st->s.pick, args, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    if (it->member == Py_None) {
+        Py_SETREF(it->member, PyObject_VectorcallMethod(st->s.pick, args, 3, NULL));
+    }
     PyObject *endpoint = it->member ? get(st, it->member, MEMBER_ENDPOINT) : NULL;
     int failed = !endpoint || put(st, call, CALL_ENDPOINT, endpoint) < 0;
     Py_XDECREF(endpoint);
@@ -1414,6 +1507,15 @@ find(const char *module, const char *name)
 }
 
 static int
+find_number(const char *module, const char *name, double *number)
+{
+    PyObject *found = find(module, name);
+    *number = found ? PyFloat_AsDouble(found) : -1;
+    Py_XDECREF(found);
+    return *number == -1 ? -1 : 0;
+}
+
+static int
 add_type(PyObject *module, PyType_Spec *spec)
 {
     PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
@@ -1437,6 +1539,8 @@ fill_module(PyObject *module)
     int failed = !(st->switch_to = PyUnicode_InternFromString("switch"))
         || !(st->send_names = Py_BuildValue("(OOO)", st->s.deadline_at, st->s.now, st->s.headers))
         || !(st->zero = PyLong_FromLong(0)) || !(st->one = PyLong_FromLong(1))
+        || !(st->minus_one = PyLong_FromLong(-1)) || find_number("zkrpc.balancing.load", "DECAY", &st->decay) < 0
+        || find_number("zkrpc.balancing.load", "FORGET_AFTER", &st->forget_after) < 0
         || !(st->getcurrent = find("gevent", "getcurrent"))
         || !(st->find_current_call = find("zkrpc.call", "find_current_call"))
         || !(st->nobody = find("zkrpc.call", "NO_ENDPOINTS"))

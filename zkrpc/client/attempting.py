@@ -1,8 +1,8 @@
 """One attempt of a call that goes well: pick, send, wait, read the value, and note how long it took. The base of the
 innermost layer of :mod:`zkrpc.client.stack`, which does the rest.
 
-``Attempting`` is compiled where that is in use, else ``PureAttempting``, which says the same; ``FirstTry`` exists
-compiled only, and is what :func:`zkrpc.policies.retry.retrying` does as long as nothing fails.
+``Attempting`` and ``first_try`` are compiled where that is in use, else ``PureAttempting`` and ``pure_first_try``,
+which say the same.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from zkrpc import compiled
 from zkrpc.balancing.load import Load
-from zkrpc.call import Call
+from zkrpc.balancing.p2c import P2C
+from zkrpc.call import Call, Proceed
 from zkrpc.client.channel import Channel
+from zkrpc.client.load_balancer import LoadBalancer
 from zkrpc.client.member import Member
 from zkrpc.client.primary_router import PrimaryRouter
 from zkrpc.client.subchannel import Subchannel
@@ -123,17 +125,36 @@ class PureAttempting:
         raise NotImplementedError
 
 
+def pure_first_try(proceed: Proceed[Call], go_on: Callable[[Call, BaseException], Any]) -> Proceed[Call]:
+    """A function of a call that counts the attempt and makes it by ``proceed(call)``, and if that fails returns
+    ``go_on(call, error)``: what retries are as long as nothing fails."""
+
+    def first_try(call: Call) -> Any:
+        call.attempt += 1
+        try:
+            return proceed(call)
+        except BaseException as error:
+            failure = error
+        try:
+            return go_on(call, failure)
+        finally:
+            del failure  # its traceback knows this frame
+
+    return first_try
+
+
 _part = compiled.load("zkrpc.client._compiled")
-FirstTry: Any = None
-"""``FirstTry(proceed, go_on)``: a function of a call that counts the attempt, makes it by ``proceed(call)``, and if
-that fails returns ``go_on(call, error)``. None where it is not compiled."""
 if TYPE_CHECKING or _part is None:
     Attempting = PureAttempting
+    first_try = pure_first_try
 else:
     _part.know("Call", Call)
     _part.know("Method", Method)
     _part.know("Member", Member)
     _part.know("Load", Load)
+    _part.know("Channel", Channel)
+    _part.know("LoadBalancer", LoadBalancer)
+    _part.know("P2C", P2C)
     _part.know("Breaker", Breaker)
     _part.know("Recording", Recording)
-    Attempting, FirstTry = _part.Attempting, _part.FirstTry
+    Attempting, first_try = _part.Attempting, _part.FirstTry

@@ -154,7 +154,7 @@ class PureExchange:
         """Sends what is buffered, unless earlier bytes still wait: a call that stays in the wire machine can be taken
         back."""
         self._flush_armed = False
-        if self.closed or self._outbox:
+        if self.closed or self._outbox.unsent:
             return
         if self._clock() - self._looked_at > FRESH:
             self._look()
@@ -213,4 +213,5 @@ if TYPE_CHECKING or _part is None:
 else:
     _part.know("Waiter", Waiter)
     _part.know("Alarm", Alarm)
+    _part.know("Outbox", Outbox)
     Exchange = _part.Exchange

@@ -105,6 +105,24 @@ class LoadBalancer(Generic[SubchannelT]):
         wall_clock: seconds since 1970, for the age of members.
     """
 
+    __slots__ = (
+        "_client_id",
+        "_config",
+        "_due",
+        "_guard",
+        "_look_at",
+        "_make_subchannel",
+        "_members",
+        "_picker",
+        "_picking",
+        "_remark",
+        "_rng",
+        "_wall_clock",
+        "_well",
+        "kept",
+        "service",
+    )
+
     def __init__(
         self,
         make_subchannel: Callable[[Instance], SubchannelT],

@@ -15,7 +15,7 @@ from typing import Any
 
 from zkrpc import compiled
 from zkrpc.call import Call, Interceptor, Proceed, compose
-from zkrpc.client.attempting import Attempting, FirstTry
+from zkrpc.client.attempting import Attempting, first_try
 from zkrpc.client.channel import Channel
 from zkrpc.client.hedging import Hedge, hedging
 from zkrpc.client.member import Member
@@ -139,10 +139,7 @@ def build_stack(
 
 
 def _with_retries(retry: Interceptor[Call], attempts: Proceed[Call]) -> Proceed[Call]:
-    if FirstTry is None:
-        return compose((retry,), attempts)
-    proceed: Proceed[Call] = FirstTry(attempts, functools.partial(go_on_after, retry, attempts))
-    return proceed
+    return first_try(attempts, functools.partial(go_on_after, retry, attempts))
 
 
 def in_turn(first: Callable[[Call], object], second: Callable[[Call], object] | None) -> Callable[[Call], object]:
