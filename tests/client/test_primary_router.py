@@ -250,7 +250,7 @@ def test_redirect_of_one_call_wakes_all_that_wait(make: Make) -> None:
     began = time.monotonic()
     assert cluster.stub.transfer("x") == "transferred x"
     gevent.joinall(waiting, timeout=60)
-    assert all(one.successful() for one in waiting) and time.monotonic() - began < 5
+    assert all(one.successful() for one in waiting) and time.monotonic() - began < 19
 
 
 def test_election_that_does_not_end_is_told_as_such_and_uses_the_time(make: Make) -> None:

@@ -56,10 +56,10 @@ def free_endpoint() -> Endpoint:
 def test_live_instance_answers() -> None:
     """How fast is told for both steps; a peer that knows no pings is only connected to."""
     with zkrpc.serve(zkrpc.Service(idl.Echo, EchoHandler, config=zkrpc.ServerConfig(linger=0))) as app:
-        answer = probe(instance(app.endpoint), 5.0)
+        answer = probe(instance(app.endpoint), 60.0)
         assert answer.failure == "" and answer.connected_in is not None and answer.answered_in is not None
-        assert 0 < answer.connected_in < 5 and 0 < answer.answered_in < 5
-        plain = probe(instance(app.endpoint, "framed"), 5.0)
+        assert 0 < answer.connected_in < 60 and 0 < answer.answered_in < 60
+        plain = probe(instance(app.endpoint, "framed"), 60.0)
         assert plain.connected_in is not None and plain.answered_in is None and plain.failure == ""
 
 

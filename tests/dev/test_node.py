@@ -23,7 +23,7 @@ def node(folder: Path, script: str, port: int = 1) -> ServerNode:
 
 def ended(one: ServerNode) -> bool:
     """Waits for the process to end by itself."""
-    give_up_at = time.monotonic() + 10
+    give_up_at = time.monotonic() + 60
     while one.running and time.monotonic() < give_up_at:
         time.sleep(0.01)
     return not one.running

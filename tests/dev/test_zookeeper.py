@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -28,15 +29,28 @@ def eventually(condition: object, bound: float = 60.0) -> bool:
     return True
 
 
+def leader(server: DevZooKeeper) -> int:
+    """Which one leads, asked again where a busy machine kept one from answering within half a second."""
+    found: list[int] = []
+
+    def ask() -> bool:
+        with contextlib.suppress(CoordinationError):
+            found.append(server.leader())
+        return bool(found)
+
+    assert eventually(ask)
+    return found[0]
+
+
 @pytest.mark.zookeeper
 def test_one_server_serves_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """start() returns when it serves; close() removes processes and files, and may be repeated."""
     monkeypatch.setattr(folder.tempfile, "tempdir", str(tmp_path))
     with DevZooKeeper() as server:
-        assert server.modes() == ("standalone",)
+        assert eventually(lambda: server.modes() == ("standalone",))
         assert server.hosts == f"127.0.0.1:{server.ports[0]}"
         assert 20000 <= server.ports[0] < 32000
-        assert server.leader() == 0
+        assert leader(server) == 0
         server.check()
         assert len(list(tmp_path.iterdir())) == 1
         with pytest.raises(ConfigError, match="started already"):
@@ -56,13 +70,13 @@ def test_three_servers_survive_faults() -> None:
     """A killed leader is followed by another; frozen servers are silent; ports stay."""
     with DevZooKeeper(3) as ensemble:
         ports = ensemble.ports
-        first = ensemble.leader()
+        first = leader(ensemble)
         ensemble.kill(first)
         assert eventually(lambda: "leader" in ensemble.modes())
-        assert ensemble.leader() != first
+        assert leader(ensemble) != first
         ensemble.restart(first)
-        assert None not in ensemble.modes()
-        frozen = ensemble.leader()
+        assert eventually(lambda: None not in ensemble.modes())
+        frozen = leader(ensemble)
         ensemble.freeze(frozen)
         # A signal is not answered at once: a busy server may say one more word.
         assert eventually(lambda: ensemble.modes()[frozen] is None)
@@ -72,7 +86,7 @@ def test_three_servers_survive_faults() -> None:
         with pytest.raises(CoordinationError, match="no ZooKeeper server leads"):
             ensemble.leader()
         ensemble.start_all()
-        assert sorted(filter(None, ensemble.modes())) == ["follower", "follower", "leader"]
+        assert eventually(lambda: sorted(filter(None, ensemble.modes())) == ["follower", "follower", "leader"])
         assert ensemble.ports == ports
 
 
@@ -85,7 +99,7 @@ def test_servers_can_forget_everything(tmp_path: Path) -> None:
         server.forget_all()
         assert before and not data.exists()
         server.start_all()
-        assert server.ports == ports and server.modes() == ("standalone",)
+        assert server.ports == ports and eventually(lambda: server.modes() == ("standalone",))
 
 
 def test_servers_need_no_gevent() -> None:
@@ -105,7 +119,7 @@ def test_server_is_where_it_is_wanted() -> None:
         with pytest.raises(ConfigError, match=f"port {taken} cannot be used .*; choose another --port"):
             DevZooKeeper(port=taken).start()
     with DevZooKeeper(port=taken) as server:
-        assert server.hosts == f"127.0.0.1:{taken}" and server.modes() == ("standalone",)
+        assert server.hosts == f"127.0.0.1:{taken}" and eventually(lambda: server.modes() == ("standalone",))
     for nodes, port in [(1, 0), (1, 65536), (3, 65534), (1, -1)]:
         with pytest.raises(ConfigError, match="the port must be one from 1 to"):
             DevZooKeeper(nodes, port=port)
@@ -200,7 +214,8 @@ def tick():
 ticker = gevent.spawn(tick)
 from zkrpc.dev.zookeeper import DevZooKeeper
 with DevZooKeeper() as server:
-    assert server.modes() == ("standalone",)
+    while server.modes() != ("standalone",):
+        pass
     server.kill(0)
     server.restart(0)
 ticker.kill()

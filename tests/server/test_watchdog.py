@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import logging
 import os
 import re
@@ -88,27 +89,32 @@ def test_watchdog_sees_what_keeps_the_lock_of_python(watchdog: Watchdog, caplog:
 def test_watchdog_is_quiet_about_a_hub_that_is_only_busy() -> None:
     """Many short pieces of work are what a hub is for, twice as long as it may be blocked.
 
-    Where the machine takes the processor away from this process, the hub is blocked indeed: then once more.
+    Where the machine takes the processor away from this process, the hub is blocked indeed, and a piece of work takes
+    as long: each time that it is told, there was such a piece. Where it is taken away in many small parts, once more.
     """
+    steps: list[float] = []
 
-    def work() -> None:
-        for _ in range(10):
-            crunch(0.002)
+    def work(seconds: float = 0.002, times: int = 10) -> None:
+        for _ in range(times):
+            crunch(seconds)
+            steps.append(time.monotonic())
             gevent.sleep(0.001)
+            steps.append(time.monotonic())
 
-    def blocked_while_busy() -> int:
+    def is_told_of_gaps_only() -> bool:
+        steps[:] = [time.monotonic()]
         listener = Listener(HubBlocked)
         made = Watchdog([listener])
         made.start()
         try:
-            gevent.sleep(0.1)
+            work(0, 80)
             gevent.joinall([gevent.spawn(work) for _ in range(20)], raise_error=True)
-            gevent.sleep(0.1)
+            work(0, 80)
         finally:
             made.stop()
-        return len(listener.events)
+        return len(listener.events) <= sum(later - earlier > 0.1 for earlier, later in itertools.pairwise(steps))
 
-    eventually(lambda: blocked_while_busy() == 0)
+    eventually(is_told_of_gaps_only)
 
 
 def threads_of(watchdogs: Iterable[Watchdog]) -> int:

@@ -5,7 +5,7 @@
 
 Workers write what happens to them as lines ``time slot pid event`` to ``FOLDER/journal``. One that was given a listener
 greets whoever connects with its process id. While there is a file ``FOLDER/broken``, those that start exit with the
-status in it.
+status in it. Those of behaviour ``patient`` drain until there is a file ``FOLDER/go``.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Worker:
             return keep_session(hosts, self)
         if (broken := self.folder / "broken").exists():
             return int(broken.read_text())
-        self.channel.tell_bound(0.5)
+        self.channel.tell_bound(60.0 if self.behaviour == "patient" else 0.5)
         if self.behaviour == "babbling":
             os.write(self.descriptor, b"".join(line + b"\n" for line in NONSENSE))
         if self.listener is not None:
@@ -72,7 +72,8 @@ class Worker:
         while not self.asked.wait(0.02) or self.behaviour == "stubborn":
             self._greet()
         if self.behaviour == "patient":
-            time.sleep(1.0)
+            while not (self.folder / "go").exists():
+                time.sleep(0.02)
         self.note("end")
         return 0
 

@@ -107,7 +107,7 @@ def test_the_span_of_the_first_call_covers_the_wait_for_members(world: World) ->
     """Which comes before its first attempt, as its caller waits for that as well; later calls wait for nothing."""
 
     def wait_ready(timeout: float, /) -> zkrpc.endpoint.Snapshot:
-        gevent.sleep(0.05)
+        gevent.sleep(0.06)
         return loopback._members.snapshot
 
     with tracing() as spans, (loopback := world.loopback(echo())):

@@ -60,8 +60,8 @@ def test_exception_in_a_waiting_thread_ends_the_call(address: str, way: str) -> 
         stub = zkrpc.threads.connect(idl.Counting, [address])
         stub.echo("x")
         signal.signal(signal.SIGALRM, raise_it)
-        signal.setitimer(signal.ITIMER_REAL, 0.3)
         try:
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
             stub.options(timeout=100).nap(100_000)
         except Enough:
             say("enough")
