@@ -73,7 +73,7 @@ def test_session_outlives_every_server_that_it_began_with(ensemble: MovingEnsemb
     """Three servers give way to three others; the session and its node stay, though its connect string names a chroot
     of servers that are all gone."""
     before, changes = ensemble.hosts.split(","), Changes()
-    config = zkrpc.RegistryConfig(session_timeout=6.0)
+    config = zkrpc.RegistryConfig(session_timeout=20.0)
     with zkrpc.Registry(f"{ensemble.hosts}/deep/root", config=config, observers=[changes]) as registry:
         assert registry.session.wait_connected(60)
         registry.session.ensure_path("/")

@@ -126,7 +126,7 @@ class Cluster:
             call.headers = {"zkrpc-epoch": demand} if demand else call.headers
             return proceed(call)
 
-        config = zkrpc.ClientConfig(timeout=30.0, max_attempts=1)
+        config = zkrpc.ClientConfig(timeout=30.0, connect_timeout=20.0, max_attempts=1)
         stub = self.connect(idl.Board, [app.endpoint], config=config, interceptors=[ask])
         self._closing.append(stub)
         return stub.options(**options) if options else stub

@@ -758,13 +758,13 @@ def test_idle_connection_is_drained(start: Any) -> None:
 
 def test_dead_peer_is_asked_and_then_closed(start: Any) -> None:
     """It has sent nothing for a while, and answers no ping; one that answers is left alone."""
-    running = start(keepalive_time=0.1, keepalive_timeout=1.0)
+    running = start(keepalive_time=0.1, keepalive_timeout=3.0)
     dead, alive = running.peer(), running.peer()
     for peer in (dead, alive):
         assert peer.call(METHODS["echo"], "x") == "x"
     answering = gevent.spawn(alive.read, 1, 30)
     eventually(lambda: len(running.server._connections) == 1, 60)
-    gevent.sleep(1.5)
+    gevent.sleep(3.5)
     assert len(running.server._connections) == 1
     answering.kill()
     assert alive.call(METHODS["echo"], "still here") == "still here"

@@ -323,7 +323,7 @@ def test_server_stop_finishes_calls_in_flight(start: Any) -> None:
 
 def test_server_serves_while_it_lingers(start: Any) -> None:
     """Callers that have not heard of the drain are served; afterwards the port is closed."""
-    running = start(linger=2.0)
+    running = start(linger=6.0)
     plain = running.peer(dialect=Dialect.FRAMED_BINARY, zkrpc=False)
     assert plain.call(METHODS["echo"], "before") == "before"
     running.server.begin_stop()
