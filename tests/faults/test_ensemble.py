@@ -22,9 +22,9 @@ from zkrpc.zookeeper.operations import SessionState
 from zkrpc.zookeeper.session import Session
 
 TICK = 500
-SYNC_LIMIT = 8
+SYNC_LIMIT = 20
 CUT_OFF = TICK * SYNC_LIMIT / 1000  # seconds for which a server believes in a silent peer
-TIMEOUT = 2.0
+TIMEOUT = 4.0
 
 pytestmark = pytest.mark.zookeeper
 Opener = Callable[..., Session]
@@ -51,12 +51,12 @@ def connect(lab: Lab) -> Iterator[Opener]:
     sessions: list[Session] = []
 
     def opener(name: str, index: int) -> Session:
-        session = Session(lab.hosts_for(name), RegistryConfig(session_timeout=TIMEOUT, request_timeout=1.0))
+        session = Session(lab.hosts_for(name), RegistryConfig(session_timeout=TIMEOUT, request_timeout=5.0))
         sessions.append(session)
         lab.heal(name)
         lab.pin(name, index)
         session.start()
-        assert session.wait_connected(10)
+        assert session.wait_connected(60)
         return session
 
     yield opener
@@ -83,11 +83,11 @@ def test_a_client_is_followed_from_server_to_server(lab: Lab, connect: Opener) -
     number = session.session_id
     assert lab.node_of("wanderer") == 1
     lab.pin("wanderer", 2)
-    wait_until(lambda: is_connected(session) and lab.node_of("wanderer") == 2, 10, "moved")
+    wait_until(lambda: is_connected(session) and lab.node_of("wanderer") == 2, 60, "moved")
     lab.heal("wanderer")
     assert (lab.node_of("wanderer"), session.session_id) == (2, number)
     session.close()
-    wait_until(lambda: lab.node_of("wanderer") is None, 5, "gone")
+    wait_until(lambda: lab.node_of("wanderer") is None, 60, "gone")
 
 
 def test_a_client_alone_is_blackholed(lab: Lab, connect: Opener) -> None:
@@ -96,11 +96,11 @@ def test_a_client_alone_is_blackholed(lab: Lab, connect: Opener) -> None:
     number = lost.session_id
     lost.znodes.create("/lost", ephemeral=True)
     lab.blackhole("lost")
-    took = wait_until(lambda: other.znodes.exists("/lost") is None, TIMEOUT + 3, "the lost client's node is gone")
+    took = wait_until(lambda: other.znodes.exists("/lost") is None, TIMEOUT + 60, "the lost client's node is gone")
     assert took > TIMEOUT / 2 and not is_connected(lost)
     assert lab.node_of("other") == lab.node_of("lost") == 0
     lab.heal("lost")
-    wait_until(lambda: is_connected(lost), 10, "back")
+    wait_until(lambda: is_connected(lost), 60, "back")
     assert lost.session_id != number
 
 
@@ -112,15 +112,15 @@ def test_a_follower_cut_off_from_its_leader_answers_after_the_session_has_ended(
     cut_off.znodes.create("/cut-off", ephemeral=True)
     began = time.monotonic()
     lab.cut(leader, follower)
-    ended = wait_until(lambda: witness.znodes.exists("/cut-off") is None, TIMEOUT + 3, "the session has ended")
+    ended = wait_until(lambda: witness.znodes.exists("/cut-off") is None, TIMEOUT + 60, "the session has ended")
     assert answers(cut_off, "/cut-off") and is_connected(cut_off)
     gevent.sleep(0.5)
     assert answers(cut_off, "/cut-off")
     assert cut_off.last_ack_at is not None and cut_off.last_ack_at > began + ended
-    wait_until(lambda: lab.modes()[follower] is None, CUT_OFF + 3, "the follower has given up")
+    wait_until(lambda: lab.modes()[follower] is None, CUT_OFF + 60, "the follower has given up")
     assert lab.leader() == leader
     lab.join(follower, leader)
-    wait_until(lambda: lab.modes()[follower] == "follower", 10, "the follower is back")
+    wait_until(lambda: lab.modes()[follower] == "follower", 60, "the follower is back")
 
 
 def test_a_leader_cut_off_from_everybody_is_replaced(lab: Lab) -> None:
@@ -129,10 +129,10 @@ def test_a_leader_cut_off_from_everybody_is_replaced(lab: Lab) -> None:
     for other in {0, 1, 2} - {old}:
         lab.cut(old, other)
     new = lab.await_leader(apart_from=old)
-    wait_until(lambda: lab.modes()[old] is None, CUT_OFF + 3, "the old leader has given up")
+    wait_until(lambda: lab.modes()[old] is None, CUT_OFF + 60, "the old leader has given up")
     assert lab.leader() == new
     lab.join_all()
-    wait_until(lambda: lab.modes()[old] == "follower", 10, "the old leader follows")
+    wait_until(lambda: lab.modes()[old] == "follower", 60, "the old leader follows")
 
 
 def test_elections_pass_by_the_links_only(lab: Lab) -> None:
@@ -140,7 +140,7 @@ def test_elections_pass_by_the_links_only(lab: Lab) -> None:
     lab.kill(0)
     lab.restart(0)
     passing = [link.election for link in lab._links.values()]
-    wait_until(lambda: sum(proxy.connections for proxy in passing) == 3, 10, "one connection for each pair")
+    wait_until(lambda: sum(proxy.connections for proxy in passing) == 3, 60, "one connection for each pair")
 
 
 def test_servers_die_freeze_and_come_back(lab: Lab) -> None:
@@ -151,13 +151,13 @@ def test_servers_die_freeze_and_come_back(lab: Lab) -> None:
     assert new != old
     lab.restart(old)
     lab.freeze(old)
-    assert lab.modes()[old] is None
+    wait_until(lambda: lab.modes()[old] is None, 60, "it is frozen")
     lab.thaw(old)
     lab.stop_all()
     with pytest.raises(CoordinationError, match="no ZooKeeper server led within 0.1 s"):
         lab.await_leader(0.1)
     lab.start_all()
-    assert sorted(map(str, lab.modes())) == ["follower", "follower", "leader"]
+    wait_until(lambda: sorted(map(str, lab.modes())) == ["follower", "follower", "leader"], 60, "all are back")
 
 
 def test_unknown_names_are_refused(lab: Lab) -> None:
@@ -179,9 +179,9 @@ def test_a_client_of_two_servers_is_not_guessed_at(lab: Lab) -> None:
     servers = [server.split(":") for server in lab.hosts_for("two").split(",")[:2]]
     with contextlib.ExitStack() as held:
         for host, port in servers:
-            held.enter_context(socket.create_connection((host, int(port)), 5))
+            held.enter_context(socket.create_connection((host, int(port)), 60))
         with pytest.raises(CoordinationError, match=r"'two' is connected to several ZooKeeper servers: \[0, 1\]"):
-            wait_until(lambda: lab.node_of("two") not in (None, 0, 1), 5, "noticed")
+            wait_until(lambda: lab.node_of("two") not in (None, 0, 1), 60, "noticed")
 
 
 def test_a_patched_program_may_run_it() -> None:
@@ -195,7 +195,7 @@ with Lab() as lab:
     old = lab.leader()
     for other in {0, 1, 2} - {old}:
         lab.cut(old, other)
-    assert lab.await_leader(10, apart_from=old) != old
+    assert lab.await_leader(60, apart_from=old) != old
 """
     environ = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", program], timeout=60, capture_output=True, text=True, env=environ)

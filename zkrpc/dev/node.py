@@ -37,6 +37,9 @@ _LOGBACK = """<configuration><appender name="LOG" class="ch.qos.logback.core.Con
 # preexec_fn: that runs Python between fork and exec, which is unsafe in a program with threads.
 _DIE_WITH_PARENT = "import ctypes,os,sys;ctypes.CDLL(None).prctl(1,9);os.execv(sys.argv[1],sys.argv[1:])"
 
+_ANSWER_TIMEOUT = 2.0
+"""Seconds for the answer to a question on loopback; on a busy machine a server that is well may take most of one."""
+
 
 class ServerNode:
     """A ZooKeeper server on one loopback port, and the owner of its process."""
@@ -120,8 +123,7 @@ class ServerNode:
         return next((value for name, _, value in lines if name == "Mode"), None)
 
     def _ask(self, command: bytes) -> str:
-        with socket.create_connection(("127.0.0.1", self.port), 0.5) as connection:
-            connection.settimeout(0.5)
+        with socket.create_connection(("127.0.0.1", self.port), _ANSWER_TIMEOUT) as connection:
             connection.sendall(command)
             answer = b""
             while chunk := connection.recv(4096):
