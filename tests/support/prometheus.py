@@ -1,50 +1,23 @@
-"""A real Prometheus and its promtool: the ones on ``PATH``, or Debian's, unpacked into ``.cache`` without installing
-them."""
+"""A real Prometheus and its promtool: the ones on ``PATH``, or Debian's."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.support.programs import ROOT, Program, Programs
+from tests.support.debian import program
+from tests.support.programs import Program, Programs
 from tests.support.waiting import eventually
-
-_CACHE = ROOT / ".cache" / "prometheus"
-_FETCH_TIMEOUT = 300
 
 
 def find_tool(name: str) -> str:
     """The path of ``prometheus`` or ``promtool``; skips the test if there is neither that nor an apt to get it with."""
-    found = shutil.which(name) or shutil.which(name, path=str(_CACHE / "unpacked" / "usr" / "bin"))
-    if found is None:
-        _fetch()
-        found = shutil.which(name, path=str(_CACHE / "unpacked" / "usr" / "bin"))
-    if found is None:
-        pytest.skip("there is no Prometheus, and no apt-get that has one")
-    return found
-
-
-def _fetch() -> None:
-    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        return
-    _CACHE.mkdir(parents=True, exist_ok=True)
-
-    def run(*command: str) -> bool:
-        return not subprocess.run(command, cwd=_CACHE, capture_output=True, timeout=_FETCH_TIMEOUT).returncode
-
-    if not run("apt-get", "download", "prometheus"):
-        run("apt-get", "update")
-        run("apt-get", "download", "prometheus")
-    for package in sorted(_CACHE.glob("prometheus_*.deb"))[-1:]:
-        run("dpkg-deb", "-x", str(package), "unpacked")
+    return program(name, "prometheus")
 
 
 def promtool(*arguments: str, given: str = "") -> str:
