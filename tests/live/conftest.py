@@ -31,8 +31,8 @@ def behind_network(network: Proxy, zookeeper: str) -> str:
 
 @pytest.fixture
 def session_opener(zookeeper: str) -> Iterator[SessionOpener]:
-    """Opens sessions and closes them at the end. Only where a network is between that fails on demand, sessions and
-    requests have little time; elsewhere what is alive stays, whatever a busy machine makes of it."""
+    """Opens sessions and closes them at the end. They last as long as they may, so that what is alive stays, whatever a
+    busy machine makes of it; requests have little time where a network is between that fails on demand."""
     sessions: list[Session] = []
 
     def open_session(
@@ -41,10 +41,9 @@ def session_opener(zookeeper: str) -> Iterator[SessionOpener]:
         connected: bool = True,
         kind: type[Session] = Session,
         persistent_watches: bool = True,
-        lasts: float = 2.0,
     ) -> Session:
-        lasts, patience = (LASTS, 30.0) if hosts == zookeeper else (lasts, 1.5)
-        config = RegistryConfig(session_timeout=lasts, request_timeout=patience, persistent_watches=persistent_watches)
+        patience = 30.0 if hosts == zookeeper else 1.5
+        config = RegistryConfig(session_timeout=LASTS, request_timeout=patience, persistent_watches=persistent_watches)
         session = kind(hosts, config)
         sessions.append(session)
         session.start()

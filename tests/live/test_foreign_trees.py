@@ -146,7 +146,7 @@ def test_server_is_found_wherever_it_joins(serve: Serve, connect: Connect, regis
 
 def test_server_is_in_its_trees_again_after_its_session_was_lost(serve: Serve, zookeeper: str) -> None:
     """Also where a record does not say whose it is."""
-    with zkrpc.Registry(zookeeper, config=zkrpc.RegistryConfig(session_timeout=2.0)) as own:
+    with zkrpc.Registry(zookeeper, config=zkrpc.RegistryConfig(session_timeout=10.0)) as own:
         app = serve(zookeeper=own, join=[f"serverset:{JOB}", "curator:/discovery/echo"])
         eventually(lambda: all(one.registered for one in app.status().joined))
         before, password = own.session.session_id, own.session.password

@@ -86,7 +86,7 @@ def test_heart_gives_up_a_connection_that_commits_nothing(
     session_opener: SessionOpener, beat: Beat, network: Proxy, behind_network: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After a quarter of the timeout; on the next connection the same session goes on, and so do the leases."""
-    session = session_opener(behind_network, lasts=LASTS)
+    session = session_opener(behind_network)
     _, leases = beat(session)
     eventually(lambda: len(leases) >= 2)
     network.mode = ProxyMode.HOLE
