@@ -274,8 +274,8 @@ class calling:
 @pytest.mark.zookeeper
 def test_serve_whose_supervisor_was_killed_alone_comes_back_on_its_port(serve: Any, port: int, zookeeper: str) -> None:
     """The orphan drains; the next one waits for its port and its name, and is registered."""
-    options = [f"--bind=127.0.0.1:{port}", "--linger=1", "--zookeeper", zookeeper, "--id=same"]
-    first = serve(*options)
+    options = [f"--bind=127.0.0.1:{port}", "--zookeeper", zookeeper, "--id=same"]
+    first = serve(*options, "--linger=8")  # so long it has the port, and the next one has to be there by then
     ((pid, place),) = places(first, 1)
     eventually(lambda: "registered /" in first.output, 60)
     with zkrpc.connect(echo.Echo, [place], config=CONFIG) as stub:
@@ -283,7 +283,7 @@ def test_serve_whose_supervisor_was_killed_alone_comes_back_on_its_port(serve: A
         call = gevent.spawn(stub.slow, "answered", 1500)
         gevent.sleep(0.1)
         first.tell(signal.SIGKILL)
-        second = serve(*options)
+        second = serve(*options, "--linger=0")
         assert call.get(timeout=60) == "answered"
     eventually(lambda: "registered /" in second.output, 60)
     assert "an earlier worker may be draining there" in second.output
