@@ -99,18 +99,23 @@ def test_config_comes_from_standard_input_and_is_told_to_programs(
     operator: Operator, zookeeper: str, registry: zkrpc.Registry
 ) -> None:
     """For scripts; a service that nobody has served yet may have one, if that is said."""
+    # The commands are waited for in a thread: a session whose hub is blocked for so long would be given up.
     registry.session.znodes.ensure_path(Paths("user").members)
     set_ = [sys.executable, "-m", "zkrpc", "config", "set", "users", "-", "--zookeeper", zookeeper]
-    done = subprocess.run(set_, input=b"{}", capture_output=True, timeout=60)
+    done = zkrpc.offload(subprocess.run, set_, input=b"{}", capture_output=True, timeout=60)
     assert (
         done.returncode == 1
         and b"there is no service 'users' at" in done.stderr
         and b"did you mean user?" in done.stderr
     )
     assert b"say --force if it is going to be served" in done.stderr and registry.session.znodes.exists(PATH) is None
-    done = subprocess.run([*set_, "--dry-run"], input=b'{"subset_size": 20}', capture_output=True, timeout=60)
+    done = zkrpc.offload(
+        subprocess.run, [*set_, "--dry-run"], input=b'{"subset_size": 20}', capture_output=True, timeout=60
+    )
     assert done.returncode == 0 and registry.session.znodes.exists(Paths("users").root) is None
-    done = subprocess.run([*set_, "--json", "--force"], input=b'{"subset_size": 20}', capture_output=True, timeout=60)
+    done = zkrpc.offload(
+        subprocess.run, [*set_, "--json", "--force"], input=b'{"subset_size": 20}', capture_output=True, timeout=60
+    )
     assert json.loads(done.stdout) == {
         "service": "users",
         "written": True,
@@ -118,7 +123,7 @@ def test_config_comes_from_standard_input_and_is_told_to_programs(
         "changes": [{"path": "subset_size", "old": None, "new": 20}],
         "notes": [],
     }
-    done = subprocess.run(set_, input=b'{"subset_size": 30}', capture_output=True, timeout=60)
+    done = zkrpc.offload(subprocess.run, set_, input=b'{"subset_size": 30}', capture_output=True, timeout=60)
     assert done.stderr == b"no instance of users has registered so far; is the name right?\n"
     assert done.stdout.splitlines() == [b"users: 1 value changed", b"  subset_size: 20 -> 30"]
     assert registry.session.znodes.get(PATH) is not None
