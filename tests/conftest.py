@@ -18,7 +18,10 @@ from zkrpc.dev.zookeeper import DevZooKeeper
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # An example may take as long as the machine takes: that it stands still for a third of a second is no fault of the code
 # under test, and Hypothesis' own deadline is 0.2 s. What has to be quick is asked by tests of its own.
-settings.register_profile("zkrpc", deadline=None)
+settings.register_profile("explore", deadline=None)
+# The same examples in each run, so that a run fails by what was changed and by nothing else; others, new ones each
+# time, are tried with --hypothesis-profile=explore.
+settings.register_profile("zkrpc", deadline=None, derandomize=True)
 settings.load_profile("zkrpc")
 
 
