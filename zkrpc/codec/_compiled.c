@@ -840,9 +840,11 @@ put(Sink *s, unsigned char byte)
 static inline void
 put_big_endian(Sink *s, uint64_t number, int size)
 {
-    for (int place = size - 1; place >= 0; place--) {
-        put(s, (unsigned char)(number >> place * 8));
+    unsigned char *at = s->at;   /* bytes may be anything's, s->at's too; so gcc makes one store only of these */
+    for (int place = 0; place < size; place++) {
+        at[place] = (unsigned char)(number >> (size - 1 - place) * 8);
     }
+    s->at = at + size;
 }
 
 static inline void
