@@ -14,7 +14,7 @@ import zkrpc.wire
 from zkrpc import compiled
 
 PART = "zkrpc.wire._compiled"
-_DEPENDENT = ("taking", "fast_path", "inflow", "client", "server")
+_DEPENDENT = ("taking", "fast_path", "inflow", "cores", "client", "server")
 """The modules that differ, in the order in which they import each other."""
 
 

@@ -238,6 +238,16 @@ def test_client_expires_calls_in_the_order_of_their_deadlines() -> None:
     assert (client.next_timer(), client.pending) == (None, 0)
 
 
+def test_calls_of_a_plain_connection_that_expire_together_all_end() -> None:
+    """The first of them, which had left, closes it; the second had not, and was not executed."""
+    client = ClientProtocol(Dialect.FRAMED_BINARY, WireLimits(), 0.0, zkrpc=False)
+    call(client, deadline_at=5.0)
+    client.data_to_send()
+    call(client, deadline_at=5.0)
+    assert client.handle_timer(5.0) == [("token", True), ("token", False)]
+    assert client.state is ProtocolState.CLOSED and client.data_to_send() == b""
+
+
 def test_client_starts_its_deadlines_anew_when_idle() -> None:
     """One call with a long deadline does not make all later ones look early for ever."""
     client = opened()

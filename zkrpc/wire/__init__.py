@@ -47,6 +47,7 @@ whose end is not found, end it.
 ``leaving``               which calls have left when a socket took only a part
 ``hello``                 how large a message each side takes, told at the beginning
 ``keepalive``             whether a silent peer is still there
+``cores``                 what every call goes through in the two machines, in Python or in C
 ``server``, ``client``    the two machines
 ========================  =====================================================================================
 """

@@ -1,4 +1,5 @@
-/* The hot path of the wire machines. zkrpc/wire/taking.py has the same in Python, and says what it means.
+/* The hot path of the wire machines. zkrpc/wire/taking.py and zkrpc/wire/cores.py have the same in Python, and say what
+   it means.
 
    It only takes what is as usual. Whatever is new, large, incomplete or wrong is left where it is, and the Python path
    decides about it; so nothing here judges a peer, and exceptions are a lack of memory or a caller's mistake.
@@ -10,7 +11,9 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdint.h>
+#include <math.h>
 #include <string.h>
+#include <structmember.h>
 
 #ifndef BUILT_FROM
 #error "setup.py defines what this is built from"
@@ -29,12 +32,15 @@ static const uint32_t plain_magic = 0x0FFF0000;  /* and no flag */
 static const char traced[] = "\x0btraceparent\x37";
 enum { TRACED = sizeof(traced) - 1 };
 
-/* What this module is told of the package. */
+/* What this module is told of the package; and what it has by itself. */
 typedef struct {
     PyTypeObject *request, *reply;
     PyObject *header_binary, *framed_binary;
     PyObject *kind_reply;
     PyObject *traceparent;
+    PyObject *templates;         /* of calls, by name and budget */
+    PyTypeObject *request_taker, *reply_taker;
+    PyObject *popleft, *kind, *headers, *until, *now, *oneway;
 } State;
 
 static struct PyModuleDef definition;
@@ -45,11 +51,29 @@ state_of(PyTypeObject *type)
 {
     PyObject *module = PyType_GetModuleByDef(type, &definition);
     State *state = module ? PyModule_GetState(module) : NULL;
-    if (module && !state->request) {
-        PyErr_SetString(PyExc_RuntimeError, "describe() has not been called");
+    if (module && !(state->request && state->reply && state->header_binary && state->framed_binary && state->kind_reply
+                    && state->traceparent)) {
+        PyErr_SetString(PyExc_RuntimeError, "describe() has not told all that is needed");
         state = NULL;
     }
     return state;
+}
+
+/* What all objects here begin with. */
+typedef struct {
+    PyObject_HEAD
+    State *state;
+} Base;
+
+static PyObject *
+make(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
+{
+    State *state = state_of(type);
+    Base *made = state ? (Base *)type->tp_alloc(type, 0) : NULL;
+    if (made) {
+        made->state = state;
+    }
+    return (PyObject *)made;
 }
 
 static inline uint32_t
@@ -58,11 +82,22 @@ number(const unsigned char *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* Gives something to a callable; methods of lists and deques are called without a detour. */
+static inline void
+put_number(char *at, uint32_t number)
+{
+    for (int place = 0; place < 4; place++) {
+        at[place] = (char)(number >> (24 - 8 * place));
+    }
+}
+
+/* Gives something to a list or a callable; methods of lists and deques are called without a detour. */
 static int
 give(PyObject *add, PyObject *it)
 {
     PyObject *done;
+    if (PyList_CheckExact(add)) {
+        return PyList_Append(add, it);
+    }
     if (PyCFunction_CheckExact(add) && PyCFunction_GET_FLAGS(add) == METH_O) {
         done = PyCFunction_GET_FUNCTION(add)(PyCFunction_GET_SELF(add), it);
     }
@@ -248,8 +283,7 @@ init_requests(RequestTaker *self, PyObject *args, PyObject *kwargs)
     PyObject *shapes;
     Py_ssize_t most;
     static char *names[] = {"shapes", "most", NULL};
-    self->state = state_of(Py_TYPE(self));
-    if (!self->state || !PyArg_ParseTupleAndKeywords(args, kwargs, "O!n", names, &PyTuple_Type, &shapes, &most)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!n", names, &PyTuple_Type, &shapes, &most)) {
         return -1;
     }
     PyObject *requests, *plain_requests, *replies, *blocks, *traced_requests;
@@ -329,7 +363,8 @@ take_requests(RequestTaker *self, PyObject *data, Py_ssize_t start, PyObject *no
               PyObject *add)
 {
     Found found;
-    while (start < PyBytes_GET_SIZE(data) && PyDict_GET_SIZE(active) < room && self->expected != NOTHING) {
+    while (start < PyBytes_GET_SIZE(data) && PyDict_GET_SIZE(active) < room && self->expected != NOTHING
+           && self->requests) {
         int is_plain = self->expected == PLAIN, known;
         known = is_plain
             ? find(self->plain_requests, NULL, &self->plain, data, start, PLAIN_LEAD, self->most, &found)
@@ -419,8 +454,7 @@ init_replies(ReplyTaker *self, PyObject *args, PyObject *kwargs)
     PyObject *shapes;
     Py_ssize_t most;
     static char *names[] = {"shapes", "most", NULL};
-    self->state = state_of(Py_TYPE(self));
-    if (!self->state || !PyArg_ParseTupleAndKeywords(args, kwargs, "O!n", names, &PyTuple_Type, &shapes, &most)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!n", names, &PyTuple_Type, &shapes, &most)) {
         return -1;
     }
     PyObject *replies = PyTuple_GET_SIZE(shapes) > 2 ? PyTuple_GET_ITEM(shapes, 2) : NULL;
@@ -488,7 +522,7 @@ take_replies(ReplyTaker *self, PyObject *data, Py_ssize_t start, PyObject *pendi
 {
     Found found;
     PyObject *call;
-    while (start < PyBytes_GET_SIZE(data)) {
+    while (start < PyBytes_GET_SIZE(data) && self->replies) {
         if (!find(self->replies, NULL, &self->last, data, start, HEADER_LEAD, self->most, &found)) {
             return PyErr_Occurred() ? -1 : start;
         }
@@ -557,6 +591,555 @@ static PyMethodDef methods_of_replies[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* Cores */
+
+/* Calls a method with the arguments that another was called with. */
+static PyObject *
+pass_on(PyObject *self, const char *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    PyObject *all[12];
+    Py_ssize_t all_of_them = count + (names ? PyTuple_GET_SIZE(names) : 0);
+    PyObject *name = all_of_them < 12 ? PyUnicode_InternFromString(method) : NULL, *done = NULL;
+    if (name) {
+        all[0] = self;
+        for (Py_ssize_t place = 0; place < all_of_them; place++) {
+            all[place + 1] = args[place];
+        }
+        done = PyObject_VectorcallMethod(name, all, count + 1, names);
+        Py_DECREF(name);
+    }
+    else if (!PyErr_Occurred()) {
+        PyErr_SetString(PyExc_TypeError, "too many arguments");
+    }
+    return done;
+}
+
+/* The argument of an interned name, NULL if it is not among them. */
+static PyObject *
+named(PyObject *name, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    for (Py_ssize_t place = 0; names && place < PyTuple_GET_SIZE(names); place++) {
+        if (PyTuple_GET_ITEM(names, place) == name) {
+            return args[count + place];
+        }
+    }
+    return NULL;
+}
+
+static inline int
+is_empty(PyObject *headers)
+{
+    return !headers || headers == Py_None || (PyDict_CheckExact(headers) && !PyDict_GET_SIZE(headers));
+}
+
+/* A template: its shape, and how long a frame is beside its body. 0 if it is none. */
+static int
+open_template(PyObject *template, PyObject **shape, Py_ssize_t *base)
+{
+    if (!template || !PyTuple_CheckExact(template) || PyTuple_GET_SIZE(template) != 3) {
+        return 0;
+    }
+    *shape = PyTuple_GET_ITEM(template, 1);
+    *base = PyLong_AsSsize_t(PyTuple_GET_ITEM(template, 2));
+    return *base >= 0 && PyBytes_CheckExact(*shape);
+}
+
+/* What precedes a body: length, magic and header_seqid if it is THeader's, the shape, and the seqid. */
+static PyObject *
+write_head(Py_ssize_t length, int has_header, uint32_t header_seqid, PyObject *shape, uint32_t seqid)
+{
+    Py_ssize_t lead = has_header ? HEADER_LEAD : PLAIN_LEAD, size = PyBytes_GET_SIZE(shape);
+    PyObject *head = PyBytes_FromStringAndSize(NULL, lead + size + SEQID);
+    if (head) {
+        char *at = PyBytes_AS_STRING(head);
+        put_number(at, (uint32_t)length);
+        if (has_header) {
+            put_number(at + 4, plain_magic);
+            put_number(at + 8, header_seqid);
+        }
+        memcpy(at + lead, PyBytes_AS_STRING(shape), size);
+        put_number(at + lead + size, seqid);
+    }
+    return head;
+}
+
+/* Appends both or, with an exception, none; the first is no longer owned by the caller. */
+static int
+append_two(PyObject *out, PyObject *head, PyObject *body)
+{
+    Py_ssize_t before = PyList_GET_SIZE(out);
+    int failed = !head || PyList_Append(out, head) < 0;
+    Py_XDECREF(head);
+    if (!failed && PyList_Append(out, body) < 0) {
+        PyList_SetSlice(out, before, before + 1, NULL);
+        failed = 1;
+    }
+    return failed ? -1 : 0;
+}
+
+/* Empties a list of bytes; returns them as one. Each is copied once, and not at all if it is alone. Nothing here runs
+   Python. */
+static PyObject *
+join(PyObject *out)
+{
+    Py_ssize_t size = 0, count = PyList_GET_SIZE(out);
+    for (Py_ssize_t place = 0; place < count; place++) {
+        PyObject *part = PyList_GET_ITEM(out, place);
+        if (!PyBytes_CheckExact(part) || size > PY_SSIZE_T_MAX - PyBytes_GET_SIZE(part)) {
+            PyErr_SetString(PyExc_TypeError, "what is to be sent is not bytes");
+            return NULL;
+        }
+        size += PyBytes_GET_SIZE(part);
+    }
+    PyObject *joined = count == 1 ? Py_NewRef(PyList_GET_ITEM(out, 0)) : PyBytes_FromStringAndSize(NULL, size);
+    if (!joined) {
+        return NULL;
+    }
+    char *at = PyBytes_AS_STRING(joined);
+    for (Py_ssize_t place = 0; place < count && count > 1; place++) {
+        PyObject *part = PyList_GET_ITEM(out, place);
+        memcpy(at, PyBytes_AS_STRING(part), PyBytes_GET_SIZE(part));
+        at += PyBytes_GET_SIZE(part);
+    }
+    if (PyList_SetSlice(out, 0, PyList_GET_SIZE(out), NULL) < 0) {
+        Py_CLEAR(joined);
+    }
+    return joined;
+}
+
+/* The server's core */
+
+typedef struct {
+    PyObject_HEAD
+    State *state;
+    PyObject *active, *known, *out, *ready, *last_heard_at;
+    Py_ssize_t max_frame, room;
+    char is_whole, is_simple;
+} ServerCore;
+
+static int
+init_server(ServerCore *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "", names)) {
+        return -1;
+    }
+    self->is_whole = self->is_simple = 0;
+    Py_XSETREF(self->last_heard_at, PyFloat_FromDouble(0.0));
+    return self->last_heard_at ? 0 : -1;
+}
+
+PyDoc_STRVAR(server_receive_doc, "receive_data(data, now)\n--\n\n\
+Takes bytes from the socket. Call ``next_request`` until it returns None, and ``data_to_send``, afterwards.");
+
+static PyObject *
+server_receive(ServerCore *self, PyObject *const *args, Py_ssize_t count)
+{
+    Py_ssize_t start = 0;
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "receive_data() takes bytes and a time");
+        return NULL;
+    }
+    if (self->is_whole && PyBytes_CheckExact(args[0]) && self->active && PyDict_CheckExact(self->active) && self->ready
+        && self->known && PyObject_TypeCheck(self->known, self->state->request_taker)) {
+        PyObject *known = Py_NewRef(self->known), *active = Py_NewRef(self->active);
+        PyObject *add = PyObject_GetAttrString(self->ready, "append");
+        Py_XSETREF(self->last_heard_at, Py_NewRef(args[1]));
+        start = add ? take_requests((RequestTaker *)known, args[0], 0, args[1], active, self->room, add) : -1;
+        Py_XDECREF(add);
+        Py_DECREF(active);
+        Py_DECREF(known);
+        if (start < 0) {
+            return NULL;
+        }
+        if (start == PyBytes_GET_SIZE(args[0])) {
+            Py_RETURN_NONE;
+        }
+    }
+    PyObject *from = PyLong_FromSsize_t(start);
+    PyObject *rest[] = {args[0], args[1], from};
+    PyObject *done = from ? pass_on((PyObject *)self, "_receive", rest, 3, NULL) : NULL;
+    Py_XDECREF(from);
+    return done;
+}
+
+PyDoc_STRVAR(next_request_doc, "next_request()\n--\n\n\
+The next request to run, or None. Requests that came whole before a failure are still given out.\n\n\
+Call it again after ``send_reply`` and ``finish``, too: they release a held request of the same seqid.");
+
+static PyObject *
+next_request(ServerCore *self, PyObject *Py_UNUSED(ignored))
+{
+    Py_ssize_t size = self->ready ? PyObject_Size(self->ready) : 0;
+    if (size <= 0) {
+        return size ? NULL : Py_NewRef(Py_None);
+    }
+    return PyObject_CallMethodNoArgs(self->ready, self->state->popleft);
+}
+
+/* Answers if all is as usual: 1, or 0, or -1 with an exception. */
+static int
+answer(ServerCore *self, PyObject *request, PyObject *body)
+{
+    const State *state = self->state;
+    PyObject *shape, *template = PyTuple_GET_ITEM(request, 10), *dialect = PyTuple_GET_ITEM(request, 6);
+    PyObject *id = PyTuple_GET_ITEM(request, 1), *active = self->active, *out = self->out;
+    Py_ssize_t base;
+    int has_header = dialect == state->header_binary;
+    if (!open_template(template, &shape, &base) || !active || !PyDict_CheckExact(active) || !out
+        || !PyList_CheckExact(out) || !(has_header || dialect == state->framed_binary)) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    Py_ssize_t size = PyBytes_GET_SIZE(body);
+    if (base > self->max_frame || size > self->max_frame - base) {
+        return 0;
+    }
+    if (PyDict_GetItemWithError(active, id) != request) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    long seqid = PyLong_AsLong(id), header_seqid = PyLong_AsLong(PyTuple_GET_ITEM(request, 8));
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    PyObject *head = write_head(base + size, has_header, (uint32_t)header_seqid, shape, (uint32_t)seqid);
+    return append_two(out, head, body) < 0 || PyDict_DelItem(active, id) < 0 ? -1 : 1;
+}
+
+PyDoc_STRVAR(send_reply_doc, "send_reply(request, body, *, kind=MessageKind.REPLY, headers=None)\n--\n\n\
+Answers a CALL, with an encoded result struct or, if ``kind`` is EXCEPTION, a TApplicationException.\n\n\
+Raises LocalProtocolError if the request was answered before, expects no answer, or if the answer is over a limit; in\n\
+the last case another answer may still be sent. On a closed connection the answer is dropped.");
+
+static PyObject *
+send_reply(ServerCore *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    PyObject *kind = named(self->state->kind, args, count, names), *headers = named(self->state->headers, args, count, names);
+    Py_ssize_t known = (kind != NULL) + (headers != NULL);
+    if (self->is_simple && count == 2 && (names ? PyTuple_GET_SIZE(names) : 0) == known
+        && Py_TYPE(args[0]) == self->state->request && PyBytes_CheckExact(args[1])
+        && (!kind || kind == self->state->kind_reply) && is_empty(headers)) {
+        int answered = answer(self, args[0], args[1]);
+        if (answered) {
+            return answered > 0 ? Py_NewRef(Py_None) : NULL;
+        }
+    }
+    return pass_on((PyObject *)self, "_send_reply", args, count, names);
+}
+
+PyDoc_STRVAR(server_data_doc, "data_to_send()\n--\n\n\
+Everything written since the last time, for the socket.");
+
+static PyObject *
+server_data(ServerCore *self, PyObject *Py_UNUSED(ignored))
+{
+    if (!self->out || !PyList_CheckExact(self->out)) {
+        PyErr_SetString(PyExc_AttributeError, "_out");
+        return NULL;
+    }
+    if (!PyList_GET_SIZE(self->out)) {
+        return PyBytes_FromStringAndSize(NULL, 0);
+    }
+    return self->is_simple ? join(self->out) : pass_on((PyObject *)self, "_data_to_send", NULL, 0, NULL);
+}
+
+static int
+traverse_server(ServerCore *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->active);
+    Py_VISIT(self->known);
+    Py_VISIT(self->out);
+    Py_VISIT(self->ready);
+    Py_VISIT(self->last_heard_at);
+    return 0;
+}
+
+static int
+clear_server(ServerCore *self)
+{
+    self->is_whole = self->is_simple = 0;
+    Py_CLEAR(self->active);
+    Py_CLEAR(self->known);
+    Py_CLEAR(self->out);
+    Py_CLEAR(self->ready);
+    Py_CLEAR(self->last_heard_at);
+    return 0;
+}
+
+static PyMethodDef methods_of_server[] = {
+    {"receive_data", (PyCFunction)(void (*)(void))server_receive, METH_FASTCALL, server_receive_doc},
+    {"next_request", (PyCFunction)next_request, METH_NOARGS, next_request_doc},
+    {"send_reply", (PyCFunction)(void (*)(void))send_reply, METH_FASTCALL | METH_KEYWORDS, send_reply_doc},
+    {"data_to_send", (PyCFunction)server_data, METH_NOARGS, server_data_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef members_of_server[] = {
+    {"_active", T_OBJECT_EX, offsetof(ServerCore, active), 0, NULL},
+    {"_known", T_OBJECT_EX, offsetof(ServerCore, known), 0, NULL},
+    {"_out", T_OBJECT_EX, offsetof(ServerCore, out), 0, NULL},
+    {"ready", T_OBJECT_EX, offsetof(ServerCore, ready), 0, NULL},
+    {"last_heard_at", T_OBJECT_EX, offsetof(ServerCore, last_heard_at), 0, NULL},
+    {"_max_frame", T_PYSSIZET, offsetof(ServerCore, max_frame), 0, NULL},
+    {"_room", T_PYSSIZET, offsetof(ServerCore, room), 0, NULL},
+    {"_is_whole", T_BOOL, offsetof(ServerCore, is_whole), 0, NULL},
+    {"_is_simple", T_BOOL, offsetof(ServerCore, is_simple), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+/* The client's core */
+
+typedef struct {
+    PyObject_HEAD
+    State *state;
+    PyObject *pending, *known, *out, *backlog, *accepts, *last_heard_at;
+    PyObject *name, *template;   /* of the last call, and its budget: as a rule the next one is the same */
+    double budget;
+    double latest;
+    long long serial, flushed, before;
+    Py_ssize_t max_frame;
+    char is_whole, has_templates, pong_waits;
+} ClientCore;
+
+static int
+init_client(ClientCore *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "", names)) {
+        return -1;
+    }
+    self->is_whole = self->has_templates = self->pong_waits = 0;
+    self->serial = self->flushed = self->before = 0;
+    self->latest = 0.0;
+    Py_XSETREF(self->accepts, Py_NewRef(Py_False));
+    Py_XSETREF(self->last_heard_at, PyFloat_FromDouble(0.0));
+    return self->last_heard_at ? 0 : -1;
+}
+
+/* The template of a call; borrowed from the core. NULL, perhaps with an exception, if it is not known. */
+static PyObject *
+template_of(ClientCore *self, PyObject *name, double left)
+{
+    double budget = floor(left * 1000);
+    if (name == self->name && budget == self->budget) {
+        return self->template;
+    }
+    PyObject *of_name = self->state->templates ? PyDict_GetItemWithError(self->state->templates, name) : NULL;
+    PyObject *key = of_name && PyDict_CheckExact(of_name) ? PyFloat_FromDouble(budget) : NULL;
+    PyObject *template = key ? PyDict_GetItemWithError(of_name, key) : NULL;
+    Py_XDECREF(key);
+    if (template) {
+        Py_XSETREF(self->template, Py_NewRef(template));
+        Py_XSETREF(self->name, Py_NewRef(name));
+        self->budget = budget;
+    }
+    return template;
+}
+
+/* What a call looks like whose answer is pending. */
+static PyObject *
+make_pending(PyObject *token, PyObject *deadline_at, long long serial, Py_ssize_t place, PyObject *name)
+{
+    PyObject *number = PyLong_FromLongLong(serial), *at = PyLong_FromSsize_t(place), *call = NULL;
+    if (number && at) {
+        call = PyTuple_Pack(5, token, deadline_at, number, at, name);
+    }
+    Py_XDECREF(number);
+    Py_XDECREF(at);
+    return call;
+}
+
+/* Sends a call if all is as usual; NULL, perhaps with an exception, if not. */
+static PyObject *
+call(ClientCore *self, PyObject *name, PyObject *body, PyObject *token, PyObject *deadline_at, PyObject *now)
+{
+    PyObject *pending = self->pending, *out = self->out, *shape;
+    Py_ssize_t base, size = PyBytes_GET_SIZE(body);
+    double until = PyFloat_AS_DOUBLE(deadline_at);
+    PyObject *template = template_of(self, name, until - PyFloat_AS_DOUBLE(now));
+    if (!open_template(template, &shape, &base) || !pending || !PyDict_CheckExact(pending) || !out
+        || !PyList_CheckExact(out) || !(until >= self->latest || !PyDict_GET_SIZE(pending))
+        || base > self->max_frame || size > self->max_frame - base) {
+        return NULL;
+    }
+    long long serial = self->serial + 1;
+    uint32_t id = (uint32_t)(serial & 0x7FFFFFFF);
+    Py_ssize_t place = PyList_GET_SIZE(out);
+    PyObject *head = write_head(base + size, 1, id, shape, id), *call_id = PyLong_FromUnsignedLong(id);
+    Py_INCREF(pending);
+    Py_INCREF(out);
+    PyObject *entry = make_pending(token, deadline_at, serial, place, name), *there = NULL;
+    /* Making it may have run anything; if that has changed anything here, all of it is done again. */
+    if (call_id && head && entry && self->serial == serial - 1 && self->accepts == Py_True && self->pending == pending
+        && self->out == out && PyList_GET_SIZE(out) == place) {
+        there = PyDict_SetDefault(pending, call_id, entry);
+    }
+    if (there == entry && there && append_two(out, Py_NewRef(head), body) < 0) {
+        PyDict_DelItem(pending, call_id);
+        there = NULL;
+    }
+    if (there == entry && there) {
+        self->serial = serial;
+        self->latest = until;
+    }
+    else {
+        Py_CLEAR(call_id);
+    }
+    Py_XDECREF(entry);
+    Py_XDECREF(head);
+    Py_DECREF(out);
+    Py_DECREF(pending);
+    return call_id;
+}
+
+PyDoc_STRVAR(send_call_doc, "send_call(name, body, token, *, deadline_at, now, headers=None, oneway=False)\n--\n\n\
+Takes an encoded argument struct; returns the call's id. ``token`` comes back with the reply.\n\n\
+The remaining time travels as ``Deadline-Budget`` where there is a header. A oneway call is over with this, and cannot\n\
+be cancelled. Raises LocalProtocolError if the connection is closed or draining, TooLarge if the call is over a limit,\n\
+and NotIntroduced if the server has not told its limits yet; nothing has changed then.");
+
+static PyObject *
+send_call(ClientCore *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    PyObject *until = NULL, *now = NULL, *headers = NULL, *oneway = NULL;
+    Py_ssize_t known = 0;
+    if (self->has_templates && self->accepts == Py_True && count == 3) {
+        until = named(self->state->until, args, count, names);
+        now = named(self->state->now, args, count, names);
+        headers = named(self->state->headers, args, count, names);
+        oneway = named(self->state->oneway, args, count, names);
+        known = (until != NULL) + (now != NULL) + (headers != NULL) + (oneway != NULL);
+    }
+    if (until && now && PyTuple_GET_SIZE(names) == known && PyFloat_CheckExact(until) && PyFloat_CheckExact(now)
+        && PyBytes_CheckExact(args[0]) && PyBytes_CheckExact(args[1]) && is_empty(headers)
+        && (!oneway || oneway == Py_False)) {
+        PyObject *call_id = call(self, args[0], args[1], args[2], until, now);
+        if (call_id || PyErr_Occurred()) {
+            return call_id;
+        }
+    }
+    return pass_on((PyObject *)self, "_send_call", args, count, names);
+}
+
+PyDoc_STRVAR(client_data_doc, "data_to_send()\n--\n\n\
+Everything written since the last time. From here on it counts as having left, unless ``close`` is told otherwise.");
+
+static PyObject *
+client_data(ClientCore *self, PyObject *Py_UNUSED(ignored))
+{
+    if (!self->out || !PyList_CheckExact(self->out)) {
+        PyErr_SetString(PyExc_AttributeError, "_out");
+        return NULL;
+    }
+    if (!PyList_GET_SIZE(self->out)) {
+        return PyBytes_FromStringAndSize(NULL, 0);
+    }
+    PyObject *out = Py_NewRef(self->out), *backlog = PyList_New(0), *joined = backlog ? join(out) : NULL;
+    Py_DECREF(out);
+    if (!joined) {
+        Py_XDECREF(backlog);
+        return NULL;
+    }
+    self->before = self->flushed;
+    self->flushed = self->serial;
+    self->pong_waits = 0;
+    Py_XSETREF(self->backlog, backlog);
+    return joined;
+}
+
+PyDoc_STRVAR(client_receive_doc, "receive_data(data, now)\n--\n\n\
+Takes bytes from the socket; returns the tokens of the calls that they answer, with their replies.\n\n\
+Check ``state`` afterwards: it is CLOSED if the peer broke the protocol, and then ``close`` returns the other calls.");
+
+static PyObject *
+client_receive(ClientCore *self, PyObject *const *args, Py_ssize_t count)
+{
+    Py_ssize_t start = 0;
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "receive_data() takes bytes and a time");
+        return NULL;
+    }
+    PyObject *replies = PyList_New(0);
+    if (!replies) {
+        return NULL;
+    }
+    if (self->is_whole && self->has_templates && PyBytes_CheckExact(args[0]) && self->pending
+        && PyDict_CheckExact(self->pending) && self->known
+        && PyObject_TypeCheck(self->known, self->state->reply_taker)) {
+        PyObject *known = Py_NewRef(self->known), *pending = Py_NewRef(self->pending);
+        Py_XSETREF(self->last_heard_at, Py_NewRef(args[1]));
+        start = take_replies((ReplyTaker *)known, args[0], 0, pending, self->flushed, replies);
+        Py_DECREF(pending);
+        Py_DECREF(known);
+        if (start == PyBytes_GET_SIZE(args[0])) {
+            return replies;
+        }
+    }
+    PyObject *from = start < 0 ? NULL : PyLong_FromSsize_t(start);
+    PyObject *rest[] = {args[0], args[1], from, replies};
+    PyObject *done = from ? pass_on((PyObject *)self, "_receive", rest, 4, NULL) : NULL;
+    if (!done) {
+        Py_CLEAR(replies);
+    }
+    Py_XDECREF(done);
+    Py_XDECREF(from);
+    return replies;
+}
+
+static int
+traverse_client(ClientCore *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->pending);
+    Py_VISIT(self->known);
+    Py_VISIT(self->out);
+    Py_VISIT(self->backlog);
+    Py_VISIT(self->accepts);
+    Py_VISIT(self->last_heard_at);
+    Py_VISIT(self->template);
+    return 0;
+}
+
+static int
+clear_client(ClientCore *self)
+{
+    self->is_whole = self->has_templates = 0;
+    Py_CLEAR(self->pending);
+    Py_CLEAR(self->known);
+    Py_CLEAR(self->out);
+    Py_CLEAR(self->backlog);
+    Py_CLEAR(self->accepts);
+    Py_CLEAR(self->last_heard_at);
+    Py_CLEAR(self->name);
+    Py_CLEAR(self->template);
+    return 0;
+}
+
+static PyMethodDef methods_of_client[] = {
+    {"send_call", (PyCFunction)(void (*)(void))send_call, METH_FASTCALL | METH_KEYWORDS, send_call_doc},
+    {"data_to_send", (PyCFunction)client_data, METH_NOARGS, client_data_doc},
+    {"receive_data", (PyCFunction)(void (*)(void))client_receive, METH_FASTCALL, client_receive_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef members_of_client[] = {
+    {"_pending", T_OBJECT_EX, offsetof(ClientCore, pending), 0, NULL},
+    {"_known", T_OBJECT_EX, offsetof(ClientCore, known), 0, NULL},
+    {"_out", T_OBJECT_EX, offsetof(ClientCore, out), 0, NULL},
+    {"_backlog", T_OBJECT_EX, offsetof(ClientCore, backlog), 0, NULL},
+    {"accepts", T_OBJECT_EX, offsetof(ClientCore, accepts), 0, NULL},
+    {"last_heard_at", T_OBJECT_EX, offsetof(ClientCore, last_heard_at), 0, NULL},
+    {"_latest", T_DOUBLE, offsetof(ClientCore, latest), 0, NULL},
+    {"_serial", T_LONGLONG, offsetof(ClientCore, serial), 0, NULL},
+    {"_flushed", T_LONGLONG, offsetof(ClientCore, flushed), 0, NULL},
+    {"_before", T_LONGLONG, offsetof(ClientCore, before), 0, NULL},
+    {"_max_frame", T_PYSSIZET, offsetof(ClientCore, max_frame), 0, NULL},
+    {"_is_whole", T_BOOL, offsetof(ClientCore, is_whole), 0, NULL},
+    {"_has_templates", T_BOOL, offsetof(ClientCore, has_templates), 0, NULL},
+    {"_pong_waits", T_BOOL, offsetof(ClientCore, pong_waits), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
 /* The module */
 
 /* Frees an object of one of these classes, or of one derived from it. */
@@ -582,8 +1165,21 @@ dealloc_replies(PyObject *self)
     finish(self, (inquiry)clear_replies);
 }
 
+static void
+dealloc_server(PyObject *self)
+{
+    finish(self, (inquiry)clear_server);
+}
+
+static void
+dealloc_client(PyObject *self)
+{
+    finish(self, (inquiry)clear_client);
+}
+
 static PyType_Slot slots_of_requests[] = {
     {Py_tp_doc, "Takes requests of known shapes."},
+    {Py_tp_new, make},
     {Py_tp_init, init_requests},
     {Py_tp_methods, methods_of_requests},
     {Py_tp_traverse, traverse_requests},
@@ -594,11 +1190,36 @@ static PyType_Slot slots_of_requests[] = {
 
 static PyType_Slot slots_of_replies[] = {
     {Py_tp_doc, "Takes replies of known shapes."},
+    {Py_tp_new, make},
     {Py_tp_init, init_replies},
     {Py_tp_methods, methods_of_replies},
     {Py_tp_traverse, traverse_replies},
     {Py_tp_clear, clear_replies},
     {Py_tp_dealloc, dealloc_replies},
+    {0, NULL},
+};
+
+static PyType_Slot slots_of_server[] = {
+    {Py_tp_doc, "What every call goes through in a server's machine."},
+    {Py_tp_new, make},
+    {Py_tp_init, init_server},
+    {Py_tp_methods, methods_of_server},
+    {Py_tp_members, members_of_server},
+    {Py_tp_traverse, traverse_server},
+    {Py_tp_clear, clear_server},
+    {Py_tp_dealloc, dealloc_server},
+    {0, NULL},
+};
+
+static PyType_Slot slots_of_client[] = {
+    {Py_tp_doc, "What every call goes through in a client's machine."},
+    {Py_tp_new, make},
+    {Py_tp_init, init_client},
+    {Py_tp_methods, methods_of_client},
+    {Py_tp_members, members_of_client},
+    {Py_tp_traverse, traverse_client},
+    {Py_tp_clear, clear_client},
+    {Py_tp_dealloc, dealloc_client},
     {0, NULL},
 };
 
@@ -609,6 +1230,8 @@ static PyType_Slot slots_of_replies[] = {
 static PyType_Spec specs[] = {
     SPEC(RequestTaker, slots_of_requests),
     SPEC(ReplyTaker, slots_of_replies),
+    SPEC(ServerCore, slots_of_server),
+    SPEC(ClientCore, slots_of_client),
 };
 
 static int
@@ -620,6 +1243,9 @@ traverse_module(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->header_binary);
     Py_VISIT(state->framed_binary);
     Py_VISIT(state->kind_reply);
+    Py_VISIT(state->templates);
+    Py_VISIT(state->request_taker);
+    Py_VISIT(state->reply_taker);
     return 0;
 }
 
@@ -633,51 +1259,75 @@ free_module(void *module)
     Py_CLEAR(state->framed_binary);
     Py_CLEAR(state->kind_reply);
     Py_CLEAR(state->traceparent);
+    Py_CLEAR(state->templates);
+    Py_CLEAR(state->request_taker);
+    Py_CLEAR(state->reply_taker);
+    Py_CLEAR(state->popleft);
+    Py_CLEAR(state->kind);
+    Py_CLEAR(state->headers);
+    Py_CLEAR(state->until);
+    Py_CLEAR(state->now);
+    Py_CLEAR(state->oneway);
 }
 
-PyDoc_STRVAR(describe_doc, "describe(request, reply, header_binary, framed_binary, kind_reply, traceparent)\n--\n\n\
-Tells, once, the classes and constants of the package that are used here.");
+PyDoc_STRVAR(describe_doc, "describe(**named)\n--\n\n\
+Tells the classes and constants of the package that are used here; those that are not named stay as they are.");
 
 static PyObject *
-describe(PyObject *module, PyObject *args)
+describe(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     State *state = PyModule_GetState(module);
-    PyTypeObject *request, *reply;
-    PyObject *header_binary, *framed_binary, *kind_reply, *traceparent;
-    if (!PyArg_ParseTuple(args, "O!O!OOOU", &PyType_Type, &request, &PyType_Type, &reply, &header_binary,
-                          &framed_binary, &kind_reply, &traceparent)) {
+    static char *names[] = {"request", "reply", "header_binary", "framed_binary", "kind_reply", "traceparent",
+                            "templates", NULL};
+    PyObject **places[] = {(PyObject **)&state->request, (PyObject **)&state->reply, &state->header_binary,
+                           &state->framed_binary, &state->kind_reply, &state->traceparent, &state->templates};
+    PyObject *told[7] = {NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$O!O!OOOUO!", names, &PyType_Type, &told[0], &PyType_Type,
+                                     &told[1], &told[2], &told[3], &told[4], &told[5], &PyDict_Type, &told[6])) {
         return NULL;
     }
-    if (!PyType_IsSubtype(request, &PyTuple_Type) || !PyType_IsSubtype(reply, &PyTuple_Type)) {
-        PyErr_SetString(PyExc_TypeError, "requests and replies are tuples");
-        return NULL;
+    for (int place = 0; place < 2; place++) {
+        if (told[place] && !PyType_IsSubtype((PyTypeObject *)told[place], &PyTuple_Type)) {
+            PyErr_SetString(PyExc_TypeError, "requests and replies are tuples");
+            return NULL;
+        }
     }
-    Py_XSETREF(state->request, (PyTypeObject *)Py_NewRef(request));
-    Py_XSETREF(state->reply, (PyTypeObject *)Py_NewRef(reply));
-    Py_XSETREF(state->header_binary, Py_NewRef(header_binary));
-    Py_XSETREF(state->framed_binary, Py_NewRef(framed_binary));
-    Py_XSETREF(state->kind_reply, Py_NewRef(kind_reply));
-    Py_XSETREF(state->traceparent, Py_NewRef(traceparent));
+    for (int place = 0; place < 7; place++) {
+        if (told[place]) {
+            Py_XSETREF(*places[place], Py_NewRef(told[place]));
+        }
+    }
     Py_RETURN_NONE;
 }
 
 static PyMethodDef functions[] = {
-    {"describe", describe, METH_VARARGS, describe_doc},
+    {"describe", (PyCFunction)(void (*)(void))describe, METH_VARARGS | METH_KEYWORDS, describe_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static int
 fill_module(PyObject *module)
 {
+    State *state = PyModule_GetState(module);
+    PyTypeObject *types[sizeof(specs) / sizeof(*specs)];
     for (size_t place = 0; place < sizeof(specs) / sizeof(*specs); place++) {
-        PyObject *type = PyType_FromModuleAndSpec(module, &specs[place], NULL);
-        int failed = !type || PyModule_AddType(module, (PyTypeObject *)type) < 0;
-        Py_XDECREF(type);
+        types[place] = (PyTypeObject *)PyType_FromModuleAndSpec(module, &specs[place], NULL);
+        int failed = !types[place] || PyModule_AddType(module, types[place]) < 0;
+        Py_XDECREF(types[place]);  /* the module holds it */
         if (failed) {
             return -1;
         }
     }
-    return PyModule_AddStringConstant(module, "BUILT_FROM", BUILT_FROM);
+    state->request_taker = (PyTypeObject *)Py_NewRef(types[0]);
+    state->reply_taker = (PyTypeObject *)Py_NewRef(types[1]);
+    state->popleft = PyUnicode_InternFromString("popleft");
+    state->kind = PyUnicode_InternFromString("kind");
+    state->headers = PyUnicode_InternFromString("headers");
+    state->until = PyUnicode_InternFromString("deadline_at");
+    state->now = PyUnicode_InternFromString("now");
+    state->oneway = PyUnicode_InternFromString("oneway");
+    int complete = state->popleft && state->kind && state->headers && state->until && state->now && state->oneway;
+    return complete ? PyModule_AddStringConstant(module, "BUILT_FROM", BUILT_FROM) : -1;
 }
 
 static PyModuleDef_Slot slots[] = {

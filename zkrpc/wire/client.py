@@ -24,6 +24,7 @@ from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError, RemoteProtocolError
 from zkrpc.wire.answers import reply_in_place_of
 from zkrpc.wire.calls import learn_template, templates, write_call_head
+from zkrpc.wire.cores import LAST_ID, ClientCore
 from zkrpc.wire.detection import LENGTH_SIZE
 from zkrpc.wire.early import EarlyDeadlines
 from zkrpc.wire.envelope import MessageKind
@@ -55,10 +56,9 @@ from zkrpc.wire.unframed import buffer_of
 _ONEWAY, _REPLY = MessageKind.ONEWAY, MessageKind.REPLY
 _HEADER_BINARY = Dialect.HEADER_BINARY
 _CLOSED = ProtocolState.CLOSED
-_LAST_ID = 0x7FFFFFFF
 
 
-class ClientProtocol:
+class ClientProtocol(ClientCore):
     """One outgoing connection.
 
     The table of pending calls is also the queue of their deadlines: it keeps the order of sending, in which deadlines
@@ -66,36 +66,24 @@ class ClientProtocol:
     """
 
     __slots__ = (
-        "_backlog",
-        "_before",
         "_buffer",
         "_controls",
         "_early",
-        "_flushed",
         "_given_up",
-        "_has_templates",
-        "_known",
-        "_latest",
-        "_max_frame",
         "_opened_at",
-        "_out",
-        "_pending",
-        "_pong_waits",
         "_said",
-        "_serial",
         "_server",
-        "accepts",
         "dialect",
         "draining",
         "failure",
         "is_zkrpc",
-        "last_heard_at",
         "limits",
         "state",
     )
 
     def __init__(self, dialect: Dialect, limits: WireLimits, now: float, *, zkrpc: bool, **said: Any) -> None:
         """``said`` is what the client says of itself, ``caller`` and ``traces``, as ``hello_frame`` takes them."""
+        super().__init__()
         self.dialect = dialect
         self.limits = limits = inflating(limits) if dialect.is_deflated else limits
         self.state = ProtocolState.OPEN
@@ -125,6 +113,7 @@ class ClientProtocol:
         self._pending: dict[int, PendingCall] = {}
         self._early, self._latest = EarlyDeadlines(self._pending), -math.inf
         self._out: list[bytes] = [hello_frame(limits, **said)] if self.is_zkrpc else []
+        self._is_whole = True
 
     # -- what the shell looks at
 
@@ -140,7 +129,7 @@ class ClientProtocol:
 
     # -- calls
 
-    def send_call(
+    def _send_call(
         self,
         name: bytes,
         body: bytes,
@@ -151,19 +140,14 @@ class ClientProtocol:
         headers: Mapping[str, str] | None = None,
         oneway: bool = False,
     ) -> int:
-        """Takes an encoded argument struct; returns the call's id. ``token`` comes back with the reply.
-
-        The remaining time travels as ``Deadline-Budget`` where there is a header. A oneway call is over with this, and
-        cannot be cancelled. Raises LocalProtocolError if the connection is closed or draining, TooLarge if the call is
-        over a limit, and NotIntroduced if the server has not told its limits yet; nothing has changed then.
-        """
+        """Any call, as ``send_call`` says."""
         if not self.accepts:
             reason = self.failure or ("closed" if self.state is _CLOSED else "the server is draining")
             raise LocalProtocolError(f"no calls on this connection: {reason}")
-        call_id = (serial := self._serial + 1) & _LAST_ID
+        call_id = (serial := self._serial + 1) & LAST_ID
         pending = self._pending
         while call_id in pending:
-            call_id = (serial := serial + 1) & _LAST_ID
+            call_id = (serial := serial + 1) & LAST_ID
         size = len(body)
         if headers or oneway or not self._has_templates:
             headers = {**self._said, **(headers or {})} if self._said else headers
@@ -210,13 +194,13 @@ class ClientProtocol:
     def _abandon(self, call: PendingCall, fate: str) -> bool:
         """Takes a call's frame back if it has not left; True if it has."""
         _, _, serial, place, _ = call
-        if serial <= self._flushed:
-            self._given_up += 1
-        else:
-            self._out[place] = self._out[place + 1] = b""
+        if serial > self._flushed:
+            if self._out:  # else it is closed, perhaps by the call that was abandoned before this one
+                self._out[place] = self._out[place + 1] = b""
             return False
+        self._given_up += 1
         if self.is_zkrpc:
-            self._out.append(control_frame(CANCEL, serial & _LAST_ID))
+            self._out.append(control_frame(CANCEL, serial & LAST_ID))
         elif not self.dialect.has_header:
             self._become_closed(f"a call {fate}, and a plain Thrift server's late answer could be taken for the next")
         return True
@@ -239,19 +223,6 @@ class ClientProtocol:
             self._abandon(call, "taken back")
         return [call[0] for call in calls]
 
-    def data_to_send(self) -> bytes:
-        """Everything written since the last time. From here on it counts as having left, unless ``close`` is told
-        otherwise."""
-        out = self._out
-        if not out:
-            return b""
-        joined = b"".join(out)
-        out.clear()
-        self._before, self._flushed = self._flushed, self._serial
-        self._backlog = []
-        self._pong_waits = False
-        return joined
-
     def keep_backlog(self, chunk: bytes) -> None:
         """Called if the socket did not take all of ``chunk``, which ``data_to_send`` gave last: notes where in it each
         call is."""
@@ -259,17 +230,12 @@ class ClientProtocol:
 
     # -- from the peer
 
-    def receive_data(self, data: bytes, now: float) -> list[tuple[Any, Reply]]:
-        """Takes bytes from the socket; returns the tokens of the calls that they answer, with their replies.
-
-        Check ``state`` afterwards: it is CLOSED if the peer broke the protocol, and then ``close`` returns the other
-        calls.
-        """
-        replies: list[tuple[Any, Reply]] = []
+    def _receive(self, data: bytes, now: float, start: int, replies: list[tuple[Any, Reply]]) -> None:
+        """Takes any bytes, from ``start`` on, before which all were replies as usual."""
         if self.state is _CLOSED:
-            return replies
+            return
         self.last_heard_at = now
-        start = 0
+        self._is_whole = False
         try:
             if self._buffer:
                 joined, start = self._buffer.join(data)
@@ -278,7 +244,7 @@ class ClientProtocol:
             self._take(data, start, replies)
         except RemoteProtocolError as exc:
             self._become_closed(str(exc))
-        return replies
+        self._is_whole = self.state is not _CLOSED and not self._buffer
 
     def _take(self, data: bytes, start: int, replies: list[tuple[Any, Reply]]) -> None:
         """Takes the frames from ``start`` on; the last one is kept if it is incomplete."""
@@ -325,7 +291,7 @@ class ClientProtocol:
     def _check_issued(self, call_id: int) -> None:
         """Accepts a late reply to a call that was given up; raises for one to a call that was never sent, or is
         answered."""
-        if call_id < 0 or call_id > self._serial or (call_id == 0 and self._serial <= _LAST_ID):
+        if call_id < 0 or call_id > self._serial or (call_id == 0 and self._serial <= LAST_ID):
             raise RemoteProtocolError(f"a reply to call {call_id}, which was never made")
         if not self._given_up:
             raise RemoteProtocolError(f"a reply to call {call_id}, which has been answered")
@@ -348,7 +314,7 @@ class ClientProtocol:
 
     def has_left(self, call_id: int) -> bool:
         """Whether the call of this id, one of the last that were taken, has left, as far as is known."""
-        return self._serial - ((self._serial - call_id) & _LAST_ID) <= self._flushed
+        return self._serial - ((self._serial - call_id) & LAST_ID) <= self._flushed
 
     def receive_eof(self, now: float, unsent: float = 0) -> list[tuple[Any, bool]]:
         """The peer closed: every pending call's token, and whether its frame had left. ``unsent`` as for ``close``."""
@@ -401,7 +367,7 @@ class ClientProtocol:
     def _become_closed(self, failure: str | None) -> None:
         self.state = _CLOSED
         self.failure = failure
-        self.accepts = False
+        self.accepts = self._is_whole = False
         self._buffer.clear()
         # What has not left must never leave: its calls are reported as not executed.
         self._out.clear()

@@ -25,6 +25,7 @@ from zkrpc.config import WireLimits
 from zkrpc.errors import LocalProtocolError, RemoteProtocolError
 from zkrpc.wire import status
 from zkrpc.wire.answers import is_too_heavy, write_refusal, write_reply_head
+from zkrpc.wire.cores import ServerCore
 from zkrpc.wire.detection import LENGTH_SIZE, Stranger
 from zkrpc.wire.envelope import EnvelopeError, MessageKind
 from zkrpc.wire.fast_path import KnownRequests
@@ -38,9 +39,7 @@ from zkrpc.wire.message import (
     DRAINING,
     HELLO,
     PING,
-    PLAIN_MAGIC,
     PONG,
-    Dialect,
     Inflated,
     Opening,
     ProtocolState,
@@ -58,35 +57,29 @@ MAX_NAME = 256
 _CALL, _ONEWAY, _REPLY = MessageKind.CALL, MessageKind.ONEWAY, MessageKind.REPLY
 _KINDS = {int(kind): kind for kind in MessageKind}
 """A look-up takes a tenth of what a call of the enumeration takes."""
-_HEADER_BINARY = Dialect.HEADER_BINARY
 _CLOSED = ProtocolState.CLOSED
 
 
-class ServerProtocol:
+class ServerProtocol(ServerCore):
     """One accepted connection."""
 
     __slots__ = (
-        "_active",
         "_cancelled",
         "_held",
-        "_known",
-        "_max_frame",
-        "_out",
         "_peer_is_done",
         "_takes",
         "aside",
         "failure",
         "has_news",
         "inflow",
-        "last_heard_at",
         "limits",
         "peer_headers",
         "peer_is_zkrpc",
-        "ready",
         "state",
     )
 
     def __init__(self, limits: WireLimits, now: float) -> None:
+        super().__init__()
         self.limits, self.state = limits, ProtocolState.OPEN
         self.failure: str | None = None
         """Why the connection must be closed, in one line for the log; None if nothing is wrong or the peer just
@@ -112,6 +105,7 @@ class ServerProtocol:
         # In the order in which they came, each once; a dict, because a peer may cancel much and again and again.
         self._cancelled: dict[Request, None] = {}
         self._out: list[bytes] = []
+        self._room = limits.max_in_flight
 
     # -- what the shell looks at
 
@@ -145,18 +139,18 @@ class ServerProtocol:
 
     # -- from the peer
 
-    def receive_data(self, data: bytes, now: float) -> None:
-        """Takes bytes from the socket. Call ``next_request`` until it returns None, and ``data_to_send``,
-        afterwards."""
+    def _receive(self, data: bytes, now: float, start: int) -> None:
+        """Takes any bytes, from ``start`` on, before which all were messages as usual."""
         if self.state is _CLOSED:
             return
         self.last_heard_at = now
+        self._is_whole = False
         inflow = self.inflow
         try:
             if inflow.prelude is not None:
                 data = inflow.unwrap(inflow.prelude, data, now)
             if inflow.partial_since is None:
-                self._take(data, 0, now)
+                self._take(data, start, now)
             elif data:
                 joined, start = inflow.buffer.join(data)
                 if joined:
@@ -176,6 +170,19 @@ class ServerProtocol:
             self._become_closed(str(exc))
         if self._cancelled:
             self._withdraw_cancelled()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Tells the core, after whatever may change it, what is as usual."""
+        inflow = self.inflow
+        self._is_simple = self.state is not _CLOSED and inflow.prelude is None and not self._held.count
+        self._is_whole = (
+            self._is_simple
+            and inflow.dialect is None
+            and inflow.partial_since is None
+            and inflow.first_message_by is None
+            and not self._cancelled
+        )
 
     def _take(self, data: bytes, start: int, now: float) -> None:
         """Takes the messages from ``start`` on; the last one is kept if it is incomplete. Raises RemoteProtocolError if
@@ -295,16 +302,10 @@ class ServerProtocol:
 
     # -- from the application
 
-    def next_request(self) -> Request | None:
-        """The next request to run, or None. Requests that came whole before a failure are still given out.
-
-        Call it again after ``send_reply`` and ``finish``, too: they release a held request of the same seqid.
-        """
-        return self.ready.popleft() if self.ready else None
-
     def take_cancelled(self) -> list[Request]:
         """Requests that were given out and then cancelled; call ``finish`` for those that are ended."""
         cancelled, self._cancelled = self._cancelled, {}
+        self._settle()
         return list(cancelled)
 
     def send_ping(self) -> None:
@@ -312,34 +313,15 @@ class ServerProtocol:
         if self.peer_is_zkrpc and self.state is not _CLOSED:
             self._out.append(control_frame(PING))
 
-    def send_reply(
-        self,
-        request: Request,
-        body: bytes,
-        *,
-        kind: MessageKind = _REPLY,
-        headers: Mapping[str, str] | None = None,
+    def _send_reply(
+        self, request: Request, body: bytes, *, kind: MessageKind = _REPLY, headers: Mapping[str, str] | None = None
     ) -> None:
-        """Answers a CALL, with an encoded result struct or, if ``kind`` is EXCEPTION, a TApplicationException.
-
-        Raises LocalProtocolError if the request was answered before, expects no answer, or if the answer is over a
-        limit; in the last case another answer may still be sent. On a closed connection the answer is dropped.
-        """
-        seqid = request.seqid
-        template = request.template
-        size = len(body)
-        if template is not None and kind is _REPLY and not headers:
-            pack, shape, base = template
-            length = base + size
-            if request.dialect is _HEADER_BINARY:
-                head = pack(length, PLAIN_MAGIC, request.header_seqid, shape, seqid)
-            else:
-                head = pack(length, shape, seqid)
-        else:
-            head = write_reply_head(request, self._takes, kind, headers, size)
-            length = len(head) + size - (LENGTH_SIZE if request.dialect.is_framed else 0)
-            if request.dialect.is_deflated:
-                head, body = deflate(head, body, self._takes)
+        """Any answer, as ``send_reply`` says."""
+        seqid, size = request.seqid, len(body)
+        head = write_reply_head(request, self._takes, kind, headers, size)
+        length = len(head) + size - (LENGTH_SIZE if request.dialect.is_framed else 0)
+        if request.dialect.is_deflated:
+            head, body = deflate(head, body, self._takes)
         if length > self._max_frame:
             whose = "max_frame" if self._max_frame == self.limits.max_frame else "the caller's max_frame"
             raise LocalProtocolError(f"reply of {length} bytes is over {whose} {self._max_frame}")
@@ -366,6 +348,7 @@ class ServerProtocol:
         request = self._held.pop(seqid)
         if request is not None:
             self._give_out(request)
+        self._settle()
 
     def send_draining(self) -> None:
         """Asks the peer, if it is a zkrpc peer, to send no more calls; starts DRAINING."""
@@ -374,14 +357,11 @@ class ServerProtocol:
             if self.peer_is_zkrpc:
                 self._out.append(control_frame(DRAINING))
 
-    def data_to_send(self) -> bytes:
-        """Everything written since the last time, for the socket."""
-        out = self._out
-        if not out:
-            return b""
-        joined = b"".join(out)
-        out.clear()
-        return joined if self.inflow.prelude is None else self.inflow.outward(joined)
+    def _data_to_send(self) -> bytes:
+        """The same, also if it must be deflated."""
+        joined = b"".join(self._out)
+        self._out.clear()
+        return self.inflow.outward(joined)
 
     # -- time
 
@@ -397,6 +377,7 @@ class ServerProtocol:
     def _become_closed(self, failure: str | None) -> None:
         self.state, self.failure = _CLOSED, failure
         self.inflow.clear()
+        self._settle()
 
     def abandon(self, failure: str | None = None) -> None:
         """The connection is closed, or to be closed because of ``failure``: forgets all requests that are not

@@ -185,5 +185,12 @@ if TYPE_CHECKING or _module is None:
     RequestTaker = PureRequestTaker
     ReplyTaker = PureReplyTaker
 else:
-    _module.describe(Request, Reply, _HEADER_BINARY, _FRAMED_BINARY, _REPLY, TRACEPARENT)
+    _module.describe(
+        request=Request,
+        reply=Reply,
+        header_binary=_HEADER_BINARY,
+        framed_binary=_FRAMED_BINARY,
+        kind_reply=_REPLY,
+        traceparent=TRACEPARENT,
+    )
     RequestTaker, ReplyTaker = _module.RequestTaker, _module.ReplyTaker
