@@ -39,7 +39,7 @@ from zkrpc.wire.message import ProtocolState, Request
 from zkrpc.wire.server import ServerProtocol
 
 _READ, _WRITE = 1, 2
-_CLOSED = ProtocolState.CLOSED
+_OPEN, _CLOSED = ProtocolState.OPEN, ProtocolState.CLOSED
 _ONEWAY, _REPLY = MessageKind.ONEWAY, MessageKind.REPLY
 _GRACE = 0.05
 """Seconds after its deadline at which a handler is ended, for callers that do not send a cancellation."""
@@ -86,7 +86,7 @@ class ServerConnection:
         """``used_at`` is when a call of its was last run; monotonic seconds."""
         self._dispatch: Any = host.dispatcher.dispatch
         self._age = ConnectionAge(host.config, host.rng, self.used_at)
-        self._work_armed = False
+        self._work_armed = self._is_sent = False
         self.clock = host.clock
         self._intake = Intake(sock, watch(_READ), host.turns, self.share.address, self)
 
@@ -232,9 +232,10 @@ class ServerConnection:
                 return
             began = self._host.clock()
         self._turn_ends = began + SLICE
-        self._turn_is_over = False
+        self._turn_is_over = self._is_sent = False
         protocol, host, admitted = self.protocol, self._host, self._queue.admitted
         while (admitted or protocol.ready) and not self._turn_is_over:
+            self._is_sent = False
             if not host.greenlets.begin(self._run_requests):
                 host.admission.hold(self.share)
                 host.attended.add(self)
@@ -243,7 +244,8 @@ class ServerConnection:
             host.turns.charge(used)
         if used > LONG and not self.closed:
             self._intake.wait_for_turn(for_long=used > SLICE)
-        self.flush()
+        if not self._is_sent or protocol.state is not _OPEN:
+            self.flush()
         if self.closed:
             return
         if protocol.state is _CLOSED or self._outbox.is_full:
@@ -290,6 +292,7 @@ class ServerConnection:
         # Here and not in the hub: a switch before the last send would keep the peer waiting for it.
         if worker.in_front:
             self._send()
+            self._is_sent = True
         else:
             self._work_soon()
 
