@@ -56,9 +56,21 @@ typedef struct {
     double budget;               /* ... and the seconds that they give */
 } Core;
 
+/* Slots of what a connection works with. */
+enum { METER_ACCOUNT, ACCOUNT_KNOWN, ACCOUNT_CALLER, TALLY_CALLS, TALLY_CALLED_AT, ADMISSION_RUNNING, ADMISSION_OPEN,
+       ADMISSION_GATE, ADMISSION_LIMIT, ADMISSION_TURNS, ADMISSION_LEFT_AT, PLACES };
+static const char *const place_names[PLACES] = {
+    "account", "known", "caller", "calls", "called_at", "running", "_open", "_gate", "_limit", "_turns", "_left_at"
+};
+
 typedef struct {
-    Py_ssize_t slots[SLOTS];
-    PyObject *in_python, *settle, *raised, *get, *seconds, *urgent, *settle_all;
+    Py_ssize_t slots[SLOTS], places[PLACES];
+    PyTypeObject *meter, *admission, *answer;
+    PyObject *reply;
+    double flush_after;
+    /* names */
+    PyObject *in_python, *settle, *raised, *get, *seconds, *urgent, *settle_all, *take_in, *admit, *accepts_calls,
+        *leave, *send_reply, *answer_name, *in_front, *run, *finish, *run_admitted, *next_request, *leave_off;
     PyObject *no_result;         /* the body of a reply without a value */
 } State;
 
@@ -360,19 +372,27 @@ dispatch(Core *self, PyTypeObject *class, PyObject *const *args, Py_ssize_t coun
     return answer;
 }
 
-/* The offsets of a call's slots. */
+/* The offset of an object's slot. */
+static int
+find_slot(Py_ssize_t *slot, PyTypeObject *class, const char *name)
+{
+    PyObject *found = PyObject_GetAttrString((PyObject *)class, name);
+    const struct PyMemberDef *member = found && Py_TYPE(found) == &PyMemberDescr_Type
+        ? ((PyMemberDescrObject *)found)->d_member : NULL;
+    int fits = member && member->type == T_OBJECT_EX && member->offset > 0 && PyDescr_TYPE(found) == class;
+    *slot = fits ? member->offset : 0;
+    Py_XDECREF(found);
+    if (!fits) {
+        PyErr_Format(PyExc_TypeError, "%s has no slot %s", class->tp_name, name);
+    }
+    return fits;
+}
+
 static int
 find_slots(State *state, PyTypeObject *call)
 {
     for (int place = 0; place < SLOTS; place++) {
-        PyObject *found = PyObject_GetAttrString((PyObject *)call, slot_names[place]);
-        const struct PyMemberDef *member = found && Py_TYPE(found) == &PyMemberDescr_Type
-            ? ((PyMemberDescrObject *)found)->d_member : NULL;
-        int fits = member && member->type == T_OBJECT_EX && member->offset > 0 && PyDescr_TYPE(found) == call;
-        state->slots[place] = fits ? member->offset : 0;
-        Py_XDECREF(found);
-        if (!fits) {
-            PyErr_Format(PyExc_TypeError, "a call has no slot %s", slot_names[place]);
+        if (!find_slot(&state->slots[place], call, slot_names[place])) {
             return 0;
         }
     }
@@ -480,44 +500,443 @@ static PyType_Spec core_spec = {
     .slots = core_slots,
 };
 
+/* One connection's requests, run one after another. */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *protocol, *meter, *share, *peer, *serving, *dispatch, *queue, *admission, *clock;
+    PyObject *admitted;          /* the queue's */
+    double used_at, flushed_at, turn_ends;
+    char closed, turn_is_over;
+} Crew;
+
+static PyMemberDef crew_members[] = {
+    {"protocol", T_OBJECT_EX, offsetof(Crew, protocol), 0, NULL},
+    {"meter", T_OBJECT_EX, offsetof(Crew, meter), 0, NULL},
+    {"share", T_OBJECT_EX, offsetof(Crew, share), 0, NULL},
+    {"peer", T_OBJECT_EX, offsetof(Crew, peer), 0, NULL},
+    {"clock", T_OBJECT_EX, offsetof(Crew, clock), 0, NULL},
+    {"_serving", T_OBJECT_EX, offsetof(Crew, serving), 0, NULL},
+    {"_dispatch", T_OBJECT_EX, offsetof(Crew, dispatch), 0, NULL},
+    {"_queue", T_OBJECT_EX, offsetof(Crew, queue), 0, NULL},
+    {"_admission", T_OBJECT_EX, offsetof(Crew, admission), 0, NULL},
+    {"_admitted", T_OBJECT_EX, offsetof(Crew, admitted), 0, NULL},
+    {"used_at", T_DOUBLE, offsetof(Crew, used_at), 0, NULL},
+    {"_flushed_at", T_DOUBLE, offsetof(Crew, flushed_at), 0, NULL},
+    {"_turn_ends", T_DOUBLE, offsetof(Crew, turn_ends), 0, NULL},
+    {"closed", T_BOOL, offsetof(Crew, closed), 0, NULL},
+    {"_turn_is_over", T_BOOL, offsetof(Crew, turn_is_over), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+/* Replaces what a slot holds, which may be nothing; takes the reference. */
+static inline void
+replace(PyObject *object, Py_ssize_t slot, PyObject *value)
+{
+    PyObject **place = (PyObject **)((char *)object + slot), *before = *place;
+    *place = value;
+    Py_XDECREF(before);
+}
+
+/* Adds to a number in a slot. */
+static int
+add(PyObject *object, Py_ssize_t slot, long step)
+{
+    PyObject *before = at(object, slot);
+    long number = before && PyLong_CheckExact(before) ? PyLong_AsLong(before) : -1;
+    if (number < 0) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_TypeError, "not a count");
+        }
+        return -1;
+    }
+    PyObject *after = PyLong_FromLong(number + step);
+    if (!after) {
+        return -1;
+    }
+    replace(object, slot, after);
+    return 0;
+}
+
+/* Calls a method that returns nothing. */
+static int
+tell(Crew *self, PyObject *name, PyObject *first, PyObject *second, PyObject *third, PyObject *fourth,
+     PyObject *fifth)
+{
+    PyObject *all[] = {(PyObject *)self, first, second, third, fourth, fifth};
+    size_t count = 1;
+    while (count < 6 && all[count]) {
+        count++;
+    }
+    PyObject *nothing = PyObject_VectorcallMethod(name, all, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    Py_XDECREF(nothing);
+    return nothing ? 0 : -1;
+}
+
+/* Whether a request, which came at this time, may run, and is counted then; if not, it has been answered, or waits. */
+static int
+take_in(Crew *self, State *state, PyObject *request, PyObject *now)
+{
+    const Py_ssize_t *places = state->places;
+    PyObject *account = at(self->meter, places[METER_ACCOUNT]), *known = at(account, places[ACCOUNT_KNOWN]);
+    PyObject *tally = Py_XNewRef(PyDict_GetItemWithError(known, PyTuple_GET_ITEM(request, NAME)));
+    if (!tally) {
+        if (PyErr_Occurred()) {
+            return -1;
+        }
+        PyObject *may = PyObject_CallMethodObjArgs((PyObject *)self, state->take_in, request, now, NULL);
+        int runs = may ? PyObject_IsTrue(may) : -1;
+        Py_XDECREF(may);
+        return runs;
+    }
+    int failed = add(tally, places[TALLY_CALLS], 1);
+    replace(tally, places[TALLY_CALLED_AT], Py_NewRef(now));
+    Py_DECREF(tally);
+    if (failed) {
+        return -1;
+    }
+    PyObject *admission = Py_NewRef(self->admission);
+    PyObject *running = at(admission, places[ADMISSION_RUNNING]), *open = at(admission, places[ADMISSION_OPEN]);
+    int runs = PyObject_RichCompareBool(running, open, Py_LT);
+    if (runs > 0) {
+        PyObject *accepts = PyObject_GetAttr(at(admission, places[ADMISSION_GATE]), state->accepts_calls);
+        runs = accepts ? PyObject_IsTrue(accepts) : -1;
+        Py_XDECREF(accepts);
+    }
+    if (runs > 0) {
+        runs = add(admission, places[ADMISSION_RUNNING], 1) ? -1 : 1;
+    }
+    else if (!runs) {
+        PyObject *may = PyObject_CallMethodObjArgs((PyObject *)self, state->admit, request, NULL);
+        runs = may ? PyObject_IsTrue(may) : -1;
+        Py_XDECREF(may);
+    }
+    Py_DECREF(admission);
+    return runs;
+}
+
+/* Sends the answer of a handler that never blocked. */
+static int
+answer_well(Crew *self, State *state, PyObject *request, PyObject *answer, PyObject *now)
+{
+    const Py_ssize_t *places = state->places;
+    PyObject *admission = Py_NewRef(self->admission), *turns = at(admission, places[ADMISSION_TURNS]);
+    int failed = 0;
+    if (at(admission, places[ADMISSION_LIMIT]) == Py_None && PyDict_CheckExact(turns) && !PyDict_GET_SIZE(turns)) {
+        failed = add(admission, places[ADMISSION_RUNNING], -1);
+        replace(admission, places[ADMISSION_LEFT_AT], Py_NewRef(Py_None));
+    }
+    else {
+        PyObject *nothing = PyObject_CallMethodOneArg(admission, state->leave, now);
+        failed = nothing ? 0 : -1;
+        Py_XDECREF(nothing);
+    }
+    Py_DECREF(admission);
+    if (failed) {
+        return -1;
+    }
+    if (!self->closed && Py_TYPE(answer) == state->answer && PyTuple_GET_ITEM(answer, 0) == state->reply
+        && PyTuple_GET_ITEM(answer, 2) == Py_None) {
+        PyObject *all[] = {Py_NewRef(self->protocol), request, PyTuple_GET_ITEM(answer, 1)};
+        PyObject *nothing =
+            PyObject_VectorcallMethod(state->send_reply, all, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        Py_DECREF(all[0]);
+        if (nothing) {
+            Py_DECREF(nothing);
+            return 0;
+        }
+        if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+            return -1;
+        }
+        PyErr_Clear();  /* it is refused again there, and what is refused is answered */
+    }
+    return tell(self, state->answer_name, request, answer, NULL, NULL, NULL);
+}
+
+/* Runs a request that has a place. */
+static int
+run_request(Crew *self, State *state, PyObject *request, PyObject *worker, PyObject *now)
+{
+    PyObject *in_front = PyObject_GetAttr(worker, state->in_front);
+    Py_XDECREF(in_front);
+    if (!in_front) {
+        return -1;
+    }
+    if (in_front != Py_True || PyFloat_AS_DOUBLE(now) - self->flushed_at > state->flush_after) {
+        return tell(self, state->run, request, worker, now, NULL, NULL);
+    }
+    PyObject *serving = Py_NewRef(self->serving), *dispatch = Py_NewRef(self->dispatch), *error = NULL;
+    PyObject *answer = NULL;
+    int failed = PyDict_SetItem(serving, worker, request);
+    if (!failed) {
+        PyObject *account = at(self->meter, state->places[METER_ACCOUNT]);
+        PyObject *caller = Py_NewRef(at(account, state->places[ACCOUNT_CALLER])), *peer = Py_NewRef(self->peer);
+        PyObject *all[] = {NULL, request, peer, now, caller};
+        self->used_at = PyFloat_AS_DOUBLE(now);
+        answer = PyObject_Vectorcall(dispatch, all + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        Py_DECREF(caller);
+        Py_DECREF(peer);
+        if (!answer) {
+            PyObject *type, *traceback;
+            PyErr_Fetch(&type, &error, &traceback);
+            PyErr_NormalizeException(&type, &error, &traceback);
+            if (traceback) {
+                PyException_SetTraceback(error, traceback);
+            }
+            Py_XDECREF(type);
+            Py_XDECREF(traceback);
+        }
+        in_front = PyObject_GetAttr(worker, state->in_front);
+        Py_XDECREF(in_front);
+        if (answer && in_front == Py_True && PyDict_GetItemWithError(serving, worker) == request) {
+            failed = PyDict_DelItem(serving, worker);
+            failed = failed ? failed : answer_well(self, state, request, answer, now);
+        }
+        else if (PyErr_Occurred()) {
+            failed = -1;
+        }
+        else {
+            failed = tell(self, state->finish, request, worker, now, answer ? answer : Py_None,
+                          error ? error : Py_None);
+        }
+    }
+    Py_XDECREF(error);
+    Py_XDECREF(answer);
+    Py_DECREF(serving);
+    Py_DECREF(dispatch);
+    return failed;
+}
+
+PyDoc_STRVAR(run_requests_doc, "_run_requests(worker)\n--\n\n\
+Runs the waiting requests in a worker, until the slice of time is used up, as the connection does in Python.");
+
+static PyObject *
+run_requests(Crew *self, PyTypeObject *class, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    State *state = PyType_GetModuleState(class);
+    int failed = 0;
+    if (count != 1 || names || !state->answer || !self->protocol || !self->meter || !self->share || !self->peer
+        || !self->serving || !PyDict_CheckExact(self->serving) || !self->dispatch || !self->queue || !self->admission
+        || !self->clock || !self->admitted || Py_TYPE(self->meter) != state->meter
+        || Py_TYPE(self->admission) != state->admission) {
+        PyErr_SetString(PyExc_TypeError, "requests are run for one worker, on a connection that is complete");
+        return NULL;
+    }
+    while (!failed) {
+        PyObject *now = PyObject_CallNoArgs(self->clock), *request = NULL;
+        if (!now || !PyFloat_CheckExact(now)) {
+            if (now) {
+                PyErr_SetString(PyExc_TypeError, "the time is a float");
+            }
+            failed = -1;
+        }
+        else if (PyFloat_AS_DOUBLE(now) > self->turn_ends) {
+            self->turn_is_over = 1;
+            Py_DECREF(now);
+            break;
+        }
+        else {
+            Py_ssize_t waiting = PyObject_Size(self->admitted);
+            if (waiting > 0) {
+                failed = tell(self, state->run_admitted, args[0], now, NULL, NULL, NULL);
+            }
+            else if (!waiting) {
+                PyObject *protocol = Py_NewRef(self->protocol);
+                request = PyObject_CallMethodNoArgs(protocol, state->next_request);
+                Py_DECREF(protocol);
+                if (request == Py_None) {
+                    Py_DECREF(request);
+                    Py_DECREF(now);
+                    break;
+                }
+                failed = request ? 0 : -1;
+            }
+            else {
+                failed = -1;
+            }
+        }
+        if (request && !failed) {
+            int runs = take_in(self, state, request, now);
+            failed = runs > 0 ? run_request(self, state, request, args[0], now) : runs;
+        }
+        Py_XDECREF(request);
+        Py_XDECREF(now);
+    }
+    if (failed || tell(self, state->leave_off, args[0], NULL, NULL, NULL, NULL)) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef crew_methods[] = {
+    {"_run_requests", (PyCFunction)(void (*)(void))run_requests, METH_METHOD | METH_FASTCALL | METH_KEYWORDS,
+     run_requests_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static int
+traverse_crew(Crew *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->protocol);
+    Py_VISIT(self->meter);
+    Py_VISIT(self->share);
+    Py_VISIT(self->peer);
+    Py_VISIT(self->serving);
+    Py_VISIT(self->dispatch);
+    Py_VISIT(self->queue);
+    Py_VISIT(self->admission);
+    Py_VISIT(self->clock);
+    Py_VISIT(self->admitted);
+    return 0;
+}
+
+static int
+clear_crew(Crew *self)
+{
+    Py_CLEAR(self->protocol);
+    Py_CLEAR(self->meter);
+    Py_CLEAR(self->share);
+    Py_CLEAR(self->peer);
+    Py_CLEAR(self->serving);
+    Py_CLEAR(self->dispatch);
+    Py_CLEAR(self->queue);
+    Py_CLEAR(self->admission);
+    Py_CLEAR(self->clock);
+    Py_CLEAR(self->admitted);
+    return 0;
+}
+
+static void
+dealloc_crew(Crew *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    clear_crew(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot crew_slots[] = {
+    {Py_tp_doc, "How a connection runs requests."},
+    {Py_tp_methods, crew_methods},
+    {Py_tp_members, crew_members},
+    {Py_tp_traverse, traverse_crew},
+    {Py_tp_clear, clear_crew},
+    {Py_tp_dealloc, dealloc_crew},
+    {0, NULL},
+};
+
+static PyType_Spec crew_spec = {
+    .name = "zkrpc.server._compiled.Crew",
+    .basicsize = sizeof(Crew),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = crew_slots,
+};
+
+PyDoc_STRVAR(learn_doc, "learn(meter, account, tally, admission, answer, reply, flush_after)\n--\n\n\
+Says what all connections work with: classes, what marks a reply, and seconds after which replies are sent.");
+
+static PyObject *
+learn(PyObject *module, PyObject *args)
+{
+    State *state = PyModule_GetState(module);
+    PyTypeObject *meter, *account, *tally, *admission, *answer;
+    PyObject *reply;
+    double flush_after;
+    if (!PyArg_ParseTuple(args, "O!O!O!O!O!Od", &PyType_Type, &meter, &PyType_Type, &account, &PyType_Type, &tally,
+                          &PyType_Type, &admission, &PyType_Type, &answer, &reply, &flush_after)) {
+        return NULL;
+    }
+    PyTypeObject *const owners[PLACES] = {
+        meter, account, account, tally, tally, admission, admission, admission, admission, admission, admission
+    };
+    for (int place = 0; place < PLACES; place++) {
+        if (!find_slot(&state->places[place], owners[place], place_names[place])) {
+            return NULL;
+        }
+    }
+    Py_XSETREF(state->meter, (PyTypeObject *)Py_NewRef(meter));
+    Py_XSETREF(state->admission, (PyTypeObject *)Py_NewRef(admission));
+    Py_XSETREF(state->answer, (PyTypeObject *)Py_NewRef(answer));
+    Py_XSETREF(state->reply, Py_NewRef(reply));
+    state->flush_after = flush_after;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"learn", learn, METH_VARARGS, learn_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+/* The names that are looked up. */
+static int
+intern(State *state)
+{
+    const struct {
+        PyObject **place;
+        const char *name;
+    } names[] = {
+        {&state->in_python, "dispatch_in_python"}, {&state->settle, "_settle"}, {&state->raised, "_settle_error"},
+        {&state->get, "get"}, {&state->seconds, "seconds"}, {&state->urgent, "urgent"},
+        {&state->settle_all, "settle"}, {&state->take_in, "_take_in"}, {&state->admit, "_admit"},
+        {&state->accepts_calls, "accepts_calls"}, {&state->leave, "leave"}, {&state->send_reply, "send_reply"},
+        {&state->answer_name, "_answer"}, {&state->in_front, "in_front"}, {&state->run, "_run"},
+        {&state->finish, "_finish"}, {&state->run_admitted, "_run_admitted"},
+        {&state->next_request, "next_request"}, {&state->leave_off, "_leave_off"},
+    };
+    for (size_t place = 0; place < sizeof(names) / sizeof(*names); place++) {
+        if (!(*names[place].place = PyUnicode_InternFromString(names[place].name))) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 static int
 fill_module(PyObject *module)
 {
     State *state = PyModule_GetState(module);
-    PyObject *type = PyType_FromModuleAndSpec(module, &core_spec, NULL);
-    int failed = !type || PyModule_AddObjectRef(module, "Core", type) < 0;
-    Py_XDECREF(type);
-    if (failed || !(state->in_python = PyUnicode_InternFromString("dispatch_in_python"))
-        || !(state->settle = PyUnicode_InternFromString("_settle"))
-        || !(state->raised = PyUnicode_InternFromString("_settle_error"))
-        || !(state->get = PyUnicode_InternFromString("get"))
-        || !(state->seconds = PyUnicode_InternFromString("seconds"))
-        || !(state->urgent = PyUnicode_InternFromString("urgent"))
-        || !(state->settle_all = PyUnicode_InternFromString("settle"))
-        || !(state->no_result = PyBytes_FromStringAndSize("", 1))) {
+    PyObject *core = PyType_FromModuleAndSpec(module, &core_spec, NULL);
+    PyObject *crew = core ? PyType_FromModuleAndSpec(module, &crew_spec, NULL) : NULL;
+    int failed = !crew || PyModule_AddObjectRef(module, "Core", core) < 0
+        || PyModule_AddObjectRef(module, "Crew", crew) < 0 || !intern(state)
+        || !(state->no_result = PyBytes_FromStringAndSize("", 1));
+    Py_XDECREF(core);
+    Py_XDECREF(crew);
+    if (failed) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "BUILT_FROM", BUILT_FROM);
 }
 
 static int
-traverse_module(PyObject *Py_UNUSED(module), visitproc Py_UNUSED(visit), void *Py_UNUSED(arg))
+traverse_module(PyObject *module, visitproc visit, void *arg)
 {
-    return 0;  /* only texts and bytes, which lead nowhere */
+    State *state = PyModule_GetState(module);
+    Py_VISIT(state->meter);
+    Py_VISIT(state->admission);
+    Py_VISIT(state->answer);
+    Py_VISIT(state->reply);
+    return 0;  /* texts and bytes lead nowhere */
 }
 
 static int
 clear_module(PyObject *module)
 {
     State *state = PyModule_GetState(module);
-    Py_CLEAR(state->in_python);
-    Py_CLEAR(state->settle);
-    Py_CLEAR(state->raised);
-    Py_CLEAR(state->get);
-    Py_CLEAR(state->seconds);
-    Py_CLEAR(state->urgent);
-    Py_CLEAR(state->settle_all);
-    Py_CLEAR(state->no_result);
+    PyObject **const names[] = {
+        &state->in_python, &state->settle, &state->raised, &state->get, &state->seconds, &state->urgent,
+        &state->settle_all, &state->take_in, &state->admit, &state->accepts_calls, &state->leave, &state->send_reply,
+        &state->answer_name, &state->in_front, &state->run, &state->finish, &state->run_admitted,
+        &state->next_request, &state->leave_off, &state->no_result, &state->reply,
+    };
+    for (size_t place = 0; place < sizeof(names) / sizeof(*names); place++) {
+        Py_CLEAR(*names[place]);
+    }
+    Py_CLEAR(state->meter);
+    Py_CLEAR(state->admission);
+    Py_CLEAR(state->answer);
     return 0;
 }
 
@@ -537,6 +956,7 @@ static struct PyModuleDef definition = {
     .m_name = "zkrpc.server._compiled",
     .m_doc = "The compiled part of zkrpc.server.",
     .m_size = sizeof(State),
+    .m_methods = functions,
     .m_slots = slots,
     .m_traverse = traverse_module,
     .m_clear = clear_module,

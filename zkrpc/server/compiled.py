@@ -16,6 +16,8 @@ outcome was revoked
 
 The interceptors are Python, and called as such. A dispatcher of which each request is to be told, well or not, is not
 prepared, and does everything in Python.
+
+``CrewCore`` is the base of :class:`~zkrpc.server.crew.Crew`, with the loop that runs a connection's requests.
 """
 
 from __future__ import annotations
@@ -52,8 +54,18 @@ if TYPE_CHECKING or _module is None:
             """Takes in what requests are dispatched by: entries by names, the bound of elements in their arguments,
             monotonic seconds, and what all dispatchers know (``_KNOWN`` in :mod:`zkrpc.server.dispatch`)."""
 
+    class CrewCore:
+        """The base of a crew (:mod:`zkrpc.server.crew`)."""
+
+        if TYPE_CHECKING:
+
+            def _run_requests(self, worker: Any) -> None: ...
+
+    def learn(*_: object) -> None:
+        """Takes in what the loop of all crews works with."""
+
 else:
-    Core = _module.Core
+    Core, CrewCore, learn = _module.Core, _module.Crew, _module.learn
 
 
 class Entry(NamedTuple):

@@ -20,13 +20,13 @@ from typing import Any
 
 import gevent
 
-from zkrpc.errors import LocalProtocolError
 from zkrpc.identity import Identity
 from zkrpc.outbox import Outbox
 from zkrpc.server.accounts import Meter
 from zkrpc.server.buffers import Holding
 from zkrpc.server.call_queue import CallQueue
 from zkrpc.server.connection_age import ConnectionAge, carry_out
+from zkrpc.server.crew import Crew
 from zkrpc.server.dispatch import Answer, expires_at, refuse, turn_down
 from zkrpc.server.greenlet_pool import Worker
 from zkrpc.server.host import ConnectionHost
@@ -34,21 +34,16 @@ from zkrpc.server.intake import Intake
 from zkrpc.server.shares import host_of
 from zkrpc.server.turns import LONG, NOTABLE, SLICE
 from zkrpc.wire import status
-from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.message import ProtocolState, Request
 from zkrpc.wire.server import ServerProtocol
 
 _READ, _WRITE = 1, 2
 _OPEN, _CLOSED = ProtocolState.OPEN, ProtocolState.CLOSED
-_ONEWAY, _REPLY = MessageKind.ONEWAY, MessageKind.REPLY
 _GRACE = 0.05
 """Seconds after its deadline at which a handler is ended, for callers that do not send a cancellation."""
-_FLUSH_AFTER = 100e-6
-"""Seconds of running requests after which the replies so far are sent: some fifteen quick ones, which is enough for
-the price of a send, and leaves the peer's core something to do while this one goes on."""
 
 
-class ServerConnection:
+class ServerConnection(Crew):
     """The connection of one peer that is served.
 
     ``sock`` is connected and becomes this object's; ``peer`` is its ``host:port``. One that is no plain socket brings
@@ -85,6 +80,7 @@ class ServerConnection:
         self.used_at = self._flushed_at = self.opened_at = host.clock()
         """``used_at`` is when a call of its was last run; monotonic seconds."""
         self._dispatch: Any = host.dispatcher.dispatch
+        self._admission, self._admitted = host.admission, self._queue.admitted
         self._age = ConnectionAge(host.config, host.rng, self.used_at)
         self._work_armed = self._is_sent = False
         self.clock = host.clock
@@ -263,68 +259,6 @@ class ServerConnection:
 
     # -- running requests ------------------------------------------------------------------------
 
-    def _run_requests(self, worker: Worker) -> None:
-        """In a worker: runs the waiting requests, until the slice of time is used up."""
-        next_request, admits, admitted = self.protocol.next_request, self._host.admission.admits, self._queue.admitted
-        share, meter, clock, take = self.share, self.meter, self._host.clock, self._queue.take
-        while True:
-            now = clock()
-            if now > self._turn_ends:
-                self._turn_is_over = True
-                break
-            if admitted:
-                self._run(take(), worker, now)
-                continue
-            request = next_request()
-            if request is None:
-                break
-            # All that counting costs a call; see zkrpc.server.accounts.
-            tally = meter.account.known.get(request.name)
-            if tally is not None:
-                tally.calls += 1
-                tally.called_at = now
-            elif not meter.meet(request, self.protocol, now, self._queue.refuse):
-                continue
-            if admits(share):
-                self._run(request, worker, now)
-            else:
-                self._queue.turn_away(request)
-        # Here and not in the hub: a switch before the last send would keep the peer waiting for it.
-        if worker.in_front:
-            self._send()
-            self._is_sent = True
-        else:
-            self._work_soon()
-
-    def _run(self, request: Request, worker: Worker, began: float) -> None:
-        """Runs an admitted request."""
-        host = self._host
-        self._serving[worker] = request
-        if not worker.in_front:
-            host.admission.hold(self.share)
-            host.attended.add(self)
-        answer, self.used_at = None, began
-        if began - self._flushed_at > _FLUSH_AFTER:
-            self._flushed_at = began
-            self._send()
-            if self._outbox.is_full:
-                self._turn_ends = 0.0
-        try:
-            answer = self._dispatch(request, self.peer, began, self.meter.account.caller)
-        except BaseException as error:  # a gevent.Timeout of the handler's own, for one; or we were ended
-            if host.greenlets.disbanded:  # the handler forked, and this is its child
-                raise
-            if worker in self._serving:
-                answer = host.dispatcher.failed(request, self.peer, error)
-        finally:
-            if self._serving.pop(worker, None) is None:
-                # After _end, whose kill may still be on its way and must not hit another call.
-                raise gevent.GreenletExit
-            if not worker.in_front:
-                host.admission.release(self.share)
-            host.admission.leave(began)
-            self._answer(request, answer)
-
     def _work_soon(self) -> None:
         """Has the hub run and send soon what is ready."""
         if not self._work_armed:
@@ -370,23 +304,6 @@ class ServerConnection:
         """Sends the answer of a built-in service, if there is one, soon; the request is over."""
         self._answer(request, answer)
         self._work_soon()
-
-    def _answer(self, request: Request, answer: Answer | None) -> None:
-        protocol = self.protocol
-        if answer is None or self.closed:
-            protocol.finish(request)
-            return
-        if answer.kind is not _REPLY:
-            self.meter.count_error(request)
-            if answer.kind is _ONEWAY:
-                protocol.finish(request)
-                return
-        try:
-            protocol.send_reply(request, answer.body, kind=answer.kind, headers=answer.headers)
-        except LocalProtocolError as error:
-            refusal = refuse(request, str(error), status.FAILED)
-            assert refusal is not None
-            protocol.send_reply(request, refusal.body, kind=refusal.kind, headers=refusal.headers)
 
     # -- writing ---------------------------------------------------------------------------------
 

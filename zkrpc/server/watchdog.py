@@ -14,8 +14,9 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import FrameType
+from typing import Any
 
 import gevent
 from gevent.event import Event
@@ -24,7 +25,8 @@ from gevent.monkey import get_original
 from zkrpc.legible import legible
 from zkrpc.server.blockage import BEAT_INTERVAL, SOMEWHERE, Blockage, Blockages, Place
 from zkrpc.server.built_in import BuiltIns
-from zkrpc.server.connection import ServerConnection
+from zkrpc.server.crew import Crew
+from zkrpc.server.greenlet_pool import Worker
 from zkrpc.server.startup import is_foreign, log_with_detail
 from zkrpc.telemetry.events import HubBlocked
 from zkrpc.telemetry.observer import Observer, gather
@@ -39,8 +41,8 @@ _LOOK_INTERVAL = 0.1
 HOPELESS_AFTER = 60.0
 """Seconds for which a hub may be blocked before the process counts as one that does not recover."""
 _MOST_FRAMES = 12
-_SERVING = (ServerConnection._run.__code__, BuiltIns._run.__code__)
-"""The functions that run a request, ``request``: what lies between them and the handler may have no frames."""
+_WORKER, _BUILT_IN = Worker._run.__code__, BuiltIns._run.__code__
+"""The functions below which a request runs: what lies between them and the handler may have no frames."""
 
 _ADVICE = (
     "no other call was served, and ZooKeeper heard nothing of us; give such work to zkrpc.offload(function, arguments)"
@@ -154,8 +156,8 @@ def find_place(frame: FrameType | None) -> Place:
     method = ""
     while frame is not None and not method:
         code = frame.f_code
-        if code in _SERVING:
-            method = legible(bare_name(frame.f_locals["request"].name).decode("utf-8", "replace"), 200)
+        if code is _WORKER or code is _BUILT_IN:
+            method = _method_of(frame.f_locals)
         elif not is_foreign(code.co_filename):
             frames.append((code.co_filename, frame.f_lineno, code.co_name))
         frame = frame.f_back
@@ -163,6 +165,15 @@ def find_place(frame: FrameType | None) -> Place:
         return Place(f"the method {method}") if method else SOMEWHERE
     doing = f"the method {method}" if method else f"{frames[-1][2]}(), which serves no call,"
     return Place(doing, tuple(reversed(frames[:_MOST_FRAMES])))
+
+
+def _method_of(names: Mapping[str, Any]) -> str:
+    """The method that a worker or a built-in service runs, by the local names of its function; empty if none."""
+    worker, request = names["self"], names.get("request")
+    if isinstance(worker, Worker):
+        crew = getattr(worker.work, "__self__", None)
+        request = crew.served_by(worker) if isinstance(crew, Crew) else None
+    return "" if request is None else legible(bare_name(request.name).decode("utf-8", "replace"), 200)
 
 
 def _report(blockage: Blockage) -> None:
