@@ -424,7 +424,7 @@ def test_deadline_is_inherited_by_what_a_handler_calls(
             return str(inner.echo(text))
 
     serve(Inner, service={"name": "inner"}, zookeeper=registry)
-    inner = connect("inner", zookeeper=registry)
+    inner = connect("inner", zookeeper=registry, config=zkrpc.ClientConfig(timeout=100.0))
     serve(Outer, service={"name": "outer"}, zookeeper=registry)
     outer = connect("outer", zookeeper=registry)
     assert outer.options(timeout=60.0).echo("x") == "x"
