@@ -23,7 +23,7 @@
 #error "setup.py defines what this is built from"
 #endif
 
-enum { READ_SIZE = 64 * 1024 };  /* as in exchange.py */
+enum { READ_SIZE = 80 * 1024 };  /* as in exchange.py */
 #define FRESH 0.001              /* as there */
 
 enum class_number {

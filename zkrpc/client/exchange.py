@@ -21,7 +21,8 @@ from zkrpc.outbox import Outbox
 from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.message import Reply
 
-_READ_SIZE = 64 * 1024
+_READ_SIZE = 80 * 1024
+"""Bytes: a reply with 64 KiB in it comes in one read then, and is not put together from two."""
 FRESH = 0.001
 """Seconds for which one look at the socket counts. A single read later than that is not a look, as the end of the
 stream may follow right after its bytes. A change within this time could as well happen while a call is on its way."""
