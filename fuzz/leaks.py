@@ -28,7 +28,9 @@ from zkrpc import compiled
 
 TIMES = 20
 """How often a round does its work."""
-ROUNDS = 14
+ROUNDS = 20
+_PAUSE = 0.15
+"""Seconds in which what is still under way ends, such as handlers that wait and connections that were closed."""
 _LEAST = {"blocks": 1, "bytes": 32, "references": 1}
 """What each gauge shows of the smallest leak; malloc gives 32 bytes at least, with what it needs itself."""
 _STAYING = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, property)
@@ -51,8 +53,7 @@ class Gauges:
 
     def read(self) -> dict[str, int]:
         """Now, once nothing is under way."""
-        for _ in range(3):
-            gevent.sleep(0.002)
+        gevent.sleep(_PAUSE)
         gc.collect()
         _forget_names()
         found = {"blocks": sys.getallocatedblocks(), "references": sum(map(sys.getrefcount, self._watched))}
@@ -78,7 +79,8 @@ def _staying() -> Iterable[object]:
 
 
 def growth(work: Callable[[], object], read: Callable[[], Mapping[str, int]]) -> dict[str, int]:
-    """What each gauge grows by in a round: the more of two in a row, the first two that are little or the last ones."""
+    """What each gauge grows by in a round: the mean of two in a row, the first two where it is little or the last ones.
+    Two, as what ends a little later, a connection for instance, is missed by one round and counted by the other."""
     before, earlier = read(), dict.fromkeys(("blocks", "bytes", "references"), sys.maxsize)
     found: dict[str, int] = {}
     for number in range(
@@ -90,7 +92,7 @@ def growth(work: Callable[[], object], read: Callable[[], Mapping[str, int]]) ->
         for name in now:
             grown = now[name] - before[name]
             if number > 1 and found.get(name, sys.maxsize) >= bound_of(name):  # the first has what is needed here
-                found[name] = max(grown, earlier[name])
+                found[name] = (grown + earlier[name]) // 2
             earlier[name] = grown
         before = now
         if number > 1 and all(grown < bound_of(name) for name, grown in found.items()):
