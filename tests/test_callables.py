@@ -37,6 +37,12 @@ class Bad:
         return proceed(call)
 
 
+class Unsaid(Good):
+    """Says of itself what ``inspect`` cannot read, as some mocks do."""
+
+    __signature__ = 3
+
+
 async def coroutine(call: Any, proceed: Any) -> Any:
     """Awaited by nobody."""
 
@@ -51,7 +57,9 @@ def generator(call: Any, proceed: Any) -> Iterator[int]:
     yield 1
 
 
-@pytest.mark.parametrize("function", [Good(), Good().__call__, lambda call, proceed, more=1: 1, lambda *some: 1, max])
+@pytest.mark.parametrize(
+    "function", [Good(), Good().__call__, lambda call, proceed, more=1: 1, lambda *some: 1, max, Unsaid()]
+)
 def test_function_that_can_be_called_is_taken(function: Any) -> None:
     """Objects, methods, defaults, ``*args``, and what has no signature."""
     require_callable("it", function, "call", "proceed")

@@ -85,11 +85,13 @@ def _is_async(function: Any) -> bool:
 def can_take(function: Any, arguments: int) -> bool:
     """Whether a function can be called with so many arguments, as far as that can be known."""
     try:
-        inspect.signature(function).bind(*[_ANY] * arguments)
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # written in C, and without a signature, or a mock that cannot say one
+        return callable(function)
+    try:
+        signature.bind(*[_ANY] * arguments)
     except TypeError:
         return False
-    except ValueError:  # written in C, and without a signature
-        return True
     return True
 
 

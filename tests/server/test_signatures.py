@@ -432,6 +432,18 @@ def test_class_whose_methods_need_no_object_may_serve(handler: object, caplog: p
     assert caplog.records == []
 
 
+def test_method_whose_signature_is_nonsense_is_not_judged(caplog: pytest.LogCaptureFixture) -> None:
+    """As those of mocks are in some versions of Python: it can be called, and nothing is known against it."""
+
+    class Unsaid(Shapes):
+        def area(self, *sides: int) -> int:
+            return sides[0]
+
+    Unsaid.area.__signature__ = 3  # type: ignore[attr-defined]  # the mistake
+    check_handler(idl.Shapes, Unsaid())
+    assert caplog.records == []
+
+
 def circular(function: Any) -> Any:
     """What a decorator does that gets ``__wrapped__`` wrong."""
     function.__wrapped__ = function

@@ -125,13 +125,15 @@ def _is_usable(name: str) -> bool:
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
-    """The function's signature; None if it has none, as some functions written in C, and one whose ``__wrapped__``
-    leads back to itself. Raises TypeError for a method without ``self``."""
-    with contextlib.suppress(ValueError):
+    """The function's signature; None if it has none, as some functions written in C, one whose ``__wrapped__`` leads
+    back to itself, and a mock whose code is one, too. Raises TypeError for a method without ``self``."""
+    with contextlib.suppress(TypeError, ValueError):
         return inspect.signature(function)
-    with contextlib.suppress(ValueError):
-        if inspect.ismethod(function) and not inspect.signature(function.__func__).parameters:
-            raise TypeError("it lacks self")
+    lacks_self = False
+    with contextlib.suppress(TypeError, ValueError):
+        lacks_self = inspect.ismethod(function) and not inspect.signature(function.__func__).parameters
+    if lacks_self:
+        raise TypeError("it lacks self")
     return None
 
 
