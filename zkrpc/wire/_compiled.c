@@ -40,7 +40,7 @@ typedef struct {
     PyObject *traceparent;
     PyObject *templates;         /* of calls, by name and budget */
     PyTypeObject *request_taker, *reply_taker;
-    PyObject *popleft, *kind, *headers, *until, *now, *oneway;
+    PyObject *append, *popleft, *kind, *headers, *until, *now, *oneway;
 } State;
 
 static struct PyModuleDef definition;
@@ -743,7 +743,7 @@ server_receive(ServerCore *self, PyObject *const *args, Py_ssize_t count)
     if (self->is_whole && PyBytes_CheckExact(args[0]) && self->active && PyDict_CheckExact(self->active) && self->ready
         && self->known && PyObject_TypeCheck(self->known, self->state->request_taker)) {
         PyObject *known = Py_NewRef(self->known), *active = Py_NewRef(self->active);
-        PyObject *add = PyObject_GetAttrString(self->ready, "append");
+        PyObject *add = PyObject_GetAttr(self->ready, self->state->append);
         Py_XSETREF(self->last_heard_at, Py_NewRef(args[1]));
         start = add ? take_requests((RequestTaker *)known, args[0], 0, args[1], active, self->room, add) : -1;
         Py_XDECREF(add);
@@ -1262,6 +1262,7 @@ free_module(void *module)
     Py_CLEAR(state->templates);
     Py_CLEAR(state->request_taker);
     Py_CLEAR(state->reply_taker);
+    Py_CLEAR(state->append);
     Py_CLEAR(state->popleft);
     Py_CLEAR(state->kind);
     Py_CLEAR(state->headers);
@@ -1320,13 +1321,15 @@ fill_module(PyObject *module)
     }
     state->request_taker = (PyTypeObject *)Py_NewRef(types[0]);
     state->reply_taker = (PyTypeObject *)Py_NewRef(types[1]);
+    state->append = PyUnicode_InternFromString("append");
     state->popleft = PyUnicode_InternFromString("popleft");
     state->kind = PyUnicode_InternFromString("kind");
     state->headers = PyUnicode_InternFromString("headers");
     state->until = PyUnicode_InternFromString("deadline_at");
     state->now = PyUnicode_InternFromString("now");
     state->oneway = PyUnicode_InternFromString("oneway");
-    int complete = state->popleft && state->kind && state->headers && state->until && state->now && state->oneway;
+    int complete = state->append && state->popleft && state->kind && state->headers && state->until && state->now
+        && state->oneway;
     return complete ? PyModule_AddStringConstant(module, "BUILT_FROM", BUILT_FROM) : -1;
 }
 
