@@ -55,7 +55,7 @@ class Gauges:
         """Now, once nothing is under way."""
         gevent.sleep(_PAUSE)
         gc.collect()
-        _forget_names()
+        forget_names()
         found = {"blocks": sys.getallocatedblocks(), "references": sum(map(sys.getrefcount, self._watched))}
         if self._mallinfo is not None:
             held = self._mallinfo()
@@ -63,7 +63,7 @@ class Gauges:
         return found
 
 
-_forget_names: Callable[[], None] = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache
+forget_names: Callable[[], None] = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache
 """Python's cache of where classes have their attributes holds references, for classes that are gone, too."""
 
 

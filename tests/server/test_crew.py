@@ -14,6 +14,7 @@ from gevent.event import Event
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzz.leaks import forget_names
 from fuzz.mutation import mutate
 from tests.support.echo import EchoHandler, idl
 from tests.support.waiting import eventually
@@ -225,6 +226,7 @@ def test_loop_keeps_nothing(pure: bool) -> None:
 
     def held() -> tuple[int, int]:
         gc.collect()
+        forget_names()
         shared: list[Any] = [bench.connection, bench.server.admission, bench.connection.meter, Answer, PEER]
         return tracemalloc.get_traced_memory()[0], sum(map(sys.getrefcount, shared))
 
