@@ -42,16 +42,20 @@ def test_large_block_that_is_kept_is_found() -> None:
 
 def test_reference_that_is_kept_is_found() -> None:
     """To something that stays anyway, so that memory does not grow."""
-    taken = []
+
+    class Staying:
+        """Made here, as what was there before the tests began is frozen and not seen."""
+
+    taken = 0
 
     def take() -> None:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(Held))
-        taken.append(None)
+        nonlocal taken
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(Staying))
+        taken += 1
 
-    del taken[:]
     assert found(take) == {"references"}
-    for _ in taken:
-        ctypes.pythonapi.Py_DecRef(ctypes.py_object(Held))
+    for _ in range(taken):
+        ctypes.pythonapi.Py_DecRef(ctypes.py_object(Staying))
 
 
 def test_cache_that_is_filled_once_is_no_leak() -> None:
