@@ -426,8 +426,11 @@ def test_serve_waits_for_the_session_of_a_dead_namesake(
     lasts: it serves when that has ended, and never gives up before."""
     first = command.serve(zookeeper, "--id=node-7", "--session-timeout=6")
     (dead,) = await_registered(registry, 1).values()
-    first.tell(signal.SIGKILL)
+    # Whichever of the two outlives the other for a moment closes the session, so the one that could is stopped before.
+    first.tell(signal.SIGSTOP)
+    os.waitid(os.P_PID, first.process.pid, os.WSTOPPED)
     os.kill(int(dead.metadata["pid"]), signal.SIGKILL)
+    first.tell(signal.SIGKILL)
     first.wait()
     second = command.serve(zookeeper, "--id=node-7", "--session-timeout=1")
     eventually(lambda: registered(registry).get("node-7-0") not in (None, dead), 60)
