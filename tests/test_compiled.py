@@ -120,6 +120,18 @@ def test_error_of_what_a_part_needs_is_not_taken_for_its_absence(parcel: Path) -
         compiled.load(NAME, {})
 
 
+def test_part_is_told_classes_by_their_names(parcel: Path) -> None:
+    """Where there is one; pure Python knows them without being told."""
+    build(parcel, RIGHT)
+    with (parcel / "_compiled.py").open("a") as file:
+        file.write("known = []\ndef know(*named): known.append(named)\n")
+    part = compiled.load(NAME, {})
+    assert part is not None
+    compiled.acquaint(part, Path, ConfigError)
+    assert part.known == [("Path", Path), ("ConfigError", ConfigError)]
+    compiled.acquaint(None, Path)
+
+
 def test_every_source_is_known() -> None:
     """What setup.py compiles is what is asked for."""
     root = Path(zkrpc.__file__).parent.parent

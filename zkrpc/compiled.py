@@ -48,6 +48,14 @@ def load(name: str, environment: Mapping[str, str] = os.environ) -> ModuleType |
     return _decided[name]
 
 
+def acquaint(part: ModuleType | None, *classes: type) -> None:
+    """Tells a part the classes, by their names, whose objects it reads and fills by the places of their slots; does
+    nothing where pure Python is used instead."""
+    if part is not None:
+        for one in classes:
+            part.know(one.__name__, one)
+
+
 def in_use() -> bool:
     """Whether all parts are used in their compiled form. Raises ConfigError as :func:`load` does."""
     return all(load(name) is not None for name in PARTS)

@@ -144,17 +144,9 @@ def pure_first_try(proceed: Proceed[Call], go_on: Callable[[Call, BaseException]
 
 
 _part = compiled.load("zkrpc.client._compiled")
+compiled.acquaint(_part, Call, Method, Member, Load, Channel, LoadBalancer, P2C, Breaker, Recording)
 if TYPE_CHECKING or _part is None:
     Attempting = PureAttempting
     first_try = pure_first_try
 else:
-    _part.know("Call", Call)
-    _part.know("Method", Method)
-    _part.know("Member", Member)
-    _part.know("Load", Load)
-    _part.know("Channel", Channel)
-    _part.know("LoadBalancer", LoadBalancer)
-    _part.know("P2C", P2C)
-    _part.know("Breaker", Breaker)
-    _part.know("Recording", Recording)
     Attempting, first_try = _part.Attempting, _part.FirstTry

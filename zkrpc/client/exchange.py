@@ -209,10 +209,8 @@ class PureExchange:
 
 
 _part = compiled.load("zkrpc.client._compiled")
+compiled.acquaint(_part, Waiter, Alarm, Outbox)
 if TYPE_CHECKING or _part is None:
     Exchange = PureExchange
 else:
-    _part.know("Waiter", Waiter)
-    _part.know("Alarm", Alarm)
-    _part.know("Outbox", Outbox)
     Exchange = _part.Exchange

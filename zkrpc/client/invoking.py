@@ -171,9 +171,8 @@ class PureInvoking:
 
 
 _part = compiled.load("zkrpc.client._compiled")
+compiled.acquaint(_part, CallOptions, RetryBudget)
 if TYPE_CHECKING or _part is None:
     Invoking = PureInvoking
 else:
-    _part.know("CallOptions", CallOptions)
-    _part.know("RetryBudget", RetryBudget)
     Invoking = _part.Invoking

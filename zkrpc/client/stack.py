@@ -244,5 +244,4 @@ class _Attempt(Attempting):
         self._router.receive_failure(call, error)
 
 
-if (_part := compiled.load("zkrpc.client._compiled")) is not None:
-    _part.know("Plan", Plan)
+compiled.acquaint(compiled.load("zkrpc.client._compiled"), Plan)
