@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zkrpc.call import Call
+from zkrpc.call import Call, Interceptor
 from zkrpc.deadline import Deadline
 from zkrpc.endpoint import Endpoint
 from zkrpc.errors import (
@@ -26,7 +26,7 @@ from zkrpc.errors import (
     Unavailable,
 )
 from zkrpc.policies.backoff import Backoff
-from zkrpc.policies.retry import RetryPolicy, costs, counts, may_repeat, retrying
+from zkrpc.policies.retry import RetryPolicy, costs, counts, go_on_after, may_repeat, retrying
 
 ENDPOINTS = [Endpoint("10.0.0.1", port) for port in range(1, 10)]
 LOST = ConnectionLost
@@ -47,19 +47,32 @@ class Scene:
         self.policy = RetryPolicy(max_attempts=4, backoff=Backoff(first=0.1, longest=1.0))
         self.tokens = 100
         self.failures: list[BaseException] = []
+        self.retried: list[tuple[int, str, float]] = []
 
     def run(self) -> object:
         """Makes the call."""
-        stack = retrying(
+        return self.retry()(self.call, self.attempt)
+
+    def run_after_first(self) -> object:
+        """Makes the call with its first attempt outside of the machine."""
+        self.call.attempt += 1
+        try:
+            return self.attempt(self.call)
+        except BaseException as error:
+            return go_on_after(self.retry(), self.attempt, self.call, error)
+
+    def retry(self) -> Interceptor[Call]:
+        """The machine."""
+        return retrying(
             self.policy,
             clock=lambda: self.now,
             sleep=self.sleep,
             rng=lambda: 0.5,
             is_worth_asking=self.is_worth_asking,
             may_repeat_now=self.withdraw,
+            on_retry=lambda call, error, pause: self.retried.append((call.attempt, type(error).__name__, pause)),
             on_failure=lambda call, error: self.failures.append(error),
         )
-        return stack(self.call, self.attempt)
 
     def withdraw(self, now: float) -> bool:
         assert now == self.now
@@ -401,3 +414,53 @@ def test_a_call_does_not_wait_for_a_member_that_no_waiting_helps_with() -> None:
     with pytest.raises(Unavailable):
         scene.run()
     assert len(scene.asked) == 3 and sum(scene.pauses) == 0
+
+
+def test_each_repetition_is_told_before_it_is_made() -> None:
+    """With the number of the attempt that failed, how it ended, and the pause that follows."""
+    scene = Scene(Unavailable, Overloaded, "ok", instances=2)
+    assert scene.run() == "ok"
+    assert scene.retried[0] == (1, "Unavailable", 0.0)
+    assert scene.retried[1] == (2, "Overloaded", scene.pauses[0])
+    assert len(scene.retried) == 2 and scene.failures == []
+
+
+def test_first_attempt_may_be_made_before_retries_are_set_going() -> None:
+    """It is counted once, its instance is not asked again, and later attempts are made as any."""
+    scene = Scene(Unavailable, Draining, "ok")
+    assert scene.run_after_first() == "ok"
+    assert (scene.call.attempt, scene.asked, scene.pauses) == (3, ENDPOINTS[:3], [])
+    assert scene.retried == [(1, "Unavailable", 0.0), (2, "Draining", 0.0)]
+
+
+def test_error_of_a_first_attempt_that_is_final_is_raised_itself() -> None:
+    """A declared exception, one of the greenlet, and a call that may have run; each is told once."""
+    for error in (KeyError("declared"), KeyboardInterrupt(), TIMED_OUT("maybe", executed=Executed.MAYBE)):
+        scene = Scene(error)
+        with pytest.raises(type(error)) as caught:
+            scene.run_after_first()
+        assert caught.value is error and scene.failures == [error]
+        assert (scene.call.attempt, len(scene.asked)) == (1, 1)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(
+        st.sampled_from([Unavailable, LOST, TIMED_OUT, Draining, Overloaded, RemoteError, KeyError, "ok"]), max_size=8
+    ),
+    st.booleans(),
+    st.integers(0, 3),
+)
+def test_first_attempt_made_outside_changes_nothing(outcomes: list[object], idempotent: bool, instances: int) -> None:
+    """The same attempts at the same instances, after the same pauses, with the same end, as if all had been made by
+    the machine."""
+    ends = []
+    for way in (Scene.run, Scene.run_after_first):
+        scene = Scene(*outcomes, "ok", instances=instances, idempotent=idempotent, timeout=3.0)
+        try:
+            end = way(scene)
+        except Exception as error:
+            end = type(error), getattr(error, "executed", None), getattr(error, "attempts", None)
+        told = [type(one) for one in scene.failures]
+        ends.append((end, scene.call.attempt, scene.call.tried, scene.asked, scene.pauses, scene.retried, told))
+    assert ends[0] == ends[1]
