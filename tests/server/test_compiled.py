@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from fuzz.mutation import mutate
 from zkrpc import current_call
 from zkrpc.call import ServerCall
+from zkrpc.callables import Kind
 from zkrpc.caller import NOBODY, Caller
 from zkrpc.codec import Payload
 from zkrpc.errors import DeadlineExceeded, Draining, Executed, StaleEpoch
 from zkrpc.idl import load_text
-from zkrpc.server.compiled import IS_COMPILED, Core
+from zkrpc.server.compiled import IS_COMPILED, Core, make_table
 from zkrpc.server.dispatch import Dispatcher, expires_at
 from zkrpc.telemetry.recording import MOST, Recording
 from zkrpc.wire.message import Dialect, MessageKind, Request
@@ -175,6 +176,37 @@ def echo_call(body: bytes | None = None, **fields: Any) -> Request:
     headers: Any = MappingProxyType({})
     request = Request(b"echo", 7, MessageKind.CALL, headers, body, 0, Dialect.HEADER_BINARY, 1.0, 7, 0, None)
     return request._replace(**fields)
+
+
+def test_table_has_an_entry_for_each_method_that_can_be_served() -> None:
+    """With what its dispatch needs; one that Python cannot hold is as unknown as any other name, and its handler need
+    not have it."""
+    odd = load_text("""service S {
+      i32 bad(1: map<map<i32, i32>, i32> x), i32 good(1: i32 x), void still(), oneway void note(1: i32 x)
+    }""")
+
+    class Odd:
+        """Has the others."""
+
+        def good(self, x: int) -> int:
+            """Echoes."""
+            return x
+
+        def still(self) -> None:
+            """Nothing."""
+
+        def note(self, x: int) -> None:
+            """The same."""
+
+    handler, recording, run = Odd(), Recording([], 0.5, pytest.fail), len
+    table = make_table(odd.S, handler, {"good": recording}, dict.fromkeys(Kind, run))
+    assert {entry.label for entry in table.values()} == {"good", "still", "note"}
+    assert not [name for name in table if b"bad" in name] and b"good" in table
+    good, still, note = table[b"good"], table[b"still"], table[b"note"]
+    assert (good.method, good.recording, good.run) == (odd.S.methods["good"], recording, run)
+    assert good.handler(7) == 7 and still.recording is None
+    assert (good.interruptible, note.interruptible) == (True, False)
+    assert still.attempt_result is False and note.attempt_result is None
 
 
 def test_dispatcher_takes_what_its_signature_says() -> None:

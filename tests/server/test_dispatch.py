@@ -204,6 +204,41 @@ def test_dispatcher_lets_only_base_exceptions_out(bench: Bench) -> None:
     assert bench.dispatcher.failed(oneway_of("fail", binary(FAIL, "x")), PEER, error) is None
 
 
+def test_dispatcher_that_tells_each_request_tells_how_it_ended() -> None:
+    """Those that went well, too, each once and with its answer; what no answer follows is told apart."""
+
+    class Telling(Dispatcher):
+        """Remembers what it is told."""
+
+        _tells_each = True
+        told: list[tuple[Any, ...]] = []
+
+        def _tell(self, arrival: Any, answer: Answer | None, error: str = "", executed: str = "yes") -> Answer | None:
+            self.told.append((arrival.request, arrival.peer, arrival.at, answer, error, executed))
+            return answer
+
+        def _ended(self, arrival: Any, error: BaseException) -> None:
+            self.told.append((arrival.request, arrival.peer, arrival.at, error))
+
+    handler = Handler()
+    dispatcher = Telling(idl.Echo, handler, on_failure=lambda failure: None)
+    for request in (call_of("echo", binary(ECHO, "x")), oneway_of("note", binary(NOTE, "x"))):
+        answer = dispatcher.dispatch(request, PEER, 3.0)
+        assert Telling.told.pop() == (request, PEER, 3.0, answer, "", "yes")
+        assert (answer is None) is (request.kind is MessageKind.ONEWAY)
+    unknown = call_of("nope", b"\0")
+    answer = dispatcher.dispatch(unknown, PEER, 3.0)
+    assert Telling.told.pop() == (unknown, PEER, 3.0, answer, "UnknownMethod", "no")
+    request = call_of("fail", binary(FAIL, "x"))
+    handler.raises(KeyError("undeclared"))
+    answer = dispatcher.dispatch(request, PEER, 3.0)
+    assert Telling.told.pop() == (request, PEER, 3.0, answer, "KeyError", "yes")
+    handler.raises(error := Strongest())
+    with pytest.raises(Strongest):
+        dispatcher.dispatch(request, PEER, 3.0)
+    assert Telling.told == [(request, PEER, 3.0, error)]
+
+
 @pytest.mark.parametrize("result", [7, None, b"bytes", "\udc80"])
 def test_dispatcher_refuses_a_result_that_does_not_fit(bench: Bench, result: Any) -> None:
     """The caller gets INTERNAL_ERROR and never something that is not what the IDL says."""

@@ -152,11 +152,8 @@ class Dispatcher(Core):
         token = enter_call(call)
         try:
             value = run(call)
-        except Exception as error:
-            return self._raised(Arrival(request, peer, caller, now), entry, call, error)
         except BaseException as error:
-            self._ended(Arrival(request, peer, caller, now), error)
-            raise
+            return self._settle_error(request, peer, now, caller, entry, call, error)
         finally:
             leave_call(token)
         return self._settle(request, peer, now, caller, entry, call, value)
@@ -201,7 +198,8 @@ class Dispatcher(Core):
         call: ServerCall,
         error: BaseException,
     ) -> Answer | None:
-        """The answer to a request whose handler has raised this, for the compiled part."""
+        """The answer to a request whose handler has raised this, which is on its way meanwhile. Raises it again if it
+        is no Exception."""
         arrival = Arrival(request, peer, caller, now)
         try:
             raise error
