@@ -10,7 +10,7 @@ from tests.support.wire_frames import message
 from zkrpc.config import WireLimits
 from zkrpc.wire.envelope import MessageKind, read_envelope
 from zkrpc.wire.fast_path import KnownReplies, KnownRequests
-from zkrpc.wire.message import Dialect, PendingCall, Reply, Request, open_frame, shapes_of
+from zkrpc.wire.message import Dialect, PendingCall, Reply, Request, Template, open_frame, shapes_of
 
 LIMITS = WireLimits()
 BOTH = pytest.mark.parametrize("dialect", [Dialect.HEADER_BINARY, Dialect.FRAMED_BINARY])
@@ -30,10 +30,10 @@ class Scene:
     def frame(self, name: bytes, seqid: int, body: bytes = b"\x00", **options: Any) -> bytes:
         return message(name, seqid, body, dialect=self.dialect, **options)
 
-    def learn(self, frame: bytes) -> None:
+    def learn(self, frame: bytes) -> Template | None:
         opening = open_frame(frame[4:], LIMITS)
         kind, name, _, offset = read_envelope(opening.dialect.payload, opening.frame, opening.offset)
-        self.known.learn(opening, offset, name, MessageKind(kind), opening.headers)
+        return self.known.learn(opening, offset, name, MessageKind(kind), opening.headers)
 
     def take(self, data: bytes, start: int = 0) -> int:
         return self.known.take(data, start, 5.0, self.active, self.room, self.taken.append)
@@ -123,6 +123,41 @@ def test_peer_may_change_its_dialect() -> None:
     scene.learn(plain)
     assert scene.take(plain) == len(plain)
     assert scene.take(scene.frame(b"known", 5)) == 0
+
+
+@BOTH
+def test_nothing_is_taken_any_more_once_the_fast_path_is_forgone(dialect: Dialect) -> None:
+    """Where requests mean what earlier ones made of them, each has to be read."""
+    scene = Scene(dialect)
+    data = scene.frame(b"known", 7)
+    assert scene.take(data) == len(data)
+    scene.known.forgo()
+    assert scene.take(scene.frame(b"known", 8)) == 0
+    assert scene.take(b"skipped" + data, 7) == 7
+    assert [one.seqid for one in scene.taken] == [7]
+
+
+@BOTH
+def test_requests_for_built_in_services_are_never_known(dialect: Dialect) -> None:
+    """They are answered elsewhere, and found by being read."""
+    scene = Scene(dialect)
+    frame = scene.frame(b"zkrpc.Health:check", 7)
+    for _ in range(2):
+        assert scene.learn(frame) is None
+        assert scene.take(frame) == 0
+
+
+def test_requests_that_set_headers_for_later_ones_are_never_known() -> None:
+    """Their bytes alone do not say what they mean."""
+    scene = Scene(Dialect.HEADER_BINARY)
+    frame = scene.frame(b"lasting", 7, headers={"k": "v"})
+    opening = open_frame(frame[4:], LIMITS)
+    _, name, _, offset = opening.envelope()
+    lasting = opening._replace(persistent={"k": "v"})
+    assert scene.known.learn(lasting, offset, name, MessageKind.CALL, opening.headers) is None
+    assert scene.take(frame) == 0
+    assert scene.known.learn(opening, offset, name, MessageKind.CALL, opening.headers) is not None
+    assert scene.take(frame) == len(frame)
 
 
 class Client:

@@ -128,6 +128,29 @@ def test_replies_are_taken_alike(data: bytes, called: dict[int, bytes], flushed:
 
 
 @BOTH
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_loop_takes_all_that_is_known_to_the_end_of_the_bytes(pure: bool, dialect: Dialect) -> None:
+    """Names of different lengths between each other, as many as there is room for, each id once; what a loop leaves
+    is taken when nothing hinders it any more."""
+    known = both_requests(dialect)[0 if pure else 1]
+    frames = [message(name, n, bytes((8, n, 0)), dialect=dialect) for n, name in enumerate(NAMES[:-1] * 2)]
+    data, ends = b"".join(frames), [len(b"".join(frames[:n])) for n in range(len(frames) + 1)]
+    active: dict[int, Any] = {5: None}
+    taken: list[Request] = []
+    assert known.take(data, 0, 5.0, active, 3, taken.append) == ends[2], "no room"
+    assert known.take(data, ends[2], 6.0, active, 99, taken.append) == ends[5], "an id in flight"
+    del active[5]
+    assert known.take(data, ends[5], 7.0, active, 99, taken.append) == ends[-1] == len(data)
+    assert [(one.name, one.seqid, one.frame[one.offset :]) for one in taken] == [
+        (name, n, bytes((8, n, 0))) for n, name in enumerate(NAMES[:-1] * 2)
+    ]
+    assert [one.received_at for one in taken] == [5.0] * 2 + [6.0] * 3 + [7.0] * 3
+    assert {one.dialect for one in taken} == {dialect} and list(active.values()) == taken
+    known.expect(None)
+    assert known.take(message(b"known", 50, dialect=dialect), 0, 8.0, active, 99, taken.append) == 0
+
+
+@BOTH
 def test_whatever_is_called_for_a_message_may_change_everything(pure: bool) -> None:
     """It may learn, forgo, or raise; what was taken before is taken."""
     known = machines(pure).fast_path.KnownRequests(LIMITS)
