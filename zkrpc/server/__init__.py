@@ -36,9 +36,9 @@ once.
                                                          walks it down
 ``acceptor``, ``accepting``                              taking connections, and pausing when that fails
 ``handshakes``                                           those of TLS, which come before a connection is served
-``connection``, ``crew``, ``host``, ``intake``,          one connection: how its requests are run, what it uses of its
-``turns``                                                server, when it is read, how much at once, and whose turn on
-                                                         the hub it is
+``connection``, ``crew``                                 one connection, and how its requests are run
+``host``, ``intake``, ``turns``                          what it uses of its server, when it is read, how much at once,
+                                                         and whose turn on the hub it is
 ``greenlet_pool``, ``call_queue``                        greenlets that run requests, and one connection's requests that
                                                          wait for a place
 ``admission``, ``shares``                                how many handlers run, who waits, and how addresses share
