@@ -295,6 +295,28 @@ def test_forked_child_closes_the_door(address: str) -> None:
 
 
 @both_ways
+def test_program_that_waits_for_nothing_but_futures(address: str, way: str) -> None:
+    """From its first wait on, in whatever way; and nothing keeps it awake for what is over or was cancelled."""
+    lines = run_program(
+        """
+        import concurrent.futures
+        with zkrpc.threads.connect(idl.Counting, [address]) as stub:
+            say(stub.submit.nap(50).result())
+            futures = [stub.submit.nap(50) for _ in range(3)]
+            done, left = concurrent.futures.wait(futures)
+            say(len(done), len(left))
+            futures.append(stub.options(timeout=60).submit.nap(100_000))
+            say(futures[-1].cancel())
+            while any(one._look for one in futures): time.sleep(0.01)
+        say("over")
+        """,
+        address,
+        way,
+    )
+    assert lines == ["None", "3 0", "True", "over"]
+
+
+@both_ways
 def test_programs_with_threads(address: str, way: str) -> None:
     """Threads, futures and a pool, patched or not; nobody closes anything, and nothing is left but a clean end."""
     lines = run_program(

@@ -22,6 +22,7 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from gevent import get_hub
 from gevent.monkey import is_module_patched
 
 from zkrpc.admin.door import Admin as _Admin
@@ -32,16 +33,15 @@ from zkrpc.client.primary_router import GroupOf
 from zkrpc.client.stub import Stub, make_stub, stub_class
 from zkrpc.config import ClientConfig
 from zkrpc.endpoint import Endpoint
-from zkrpc.forking import hub_of_thread
 from zkrpc.idl import Interface, Method
 from zkrpc.idl.model import ThreadsT
 from zkrpc.telemetry.observer import Observer
 from zkrpc.tls.settings import ClientTls
 from zkrpc.worlds.errand import Errand
-from zkrpc.worlds.hub_thread import HubThread, hub_thread
+from zkrpc.worlds.hub_thread import HubThread, hub_thread, is_in_vain
 from zkrpc.worlds.queues import closed_meanwhile
 from zkrpc.worlds.remote import Remote, RemoteClient, client_of, connected, require_hosts
-from zkrpc.worlds.waits import way_to_hub
+from zkrpc.worlds.waits import LOOK_INTERVAL, in_vain, way_to_hub
 
 __all__ = ["Admin", "CallFuture", "connect", "submit"]
 
@@ -144,6 +144,7 @@ class CallFuture(concurrent.futures.Future[ResultT]):
     def __init__(self) -> None:
         super().__init__()
         self._give_up: Callable[[], object] = _nothing
+        self._look: Any = None
 
     def cancel(self) -> bool:
         """Cancels the call, unless it is over. True if it is cancelled."""
@@ -166,8 +167,20 @@ class ThreadsClient(RemoteClient):
         thread = hub_thread()
         future: CallFuture[Any] = CallFuture()
         arguments = (method, args, kwargs, options, time.monotonic())
-        errand = Errand(self.client.invoke, arguments, copy_context(), _landing(thread), future)
-        thread.enter(errand)
+        errand = Errand(self.client.invoke, arguments, copy_context(), _settle, future)
+        # In a patched program the future's lock is a greenlet's, and whoever waits for it does so in this thread's hub.
+        hub = get_hub() if is_module_patched("threading") and not thread.is_here else None
+        if hub is not None:
+            errand.landing = way_to_hub(thread, hub, _settle).put
+            future._look = hub.loop.timer(
+                LOOK_INTERVAL, LOOK_INTERVAL
+            )  # also keeps a loop awake that only waits for it
+            future._look.start(_settle_if_in_vain, thread, errand)
+        try:
+            thread.enter(errand)
+        except BaseException:
+            _stop_looking(future)
+            raise
         future._give_up = functools.partial(thread.give_up, errand)
         return future
 
@@ -203,15 +216,12 @@ class Admin(Remote):
         self.close()
 
 
-def _landing(thread: HubThread) -> Callable[[Errand], object]:
-    """How a future gets its outcome: in zkrpc's thread, unless its lock is a greenlet's, which belongs to a hub."""
-    hub = hub_of_thread() if is_module_patched("threading") else None
-    return _settle if hub is None or thread.is_here else way_to_hub(thread, hub, _settle).put
-
-
 def _settle(errand: Errand) -> None:
     """Gives a future its outcome; it may have been cancelled meanwhile."""
     future, errand.waiting = errand.waiting, None
+    if future is None:
+        return
+    _stop_looking(future)
     future._give_up = _nothing
     value, error = errand.outcome
     if not future.set_running_or_notify_cancel():
@@ -220,6 +230,20 @@ def _settle(errand: Errand) -> None:
         future.set_result(value)
     else:
         future.set_exception(error)
+
+
+def _settle_if_in_vain(thread: HubThread, errand: Errand) -> None:
+    """In the hub that waits for the future: now and then, as the thread for calls may have ended without a word."""
+    if is_in_vain(thread):
+        errand.fail(in_vain())
+        _settle(errand)
+
+
+def _stop_looking(future: CallFuture[Any]) -> None:
+    look, future._look = future._look, None
+    if look is not None:
+        look.stop()
+        look.close()
 
 
 def _nothing() -> None:

@@ -28,7 +28,7 @@ from zkrpc.worlds.errand import Errand
 from zkrpc.worlds.hub_thread import HubThread, hub_thread, is_in_vain
 from zkrpc.worlds.queues import Exit
 
-_LOOK_INTERVAL = 1.0
+LOOK_INTERVAL = 1.0
 """Seconds between looks whether there still is somebody to wait for. Calls end by their deadlines in the hub thread.
 What only tells how things stand is waited for as long, and no longer."""
 
@@ -60,7 +60,7 @@ def run_if_soon(thread: HubThread, action: Callable[..., Any], *arguments: Any) 
             return _run_blocking(thread, action, arguments, enter, give_up, once=True)
         if getcurrent() is not hub:  # which cannot wait
             way = (thread, hub, action, arguments, enter, give_up)
-            return with_timeout(_LOOK_INTERVAL, _run_in_hub, *way, timeout_value=None)
+            return with_timeout(LOOK_INTERVAL, _run_in_hub, *way, timeout_value=None)
     except CallError:
         pass
     return None
@@ -93,9 +93,9 @@ def _run_blocking(
     errand = Errand(action, arguments, copy_context(), _release, lock)
     enter(errand)
     try:
-        while not lock.acquire(True, _LOOK_INTERVAL):
+        while not lock.acquire(True, LOOK_INTERVAL):
             if once or is_in_vain(thread):
-                raise _in_vain()
+                raise in_vain()
     except BaseException:
         give_up(errand)
         raise
@@ -110,7 +110,7 @@ def _run_in_hub(
     thread: HubThread, hub: Any, action: Callable[..., Any], arguments: tuple[Any, ...], enter: _Way, give_up: _Way
 ) -> Any:
     errand = Errand(action, arguments, copy_context(), way_to_hub(thread, hub, _wake).put, getcurrent())
-    look = hub.loop.timer(_LOOK_INTERVAL, _LOOK_INTERVAL)  # it also keeps a loop awake that has nothing else to do
+    look = hub.loop.timer(LOOK_INTERVAL, LOOK_INTERVAL)  # it also keeps a loop awake that has nothing else to do
     look.start(_look, thread, errand)
     try:
         enter(errand)
@@ -129,7 +129,7 @@ def _run_in_hub(
 def _look(thread: HubThread, errand: Errand) -> None:
     greenlet = errand.waiting
     if greenlet is not None and is_in_vain(thread):
-        greenlet.throw(_in_vain())
+        greenlet.throw(in_vain())
 
 
 def errand_of_loop(thread: HubThread, action: Callable[..., Any], arguments: tuple[Any, ...]) -> Errand:
@@ -215,5 +215,6 @@ def _resolve(errand: Errand) -> None:
         future.set_result(None)
 
 
-def _in_vain() -> Unavailable:
+def in_vain() -> Unavailable:
+    """The error of errands that will never be told of."""
     return Unavailable("the thread that makes calls has ended", executed=Executed.MAYBE)
