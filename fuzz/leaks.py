@@ -83,9 +83,8 @@ def growth(work: Callable[[], object], read: Callable[[], Mapping[str, int]]) ->
     Two, as what ends a little later, a connection for instance, is missed by one round and counted by the other."""
     before, earlier = read(), dict.fromkeys(("blocks", "bytes", "references"), sys.maxsize)
     found: dict[str, int] = {}
-    for number in range(
-        ROUNDS
-    ):  # nothing is kept of a round but what takes the place of something, as all of it is counted
+    # Nothing is kept of a round but what takes the place of something, as all of it is counted.
+    for number in range(ROUNDS):
         for _ in range(TIMES):
             work()
         now = read()
