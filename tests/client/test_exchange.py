@@ -39,6 +39,7 @@ class World:
         self.log: list[Any] = []
         self.moments = iter(range(1, 1000))
         self.accepts = script.get("accepts", True)
+        self.wanted = script.get("wanted", 0)
 
     @property
     def unsent(self) -> bytes:
@@ -164,6 +165,7 @@ SCRIPTS = st.fixed_dictionaries(
     {},
     optional={
         "accepts": st.booleans(),
+        "wanted": st.integers(0, 99),
         "unsent": st.integers(0, 1),
         "step": st.sampled_from([FRESH / 4, FRESH * 2]),
         "sent": st.sampled_from([7, LocalProtocolError("closed"), ValueError("broken")]),

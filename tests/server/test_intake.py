@@ -18,6 +18,7 @@ class Bench:
         self.protocol: Any = self
         self.inflow: Any = self
         self.may_take_long = False
+        self.wanted = 0
         self.spent = False
         self.waiting: list[Callable[[], object]] = []
         self.chunks: list[Any] = []
@@ -93,6 +94,18 @@ def test_intake_reads_more_from_whoever_sends_much() -> None:
     bench.read(100, 16 * KIB, 20 * KIB, 32 * KIB, 64 * KIB, 64 * KIB)
     assert bench.asked == [16 * KIB, 16 * KIB, 16 * KIB, 32 * KIB, 32 * KIB, 64 * KIB, 64 * KIB]
     assert bench.events[1] == (100, False) and repr(bench.intake) == "<Intake reading>"
+
+
+def test_intake_reads_what_the_wire_machine_wants() -> None:
+    """Whether that is more or less than it would have read; it learns nothing from it for other reads."""
+    bench = Bench()
+    bench.wanted = 100 * KIB
+    bench.read(100 * KIB)
+    bench.wanted = 100
+    bench.read(100)
+    bench.wanted = 0
+    bench.read(10)
+    assert bench.asked == [100 * KIB, 100, 16 * KIB]
 
 
 def test_intake_reads_less_from_whoever_takes_long() -> None:

@@ -100,7 +100,7 @@ def stream_for_server(rng: random.Random) -> bytes:
 
 def server_state(server: Any) -> dict[str, Any]:
     names = "failure in_flight partial_since wants_close held_bytes last_heard_at has_news peer_is_zkrpc"
-    names += " _is_whole _is_simple _room _max_frame"
+    names += " _is_whole _is_simple _room _max_frame wanted"
     return {name: getattr(server, name) for name in names.split()} | {
         "said": repr(server),
         "timer": server.next_timer(),
@@ -209,7 +209,7 @@ def stream_for_client(ids: list[int], dialect: Dialect, rng: random.Random) -> b
 
 def client_state(client: Any) -> dict[str, Any]:
     names = "failure pending is_heard draining accepts is_zkrpc last_heard_at _serial _flushed _before _latest"
-    names += " _backlog _given_up _max_frame _is_whole _has_templates _pong_waits _pending"
+    names += " _backlog _given_up _max_frame _is_whole _has_templates _pong_waits _pending wanted"
     return {name: getattr(client, name) for name in names.split()} | {
         "said": repr(client),
         "timer": client.next_timer(),
@@ -313,6 +313,81 @@ def test_call_that_cannot_come_before_its_answer_is_not_taken_for_sent() -> None
 
 
 # Both
+
+
+def read_as_wanted(machine: Any, data: bytes, read: Callable[[bytes], Any], most: int = 80 * 1024) -> list[int]:
+    """Gives the machine the bytes in reads of as many as it wants, or else at most so many; returns how many these
+    were."""
+    sizes: list[int] = []
+    while data:
+        size = machine.wanted or most
+        read(data[:size])
+        sizes.append(len(data[:size]))
+        data = data[size:]
+    return sizes
+
+
+@BOTH
+@USUAL
+def test_long_requests_begin_where_reads_do(pure: bool, dialect: Dialect) -> None:
+    """After the first that did not, each comes in a read of its own, whose bytes it keeps as they are; and when there
+    are no more of them, nothing particular is wanted."""
+    server = machines(pure).server.ServerProtocol(WireLimits(), 0.0)
+    frames = [message(b"blob", one, bytes(65_000), dialect=dialect) for one in range(8)]
+    length, given = len(frames[0]), []
+
+    def read(data: bytes) -> None:
+        server.receive_data(data, 1.0)
+        while (request := server.next_request()) is not None:
+            given.append((request.seqid, request.frame is data))
+
+    sizes = read_as_wanted(server, b"".join(frames), read)
+    assert sizes == [80 * 1024, 2 * length - 80 * 1024] + 6 * [length]
+    assert given == [(0, False), (1, False)] + [(one, True) for one in range(2, 8)]
+    assert server.wanted == length
+    read(message(b"blob", 8, dialect=dialect))
+    assert (server.wanted, len(given)) == (0, 9)
+
+
+@BOTH
+def test_long_replies_begin_where_reads_do(pure: bool) -> None:
+    """At a client it is the same."""
+    client = machines(pure).client.ClientProtocol(HEADER, WireLimits(), 0.0, zkrpc=True)
+    ids = [client.send_call(b"blob", b"\0", one, deadline_at=5.0, now=1.0) for one in range(8)]
+    client.data_to_send()
+    frames = [message(b"blob", one, bytes(65_000), kind=MessageKind.REPLY) for one in ids[:7]]
+    length, given = len(frames[0]), []
+
+    def read(data: bytes) -> None:
+        given.extend((token, reply.frame is data) for token, reply in client.receive_data(data, 1.0))
+
+    sizes = read_as_wanted(client, b"".join(frames), read)
+    assert sizes == [80 * 1024, 2 * length - 80 * 1024] + 5 * [length]
+    assert given == [(0, False), (1, False)] + [(one, True) for one in range(2, 7)]
+    assert client.wanted == length
+    read(message(b"blob", ids[7], kind=MessageKind.REPLY))
+    assert (client.wanted, len(given)) == (0, 8)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from([10, 3000, 17_000, 40_000, 65_000, 130_000, 300_000]), max_size=12), st.data())
+def test_whatever_is_read_at_once_the_same_messages_come(sizes: list[int], data: st.DataObject) -> None:
+    """Long and short ones in turn: reads of what is wanted, or of less, as a socket gives, lose and change nothing, and
+    no read is of more than a bound."""
+    frames = [message(b"blob", one, bytes([one]) * size) for one, size in enumerate(sizes)]
+    stream, short = b"".join(frames), data.draw(st.lists(st.integers(1, 100_000), max_size=8))
+    for pure in (True, False):
+        server = machines(pure).server.ServerProtocol(WireLimits(), 0.0)
+        left, cuts, given = stream, list(short), []
+        while left:
+            assert 0 <= server.wanted <= 120 * 1024
+            size = min(server.wanted or 64 * 1024, cuts.pop() if cuts else 1 << 20)
+            server.receive_data(left[:size], 1.0)
+            left = left[size:]
+            while (request := server.next_request()) is not None:
+                given.append(request.frame[request.offset :])
+                server.finish(request)
+        assert given == [bytes([one]) * size for one, size in enumerate(sizes)] and server.partial_since is None
 
 
 def test_cores_that_nobody_derives_from_leave_everything() -> None:

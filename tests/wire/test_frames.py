@@ -101,3 +101,28 @@ def test_buffer_gives_an_oversized_frame_that_is_all_there() -> None:
     buffer = FrameBuffer(1000, 64)
     frame = message(body=bytes(3000))
     assert (buffer.end_of_frame(frame + b"x", 0), buffer.is_oversized, bool(buffer)) == (len(frame), True, False)
+
+
+def test_buffer_wants_the_rest_of_a_long_frame_and_then_as_much_again() -> None:
+    """So that the next one begins where a read does. Of short ones it wants nothing particular, and never very much."""
+    buffer = FrameBuffer(1 << 20, 8192)
+    frame = message(body=bytes(20_000))
+    assert buffer.wanted == 0
+    assert buffer.end_of_frame(frame[:15_000], 0) == -1 and buffer.wanted == len(frame) - 15_000
+    buffer.join(frame[15_000:-1])
+    assert buffer.wanted == 1
+    buffer.join(frame[-1:])
+    assert buffer.wanted == len(frame)
+    assert buffer.end_of_frame(frame[:3], 0) == -1 and buffer.wanted == len(frame) - 3
+    buffer.clear()
+    assert buffer.end_of_frame(message()[:-1], 0) == -1 and buffer.wanted == 0
+    buffer.clear()
+    assert buffer.end_of_frame(message(body=bytes(500_000))[:100], 0) == -1 and buffer.wanted == 120 * 1024
+
+
+def test_buffer_wants_what_it_will_drop_in_large_pieces() -> None:
+    """As nothing is kept of it."""
+    buffer = FrameBuffer(1 << 16, 64)
+    frame = message(body=bytes(200_000))
+    assert buffer.end_of_frame(frame[:2000], 0) == 2000 and buffer.wanted == 120 * 1024
+    assert buffer.skip(frame[2000:-5], 0) == len(frame) - 2005 and buffer.wanted == 5

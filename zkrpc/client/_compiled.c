@@ -72,7 +72,7 @@ static const char *const name_of[SLOT_COUNT] = {SLOTS(TEXT)};
     DO(finish) DO(flush_soon) DO(handle_error) DO(headers) DO(keep) DO(keep_backlog) \
     DO(movable) DO(name) DO(names) DO(now) DO(oneway) DO(parent) DO(payload) DO(pick) DO(ready) \
     DO(receive_data) DO(receive_failure) DO(receive_success) DO(release) DO(send_call) DO(set) \
-    DO(settle)
+    DO(settle) DO(wanted)
 
 typedef struct {
     PyTypeObject *known[CLASSES];          /* NULL until it is known */
@@ -430,7 +430,11 @@ static PyObject *
 read_once(Exchange *self)
 {
     State *st = self->st;
-    PyObject *size = PyLong_FromLong(READ_SIZE), *chunk = size ? PyObject_CallOneArg(self->recv, size) : NULL;
+    PyObject *size = PyObject_GetAttr(self->protocol, st->s.wanted);
+    if (size && PyObject_Not(size) > 0) {
+        Py_SETREF(size, PyLong_FromLong(READ_SIZE));
+    }
+    PyObject *chunk = size ? PyObject_CallOneArg(self->recv, size) : NULL;
     Py_XDECREF(size);
     if (!chunk) {
         if (PyErr_ExceptionMatches(PyExc_OSError)) {

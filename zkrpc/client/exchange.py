@@ -22,7 +22,8 @@ from zkrpc.wire.client import ClientProtocol
 from zkrpc.wire.message import Reply
 
 _READ_SIZE = 80 * 1024
-"""Bytes: a reply with 64 KiB in it comes in one read then, and is not put together from two."""
+"""Bytes, where the wire machine wants no other number: a reply with 64 KiB in it comes in one read then, and is not put
+together from two."""
 FRESH = 0.001
 """Seconds for which one look at the socket counts. A single read later than that is not a look, as the end of the
 stream may follow right after its bytes. A change within this time could as well happen while a call is on its way."""
@@ -111,7 +112,7 @@ class PureExchange:
     def _read(self) -> list[tuple[Waiter, Reply]] | None:
         """Reads once. Returns the replies that came; None if there was nothing to read, or the connection has ended."""
         try:
-            chunk = self._recv(_READ_SIZE)
+            chunk = self._recv(self._protocol.wanted or _READ_SIZE)
         except OSError as error:
             self._unread(error)
             return None

@@ -10,7 +10,8 @@ stopped    there is no room for answers, or nothing more is wanted        when `
 =========  =============================================================  ============================================
 
 All bytes of one read are parsed in one go. So the size of a read adapts: small where the bytes take long to parse and
-run, large where they do not.
+run, large where they do not. A long message is parsed in one go however it is read, so what the wire machine wants
+for one counts first.
 """
 
 from __future__ import annotations
@@ -104,8 +105,9 @@ class Intake:
 
     def _read(self) -> None:
         """In the hub. Reads once: if there is more, the hub looks at other sockets before it comes back."""
-        owner, wanted = self._owner, self._size
+        owner = self._owner
         assert owner is not None
+        wanted = owner.protocol.wanted or self._size
         may_take_long = owner.protocol.inflow.may_take_long
         # In a turn it was waited for already.
         if may_take_long and self.is_reading and self._turns.is_spent():
@@ -123,7 +125,7 @@ class Intake:
         size = len(chunk)
         wait = size > _LIGHT and self.is_reading and self._turns.is_spent()
         owner.receive(chunk, now, wait)
-        if size == wanted < _LARGEST and owner.clock() - now < _NO_TIME:
+        if size == wanted == self._size < _LARGEST and owner.clock() - now < _NO_TIME:
             self._size *= 2
 
     def _take_turn(self) -> None:

@@ -713,7 +713,7 @@ typedef struct {
     PyObject_HEAD
     State *state;
     PyObject *active, *known, *out, *ready, *last_heard_at;
-    Py_ssize_t max_frame, room;
+    Py_ssize_t max_frame, room, wanted;
     char is_whole, is_simple;
 } ServerCore;
 
@@ -725,6 +725,7 @@ init_server(ServerCore *self, PyObject *args, PyObject *kwargs)
         return -1;
     }
     self->is_whole = self->is_simple = 0;
+    self->wanted = 0;
     Py_XSETREF(self->last_heard_at, PyFloat_FromDouble(0.0));
     return self->last_heard_at ? 0 : -1;
 }
@@ -753,6 +754,7 @@ server_receive(ServerCore *self, PyObject *const *args, Py_ssize_t count)
             return NULL;
         }
         if (start == PyBytes_GET_SIZE(args[0])) {
+            self->wanted = start == self->wanted ? start : 0;
             Py_RETURN_NONE;
         }
     }
@@ -882,6 +884,7 @@ static PyMemberDef members_of_server[] = {
     {"last_heard_at", T_OBJECT_EX, offsetof(ServerCore, last_heard_at), 0, NULL},
     {"_max_frame", T_PYSSIZET, offsetof(ServerCore, max_frame), 0, NULL},
     {"_room", T_PYSSIZET, offsetof(ServerCore, room), 0, NULL},
+    {"wanted", T_PYSSIZET, offsetof(ServerCore, wanted), 0, NULL},
     {"_is_whole", T_BOOL, offsetof(ServerCore, is_whole), 0, NULL},
     {"_is_simple", T_BOOL, offsetof(ServerCore, is_simple), 0, NULL},
     {NULL, 0, 0, 0, NULL},
@@ -897,7 +900,7 @@ typedef struct {
     double budget;
     double latest;
     long long serial, flushed, before;
-    Py_ssize_t max_frame;
+    Py_ssize_t max_frame, wanted;
     char is_whole, has_templates, pong_waits;
 } ClientCore;
 
@@ -911,6 +914,7 @@ init_client(ClientCore *self, PyObject *args, PyObject *kwargs)
     self->is_whole = self->has_templates = self->pong_waits = 0;
     self->serial = self->flushed = self->before = 0;
     self->latest = 0.0;
+    self->wanted = 0;
     Py_XSETREF(self->accepts, Py_NewRef(Py_False));
     Py_XSETREF(self->last_heard_at, PyFloat_FromDouble(0.0));
     return self->last_heard_at ? 0 : -1;
@@ -1072,6 +1076,7 @@ client_receive(ClientCore *self, PyObject *const *args, Py_ssize_t count)
         Py_DECREF(pending);
         Py_DECREF(known);
         if (start == PyBytes_GET_SIZE(args[0])) {
+            self->wanted = start == self->wanted ? start : 0;
             return replies;
         }
     }
@@ -1134,6 +1139,7 @@ static PyMemberDef members_of_client[] = {
     {"_flushed", T_LONGLONG, offsetof(ClientCore, flushed), 0, NULL},
     {"_before", T_LONGLONG, offsetof(ClientCore, before), 0, NULL},
     {"_max_frame", T_PYSSIZET, offsetof(ClientCore, max_frame), 0, NULL},
+    {"wanted", T_PYSSIZET, offsetof(ClientCore, wanted), 0, NULL},
     {"_is_whole", T_BOOL, offsetof(ClientCore, is_whole), 0, NULL},
     {"_has_templates", T_BOOL, offsetof(ClientCore, has_templates), 0, NULL},
     {"_pong_waits", T_BOOL, offsetof(ClientCore, pong_waits), 0, NULL},

@@ -11,6 +11,10 @@ The machines tell their cores by a few attributes whether all is as usual:
 ``_is_simple``        of a server: open, no zlib stream around it, no request held: an answer is all that an answer is
 ``_has_templates``    of a client: calls can be written from templates, and replies can be known by their shapes
 ====================  ===============================================================================================
+
+What their shells look at is ``wanted``: how many bytes to read at once, so that a long message, which is best not put
+together from pieces, begins where a read does. It is 0 if that does not matter. Once a read has that many bytes and is
+one message, the next one is taken to be as long.
 """
 
 from __future__ import annotations
@@ -43,6 +47,7 @@ class PureServerCore:
         "_room",
         "last_heard_at",
         "ready",
+        "wanted",
     )
 
     _active: dict[int, Request]
@@ -54,6 +59,7 @@ class PureServerCore:
 
     def __init__(self) -> None:
         self.last_heard_at = 0.0
+        self.wanted = 0
         self._is_whole = self._is_simple = False
 
     def _receive(self, data: bytes, now: float, start: int) -> None:
@@ -75,6 +81,8 @@ class PureServerCore:
             self.last_heard_at = now
             start = self._known.take(data, 0, now, self._active, self._room, self.ready.append)
             if start == len(data):
+                if start != self.wanted:
+                    self.wanted = 0
                 return
         self._receive(data, now, start)
 
@@ -138,6 +146,7 @@ class PureClientCore:
         "_serial",
         "accepts",
         "last_heard_at",
+        "wanted",
     )
 
     _backlog: list[tuple[int, int]]
@@ -149,6 +158,7 @@ class PureClientCore:
     def __init__(self) -> None:
         self._serial = self._flushed = self._before = 0
         self._latest = self.last_heard_at = 0.0
+        self.wanted = 0
         self._is_whole = self._has_templates = self._pong_waits = self.accepts = False
 
     def _send_call(
@@ -225,6 +235,8 @@ class PureClientCore:
             self.last_heard_at = now
             start = self._known.take(data, 0, self._pending, self._flushed, replies.append)
             if start == len(data):
+                if start != self.wanted:
+                    self.wanted = 0
                 return replies
         self._receive(data, now, start, replies)
         return replies

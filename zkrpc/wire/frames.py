@@ -10,6 +10,10 @@ from __future__ import annotations
 from zkrpc.errors import RemoteProtocolError
 from zkrpc.wire.detection import LENGTH_SIZE, LET_GO, MOST, check_dialect, check_length
 
+LONG = 16 * 1024
+"""Bytes from which a frame is worth a read of its own."""
+_AT_ONCE = 120 * 1024
+"""Bytes that are asked for at most; the C library maps more than 128 KiB anew for each read."""
 _ENVELOPE = 1024
 """Bytes beside a header block within which the envelope must end, for an oversized frame to be answered from its
 beginning."""
@@ -51,6 +55,13 @@ class FrameBuffer:
     def is_oversized(self) -> bool:
         """Whether the last frame is longer than allowed, so that only its beginning may have been given out."""
         return self.claimed > self.max_frame
+
+    @property
+    def wanted(self) -> int:
+        """How many bytes to read, so that the next long frame comes in one piece or in few: those up to the end of the
+        incomplete one, or as many as the last one had. 0 if that was a short one, of which many may come at once."""
+        length = self.claimed
+        return 0 if length < LONG else min(self.skipping or length + LENGTH_SIZE - len(self._kept), _AT_ONCE)
 
     def skip(self, chunk: bytes, start: int) -> int:
         """Drops what is left of an oversized frame; returns where the next frame begins in the chunk, or the chunk's
@@ -104,7 +115,7 @@ class FrameBuffer:
                 self.skipping = wanted - size
                 return start + size
             wanted = min(wanted, self._beginning)
-        self._kept += data[start:]
+        self._kept += memoryview(data)[start:]
         self._wanted = wanted
         return -1
 

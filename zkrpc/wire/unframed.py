@@ -51,6 +51,8 @@ class MessageBuffer:
     is_oversized = False
     """A message that is too long has no end, and is not given out."""
     skipping = 0
+    wanted = 0
+    """It is not known how much is to come."""
 
     def __init__(self, dialect: Dialect, max_frame: int, max_elements: int) -> None:
         self.max_frame = max_frame
@@ -106,7 +108,7 @@ class MessageBuffer:
             return end
         end = self._find_end(data, start)
         if end < 0:
-            self._kept += data[start:]
+            self._kept += memoryview(data)[start:]
             if self._walk is not None:
                 self._walk.position -= start
         else:
