@@ -34,7 +34,10 @@ enum {
     BULK = 2,          /* as there */
     FEW = 32,          /* as there */
     FEW_FIELDS = 24,   /* whose values fit on the stack */
-    LOCAL = 1024       /* bytes that are written before memory is asked for */
+    LOCAL = 1024,      /* bytes that are written before memory is asked for */
+    SHORT = 32,        /* bytes of text that are copied here */
+    KEYS = 512,        /* that are kept */
+    FEW_KEYS = 128     /* in a map or set; those of larger ones are not kept, as they would drive out all others */
 };
 
 /* The numbers of the compact encoding, and the way back. */
@@ -75,6 +78,7 @@ typedef struct {
     char makes;                  /* initial is called for the value */
     PyObject *name;
     PyObject *initial;           /* what a field holds that has not come */
+    uint32_t head;               /* what stands in front of its value in the binary encoding, and a 0 */
     Py_ssize_t slot;             /* where objects of exactly the shape's class hold it; 0 if it is an attribute */
     Type type;
 } Field;
@@ -92,6 +96,12 @@ struct shape {
     char counted;                /* the budget holds for short bodies too */
 };
 
+/* The module's. Maps have the same keys again and again, so those that came last are kept: short ASCII text, each in the
+   only place that it may have. */
+typedef struct {
+    PyObject *keys[KEYS];
+} State;
+
 static inline int
 is_scalar(int kind)
 {
@@ -106,9 +116,10 @@ typedef struct {
     int counted;                 /* whether there is one */
     int structs, levels;         /* that are open */
     int compact;
+    PyObject **keys;             /* of the module's state; NULL if there is none any more */
 } Source;
 
-static PyObject *read_value(const Type *type, Source *s);
+static PyObject *read_branch(const Type *type, Source *s);
 static PyObject *read_struct(Shape *shape, Source *s);
 
 static inline int
@@ -165,7 +176,7 @@ unfold(uint64_t number)
     return (int64_t)(number >> 1 ^ (0 - (number & 1)));
 }
 
-static int
+static inline Py_ALWAYS_INLINE int
 read_integer(Source *s, int kind, int64_t *number)
 {
     int size = least_binary[kind];
@@ -198,7 +209,7 @@ read_integer(Source *s, int kind, int64_t *number)
 }
 
 /* A length or count, of which so many bytes at least must be there. */
-static int
+static inline Py_ALWAYS_INLINE int
 read_count(Source *s, Py_ssize_t *count)
 {
     uint64_t number;
@@ -219,7 +230,7 @@ read_count(Source *s, Py_ssize_t *count)
 }
 
 /* Where the bytes of a string are. */
-static int
+static inline Py_ALWAYS_INLINE int
 read_bytes(Source *s, const char **bytes, Py_ssize_t *length)
 {
     if (!pay(s, ELEMENT) || !read_count(s, length)) {
@@ -463,7 +474,14 @@ skip_value(Source *s, int kind)
     }
 }
 
-static PyObject *
+static inline PyObject *
+make_integer(int64_t number)
+{
+    /* The quicker one where it takes all. */
+    return sizeof(long) >= sizeof number ? PyLong_FromLong((long)number) : PyLong_FromLongLong(number);
+}
+
+static inline Py_ALWAYS_INLINE PyObject *
 read_bool(Source *s)
 {
     unsigned char byte = has(s, 1) ? *s->at++ : 0xFF;
@@ -474,7 +492,7 @@ read_bool(Source *s)
     return PyBool_FromLong(byte == 1);
 }
 
-static PyObject *
+static inline Py_ALWAYS_INLINE PyObject *
 read_double(Source *s)
 {
     if (!has(s, 8)) {
@@ -508,8 +526,146 @@ read_uuid(const Type *type, Source *s)
     return made;
 }
 
-/* Reads one of the values in a container. */
+static inline uint64_t
+word_of(const char *at)
+{
+    uint64_t word;
+    memcpy(&word, at, 8);
+    return word;
+}
+
+/* The first and last bytes of 2 or more: all of them if they are 16 or less. */
+static inline void
+ends_of(const char *bytes, Py_ssize_t length, uint64_t *first, uint64_t *last)
+{
+    uint32_t four;
+    uint16_t two;
+    if (length >= 8) {
+        *first = word_of(bytes);
+        *last = word_of(bytes + length - 8);
+    }
+    else if (length >= 4) {
+        memcpy(&four, bytes, 4);
+        *first = four;
+        memcpy(&four, bytes + length - 4, 4);
+        *last = four;
+    }
+    else {
+        memcpy(&two, bytes, 2);
+        *first = two;
+        memcpy(&two, bytes + length - 2, 2);
+        *last = two;
+    }
+}
+
+/* Whether 2 bytes or more are all ASCII. */
+static inline int
+is_ascii(const char *bytes, Py_ssize_t length)
+{
+    uint64_t first, all;
+    ends_of(bytes, length, &first, &all);
+    all |= first;
+    for (Py_ssize_t at = 8; at < length - 8; at += 8) {
+        all |= word_of(bytes + at);
+    }
+    return !(all & 0x8080808080808080);
+}
+
+/* Makes text of 2 to SHORT bytes of ASCII. */
 static inline PyObject *
+make_text(const char *bytes, Py_ssize_t length)
+{
+    PyObject *text = PyUnicode_New(length, 0x7F);
+    if (text) {
+        char *to = (char *)PyUnicode_1BYTE_DATA(text);
+        if (length < 4) {
+            memcpy(to + length - 2, bytes + length - 2, 2);
+            memcpy(to, bytes, 2);
+        }
+        else if (length < 8) {
+            memcpy(to + length - 4, bytes + length - 4, 4);
+            memcpy(to, bytes, 4);
+        }
+        else {
+            for (Py_ssize_t at = 0; at < length - 8; at += 8) {
+                memcpy(to + at, bytes + at, 8);
+            }
+            memcpy(to + length - 8, bytes + length - 8, 8);
+        }
+    }
+    return text;
+}
+
+static inline Py_ALWAYS_INLINE PyObject *
+read_text(Source *s)
+{
+    const char *bytes;
+    Py_ssize_t length;
+    if (!read_bytes(s, &bytes, &length)) {
+        return NULL;
+    }
+    /* Python has all texts of one character already. */
+    return length >= 2 && length <= SHORT && is_ascii(bytes, length) ? make_text(bytes, length)
+                                                                     : PyUnicode_DecodeUTF8(bytes, length, NULL);
+}
+
+/* Text that is a key or a member. A peer that makes up keys drives out what is kept, and no more. */
+static PyObject *
+read_key(Source *s)
+{
+    const char *bytes;
+    Py_ssize_t length;
+    if (!read_bytes(s, &bytes, &length)) {
+        return NULL;
+    }
+    if (length < 2 || length > SHORT || !s->keys) {
+        return PyUnicode_DecodeUTF8(bytes, length, NULL);
+    }
+    uint64_t first, last, kept_first, kept_last;
+    ends_of(bytes, length, &first, &last);
+    uint64_t mixed = (first * 0x9E3779B97F4A7C15 + last + (uint64_t)length) * 0xD6E8FEB86659FD93;
+    PyObject **kept = &s->keys[(mixed >> 32) % KEYS];
+    if (*kept && PyUnicode_GET_LENGTH(*kept) == length) {
+        const char *text = (const char *)PyUnicode_1BYTE_DATA(*kept);
+        ends_of(text, length, &kept_first, &kept_last);
+        if (first == kept_first && last == kept_last && (length <= 16 || !memcmp(text, bytes, length))) {
+            return Py_NewRef(*kept);
+        }
+    }
+    if (!is_ascii(bytes, length)) {
+        return PyUnicode_DecodeUTF8(bytes, length, NULL);
+    }
+    PyObject *text = make_text(bytes, length);
+    if (text) {
+        Py_XSETREF(*kept, Py_NewRef(text));
+    }
+    return text;
+}
+
+static inline Py_ALWAYS_INLINE PyObject *
+read_value(const Type *type, Source *s)
+{
+    const char *bytes;
+    Py_ssize_t length;
+    int64_t number;
+    switch (type->kind) {
+    case BOOL:
+        return read_bool(s);
+    case I8: case I16: case I32: case I64:
+        return read_integer(s, type->kind, &number) ? make_integer(number) : NULL;
+    case DOUBLE:
+        return read_double(s);
+    case STRING:
+        return read_text(s);
+    case BINARY:
+        return read_bytes(s, &bytes, &length) ? PyBytes_FromStringAndSize(bytes, length) : NULL;
+    default:
+        return read_branch(type, s);
+    }
+}
+
+/* Reads one of the values in a container. */
+static inline Py_ALWAYS_INLINE PyObject *
 read_part(const Type *type, Source *s, int paid)
 {
     const unsigned char *began = s->at;
@@ -551,8 +707,9 @@ static PyObject *
 read_set(const Type *type, Source *s, const Container *c)
 {
     PyObject *made = PySet_New(NULL);
+    int is_text = type->inner[0]->kind == STRING && c->count <= FEW_KEYS;
     for (Py_ssize_t place = 0; made && place < c->count; place++) {
-        PyObject *value = read_part(type->inner[0], s, c->paid);
+        PyObject *value = is_text ? read_key(s) : read_part(type->inner[0], s, c->paid);
         if (!value || PySet_Add(made, value) < 0) {
             Py_CLEAR(made);
         }
@@ -568,8 +725,9 @@ static PyObject *
 read_map(const Type *type, Source *s, const Container *c)
 {
     PyObject *made = PyDict_New();
+    int is_text = type->inner[0]->kind == STRING && c->count <= FEW_KEYS;
     for (Py_ssize_t place = 0; made && place < c->count; place++) {
-        PyObject *key = read_part(type->inner[0], s, c->paid);
+        PyObject *key = is_text ? read_key(s) : read_part(type->inner[0], s, c->paid);
         PyObject *value = key ? read_part(type->inner[1], s, c->paid) : NULL;
         if (!value || PyDict_SetItem(made, key, value) < 0) {
             Py_CLEAR(made);
@@ -597,48 +755,65 @@ read_container(const Type *type, Source *s)
     return made;
 }
 
+/* What is no leaf. */
 static PyObject *
-read_value(const Type *type, Source *s)
+read_branch(const Type *type, Source *s)
 {
-    const char *bytes;
-    Py_ssize_t length;
-    int64_t number;
-    switch (type->kind) {
-    case BOOL:
-        return read_bool(s);
-    case I8: case I16: case I32: case I64:
-        return read_integer(s, type->kind, &number) ? PyLong_FromLongLong(number) : NULL;
-    case DOUBLE:
-        return read_double(s);
-    case STRING:
-        return read_bytes(s, &bytes, &length) ? PyUnicode_DecodeUTF8(bytes, length, NULL) : NULL;
-    case BINARY:
-        return read_bytes(s, &bytes, &length) ? PyBytes_FromStringAndSize(bytes, length) : NULL;
-    case UUID:
-        return read_uuid(type, s);
-    case STRUCT:
-        if (++s->levels > MAX_LEVELS || !pay(s, ELEMENT)) {
-            return NULL;
-        }
-        PyObject *made = read_struct((Shape *)type->of, s);
-        s->levels--;
-        return made;
-    default:
-        return read_container(type, s);
+    if (type->kind != STRUCT) {
+        return type->kind == UUID ? read_uuid(type, s) : read_container(type, s);
     }
+    if (++s->levels > MAX_LEVELS || !pay(s, ELEMENT)) {
+        return NULL;
+    }
+    PyObject *made = read_struct((Shape *)type->of, s);
+    s->levels--;
+    return made;
+}
+
+/* Reads the head of the field at a place if it is in the binary encoding and comes next, as nearly all do. */
+static inline int
+read_expected(const Shape *shape, Source *s, Py_ssize_t place)
+{
+    static const unsigned char head[4] = {0xFF, 0xFF, 0xFF, 0};
+    uint32_t found, mask;
+    if (s->compact || place >= shape->count || !has(s, 4)) {
+        return 0;
+    }
+    memcpy(&found, s->at, 4);
+    memcpy(&mask, head, 4);
+    if ((found & mask) != shape->fields[place].head) {
+        return 0;
+    }
+    s->at += 3;
+    return 1;
 }
 
 /* Reads the fields of a struct, up to and with its end. */
 static int
 read_fields(const Shape *shape, Source *s, PyObject **values)
 {
-    int kind, id = 0, flag;
-    while (read_head(s, &kind, &id, &flag)) {
+    int kind, id = 0, flag, place = -1;
+    for (;;) {
+        while (read_expected(shape, s, place + 1)) {
+            const unsigned char *began = s->at;
+            const Type *type = &shape->fields[++place].type;
+            PyObject *value = read_value(type, s);
+            if (!value) {
+                return 0;
+            }
+            Py_XSETREF(values[place], value);
+            if (!pay_scalar(s, type->wire, began)) {
+                return 0;
+            }
+        }
+        if (!read_head(s, &kind, &id, &flag)) {
+            return 0;
+        }
         if (!kind) {
             return 1;
         }
         const unsigned char *began = s->at;
-        int place = id < shape->lowest || id > shape->highest ? -1 : shape->index[id - shape->lowest];
+        place = id < shape->lowest || id > shape->highest ? -1 : shape->index[id - shape->lowest];
         const Type *type = place < 0 ? NULL : &shape->fields[place].type;
         if (!type || type->wire != kind) {
             if (flag < 0 && !skip_value(s, kind)) {
@@ -656,7 +831,6 @@ read_fields(const Shape *shape, Source *s, PyObject **values)
             return 0;
         }
     }
-    return 0;
 }
 
 /* Fills in what has not come, and checks that what has come is all that is needed. */
@@ -706,7 +880,9 @@ make_tuple(const Shape *shape, PyObject **values)
 {
     PyObject *made = complete(shape, values) ? PyTuple_New(shape->count) : NULL;
     for (Py_ssize_t place = 0; made && place < shape->count; place++) {
-        PyTuple_SET_ITEM(made, place, Py_NewRef(values[shape->order[place]]));
+        PyObject **value = &values[shape->order[place]];
+        PyTuple_SET_ITEM(made, place, *value);
+        *value = NULL;
     }
     return made;
 }
@@ -720,8 +896,11 @@ make_object(const Shape *shape, PyObject **values)
     if (shape->makes) {
         made = PyObject_CallNoArgs((PyObject *)class);
     }
+    else if (!complete(shape, values)) {
+        return NULL;
+    }
     else {
-        if (!complete(shape, values) || !(nothing = PyTuple_New(0))) {
+        if (!(nothing = PyTuple_New(0))) {
             return NULL;
         }
         made = class->tp_new(class, nothing, NULL);
@@ -739,11 +918,16 @@ make_object(const Shape *shape, PyObject **values)
         }
         if (field->slot) {
             PyObject **slot = (PyObject **)((char *)made + field->slot);
-            Py_XSETREF(*slot, Py_NewRef(values[at]));
+            PyObject *value = values[at];
+            values[at] = NULL;
+            Py_XSETREF(*slot, value);
         }
         else if (PyObject_SetAttr(made, field->name, values[at]) < 0) {
             Py_DECREF(made);
             return NULL;
+        }
+        else {
+            Py_CLEAR(values[at]);
         }
     }
     if (shape->makes && !is_complete(shape, made)) {
@@ -752,8 +936,8 @@ make_object(const Shape *shape, PyObject **values)
     return made;
 }
 
-/* The struct that begins here, however it is to be made; the values that make returns may be those that it is given. */
-static PyObject *
+/* The struct that begins here, however it is to be made; make may take the values away. */
+static inline Py_ALWAYS_INLINE PyObject *
 read_whole(Shape *shape, Source *s, PyObject *(*make)(const Shape *, PyObject **))
 {
     PyObject *few[FEW_FIELDS], **values = few, *made = NULL;
@@ -771,7 +955,7 @@ read_whole(Shape *shape, Source *s, PyObject *(*make)(const Shape *, PyObject **
         made = make(shape, values);
     }
     s->structs--;
-    for (Py_ssize_t place = 0; place < shape->count; place++) {
+    for (Py_ssize_t place = 0; !made && place < shape->count; place++) {
         Py_XDECREF(values[place]);
     }
     if (values != few) {
@@ -783,7 +967,7 @@ read_whole(Shape *shape, Source *s, PyObject *(*make)(const Shape *, PyObject **
 static PyObject *
 read_struct(Shape *shape, Source *s)
 {
-    return read_whole(shape, s, shape->class ? make_object : make_tuple);
+    return shape->class ? read_whole(shape, s, make_object) : read_whole(shape, s, make_tuple);
 }
 
 /* Encoding */
@@ -1390,8 +1574,14 @@ fill_field(Shape *shape, PyTypeObject *class, Field *field, PyObject *descriptio
     field->initial = Py_NewRef(initial);
     field->required = (char)required;
     field->makes = (char)makes;
+    unsigned char head[4] = {0, (unsigned char)((uint16_t)field->id >> 8), (unsigned char)field->id, 0};
     field->slot = slot_of(class, field->name);
-    return fill_type(shape, &field->type, type, 0, 0);
+    if (!fill_type(shape, &field->type, type, 0, 0)) {
+        return 0;
+    }
+    head[0] = field->type.wire;
+    memcpy(&field->head, head, 4);
+    return 1;
 }
 
 /* Fills the table in which a field is found by its id. */
@@ -1582,6 +1772,11 @@ open_source(Shape *self, Source *s, PyObject *const *args, Py_ssize_t count)
     s->left = Py_MIN(most, PY_SSIZE_T_MAX / ELEMENT) * (long long)ELEMENT;
     s->structs = s->levels = 0;
     s->compact = args[2] == Py_True;
+    State *state = PyType_GetModuleState(Py_TYPE(self));
+    s->keys = state ? state->keys : NULL;
+    if (!state) {
+        PyErr_Clear();           /* the interpreter ends */
+    }
     return 1;
 }
 
@@ -1713,6 +1908,22 @@ fill_module(PyObject *module)
     return failed ? -1 : PyModule_AddStringConstant(module, "BUILT_FROM", BUILT_FROM);
 }
 
+static int
+clear_module(PyObject *module)
+{
+    State *state = PyModule_GetState(module);
+    for (int place = 0; state && place < KEYS; place++) {
+        Py_CLEAR(state->keys[place]);
+    }
+    return 0;
+}
+
+static void
+free_module(void *module)
+{
+    clear_module(module);
+}
+
 static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, fill_module},
     {0, NULL},
@@ -1722,8 +1933,10 @@ static struct PyModuleDef definition = {
     .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "zkrpc.codec._compiled",
     .m_doc = "The compiled part of zkrpc.codec.",
-    .m_size = 0,
+    .m_size = sizeof(State),
     .m_slots = slots,
+    .m_clear = clear_module,
+    .m_free = free_module,
 };
 
 PyMODINIT_FUNC
