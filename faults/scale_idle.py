@@ -17,7 +17,7 @@ from scripts.report import Report
 
 CONNECTIONS = 10_000
 _HOLDERS = 2
-_BUDGET = 250
+_BUDGET = 40
 """Mebibytes for all of them."""
 _REST = 5.0
 """Seconds over which the worker's idle time is watched."""

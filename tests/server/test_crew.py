@@ -22,6 +22,7 @@ from zkrpc.config import ServerConfig, WireLimits
 from zkrpc.server.accounts import Account, Meter, Tally
 from zkrpc.server.admission import Admission
 from zkrpc.server.compiled import IS_COMPILED, CrewCore, learn
+from zkrpc.server.connection import ServerConnection
 from zkrpc.server.dispatch import Answer
 from zkrpc.server.server import Server
 from zkrpc.wire.message import Dialect, MessageKind, ProtocolState, write_head
@@ -86,6 +87,14 @@ class Socket:
         self.chunks.clear()
 
 
+class InPython(ServerConnection):
+    """One whose loop is that of Python."""
+
+    __slots__ = ()
+
+    _run_requests = ServerConnection._run_requests_in_python
+
+
 class Bench:
     """A server with one connection whose loop is that of Python, or the one that is in use."""
 
@@ -96,7 +105,7 @@ class Bench:
         self.socket = Socket()
         self.connection = self.server.adopt(self.socket, PEER)
         if pure:
-            vars(self.connection)["_run_requests"] = self.connection._run_requests_in_python
+            self.connection.__class__ = InPython
 
     def feed(self, *chunks: bytes) -> None:
         """Has the hub read these, and waits until all is done."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import gc
 import sys
 import tracemalloc
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -210,7 +209,7 @@ def test_nothing_is_kept_of_what_was_taken(pure: bool) -> None:
     def work() -> None:
         for _ in range(500):
             active: dict[int, Request] = {}
-            ready: deque[Request] = deque()
+            ready: list[Request] = []
             stop = requests.take(data, 0, 1.0, active, 99, ready.append)
             stop = requests.take(data, stop + 40, 1.0, active, 99, ready.append)
             pending: dict[int, PendingCall] = {n: (token, 9.0, n, 0, name) for n, name in enumerate(NAMES[:4])}

@@ -11,7 +11,6 @@ admitted counted as running, and taken by the next worker        being taken; ``
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 
 from zkrpc.server.admission import Admission
@@ -35,7 +34,7 @@ class CallQueue:
     __slots__ = ("_admission", "_answer", "_wake", "_waiting", "admitted", "share")
 
     def __init__(self, admission: Admission, share: Share, answer: AnswerCall, wake: Callable[[], object]) -> None:
-        self.admitted: deque[Request] = deque()
+        self.admitted: list[Request] = []
         """Requests that have a place; a worker takes one to run it."""
         self._waiting: dict[Request, _Ticket] = {}
         self._admission = admission
@@ -67,7 +66,7 @@ class CallQueue:
     def take(self) -> Request:
         """The next admitted request, to be run now. Its place counts for its address again when its handler blocks."""
         self._admission.release(self.share)
-        return self.admitted.popleft()
+        return self.admitted.pop(0)
 
     def forget(self, request: Request) -> bool:
         """Removes a request whose answer is no longer wanted; False if it does not wait here."""

@@ -57,6 +57,24 @@ if TYPE_CHECKING or _module is None:
     class CrewCore:
         """The base of a crew (:mod:`zkrpc.server.crew`)."""
 
+        __slots__ = (
+            "_admission",
+            "_admitted",
+            "_dispatch",
+            "_flushed_at",
+            "_queue",
+            "_serving",
+            "_turn_ends",
+            "_turn_is_over",
+            "clock",
+            "closed",
+            "meter",
+            "peer",
+            "protocol",
+            "share",
+            "used_at",
+        )
+
         if TYPE_CHECKING:
 
             def _run_requests(self, worker: Any) -> None: ...

@@ -50,6 +50,19 @@ class ServerConnection(Crew):
     watchers of its own: ``sock.watcher(events)``.
     """
 
+    __slots__ = (
+        "_age",
+        "_holding",
+        "_host",
+        "_intake",
+        "_loop",
+        "_outbox",
+        "_sock",
+        "_work_armed",
+        "asked_to_end_at",
+        "opened_at",
+    )
+
     def __init__(self, sock: Any, peer: str, host: ConnectionHost) -> None:
         self.peer = peer
         self.protocol = ServerProtocol(host.config.wire, host.clock())
@@ -70,7 +83,7 @@ class ServerConnection(Crew):
             watch(_WRITE),
             clock=host.clock,
             on_empty=self._on_written,
-            on_broken=lambda error: self.close(),
+            on_broken=self._on_broken,
             capacity=host.config.wire.max_unsent,
             pace=max(1, host.config.min_read_rate * host.config.max_write_stall),
         )
@@ -250,6 +263,9 @@ class ServerConnection(Crew):
         elif not self._intake.is_reading:
             self._intake.go_on()
         self._holding.update(protocol, len(self._outbox))
+
+    def _on_broken(self, error: OSError) -> None:
+        self.close()
 
     def _on_written(self) -> None:
         self.flush()

@@ -37,6 +37,8 @@ class Crew(CrewCore):
     """Runs the requests of the connection that derives from it and sets all of these; pairs of names that are the same
     thing are there for the loop."""
 
+    __slots__ = ("_is_sent",)
+
     if TYPE_CHECKING:
         protocol: ServerProtocol
         meter: Meter

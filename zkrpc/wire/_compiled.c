@@ -40,7 +40,7 @@ typedef struct {
     PyObject *traceparent;
     PyObject *templates;         /* of calls, by name and budget */
     PyTypeObject *request_taker, *reply_taker;
-    PyObject *append, *popleft, *kind, *headers, *until, *now, *oneway;
+    PyObject *kind, *headers, *until, *now, *oneway;
 } State;
 
 static struct PyModuleDef definition;
@@ -90,7 +90,7 @@ put_number(char *at, uint32_t number)
     }
 }
 
-/* Gives something to a list or a callable; methods of lists and deques are called without a detour. */
+/* Gives something to a list or a callable; methods of lists are called without a detour. */
 static int
 give(PyObject *add, PyObject *it)
 {
@@ -742,12 +742,12 @@ server_receive(ServerCore *self, PyObject *const *args, Py_ssize_t count)
         return NULL;
     }
     if (self->is_whole && PyBytes_CheckExact(args[0]) && self->active && PyDict_CheckExact(self->active) && self->ready
-        && self->known && PyObject_TypeCheck(self->known, self->state->request_taker)) {
+        && PyList_CheckExact(self->ready) && self->known && PyObject_TypeCheck(self->known, self->state->request_taker)) {
         PyObject *known = Py_NewRef(self->known), *active = Py_NewRef(self->active);
-        PyObject *add = PyObject_GetAttr(self->ready, self->state->append);
+        PyObject *add = Py_NewRef(self->ready);
         Py_XSETREF(self->last_heard_at, Py_NewRef(args[1]));
-        start = add ? take_requests((RequestTaker *)known, args[0], 0, args[1], active, self->room, add) : -1;
-        Py_XDECREF(add);
+        start = take_requests((RequestTaker *)known, args[0], 0, args[1], active, self->room, add);
+        Py_DECREF(add);
         Py_DECREF(active);
         Py_DECREF(known);
         if (start < 0) {
@@ -776,7 +776,11 @@ next_request(ServerCore *self, PyObject *Py_UNUSED(ignored))
     if (size <= 0) {
         return size ? NULL : Py_NewRef(Py_None);
     }
-    return PyObject_CallMethodNoArgs(self->ready, self->state->popleft);
+    PyObject *first = PySequence_GetItem(self->ready, 0);
+    if (first && PySequence_DelItem(self->ready, 0) < 0) {
+        Py_CLEAR(first);
+    }
+    return first;
 }
 
 /* Answers if all is as usual: 1, or 0, or -1 with an exception. */
@@ -1268,8 +1272,6 @@ free_module(void *module)
     Py_CLEAR(state->templates);
     Py_CLEAR(state->request_taker);
     Py_CLEAR(state->reply_taker);
-    Py_CLEAR(state->append);
-    Py_CLEAR(state->popleft);
     Py_CLEAR(state->kind);
     Py_CLEAR(state->headers);
     Py_CLEAR(state->until);
@@ -1327,15 +1329,12 @@ fill_module(PyObject *module)
     }
     state->request_taker = (PyTypeObject *)Py_NewRef(types[0]);
     state->reply_taker = (PyTypeObject *)Py_NewRef(types[1]);
-    state->append = PyUnicode_InternFromString("append");
-    state->popleft = PyUnicode_InternFromString("popleft");
     state->kind = PyUnicode_InternFromString("kind");
     state->headers = PyUnicode_InternFromString("headers");
     state->until = PyUnicode_InternFromString("deadline_at");
     state->now = PyUnicode_InternFromString("now");
     state->oneway = PyUnicode_InternFromString("oneway");
-    int complete = state->append && state->popleft && state->kind && state->headers && state->until && state->now
-        && state->oneway;
+    int complete = state->kind && state->headers && state->until && state->now && state->oneway;
     return complete ? PyModule_AddStringConstant(module, "BUILT_FROM", BUILT_FROM) : -1;
 }
 

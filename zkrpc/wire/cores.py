@@ -19,7 +19,6 @@ one message, the next one is taken to be as long.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +54,7 @@ class PureServerCore:
     _max_frame: int
     _out: list[bytes]
     _room: int
-    ready: deque[Request]
+    ready: list[Request]
 
     def __init__(self) -> None:
         self.last_heard_at = 0.0
@@ -91,7 +90,7 @@ class PureServerCore:
 
         Call it again after ``send_reply`` and ``finish``, too: they release a held request of the same seqid.
         """
-        return self.ready.popleft() if self.ready else None
+        return self.ready.pop(0) if self.ready else None
 
     def send_reply(
         self, request: Request, body: bytes, *, kind: MessageKind = _REPLY, headers: Mapping[str, str] | None = None

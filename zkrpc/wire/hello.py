@@ -96,9 +96,11 @@ class Introduction:
 
 def narrowed(limits: WireLimits, headers: Mapping[str, str]) -> WireLimits:
     """The limits on what may be sent to a peer whose ``hello`` had these headers: what both sides accept."""
-    less: dict[str, Any] = {}
+    less: dict[str, Any] = {}  # so that peers of the same limits share one object
     for name, key in _KEYS.items():
         text, ours = headers.get(key, ""), getattr(limits, name)
         if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER:
-            less[name] = min(ours, max(int(text), _LEAST[name]))
+            theirs = max(int(text), _LEAST[name])
+            if theirs < ours:
+                less[name] = theirs
     return dataclasses.replace(limits, **less) if less else limits

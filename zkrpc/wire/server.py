@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections import deque
 from collections.abc import Mapping
 
 from zkrpc.config import WireLimits
@@ -96,8 +95,8 @@ class ServerProtocol(ServerCore):
         # What the peer takes: what we do, until it says less.
         self._takes, self._max_frame = limits, limits.max_frame
         self.inflow, self._known = Inflow(limits, now), KnownRequests(limits)
-        self.ready: deque[Request] = deque()
-        """Requests for ``next_request``."""
+        self.ready: list[Request] = []
+        """Requests for ``next_request``. There are few at a time, and an empty deque takes 700 bytes more."""
         self.aside: list[Request] = []
         """Requests for built-in services; the shell takes them all out. Each is answered or finished as any other."""
         self._active: dict[int, Request] = {}
@@ -282,7 +281,7 @@ class ServerProtocol(ServerCore):
         both."""
         withdrawn = [request for request in self.ready if request in self._cancelled]
         if withdrawn:
-            self.ready = deque(request for request in self.ready if request not in self._cancelled)
+            self.ready = [request for request in self.ready if request not in self._cancelled]
             for request in withdrawn:
                 del self._cancelled[request]
                 self.finish(request)
