@@ -34,7 +34,7 @@ enum {
     BULK = 2,          /* as there */
     FEW = 32,          /* as there */
     FEW_FIELDS = 24,   /* whose values fit on the stack */
-    LOCAL = 1024,      /* bytes that are written before memory is asked for */
+    LOCAL = 4096,      /* bytes that are written before memory is asked for */
     SHORT = 32,        /* bytes of text that are copied here */
     KEYS = 512,        /* that are kept */
     FEW_KEYS = 128     /* in a map or set; those of larger ones are not kept, as they would drive out all others */
@@ -106,6 +106,13 @@ static inline int
 is_scalar(int kind)
 {
     return kind <= I64 || kind == UUID;
+}
+
+/* Whether no Python runs while such a value is written. */
+static inline int
+is_leaf(int kind)
+{
+    return kind <= STRING || kind == BINARY;
 }
 
 /* Decoding */
@@ -980,9 +987,9 @@ typedef struct {
     unsigned char local[LOCAL];
 } Sink;
 
-static int write_value(Sink *s, const Type *type, PyObject *value);
+static int write_branch(Sink *s, const Type *type, PyObject *value);
 
-static int
+static Py_NO_INLINE int
 grow(Sink *s, Py_ssize_t more)
 {
     Py_ssize_t used = s->at - s->begin;
@@ -1084,7 +1091,7 @@ write_count(Sink *s, Py_ssize_t count, Py_ssize_t behind)
     return 1;
 }
 
-static int
+static inline Py_ALWAYS_INLINE int
 write_bytes(Sink *s, const void *bytes, Py_ssize_t length)
 {
     if (length > INT32_MAX || !write_count(s, length, length)) {
@@ -1095,20 +1102,12 @@ write_bytes(Sink *s, const void *bytes, Py_ssize_t length)
     return 1;
 }
 
-/* Writes text as UTF-8; not PyUnicode_AsUTF8, which keeps its result as long as the text lives. */
+/* Writes text as UTF-8 that is not only ASCII; not PyUnicode_AsUTF8, which keeps its result as long as the text lives. */
 static int
-write_text(Sink *s, PyObject *text)
+write_wide_text(Sink *s, PyObject *text)
 {
-#if PY_VERSION_HEX < 0x030C0000
-    if (PyUnicode_READY(text) < 0) {
-        return 0;
-    }
-#endif
     Py_ssize_t length = PyUnicode_GET_LENGTH(text), size = 0;
     const void *data = PyUnicode_DATA(text);
-    if (PyUnicode_IS_ASCII(text)) {
-        return write_bytes(s, data, length);
-    }
     int width = PyUnicode_KIND(text);
     if (length > INT32_MAX / 4) {
         return 0;
@@ -1147,7 +1146,19 @@ write_text(Sink *s, PyObject *text)
     return 1;
 }
 
-static int
+static inline Py_ALWAYS_INLINE int
+write_text(Sink *s, PyObject *text)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    if (PyUnicode_READY(text) < 0) {
+        return 0;
+    }
+#endif
+    return PyUnicode_IS_ASCII(text) ? write_bytes(s, PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text))
+                                    : write_wide_text(s, text);
+}
+
+static inline Py_ALWAYS_INLINE int
 write_integer(Sink *s, int kind, PyObject *value)
 {
     int overflow, bits = least_binary[kind] * 8;
@@ -1162,7 +1173,7 @@ write_integer(Sink *s, int kind, PyObject *value)
     return 1;
 }
 
-static int
+static inline Py_ALWAYS_INLINE int
 write_double(Sink *s, PyObject *value)
 {
     double number;
@@ -1210,6 +1221,29 @@ write_uuid(Sink *s, const Type *type, PyObject *value)
     return done;
 }
 
+static inline Py_ALWAYS_INLINE int
+write_value(Sink *s, const Type *type, PyObject *value)
+{
+    switch (type->kind) {
+    case BOOL:
+        if (!PyBool_Check(value) || !room(s, 1)) {
+            return 0;
+        }
+        put(s, value == Py_True ? 1 : s->compact ? 2 : 0);
+        return 1;
+    case I8: case I16: case I32: case I64:
+        return write_integer(s, type->kind, value);
+    case DOUBLE:
+        return write_double(s, value);
+    case STRING:
+        return PyUnicode_Check(value) && write_text(s, value);
+    case BINARY:
+        return PyBytes_Check(value) && write_bytes(s, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value));
+    default:
+        return write_branch(s, type, value);
+    }
+}
+
 /* Writes what stands before the values of a list or set. */
 static int
 write_opening(Sink *s, const Type *inner, Py_ssize_t count)
@@ -1225,6 +1259,34 @@ write_opening(Sink *s, const Type *inner, Py_ssize_t count)
     return count < 15 || write_count(s, count, 0);
 }
 
+static inline int
+is_fixed(int kind)
+{
+    return kind >= I16 && kind <= I64;
+}
+
+/* Numbers of one size; no Python runs meanwhile. */
+static Py_NO_INLINE int
+write_integers(Sink *s, int kind, PyObject **items, Py_ssize_t count)
+{
+    int bits = least_binary[kind] * 8, overflow;
+    if (!room(s, count * least_binary[kind])) {
+        return 0;
+    }
+    for (Py_ssize_t place = 0; place < count; place++) {
+        PyObject *item = items[place];
+        if (!item || !PyLong_Check(item)) {
+            return 0;
+        }
+        long long number = PyLong_AsLongLongAndOverflow(item, &overflow);
+        if (overflow || (bits < 64 && (number < -(1LL << (bits - 1)) || number >= 1LL << (bits - 1)))) {
+            return 0;
+        }
+        put_integer(s, kind, number);
+    }
+    return 1;
+}
+
 /* The count is on the wire before the values are, so it must be what it was when they are through. */
 static int
 write_sequence(Sink *s, const Type *type, PyObject *value)
@@ -1237,6 +1299,9 @@ write_sequence(Sink *s, const Type *type, PyObject *value)
     Py_ssize_t count = Py_SIZE(value), place = 0;
     if (!write_opening(s, inner, count)) {
         return 0;
+    }
+    if (is_fixed(inner->kind) && !s->compact) {
+        return write_integers(s, inner->kind, PySequence_Fast_ITEMS(value), count);
     }
     for (; place < Py_SIZE(value); place++) {
         PyObject *item = Py_XNewRef(is_list ? PyList_GET_ITEM(value, place) : PyTuple_GET_ITEM(value, place));
@@ -1316,15 +1381,15 @@ write_map(Sink *s, const Type *type, PyObject *value)
 }
 
 /* Writes a field's head; the value of a bool is part of it in the compact encoding. Returns 2 if that was all. */
-static inline int
+static inline Py_ALWAYS_INLINE int
 write_head(Sink *s, const Field *field, PyObject *value, int *last)
 {
     if (!room(s, 4)) {
         return 0;
     }
     if (!s->compact) {
-        put(s, field->type.wire);
-        put_big_endian(s, (uint64_t)field->id, 2);
+        memcpy(s->at, &field->head, 4);
+        s->at += 3;
         return 1;
     }
     unsigned char kind = compact_of[field->type.kind];
@@ -1346,30 +1411,34 @@ write_head(Sink *s, const Field *field, PyObject *value, int *last)
     return is_bool ? 2 : 1;
 }
 
-static inline int
+static inline Py_ALWAYS_INLINE int
 write_field(Sink *s, const Field *field, PyObject *value, int *last)
 {
     int headed = write_head(s, field, value, last);
     return headed == 2 || (headed && write_value(s, &field->type, value));
 }
 
-static int
+static inline Py_ALWAYS_INLINE int
 write_fields(Sink *s, const Shape *shape, PyObject *it)
 {
     int last = 0;
     Py_ssize_t members = 0;
     for (Py_ssize_t place = 0; place < shape->count; place++) {
         const Field *field = &shape->fields[place];
-        PyObject *value;
-        if (field->slot && Py_TYPE(it) == shape->class) {
-            value = Py_XNewRef(*(PyObject **)((char *)it + field->slot));
+        int lent = field->slot && Py_TYPE(it) == shape->class;
+        PyObject *value = lent ? *(PyObject **)((char *)it + field->slot) : PyObject_GetAttr(it, field->name);
+        if (!value) {
+            return 0;
         }
-        else {
-            value = PyObject_GetAttr(it, field->name);
+        if (lent && !is_leaf(field->type.kind)) {
+            Py_INCREF(value);
+            lent = 0;
         }
-        int fits = value && (value == Py_None ? !field->required : write_field(s, field, value, &last));
-        members += fits && value != Py_None;
-        Py_XDECREF(value);
+        int fits = value == Py_None ? !field->required : write_field(s, field, value, &last);
+        members += value != Py_None;
+        if (!lent) {
+            Py_DECREF(value);
+        }
         if (!fits) {
             return 0;
         }
@@ -1385,7 +1454,7 @@ static int
 write_struct(Sink *s, const Shape *shape, PyObject *it)
 {
     if (!shape->fields || s->structs >= MAX_STRUCTS || s->levels >= MAX_LEVELS
-        || (shape->class && !PyType_IsSubtype(Py_TYPE(it), shape->class))) {
+        || (shape->class && Py_TYPE(it) != shape->class && !PyType_IsSubtype(Py_TYPE(it), shape->class))) {
         return 0;
     }
     s->structs++;
@@ -1396,28 +1465,15 @@ write_struct(Sink *s, const Shape *shape, PyObject *it)
     return done;
 }
 
+/* What is no leaf. */
 static int
-write_value(Sink *s, const Type *type, PyObject *value)
+write_branch(Sink *s, const Type *type, PyObject *value)
 {
-    switch (type->kind) {
-    case BOOL:
-        if (!PyBool_Check(value) || !room(s, 1)) {
-            return 0;
-        }
-        put(s, value == Py_True ? 1 : s->compact ? 2 : 0);
-        return 1;
-    case I8: case I16: case I32: case I64:
-        return write_integer(s, type->kind, value);
-    case DOUBLE:
-        return write_double(s, value);
-    case STRING:
-        return PyUnicode_Check(value) && write_text(s, value);
-    case BINARY:
-        return PyBytes_Check(value) && write_bytes(s, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value));
-    case UUID:
-        return write_uuid(s, type, value);
-    case STRUCT:
+    if (type->kind == STRUCT) {
         return write_struct(s, (Shape *)type->of, value);
+    }
+    if (type->kind == UUID) {
+        return write_uuid(s, type, value);
     }
     if (s->levels >= MAX_LEVELS) {
         return 0;
