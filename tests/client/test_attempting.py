@@ -43,20 +43,19 @@ def raised(it: Any) -> Any:
     return it
 
 
-def reply(kind: MessageKind) -> Reply:
+def reply(kind: MessageKind, dialect: Dialect = Dialect.HEADER_BINARY) -> Reply:
     """An answer of a kind."""
-    return Reply(kind, {}, b"frame", 2, Dialect.HEADER_BINARY)
+    return Reply(kind, {}, b"frame", 2, dialect)
 
 
 class World:
     """Channel, router, subchannel, connection and method, playing by script; and what was asked of them."""
 
-    payload = Payload.BINARY
-
     def __init__(self, script: dict[str, Any]) -> None:
         self.script = script
         self.log: list[Any] = []
         self.now = 10.0
+        self.payload = script.get("payload", Payload.BINARY)
         self.load = Load()
         self.breaker = Breaker(BreakerConfig(), rng=lambda: 0.5, now=0.0)
         self.breaker.troubled = script.get("troubled", False)
@@ -91,9 +90,21 @@ class World:
         self.log.append(("call", *what))
         return raised(self.script.get("reply", reply(MessageKind.REPLY)))
 
+    @property
+    def attempt_read(self) -> Any:
+        """As of what is compiled, where the script has it."""
+        return self._attempt if "attempted" in self.script else None
+
+    def _attempt(self, buffer: bytes, offset: int, is_compact: bool, most: int) -> Any:
+        if self.script["attempted"] is not None:
+            payload = Payload.COMPACT if is_compact else Payload.BINARY
+            self.log.append(("read", buffer, offset, payload, most))
+        return raised(self.script["attempted"])
+
     def read_result(self, *what: Any) -> Any:
         self.log.append(("read", *what))
-        return raised(self.script.get("value", "value"))
+        attempted = self.script.get("attempted")
+        return raised(self.script.get("value", "value") if attempted is None else attempted)
 
     def receive_success(self, member: World, now: float) -> None:
         self.log.append(("success", now))
@@ -144,6 +155,7 @@ def make(world: World, script: dict[str, Any]) -> Call:
     call.attempt = script.get("attempt", 1)
     call.route = script.get("route")
     call.headers = script.get("headers")
+    call.encoded = script.get("encoded")
     return call
 
 
@@ -162,6 +174,8 @@ SCRIPTS = st.fixed_dictionaries(
         "attempt": st.integers(1, 3),
         "route": st.sampled_from([None, "route"]),
         "headers": st.sampled_from([None, {"a": "b"}]),
+        "encoded": st.sampled_from([None, b"before"]),
+        "payload": st.sampled_from([Payload.BINARY, Payload.COMPACT]),
         "troubled": st.booleans(),
         "ready": st.booleans(),
         "named": st.booleans(),
@@ -172,8 +186,16 @@ SCRIPTS = st.fixed_dictionaries(
         "body": st.sampled_from([b"body", TypeError("misfit"), ValueError("odd")]),
         "worded": st.sampled_from([b"after all", TypeError("worded")]),
         "reply": st.sampled_from(
-            [None, reply(MessageKind.REPLY), reply(MessageKind.EXCEPTION), ConnectionLost("gone"), Killed()]
+            [
+                None,
+                reply(MessageKind.REPLY),
+                reply(MessageKind.REPLY, Dialect.HEADER_COMPACT),
+                reply(MessageKind.EXCEPTION),
+                ConnectionLost("gone"),
+                Killed(),
+            ]
         ),
+        "attempted": st.sampled_from([None, "value", Declared("no"), Killed()]),
         "value": st.sampled_from(["value", None, Declared("no"), RemoteProtocolError("garbage"), Killed()]),
     },
 )

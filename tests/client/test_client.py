@@ -159,6 +159,23 @@ def test_headers_and_deadline_arrive(endpoint: Endpoint, handler: Handler, clien
     assert call.deadline is not None and 30 < call.deadline.remaining(time.monotonic()) <= 60
 
 
+def test_arguments_are_sent_as_interceptors_leave_them(endpoint: Endpoint, client_of: ClientOf) -> None:
+    """What they put in the place of others, and what they change inside of them."""
+
+    def change(call: Call, proceed: Any) -> Any:
+        if call.method == "get":
+            call.body.id += 1
+        else:
+            call.body.user.id += 1
+        return proceed(call)
+
+    with make_stub(IDL.Users, client_of(endpoint, interceptors=[change])) as users:
+        assert users.get(1).id == 2
+        with pytest.raises(IDL.UserExists) as caught:
+            users.create(IDL.User(id=5, name="Ada"))
+    assert caught.value.id == 6
+
+
 def test_timeout_comes_from_the_call_then_the_config_then_the_idl(endpoint: Endpoint, client_of: ClientOf) -> None:
     """Client code wins over the IDL; where neither says anything there still is an end."""
     deadlines: list[float] = []

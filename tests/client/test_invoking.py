@@ -39,13 +39,24 @@ class World:
         self.hash_key = script.get("hash_key")
         self.primary = script.get("primary", False)
 
-    def bind(self, args: Any, kwargs: Any) -> Any:
-        self.log.append(("bind", args, kwargs))
-        return raised(self.script.get("bound", SimpleNamespace(id=args)))
+    @property
+    def attempt_pack(self) -> Any:
+        """As of what is compiled, where the script has it."""
+        return self._attempt if "attempted" in self.script else None
+
+    def _attempt(self, args: Any) -> Any:
+        self.log += [] if self.script["attempted"] is None else ["packed"]
+        return raised(self.script["attempted"])
+
+    def pack(self, args: Any, kwargs: Any) -> Any:
+        attempted = None if kwargs else self.script.get("attempted")
+        self.log.append(("pack", args, kwargs) if attempted is None else "packed")
+        packed = self.script.get("packed", (SimpleNamespace(id=args), None))
+        return raised(packed if attempted is None else attempted)
 
     def proceed(self, call: Call) -> Any:
         told = [getattr(call, name) for name in sorted(set(Call.__slots__) - {"body", "descriptor", "plan"})]
-        self.log.append(("proceed", *told, call.descriptor is self, call.plan is self))
+        self.log.append(("proceed", call.body.id, *told, call.descriptor is self, call.plan is self))
         return raised(self.script.get("value", "value"))
 
     def first(self, call: Call) -> Any:
@@ -105,7 +116,8 @@ SCRIPTS = st.fixed_dictionaries(
         "foreign": st.booleans(),
         "root": st.booleans(),
         "home": st.sampled_from([None, ConnectionLost("no home")]),
-        "bound": st.sampled_from([TypeError("misfit"), ValueError("odd"), SimpleNamespace(id=3)]),
+        "attempted": st.sampled_from([None, (SimpleNamespace(id=4), b"bytes"), KeyboardInterrupt()]),
+        "packed": st.sampled_from([TypeError("misfit"), ValueError("odd"), (SimpleNamespace(id=3), b"bytes")]),
         "value": st.sampled_from([None, "value", ConnectionLost("gone"), KeyboardInterrupt()]),
         "inherited": st.sampled_from([None, ConnectionLost("revoked")]),
     },
@@ -120,7 +132,7 @@ OPTIONS = st.sampled_from(
 SERVING: list[Any] = [None, SimpleNamespace(deadline=None)]
 
 
-@given(SCRIPTS, OPTIONS, st.sampled_from(SERVING), st.sampled_from(["stub", "words", "began", "bare"]))
+@given(SCRIPTS, OPTIONS, st.sampled_from(SERVING), st.sampled_from(["stub", "places", "words", "began", "bare"]))
 def test_both_kinds_do_the_same(script: dict[str, Any], options: CallOptions, serving: Any, way: str) -> None:
     """The same calls are made, and the same asked of others in the same order."""
     seen = []
@@ -129,8 +141,8 @@ def test_both_kinds_do_the_same(script: dict[str, Any], options: CallOptions, se
         for kind in KINDS:
             world = World(script)
             it = client(kind, world)
-            args: tuple[Any, ...] = (world, (1,), {"b": 2}, options)
-            if way == "stub":
+            args: tuple[Any, ...] = (world, (1,), {} if way == "places" else {"b": 2}, options)
+            if way in ("stub", "places"):
                 found = run(it, *args)
             elif way == "words":
                 found = run(it, world, (1,), kwargs={"b": 2}, options=options)
@@ -162,7 +174,9 @@ def test_nothing_leaks(kind: Any) -> None:
     scripts: list[dict[str, Any]] = [
         {},
         {"value": ConnectionLost("gone")},
-        {"bound": TypeError("misfit")},
+        {"packed": TypeError("misfit")},
+        {"attempted": None},
+        {"attempted": (SimpleNamespace(id=4), b"bytes")},
         {"foreign": True, "home": ConnectionLost("no home")},
         {"foreign": True, "root": True},
         {"hash_key": "id"},

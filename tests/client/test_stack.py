@@ -85,6 +85,7 @@ METHOD: Any = SimpleNamespace(
     name="get",
     wire_name=b"get",
     throws=(NotFound,),
+    attempt_read=None,
     read_result=read_result,
     encode_arguments=encode_arguments,
 )
@@ -407,6 +408,32 @@ def test_interceptors_see_one_call_however_many_attempts_it_takes() -> None:
 
     assert Scene(refusal("Draining"), answer("Ada")).run(outer, inner) == "Ada"
     assert order == ["outer", "inner 2 h:2"]
+
+
+@pytest.mark.parametrize("payload", Payload)
+def test_arguments_are_encoded_once_for_binary(payload: Payload) -> None:
+    """For all attempts of a call that no interceptor has seen; bytes of another encoding are made for the attempt."""
+    scene = Scene(refusal("Draining"), answer("Ada"))
+    for one in scene.members:
+        one.subchannel.payload = payload
+    call = scene.call()
+    call.encoded = b"before"
+    assert scene.make(call) == "Ada"
+    assert [body for _, body, *_ in scene.sent] == [b"before" if payload is Payload.BINARY else b"b"] * 2
+
+
+def test_what_interceptors_leave_is_what_is_sent() -> None:
+    """Each may change the arguments, however deep inside."""
+
+    def change(call: Call, proceed: Proceed[Call]) -> Any:
+        call.body += b"!"
+        return proceed(call)
+
+    scene = Scene(refusal("Draining"), answer("Ada"))
+    call = scene.call()
+    call.encoded = b"before"
+    assert scene.make(call, change, change) == "Ada"
+    assert [body for _, body, *_ in scene.sent] == [b"b!!"] * 2
 
 
 def test_every_attempt_tells_what_it_says_of_its_instance() -> None:

@@ -91,6 +91,22 @@ def test_none_is_not_sent() -> None:
     assert ECHO.decode(b"\0", 0) == (None,)
 
 
+@pytest.mark.parametrize("codec", [ECHO, ADD, FULL])
+def test_bytes_that_checking_has_made_are_those_of_the_arguments(codec: ArgumentsCodec) -> None:
+    """Where it has made any, for arguments by place and by name, with defaults, or left out."""
+    given: list[tuple[tuple[Any, ...], dict[str, Any]]] = {
+        ECHO: [(("text",), {}), ((), {"text": "text"}), ((None,), {})],
+        ADD: [(("k", 6, ["a"]), {}), (("k",), {}), (("k",), {"tags": ("b",)}), ((None,) * 3, {})],
+        FULL: [((Rich(numbers=[1]),), {})],
+    }[codec]
+    for args, kwargs in given:
+        bag, body = codec.pack(args, kwargs)
+        assert bag == codec.bind(args, kwargs)
+        assert body in (None, codec.encode(bag))
+        if codec.attempt_pack is not None:
+            assert body is not None and (kwargs or codec.attempt_pack(args) in (None, (bag, body)))
+
+
 def test_defaults_are_fresh_for_each_call() -> None:
     """What one handler does to its default is not seen by the next, on either side."""
     body = b"\x0b\0\1\0\0\0\1k\0"

@@ -37,11 +37,12 @@ static const char *const class_names[CLASSES] = {
 /* The slots of known classes: class, name in C, name in Python. */
 #define SLOTS(DO) \
     DO(CALL, ATTEMPT, "attempt") DO(CALL, BEGAN, "began") DO(CALL, BODY, "body") DO(CALL, DEADLINE, "deadline") \
-    DO(CALL, DESCRIPTOR, "descriptor") DO(CALL, ENDPOINT, "endpoint") DO(CALL, HEADERS, "headers") \
+    DO(CALL, DESCRIPTOR, "descriptor") DO(CALL, ENCODED, "encoded") DO(CALL, ENDPOINT, "endpoint") DO(CALL, HEADERS, "headers") \
     DO(CALL, IDEMPOTENT, "idempotent") DO(CALL, KEY, "key") DO(CALL, NAME, "method") DO(CALL, ONEWAY, "oneway") \
     DO(CALL, PLAN, "plan") DO(CALL, REPEATED, "repeated") DO(CALL, ROUTE, "route") DO(CALL, TRIED, "tried") \
-    DO(METHOD, BIND, "bind") DO(METHOD, ENCODE, "encode_arguments") DO(METHOD, NAME, "name") \
-    DO(METHOD, ONEWAY, "oneway") DO(METHOD, READ, "read_result") DO(METHOD, WIRE_NAME, "wire_name") \
+    DO(METHOD, ATTEMPT_PACK, "attempt_pack") DO(METHOD, ATTEMPT_READ, "attempt_read") \
+    DO(METHOD, ENCODE, "encode_arguments") DO(METHOD, NAME, "name") DO(METHOD, ONEWAY, "oneway") \
+    DO(METHOD, PACK, "pack") DO(METHOD, READ, "read_result") DO(METHOD, WIRE_NAME, "wire_name") \
     DO(PLAN, FIRST, "first") DO(PLAN, HASH_KEY, "hash_key") DO(PLAN, IDEMPOTENT, "idempotent") \
     DO(PLAN, PRIMARY, "primary") DO(PLAN, PROCEED, "proceed") DO(PLAN, TIMEOUT, "timeout") \
     DO(OPTIONS, IDEMPOTENT, "idempotent") DO(OPTIONS, SENT, "sent") DO(OPTIONS, TIMEOUT, "timeout") \
@@ -83,7 +84,7 @@ typedef struct {
     PyObject *switch_to;                   /* the name of what switches to a greenlet */
     PyObject *send_names;                  /* of the last arguments of send_call */
     PyObject *getcurrent, *find_current_call, *in_event_loop;
-    PyObject *local_error, *exception_kind;
+    PyObject *local_error, *exception_kind, *binary;
     PyTypeObject *deadline;
     PyObject *nobody;                      /* an empty set of endpoints */
     PyObject *zero, *one, *minus_one;
@@ -694,9 +695,15 @@ static PyObject *
 encode(Attempting *self, PyObject *method, PyObject *call, PyObject *connection)
 {
     State *st = self->st;
-    PyObject *encoder = get(st, method, METHOD_ENCODE), *bound = get(st, call, CALL_BODY), *body = NULL;
-    PyObject *payload = encoder && bound ? PyObject_GetAttr(connection, st->s.payload) : NULL;
-    if (payload) {
+    PyObject *payload = PyObject_GetAttr(connection, st->s.payload);
+    PyObject *body = !payload ? NULL : payload == st->binary ? get(st, call, CALL_ENCODED) : Py_NewRef(Py_None);
+    if (body != Py_None) {
+        Py_XDECREF(payload);
+        return body;
+    }
+    Py_CLEAR(body);
+    PyObject *encoder = get(st, method, METHOD_ENCODE), *bound = encoder ? get(st, call, CALL_BODY) : NULL;
+    if (bound) {
         PyObject *args[] = {NULL, bound, payload};
         body = PyObject_Vectorcall(encoder, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
         if (!body && PyErr_ExceptionMatches(PyExc_TypeError)) {
@@ -707,7 +714,7 @@ encode(Attempting *self, PyObject *method, PyObject *call, PyObject *connection)
     }
     Py_XDECREF(encoder);
     Py_XDECREF(bound);
-    Py_XDECREF(payload);
+    Py_DECREF(payload);
     return body;
 }
 
@@ -796,6 +803,28 @@ raise_answer(PyObject *answer)
     }
 }
 
+/* What a reply holds; NULL with the exception that it holds, or that says why it cannot be read. */
+static PyObject *
+read_result(Attempting *self, PyObject *method, PyObject *reply)
+{
+    State *st = self->st;
+    PyObject *payload = PyObject_GetAttr(PyTuple_GET_ITEM(reply, 4), st->s.payload);
+    PyObject *args[] = {NULL, PyTuple_GET_ITEM(reply, 2), PyTuple_GET_ITEM(reply, 3),
+                        payload == st->binary ? Py_False : Py_True, self->max_elements};
+    PyObject *reader = payload ? get(st, method, METHOD_ATTEMPT_READ) : NULL, *value = reader ? Py_NewRef(Py_None) : NULL;
+    if (reader && reader != Py_None) {
+        Py_SETREF(value, PyObject_Vectorcall(reader, args + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL));
+    }
+    if (value == Py_None) {
+        Py_SETREF(reader, get(st, method, METHOD_READ));
+        args[3] = payload;
+        Py_SETREF(value, reader ? PyObject_Vectorcall(reader, args + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL) : NULL);
+    }
+    Py_XDECREF(payload);
+    Py_XDECREF(reader);
+    return value;
+}
+
 /* Reads the value in a reply; NULL if it is no answer that is a value. */
 static PyObject *
 read_reply(Attempting *self, Attempt *it, PyObject *call)
@@ -824,15 +853,7 @@ read_reply(Attempting *self, Attempt *it, PyObject *call)
             return NULL;
         }
     }
-    PyObject *reader = get(st, it->method, METHOD_READ), *value = NULL;
-    PyObject *payload = reader ? PyObject_GetAttr(PyTuple_GET_ITEM(it->reply, 4), st->s.payload) : NULL;
-    if (payload) {
-        PyObject *args[] = {NULL, PyTuple_GET_ITEM(it->reply, 2), PyTuple_GET_ITEM(it->reply, 3), payload,
-                            self->max_elements};
-        value = PyObject_Vectorcall(reader, args + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    }
-    Py_XDECREF(reader);
-    Py_XDECREF(payload);
+    PyObject *value = read_result(self, it->method, it->reply);
     if (!value) {
         PyObject *error = take_error();
         PyObject *args[] = {(PyObject *)self, call, it->member, error, it->began};
@@ -1230,14 +1251,13 @@ deadline_of(State *st, PyObject *plan, PyObject *options, double began)
     return deadline;
 }
 
-/* As make_call in call.py. Takes deadline and bound over. */
+/* As make_call in call.py. Takes deadline over; packed is a tuple of the arguments and their bytes. */
 static PyObject *
-make_call(State *st, PyObject *method, PyObject *plan, PyObject *options, PyObject *bound, PyObject *deadline, PyObject *began)
+make_call(State *st, PyObject *method, PyObject *plan, PyObject *options, PyObject *packed, PyObject *deadline, PyObject *began)
 {
     PyTypeObject *type = st->known[CALL];
     PyObject *call = deadline ? type->tp_alloc(type, 0) : NULL;
     if (!call) {
-        Py_DECREF(bound);
         Py_XDECREF(deadline);
         return NULL;
     }
@@ -1246,8 +1266,10 @@ make_call(State *st, PyObject *method, PyObject *plan, PyObject *options, PyObje
         Py_SETREF(idempotent, get(st, plan, PLAN_IDEMPOTENT));
     }
     struct { enum slot slot; PyObject *value; } filled[] = {
-        {CALL_ATTEMPT, Py_NewRef(st->zero)}, {CALL_BEGAN, Py_NewRef(began)}, {CALL_BODY, bound},
-        {CALL_DEADLINE, deadline}, {CALL_DESCRIPTOR, Py_NewRef(method)}, {CALL_ENDPOINT, Py_NewRef(Py_None)},
+        {CALL_ATTEMPT, Py_NewRef(st->zero)}, {CALL_BEGAN, Py_NewRef(began)},
+        {CALL_BODY, Py_NewRef(PyTuple_GET_ITEM(packed, 0))}, {CALL_DEADLINE, deadline},
+        {CALL_DESCRIPTOR, Py_NewRef(method)}, {CALL_ENCODED, Py_NewRef(PyTuple_GET_ITEM(packed, 1))},
+        {CALL_ENDPOINT, Py_NewRef(Py_None)},
         {CALL_HEADERS, get(st, options, OPTIONS_SENT)}, {CALL_IDEMPOTENT, idempotent}, {CALL_KEY, Py_NewRef(Py_None)},
         {CALL_NAME, get(st, method, METHOD_NAME)}, {CALL_ONEWAY, get(st, method, METHOD_ONEWAY)},
         {CALL_PLAN, Py_NewRef(plan)}, {CALL_REPEATED, Py_NewRef(Py_False)}, {CALL_ROUTE, Py_NewRef(Py_None)},
@@ -1288,18 +1310,29 @@ usual_plan(Invoking *self, PyObject *method)
     return plan;
 }
 
-/* The checked arguments; None if they do not fit. */
+/* A tuple of the checked arguments and their bytes, if there are any yet; None if the arguments do not fit. */
 static PyObject *
-bind(State *st, PyObject *method, PyObject *args, PyObject *named)
+pack(State *st, PyObject *method, PyObject *args, PyObject *named)
 {
-    PyObject *binder = get(st, method, METHOD_BIND), *it[] = {NULL, args, named};
-    PyObject *bound = binder ? PyObject_Vectorcall(binder, it + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL) : NULL;
-    Py_XDECREF(binder);
-    if (!bound && PyErr_ExceptionMatches(PyExc_TypeError)) {
-        PyErr_Clear();
-        return Py_NewRef(Py_None);
+    int is_usual = PyDict_CheckExact(named) && !PyDict_GET_SIZE(named);
+    PyObject *attempt = is_usual ? get(st, method, METHOD_ATTEMPT_PACK) : Py_NewRef(Py_None);
+    PyObject *packed = !attempt ? NULL : attempt == Py_None ? Py_NewRef(Py_None) : PyObject_CallOneArg(attempt, args);
+    Py_XDECREF(attempt);
+    if (packed == Py_None) {
+        PyObject *packer = get(st, method, METHOD_PACK), *it[] = {NULL, args, named};
+        Py_DECREF(packed);
+        packed = packer ? PyObject_Vectorcall(packer, it + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL) : NULL;
+        Py_XDECREF(packer);
+        if (!packed && PyErr_ExceptionMatches(PyExc_TypeError)) {
+            PyErr_Clear();
+            return Py_NewRef(Py_None);
+        }
     }
-    return bound;
+    if (packed && (!PyTuple_Check(packed) || PyTuple_GET_SIZE(packed) != 2)) {
+        Py_CLEAR(packed);
+        PyErr_SetString(PyExc_ValueError, "arguments are packed in two parts");
+    }
+    return packed;
 }
 
 /* Makes a call that is as usual, of a greenlet that may make it. */
@@ -1333,10 +1366,10 @@ invoking_invoke(Invoking *self, PyObject *const *args, Py_ssize_t given, PyObjec
     State *st = self->st;
     int home = given == 4 && !named && st->known[CALL] ? is_at_home(self) : 0;
     PyObject *plan = home > 0 ? usual_plan(self, args[0]) : NULL;
-    PyObject *bound = plan && plan != Py_None ? bind(st, args[0], args[1], args[2]) : NULL;
-    if (!bound || bound == Py_None) {
+    PyObject *packed = plan && plan != Py_None ? pack(st, args[0], args[1], args[2]) : NULL;
+    if (!packed || packed == Py_None) {
         Py_XDECREF(plan);
-        Py_XDECREF(bound);
+        Py_XDECREF(packed);
         if (PyErr_Occurred()) {
             return NULL;
         }
@@ -1352,8 +1385,9 @@ invoking_invoke(Invoking *self, PyObject *const *args, Py_ssize_t given, PyObjec
     double now;
     PyObject *began = count(st, self->budget, BUDGET_CALLS, st->one) < 0 ? NULL : look_at(self->clock, &now);
     PyObject *deadline = began ? deadline_of(st, plan, args[3], now) : NULL;
-    PyObject *call = make_call(st, args[0], plan, args[3], bound, deadline, began);
+    PyObject *call = make_call(st, args[0], plan, args[3], packed, deadline, began);
     Py_XDECREF(began);
+    Py_DECREF(packed);
     PyObject *value = call ? proceed(self, plan, call) : NULL;
     Py_XDECREF(call);
     Py_DECREF(plan);
@@ -1557,7 +1591,10 @@ fill_module(PyObject *module)
     PyObject *kinds = failed ? NULL : find("zkrpc.wire.envelope", "MessageKind");
     st->exception_kind = kinds ? PyObject_GetAttrString(kinds, "EXCEPTION") : NULL;
     Py_XDECREF(kinds);
-    failed = !st->exception_kind || add_type(module, &exchange_spec) || add_type(module, &attempting_spec)
+    PyObject *payloads = st->exception_kind ? find("zkrpc.codec", "Payload") : NULL;
+    st->binary = payloads ? PyObject_GetAttrString(payloads, "BINARY") : NULL;
+    Py_XDECREF(payloads);
+    failed = !st->binary || add_type(module, &exchange_spec) || add_type(module, &attempting_spec)
         || add_type(module, &first_spec) || add_type(module, &invoking_spec);
     return failed ? -1 : PyModule_AddStringConstant(module, "BUILT_FROM", BUILT_FROM);
 }
@@ -1575,6 +1612,7 @@ visit_module(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(st->local_error);
     Py_VISIT(st->deadline);
     Py_VISIT(st->exception_kind);
+    Py_VISIT(st->binary);
     return 0;
 }
 

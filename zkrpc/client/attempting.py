@@ -54,10 +54,12 @@ class PureAttempting:
         try:
             connection = shared or subchannel.acquire(deadline_at)
             try:
-                try:
-                    body = method.encode_arguments(call.body, connection.payload)
-                except TypeError:
-                    body = self._worded(method, call.body, connection.payload)
+                body = call.encoded if connection.payload is Payload.BINARY else None
+                if body is None:
+                    try:
+                        body = method.encode_arguments(call.body, connection.payload)
+                    except TypeError:
+                        body = self._worded(method, call.body, connection.payload)
                 names = subchannel.names
                 headers = call.headers if call.attempt < 2 else self._with_attempt(call.headers, call.attempt)
                 wire_name = method.wire_name if names is None else names[method]

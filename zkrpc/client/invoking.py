@@ -126,7 +126,7 @@ class PureInvoking:
             self._come_home()
         plan = self._plans.get(method) or self._make_plan(method)
         try:
-            bound = method.bind(args, kwargs)
+            bound, encoded = method.pack(args, kwargs)
         except TypeError as error:
             raise misfit(method, error) from None
         self._budget.calls += 1
@@ -141,6 +141,7 @@ class PureInvoking:
             method,
             plan,
             began,
+            encoded,
         )
         if plan.hash_key is not None:
             call.key = str(getattr(call.body, plan.hash_key))

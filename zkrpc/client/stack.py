@@ -126,8 +126,9 @@ def build_stack(
         (
             # Outermost, so that observers see the same outcome and duration of a call as its caller.
             *(observer.around_calls if observer is not None else ()),
-            # The application's own: they see one logical call, however many attempts it takes.
-            *interceptors,
+            # The application's own: they see one logical call, however many attempts it takes. They may change its
+            # arguments, so these are encoded as they leave them.
+            *((_encode_later, *interceptors) if interceptors else ()),
         ),
         # Retries: inside the layers that count calls, outside the one that picks an instance, because each attempt must
         # pick anew. Waiting through an election is a pause like any other, which ends when the primary becomes known.
@@ -140,6 +141,11 @@ def build_stack(
 
 def _with_retries(retry: Interceptor[Call], attempts: Proceed[Call]) -> Proceed[Call]:
     return first_try(attempts, functools.partial(go_on_after, retry, attempts))
+
+
+def _encode_later(call: Call, proceed: Proceed[Call]) -> Any:
+    call.encoded = None
+    return proceed(call)
 
 
 def in_turn(first: Callable[[Call], object], second: Callable[[Call], object] | None) -> Callable[[Call], object]:

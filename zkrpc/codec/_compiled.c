@@ -1810,6 +1810,50 @@ encode_one(Shape *self, PyObject *const *args, Py_ssize_t count)
     return close_sink(&s, done);
 }
 
+/* A bag with these values, in the order of declaration, of which None stands for what a field holds at first. */
+static PyObject *
+fill_bag(const Shape *shape, PyObject *class, PyObject *values)
+{
+    PyObject *bag = PyObject_CallNoArgs(class);
+    for (Py_ssize_t place = 0; bag && place < shape->count; place++) {
+        const Field *field = &shape->fields[shape->order[place]];
+        PyObject *value = Py_NewRef(PyTuple_GET_ITEM(values, place));
+        if (value == Py_None && field->makes) {
+            Py_SETREF(value, PyObject_CallNoArgs(field->initial));
+        }
+        /* Other initial values are attributes of its class. */
+        if (!value || (value != Py_None && PyObject_SetAttr(bag, field->name, value) < 0)) {
+            Py_CLEAR(bag);
+        }
+        Py_XDECREF(value);
+    }
+    return bag;
+}
+
+PyDoc_STRVAR(pack_doc, "pack(bag, values)\n--\n\n\
+Of the tuple of all arguments: an object of the class that is filled with them, and its bytes in binary. The class has\n\
+what fields hold at first as attributes, but for what is made anew. None if they do not fit.");
+
+static PyObject *
+pack(Shape *self, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "pack() takes a class and a tuple of values");
+        return NULL;
+    }
+    int whole = self->fields && PyTuple_CheckExact(args[1]) && PyTuple_GET_SIZE(args[1]) == self->count;
+    PyObject *bag = whole ? fill_bag(self, args[0], args[1]) : NULL, *body = NULL;
+    if (bag) {
+        Sink s;
+        open_sink(&s, Py_False);
+        body = close_sink(&s, write_struct(&s, self, bag));
+    }
+    PyObject *both = body && body != Py_None ? PyTuple_Pack(2, bag, body) : NULL;
+    Py_XDECREF(bag);
+    Py_XDECREF(body);
+    return both ? both : refuse();
+}
+
 /* Opens the body in the arguments (buffer, offset, compact, max_elements). */
 static int
 open_source(Shape *self, Source *s, PyObject *const *args, Py_ssize_t count)
@@ -1887,6 +1931,7 @@ static PyMethodDef methods[] = {
     {"define", (PyCFunction)define, METH_VARARGS, define_doc},
     {"encode", (PyCFunction)(void (*)(void))encode, METH_FASTCALL, encode_doc},
     {"encode_one", (PyCFunction)(void (*)(void))encode_one, METH_FASTCALL, encode_one_doc},
+    {"pack", (PyCFunction)(void (*)(void))pack, METH_FASTCALL, pack_doc},
     {"decode", (PyCFunction)(void (*)(void))decode, METH_FASTCALL, decode_doc},
     {"result", (PyCFunction)(void (*)(void))result, METH_FASTCALL, result_doc},
     {NULL, NULL, 0, NULL},

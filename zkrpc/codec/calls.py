@@ -34,7 +34,8 @@ from zkrpc.codec.structs import (
 from zkrpc.codec.visitors import attribute
 from zkrpc.errors import RemoteProtocolError
 
-Bind: TypeAlias = Callable[[tuple[Any, ...], Mapping[str, Any]], Any]
+Pack: TypeAlias = Callable[[tuple[Any, ...], Mapping[str, Any]], tuple[Any, bytes | None]]
+AttemptPack: TypeAlias = Callable[[tuple[Any, ...]], tuple[Any, bytes] | None]
 _EMPTY_STRUCT = b"\x00"
 """A struct without fields, the same in both payloads."""
 _NOT_GIVEN = object()
@@ -63,8 +64,11 @@ class ArgumentsCodec:
     ``owner`` is the method's name in messages, such as ``Users.get``; ``defaults`` maps parameters to default values.
 
     Attributes:
-        bind: ``bind(args, kwargs)`` gives the checked bag of arguments, as Python would bind them to the parameters.
-            TypeError for what does not fit, except numbers inside containers and structs: ``encode`` refuses those.
+        pack: ``pack(args, kwargs)`` gives the checked bag of arguments, as Python would bind them to the parameters,
+            and its bytes in binary, if checking has made them, else None. TypeError for what does not fit, except
+            numbers inside containers and structs: ``encode`` refuses those.
+        attempt_pack: ``attempt_pack(args)`` gives the same of a tuple of all arguments as long as they fit, else None;
+            it is None where nothing is compiled.
         encode: ``encode(bag, payload)`` gives the bytes. TypeError if the C module refuses a value.
         decode: ``decode(buffer, offset, payload, max_elements)`` gives a tuple of values in the order of the
             parameters. RemoteProtocolError if they cannot be read or are too many.
@@ -72,24 +76,29 @@ class ArgumentsCodec:
             else None; it is None where nothing is compiled.
     """
 
-    __slots__ = ("attempt", "bind", "decode", "encode")
+    __slots__ = ("attempt", "attempt_pack", "decode", "encode", "pack")
 
     def __init__(self, owner: str, fields: Sequence[Field], defaults: Mapping[str, Any]) -> None:
         defaults = {name: value for name, value in defaults.items() if value is not None}
         unset = {field.name: None for field in fields}
         shared = {name: value for name, value in defaults.items() if not is_mutable(value)}
         bag = type(f"{owner}.arguments", (Arguments,), {**unset, **shared})
-        self.bind: Bind = _compile_bind(owner, fields, defaults, bag)
         self.encode: Callable[..., bytes] = Writer(owner, fields, bag).write
         self.decode: Callable[..., tuple[Any, ...]] = _compile_decode(owner, fields, defaults, bag)
         shape = SHAPES.of_fields(fields, defaults)
         self.attempt = None if shape is None else shape.decode
+        self.attempt_pack: AttemptPack | None = None if shape is None else functools.partial(shape.pack, bag)
+        self.pack: Pack = _compile_pack(owner, fields, defaults, bag, self.attempt_pack)
         if shape is not None:
             self.encode = _encode_compiled(shape, self.encode)
             self.decode = _decode_compiled(shape, self.decode)
         elif is_single(fields):
             self.encode = _encode_single(fields[0], self.encode)
             self.decode = _decode_single(fields[0], self.decode)
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """The bag alone, as ``pack`` gives it."""
+        return self.pack(args, kwargs)[0]
 
 
 def _encode_compiled(shape: Shape, otherwise: Callable[..., bytes]) -> Callable[..., bytes]:
@@ -166,18 +175,22 @@ def _signature(owner: str, fields: Sequence[Field], defaults: Mapping[str, Any])
     return function
 
 
-def _compile_bind(owner: str, fields: Sequence[Field], defaults: Mapping[str, Any], bag: type) -> Bind:
+def _compile_pack(
+    owner: str, fields: Sequence[Field], defaults: Mapping[str, Any], bag: type, attempt: AttemptPack | None
+) -> Pack:
     fresh = _copiers(defaults)
     values = "".join(f"a{place}, " for place in range(len(fields)))
     lines = [f"if kwargs or len(args) != {len(fields)}:", "    args = signature(*args, **kwargs)"]
+    lines += ["packed = attempt(args)", "if packed is not None:", "    return packed"] if attempt else []
     lines += [f"{values}= args"] if fields else []
     lines += ["it = bag()"]
     for place, field in enumerate(fields):
         lines += _bind_lines(owner, field, f"a{place}", optional=field.name in defaults)
         lines += ["else:", f"    {_set(field, f'fresh_{field.name}()')}"] if f"fresh_{field.name}" in fresh else []
     signature = _signature(owner, fields, defaults)
-    bind: Bind = _compile("bind(args, kwargs)", [*lines, "return it"], signature=signature, bag=bag, **fresh)
-    return bind
+    lines += ["return it, None"]
+    pack: Pack = _compile("pack(args, kwargs)", lines, signature=signature, bag=bag, attempt=attempt, **fresh)
+    return pack
 
 
 def _bind_lines(owner: str, field: Field, var: str, *, optional: bool) -> list[str]:
@@ -283,6 +296,12 @@ class ResultCodec:
         """``attempt(0, value, is_compact)``, positional, encodes a value as long as it fits, else it gives None. It is
         None where nothing is compiled, and for void."""
         return None if self._shape is None or self._success is None else self._shape.encode_one
+
+    @property
+    def attempt_read(self) -> Callable[..., Any] | None:
+        """``attempt_read(buffer, offset, is_compact, max_elements)``, positional, reads what ``read`` does as long as
+        all fits, else it gives None. It is None where nothing is compiled, and for void."""
+        return None if self._shape is None or self._success is None else self._shape.result
 
     def encode_value(self, value: Any, payload: Payload = BINARY) -> bytes:
         """The bytes of a value. TypeError if it does not fit, as None does not. What a void method returned is dropped,

@@ -61,6 +61,10 @@ class Shape(Protocol):
     def encode_one(self, place: int, value: object, compact: bool) -> bytes | None:
         """The bytes of a struct of which only one field is set, given its place in the declaration."""
 
+    def pack(self, bag: type, values: tuple[Any, ...]) -> tuple[Any, bytes] | None:
+        """An object that holds all these values, in the order of the declaration, and its bytes in binary; None if they
+        do not fit. Where None stands for a default, that is an attribute of the class, or made anew."""
+
     def decode(self, buffer: bytes, offset: int, compact: bool, max_elements: int) -> Any:
         """The object, or tuple of values, that fills the bytes from an offset on; None if they do not fit."""
 

@@ -57,6 +57,7 @@ class Method:
         masked: the names of the parameters that the IDL masks.
         result: the type of its value; None for void.
         bind: ``bind(args, kwargs)`` gives the checked arguments. TypeError if they do not fit.
+        pack: ``pack(args, kwargs)`` gives the same, and the bytes in binary, if checking has made them, else None.
         encode_arguments: ``(bound, payload=BINARY)`` gives their bytes. TypeError if a number inside does not fit.
         decode_arguments: ``(buffer, offset, payload=BINARY, max_elements=…)`` gives a tuple in the order of the
             parameters. RemoteProtocolError if they cannot be read, or hold more elements.
@@ -66,6 +67,9 @@ class Method:
             exception. RemoteProtocolError if the reply cannot be read, or holds more elements.
         attempt_arguments: ``(buffer, offset, is_compact, max_elements)`` decodes them as long as all fits, else gives
             None; it is None itself where nothing is compiled.
+        attempt_pack: ``attempt_pack(args)`` does what ``pack`` does with a tuple of all arguments, in the same way.
+        attempt_read: ``(buffer, offset, is_compact, max_elements)`` does what ``read_result`` does in the same way;
+            None for void, too.
         attempt_result: ``(0, value, is_compact)`` encodes a result in the same way; None for void, too.
         refusal: the IdlError that says why it cannot be called, as Python cannot hold a parameter or its result; None
             if it can. All of the above raise it.
@@ -74,6 +78,8 @@ class Method:
     __slots__ = (
         "arguments",
         "attempt_arguments",
+        "attempt_pack",
+        "attempt_read",
         "attempt_result",
         "bind",
         "decode_arguments",
@@ -84,6 +90,7 @@ class Method:
         "masked",
         "name",
         "oneway",
+        "pack",
         "parameters",
         "place",
         "policy",
@@ -127,6 +134,8 @@ class Method:
         self.parameters = _parameters(arguments)
         codec = ArgumentsCodec(owner, self.arguments, dict(arguments.default_spec))
         self.bind: Callable[[tuple[Any, ...], Mapping[str, Any]], Any] = codec.bind
+        self.pack: Callable[[tuple[Any, ...], Mapping[str, Any]], tuple[Any, bytes | None]] = codec.pack
+        self.attempt_pack: Callable[[tuple[Any, ...]], tuple[Any, bytes] | None] | None = codec.attempt_pack
         self.encode_arguments: Callable[..., bytes] = codec.encode
         self.decode_arguments: Callable[..., tuple[Any, ...]] = codec.decode
         self.attempt_arguments: Callable[..., tuple[Any, ...] | None] | None = codec.attempt
@@ -135,6 +144,7 @@ class Method:
         self.attempt_result: Callable[..., bytes | None] | None = answers.attempt
         self.encode_exception: Callable[..., bytes | None] = answers.encode_exception
         self.read_result: Callable[..., Any] = answers.read
+        self.attempt_read: Callable[..., Any] | None = answers.attempt_read
 
     def _refuse(self, function: FunctionOutline, refusal: IdlError) -> None:
         """Replaces the functions by ones that raise the error that says why it cannot be called."""
@@ -148,9 +158,9 @@ class Method:
         self.parameters = tuple(
             Parameter(name=field.name, type=str(field.type), required=field.required) for field in function.parameters
         )
-        self.bind = self.encode_arguments = self.decode_arguments = refused
+        self.bind = self.pack = self.encode_arguments = self.decode_arguments = refused
         self.encode_result = self.encode_exception = self.read_result = refused
-        self.attempt_arguments = self.attempt_result = None
+        self.attempt_arguments = self.attempt_pack = self.attempt_read = self.attempt_result = None
 
     def renamed(self, wire_name: str) -> Method:
         """The same method under another name on the wire."""
