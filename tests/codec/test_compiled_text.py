@@ -79,7 +79,7 @@ def test_text_is_what_the_python_path_makes(values: list[Any], rng: Any) -> None
         assert both.left["encoding"] == 0
 
 
-@pytest.mark.parametrize("length", [*range(42), 63, 64, 1000])
+@pytest.mark.parametrize("length", [*range(42), 64, 127, 128, 129, 1000])
 @pytest.mark.parametrize("at", [0, 0.3, 0.5, 0.99])
 def test_each_byte_of_a_text_is_looked_at(
     length: int, at: float, shapes: Shapes, monkeypatch: pytest.MonkeyPatch

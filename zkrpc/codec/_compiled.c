@@ -35,8 +35,9 @@ enum {
     FEW = 32,          /* as there */
     FEW_FIELDS = 24,   /* whose values fit on the stack */
     LOCAL = 4096,      /* bytes that are written before memory is asked for */
-    SHORT = 32,        /* bytes of text that are copied here */
+    SHORT = 128,       /* bytes of text that are copied here */
     KEYS = 512,        /* that are kept */
+    SHORT_KEY = 32,    /* bytes of one */
     FEW_KEYS = 128     /* in a map or set; those of larger ones are not kept, as they would drive out all others */
 };
 
@@ -625,7 +626,7 @@ read_key(Source *s)
     if (!read_bytes(s, &bytes, &length)) {
         return NULL;
     }
-    if (length < 2 || length > SHORT || !s->keys) {
+    if (length < 2 || length > SHORT_KEY || !s->keys) {
         return PyUnicode_DecodeUTF8(bytes, length, NULL);
     }
     uint64_t first, last, kept_first, kept_last;
@@ -1863,7 +1864,7 @@ open_source(Shape *self, Source *s, PyObject *const *args, Py_ssize_t count)
     }
     Py_ssize_t size = PyBytes_GET_SIZE(args[0]), offset = PyLong_AsSsize_t(args[1]);
     Py_ssize_t most = PyLong_AsSsize_t(args[3]);
-    if (offset < 0 || offset >= size || most < 0 || PyErr_Occurred()) {
+    if (offset < 0 || offset >= size || most < 0) {
         return 0;
     }
     s->at = (const unsigned char *)PyBytes_AS_STRING(args[0]) + offset;
