@@ -35,7 +35,8 @@ enum {
     FEW = 32,          /* as there */
     FEW_FIELDS = 24,   /* whose values fit on the stack */
     LOCAL = 4096,      /* bytes that are written before memory is asked for */
-    SHORT = 128,       /* bytes of text that are copied here */
+    SHORT = 128,       /* bytes of text that is made here */
+    FEW_BYTES = 32,    /* that are written without memcpy */
     KEYS = 512,        /* that are kept */
     SHORT_KEY = 32,    /* bytes of one */
     FEW_KEYS = 128     /* in a map or set; those of larger ones are not kept, as they would drive out all others */
@@ -579,27 +580,35 @@ is_ascii(const char *bytes, Py_ssize_t length)
     return !(all & 0x8080808080808080);
 }
 
+/* Copies 2 bytes or more; if there are not many, calling memcpy takes longer. */
+static inline void
+copy_few(void *to, const void *from, Py_ssize_t length)
+{
+    char *into = to;
+    const char *bytes = from;
+    if (length < 4) {
+        memcpy(into + length - 2, bytes + length - 2, 2);
+        memcpy(into, bytes, 2);
+    }
+    else if (length < 8) {
+        memcpy(into + length - 4, bytes + length - 4, 4);
+        memcpy(into, bytes, 4);
+    }
+    else {
+        for (Py_ssize_t at = 0; at < length - 8; at += 8) {
+            memcpy(into + at, bytes + at, 8);
+        }
+        memcpy(into + length - 8, bytes + length - 8, 8);
+    }
+}
+
 /* Makes text of 2 to SHORT bytes of ASCII. */
 static inline PyObject *
 make_text(const char *bytes, Py_ssize_t length)
 {
     PyObject *text = PyUnicode_New(length, 0x7F);
     if (text) {
-        char *to = (char *)PyUnicode_1BYTE_DATA(text);
-        if (length < 4) {
-            memcpy(to + length - 2, bytes + length - 2, 2);
-            memcpy(to, bytes, 2);
-        }
-        else if (length < 8) {
-            memcpy(to + length - 4, bytes + length - 4, 4);
-            memcpy(to, bytes, 4);
-        }
-        else {
-            for (Py_ssize_t at = 0; at < length - 8; at += 8) {
-                memcpy(to + at, bytes + at, 8);
-            }
-            memcpy(to + length - 8, bytes + length - 8, 8);
-        }
+        copy_few(PyUnicode_1BYTE_DATA(text), bytes, length);
     }
     return text;
 }
@@ -1098,7 +1107,12 @@ write_bytes(Sink *s, const void *bytes, Py_ssize_t length)
     if (length > INT32_MAX || !write_count(s, length, length)) {
         return 0;
     }
-    memcpy(s->at, bytes, length);
+    if (length >= 2 && length <= FEW_BYTES) {
+        copy_few(s->at, bytes, length);
+    }
+    else {
+        memcpy(s->at, bytes, length);
+    }
     s->at += length;
     return 1;
 }
