@@ -1380,13 +1380,18 @@ write_map(Sink *s, const Type *type, PyObject *value)
             return 0;
         }
     }
+    int leaves = is_leaf(key_type->kind) && is_leaf(value_type->kind);
     /* Safe though the dict may change: the place is only a number, and what it leads to is looked up each time. */
     while (PyDict_GET_SIZE(value) == count && PyDict_Next(value, &place, &key, &item)) {
-        Py_INCREF(key);
-        Py_INCREF(item);
+        if (!leaves) {
+            Py_INCREF(key);
+            Py_INCREF(item);
+        }
         int fits = write_value(s, key_type, key) && write_value(s, value_type, item);
-        Py_DECREF(key);
-        Py_DECREF(item);
+        if (!leaves) {
+            Py_DECREF(key);
+            Py_DECREF(item);
+        }
         if (!fits) {
             return 0;
         }
