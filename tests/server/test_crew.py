@@ -24,7 +24,10 @@ from zkrpc.server.admission import Admission
 from zkrpc.server.compiled import IS_COMPILED, CrewCore, learn
 from zkrpc.server.connection import ServerConnection
 from zkrpc.server.dispatch import Answer
+from zkrpc.server.greenlet_pool import GreenletPool
+from zkrpc.server.intake import Intake
 from zkrpc.server.server import Server
+from zkrpc.server.turns import NOTABLE, SLICE
 from zkrpc.wire.message import Dialect, MessageKind, ProtocolState, write_head
 
 METHODS = idl.Echo.methods
@@ -88,15 +91,31 @@ class Socket:
 
 
 class InPython(ServerConnection):
-    """One whose loop is that of Python."""
+    """One that does in Python what each read goes through."""
 
     __slots__ = ()
 
+    receive = ServerConnection._receive_in_python
+    _work = ServerConnection._work_in_python
     _run_requests = ServerConnection._run_requests_in_python
 
 
+class IntakeInPython(Intake):
+    """The same of what it reads with."""
+
+    __slots__ = ()
+
+    _read = Intake._read_in_python
+
+
+class PoolInPython(GreenletPool):
+    """And of the greenlets."""
+
+    begin, employ = GreenletPool.begin_in_python, GreenletPool.employ_in_python
+
+
 class Bench:
-    """A server with one connection whose loop is that of Python, or the one that is in use."""
+    """A server with one connection that is served in Python, or by what is in use."""
 
     def __init__(self, *, pure: bool, **config: Any) -> None:
         limits = WireLimits(max_frame=2048)
@@ -106,6 +125,10 @@ class Bench:
         self.connection = self.server.adopt(self.socket, PEER)
         if pure:
             self.connection.__class__ = InPython
+            self.server.greenlets.__class__ = PoolInPython
+            intake: Any = self.connection._intake
+            intake.__class__ = IntakeInPython
+            self.socket.readable.start(intake._read)
 
     def feed(self, *chunks: bytes) -> None:
         """Has the hub read these, and waits until all is done."""
@@ -139,13 +162,18 @@ class Bench:
         return sorted(found)
 
     def counts(self) -> Any:
-        """All that was counted of requests."""
+        """All that was counted of requests, and of bytes."""
         tallies = [
             (account.caller, sorted((name, tally.calls, tally.errors) for name, tally in account.tallies.items()))
             for account in self.server.accounts._all()
         ]
         admission, connection = self.server.admission, self.connection
-        return tallies, admission.running, admission.queued, connection.share.holding, connection._serving
+        held = connection._received, connection._holds, connection._holding.size, self.server.buffers.total
+        # Whether it waits for a turn is a matter of time.
+        state = connection._intake.is_reading or connection._intake.is_waiting, len(connection._outbox)
+        return (
+            tallies, admission.running, admission.queued, connection.share.holding, connection._serving, held, state
+        )  # fmt: skip
 
 
 def frame(name: str, *args: Any, seqid: int = 1, kind: int = MessageKind.CALL, plain: bool = False) -> bytes:
@@ -256,8 +284,9 @@ def test_loop_keeps_nothing(pure: bool) -> None:
 @pytest.mark.skipif(not IS_COMPILED, reason="in pure Python there is nothing to be told")
 def test_core_refuses_what_it_cannot_work_with() -> None:
     """A connection that is not complete, and classes without the slots that it fills."""
+    rest = Answer, MessageKind.REPLY, 100e-6, SLICE, NOTABLE, ProtocolState.OPEN
     with pytest.raises(TypeError, match="complete"):
         CrewCore()._run_requests(None)
     with pytest.raises(TypeError, match="no slot"):
-        learn(Meter, Account, Tally, object, Answer, MessageKind.REPLY, 1.0)
-    learn(Meter, Account, Tally, Admission, Answer, MessageKind.REPLY, 100e-6)
+        learn(Meter, Account, Tally, object, *rest)
+    learn(Meter, Account, Tally, Admission, *rest)

@@ -9,14 +9,26 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from zkrpc.server import greenlet_pool as module
 from zkrpc.server.greenlet_pool import GreenletPool, Worker
 
 
+class InPython(GreenletPool):
+    """One whose workers are given their work in Python."""
+
+    begin, employ = GreenletPool.begin_in_python, GreenletPool.employ_in_python
+
+
+@pytest.fixture(params=[GreenletPool, InPython])
+def kind(request: pytest.FixtureRequest) -> Callable[..., GreenletPool]:
+    """What is in use, and what is in Python."""
+    kind: Callable[..., GreenletPool] = request.param
+    return kind
+
+
 @pytest.fixture
-def greenlets() -> Iterator[GreenletPool]:
+def greenlets(kind: Callable[..., GreenletPool]) -> Iterator[GreenletPool]:
     """A pool that is dismissed with the test."""
-    made = GreenletPool()
+    made = kind()
     yield made
     made.dismiss()
     gevent.sleep(0)
@@ -101,9 +113,9 @@ def test_stray_wake_up_starts_nothing(greenlets: GreenletPool) -> None:
     assert seen[1] is seen[0]
 
 
-def test_only_so_many_are_kept(greenlets: GreenletPool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_are_kept(kind: Callable[..., GreenletPool]) -> None:
     """What had to block beyond that ends when it is done."""
-    monkeypatch.setattr(module, "_MOST_FREE", 2)
+    greenlets = kind(2)
     go_on = Event()
     assert in_hub(lambda: [greenlets.begin(lambda worker: go_on.wait(60)) for _ in range(5)]) == [False] * 5
     go_on.set()
@@ -111,9 +123,9 @@ def test_only_so_many_are_kept(greenlets: GreenletPool, monkeypatch: pytest.Monk
     assert repr(greenlets) == "<GreenletPool free=2>"
 
 
-def test_dismissed_crew_ends_who_is_free_now_and_who_is_done_later() -> None:
+def test_dismissed_crew_ends_who_is_free_now_and_who_is_done_later(kind: Callable[..., GreenletPool]) -> None:
     """Whoever is in the middle of something finishes it."""
-    greenlets, go_on = GreenletPool(), Event()
+    greenlets, go_on = kind(), Event()
     free: list[Worker] = []
     busy: list[Worker] = []
 

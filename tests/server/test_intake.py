@@ -5,14 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from zkrpc.server.intake import Intake
 from zkrpc.server.turns import SLICE
 
 KIB = 1024
 
 
+class InPython(Intake):
+    """One that reads in Python."""
+
+    __slots__ = ()
+
+    _read = Intake._read_in_python
+
+
+@pytest.fixture(params=[Intake, InPython], autouse=True)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has the intake that is in use, and the one in Python."""
+    monkeypatch.setattr(Bench, "kind", request.param)
+
+
 class Bench:
     """An intake between a socket, a watcher, turns and an owner that the test plays."""
+
+    kind: type[Intake] = Intake
 
     def __init__(self) -> None:
         self.protocol: Any = self
@@ -27,7 +45,7 @@ class Bench:
         self.left = False
         self.now = self.cost = 0.0
         self.readable: Callable[[], object] | None = None
-        self.intake = Intake(self, self, self, "10.0.0.1", self)  # type: ignore[arg-type]  # it plays all of them
+        self.intake = self.kind(self, self, self, "10.0.0.1", self)  # type: ignore[arg-type]  # it plays all of them
 
     # the socket
     def recv(self, size: int) -> bytes:

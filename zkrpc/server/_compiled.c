@@ -11,6 +11,8 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <stddef.h>
+#include <string.h>
 #include <structmember.h>
 
 #ifndef BUILT_FROM
@@ -63,14 +65,44 @@ static const char *const place_names[PLACES] = {
     "account", "known", "caller", "calls", "called_at", "running", "_open", "_gate", "_limit", "_turns", "_left_at"
 };
 
+/* What a read goes through: classes whose objects are looked into, and members of theirs. */
+enum class_number { PROTOCOL, INFLOW, INFLATION, OUTBOX, INTAKE, WORKER, CLASSES };
+static const char *const class_names[CLASSES] = {
+    "ServerProtocol", "Inflow", "Inflation", "Outbox", "Intake", "Worker"
+};
+#define MEMBERS(DO) \
+    DO(PROTOCOL, ACTIVE, "_active") DO(PROTOCOL, HAS_NEWS, "has_news") DO(PROTOCOL, INFLOW, "inflow") \
+    DO(PROTOCOL, IS_WHOLE, "_is_whole") DO(PROTOCOL, READY, "ready") DO(PROTOCOL, STATE, "state") \
+    DO(PROTOCOL, WANTED, "wanted") \
+    DO(INFLOW, INFLATION, "inflation") DO(INFLOW, PARTIAL_SINCE, "partial_since") \
+    DO(INFLATION, USED, "used") \
+    DO(OUTBOX, IS_FULL, "is_full") DO(OUTBOX, SEND, "send") DO(OUTBOX, UNSENT, "unsent") \
+    DO(INTAKE, IS_READING, "is_reading") \
+    DO(WORKER, IN_FRONT, "in_front") DO(WORKER, WORK, "work")
+#define NUMBER(class, member, name) class##_##member,
+enum member { MEMBERS(NUMBER) MEMBER_COUNT };
+#define CLASS(class, member, name) class,
+static const unsigned char class_of[MEMBER_COUNT] = {MEMBERS(CLASS)};
+#define TEXT(class, member, name) name,
+static const char *const name_of[MEMBER_COUNT] = {MEMBERS(TEXT)};
+
 typedef struct {
     Py_ssize_t slots[SLOTS], places[PLACES];
     PyTypeObject *meter, *admission, *answer;
     PyObject *reply;
-    double flush_after;
+    double flush_after, slice, notable;
+    PyObject *open;              /* the state of a connection on which all is well */
+    PyTypeObject *known[CLASSES];            /* NULL until it is known */
+    Py_ssize_t member[MEMBER_COUNT];         /* where it is in objects of its class */
+    char type[MEMBER_COUNT];                 /* what it is there: an object, or a bool or a size in C */
+    PyObject *text[MEMBER_COUNT];
+    PyTypeObject *crew;
     /* names */
     PyObject *in_python, *settle, *raised, *get, *seconds, *urgent, *settle_all, *take_in, *admit, *accepts_calls,
-        *leave, *send_reply, *answer_name, *in_front, *run, *finish, *run_admitted, *next_request, *leave_off;
+        *leave, *send_reply, *answer_name, *run, *finish, *run_admitted, *next_request, *work_soon, *begin, *clock,
+        *count_held, *data_to_send, *end_turn, *is_spent, *keep, *make_worker, *may_take_long, *part,
+        *protocol, *push, *read_in_python, *receive, *receive_apart, *receive_data, *receive_failure, *run_requests,
+        *switch_to, *take_news, *unread, *widen;
     PyObject *no_result;         /* the body of a reply without a value */
 } State;
 
@@ -84,6 +116,97 @@ static inline PyObject *
 at(PyObject *call, Py_ssize_t slot)
 {
     return *(PyObject **)((char *)call + slot);
+}
+
+/* A member of an object that is looked into, or an attribute of any other. */
+static inline PyObject *
+get(const State *state, PyObject *object, enum member member)
+{
+    if (Py_TYPE(object) == state->known[class_of[member]] && state->type[member] == T_OBJECT_EX) {
+        PyObject *value = at(object, state->member[member]);
+        if (value) {
+            return Py_NewRef(value);
+        }
+    }
+    return PyObject_GetAttr(object, state->text[member]);
+}
+
+static inline int
+set(const State *state, PyObject *object, enum member member, PyObject *value)
+{
+    if (Py_TYPE(object) == state->known[class_of[member]] && state->type[member] == T_OBJECT_EX) {
+        PyObject **place = (PyObject **)((char *)object + state->member[member]), *before = *place;
+        *place = Py_NewRef(value);
+        Py_XDECREF(before);
+        return 0;
+    }
+    return PyObject_SetAttr(object, state->text[member], value);
+}
+
+/* Whether a member is true; -1 with an exception. */
+static inline int
+is_true(const State *state, PyObject *object, enum member member)
+{
+    if (Py_TYPE(object) == state->known[class_of[member]] && state->type[member] == T_BOOL) {
+        return *((char *)object + state->member[member]) != 0;
+    }
+    PyObject *value = get(state, object, member);
+    int truth = value ? PyObject_IsTrue(value) : -1;
+    Py_XDECREF(value);
+    return truth;
+}
+
+/* A member that is a number of bytes; -1 with an exception. */
+static inline Py_ssize_t
+number_of(const State *state, PyObject *object, enum member member)
+{
+    if (Py_TYPE(object) == state->known[class_of[member]] && state->type[member] == T_PYSSIZET) {
+        return *(Py_ssize_t *)((char *)object + state->member[member]);
+    }
+    PyObject *value = get(state, object, member);
+    Py_ssize_t number = value ? PyLong_AsSsize_t(value) : -1;
+    Py_XDECREF(value);
+    return number;
+}
+
+/* How much a member holds; -1 with an exception. */
+static inline Py_ssize_t
+size_of(const State *state, PyObject *object, enum member member)
+{
+    PyObject *value = get(state, object, member);
+    Py_ssize_t size = value ? PyObject_Size(value) : -1;
+    Py_XDECREF(value);
+    return size;
+}
+
+/* A method of nothing, of one thing, or of two. */
+static inline PyObject *
+ask(PyObject *object, PyObject *name, PyObject *first, PyObject *second)
+{
+    PyObject *all[] = {object, first, second};
+    return PyObject_VectorcallMethod(name, all, (1 + !!first + !!second) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+}
+
+static inline int
+done(PyObject *answer)
+{
+    Py_XDECREF(answer);
+    return answer ? 0 : -1;
+}
+
+/* The exception that is set, which is set no longer. */
+static PyObject *
+take_error(void)
+{
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback) {
+        PyException_SetTraceback(error, traceback);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return error;
 }
 
 /* Seconds that the caller waits, by the headers; -1 if Python has to read them, or with an exception. */
@@ -225,16 +348,9 @@ go_on(Core *self, PyObject *name, PyObject *const *args, PyObject *caller, PyObj
 static PyObject *
 raised(Core *self, State *state, PyObject *const *args, PyObject *caller, PyObject *entry, PyObject *call)
 {
-    PyObject *type, *error, *traceback;
-    PyErr_Fetch(&type, &error, &traceback);
-    PyErr_NormalizeException(&type, &error, &traceback);
-    if (traceback) {
-        PyException_SetTraceback(error, traceback);
-    }
+    PyObject *error = take_error();
     PyObject *answer = go_on(self, state->raised, args, caller, entry, call, error);
-    Py_XDECREF(type);
     Py_XDECREF(error);
-    Py_XDECREF(traceback);
     return answer;
 }
 
@@ -506,8 +622,10 @@ typedef struct {
     PyObject_HEAD
     PyObject *protocol, *meter, *share, *peer, *serving, *dispatch, *queue, *admission, *clock;
     PyObject *admitted;          /* the queue's */
+    PyObject *greenlets, *intake, *outbox;
     double used_at, flushed_at, turn_ends;
-    char closed, turn_is_over;
+    Py_ssize_t received;
+    char closed, turn_is_over, is_sent, holds;
 } Crew;
 
 static PyMemberDef crew_members[] = {
@@ -521,6 +639,12 @@ static PyMemberDef crew_members[] = {
     {"_queue", T_OBJECT_EX, offsetof(Crew, queue), 0, NULL},
     {"_admission", T_OBJECT_EX, offsetof(Crew, admission), 0, NULL},
     {"_admitted", T_OBJECT_EX, offsetof(Crew, admitted), 0, NULL},
+    {"_greenlets", T_OBJECT_EX, offsetof(Crew, greenlets), 0, NULL},
+    {"_intake", T_OBJECT_EX, offsetof(Crew, intake), 0, NULL},
+    {"_outbox", T_OBJECT_EX, offsetof(Crew, outbox), 0, NULL},
+    {"_received", T_PYSSIZET, offsetof(Crew, received), 0, NULL},
+    {"_is_sent", T_BOOL, offsetof(Crew, is_sent), 0, NULL},
+    {"_holds", T_BOOL, offsetof(Crew, holds), 0, NULL},
     {"used_at", T_DOUBLE, offsetof(Crew, used_at), 0, NULL},
     {"_flushed_at", T_DOUBLE, offsetof(Crew, flushed_at), 0, NULL},
     {"_turn_ends", T_DOUBLE, offsetof(Crew, turn_ends), 0, NULL},
@@ -657,12 +781,11 @@ answer_well(Crew *self, State *state, PyObject *request, PyObject *answer, PyObj
 static int
 run_request(Crew *self, State *state, PyObject *request, PyObject *worker, PyObject *now)
 {
-    PyObject *in_front = PyObject_GetAttr(worker, state->in_front);
-    Py_XDECREF(in_front);
-    if (!in_front) {
+    int in_front = is_true(state, worker, WORKER_IN_FRONT);
+    if (in_front < 0) {
         return -1;
     }
-    if (in_front != Py_True || PyFloat_AS_DOUBLE(now) - self->flushed_at > state->flush_after) {
+    if (!in_front || PyFloat_AS_DOUBLE(now) - self->flushed_at > state->flush_after) {
         return tell(self, state->run, request, worker, now, NULL, NULL);
     }
     PyObject *serving = Py_NewRef(self->serving), *dispatch = Py_NewRef(self->dispatch), *error = NULL;
@@ -677,18 +800,10 @@ run_request(Crew *self, State *state, PyObject *request, PyObject *worker, PyObj
         Py_DECREF(caller);
         Py_DECREF(peer);
         if (!answer) {
-            PyObject *type, *traceback;
-            PyErr_Fetch(&type, &error, &traceback);
-            PyErr_NormalizeException(&type, &error, &traceback);
-            if (traceback) {
-                PyException_SetTraceback(error, traceback);
-            }
-            Py_XDECREF(type);
-            Py_XDECREF(traceback);
+            error = take_error();
         }
-        in_front = PyObject_GetAttr(worker, state->in_front);
-        Py_XDECREF(in_front);
-        if (answer && in_front == Py_True && PyDict_GetItemWithError(serving, worker) == request) {
+        in_front = is_true(state, worker, WORKER_IN_FRONT);
+        if (answer && in_front > 0 && PyDict_GetItemWithError(serving, worker) == request) {
             failed = PyDict_DelItem(serving, worker);
             failed = failed ? failed : answer_well(self, state, request, answer, now);
         }
@@ -707,6 +822,71 @@ run_request(Crew *self, State *state, PyObject *request, PyObject *worker, PyObj
     return failed;
 }
 
+/* As Outbox.push, but that nobody is told whether bytes are left. */
+static int
+push(Crew *self, const State *state, PyObject *chunk)
+{
+    PyObject *outbox = Py_NewRef(self->outbox), *send = NULL, *sent = NULL;
+    Py_ssize_t unsent = size_of(state, outbox, OUTBOX_UNSENT), size = PyObject_Size(chunk);
+    int failed = unsent < 0 || size < 0 ? -1 : 0;
+    if (!failed && unsent) {
+        failed = done(ask(outbox, state->push, chunk, NULL));
+    }
+    else if (!failed && size) {
+        send = get(state, outbox, OUTBOX_SEND);
+        sent = send ? PyObject_CallOneArg(send, chunk) : NULL;
+        if (send && !sent && PyErr_ExceptionMatches(PyExc_OSError)) {
+            PyObject *error = take_error();
+            sent = ask(outbox, state->receive_failure, error, NULL);
+            Py_DECREF(error);
+        }
+        Py_ssize_t count = sent ? PyLong_AsSsize_t(sent) : -1;
+        failed = count == -1 && PyErr_Occurred() ? -1 : 0;
+        if (!failed && count < size) {
+            failed = done(ask(outbox, state->keep, chunk, sent));
+        }
+    }
+    Py_XDECREF(send);
+    Py_XDECREF(sent);
+    Py_DECREF(outbox);
+    return failed;
+}
+
+/* Nothing is left to run, or the slice is used up. */
+static int
+leave_off(Crew *self, const State *state, PyObject *worker)
+{
+    int in_front = is_true(state, worker, WORKER_IN_FRONT);
+    if (in_front <= 0) {
+        return in_front ? -1 : tell(self, state->work_soon, NULL, NULL, NULL, NULL, NULL);
+    }
+    if (!self->closed) {
+        PyObject *protocol = Py_NewRef(self->protocol), *chunk = ask(protocol, state->data_to_send, NULL, NULL);
+        Py_DECREF(protocol);
+        if (!chunk || push(self, state, chunk) < 0) {
+            Py_XDECREF(chunk);
+            return -1;
+        }
+        Py_DECREF(chunk);
+    }
+    self->is_sent = 1;
+    return 0;
+}
+
+/* Whether all is there that a connection needs; else with an exception. */
+static int
+is_complete(Crew *self, const State *state)
+{
+    if (!state->answer || !state->open || !self->protocol || !self->meter || !self->share || !self->peer
+        || !self->serving || !PyDict_CheckExact(self->serving) || !self->dispatch || !self->queue || !self->admission
+        || !self->clock || !self->admitted || !self->greenlets || !self->intake || !self->outbox
+        || Py_TYPE(self->meter) != state->meter || Py_TYPE(self->admission) != state->admission) {
+        PyErr_SetString(PyExc_TypeError, "requests are run for one worker, on a connection that is complete");
+        return 0;
+    }
+    return 1;
+}
+
 PyDoc_STRVAR(run_requests_doc, "_run_requests(worker)\n--\n\n\
 Runs the waiting requests in a worker, until the slice of time is used up, as the connection does in Python.");
 
@@ -715,11 +895,11 @@ run_requests(Crew *self, PyTypeObject *class, PyObject *const *args, Py_ssize_t 
 {
     State *state = PyType_GetModuleState(class);
     int failed = 0;
-    if (count != 1 || names || !state->answer || !self->protocol || !self->meter || !self->share || !self->peer
-        || !self->serving || !PyDict_CheckExact(self->serving) || !self->dispatch || !self->queue || !self->admission
-        || !self->clock || !self->admitted || Py_TYPE(self->meter) != state->meter
-        || Py_TYPE(self->admission) != state->admission) {
-        PyErr_SetString(PyExc_TypeError, "requests are run for one worker, on a connection that is complete");
+    if (!is_complete(self, state)) {
+        return NULL;
+    }
+    if (count != 1 || names) {
+        PyErr_SetString(PyExc_TypeError, "requests are run for one worker");
         return NULL;
     }
     while (!failed) {
@@ -762,13 +942,127 @@ run_requests(Crew *self, PyTypeObject *class, PyObject *const *args, Py_ssize_t 
         Py_XDECREF(request);
         Py_XDECREF(now);
     }
-    if (failed || tell(self, state->leave_off, args[0], NULL, NULL, NULL, NULL)) {
+    if (failed || leave_off(self, state, args[0])) {
         return NULL;
     }
     Py_RETURN_NONE;
 }
 
+/* Whether anything waits to be run; -1 with an exception. */
+static int
+has_work(Crew *self, const State *state)
+{
+    Py_ssize_t waiting = PyObject_Size(self->admitted);
+    waiting = waiting ? waiting : size_of(state, self->protocol, PROTOCOL_READY);
+    return waiting > 0 ? 1 : (int)waiting;
+}
+
+/* What follows when all has been run, as usual: nothing, or counting what is held. */
+static int
+end_turn(Crew *self, const State *state, double used)
+{
+    PyObject *protocol = Py_NewRef(self->protocol), *now = get(state, protocol, PROTOCOL_STATE);
+    Py_ssize_t unsent = size_of(state, self->outbox, OUTBOX_UNSENT);
+    int full = is_true(state, self->outbox, OUTBOX_IS_FULL), reads = is_true(state, self->intake, INTAKE_IS_READING);
+    int failed = !now || unsent < 0 || full < 0 || reads < 0 ? -1 : 0;
+    if (!failed && (used > state->notable || !self->is_sent || self->closed || now != state->open || full || !reads)) {
+        PyObject *seconds = PyFloat_FromDouble(used);
+        failed = seconds ? tell(self, state->end_turn, seconds, NULL, NULL, NULL, NULL) : -1;
+        Py_XDECREF(seconds);
+    }
+    else if (!failed) {
+        int whole = unsent || self->holds ? 0 : is_true(state, protocol, PROTOCOL_IS_WHOLE);
+        Py_ssize_t active = whole > 0 ? size_of(state, protocol, PROTOCOL_ACTIVE) : whole ? -1 : 1;
+        if (!active) {
+            self->received = 0;
+        }
+        else {
+            failed = active < 0 ? -1 : tell(self, state->count_held, NULL, NULL, NULL, NULL, NULL);
+        }
+    }
+    Py_XDECREF(now);
+    Py_DECREF(protocol);
+    return failed;
+}
+
+/* Has the waiting requests run until the slice of time is used up, which began at this time. */
+static int
+work_off(Crew *self, const State *state, double began)
+{
+    int failed = 0;
+    self->turn_ends = began + state->slice;
+    self->turn_is_over = self->is_sent = 0;
+    while (!failed && !self->turn_is_over) {
+        int more = has_work(self, state);
+        if (more <= 0) {
+            failed = more;
+            break;
+        }
+        self->is_sent = 0;
+        PyObject *greenlets = Py_NewRef(self->greenlets);
+        PyObject *work = PyObject_GetAttr((PyObject *)self, state->run_requests);
+        PyObject *ended = work ? ask(greenlets, state->begin, work, NULL) : NULL;
+        int has_ended = ended ? PyObject_IsTrue(ended) : -1;
+        failed = has_ended > 0 ? 0 : has_ended ? -1 : tell(self, state->part, NULL, NULL, NULL, NULL, NULL);
+        Py_XDECREF(ended);
+        Py_XDECREF(work);
+        Py_DECREF(greenlets);
+    }
+    PyObject *now = failed ? NULL : PyObject_CallNoArgs(self->clock);
+    double moment = now ? PyFloat_AsDouble(now) : -1;
+    Py_XDECREF(now);
+    return !now || (moment == -1 && PyErr_Occurred()) ? -1 : end_turn(self, state, moment - began);
+}
+
+PyDoc_STRVAR(receive_doc, "receive(chunk, now, wait)\n--\n\n\
+In the hub. Takes bytes from the socket, and has the requests run: now, or at the connection's next turn.");
+
+static PyObject *
+receive(Crew *self, PyTypeObject *class, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    State *state = PyType_GetModuleState(class);
+    if (!is_complete(self, state)) {
+        return NULL;
+    }
+    if (count != 3 || names || !PyBytes_Check(args[0]) || !PyFloat_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "receive() takes bytes, a time, and whether to wait");
+        return NULL;
+    }
+    if (!PyBytes_GET_SIZE(args[0]) || args[2] != Py_False) {
+        return ask((PyObject *)self, state->receive_apart, args[0], args[1]);
+    }
+    PyObject *protocol = Py_NewRef(self->protocol);
+    int news = done(ask(protocol, state->receive_data, args[0], args[1]));
+    self->received += PyBytes_GET_SIZE(args[0]);
+    news = news ? news : is_true(state, protocol, PROTOCOL_HAS_NEWS);
+    Py_DECREF(protocol);
+    if (news < 0 || (news && tell(self, state->take_news, NULL, NULL, NULL, NULL, NULL))) {
+        return NULL;
+    }
+    self->flushed_at = PyFloat_AS_DOUBLE(args[1]);
+    return work_off(self, state, self->flushed_at) ? NULL : Py_NewRef(Py_None);
+}
+
+PyDoc_STRVAR(work_doc, "_work(began)\n--\n\n\
+In the hub. Has the waiting requests run until the slice of time is used up, and sends the answers.");
+
+static PyObject *
+work(Crew *self, PyTypeObject *class, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    State *state = PyType_GetModuleState(class);
+    if (!is_complete(self, state)) {
+        return NULL;
+    }
+    if (count != 1 || names || !PyFloat_Check(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "_work() takes a time");
+        return NULL;
+    }
+    return work_off(self, state, PyFloat_AS_DOUBLE(args[0])) ? NULL : Py_NewRef(Py_None);
+}
+
 static PyMethodDef crew_methods[] = {
+    {"receive", (PyCFunction)(void (*)(void))receive, METH_METHOD | METH_FASTCALL | METH_KEYWORDS, receive_doc},
+    {"_work", (PyCFunction)(void (*)(void))work, METH_METHOD | METH_FASTCALL | METH_KEYWORDS, work_doc},
     {"_run_requests", (PyCFunction)(void (*)(void))run_requests, METH_METHOD | METH_FASTCALL | METH_KEYWORDS,
      run_requests_doc},
     {NULL, NULL, 0, NULL},
@@ -788,6 +1082,9 @@ traverse_crew(Crew *self, visitproc visit, void *arg)
     Py_VISIT(self->admission);
     Py_VISIT(self->clock);
     Py_VISIT(self->admitted);
+    Py_VISIT(self->greenlets);
+    Py_VISIT(self->intake);
+    Py_VISIT(self->outbox);
     return 0;
 }
 
@@ -804,6 +1101,9 @@ clear_crew(Crew *self)
     Py_CLEAR(self->admission);
     Py_CLEAR(self->clock);
     Py_CLEAR(self->admitted);
+    Py_CLEAR(self->greenlets);
+    Py_CLEAR(self->intake);
+    Py_CLEAR(self->outbox);
     return 0;
 }
 
@@ -834,18 +1134,387 @@ static PyType_Spec crew_spec = {
     .slots = crew_slots,
 };
 
-PyDoc_STRVAR(learn_doc, "learn(meter, account, tally, admission, answer, reply, flush_after)\n--\n\n\
-Says what all connections work with: classes, what marks a reply, and seconds after which replies are sent.");
+/* The reading end of a connection */
+
+enum { LIGHT = 1024 };  /* as in intake.py */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *owner, *recv, *turns;
+    Py_ssize_t size;
+    char is_reading, is_waiting;
+} Reader;
+
+/* Whether what comes next may take long for its size; -1 with an exception. */
+static int
+may_take_long(const State *state, PyObject *protocol)
+{
+    PyObject *inflow = get(state, protocol, PROTOCOL_INFLOW);
+    if (!inflow) {
+        return -1;
+    }
+    PyObject *it;
+    int truth;
+    if (Py_TYPE(inflow) == state->known[INFLOW]) {
+        PyObject *since = get(state, inflow, INFLOW_PARTIAL_SINCE);
+        truth = since ? since != Py_None : -1;
+        Py_XDECREF(since);
+        if (!truth) {
+            it = get(state, inflow, INFLOW_INFLATION);
+            truth = it ? is_true(state, it, INFLATION_USED) : -1;
+            Py_XDECREF(it);
+        }
+    }
+    else {
+        it = PyObject_GetAttr(inflow, state->may_take_long);
+        truth = it ? PyObject_IsTrue(it) : -1;
+        Py_XDECREF(it);
+    }
+    Py_DECREF(inflow);
+    return truth;
+}
+
+/* Gives the owner what was read, wanted bytes at most. */
+static int
+hand_over(Reader *self, State *state, PyObject *owner, PyObject *chunk, PyObject *now, Py_ssize_t wanted)
+{
+    Py_ssize_t size = PyObject_Size(chunk);
+    int wait = size < 0 ? -1 : 0;
+    if (size > LIGHT && self->is_reading) {
+        PyObject *spent = ask(self->turns, state->is_spent, NULL, NULL);
+        wait = spent ? PyObject_IsTrue(spent) : -1;
+        Py_XDECREF(spent);
+    }
+    if (wait < 0) {
+        return -1;
+    }
+    PyObject *all[] = {owner, chunk, now, wait ? Py_True : Py_False};
+    int failed = done(PyObject_VectorcallMethod(state->receive, all, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL));
+    if (!failed && size == wanted && size == self->size) {
+        failed = done(ask((PyObject *)self, state->widen, now, NULL));
+    }
+    return failed;
+}
+
+PyDoc_STRVAR(read_doc, "_read()\n--\n\n\
+In the hub. Reads once: if there is more, the hub looks at other sockets before it comes back.");
+
+static PyObject *
+read_once(Reader *self, PyTypeObject *class, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    State *state = PyType_GetModuleState(class);
+    (void)args;
+    if (count || names || !self->owner || self->owner == Py_None || !self->recv || !self->turns) {
+        PyErr_SetString(PyExc_TypeError, "_read() takes nothing, and reads for somebody");
+        return NULL;
+    }
+    PyObject *owner = Py_NewRef(self->owner), *protocol, *now = NULL, *chunk = NULL;
+    int is_ours = PyObject_TypeCheck(owner, state->crew) && ((Crew *)owner)->protocol && ((Crew *)owner)->clock;
+    protocol = is_ours ? Py_NewRef(((Crew *)owner)->protocol) : PyObject_GetAttr(owner, state->protocol);
+    Py_ssize_t size = protocol ? number_of(state, protocol, PROTOCOL_WANTED) : -1;
+    int failed = size >= 0 ? may_take_long(state, protocol) : -1;
+    Py_XDECREF(protocol);
+    size = size ? size : self->size;
+    if (failed > 0) {
+        Py_DECREF(owner);
+        return ask((PyObject *)self, state->read_in_python, NULL, NULL);
+    }
+    if (!failed) {
+        now = is_ours ? PyObject_CallNoArgs(((Crew *)owner)->clock) : ask(owner, state->clock, NULL, NULL);
+    }
+    if (now) {
+        PyObject *recv = Py_NewRef(self->recv), *wanted = PyLong_FromSsize_t(size);
+        chunk = wanted ? PyObject_CallOneArg(recv, wanted) : NULL;
+        Py_DECREF(recv);
+        Py_XDECREF(wanted);
+        if (chunk) {
+            failed = hand_over(self, state, owner, chunk, now, size);
+        }
+        else if (wanted && PyErr_ExceptionMatches(PyExc_OSError)) {
+            PyObject *error = take_error();
+            failed = done(ask((PyObject *)self, state->unread, error, now));
+            Py_DECREF(error);
+        }
+        else {
+            failed = -1;
+        }
+    }
+    Py_XDECREF(chunk);
+    Py_DECREF(owner);
+    Py_XDECREF(now);
+    return failed || !now ? NULL : Py_NewRef(Py_None);
+}
+
+static PyMethodDef reader_methods[] = {
+    {"_read", (PyCFunction)(void (*)(void))read_once, METH_METHOD | METH_FASTCALL | METH_KEYWORDS, read_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef reader_members[] = {
+    {"_owner", T_OBJECT_EX, offsetof(Reader, owner), 0, NULL},
+    {"_recv", T_OBJECT_EX, offsetof(Reader, recv), 0, NULL},
+    {"_turns", T_OBJECT_EX, offsetof(Reader, turns), 0, NULL},
+    {"_size", T_PYSSIZET, offsetof(Reader, size), 0, NULL},
+    {"is_reading", T_BOOL, offsetof(Reader, is_reading), 0, NULL},
+    {"is_waiting", T_BOOL, offsetof(Reader, is_waiting), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static int
+traverse_reader(Reader *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->owner);
+    Py_VISIT(self->recv);
+    Py_VISIT(self->turns);
+    return 0;
+}
+
+static int
+clear_reader(Reader *self)
+{
+    Py_CLEAR(self->owner);
+    Py_CLEAR(self->recv);
+    Py_CLEAR(self->turns);
+    return 0;
+}
+
+static void
+dealloc_reader(Reader *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    clear_reader(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot reader_slots[] = {
+    {Py_tp_doc, "How a connection reads."},
+    {Py_tp_methods, reader_methods},
+    {Py_tp_members, reader_members},
+    {Py_tp_traverse, traverse_reader},
+    {Py_tp_clear, clear_reader},
+    {Py_tp_dealloc, dealloc_reader},
+    {0, NULL},
+};
+
+static PyType_Spec reader_spec = {
+    .name = "zkrpc.server._compiled.Reader",
+    .basicsize = sizeof(Reader),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = reader_slots,
+};
+
+/* Workers */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *free;
+    Py_ssize_t most_free;
+    char dismissed;
+} Pool;
+
+PyDoc_STRVAR(begin_doc, "begin(work)\n--\n\n\
+In the hub: runs the work in a worker. False if a handler has blocked, so that the work goes on later.");
+
+static PyObject *
+begin(Pool *self, PyTypeObject *class, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    State *state = PyType_GetModuleState(class);
+    if (count != 1 || names || !self->free || !PyList_CheckExact(self->free)) {
+        PyErr_SetString(PyExc_TypeError, "begin() takes some work, in a pool that is complete");
+        return NULL;
+    }
+    Py_ssize_t last = PyList_GET_SIZE(self->free) - 1;
+    PyObject *worker;
+    if (last < 0) {
+        worker = ask((PyObject *)self, state->make_worker, NULL, NULL);
+    }
+    else {
+        worker = Py_NewRef(PyList_GET_ITEM(self->free, last));
+        if (PyList_SetSlice(self->free, last, last + 1, NULL) < 0) {
+            Py_CLEAR(worker);
+        }
+    }
+    PyObject *left = NULL;
+    if (worker && !set(state, worker, WORKER_WORK, args[0]) && !set(state, worker, WORKER_IN_FRONT, Py_True)
+        && !done(ask(worker, state->switch_to, NULL, NULL)) && !set(state, worker, WORKER_IN_FRONT, Py_False)) {
+        left = get(state, worker, WORKER_WORK);
+    }
+    Py_XDECREF(worker);
+    Py_XDECREF(left);
+    return left ? PyBool_FromLong(left == Py_None) : NULL;
+}
+
+/* Keeps a worker that is done as a free one; 0 if there are enough, -1 with an exception. */
+static int
+welcome(Pool *self, PyObject *worker)
+{
+    if (self->dismissed || !self->free || !PyList_CheckExact(self->free)
+        || PyList_GET_SIZE(self->free) >= self->most_free) {
+        return 0;
+    }
+    return PyList_Append(self->free, worker) < 0 ? -1 : 1;
+}
+
+/* Whether a worker has work; -1 with an exception. */
+static int
+is_busy(const State *state, PyObject *worker)
+{
+    PyObject *work = get(state, worker, WORKER_WORK);
+    Py_XDECREF(work);
+    return work ? work != Py_None : -1;
+}
+
+PyDoc_STRVAR(employ_doc, "employ(worker, hub)\n--\n\n\
+In a worker: does its work, and whatever ``begin`` gives it afterwards, until it is not needed any more.");
+
+static PyObject *
+employ(Pool *self, PyTypeObject *class, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    State *state = PyType_GetModuleState(class);
+    if (count != 2 || names) {
+        PyErr_SetString(PyExc_TypeError, "employ() takes a worker and the hub");
+        return NULL;
+    }
+    PyObject *worker = args[0], *hub = args[1];
+    int busy = is_busy(state, worker);
+    while (busy > 0) {
+        PyObject *work = get(state, worker, WORKER_WORK), *nothing = work ? PyObject_CallOneArg(work, worker) : NULL;
+        Py_XDECREF(work);
+        if (done(nothing) || set(state, worker, WORKER_WORK, Py_None)) {
+            return NULL;
+        }
+        int kept = welcome(self, worker);
+        if (kept <= 0) {
+            busy = kept;
+            break;
+        }
+        while (!(busy = is_busy(state, worker)) && !self->dismissed) {
+            if (done(ask(hub, state->switch_to, NULL, NULL))) {
+                return NULL;
+            }
+        }
+    }
+    return busy < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyMethodDef pool_methods[] = {
+    {"begin", (PyCFunction)(void (*)(void))begin, METH_METHOD | METH_FASTCALL | METH_KEYWORDS, begin_doc},
+    {"employ", (PyCFunction)(void (*)(void))employ, METH_METHOD | METH_FASTCALL | METH_KEYWORDS, employ_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef pool_members[] = {
+    {"_free", T_OBJECT_EX, offsetof(Pool, free), 0, NULL},
+    {"_most_free", T_PYSSIZET, offsetof(Pool, most_free), 0, NULL},
+    {"dismissed", T_BOOL, offsetof(Pool, dismissed), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static int
+traverse_pool(Pool *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->free);
+    return 0;
+}
+
+static int
+clear_pool(Pool *self)
+{
+    Py_CLEAR(self->free);
+    return 0;
+}
+
+static void
+dealloc_pool(Pool *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    clear_pool(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot pool_slots[] = {
+    {Py_tp_doc, "How workers are given work."},
+    {Py_tp_methods, pool_methods},
+    {Py_tp_members, pool_members},
+    {Py_tp_traverse, traverse_pool},
+    {Py_tp_clear, clear_pool},
+    {Py_tp_dealloc, dealloc_pool},
+    {0, NULL},
+};
+
+static PyType_Spec pool_spec = {
+    .name = "zkrpc.server._compiled.Pool",
+    .basicsize = sizeof(Pool),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = pool_slots,
+};
+
+/* Where objects of a class hold a member; 0 if they do not. */
+static Py_ssize_t
+place_of(PyTypeObject *class, PyObject *name, char *type)
+{
+    PyObject *found = PyObject_GetAttr((PyObject *)class, name);
+    const struct PyMemberDef *member = found && Py_TYPE(found) == &PyMemberDescr_Type
+        ? ((PyMemberDescrObject *)found)->d_member : NULL;
+    int fits = member && !(member->flags & READONLY)
+        && (member->type == T_OBJECT_EX || member->type == T_BOOL || member->type == T_PYSSIZET);
+    Py_ssize_t place = fits ? member->offset : 0;
+    *type = fits ? (char)member->type : 0;
+    Py_XDECREF(found);
+    return place;
+}
+
+PyDoc_STRVAR(know_doc, "know(name, class)\n--\n\n\
+Objects of this class are looked into from here on. TypeError if they lack a member, or are no class of these.");
+
+static PyObject *
+know(PyObject *module, PyObject *args)
+{
+    State *state = PyModule_GetState(module);
+    const char *name;
+    PyTypeObject *class;
+    if (!PyArg_ParseTuple(args, "sO!", &name, &PyType_Type, &class)) {
+        return NULL;
+    }
+    int number = 0;
+    while (number < CLASSES && strcmp(class_names[number], name)) {
+        number++;
+    }
+    int fits = number < CLASSES;
+    for (int member = 0; fits && member < MEMBER_COUNT; member++) {
+        if (class_of[member] == number) {
+            state->member[member] = place_of(class, state->text[member], &state->type[member]);
+            fits = state->member[member] > 0;
+        }
+    }
+    if (!fits) {
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "%s is not as it should be", name);
+    }
+    Py_XSETREF(state->known[number], (PyTypeObject *)Py_NewRef((PyObject *)class));
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(learn_doc,
+             "learn(meter, account, tally, admission, answer, reply, flush_after, slice, notable, is_open)\n--\n\n\
+Says what all connections work with: classes, what marks a reply, seconds after which replies are sent, those of a slice,\n\
+those from which a turn is to be charged, and the state of a connection on which all is well.");
 
 static PyObject *
 learn(PyObject *module, PyObject *args)
 {
     State *state = PyModule_GetState(module);
     PyTypeObject *meter, *account, *tally, *admission, *answer;
-    PyObject *reply;
-    double flush_after;
-    if (!PyArg_ParseTuple(args, "O!O!O!O!O!Od", &PyType_Type, &meter, &PyType_Type, &account, &PyType_Type, &tally,
-                          &PyType_Type, &admission, &PyType_Type, &answer, &reply, &flush_after)) {
+    PyObject *reply, *is_open;
+    double flush_after, slice, notable;
+    if (!PyArg_ParseTuple(args, "O!O!O!O!O!OdddO", &PyType_Type, &meter, &PyType_Type, &account, &PyType_Type, &tally,
+                          &PyType_Type, &admission, &PyType_Type, &answer, &reply, &flush_after, &slice, &notable,
+                          &is_open)) {
         return NULL;
     }
     PyTypeObject *const owners[PLACES] = {
@@ -860,11 +1529,15 @@ learn(PyObject *module, PyObject *args)
     Py_XSETREF(state->admission, (PyTypeObject *)Py_NewRef(admission));
     Py_XSETREF(state->answer, (PyTypeObject *)Py_NewRef(answer));
     Py_XSETREF(state->reply, Py_NewRef(reply));
+    Py_XSETREF(state->open, Py_NewRef(is_open));
     state->flush_after = flush_after;
+    state->slice = slice;
+    state->notable = notable;
     Py_RETURN_NONE;
 }
 
 static PyMethodDef functions[] = {
+    {"know", know, METH_VARARGS, know_doc},
     {"learn", learn, METH_VARARGS, learn_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -881,12 +1554,26 @@ intern(State *state)
         {&state->get, "get"}, {&state->seconds, "seconds"}, {&state->urgent, "urgent"},
         {&state->settle_all, "settle"}, {&state->take_in, "_take_in"}, {&state->admit, "_admit"},
         {&state->accepts_calls, "accepts_calls"}, {&state->leave, "leave"}, {&state->send_reply, "send_reply"},
-        {&state->answer_name, "_answer"}, {&state->in_front, "in_front"}, {&state->run, "_run"},
+        {&state->answer_name, "_answer"}, {&state->run, "_run"},
         {&state->finish, "_finish"}, {&state->run_admitted, "_run_admitted"},
-        {&state->next_request, "next_request"}, {&state->leave_off, "_leave_off"},
+        {&state->next_request, "next_request"},
+        {&state->work_soon, "_work_soon"}, {&state->begin, "begin"}, {&state->clock, "clock"},
+        {&state->count_held, "_count_held"}, {&state->data_to_send, "data_to_send"}, {&state->end_turn, "_end_turn"},
+        {&state->is_spent, "is_spent"}, {&state->keep, "keep"}, {&state->make_worker, "_make_worker"},
+        {&state->may_take_long, "may_take_long"}, {&state->part, "_part"}, {&state->protocol, "protocol"},
+        {&state->push, "push"}, {&state->read_in_python, "_read_in_python"}, {&state->receive, "receive"},
+        {&state->receive_apart, "_receive_apart"}, {&state->receive_data, "receive_data"},
+        {&state->receive_failure, "receive_failure"}, {&state->run_requests, "_run_requests"},
+        {&state->switch_to, "switch"}, {&state->take_news, "_take_news"}, {&state->unread, "_unread"},
+        {&state->widen, "_widen"},
     };
     for (size_t place = 0; place < sizeof(names) / sizeof(*names); place++) {
         if (!(*names[place].place = PyUnicode_InternFromString(names[place].name))) {
+            return 0;
+        }
+    }
+    for (int member = 0; member < MEMBER_COUNT; member++) {
+        if (!(state->text[member] = PyUnicode_InternFromString(name_of[member]))) {
             return 0;
         }
     }
@@ -899,11 +1586,17 @@ fill_module(PyObject *module)
     State *state = PyModule_GetState(module);
     PyObject *core = PyType_FromModuleAndSpec(module, &core_spec, NULL);
     PyObject *crew = core ? PyType_FromModuleAndSpec(module, &crew_spec, NULL) : NULL;
-    int failed = !crew || PyModule_AddObjectRef(module, "Core", core) < 0
-        || PyModule_AddObjectRef(module, "Crew", crew) < 0 || !intern(state)
+    PyObject *reader = crew ? PyType_FromModuleAndSpec(module, &reader_spec, NULL) : NULL;
+    PyObject *pool = reader ? PyType_FromModuleAndSpec(module, &pool_spec, NULL) : NULL;
+    state->crew = (PyTypeObject *)Py_XNewRef(crew);
+    int failed = !pool || PyModule_AddObjectRef(module, "Core", core) < 0
+        || PyModule_AddObjectRef(module, "Crew", crew) < 0 || PyModule_AddObjectRef(module, "Reader", reader) < 0
+        || PyModule_AddObjectRef(module, "Pool", pool) < 0 || !intern(state)
         || !(state->no_result = PyBytes_FromStringAndSize("", 1));
     Py_XDECREF(core);
     Py_XDECREF(crew);
+    Py_XDECREF(reader);
+    Py_XDECREF(pool);
     if (failed) {
         return -1;
     }
@@ -918,6 +1611,11 @@ traverse_module(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->admission);
     Py_VISIT(state->answer);
     Py_VISIT(state->reply);
+    Py_VISIT(state->open);
+    Py_VISIT(state->crew);
+    for (int number = 0; number < CLASSES; number++) {
+        Py_VISIT(state->known[number]);
+    }
     return 0;  /* texts and bytes lead nowhere */
 }
 
@@ -928,8 +1626,13 @@ clear_module(PyObject *module)
     PyObject **const names[] = {
         &state->in_python, &state->settle, &state->raised, &state->get, &state->seconds, &state->urgent,
         &state->settle_all, &state->take_in, &state->admit, &state->accepts_calls, &state->leave, &state->send_reply,
-        &state->answer_name, &state->in_front, &state->run, &state->finish, &state->run_admitted,
-        &state->next_request, &state->leave_off, &state->no_result, &state->reply,
+        &state->answer_name, &state->run, &state->finish, &state->run_admitted,
+        &state->next_request, &state->no_result, &state->reply, &state->open,
+        &state->work_soon, &state->begin, &state->clock, &state->count_held, &state->data_to_send, &state->end_turn,
+        &state->is_spent, &state->keep, &state->make_worker, &state->may_take_long, &state->part, &state->protocol,
+        &state->push, &state->read_in_python, &state->receive, &state->receive_apart, &state->receive_data,
+        &state->receive_failure, &state->run_requests, &state->switch_to, &state->take_news, &state->unread,
+        &state->widen,
     };
     for (size_t place = 0; place < sizeof(names) / sizeof(*names); place++) {
         Py_CLEAR(*names[place]);
@@ -937,6 +1640,13 @@ clear_module(PyObject *module)
     Py_CLEAR(state->meter);
     Py_CLEAR(state->admission);
     Py_CLEAR(state->answer);
+    Py_CLEAR(state->crew);
+    for (int number = 0; number < CLASSES; number++) {
+        Py_CLEAR(state->known[number]);
+    }
+    for (int member = 0; member < MEMBER_COUNT; member++) {
+        Py_CLEAR(state->text[member]);
+    }
     return 0;
 }
 

@@ -17,11 +17,16 @@ outcome was revoked
 The interceptors are Python, and called as such. A dispatcher of which each request is to be told, well or not, is not
 prepared, and does everything in Python.
 
-``CrewCore`` is the base of :class:`~zkrpc.server.crew.Crew`, with the loop that runs a connection's requests.
+``CrewCore`` is the base of :class:`~zkrpc.server.crew.Crew`, with the loop that runs a connection's requests, and what
+is around that from a read to the last send. ``ReaderCore`` and ``PoolCore`` are the bases of
+:class:`~zkrpc.server.intake.Intake` and of :class:`~zkrpc.server.greenlet_pool.GreenletPool`. Each has in C what every
+read goes through, as long as all is as usual; beside it stands the method in Python that does the same, and whose name
+ends in ``_in_python``.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -62,7 +67,13 @@ if TYPE_CHECKING or _module is None:
             "_admitted",
             "_dispatch",
             "_flushed_at",
+            "_greenlets",
+            "_holds",
+            "_intake",
+            "_is_sent",
+            "_outbox",
             "_queue",
+            "_received",
             "_serving",
             "_turn_ends",
             "_turn_is_over",
@@ -79,11 +90,37 @@ if TYPE_CHECKING or _module is None:
 
             def _run_requests(self, worker: Any) -> None: ...
 
+            def receive(self, chunk: bytes, now: float, wait: bool) -> None: ...
+
+            def _work(self, began: float) -> None: ...
+
+    class ReaderCore:
+        """The base of an intake."""
+
+        __slots__ = ("_owner", "_recv", "_size", "_turns", "is_reading", "is_waiting")
+
+        if TYPE_CHECKING:
+
+            def _read(self) -> None: ...
+
+    class PoolCore:
+        """The base of a pool of greenlets."""
+
+        if TYPE_CHECKING:
+
+            def begin(self, work: Any) -> bool: ...
+
+            def employ(self, worker: Any, hub: Any) -> None: ...
+
     def learn(*_: object) -> None:
         """Takes in what the loop of all crews works with."""
 
 else:
     Core, CrewCore, learn = _module.Core, _module.Crew, _module.learn
+    ReaderCore, PoolCore = _module.Reader, _module.Pool
+
+acquaint: Callable[..., None] = functools.partial(compiled.acquaint, _module)
+"""Tells the compiled part classes whose objects it looks into."""
 
 
 class Entry(NamedTuple):

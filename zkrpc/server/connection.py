@@ -54,9 +54,7 @@ class ServerConnection(Crew):
         "_age",
         "_holding",
         "_host",
-        "_intake",
         "_loop",
-        "_outbox",
         "_sock",
         "_work_armed",
         "asked_to_end_at",
@@ -97,6 +95,9 @@ class ServerConnection(Crew):
         self._age = ConnectionAge(host.config, host.rng, self.used_at)
         self._work_armed = self._is_sent = False
         self.clock = host.clock
+        self._greenlets = host.greenlets
+        self._received, self._holds = 0, False
+        """Bytes received since what is held was last counted, and whether anything was held then."""
         self._intake = Intake(sock, watch(_READ), host.turns, self.share.address, self)
 
     def __repr__(self) -> str:
@@ -195,23 +196,20 @@ class ServerConnection(Crew):
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def receive(self, chunk: bytes, now: float, wait: bool) -> None:
-        """In the hub. Takes bytes from the socket, and has the requests run: now, or at the connection's next turn."""
+    def _receive_apart(self, chunk: bytes, now: float) -> None:
+        """Takes in bytes whose requests wait for the next turn; none mean the end of the stream."""
         protocol = self.protocol
         if not chunk:
             protocol.receive_eof(now)
             self.close()
             return
         protocol.receive_data(chunk, now)
-        self._holding.received += len(chunk)
+        self._received += len(chunk)
         if protocol.has_news:
             self._take_news()
         self._flushed_at = now
-        if wait:
-            self._intake.wait_for_turn()
-            self._holding.update(protocol, len(self._outbox))
-        else:
-            self._work_off(now)
+        self._intake.wait_for_turn()
+        self._count_held()
 
     def take_turn(self, now: float) -> bool:
         """In the hub. Goes on after others were served; False if nothing is left to be run."""
@@ -220,37 +218,27 @@ class ServerConnection(Crew):
         if not self._queue.admitted and not self.protocol.ready:
             return self.closed
         self._flushed_at = now
-        self._work_off(now)
+        self._work(now)
         return True
 
-    def _work_off(self, began: float | None = None) -> None:
-        """In the hub. Has the waiting requests run until the slice of time is used up, and sends the answers.
+    def _work_off(self) -> None:
+        """In the hub. Goes on after a handler that had blocked, which may be between turns."""
+        self._work_armed = False
+        if self._outbox.is_full:
+            self._queue.turn_out(
+                lambda request: turn_down(request, "replies wait for you to be read", status.OVERLOADED)
+            )
+        if self._intake.is_waiting or self._outbox.is_full:
+            self.flush()
+            self._count_held()
+        else:
+            self._work(self._host.clock())
 
-        The slice began at ``began``, with the read; without one, a handler that had blocked is done, which may be
-        between turns.
-        """
-        if began is None:
-            self._work_armed = False
-            if self._outbox.is_full:
-                self._queue.turn_out(
-                    lambda request: turn_down(request, "replies wait for you to be read", status.OVERLOADED)
-                )
-            if self._intake.is_waiting or self._outbox.is_full:
-                self.flush()
-                self._holding.update(self.protocol, len(self._outbox))
-                return
-            began = self._host.clock()
-        self._turn_ends = began + SLICE
-        self._turn_is_over = self._is_sent = False
-        protocol, host, admitted = self.protocol, self._host, self._queue.admitted
-        while (admitted or protocol.ready) and not self._turn_is_over:
-            self._is_sent = False
-            if not host.greenlets.begin(self._run_requests):
-                host.admission.hold(self.share)
-                host.attended.add(self)
-        used = host.clock() - began
+    def _end_turn(self, used: float) -> None:
+        """In the hub. Follows after so many seconds of work, if they are notable or something is not as usual."""
+        protocol = self.protocol
         if used > NOTABLE:
-            host.turns.charge(used)
+            self._host.turns.charge(used)
         if used > LONG and not self.closed:
             self._intake.wait_for_turn(for_long=used > SLICE)
         if not self._is_sent or protocol.state is not _OPEN:
@@ -262,7 +250,14 @@ class ServerConnection(Crew):
             self._intake.stop()
         elif not self._intake.is_reading:
             self._intake.go_on()
-        self._holding.update(protocol, len(self._outbox))
+        self._count_held()
+
+    def _count_held(self) -> None:
+        protocol, unsent = self.protocol, len(self._outbox)
+        self._holding.received += self._received
+        self._received = 0
+        self._holds = bool(unsent or protocol.partial_since is not None or protocol.in_flight)
+        self._holding.update(protocol, unsent)
 
     def _on_broken(self, error: OSError) -> None:
         self.close()
@@ -271,7 +266,7 @@ class ServerConnection(Crew):
         self.flush()
         if not self.closed and not self._intake.is_reading:
             self._intake.wait_for_turn()
-        self._holding.update(self.protocol, len(self._outbox))
+        self._count_held()
 
     # -- running requests ------------------------------------------------------------------------
 

@@ -12,32 +12,39 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from zkrpc.errors import LocalProtocolError
+from zkrpc.outbox import Outbox
 from zkrpc.server.accounts import Account, Meter, Tally
 from zkrpc.server.admission import Admission
 from zkrpc.server.call_queue import CallQueue
-from zkrpc.server.compiled import IS_COMPILED, CrewCore, learn
+from zkrpc.server.compiled import IS_COMPILED, CrewCore, acquaint, learn
 from zkrpc.server.dispatch import Answer, refuse
-from zkrpc.server.greenlet_pool import Worker
+from zkrpc.server.greenlet_pool import GreenletPool, Worker
 from zkrpc.server.host import ConnectionHost
+from zkrpc.server.intake import Intake
 from zkrpc.server.shares import Share
+from zkrpc.server.turns import NOTABLE, SLICE
 from zkrpc.wire import status
 from zkrpc.wire.envelope import MessageKind
-from zkrpc.wire.message import Request
+from zkrpc.wire.inflation import Inflation
+from zkrpc.wire.inflow import Inflow
+from zkrpc.wire.message import ProtocolState, Request
 from zkrpc.wire.server import ServerProtocol
 
 _ONEWAY, _REPLY = MessageKind.ONEWAY, MessageKind.REPLY
+_OPEN = ProtocolState.OPEN
 _FLUSH_AFTER = 100e-6
 """Seconds of running requests after which the replies so far are sent: some fifteen quick ones, which is enough for
 the price of a send, and leaves the peer's core something to do while this one goes on."""
 
-learn(Meter, Account, Tally, Admission, Answer, _REPLY, _FLUSH_AFTER)
+learn(Meter, Account, Tally, Admission, Answer, _REPLY, _FLUSH_AFTER, SLICE, NOTABLE, _OPEN)
+acquaint(ServerProtocol, Inflow, Inflation, Outbox)
 
 
 class Crew(CrewCore):
     """Runs the requests of the connection that derives from it and sets all of these; pairs of names that are the same
     thing are there for the loop."""
 
-    __slots__ = ("_is_sent",)
+    __slots__ = ()
 
     if TYPE_CHECKING:
         protocol: ServerProtocol
@@ -56,15 +63,66 @@ class Crew(CrewCore):
         _turn_ends: float
         _turn_is_over: bool
         _is_sent: bool
-        _outbox: Any
+        _outbox: Outbox
+        _intake: Intake
+        _greenlets: GreenletPool
+        _received: int
+        _holds: bool
         clock: Any
 
         def _send(self) -> None: ...
         def _work_soon(self) -> None: ...
+        def _receive_apart(self, chunk: bytes, now: float) -> None: ...
+        def _take_news(self) -> None: ...
+        def _end_turn(self, used: float) -> None: ...
+        def _count_held(self) -> None: ...
 
     def served_by(self, worker: Worker) -> Request | None:
         """The request that a worker runs."""
         return self._serving.get(worker)
+
+    def _receive_in_python(self, chunk: bytes, now: float, wait: bool) -> None:
+        """In the hub. Takes bytes from the socket, and has the requests run: now, or at the connection's next turn."""
+        if wait or not chunk:
+            self._receive_apart(chunk, now)
+            return
+        protocol = self.protocol
+        protocol.receive_data(chunk, now)
+        self._received += len(chunk)
+        if protocol.has_news:
+            self._take_news()
+        self._flushed_at = now
+        self._work(now)
+
+    def _work_in_python(self, began: float) -> None:
+        """In the hub. Has the waiting requests run until the slice of time is used up, which began then, and sends the
+        answers."""
+        self._turn_ends = began + SLICE
+        self._turn_is_over = self._is_sent = False
+        protocol, outbox, admitted = self.protocol, self._outbox, self._admitted
+        while (admitted or protocol.ready) and not self._turn_is_over:
+            self._is_sent = False
+            if not self._greenlets.begin(self._run_requests):
+                self._part()
+        used = self.clock() - began
+        if (
+            used > NOTABLE
+            or not self._is_sent
+            or self.closed
+            or protocol.state is not _OPEN
+            or outbox.is_full
+            or not self._intake.is_reading
+        ):
+            self._end_turn(used)
+        elif self._holds or outbox.unsent or not protocol._is_whole or protocol._active:
+            self._count_held()
+        else:
+            self._received = 0
+
+    def _part(self) -> None:
+        """The handler of a worker has blocked."""
+        self._host.admission.hold(self.share)
+        self._host.attended.add(self)
 
     def _run_requests_in_python(self, worker: Worker) -> None:
         """In a worker: runs the waiting requests, until the slice of time is used up."""
@@ -96,7 +154,7 @@ class Crew(CrewCore):
         self._leave_off(worker)
 
     if not IS_COMPILED:
-        _run_requests = _run_requests_in_python
+        receive, _work, _run_requests = _receive_in_python, _work_in_python, _run_requests_in_python
 
     def _take_in(self, request: Request, now: float) -> bool:
         """Counts a request whose method the account does not know; whether it may run now."""

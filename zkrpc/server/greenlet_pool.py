@@ -17,9 +17,12 @@ apart       in a handler that waits for the hub  free when its work is done, whi
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import gevent
 from gevent import get_hub
+
+from zkrpc.server.compiled import IS_COMPILED, PoolCore, acquaint
 
 _MOST_FREE = 256
 """Free workers that are kept for the next requests; more than that end when they are done. Each takes some ten KiB,
@@ -32,6 +35,8 @@ Work = Callable[["Worker"], object]
 class Worker(gevent.Greenlet):  # type: ignore[type-arg]  # its class cannot be subscripted when the program runs
     """A greenlet of the pool."""
 
+    __slots__ = ("_greenlets", "in_front", "work")
+
     def __init__(self, greenlets: GreenletPool) -> None:
         super().__init__()
         self.work: Work | None = None
@@ -41,49 +46,60 @@ class Worker(gevent.Greenlet):  # type: ignore[type-arg]  # its class cannot be 
         self._greenlets = greenlets
 
     def _run(self) -> None:
-        greenlets, hub = self._greenlets, get_hub()
+        greenlets = self._greenlets
         try:
-            while self.work is not None:
-                self.work(self)
-                self.work = None
-                if not greenlets.welcome(self):
-                    break
-                while self.work is None and not greenlets.dismissed:
-                    hub.switch()
+            greenlets.employ(self, get_hub())
         except gevent.GreenletExit:
             pass  # as a result it would be kept, and with its traceback the connection, until a collection
         finally:
             greenlets.lose(self)
 
 
-class GreenletPool:
-    """The workers of one server. Belongs to the hub of the thread that made it."""
+class GreenletPool(PoolCore):
+    """The workers of one server, of which up to ``most_free`` are kept for more work. Belongs to the hub of the thread
+    that made it."""
 
-    def __init__(self) -> None:
+    _free: list[Worker]
+    _most_free: int
+    dismissed: bool
+    """True once free workers end."""
+
+    def __init__(self, most_free: int = _MOST_FREE) -> None:
+        self._most_free = most_free
         self.dismissed = False
         self.disbanded = False
         """True in a forked child, where only the worker that forked goes on, until its handler returns."""
-        self._free: list[Worker] = []
+        self._free = []
 
     def __repr__(self) -> str:
         """The number of free workers."""
         return f"<GreenletPool free={len(self._free)}>"
 
-    def begin(self, work: Work) -> bool:
+    def begin_in_python(self, work: Work) -> bool:
         """In the hub: runs the work in a worker. False if a handler has blocked, so that the work goes on later."""
-        worker = self._free.pop() if self._free else Worker(self)
+        worker = self._free.pop() if self._free else self._make_worker()
         worker.work = work
         worker.in_front = True
         worker.switch()
         worker.in_front = False
         return worker.work is None
 
-    def welcome(self, worker: Worker) -> bool:
-        """Keeps a worker that is done as a free one; False if there are enough."""
-        if self.dismissed or len(self._free) >= _MOST_FREE:
-            return False
-        self._free.append(worker)
-        return True
+    def employ_in_python(self, worker: Worker, hub: Any) -> None:
+        """In a worker: does its work, and whatever ``begin`` gives it afterwards, until it is not needed any more."""
+        while worker.work is not None:
+            worker.work(worker)
+            worker.work = None
+            if self.dismissed or len(self._free) >= self._most_free:
+                break
+            self._free.append(worker)
+            while worker.work is None and not self.dismissed:
+                hub.switch()
+
+    if not IS_COMPILED:
+        begin, employ = begin_in_python, employ_in_python
+
+    def _make_worker(self) -> Worker:
+        return Worker(self)
 
     def lose(self, worker: Worker) -> None:
         """Forgets a worker that ends, for whatever reason."""
@@ -101,3 +117,6 @@ class GreenletPool:
         for worker in self._free:
             worker.kill(block=False)
         self._free.clear()
+
+
+acquaint(Worker)

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from zkrpc.server.compiled import IS_COMPILED, ReaderCore, acquaint
 from zkrpc.server.turns import SLICE, Turns
 from zkrpc.wire.server import ServerProtocol
 
@@ -26,7 +27,8 @@ _SMALLEST, _FIRST, _LARGEST = 1024, 16 * 1024, 64 * 1024
 _NO_TIME = SLICE / 2
 """If a full read is dealt with in fewer seconds, the next one may be larger."""
 _LIGHT = 1024
-"""Bytes that may be read, parsed and run in any round of the event loop: 0.25 ms of work at worst."""
+"""Bytes that may be read, parsed and run in any round of the event loop: 0.25 ms of work at worst. The compiled part
+knows the same number."""
 
 
 class IntakeOwner(Protocol):
@@ -49,25 +51,32 @@ class IntakeOwner(Protocol):
         """Monotonic seconds."""
 
 
-class Intake:
+class Intake(ReaderCore):
     """The reading end of one connection; it reads from the start.
 
     ``readable`` is a watcher that fires when ``sock`` can be read; ``turns`` are the server's, in which this connection
     counts for ``address``.
     """
 
-    __slots__ = ("_owner", "_readable", "_recv", "_size", "_turns", "address", "is_reading", "is_waiting")
+    __slots__ = ("_readable", "address")
+
+    _owner: IntakeOwner | None
+    _recv: Callable[[int], bytes]
+    _size: int
+    _turns: Turns
+    is_reading: bool
+    is_waiting: bool
+    """True while it waits for a turn."""
 
     def __init__(self, sock: Any, readable: Any, turns: Turns, address: str, owner: IntakeOwner) -> None:
         self.address = address
         """Whose turns it takes."""
         self.is_reading = True
         self.is_waiting = False
-        """True while it waits for a turn."""
-        self._recv: Callable[[int], bytes] = sock.recv
+        self._recv = sock.recv
         self._readable = readable
         self._turns = turns
-        self._owner: IntakeOwner | None = owner
+        self._owner = owner
         self._size = _FIRST
         readable.start(self._read)
 
@@ -103,7 +112,7 @@ class Intake:
         self._readable.close()
         self._owner = None
 
-    def _read(self) -> None:
+    def _read_in_python(self) -> None:
         """In the hub. Reads once: if there is more, the hub looks at other sockets before it comes back."""
         owner = self._owner
         assert owner is not None
@@ -116,16 +125,32 @@ class Intake:
         now = owner.clock()
         try:
             chunk = self._recv(wanted)
-        except (BlockingIOError, InterruptedError):
-            self.go_on()
-            owner.flush(nothing_came=True)
+        except OSError as error:
+            self._unread(error, now)
             return
-        except OSError:
-            chunk = b""
         size = len(chunk)
         wait = size > _LIGHT and self.is_reading and self._turns.is_spent()
         owner.receive(chunk, now, wait)
-        if size == wanted == self._size < _LARGEST and owner.clock() - now < _NO_TIME:
+        if size == wanted == self._size:
+            self._widen(now)
+
+    if not IS_COMPILED:
+        _read = _read_in_python
+
+    def _unread(self, error: OSError, now: float) -> None:
+        """There was nothing to read, or the connection is broken, which counts as its end."""
+        owner = self._owner
+        assert owner is not None
+        if isinstance(error, (BlockingIOError, InterruptedError)):
+            self.go_on()
+            owner.flush(nothing_came=True)
+        else:
+            owner.receive(b"", now, False)
+
+    def _widen(self, began: float) -> None:
+        """A read was full; the next one may be larger, if what came was dealt with in no time."""
+        owner = self._owner
+        if self._size < _LARGEST and owner is not None and owner.clock() - began < _NO_TIME:
             self._size *= 2
 
     def _take_turn(self) -> None:
@@ -133,3 +158,6 @@ class Intake:
         owner = self._owner
         if owner is not None and not owner.take_turn(owner.clock()):
             self._read()
+
+
+acquaint(Intake)
