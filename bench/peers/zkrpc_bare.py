@@ -52,11 +52,12 @@ class Client(zkrpc_stack.Client):
 
     def _call(self, connection: Connection, workload: str) -> Callable[[], object]:
         method, arguments = idl.Bench.methods[workload], self.arguments[workload]
-        bind, encode, read, name = method.bind, method.encode_arguments, method.read_result, method.wire_name
+        pack, encode, read, name = method.pack, method.encode_arguments, method.read_result, method.wire_name
         payload, clock = connection.payload, time.monotonic
 
         def call() -> object:
-            reply = connection.call(name, encode(bind(arguments, {}), payload), clock() + _TIMEOUT)
+            bound, body = pack(arguments, {})
+            reply = connection.call(name, encode(bound, payload) if body is None else body, clock() + _TIMEOUT)
             assert reply is not None
             return read(reply.frame, reply.offset, payload)
 
