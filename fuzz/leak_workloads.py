@@ -19,10 +19,14 @@ from fuzz.mutation import mutate
 from fuzz.server_target import Dispatcher
 from tests.codec.both import schema, struct
 from zkrpc import Service
+from zkrpc.caller import NOBODY
 from zkrpc.codec import Payload, StructCodec
 from zkrpc.errors import CallError, RemoteProtocolError
 from zkrpc.idl import load_text
 from zkrpc.testing.loopback import Loopback
+from zkrpc.tracing.choosing import choose_calls, choose_requests
+from zkrpc.wire.envelope import MessageKind
+from zkrpc.wire.message import Dialect, Request
 
 _MUTATED = 40
 _CALLERS = 8
@@ -62,6 +66,7 @@ def workloads() -> Iterator[Mapping[str, Workload]]:
             "server": Workload(("server", "wire"), fed(dispatcher, corpus.calls())),
             "calls": Workload(("client", "server"), lambda: calls(stub)),
             "connections": Workload(("client", "server"), connections),
+            "traces": Workload(("tracing",), choices),
         }
 
 
@@ -162,6 +167,24 @@ def connections() -> None:
         waiting = gevent.spawn(_expect_no_answer, stub)
         gevent.sleep(0)
     waiting.get()
+
+
+def choices() -> None:
+    """Calls and requests that begin a trace, may be of one, or are of none, and dice that fail."""
+    casts = [0.9, 0.1] * 4
+
+    def way(*given: Any) -> Any:
+        return given
+
+    make_call: Any = choose_calls(way, way, casts.pop, 0.5, list)
+    run_request = choose_requests(way, way, casts.pop, 0.5, ("traceparent",))
+    while casts:
+        make_call("call")
+        headers = {"traceparent": ""} if len(casts) < 4 else {}
+        request = Request(b"echo", 1, MessageKind.CALL, headers, b"", 0, Dialect.HEADER_BINARY, 0.0, 1, 0, None)
+        run_request(request, "peer", 1.0, NOBODY)
+    with contextlib.suppress(IndexError):
+        make_call("call")
 
 
 def _expect_no_answer(stub: Any) -> None:

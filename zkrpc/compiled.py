@@ -29,6 +29,7 @@ PARTS = (
     "zkrpc.client._compiled",
     "zkrpc.codec._compiled",
     "zkrpc.server._compiled",
+    "zkrpc.tracing._compiled",
     "zkrpc.wire._compiled",
 )
 """Every one that there can be."""

@@ -81,7 +81,8 @@ def test_every_compiled_part_has_work() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["codec", "headers", "frames", "wire of a server", "wire of a client", "server", "calls", "connections"]
+    "name",
+    ["codec", "headers", "frames", "wire of a server", "wire of a client", "server", "calls", "connections", "traces"],
 )
 def test_work_can_be_done_again(name: str) -> None:
     """It raises nothing, whatever came of it before."""

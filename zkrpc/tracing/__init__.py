@@ -4,6 +4,7 @@
 ``start``        turns tracing on in a process
 ``settings``     what OpenTelemetry's environment variables say, and which traces are recorded
 ``calls``        which calls, attempts and requests have spans, what those say, and what travels
+``choosing``     what calls and requests cost that are not recorded, partly compiled
 ``own``          these spans, made by ourselves
 ``provided``     the same, made by the program's own tracer provider
 ``propagation``  the context that travels: W3C's headers, and the argument field of OpenTelemetry's Java agent

@@ -29,19 +29,18 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext, TraceState
 
 from zkrpc.call import Call, Proceed, find_current_call, outcome_of
-from zkrpc.caller import NOBODY, Caller
+from zkrpc.caller import Caller
 from zkrpc.endpoint import Endpoint
 from zkrpc.idl import Method
 from zkrpc.telemetry.events import OTHER, RequestFinished, RequestRefused
 from zkrpc.telemetry.observer import Observer
 from zkrpc.telemetry.tracer import Dispatch, TraceIds
+from zkrpc.tracing.choosing import choose_calls, choose_plain_requests, choose_requests
 from zkrpc.tracing.propagation import (
     BAGGAGE,
     LONGEST_BAGGAGE,
     LONGEST_TRACESTATE,
     TRACESTATE,
-    may_have_argument_field,
-    read_argument_field,
     read_bounded,
     write_parent,
 )
@@ -105,17 +104,12 @@ class CallsOfClient:
     def choose(self, plain: Proceed[Call], traced: Proceed[Call]) -> Proceed[Call]:
         """See :class:`zkrpc.telemetry.tracer.ClientTracing`."""
         settings, around_call = self.settings, self.around_call
-        ratio, dice = settings.ratio, settings.dice
 
-        def run(call: Call) -> Any:
-            if dice() < ratio:
-                # No trace begins in a handler: the call that it serves is not recorded, or there would be a span.
-                if not get_context() and find_current_call() is None:
-                    return around_call(call, traced)
-                return run_within(call, get_context(), True)
-            return run_within(call, within, False) if (within := get_context()) else plain(call)
-
-        def run_within(call: Call, within: Context, begins: bool) -> Any:
+        def run(call: Call, begins: bool) -> Any:
+            within = get_context()
+            # No trace begins in a handler: the call that it serves is not recorded, or there would be a span.
+            if not within and begins and find_current_call() is None:
+                return around_call(call, traced)
             ids = trace.get_current_span(within).get_span_context()
             if not ids.is_valid:
                 carry_baggage(call, within, settings.hands_baggage_on)
@@ -127,7 +121,7 @@ class CallsOfClient:
                 return plain(call)
             return around_call(call, traced)
 
-        return run
+        return choose_calls(plain, run, settings.dice, settings.ratio, get_context)
 
     def around_call(self, call: Call, proceed: Proceed[Call]) -> Any:
         """Makes a call within a span."""
@@ -168,29 +162,20 @@ class RequestsOfServer(Observer):
         ratio, dice, run = self.settings.ratio, self.settings.dice, self.run
         hands_baggage_on = self.settings.hands_baggage_on
 
-        def run_of_tracing(request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Any:
-            if TRACEPARENT in request.headers or (hands_baggage_on and BAGGAGE in request.headers):
-                return run(request, peer, now, caller, request.headers, False, plain, told)
-            return plain(request, peer, now, caller)
+        def run_of_zkrpc(request: Request, peer: str, now: float, caller: Caller, begins: bool) -> Any:
+            return run(request, peer, now, caller, request.headers, begins, plain, told)
 
-        def run_of_zkrpc(request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Any:
-            begins = dice() < ratio
-            if begins or TRACEPARENT in request.headers or BAGGAGE in request.headers:
-                return run(request, peer, now, caller, request.headers, begins, plain, told)
-            return plain(request, peer, now, caller)
-
-        def run_of_any(request: Request, peer: str, now: float, caller: Caller = NOBODY) -> Any:
-            headers = request.headers
-            if TRACEPARENT not in headers and may_have_argument_field(request.frame):
-                headers = read_argument_field(request.frame, request.offset, request.dialect.payload)
-            begins = dice() < ratio
-            if begins or TRACEPARENT in headers or BAGGAGE in headers:
-                return run(request, peer, now, caller, headers, begins, plain, told)
-            return plain(request, peer, now, caller)
+        def run_of_any(
+            request: Request, peer: str, now: float, caller: Caller, headers: Mapping[str, str], begins: bool
+        ) -> Any:
+            return run(request, peer, now, caller, headers, begins, plain, told)
 
         if not introduction:
-            return run_of_any
-        return run_of_tracing if TRACES in introduction else run_of_zkrpc
+            return choose_plain_requests(plain, run_of_any, dice, ratio)
+        if TRACES in introduction:
+            keys = (TRACEPARENT, BAGGAGE) if hands_baggage_on else (TRACEPARENT,)
+            return choose_requests(plain, run_of_zkrpc, dice, 0.0, keys)
+        return choose_requests(plain, run_of_zkrpc, dice, ratio, (TRACEPARENT, BAGGAGE))
 
     def run(
         self,
