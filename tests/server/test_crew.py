@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import sys
 import tracemalloc
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from zkrpc.server.dispatch import Answer
 from zkrpc.server.greenlet_pool import GreenletPool
 from zkrpc.server.intake import Intake
 from zkrpc.server.server import Server
-from zkrpc.server.turns import NOTABLE, SLICE
+from zkrpc.server.turns import LONG, NOTABLE, SLICE, Turns
 from zkrpc.wire.message import Dialect, MessageKind, ProtocolState, write_head
 
 METHODS = idl.Echo.methods
@@ -51,7 +52,7 @@ class Watcher:
     def __init__(self) -> None:
         self.callback: Callable[[], object] | None = None
 
-    def start(self, callback: Callable[[], object]) -> None:
+    def start(self, callback: Callable[[], object], update: bool = True) -> None:
         self.callback = callback
 
     def stop(self) -> None:
@@ -249,6 +250,27 @@ def test_request_is_known_by_its_worker_while_it_runs(pure: bool) -> None:
     assert name == b"echo" and bench.connection.served_by(worker) is None  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("requests", "spent"), [(1, 0.0), (2, 16e-6), (5, 28e-6), (70, 288e-6)])
+@pytest.mark.parametrize("pure", [False, True])
+def test_turns_are_charged_what_is_worth_it(pure: bool, requests: int, spent: float) -> None:
+    """Not a single quick call; the time of each read that is longer; and who has used much of a slice waits."""
+    bench, moments = Bench(pure=pure), itertools.count()
+    turns = Turns(Watcher(), lambda: 1.0, lambda: 0.0)
+    connection: Any = bench.connection
+    connection._turns, connection.clock = turns, lambda: next(moments) * 4e-6
+    try:
+        # By turns that nobody gives.
+        connection._intake._turns = turns
+        bench.feed(b"".join(frame("echo", "x", seqid=seqid) for seqid in range(requests)))
+        first = turns._spent
+        assert first == pytest.approx(spent) and connection._intake.is_waiting is (spent > LONG)
+        if not connection._intake.is_waiting:
+            bench.feed(b"".join(frame("echo", "x", seqid=seqid) for seqid in range(requests)))
+            assert turns._spent == pytest.approx(2 * spent)
+    finally:
+        bench.server.kill()
+
+
 @pytest.mark.parametrize("pure", [False, True])
 def test_loop_keeps_nothing(pure: bool) -> None:
     """Of ten thousand requests that went well, and of some that did not."""
@@ -284,7 +306,7 @@ def test_loop_keeps_nothing(pure: bool) -> None:
 @pytest.mark.skipif(not IS_COMPILED, reason="in pure Python there is nothing to be told")
 def test_core_refuses_what_it_cannot_work_with() -> None:
     """A connection that is not complete, and classes without the slots that it fills."""
-    rest = Answer, MessageKind.REPLY, 100e-6, SLICE, NOTABLE, ProtocolState.OPEN
+    rest = Answer, MessageKind.REPLY, 100e-6, SLICE, NOTABLE, LONG, ProtocolState.OPEN
     with pytest.raises(TypeError, match="complete"):
         CrewCore()._run_requests(None)
     with pytest.raises(TypeError, match="no slot"):

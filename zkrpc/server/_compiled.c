@@ -66,9 +66,9 @@ static const char *const place_names[PLACES] = {
 };
 
 /* What a read goes through: classes whose objects are looked into, and members of theirs. */
-enum class_number { PROTOCOL, INFLOW, INFLATION, OUTBOX, INTAKE, WORKER, CLASSES };
+enum class_number { PROTOCOL, INFLOW, INFLATION, OUTBOX, INTAKE, TURNS, WORKER, CLASSES };
 static const char *const class_names[CLASSES] = {
-    "ServerProtocol", "Inflow", "Inflation", "Outbox", "Intake", "Worker"
+    "ServerProtocol", "Inflow", "Inflation", "Outbox", "Intake", "Turns", "Worker"
 };
 #define MEMBERS(DO) \
     DO(PROTOCOL, ACTIVE, "_active") DO(PROTOCOL, HAS_NEWS, "has_news") DO(PROTOCOL, INFLOW, "inflow") \
@@ -78,6 +78,7 @@ static const char *const class_names[CLASSES] = {
     DO(INFLATION, USED, "used") \
     DO(OUTBOX, IS_FULL, "is_full") DO(OUTBOX, SEND, "send") DO(OUTBOX, UNSENT, "unsent") \
     DO(INTAKE, IS_READING, "is_reading") \
+    DO(TURNS, ROUND, "_round") DO(TURNS, ROUND_OF, "_round_of") DO(TURNS, SPENT, "_spent") \
     DO(WORKER, IN_FRONT, "in_front") DO(WORKER, WORK, "work")
 #define NUMBER(class, member, name) class##_##member,
 enum member { MEMBERS(NUMBER) MEMBER_COUNT };
@@ -90,7 +91,7 @@ typedef struct {
     Py_ssize_t slots[SLOTS], places[PLACES];
     PyTypeObject *meter, *admission, *answer;
     PyObject *reply;
-    double flush_after, slice, notable;
+    double flush_after, slice, notable, lengthy;
     PyObject *open;              /* the state of a connection on which all is well */
     PyTypeObject *known[CLASSES];            /* NULL until it is known */
     Py_ssize_t member[MEMBER_COUNT];         /* where it is in objects of its class */
@@ -622,7 +623,7 @@ typedef struct {
     PyObject_HEAD
     PyObject *protocol, *meter, *share, *peer, *serving, *dispatch, *queue, *admission, *clock;
     PyObject *admitted;          /* the queue's */
-    PyObject *greenlets, *intake, *outbox;
+    PyObject *greenlets, *intake, *outbox, *turns;
     double used_at, flushed_at, turn_ends;
     Py_ssize_t received;
     char closed, turn_is_over, is_sent, holds;
@@ -642,6 +643,7 @@ static PyMemberDef crew_members[] = {
     {"_greenlets", T_OBJECT_EX, offsetof(Crew, greenlets), 0, NULL},
     {"_intake", T_OBJECT_EX, offsetof(Crew, intake), 0, NULL},
     {"_outbox", T_OBJECT_EX, offsetof(Crew, outbox), 0, NULL},
+    {"_turns", T_OBJECT_EX, offsetof(Crew, turns), 0, NULL},
     {"_received", T_PYSSIZET, offsetof(Crew, received), 0, NULL},
     {"_is_sent", T_BOOL, offsetof(Crew, is_sent), 0, NULL},
     {"_holds", T_BOOL, offsetof(Crew, holds), 0, NULL},
@@ -879,7 +881,7 @@ is_complete(Crew *self, const State *state)
 {
     if (!state->answer || !state->open || !self->protocol || !self->meter || !self->share || !self->peer
         || !self->serving || !PyDict_CheckExact(self->serving) || !self->dispatch || !self->queue || !self->admission
-        || !self->clock || !self->admitted || !self->greenlets || !self->intake || !self->outbox
+        || !self->clock || !self->admitted || !self->greenlets || !self->intake || !self->outbox || !self->turns
         || Py_TYPE(self->meter) != state->meter || Py_TYPE(self->admission) != state->admission) {
         PyErr_SetString(PyExc_TypeError, "requests are run for one worker, on a connection that is complete");
         return 0;
@@ -957,6 +959,27 @@ has_work(Crew *self, const State *state)
     return waiting > 0 ? 1 : (int)waiting;
 }
 
+/* As Turns.charge. */
+static int
+charge(Crew *self, const State *state, double used)
+{
+    PyObject *turns = Py_NewRef(self->turns), *ask_round = get(state, turns, TURNS_ROUND_OF);
+    PyObject *now = ask_round ? PyObject_CallNoArgs(ask_round) : NULL, *before = get(state, turns, TURNS_ROUND);
+    int same = now && before ? PyObject_RichCompareBool(now, before, Py_EQ) : -1;
+    int failed = same < 0 ? -1 : same ? 0 : set(state, turns, TURNS_ROUND, now);
+    PyObject *spent = !failed && same ? get(state, turns, TURNS_SPENT) : NULL;
+    double seconds = used + (spent ? PyFloat_AsDouble(spent) : 0.0);
+    PyObject *sum = failed || PyErr_Occurred() ? NULL : PyFloat_FromDouble(seconds);
+    failed = sum ? set(state, turns, TURNS_SPENT, sum) : -1;
+    Py_XDECREF(ask_round);
+    Py_XDECREF(now);
+    Py_XDECREF(before);
+    Py_XDECREF(spent);
+    Py_XDECREF(sum);
+    Py_DECREF(turns);
+    return failed;
+}
+
 /* What follows when all has been run, as usual: nothing, or counting what is held. */
 static int
 end_turn(Crew *self, const State *state, double used)
@@ -965,12 +988,12 @@ end_turn(Crew *self, const State *state, double used)
     Py_ssize_t unsent = size_of(state, self->outbox, OUTBOX_UNSENT);
     int full = is_true(state, self->outbox, OUTBOX_IS_FULL), reads = is_true(state, self->intake, INTAKE_IS_READING);
     int failed = !now || unsent < 0 || full < 0 || reads < 0 ? -1 : 0;
-    if (!failed && (used > state->notable || !self->is_sent || self->closed || now != state->open || full || !reads)) {
+    if (!failed && (used > state->lengthy || !self->is_sent || self->closed || now != state->open || full || !reads)) {
         PyObject *seconds = PyFloat_FromDouble(used);
         failed = seconds ? tell(self, state->end_turn, seconds, NULL, NULL, NULL, NULL) : -1;
         Py_XDECREF(seconds);
     }
-    else if (!failed) {
+    else if (!failed && !(failed = used > state->notable ? charge(self, state, used) : 0)) {
         int whole = unsent || self->holds ? 0 : is_true(state, protocol, PROTOCOL_IS_WHOLE);
         Py_ssize_t active = whole > 0 ? size_of(state, protocol, PROTOCOL_ACTIVE) : whole ? -1 : 1;
         if (!active) {
@@ -1085,6 +1108,7 @@ traverse_crew(Crew *self, visitproc visit, void *arg)
     Py_VISIT(self->greenlets);
     Py_VISIT(self->intake);
     Py_VISIT(self->outbox);
+    Py_VISIT(self->turns);
     return 0;
 }
 
@@ -1104,6 +1128,7 @@ clear_crew(Crew *self)
     Py_CLEAR(self->greenlets);
     Py_CLEAR(self->intake);
     Py_CLEAR(self->outbox);
+    Py_CLEAR(self->turns);
     return 0;
 }
 
@@ -1501,9 +1526,9 @@ know(PyObject *module, PyObject *args)
 }
 
 PyDoc_STRVAR(learn_doc,
-             "learn(meter, account, tally, admission, answer, reply, flush_after, slice, notable, is_open)\n--\n\n\
+             "learn(meter, account, tally, admission, answer, reply, flush_after, slice, notable, lengthy, is_open)\n--\n\n\
 Says what all connections work with: classes, what marks a reply, seconds after which replies are sent, those of a slice,\n\
-those from which a turn is to be charged, and the state of a connection on which all is well.");
+those from which a turn is charged, those from which it is a long one, and the state of a connection on which all is well.");
 
 static PyObject *
 learn(PyObject *module, PyObject *args)
@@ -1511,10 +1536,10 @@ learn(PyObject *module, PyObject *args)
     State *state = PyModule_GetState(module);
     PyTypeObject *meter, *account, *tally, *admission, *answer;
     PyObject *reply, *is_open;
-    double flush_after, slice, notable;
-    if (!PyArg_ParseTuple(args, "O!O!O!O!O!OdddO", &PyType_Type, &meter, &PyType_Type, &account, &PyType_Type, &tally,
+    double flush_after, slice, notable, lengthy;
+    if (!PyArg_ParseTuple(args, "O!O!O!O!O!OddddO", &PyType_Type, &meter, &PyType_Type, &account, &PyType_Type, &tally,
                           &PyType_Type, &admission, &PyType_Type, &answer, &reply, &flush_after, &slice, &notable,
-                          &is_open)) {
+                          &lengthy, &is_open)) {
         return NULL;
     }
     PyTypeObject *const owners[PLACES] = {
@@ -1533,6 +1558,7 @@ learn(PyObject *module, PyObject *args)
     state->flush_after = flush_after;
     state->slice = slice;
     state->notable = notable;
+    state->lengthy = lengthy;
     Py_RETURN_NONE;
 }
 

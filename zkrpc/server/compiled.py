@@ -77,6 +77,7 @@ if TYPE_CHECKING or _module is None:
             "_serving",
             "_turn_ends",
             "_turn_is_over",
+            "_turns",
             "clock",
             "closed",
             "meter",

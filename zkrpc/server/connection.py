@@ -95,7 +95,7 @@ class ServerConnection(Crew):
         self._age = ConnectionAge(host.config, host.rng, self.used_at)
         self._work_armed = self._is_sent = False
         self.clock = host.clock
-        self._greenlets = host.greenlets
+        self._greenlets, self._turns = host.greenlets, host.turns
         self._received, self._holds = 0, False
         """Bytes received since what is held was last counted, and whether anything was held then."""
         self._intake = Intake(sock, watch(_READ), host.turns, self.share.address, self)
@@ -235,10 +235,10 @@ class ServerConnection(Crew):
             self._work(self._host.clock())
 
     def _end_turn(self, used: float) -> None:
-        """In the hub. Follows after so many seconds of work, if they are notable or something is not as usual."""
+        """In the hub. Follows after so many seconds of work, if they are many or something is not as usual."""
         protocol = self.protocol
         if used > NOTABLE:
-            self._host.turns.charge(used)
+            self._turns.charge(used)
         if used > LONG and not self.closed:
             self._intake.wait_for_turn(for_long=used > SLICE)
         if not self._is_sent or protocol.state is not _OPEN:

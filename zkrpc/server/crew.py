@@ -22,7 +22,7 @@ from zkrpc.server.greenlet_pool import GreenletPool, Worker
 from zkrpc.server.host import ConnectionHost
 from zkrpc.server.intake import Intake
 from zkrpc.server.shares import Share
-from zkrpc.server.turns import NOTABLE, SLICE
+from zkrpc.server.turns import LONG, NOTABLE, SLICE, Turns
 from zkrpc.wire import status
 from zkrpc.wire.envelope import MessageKind
 from zkrpc.wire.inflation import Inflation
@@ -36,8 +36,8 @@ _FLUSH_AFTER = 100e-6
 """Seconds of running requests after which the replies so far are sent: some fifteen quick ones, which is enough for
 the price of a send, and leaves the peer's core something to do while this one goes on."""
 
-learn(Meter, Account, Tally, Admission, Answer, _REPLY, _FLUSH_AFTER, SLICE, NOTABLE, _OPEN)
-acquaint(ServerProtocol, Inflow, Inflation, Outbox)
+learn(Meter, Account, Tally, Admission, Answer, _REPLY, _FLUSH_AFTER, SLICE, NOTABLE, LONG, _OPEN)
+acquaint(ServerProtocol, Inflow, Inflation, Outbox, Turns)
 
 
 class Crew(CrewCore):
@@ -66,6 +66,7 @@ class Crew(CrewCore):
         _outbox: Outbox
         _intake: Intake
         _greenlets: GreenletPool
+        _turns: Turns
         _received: int
         _holds: bool
         clock: Any
@@ -106,7 +107,7 @@ class Crew(CrewCore):
                 self._part()
         used = self.clock() - began
         if (
-            used > NOTABLE
+            used > LONG
             or not self._is_sent
             or self.closed
             or protocol.state is not _OPEN
@@ -114,7 +115,10 @@ class Crew(CrewCore):
             or not self._intake.is_reading
         ):
             self._end_turn(used)
-        elif self._holds or outbox.unsent or not protocol._is_whole or protocol._active:
+            return
+        if used > NOTABLE:
+            self._turns.charge(used)
+        if self._holds or outbox.unsent or not protocol._is_whole or protocol._active:
             self._count_held()
         else:
             self._received = 0
