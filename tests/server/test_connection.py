@@ -242,6 +242,23 @@ def test_connection_survives_a_oneway_message_for_a_method_that_answers(start: A
     assert len(running.handler.seen) == 2 and running.server.admission.running == 0
 
 
+def test_connection_runs_and_answers_long_messages_that_follow_each_other(start: Any) -> None:
+    """However many of them are read before one is run, also if the end of the stream is right behind the last."""
+    running = start()
+    peer = running.peer()
+    texts = [chr(97 + one) * 40_000 for one in range(12)]
+    for token, text in enumerate(texts):
+        peer.send(METHODS["echo"], text, token=token)
+    assert peer.read(12) == list(range(12))
+    assert [peer.result(token, METHODS["echo"]) for token in range(12)] == texts
+    last = running.peer()
+    for text in texts[:3]:
+        last.send(METHODS["note"], text)
+    last.socket.shutdown(socket.SHUT_WR)
+    eventually(lambda: running.handler.notes == texts[:3])
+    last.wait_closed()
+
+
 def test_connection_can_be_closed_from_inside_a_handler(start: Any) -> None:
     """A handler that kills its own server gets to its end; its caller sees the connection close."""
     running = start()

@@ -80,6 +80,13 @@ class Bench:
         self.events.append((len(chunk), wait))
         self.now += self.cost
 
+    def gather(self, chunk: bytes, now: float) -> None:
+        self.events.append(("gathered", len(chunk), now))
+        self.now += 1.0
+
+    def run_gathered(self, now: float) -> None:
+        self.events.append(("run", now))
+
     def take_turn(self, now: float) -> bool:
         self.events.append("turn")
         return self.left
@@ -118,12 +125,56 @@ def test_intake_reads_what_the_wire_machine_wants() -> None:
     """Whether that is more or less than it would have read; it learns nothing from it for other reads."""
     bench = Bench()
     bench.wanted = 100 * KIB
-    bench.read(100 * KIB)
+    bench.read(99 * KIB)
     bench.wanted = 100
     bench.read(100)
     bench.wanted = 0
     bench.read(10)
     assert bench.asked == [100 * KIB, 100, 16 * KIB]
+
+
+def test_intake_gathers_two_long_messages_before_any_is_run() -> None:
+    """If there are two of what is wanted, or the beginning of a second; both began when the first was read."""
+    bench = Bench()
+    bench.wanted = 40 * KIB
+    bench.chunks += [40 * KIB, 40 * KIB]
+    bench.read(40 * KIB)
+    gathered = ("gathered", 40 * KIB, 0.0)
+    assert bench.events == [gathered, gathered, ("run", 0.0)] and bench.chunks == [40 * KIB]
+    bench.events.clear()
+    bench.read(10 * KIB)
+    assert bench.events == [("gathered", 40 * KIB, 2.0), ("gathered", 10 * KIB, 2.0), ("run", 2.0)]
+
+
+def test_intake_gathers_no_more_where_nothing_long_is_wanted_or_much_was_used() -> None:
+    """Neither of short messages, nor where others go first."""
+    bench = Bench()
+    bench.wanted = 15 * KIB
+    bench.read(15 * KIB)
+    bench.wanted = 40 * KIB
+    bench.spent = True
+    bench.read(40 * KIB)
+    assert bench.events == [(15 * KIB, False), (40 * KIB, True)]
+
+
+@pytest.mark.parametrize("end", [BlockingIOError(), ConnectionResetError(), 0])
+def test_intake_looks_for_more_less_often_where_there_was_none(end: Any) -> None:
+    """Whatever it was: all the same what came before is run. Where there was one, the next look comes at once."""
+    bench = Bench()
+    bench.wanted = 40 * KIB
+    for looks in (1, 0, 0, 0, 1, 0):
+        bench.asked.clear()
+        bench.chunks += [40 * KIB, *[end] * looks]
+        bench.readable()  # type: ignore[misc]  # it reads
+        assert bench.asked == [40 * KIB] * (1 + looks) and not bench.chunks
+    assert [one for one, *_ in bench.events] == ["gathered", "run"] * 6
+    bench.events.clear()
+    for _ in range(2):
+        bench.read(40 * KIB)
+    for _ in range(2):
+        bench.chunks += [40 * KIB, 40 * KIB]
+        bench.readable()  # type: ignore[misc]  # it reads
+    assert [one for one, *_ in bench.events] == ["gathered", "run"] * 2 + ["gathered", "gathered", "run"] * 2
 
 
 def test_intake_reads_less_from_whoever_takes_long() -> None:

@@ -103,7 +103,7 @@ typedef struct {
         *leave, *send_reply, *answer_name, *run, *finish, *run_admitted, *next_request, *work_soon, *begin, *clock,
         *count_held, *data_to_send, *end_turn, *is_spent, *keep, *make_worker, *may_take_long, *part,
         *protocol, *push, *read_in_python, *receive, *receive_apart, *receive_data, *receive_failure, *run_requests,
-        *switch_to, *take_news, *unread, *widen;
+        *read_on, *switch_to, *take_news, *unread, *widen;
     PyObject *no_result;         /* the body of a reply without a value */
 } State;
 
@@ -1161,7 +1161,7 @@ static PyType_Spec crew_spec = {
 
 /* The reading end of a connection */
 
-enum { LIGHT = 1024 };  /* as in intake.py */
+enum { LIGHT = 1024, LONG_MESSAGE = 16 * 1024 };  /* as in intake.py */
 
 typedef struct {
     PyObject_HEAD
@@ -1213,6 +1213,9 @@ hand_over(Reader *self, State *state, PyObject *owner, PyObject *chunk, PyObject
     if (wait < 0) {
         return -1;
     }
+    if (!wait && size == wanted && size >= LONG_MESSAGE && size != self->size) {
+        return done(ask((PyObject *)self, state->read_on, chunk, now));
+    }
     PyObject *all[] = {owner, chunk, now, wait ? Py_True : Py_False};
     int failed = done(PyObject_VectorcallMethod(state->receive, all, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL));
     if (!failed && size == wanted && size == self->size) {
@@ -1222,7 +1225,7 @@ hand_over(Reader *self, State *state, PyObject *owner, PyObject *chunk, PyObject
 }
 
 PyDoc_STRVAR(read_doc, "_read()\n--\n\n\
-In the hub. Reads once: if there is more, the hub looks at other sockets before it comes back.");
+In the hub. Reads once, but for long messages: if there is more, the hub looks at other sockets before it comes back.");
 
 static PyObject *
 read_once(Reader *self, PyTypeObject *class, PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -1592,6 +1595,7 @@ intern(State *state)
         {&state->receive_failure, "receive_failure"}, {&state->run_requests, "_run_requests"},
         {&state->switch_to, "switch"}, {&state->take_news, "_take_news"}, {&state->unread, "_unread"},
         {&state->widen, "_widen"},
+        {&state->read_on, "_read_on"},
     };
     for (size_t place = 0; place < sizeof(names) / sizeof(*names); place++) {
         if (!(*names[place].place = PyUnicode_InternFromString(names[place].name))) {
@@ -1659,6 +1663,7 @@ clear_module(PyObject *module)
         &state->push, &state->read_in_python, &state->receive, &state->receive_apart, &state->receive_data,
         &state->receive_failure, &state->run_requests, &state->switch_to, &state->take_news, &state->unread,
         &state->widen,
+        &state->read_on,
     };
     for (size_t place = 0; place < sizeof(names) / sizeof(*names); place++) {
         Py_CLEAR(*names[place]);

@@ -87,12 +87,20 @@ class Crew(CrewCore):
         if wait or not chunk:
             self._receive_apart(chunk, now)
             return
+        self.gather(chunk, now)
+        self._work(now)
+
+    def gather(self, chunk: bytes, now: float) -> None:
+        """In the hub. Takes bytes from the socket, and runs nothing yet."""
         protocol = self.protocol
         protocol.receive_data(chunk, now)
         self._received += len(chunk)
         if protocol.has_news:
             self._take_news()
         self._flushed_at = now
+
+    def run_gathered(self, now: float) -> None:
+        """In the hub. Has the requests run that came since then."""
         self._work(now)
 
     def _work_in_python(self, began: float) -> None:

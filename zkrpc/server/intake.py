@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from zkrpc.server.compiled import IS_COMPILED, ReaderCore, acquaint
 from zkrpc.server.turns import SLICE, Turns
+from zkrpc.wire.frames import LONG
 from zkrpc.wire.server import ServerProtocol
 
 _SMALLEST, _FIRST, _LARGEST = 1024, 16 * 1024, 64 * 1024
@@ -29,6 +30,9 @@ _NO_TIME = SLICE / 2
 _LIGHT = 1024
 """Bytes that may be read, parsed and run in any round of the event loop: 0.25 ms of work at worst. The compiled part
 knows the same number."""
+_PAUSE = 3
+"""Long messages after which there is another look for a second one, if there was none: a look in vain takes a tenth of
+what is saved where there is one."""
 
 
 class IntakeOwner(Protocol):
@@ -39,6 +43,12 @@ class IntakeOwner(Protocol):
     def receive(self, chunk: bytes, now: float, wait: bool) -> None:
         """Takes bytes that were read; none mean the end of the stream. With ``wait``, the requests in them are to be
         run at the next turn."""
+
+    def gather(self, chunk: bytes, now: float) -> None:
+        """Takes bytes that were read, and runs nothing yet."""
+
+    def run_gathered(self, now: float) -> None:
+        """Has the requests in what was gathered since ``now`` run."""
 
     def take_turn(self, now: float) -> bool:
         """Goes on with what is left to do; False if there is nothing."""
@@ -58,7 +68,7 @@ class Intake(ReaderCore):
     counts for ``address``.
     """
 
-    __slots__ = ("_readable", "address")
+    __slots__ = ("_pause", "_readable", "address")
 
     _owner: IntakeOwner | None
     _recv: Callable[[int], bytes]
@@ -78,6 +88,7 @@ class Intake(ReaderCore):
         self._turns = turns
         self._owner = owner
         self._size = _FIRST
+        self._pause = 0
         readable.start(self._read)
 
     def __repr__(self) -> str:
@@ -113,7 +124,8 @@ class Intake(ReaderCore):
         self._owner = None
 
     def _read_in_python(self) -> None:
-        """In the hub. Reads once: if there is more, the hub looks at other sockets before it comes back."""
+        """In the hub. Reads once, but for long messages: if there is more, the hub looks at other sockets before it
+        comes back."""
         owner = self._owner
         assert owner is not None
         wanted = owner.protocol.wanted or self._size
@@ -130,12 +142,35 @@ class Intake(ReaderCore):
             return
         size = len(chunk)
         wait = size > _LIGHT and self.is_reading and self._turns.is_spent()
+        if LONG <= size == wanted != self._size and not wait:
+            self._read_on(chunk, now)
+            return
         owner.receive(chunk, now, wait)
         if size == wanted == self._size:
             self._widen(now)
 
     if not IS_COMPILED:
         _read = _read_in_python
+
+    def _read_on(self, chunk: bytes, now: float) -> None:
+        """What the wire machine wanted, a long message or its end, came whole. Takes another one, if it is there,
+        before any is run: so their answers leave together, and the hub goes round once for both."""
+        owner = self._owner
+        assert owner is not None
+        owner.gather(chunk, now)
+        wanted = owner.protocol.wanted
+        if self._pause:
+            self._pause -= 1
+        elif wanted >= LONG:
+            try:
+                chunk = self._recv(wanted)
+            except OSError:
+                chunk = b""
+            if chunk:
+                owner.gather(chunk, now)
+            else:  # nothing, or the end, which is found again
+                self._pause = _PAUSE
+        owner.run_gathered(now)
 
     def _unread(self, error: OSError, now: float) -> None:
         """There was nothing to read, or the connection is broken, which counts as its end."""

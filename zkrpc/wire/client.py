@@ -245,7 +245,7 @@ class ClientProtocol(ClientCore):
         except RemoteProtocolError as exc:
             self._become_closed(str(exc))
         self._is_whole = self.state is not _CLOSED and not self._buffer
-        self.wanted = self._buffer.wanted
+        self.wanted = self._buffer.wanted if self.state is not _CLOSED else 0
 
     def _take(self, data: bytes, start: int, replies: list[tuple[Any, Reply]]) -> None:
         """Takes the frames from ``start`` on; the last one is kept if it is incomplete."""

@@ -170,7 +170,7 @@ class ServerProtocol(ServerCore):
         if self._cancelled:
             self._withdraw_cancelled()
         self._settle()
-        self.wanted = inflow.buffer.wanted if inflow.prelude is None else 0
+        self.wanted = inflow.buffer.wanted if inflow.prelude is None and self.state is not _CLOSED else 0
 
     def _settle(self) -> None:
         """Tells the core, after whatever may change it, what is as usual."""
