@@ -66,9 +66,9 @@ static const char *const place_names[PLACES] = {
 };
 
 /* What a read goes through: classes whose objects are looked into, and members of theirs. */
-enum class_number { PROTOCOL, INFLOW, INFLATION, OUTBOX, INTAKE, TURNS, WORKER, CLASSES };
+enum class_number { PROTOCOL, INFLOW, INFLATION, OUTBOX, INTAKE, RECORDS, TURNS, WORKER, CLASSES };
 static const char *const class_names[CLASSES] = {
-    "ServerProtocol", "Inflow", "Inflation", "Outbox", "Intake", "Turns", "Worker"
+    "ServerProtocol", "Inflow", "Inflation", "Outbox", "Intake", "Recording", "Turns", "Worker"
 };
 #define MEMBERS(DO) \
     DO(PROTOCOL, ACTIVE, "_active") DO(PROTOCOL, HAS_NEWS, "has_news") DO(PROTOCOL, INFLOW, "inflow") \
@@ -78,6 +78,7 @@ static const char *const class_names[CLASSES] = {
     DO(INFLATION, USED, "used") \
     DO(OUTBOX, IS_FULL, "is_full") DO(OUTBOX, SEND, "send") DO(OUTBOX, UNSENT, "unsent") \
     DO(INTAKE, IS_READING, "is_reading") \
+    DO(RECORDS, SECONDS, "seconds") DO(RECORDS, URGENT, "urgent") \
     DO(TURNS, ROUND, "_round") DO(TURNS, ROUND_OF, "_round_of") DO(TURNS, SPENT, "_spent") \
     DO(WORKER, IN_FRONT, "in_front") DO(WORKER, WORK, "work")
 #define NUMBER(class, member, name) class##_##member,
@@ -99,7 +100,7 @@ typedef struct {
     PyObject *text[MEMBER_COUNT];
     PyTypeObject *crew;
     /* names */
-    PyObject *in_python, *settle, *raised, *get, *seconds, *urgent, *settle_all, *take_in, *admit, *accepts_calls,
+    PyObject *in_python, *settle, *raised, *get, *settle_all, *take_in, *admit, *accepts_calls,
         *leave, *send_reply, *answer_name, *run, *finish, *run_admitted, *next_request, *work_soon, *begin, *clock,
         *count_held, *data_to_send, *end_turn, *is_spent, *keep, *make_worker, *may_take_long, *part,
         *protocol, *push, *read_in_python, *receive, *receive_apart, *receive_data, *receive_failure, *run_requests,
@@ -309,31 +310,21 @@ encode(const State *state, PyObject *entry, PyObject *request, PyObject *call, P
 static int
 note(Core *self, State *state, PyObject *recording, PyObject *now)
 {
-    int done = -1;
-    double took = 0.0, most = 0.0;
-    PyObject *gathered = NULL, *urgent = NULL, *lasted = NULL;
-    PyObject *clock = Py_NewRef(self->clock);
-    PyObject *ended = PyObject_CallNoArgs(clock);
+    PyObject *clock = Py_NewRef(self->clock), *ended = PyObject_CallNoArgs(clock);
+    PyObject *gathered = ended ? get(state, recording, RECORDS_SECONDS) : NULL;
+    PyObject *urgent = gathered ? get(state, recording, RECORDS_URGENT) : NULL, *lasted = NULL;
+    double took = urgent ? PyFloat_AsDouble(ended) - PyFloat_AsDouble(now) : 0.0;
+    double most = urgent ? PyFloat_AsDouble(urgent) : 0.0;
+    int failed = !urgent || PyErr_Occurred() || !(lasted = PyFloat_FromDouble(took)) || PyList_Append(gathered, lasted) < 0;
+    if (!failed && (took >= most || PyList_GET_SIZE(gathered) >= self->known.most)) {
+        failed = done(ask(recording, state->settle_all, NULL, NULL)) < 0;
+    }
     Py_DECREF(clock);
-    if (ended && (lasted = PyNumber_Subtract(ended, now)) && (gathered = PyObject_GetAttr(recording, state->seconds))
-        && (urgent = PyObject_GetAttr(recording, state->urgent)) && PyList_CheckExact(gathered)) {
-        done = PyList_Append(gathered, lasted);
-        took = PyFloat_AsDouble(lasted);
-        most = PyFloat_AsDouble(urgent);
-    }
-    if (!done && PyErr_Occurred()) {
-        done = -1;
-    }
-    if (!done && (took >= most || PyList_GET_SIZE(gathered) >= self->known.most)) {
-        PyObject *nothing = PyObject_CallMethodNoArgs(recording, state->settle_all);
-        done = nothing ? 0 : -1;
-        Py_XDECREF(nothing);
-    }
     Py_XDECREF(ended);
-    Py_XDECREF(lasted);
     Py_XDECREF(gathered);
     Py_XDECREF(urgent);
-    return done;
+    Py_XDECREF(lasted);
+    return failed ? -1 : 0;
 }
 
 /* Goes on in Python with what the handler did: the method of the dispatcher with the request, entry, call and outcome. */
@@ -1580,8 +1571,7 @@ intern(State *state)
         const char *name;
     } names[] = {
         {&state->in_python, "dispatch_in_python"}, {&state->settle, "_settle"}, {&state->raised, "_settle_error"},
-        {&state->get, "get"}, {&state->seconds, "seconds"}, {&state->urgent, "urgent"},
-        {&state->settle_all, "settle"}, {&state->take_in, "_take_in"}, {&state->admit, "_admit"},
+        {&state->get, "get"}, {&state->settle_all, "settle"}, {&state->take_in, "_take_in"}, {&state->admit, "_admit"},
         {&state->accepts_calls, "accepts_calls"}, {&state->leave, "leave"}, {&state->send_reply, "send_reply"},
         {&state->answer_name, "_answer"}, {&state->run, "_run"},
         {&state->finish, "_finish"}, {&state->run_admitted, "_run_admitted"},
@@ -1654,7 +1644,7 @@ clear_module(PyObject *module)
 {
     State *state = PyModule_GetState(module);
     PyObject **const names[] = {
-        &state->in_python, &state->settle, &state->raised, &state->get, &state->seconds, &state->urgent,
+        &state->in_python, &state->settle, &state->raised, &state->get,
         &state->settle_all, &state->take_in, &state->admit, &state->accepts_calls, &state->leave, &state->send_reply,
         &state->answer_name, &state->run, &state->finish, &state->run_admitted,
         &state->next_request, &state->no_result, &state->reply, &state->open,

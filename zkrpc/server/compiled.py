@@ -122,6 +122,7 @@ else:
 
 acquaint: Callable[..., None] = functools.partial(compiled.acquaint, _module)
 """Tells the compiled part classes whose objects it looks into."""
+acquaint(Recording)
 
 
 class Entry(NamedTuple):
