@@ -116,6 +116,62 @@ def test_reply_in_many_small_pieces_is_put_together() -> None:
         assert ask(connection) == BODY
 
 
+LONG = b"\x0b\x00\x01" + (40_000).to_bytes(4, "big") + bytes(40_000) + b"\x00"
+
+
+def test_long_replies_reach_their_callers_also_with_the_end_right_behind() -> None:
+    """However many of them are read before one is handed out."""
+    last: list[bool] = []
+
+    def answer_two(link: Link, request: Request) -> None:
+        link.held.append(request)
+        if len(link.held) == 2:
+            for held in link.held:
+                echo(link, held)
+            link.held.clear()
+            if last:
+                link.flush()
+                link.sock.shutdown(socket.SHUT_RDWR)
+
+    def chain(connection: Connection) -> int:
+        return sum(ask(connection, LONG) == LONG for _ in range(10))
+
+    with Peer(answer_two) as peer, connected(peer) as (connection, owner):
+        callers = [gevent.spawn(chain, connection) for _ in range(4)]
+        gevent.joinall(callers, timeout=60)
+        assert [caller.value for caller in callers] == [10] * 4
+        last.append(True)
+        callers = [gevent.spawn(ask, connection, LONG) for _ in range(2)]
+        gevent.joinall(callers, timeout=60)
+        assert [caller.value for caller in callers] == [LONG] * 2
+        eventually(lambda: owner.events == ["closed"])
+
+
+def test_second_long_reply_is_looked_for_less_often_where_there_was_none() -> None:
+    """A look in vain costs as much as a look: there are none for the next three."""
+    reads: list[int] = []
+    with Peer(lambda link, request: link.held.append(request)) as peer, connected(peer) as (connection, _):
+        recv = connection._recv
+        connection._recv = lambda size: reads.append(size) or recv(size)
+        callers = [gevent.spawn(ask, connection) for _ in range(2)]
+        eventually(lambda: len(peer.requests) == 2)
+        connection._readable.stop()
+        for request in peer.links[0].held:
+            echo(peer.links[0], request)
+        peer.links[0].flush()
+        replies: list[Any] = []
+        looks = []
+        reads.clear()
+        for _ in range(7):
+            connection._read_on(replies)
+            looks.append(len(reads))
+        assert looks == [1, 2, 2, 2, 2, 3, 3] and len(replies) == 2
+        connection._readable.start(connection._on_readable)
+        connection._loop.run_callback(connection._hand_out, replies)  # in the hub
+        gevent.joinall(callers, timeout=60)
+        assert [caller.value for caller in callers] == [BODY] * 2
+
+
 def test_large_calls_go_out_in_parts() -> None:
     """What the socket does not take at once follows when it is writable, in order."""
     with Peer() as peer, connected(peer) as (connection, _):

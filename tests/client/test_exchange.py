@@ -128,6 +128,10 @@ def exchange(kind: Any, world: World, **state: Any) -> Any:
         def _break(self, reason: str | None, unsent: float = 0) -> None:
             self._note("break", reason, unsent)
 
+        def _read_on(self, replies: Any) -> None:
+            self._note("read on", len(replies))
+            raised(world.script.get("more"))
+
         def _look(self) -> None:
             self._note("look")
             self.closed = bool(world.script.get("look closes", False))
@@ -165,7 +169,8 @@ SCRIPTS = st.fixed_dictionaries(
     {},
     optional={
         "accepts": st.booleans(),
-        "wanted": st.integers(0, 99),
+        "wanted": st.integers(0, 2),
+        "more": st.sampled_from([None, ValueError()]),
         "unsent": st.integers(0, 1),
         "step": st.sampled_from([FRESH / 4, FRESH * 2]),
         "sent": st.sampled_from([7, LocalProtocolError("closed"), ValueError("broken")]),

@@ -68,7 +68,7 @@ static const char *const name_of[SLOT_COUNT] = {SLOTS(TEXT)};
 /* Attributes and methods of other objects, and names of arguments. */
 #define NAMES(DO) \
     DO(_after_step) DO(_balancer) DO(_break) DO(_come_home) DO(_failed) DO(_failure) DO(_forget) DO(_inherit) DO(_invoke) DO(_learn_epoch) DO(_look) \
-    DO(_make_plan) DO(_misread) DO(_out_of_time) DO(_refused) DO(_send_oneway) DO(_unread) DO(_with_attempt) \
+    DO(_make_plan) DO(_misread) DO(_out_of_time) DO(_read_on) DO(_refused) DO(_send_oneway) DO(_unread) DO(_with_attempt) \
     DO(_worded) DO(accepts) DO(acquire) DO(body) DO(call) DO(closed) DO(data_to_send) DO(deadline_at) \
     DO(finish) DO(flush_soon) DO(handle_error) DO(headers) DO(keep) DO(keep_backlog) \
     DO(movable) DO(name) DO(names) DO(now) DO(oneway) DO(parent) DO(payload) DO(pick) DO(ready) \
@@ -546,8 +546,13 @@ exchange_read(Exchange *self, PyObject *Py_UNUSED(ignored))
 static PyObject *
 exchange_on_readable(Exchange *self, PyObject *Py_UNUSED(ignored))
 {
+    State *st = self->st;
     PyObject *replies = read_once(self);
-    int failed = replies ? hand_out(self, replies) < 0 : PyErr_Occurred() != NULL;
+    int wanted = replies ? is_set(self->protocol, st->s.wanted) : 0;
+    if (wanted > 0) {
+        wanted = done(ask1((PyObject *)self, st->s._read_on, replies));
+    }
+    int failed = replies ? wanted < 0 || hand_out(self, replies) < 0 : PyErr_Occurred() != NULL;
     Py_XDECREF(replies);
     return failed ? NULL : Py_NewRef(Py_None);
 }

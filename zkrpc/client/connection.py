@@ -49,6 +49,9 @@ _READ, _WRITE = 1, 2
 _MOST_READS = 16
 """The most reads in one look; a server that has sent still more is certainly alive."""
 
+_PAUSE = 3
+"""Long replies after which there is another look for a second one, if there was none."""
+
 
 class Connection(Exchange):
     """A connection to a peer. ``sock`` is non-blocking, and is owned by this object, which belongs to this thread's
@@ -57,6 +60,7 @@ class Connection(Exchange):
 
     __slots__ = (
         "_owner",
+        "_pause",
         "_pulse",
         "_readable",
         "_sock",
@@ -101,6 +105,7 @@ class Connection(Exchange):
         self._looked_at = now = clock()
         self._pulse = make_pulse(self, protocol, owner, now)
         self._heard: Event | None = None
+        self._pause = 0
         self._readable.start(self._on_readable)
 
     @classmethod
@@ -221,6 +226,18 @@ class Connection(Exchange):
     def _unread(self, error: OSError) -> None:
         if not isinstance(error, (BlockingIOError, InterruptedError)):
             self._break(f"reading failed: {error}", getattr(error, "unsent", 0))
+
+    def _read_on(self, replies: list[tuple[Waiter, Reply]]) -> None:
+        """Long replies come one in a read. Adds a second one, if it is there, so that the calls which follow upon both
+        leave together."""
+        if self._pause:
+            self._pause -= 1
+            return
+        more = self._read()
+        if more is None:
+            self._pause = _PAUSE
+        else:
+            replies += more
 
     def _look(self) -> None:
         """Reads everything that has arrived, or nearly so. It may run outside the hub, so calls are woken by a callback

@@ -107,6 +107,8 @@ class PureExchange:
     def _on_readable(self) -> None:
         replies = self._read()
         if replies is not None:
+            if self._protocol.wanted:
+                self._read_on(replies)
             self._hand_out(replies)
 
     def _read(self) -> list[tuple[Waiter, Reply]] | None:
@@ -194,6 +196,10 @@ class PureExchange:
 
     def _unread(self, error: OSError) -> None:
         """A read has failed, or there was nothing to read."""
+        raise NotImplementedError
+
+    def _read_on(self, replies: list[tuple[Waiter, Reply]]) -> None:
+        """A long reply is among these, or the beginning of one has come: adds what another read gives, if it should."""
         raise NotImplementedError
 
     def _break(self, reason: str | None, unsent: float = 0) -> None:
