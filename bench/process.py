@@ -1,14 +1,16 @@
 """A process of the bench from inside: ``python -m bench.process serve|call CORE PEER [PORT]``.
 
-A server tells its port in a line and serves until it is ended. A client takes orders, a line of JSON each, and answers
-with one; it ends with its input.
+A server tells its port in a line and serves until it is ended, or whoever started it has ended in any way. A client
+takes orders, a line of JSON each, and answers with one; it ends with its input.
 """
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import os
+import signal
 import sys
 from typing import Any
 
@@ -16,10 +18,15 @@ from gevent import monkey
 
 from bench.peers import PATCHED
 
+_PR_SET_PDEATHSIG = 1
+"""From ``prctl(2)``: the signal that a process gets when its parent has ended."""
+
 
 def main() -> None:
     """Pins itself to its core before any thread is started, and becomes the peer."""
     role, core, peer, *port = sys.argv[1:]
+    if role == "serve":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     os.sched_setaffinity(0, {int(core)})
     sys.path.insert(0, os.environ["BENCH_BUILD"])
     if peer in PATCHED:

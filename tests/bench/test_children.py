@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from bench.children import ClientProcess, ServerProcess
+from bench.children import ROOT, ClientProcess, ServerProcess
+from tests.support.waiting import eventually
 
 
 @pytest.mark.parametrize(
@@ -38,3 +43,23 @@ def test_client_that_ends_is_told_by_name() -> None:
     with ServerProcess("zkrpc_stack") as peer, ClientProcess("zkrpc_stack", peer) as caller:
         with pytest.raises(RuntimeError, match="call 1 zkrpc_stack [0-9]+' has ended with status 1"):
             caller.measure("no such workload", 1, warm_up=0.0, seconds=0.05)
+
+
+def test_server_does_not_outlive_a_bench_that_is_killed() -> None:
+    """Else it would take a core from whoever measures next."""
+    lines = (
+        "from bench.children import ServerProcess",
+        "import os",
+        "print(ServerProcess('zkrpc_stack').pid, flush=True)",
+    )
+    program = "; ".join((*lines, "os.kill(os.getpid(), 9)"))
+    killed = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=120)
+    eventually(lambda: has_ended(int(killed.stdout)))
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended, even if nobody has taken notice of it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
