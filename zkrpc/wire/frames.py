@@ -13,7 +13,8 @@ from zkrpc.wire.detection import LENGTH_SIZE, LET_GO, MOST, check_dialect, check
 LONG = 16 * 1024
 """Bytes from which a frame is worth a read of its own."""
 _AT_ONCE = 120 * 1024
-"""Bytes that are asked for at most; the C library maps more than 128 KiB anew for each read."""
+"""Bytes of a frame that is read in one piece, at most: the C library maps more than 128 KiB anew for each read, and
+larger reads of the frames of many peers, which none of them ends, keep others waiting (fault suite ``hostile``)."""
 _ENVELOPE = 1024
 """Bytes beside a header block within which the envelope must end, for an oversized frame to be answered from its
 beginning."""
@@ -58,10 +59,11 @@ class FrameBuffer:
 
     @property
     def wanted(self) -> int:
-        """How many bytes to read, so that the next long frame comes in one piece or in few: those up to the end of the
-        incomplete one, or as many as the last one had. 0 if that was a short one, of which many may come at once."""
+        """How many bytes to read, so that the next long frame comes in one piece: those up to the end of the incomplete
+        one, or as many as the last one had. 0 if that was a short one, of which many may come at once, or one that
+        comes in many pieces however it is read."""
         length = self.claimed
-        return 0 if length < LONG else min(self.skipping or length + LENGTH_SIZE - len(self._kept), _AT_ONCE)
+        return length + LENGTH_SIZE - len(self._kept) if LONG <= length <= _AT_ONCE and not self.skipping else 0
 
     def skip(self, chunk: bytes, start: int) -> int:
         """Drops what is left of an oversized frame; returns where the next frame begins in the chunk, or the chunk's
