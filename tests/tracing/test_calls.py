@@ -21,7 +21,7 @@ from zkrpc.caller import NOBODY
 from zkrpc.config import ServerConfig
 from zkrpc.idl import load_text
 from zkrpc.telemetry.tracer import find_trace, find_tracer
-from zkrpc.tracing.calls import _find_context
+from zkrpc.tracing.calls import _find_context, peer_facts
 from zkrpc.tracing.records import SpanRecord
 from zkrpc.tracing.settings import Sampler
 from zkrpc.tracing.spans import remote_context
@@ -220,6 +220,26 @@ def test_the_way_around_opentelemetry_s_functions_leads_to_its_context() -> None
     token = attach(baggage.set_baggage("tenant", "blue"))
     assert get() is context.get_current() and baggage.get_baggage("tenant") == "blue"
     detach(token)
+
+
+def test_without_that_way_opentelemetry_s_functions_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its variable is nothing that it promises."""
+    monkeypatch.setattr(context, "_RUNTIME_CONTEXT", object())
+    assert _find_context() == (context.get_current, context.attach, context.detach)
+
+
+@pytest.mark.parametrize(
+    "endpoint, facts",
+    [
+        ("127.0.0.1:80", {"network.peer.address": "127.0.0.1", "network.peer.port": 80}),
+        ("[::1]:80", {"network.peer.address": "::1", "network.peer.port": 80}),
+        ("in memory", {}),
+        (":80", {}),
+    ],
+)
+def test_of_a_peer_is_told_what_is_an_address(endpoint: str, facts: dict[str, Any]) -> None:
+    """Requests may come by something else than TCP."""
+    assert peer_facts(endpoint) == facts
 
 
 def test_a_client_s_own_trace_is_taken_up(world: World) -> None:
