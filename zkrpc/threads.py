@@ -172,9 +172,8 @@ class ThreadsClient(RemoteClient):
         hub = get_hub() if is_module_patched("threading") and not thread.is_here else None
         if hub is not None:
             errand.landing = way_to_hub(thread, hub, _settle).put
-            future._look = hub.loop.timer(
-                LOOK_INTERVAL, LOOK_INTERVAL
-            )  # also keeps a loop awake that only waits for it
+            # It also keeps a loop awake that only waits for the future.
+            future._look = hub.loop.timer(LOOK_INTERVAL, LOOK_INTERVAL)
             future._look.start(_settle_if_in_vain, thread, errand)
         try:
             thread.enter(errand)

@@ -198,16 +198,11 @@ class ServerConnection(Crew):
 
     def _receive_apart(self, chunk: bytes, now: float) -> None:
         """Takes in bytes whose requests wait for the next turn; none mean the end of the stream."""
-        protocol = self.protocol
         if not chunk:
-            protocol.receive_eof(now)
+            self.protocol.receive_eof(now)
             self.close()
             return
-        protocol.receive_data(chunk, now)
-        self._received += len(chunk)
-        if protocol.has_news:
-            self._take_news()
-        self._flushed_at = now
+        self.gather(chunk, now)
         self._intake.wait_for_turn()
         self._count_held()
 
